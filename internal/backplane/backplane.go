@@ -1,0 +1,38 @@
+package backplane
+
+import (
+	"context"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// Sink receives the events of a backplane: for one lane from one goroutine, in the order published.
+type Sink interface {
+	// Dispatch takes an event and waits for no client. It may wait for the node itself to catch up.
+	Dispatch(ev *events.Event)
+}
+
+// Backplane is what a node listens to and publishes through. Redis and Memory implement it; one conformance suite
+// covers both.
+type Backplane interface {
+	// Run receives until ctx ends. It does not fail when Redis is away: it goes on trying, and Health tells.
+	Run(ctx context.Context) error
+	// Acquire makes sure that the events of the topics reach this node: when it returns, every event published
+	// from now on does. It answers nil, or one error per topic (nil where it worked). Each topic that worked is
+	// counted and must be given back by Release.
+	Acquire(ctx context.Context, topics []events.Topic) []error
+	// Release gives back topics that Acquire counted. The lane lingers a while before it is unsubscribed.
+	Release(topics []events.Topic)
+	// Publish sends one event, as published JSON, to all nodes.
+	Publish(ctx context.Context, data []byte) error
+	// Health says whether events can arrive.
+	Health() Health
+}
+
+// Health is the state of a backplane.
+type Health struct {
+	// Connected says that events arrive.
+	Connected bool
+	// Detail says in a few words what is wrong; empty when connected.
+	Detail string
+}

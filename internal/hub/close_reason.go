@@ -1,0 +1,49 @@
+package hub
+
+// CloseReason says why the server ends a session, and so what the client is told.
+type CloseReason uint8
+
+// The reasons for the end of a session.
+const (
+	// CloseGone: the socket ended by itself; nothing can be told.
+	CloseGone CloseReason = iota
+	// CloseByClient: the client sent a SignalR Close message. It is answered by one.
+	CloseByClient
+	// CloseByPeer: the client sent a WebSocket Close frame. It is answered by one, without a SignalR message.
+	CloseByPeer
+	// CloseProtocolError: the client sent something malformed or too large.
+	CloseProtocolError
+	// CloseSlow: the client did not read fast enough.
+	CloseSlow
+	// CloseSilent: the client sent nothing for longer than the client timeout.
+	CloseSilent
+	// CloseDrain: this node stops; the client should connect again, to another one.
+	CloseDrain
+	// CloseHandshake: the handshake failed or took too long; its answer has told why.
+	CloseHandshake
+	numCloseReasons
+)
+
+// String is the reason as a metric label.
+func (r CloseReason) String() string {
+	return [numCloseReasons]string{
+		"gone", "client", "peer", "protocol_error", "slow", "silent", "drain", "handshake",
+	}[r]
+}
+
+// errorText is what ASP.NET Core says for the reasons of which it tells a client no more than that.
+const errorText = "Connection closed with an error."
+
+// Message is the SignalR Close message that goes with the reason; ok is false where none is sent.
+func (r CloseReason) Message() (text string, allowReconnect, ok bool) {
+	switch r {
+	case CloseByClient:
+		return "", false, true
+	case CloseProtocolError, CloseSlow, CloseSilent:
+		return errorText, true, true
+	case CloseDrain:
+		return "", true, true
+	default:
+		return "", false, false
+	}
+}

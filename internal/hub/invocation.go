@@ -1,0 +1,49 @@
+package hub
+
+import "encoding/json"
+
+// Invocation is a call that a client made, split into its parts by the transport but not yet checked.
+type Invocation struct {
+	// ID is empty for a call that wants no answer, not even an error.
+	ID     string
+	Target string
+	// Arguments are the JSON texts of the arguments, whatever protocol they came in.
+	Arguments []json.RawMessage
+	// Streams is the number of stream ids that came with the call.
+	Streams int
+	// Streaming says that the client asked for a stream (StreamInvocation).
+	Streaming bool
+}
+
+// Completion is the answer to an Invocation that has an ID.
+type Completion struct {
+	ID string
+	// Error is the text for the client; empty: the call succeeded.
+	Error string
+	// Result is what the method returned: []SubscriptionResult, bool, []string or []Subscription.
+	Result any
+	// Record is the completion as a JSON hub message without the record separator, nil if it has to be made
+	// from the fields above.
+	Record []byte
+}
+
+// SubscriptionResult is the answer to one item of Subscribe and Unsubscribe.
+type SubscriptionResult struct {
+	Subscribed bool    `json:"subscribed"`
+	Message    *string `json:"message"`
+	EntityID   string  `json:"entityId"`
+	EventName  string  `json:"eventName"`
+}
+
+// Subscription is an active subscription as ActiveSubscriptions lists it and MessageReceived carries it.
+type Subscription struct {
+	ID              string `json:"id"`
+	AllRootEntities bool   `json:"allRootEntities"`
+	RootEntityID    string `json:"rootEntityId"`
+	RootEntityType  string `json:"rootEntityType"`
+	OrganizationID  string `json:"organizationId"`
+	EventType       string `json:"eventType"`
+	EntityType      string `json:"entityType"`
+	EntityID        string `json:"entityId"`
+	AllEntities     bool   `json:"allEntities"`
+}
