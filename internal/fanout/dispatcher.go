@@ -49,6 +49,7 @@ type Change struct {
 // Apply makes a change.
 func (o *Outbox) Apply(c Change) {}
 
-// Close sends the final bytes, ends all subscriptions and, when the bytes are written or the send timeout is over, calls
-// Writer.Ended. nil: nothing more is written. A second call is ignored.
-func (o *Outbox) Close(final []byte) {}
+// Close sends the final bytes, ends the subscriptions that are named (all that the outbox has: its session keeps the
+// list) and, when the bytes are written or the send timeout is over, calls Writer.Ended. nil bytes: nothing more is
+// written. It must be called once for every outbox, also after the shard itself ended it; a second call is ignored.
+func (o *Outbox) Close(final []byte, entries []*subscriptions.Entry) {}
