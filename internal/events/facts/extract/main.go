@@ -1,0 +1,48 @@
+// Command extract writes what package facts reads from the published page: catalogue.json and one file per
+// sample payload.
+//
+//	go run ./internal/events/facts/extract -page rte-api.txt -out testdata/events
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/rte-server/rte-server/internal/events/facts"
+)
+
+func main() {
+	page := flag.String("page", "", "text of the published page")
+	out := flag.String("out", "testdata/events", "folder to write to")
+	flag.Parse()
+	if err := run(*page, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "extract:", err)
+		os.Exit(1)
+	}
+}
+
+func run(page, out string) error {
+	text, err := os.ReadFile(page) //nolint:gosec // the page is named by the person who runs the tool
+	if err != nil {
+		return err
+	}
+	found, err := facts.Extract(string(text))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", page, err)
+	}
+	catalogue, err := facts.Marshal(found)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(out, "catalogue.json"), catalogue, 0o600); err != nil {
+		return err
+	}
+	for _, ev := range found {
+		if err := os.WriteFile(filepath.Join(out, ev.Name+".json"), ev.Payload, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
