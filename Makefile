@@ -1,0 +1,68 @@
+# Every target has one line of help: `make` prints them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+FUZZTIME  ?= 20s
+BENCH     ?= .
+BENCHCOUNT ?= 1
+IMAGE     ?= rte-server
+
+.PHONY: help build dev test deps alerts shell lint fmt fuzz bench vuln vendor-signalr image check clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/rte-server, a static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/rte-server ./cmd/rte-server
+
+dev: build ## run a demo call centre on http://127.0.0.1:8080 (needs nothing but Go)
+	exec bin/rte-server dev
+
+test: deps alerts shell ## run every test, after installing what the tests need
+	go vet ./...
+	go test -race ./...
+
+deps: ## install what the tests need, where it is missing (Debian packages, npm modules)
+	scripts/install-test-deps.sh
+
+alerts: deps ## check deploy/: HAProxy and Prometheus configuration, alerts and their tests
+	scripts/check-deploy.sh
+
+shell: deps ## check the shell scripts and YAML files
+	shellcheck .ci/run scripts/*.sh
+	yamllint --strict .
+
+lint: build/golangci-lint ## check the code with the pinned linters, and that go.mod is tidy
+	go mod tidy -diff
+	build/golangci-lint run ./...
+
+fmt: build/golangci-lint ## format the code and put imports in order
+	build/golangci-lint fmt ./...
+
+# Built once per version. It is a module of its own, so that its dependencies stay out of the product's go.mod.
+build/golangci-lint: tools/lint/go.mod tools/lint/go.sum
+	cd tools/lint && go build -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+fuzz: ## run each fuzz target for FUZZTIME (20s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## run the benchmarks that match BENCH (all), BENCHCOUNT times
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) ./internal/...
+
+vuln: ## look for known vulnerabilities in what the binary calls (asks vuln.go.dev)
+	scripts/vuln.sh
+
+vendor-signalr: ## fetch the browser client again that `make dev` serves
+	scripts/vendor-signalr.sh
+
+image: ## build the container image (needs docker)
+	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(VERSION) .
+
+check: test lint ## what has to pass before a change lands: test, then lint
+
+clean: ## remove what the other targets built
+	rm -rf bin build

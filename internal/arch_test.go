@@ -1,0 +1,114 @@
+package internal_test
+
+import (
+	"errors"
+	"go/build"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const ours = "github.com/rte-server/rte-server/internal/"
+
+// mayImport is the map of docs/architecture.md: a package, and the packages of ours it knows.
+var mayImport = map[string][]string{
+	"events":        {},
+	"authz":         {"events"},
+	"subscriptions": {"events"},
+	"fanout":        {"events", "subscriptions"},
+	"hub":           {"authz", "events", "fanout", "subscriptions"},
+	"transport":     {"authz", "events", "fanout", "hub"},
+	"backplane":     {"events"},
+	"console":       {},
+	"demo":          {"authz", "events"},
+	// What tests and generators need, and the program never sees.
+	"events/facts":         {},
+	"events/facts/extract": {"events/facts"},
+	"rtetest":              {"authz", "backplane", "console", "demo", "events", "fanout", "hub", "subscriptions", "transport"},
+}
+
+// livesIn keeps every driver behind its doors; cmd is the program, which only puts the parts together.
+var livesIn = map[string][]string{
+	"github.com/golang-jwt/jwt":       {"authz", "rtetest"},
+	"github.com/MicahParks/keyfunc":   {"authz"},
+	"github.com/philippseith/signalr": {"hub", "transport", "rtetest"},
+	"github.com/redis/go-redis":       {"backplane", "rtetest"},
+	"net":                             {"authz", "backplane", "cmd", "console", "demo", "hub", "rtetest", "transport"},
+	"net/http":                        {"authz", "cmd", "console", "demo", "rtetest", "transport"},
+}
+
+// TestImports reads the sources itself: the result of a test that ran "go list" would be cached and go stale.
+func TestImports(t *testing.T) {
+	for _, pkg := range packages(t, ".") {
+		allowed, known := mayImport[pkg.Dir]
+		if !known {
+			t.Errorf("%s is not on the map: add it here and in docs/architecture.md", pkg.Dir)
+		}
+		for _, imported := range pkg.Imports {
+			if name, isOurs := strings.CutPrefix(imported, ours); isOurs && !slices.Contains(allowed, name) {
+				t.Errorf("%s imports %s; it may know %v", pkg.Dir, name, allowed)
+			}
+		}
+		checkDrivers(t, pkg.Dir, pkg.Imports)
+	}
+	for _, pkg := range packages(t, "../cmd") {
+		checkDrivers(t, "cmd", pkg.Imports)
+	}
+}
+
+// TestTestHelpStaysInTests keeps rtetest out of the program.
+func TestTestHelpStaysInTests(t *testing.T) {
+	for _, root := range []string{".", "../cmd"} {
+		for _, pkg := range packages(t, root) {
+			if slices.Contains(pkg.Imports, ours+"rtetest") {
+				t.Errorf("%s imports rtetest outside of its tests", pkg.Dir)
+			}
+		}
+	}
+}
+
+// checkDrivers fails t for every driver that pkg imports and that does not live there.
+func checkDrivers(t *testing.T, pkg string, imports []string) {
+	t.Helper()
+	for _, imported := range imports {
+		for driver, homes := range livesIn {
+			isDriver := imported == driver || driver != "net" && strings.HasPrefix(imported, driver+"/")
+			if isDriver && !slices.Contains(homes, pkg) {
+				t.Errorf("%s imports %s, which lives in %v", pkg, imported, homes)
+			}
+		}
+	}
+}
+
+// packages reads every package below root; Dir is its path from there.
+func packages(t *testing.T, root string) []*build.Package {
+	t.Helper()
+	var found []*build.Package
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return err
+		}
+		if entry.Name() == "testdata" {
+			return fs.SkipDir
+		}
+		pkg, err := build.ImportDir(path, 0)
+		if noGo := (*build.NoGoError)(nil); errors.As(err, &noGo) {
+			return nil
+		}
+		if err != nil || len(pkg.GoFiles) == 0 { // a folder of tests imports what it likes
+			return err
+		}
+		pkg.Dir, err = filepath.Rel(root, path)
+		found = append(found, pkg)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		t.Fatalf("no package below %s", root)
+	}
+	return found
+}
