@@ -2,54 +2,172 @@ package fanout
 
 import (
 	"context"
+	"errors"
+	"math/bits"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// Options are what a Dispatcher needs. Zero values are replaced by the defaults that the fields name.
-type Options struct{}
+// Options are what a Dispatcher needs. Zero values of the numbers are replaced by the defaults that the fields name.
+type Options struct {
+	// Registry says which shards listen to a topic. Required.
+	Registry *subscriptions.Registry
+	// JSON and MessagePack make the frames. Required, except MessagePack where nobody speaks it.
+	JSON, MessagePack Encoder
+	// State says whether a newer event makes ev worthless, and what it is the state of within its topic (zero where
+	// the topic says it all). nil: no event is ever conflated.
+	State func(ev *events.Event) (key events.ID, ok bool)
+	// Expires says when nobody wants ev any more; zero: never. nil: no event ever expires.
+	Expires func(ev *events.Event) time.Time
 
-// Dispatcher brings events to the outboxes of their listeners.
-type Dispatcher struct{}
+	// Shards is the number of goroutines that write. Default: GOMAXPROCS, at most subscriptions.MaxShards.
+	Shards int
+	// OutboxBytes is how much may wait behind one full socket before its session ends as slow. Default: 1 MiB.
+	OutboxBytes int
+	// OutboxAge is how long a frame may wait behind a full socket before its session ends as slow. Default: 30 s.
+	OutboxAge time.Duration
+	// WriteBytes is how much is collected for one write at most (a single larger frame apart). Default: 64 KiB,
+	// above which writing more at once gains nothing: the kernel's copying is then the bill.
+	WriteBytes int
+	// Backlog is how many deliveries may wait in front of one shard before Dispatch waits. Default: 65,536, about
+	// 100 ms of work.
+	Backlog int64
+	// Tick is the resolution of keep-alive. Default: 1 s.
+	Tick time.Duration
+
+	// Registerer receives the metrics. nil: none are kept.
+	Registerer prometheus.Registerer
+	// Logger reports events that cannot be encoded. nil: nothing is logged.
+	Logger *zap.Logger
+}
+
+func (o *Options) setDefaults() {
+	setDefault(&o.Shards, min(runtime.GOMAXPROCS(0), subscriptions.MaxShards))
+	setDefault(&o.OutboxBytes, 1<<20)
+	setDefault(&o.OutboxAge, 30*time.Second)
+	setDefault(&o.WriteBytes, 64<<10)
+	setDefault(&o.Backlog, 1<<16)
+	setDefault(&o.Tick, time.Second)
+	if o.State == nil {
+		o.State = func(*events.Event) (events.ID, bool) { return events.ID{}, false }
+	}
+	if o.Expires == nil {
+		o.Expires = func(*events.Event) time.Time { return time.Time{} }
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Dispatcher brings events to the outboxes of their listeners. Its methods may be called from any goroutine.
+type Dispatcher struct {
+	options Options
+	metrics *metrics
+	shards  []*Shard
+	opened  atomic.Uint64              // outboxes, to spread them over the shards
+	open    [numProtocols]atomic.Int64 // outboxes by protocol: nothing is encoded that nobody speaks
+}
 
 // New makes a Dispatcher. Nothing moves before Run.
-func New(Options) *Dispatcher { return &Dispatcher{} }
-
-// Run runs the shards until ctx ends.
-func (d *Dispatcher) Run(ctx context.Context) error { return nil }
-
-// Dispatch brings ev to every outbox that listens to its topic. It waits for no client, only for shards that
-// have fallen behind. Events of one topic must come from one goroutine to stay in order.
-func (d *Dispatcher) Dispatch(ev *events.Event) {}
-
-// Open makes an outbox that writes to w. It may be called from any goroutine.
-func (d *Dispatcher) Open(w Writer, p Protocol) *Outbox { return &Outbox{} }
-
-// Outbox waits for one socket. Its methods may be called from any goroutine, also after it ended, and do not block.
-type Outbox struct{}
-
-// Send appends a frame, such as a completion, behind everything sent before.
-func (o *Outbox) Send(frame []byte) {}
-
-// Listener is a subscription of an outbox.
-type Listener struct {
-	Entry *subscriptions.Entry
-	ID    events.ID
+func New(o Options) (*Dispatcher, error) {
+	o.setDefaults()
+	if o.Registry == nil || o.JSON == nil {
+		return nil, errors.New("fanout needs a registry and an encoder")
+	}
+	if o.Shards < 1 || o.Shards > subscriptions.MaxShards {
+		return nil, errors.New("fanout: the number of shards must be between 1 and 32")
+	}
+	d := &Dispatcher{options: o}
+	d.metrics = newMetrics(o.Registerer, d)
+	for i := range o.Shards {
+		d.shards = append(d.shards, newShard(i, &d.options, d.metrics, &d.open))
+	}
+	return d, nil
 }
 
-// Change is a step in the life of an outbox that happens as a whole: the frame is sent, and what is added
-// receives every event that is dispatched once Apply has returned, behind that frame.
-type Change struct {
-	Frame  []byte
-	Add    []Listener             // each Entry was acquired once from the registry for this; the shard releases it
-	Remove []*subscriptions.Entry // what was added before
+// Run runs the shards until ctx ends. Then all outboxes end without a last word: close them before.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	for _, s := range d.shards {
+		running.Go(func() { s.run(ctx) })
+	}
+	running.Wait()
+	return nil
 }
 
-// Apply makes a change.
-func (o *Outbox) Apply(c Change) {}
+// Open makes an outbox that writes to w. When the dispatcher has stopped, the outbox has ended: w.Ended has been called.
+func (d *Dispatcher) Open(w Writer, p Protocol) *Outbox {
+	s := d.shards[d.opened.Add(1)%uint64(len(d.shards))]
+	o := &Outbox{shard: s, writer: w, protocol: p}
+	d.open[p].Add(1)
+	if !s.inbox.put(&item{kind: itemOpen, box: o}) {
+		d.open[p].Add(-1)
+		w.Ended(EndClosed)
+	}
+	return o
+}
 
-// Close sends the final bytes, ends the subscriptions that are named (all that the outbox has: its session keeps the
-// list) and, when the bytes are written or the send timeout is over, calls Writer.Ended. nil bytes: nothing more is
-// written. It must be called once for every outbox, also after the shard itself ended it; a second call is ignored.
-func (o *Outbox) Close(final []byte, entries []*subscriptions.Entry) {}
+// Dispatch brings ev to every outbox that listens to its topic. It waits for no client, only for a shard that has
+// fallen behind. Events of one topic stay in order if they come from one goroutine. It keeps ev.Data.
+func (d *Dispatcher) Dispatch(ev *events.Event) {
+	entry := d.options.Registry.Find(ev.Topic)
+	if entry == nil {
+		d.metrics.unheard.Inc()
+		return
+	}
+	mask, listeners := entry.Shards()
+	if mask == 0 {
+		d.metrics.unheard.Inc()
+		return
+	}
+	b := &broadcast{
+		entry:   entry,
+		cost:    max(int64(listeners/bits.OnesCount32(mask)), 1),
+		expires: d.options.Expires(ev),
+	}
+	if !b.expires.IsZero() && b.expired(time.Now()) {
+		d.metrics.expired.Inc()
+		return
+	}
+	if err := d.encode(b, ev); err != nil {
+		d.metrics.malformed.Inc()
+		d.options.Logger.Debug("event not encoded", zap.Error(err))
+		return
+	}
+	d.metrics.heard.Inc()
+	b.key, b.state = d.options.State(ev)
+	for ; mask != 0; mask &= mask - 1 {
+		s := d.shards[bits.TrailingZeros32(mask)]
+		s.admit()
+		s.backlog.Add(b.cost)
+		s.inbox.put(&item{kind: itemEvent, broadcast: b})
+	}
+}
+
+// encode makes the frames of the protocols that somebody speaks.
+func (d *Dispatcher) encode(b *broadcast, ev *events.Event) (err error) {
+	for p, encoder := range [numProtocols]Encoder{d.options.JSON, d.options.MessagePack} {
+		if d.open[p].Load() == 0 || encoder == nil {
+			continue
+		}
+		if b.frames[p], err = encoder.Encode(ev); err != nil {
+			return err
+		}
+	}
+	return nil
+}

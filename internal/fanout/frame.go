@@ -28,6 +28,14 @@ type Frame struct {
 	IDOffset int
 }
 
+// splice adds the frame to buf with the subscriber's id in its place.
+func (f *Frame) splice(buf []byte, id events.ID) []byte {
+	start := len(buf)
+	buf = append(buf, f.Bytes...)
+	id.Put(buf[start+f.IDOffset:])
+	return buf
+}
+
 // Encoder makes the frame of an event for one protocol.
 type Encoder interface {
 	// Encode is called once per event that somebody listens to, never per subscriber.

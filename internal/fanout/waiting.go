@@ -1,0 +1,117 @@
+package fanout
+
+import (
+	"time"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
+
+// waiting is what an outbox has to send while its socket is full: references to shared frames in the order in which
+// they have to go out. Its zero value is empty.
+type waiting struct {
+	queue []pending
+	head  int // queue[:head] is gone
+	bytes int
+
+	// newest finds the frame that a newer state event replaces: its place in queue plus moved, the number of
+	// places by which queue was shifted since. nil while no state event waits.
+	newest map[stateKey]int
+	moved  int
+}
+
+// pending is one frame that waits.
+type pending struct {
+	broadcast *broadcast // nil for a frame of this outbox alone
+	frame     []byte     // set when broadcast is nil
+	id        events.ID
+	since     time.Time
+}
+
+// stateKey names what a state event is the state of.
+type stateKey struct {
+	entry *subscriptions.Entry
+	key   events.ID
+}
+
+func (p *pending) size(protocol Protocol) int {
+	if p.broadcast != nil {
+		return len(p.broadcast.frames[protocol].Bytes)
+	}
+	return len(p.frame)
+}
+
+// push adds a frame at the end, or in the place of an older one that it makes worthless.
+func (w *waiting) push(p pending, protocol Protocol) (conflated bool) {
+	w.bytes += p.size(protocol)
+	if w.head > 64 && w.head*2 > len(w.queue) {
+		n := copy(w.queue, w.queue[w.head:])
+		clear(w.queue[n:])
+		w.queue = w.queue[:n]
+		w.moved += w.head
+		w.head = 0
+	}
+	if p.broadcast != nil && p.broadcast.state {
+		key := stateKey{p.broadcast.entry, p.broadcast.key}
+		if place, ok := w.newest[key]; ok {
+			older := &w.queue[place-w.moved]
+			w.bytes -= older.size(protocol)
+			p.since = older.since
+			*older = p
+			return true
+		}
+		if w.newest == nil {
+			w.newest = map[stateKey]int{}
+		}
+		w.newest[key] = len(w.queue) + w.moved
+	}
+	w.queue = append(w.queue, p)
+	return false
+}
+
+// oldest is when the frame that waits longest came.
+func (w *waiting) oldest() (since time.Time, ok bool) {
+	if w.head == len(w.queue) {
+		return time.Time{}, false
+	}
+	return w.queue[w.head].since, true
+}
+
+// next moves frames into buf until it holds limit bytes or nothing waits any more, and counts the events moved and
+// those that had expired by now.
+func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) (_ []byte, moved, expired int) {
+	for w.head < len(w.queue) && len(buf) < limit {
+		p := &w.queue[w.head]
+		w.bytes -= p.size(protocol)
+		if b := p.broadcast; b == nil {
+			buf = append(buf, p.frame...)
+		} else {
+			if b.state {
+				delete(w.newest, stateKey{b.entry, b.key})
+			}
+			if b.expired(now) {
+				expired++
+			} else {
+				buf = b.frames[protocol].splice(buf, p.id)
+				moved++
+			}
+		}
+		*p = pending{}
+		w.head++
+	}
+	if w.head == len(w.queue) {
+		*w = waiting{}
+	}
+	return buf, moved, expired
+}
+
+// drop forgets everything and counts the events among it.
+func (w *waiting) drop() (dropped int) {
+	for i := w.head; i < len(w.queue); i++ {
+		if w.queue[i].broadcast != nil {
+			dropped++
+		}
+	}
+	*w = waiting{}
+	return dropped
+}
