@@ -6,44 +6,57 @@ import "strings"
 // Numbers are not stable between catalogues and never leave the process.
 type Type uint16
 
-// Definition says what is known of an event type.
-type Definition struct {
-	// Name is the event type as published, for instance "UserStatus".
-	Name string
-	// Kind is the kind of entity that the event is about. It is not available for other kinds.
-	Kind Kind
-	// TTLSeconds is the MessageTTLSeconds that publishers are expected to send; -1: the event never expires.
-	TTLSeconds int
-}
-
-// State says whether an event replaces the one before it (UserStatus), as opposed to telling a step of a
-// call. Only state events may be conflated for a slow client and served as a snapshot.
-func (d *Definition) State() bool { return d.TTLSeconds >= 0 }
-
-// LowerName is the name as SubscriptionResult carries it.
-func (d *Definition) LowerName() string { return strings.ToLower(d.Name) }
+// DefaultLimit is how many bytes a published message may have.
+const DefaultLimit = 64 << 10
 
 // Catalog is the set of event types that a server knows. It does not change once it is built.
 type Catalog struct {
 	definitions []Definition    // by Type - 1
-	byName      map[string]Type // by lower-case name, aliases included
+	byName      map[string]Type // by name as published
+	byLower     map[string]Type // by lower-case name
+	limit       int             // bytes of a message
 }
 
 // Builtin is the catalogue of the 31 published events.
-func Builtin() *Catalog {
-	c := &Catalog{byName: map[string]Type{}}
-	for _, d := range builtin {
+func Builtin() *Catalog { return newCatalog(builtin) }
+
+// newCatalog derives what the hot path reads from the definitions, which it copies.
+func newCatalog(definitions []Definition) *Catalog {
+	c := &Catalog{byName: map[string]Type{}, byLower: map[string]Type{}, limit: DefaultLimit}
+	for _, d := range definitions {
+		d.number = Type(len(c.definitions) + 1) //nolint:gosec // a catalogue is far smaller than the type's range
+		d.lower = strings.ToLower(d.Name)
+		for _, p := range d.Properties {
+			if p.Type == TypeDictionary {
+				d.dictionaries = append(d.dictionaries, p.Name, CamelCase(p.Name))
+			}
+		}
 		c.definitions = append(c.definitions, d)
-		c.byName[strings.ToLower(d.Name)] = Type(len(c.definitions))
+		c.byName[d.Name] = d.number
+		c.byLower[d.lower] = d.number
 	}
-	// The text of the published API spells these two in another way than its samples.
-	c.byName["usercallincoming"] = c.byName["usercallincoming"]
 	return c
 }
 
-// Lookup finds an event type by its name in any case.
-func (c *Catalog) Lookup(name string) (Type, bool) {
-	t, ok := c.byName[strings.ToLower(name)]
+// Limit is a catalogue of the same types that refuses messages of more than the given number of bytes.
+func (c *Catalog) Limit(bytes int) *Catalog {
+	limited := *c
+	limited.limit = bytes
+	return &limited
+}
+
+// Lookup finds an event type by its name in any case, without allocating.
+func (c *Catalog) Lookup(name string) (Type, bool) { return lookup(c, name) }
+
+func lookup[T string | []byte](c *Catalog, name T) (Type, bool) {
+	if t, ok := c.byName[string(name)]; ok {
+		return t, true
+	}
+	if len(name) > maxShort {
+		return 0, false
+	}
+	var lower [maxShort]byte
+	t, ok := c.byLower[string(lowerASCII(lower[:0], name))]
 	return t, ok
 }
 
@@ -64,10 +77,14 @@ func (c *Catalog) Names() []string {
 	return names
 }
 
-var builtin = []Definition{
-	{"UserAlert", KindUser, -1},
-	{"UserAvailability", KindUser, -1},
-	{"UserStatus", KindUser, 60},
-	{"QueueStatus", KindQueue, 60},
-	{"CallbackChanged", KindCallList, 120},
+// lowerASCII adds s in lower case to dst. Names of events are ASCII.
+func lowerASCII[T string | []byte](dst []byte, s T) []byte {
+	for i := range len(s) {
+		c := s[i]
+		if isUpper(c) {
+			c |= 0x20
+		}
+		dst = append(dst, c)
+	}
+	return dst
 }

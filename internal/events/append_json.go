@@ -1,0 +1,208 @@
+package events
+
+import (
+	"slices"
+	"unicode/utf8"
+)
+
+// AppendJSON adds the event's data to dst as JSON clients receive it: property names in camel case (see
+// CamelCase), white space between tokens removed; dictionary keys, nulls, unknown properties, numbers and
+// strings as they were published. The whole document is checked here.
+//
+// It grows dst at most once, unless names have escapes or letters beyond ASCII. The error, if any, is a
+// Reason; dst is then returned as it was.
+func (c *Catalog) AppendJSON(dst []byte, ev *Event) ([]byte, error) {
+	w := jsonWriter{src: ev.Data, dst: slices.Grow(dst, len(ev.Data))}
+	if def := c.Definition(ev.Type); def != nil {
+		w.dictionaries = def.dictionaries
+	}
+	if why := w.document(); why != reasonNone {
+		return dst, why
+	}
+	return w.dst, nil
+}
+
+// jsonWriter copies a JSON document and changes names on the way.
+type jsonWriter struct {
+	src          []byte
+	dst          []byte
+	from         int      // src[from:] up to where the walk stands is not copied yet
+	dictionaries []string // names of top-level properties whose keys are data
+}
+
+func (w *jsonWriter) document() Reason {
+	if !utf8.Valid(w.src) {
+		return ReasonInvalidUTF8
+	}
+	start := skipSpace(w.src, 0)
+	if start == len(w.src) || w.src[start] != '{' {
+		return notObject(w.src[start:])
+	}
+	w.from = start
+	end, why := w.object(start, 1, true)
+	if why != reasonNone {
+		return why
+	}
+	w.copyTo(end)
+	return endOf(w.src, end)
+}
+
+// copyTo copies what the walk has passed, up to i.
+func (w *jsonWriter) copyTo(i int) {
+	w.dst = append(w.dst, w.src[w.from:i]...)
+	w.from = i
+}
+
+// space goes over white space and leaves it out of the copy.
+func (w *jsonWriter) space(i int) int {
+	if i >= len(w.src) || w.src[i] > ' ' {
+		return i
+	}
+	end := skipSpace(w.src, i)
+	w.copyTo(i)
+	w.from = end
+	return end
+}
+
+// object goes over an object that begins at i. With rename its property names are changed, and so are those
+// of objects in it.
+func (w *jsonWriter) object(i, depth int, rename bool) (next int, why Reason) {
+	if depth > maxDepth {
+		return -1, ReasonTooDeep
+	}
+	src := w.src
+	if i = w.space(i + 1); i < len(src) && src[i] == '}' {
+		return i + 1, reasonNone
+	}
+	for {
+		if i >= len(src) || src[i] != '"' {
+			return -1, ReasonNotJSON
+		}
+		end, escaped := checkString(src, i)
+		if end < 0 {
+			return -1, ReasonNotJSON
+		}
+		renameValue := rename
+		if rename {
+			var isDictionary bool
+			isDictionary = w.name(i+1, end-1, escaped, depth)
+			renameValue = !isDictionary
+		}
+		if i = w.space(end); i >= len(src) || src[i] != ':' {
+			return -1, ReasonNotJSON
+		}
+		if i, why = w.value(w.space(i+1), depth, renameValue); why != reasonNone {
+			return -1, why
+		}
+		if i = w.space(i); i >= len(src) {
+			return -1, ReasonNotJSON
+		}
+		switch src[i] {
+		case '}':
+			return i + 1, reasonNone
+		case ',':
+			i = w.space(i + 1)
+		default:
+			return -1, ReasonNotJSON
+		}
+	}
+}
+
+// name writes the property name src[start:end] in camel case and says whether its value is a dictionary.
+func (w *jsonWriter) name(start, end int, escaped bool, depth int) (isDictionary bool) {
+	name := w.src[start:end]
+	run, ok := 0, false
+	if !escaped {
+		run, ok = camelRun(name)
+	}
+	if ok {
+		if run > 0 {
+			w.copyTo(start)
+			for _, c := range name[:run] {
+				w.dst = append(w.dst, c|0x20)
+			}
+			w.from = start + run
+		}
+	} else {
+		var scratch [maxShort]byte
+		name = appendUnescaped(scratch[:0], name)
+		if r, _ := utf8.DecodeRune(name); isUpperUnit(r) {
+			w.copyTo(start)
+			var camel [maxShort]byte
+			w.dst = appendEscaped(w.dst, appendCamel(camel[:0], name))
+			w.from = end
+		}
+	}
+	return depth == 1 && len(w.dictionaries) > 0 && isIn(w.dictionaries, name)
+}
+
+func (w *jsonWriter) array(i, depth int, rename bool) (next int, why Reason) {
+	if depth > maxDepth {
+		return -1, ReasonTooDeep
+	}
+	src := w.src
+	if i = w.space(i + 1); i < len(src) && src[i] == ']' {
+		return i + 1, reasonNone
+	}
+	for {
+		if i, why = w.value(i, depth, rename); why != reasonNone {
+			return -1, why
+		}
+		if i = w.space(i); i >= len(src) {
+			return -1, ReasonNotJSON
+		}
+		switch src[i] {
+		case ']':
+			return i + 1, reasonNone
+		case ',':
+			i = w.space(i + 1)
+		default:
+			return -1, ReasonNotJSON
+		}
+	}
+}
+
+// value goes over the value that begins at i and stands in an object or array of the given depth.
+func (w *jsonWriter) value(i, depth int, rename bool) (next int, why Reason) {
+	if i >= len(w.src) {
+		return -1, ReasonNotJSON
+	}
+	switch w.src[i] {
+	case '{':
+		return w.object(i, depth+1, rename)
+	case '[':
+		return w.array(i, depth+1, rename)
+	case '"':
+		next, _ = checkString(w.src, i)
+	default:
+		next = checkScalar(w.src, i)
+	}
+	if next < 0 {
+		return -1, ReasonNotJSON
+	}
+	return next, reasonNone
+}
+
+// appendEscaped adds text to dst as the inside of a JSON string.
+func appendEscaped(dst, text []byte) []byte {
+	for _, c := range text {
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0x0f])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+func isIn(names []string, name []byte) bool {
+	for _, n := range names {
+		if n == string(name) {
+			return true
+		}
+	}
+	return false
+}

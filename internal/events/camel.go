@@ -1,0 +1,78 @@
+package events
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+// CamelCase is the name of a property as .NET's JsonNamingPolicy.CamelCase makes it: the run of upper-case
+// letters that the name begins with is lowered, but for the last of several if a lower-case letter follows.
+// MessageTTLSeconds becomes messageTTLSeconds, CallBackId callBackId, ID id and IPAddress ipAddress.
+func CamelCase(name string) string {
+	return string(appendCamel(make([]byte, 0, len(name)), []byte(name)))
+}
+
+// camelRun is how many of the first bytes of name have to be lowered to make it camel case. ok is false if
+// that depends on letters beyond ASCII.
+func camelRun(name []byte) (n int, ok bool) {
+	for i, c := range name {
+		if c >= utf8.RuneSelf {
+			return 0, false
+		}
+		if !isUpper(c) {
+			break
+		}
+		if i > 0 && i+1 < len(name) {
+			next := name[i+1]
+			if next >= utf8.RuneSelf {
+				return 0, false
+			}
+			if !isUpper(next) {
+				if next == ' ' {
+					n++
+				}
+				break
+			}
+		}
+		n++
+	}
+	return n, true
+}
+
+func isUpper(c byte) bool { return c-'A' <= 'Z'-'A' }
+
+// appendCamel adds the camel case of name, letters of any script, to dst.
+func appendCamel(dst, name []byte) []byte {
+	first := true
+	for len(name) > 0 {
+		r, size := utf8.DecodeRune(name)
+		if !isUpperUnit(r) {
+			break
+		}
+		if rest := name[size:]; !first && len(rest) > 0 {
+			if next, _ := utf8.DecodeRune(rest); !isUpperUnit(next) {
+				if next == ' ' {
+					dst = utf8.AppendRune(dst, lowerUnit(r))
+					name = rest
+				}
+				break
+			}
+		}
+		dst = utf8.AppendRune(dst, lowerUnit(r))
+		name = name[size:]
+		first = false
+	}
+	return append(dst, name...)
+}
+
+// isUpperUnit is char.IsUpper of .NET, which sees UTF-16 units and hence no letter beyond the first plane.
+func isUpperUnit(r rune) bool { return r <= 0xffff && unicode.IsUpper(r) }
+
+// lowerUnit is char.ToLowerInvariant of .NET, which leaves the dotted capital I alone.
+func lowerUnit(r rune) rune {
+	const dottedI = '\u0130'
+	if r == dottedI {
+		return r
+	}
+	return unicode.ToLower(r)
+}

@@ -1,0 +1,51 @@
+package events_test
+
+import (
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// TestCamelCase has the cases that tell JsonNamingPolicy.CamelCase from simpler rules.
+func TestCamelCase(t *testing.T) {
+	tests := map[string]string{
+		"":                  "",
+		"A":                 "a",
+		"ID":                "id",
+		"Id":                "id",
+		"IPAddress":         "ipAddress",
+		"MessageTTLSeconds": "messageTTLSeconds",
+		"CallBackId":        "callBackId",
+		"NbrOfProviders":    "nbrOfProviders",
+		"TTL":               "ttl",
+		"TTLs":              "ttLs",
+		"alreadyCamel":      "alreadyCamel",
+		"already":           "already",
+		"IOStream2":         "ioStream2",
+		"AB1":               "aB1",
+		"ABC1":              "abC1",
+		"SHOUTING_CASE":     "shoutinG_CASE",
+		"X Y":               "x Y",
+		"XY Z":              "xy Z",
+		"ABC def":           "abc def",
+		"_Private":          "_Private",
+		"1Two":              "1Two",
+		" Blank":            " Blank",
+		"ΆλφαΒήτα":          "άλφαΒήτα",
+		"ΆΒγ":               "άΒγ",
+		"ÄÖÜ":               "äöü",
+		"AÖü":               "aÖü",
+		"ÖB":                "öb",
+		"İstanbul":          "İstanbul",
+		"𐐀Deseret":          "𐐀Deseret",
+		"A𐐀":                "a𐐀",
+		"AB𐐀":               "aB𐐀",
+		"Ⱥb":                "ⱥb",
+		"ǅungla":            "ǅungla",
+	}
+	for name, want := range tests {
+		if got := events.CamelCase(name); got != want {
+			t.Errorf("%q: got %q, want %q", name, got, want)
+		}
+	}
+}

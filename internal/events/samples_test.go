@@ -1,0 +1,57 @@
+package events_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/events/facts"
+)
+
+const samplesDir = "../../testdata/events"
+
+// published are the facts of the published page.
+func published(t testing.TB) []facts.Event {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(samplesDir, "catalogue.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []facts.Event
+	if err := json.Unmarshal(text, &found); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// sample is the published payload of an event.
+func sample(t testing.TB, name string) []byte {
+	t.Helper()
+	payload, err := os.ReadFile(filepath.Join(samplesDir, name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
+}
+
+// mustDecode decodes with the builtin catalogue.
+func mustDecode(t testing.TB, c *events.Catalog, data []byte) events.Event {
+	t.Helper()
+	ev, err := c.Decode(data)
+	if err != nil {
+		t.Fatalf("Decode: %v", err)
+	}
+	return ev
+}
+
+// mustID is the GUID that s spells.
+func mustID(t testing.TB, s string) events.ID {
+	t.Helper()
+	id, ok := events.ParseID(s)
+	if !ok {
+		t.Fatalf("no GUID: %q", s)
+	}
+	return id
+}
