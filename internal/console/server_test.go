@@ -1,0 +1,116 @@
+package console_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/rte-server/rte-server/internal/console"
+)
+
+// ask sends a request to a server and returns status and body.
+func ask(t *testing.T, s http.Handler, method, target string, header ...string) (int, string) {
+	t.Helper()
+	r := httptest.NewRequest(method, target, http.NoBody)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	body, err := io.ReadAll(w.Result().Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Code, string(body)
+}
+
+func TestServer_Readyz(t *testing.T) {
+	problem := ""
+	readiness := console.NewReadiness(console.Check{Name: "backplane", Problem: func() string { return problem }})
+	s := console.New(console.Options{Readiness: readiness, Gatherer: prometheus.NewRegistry()})
+
+	for _, step := range []struct {
+		name   string
+		do     func()
+		status int
+		body   string
+	}{
+		{"starting", func() {}, 503, `{"state":"starting"}`},
+		{"ready", readiness.Ready, 200, `{"state":"ready"}`},
+		{
+			"degraded and still ready", func() { problem = "connection refused" },
+			200, `{"state":"ready","degraded":[{"check":"backplane","detail":"connection refused"}]}`,
+		},
+		{"well again", func() { problem = "" }, 200, `{"state":"ready"}`},
+		{"stopping", readiness.Stopping, 503, `{"state":"stopping"}`},
+		{"stopping for good", readiness.Ready, 503, `{"state":"stopping"}`},
+	} {
+		step.do()
+		status, body := ask(t, s, "GET", "/readyz")
+		if status != step.status || strings.TrimSpace(body) != step.body {
+			t.Errorf("%s: %d %s, want %d %s", step.name, status, body, step.status, step.body)
+		}
+		if status, _ := ask(t, s, "GET", "/healthz"); status != 200 {
+			t.Errorf("%s: /healthz answered %d", step.name, status)
+		}
+	}
+}
+
+func TestServer_Access(t *testing.T) {
+	const token = "let me in"
+	open := console.New(console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry()})
+	closed := console.New(console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), Token: token})
+
+	for _, test := range []struct {
+		name   string
+		server http.Handler
+		target string
+		header []string
+		status int
+	}{
+		{"loopback address", open, "http://127.0.0.1:9090/metrics", nil, 200},
+		{"loopback address of IPv6", open, "http://[::1]:9090/metrics", nil, 200},
+		{"loopback name", open, "http://localhost/metrics", nil, 200},
+		{"index", open, "http://localhost/", nil, 200},
+		{"profiles", open, "http://localhost/debug/pprof/", nil, 200},
+		{"unknown path", open, "http://localhost/nothing", nil, 404},
+		{"another name for loopback", open, "http://evil.example:9090/metrics", nil, 403},
+		{"name that begins like loopback", open, "http://127.0.0.1.evil.example/metrics", nil, 403},
+		{"probe by any name", open, "http://rte.example/readyz", nil, 503},
+		{"token", closed, "http://rte.example/metrics", []string{"Authorization", "Bearer " + token}, 200},
+		{"scheme in lower case", closed, "http://rte.example/metrics", []string{"Authorization", "bearer " + token}, 200},
+		{"no token", closed, "http://localhost/metrics", nil, 401},
+		{"wrong token", closed, "http://localhost/metrics", []string{"Authorization", "Bearer let me"}, 401},
+		{"wrong scheme", closed, "http://localhost/metrics", []string{"Authorization", "Basic " + token}, 401},
+		{"profiles without token", closed, "http://localhost/debug/pprof/heap", nil, 401},
+		{"probe without token", closed, "http://rte.example/healthz", nil, 200},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if status, body := ask(t, test.server, "GET", test.target, test.header...); status != test.status {
+				t.Errorf("answered %d %s, want %d", status, body, test.status)
+			}
+		})
+	}
+}
+
+func TestServer_Metrics(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	readiness := console.NewReadiness(console.Check{Name: "backplane", Problem: func() string { return "away" }})
+	s := console.New(console.Options{Readiness: readiness, Gatherer: reg, Registerer: reg})
+	readiness.Ready()
+
+	_, body := ask(t, s, "GET", "http://localhost/metrics")
+	for _, line := range []string{"rte_console_ready 1", `rte_console_degraded{check="backplane"} 1`} {
+		if !strings.Contains(body, line+"\n") {
+			t.Errorf("no line %q in\n%s", line, body)
+		}
+	}
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Errorf("names of metrics: %v %v", problems, err)
+	}
+}
