@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Checks what deploy/ hands to other programs with the programs themselves.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+echo "== haproxy.cfg"
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 1 \
+  -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
+cat "$work/cert.pem" "$work/key.pem" >"$work/rte.pem"
+sed "s#/etc/haproxy/certs/rte.pem#$work/rte.pem#" deploy/haproxy.cfg >"$work/haproxy.cfg"
+# The names of the nodes exist in the network of the compose file only.
+haproxy -c -q -f "$work/haproxy.cfg" 2>&1 | grep -v -e NOTICE -e 'could not resolve address' || true
+haproxy -c -q -f "$work/haproxy.cfg" 2>/dev/null
+
+echo "== prometheus.yml"
+mkdir -p "$work/secrets"
+touch "$work/secrets/console_token"
+sed "s#/run/secrets#$work/secrets#" deploy/prometheus.yml >"$work/prometheus.yml"
+cp deploy/alerts.yaml "$work"
+promtool check config "$work/prometheus.yml"
+
+echo "== alerts.yaml"
+promtool test rules deploy/alerts_test.yaml
+mapfile -t alerts < <(sed -n 's/^ *- alert: //p' deploy/alerts.yaml)
+for alert in "${alerts[@]}"; do
+  for file in deploy/alerts_test.yaml deploy/runbook.md; do
+    grep -q "$alert" "$file" || { echo "$alert is not in $file" >&2; exit 1; }
+  done
+done

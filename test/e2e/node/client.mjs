@@ -1,0 +1,44 @@
+// Microsoft's client in a process of its own, driven by lines of JSON.
+//
+//   node client.mjs '{"url": "...", "token": "...", "skipNegotiation": false, "reconnect": false}'
+//
+// stdin:  {"id": 1, "do": "start" | "stop" | "invoke" | "send", "target": "...", "args": [...]}
+// stdout: {"id": 1, "result": ...} or {"id": 1, "error": "..."} for each command, and as they happen
+//         {"event": "message" | "close" | "reconnecting" | "reconnected", ...}
+import { createInterface } from "node:readline";
+import { HttpTransportType, HubConnectionBuilder, LogLevel } from "@microsoft/signalr";
+
+const options = JSON.parse(process.argv[2]);
+const tell = (line) => process.stdout.write(JSON.stringify(line) + "\n");
+
+const url = {
+  ...(options.token ? { accessTokenFactory: () => options.token } : {}),
+  ...(options.skipNegotiation ? { skipNegotiation: true, transport: HttpTransportType.WebSockets } : {}),
+};
+let builder = new HubConnectionBuilder().withUrl(options.url, url).configureLogging(LogLevel.Warning);
+if (options.reconnect) {
+  builder = builder.withAutomaticReconnect([0, 50, 100, 200, 400, 800, 1600]);
+}
+const connection = builder.build();
+
+connection.on("MessageReceived", (...args) => tell({ event: "message", args }));
+connection.onreconnecting((error) => tell({ event: "reconnecting", error: error?.message }));
+connection.onreconnected(() => tell({ event: "reconnected" }));
+connection.onclose((error) => tell({ event: "close", error: error?.message }));
+
+const commands = {
+  start: () => connection.start(),
+  stop: () => connection.stop(),
+  invoke: ({ target, args }) => connection.invoke(target, ...args),
+  send: ({ target, args }) => connection.send(target, ...args),
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line);
+  // Not awaited: commands may overlap, as calls of a page do.
+  commands[command.do](command).then(
+    (result) => tell({ id: command.id, result: result ?? null }),
+    (error) => tell({ id: command.id, error: error.message }),
+  );
+}
+await connection.stop();

@@ -1,0 +1,259 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for something that should happen at once.
+const patience = 30 * time.Second
+
+// nodeCommand makes the command that runs a script of node/, killed when the test ends.
+func nodeCommand(t *testing.T, script string, args ...string) *exec.Cmd {
+	t.Helper()
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Fatal("node is missing: make deps")
+	}
+	if _, err := os.Stat("node_modules/@microsoft/signalr"); err != nil {
+		t.Fatal("the npm modules of test/e2e are missing: make deps")
+	}
+	cmd := exec.CommandContext(t.Context(), "node", append([]string{"node/" + script}, args...)...)
+	// Servers of these tests sign their own certificates.
+	cmd.Env = append(os.Environ(), "NODE_TLS_REJECT_UNAUTHORIZED=0", "NODE_NO_WARNINGS=1")
+	cmd.Stderr = testWriter{t}
+	return cmd
+}
+
+// clientOptions are what node/client.mjs takes.
+type clientOptions struct {
+	URL             string `json:"url"`
+	Token           string `json:"token,omitempty"`
+	SkipNegotiation bool   `json:"skipNegotiation,omitempty"`
+	Reconnect       bool   `json:"reconnect,omitempty"`
+}
+
+// client is Microsoft's JavaScript client in a Node process of its own.
+type client struct {
+	t      *testing.T
+	lastID atomic.Int64
+
+	mu      sync.Mutex // guards the following fields
+	stdin   io.WriteCloser
+	answers map[int64]chan line
+
+	// messages are the MessageReceived in the order of their arrival. The reader stops while nobody takes them.
+	messages chan json.RawMessage
+	// events are what else the client tells: "close", "reconnecting", "reconnected".
+	events chan line
+	done   chan struct{} // closed when the process has ended
+}
+
+// line is what node/client.mjs prints.
+type line struct {
+	ID     int64             `json:"id"`
+	Result json.RawMessage   `json:"result"`
+	Error  string            `json:"error"`
+	Event  string            `json:"event"`
+	Args   []json.RawMessage `json:"args"`
+}
+
+// newClient starts the process of a client. It does not connect yet.
+func newClient(t *testing.T, o clientOptions) *client {
+	t.Helper()
+	config, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := nodeCommand(t, "client.mjs", string(config))
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c := &client{
+		t: t, stdin: stdin, answers: map[int64]chan line{},
+		messages: make(chan json.RawMessage), events: make(chan line, 16), done: make(chan struct{}),
+	}
+	go func() {
+		defer close(c.done)
+		c.read(t.Context(), stdout)
+		_ = cmd.Wait() // it was told to end, or killed with the test
+	}()
+	t.Cleanup(func() {
+		_ = stdin.Close() // the script stops at the end of its input
+		<-c.done
+	})
+	return c
+}
+
+// connect starts a client and connects it.
+func connect(t *testing.T, o clientOptions) *client {
+	t.Helper()
+	c := newClient(t, o)
+	if err := c.start(); err != nil {
+		t.Fatalf("connect to %s: %v", o.URL, err)
+	}
+	return c
+}
+
+// start connects.
+func (c *client) start() error {
+	_, err := c.do(map[string]any{"do": "start"})
+	return err
+}
+
+// stop disconnects.
+func (c *client) stop() {
+	c.t.Helper()
+	if _, err := c.do(map[string]any{"do": "stop"}); err != nil {
+		c.t.Fatalf("stop: %v", err)
+	}
+}
+
+// invoke calls a hub method; an error is the text that the client's promise was rejected with.
+func (c *client) invoke(target string, args ...any) (json.RawMessage, error) {
+	if args == nil {
+		args = []any{}
+	}
+	return c.do(map[string]any{"do": "invoke", "target": target, "args": args})
+}
+
+// mustInvoke calls a hub method that must not fail and decodes what it returns into result.
+func (c *client) mustInvoke(result any, target string, args ...any) {
+	c.t.Helper()
+	answer, err := c.invoke(target, args...)
+	if err != nil {
+		c.t.Fatalf("%s: %v", target, err)
+	}
+	if err := json.Unmarshal(answer, result); err != nil {
+		c.t.Fatalf("%s answered %s: %v", target, answer, err)
+	}
+}
+
+// do gives the process a command and waits for its answer.
+func (c *client) do(command map[string]any) (json.RawMessage, error) {
+	id := c.lastID.Add(1)
+	command["id"] = id
+	text, err := json.Marshal(command)
+	if err != nil {
+		return nil, err
+	}
+	answer := make(chan line, 1)
+	c.mu.Lock()
+	c.answers[id] = answer
+	_, err = c.stdin.Write(append(text, '\n'))
+	c.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case l := <-answer:
+		if l.Error != "" {
+			return nil, errors.New(l.Error)
+		}
+		return l.Result, nil
+	case <-c.done:
+		return nil, errors.New("the client's process has ended")
+	case <-time.After(patience):
+		return nil, fmt.Errorf("no answer to %s", text)
+	}
+}
+
+// read takes what the process prints until it ends.
+func (c *client) read(ctx context.Context, stdout io.Reader) {
+	scanner := bufio.NewScanner(stdout)
+	scanner.Buffer(nil, 8<<20)
+	for scanner.Scan() {
+		var l line
+		if err := json.Unmarshal(scanner.Bytes(), &l); err != nil {
+			c.t.Errorf("the client printed %q", scanner.Text())
+			continue
+		}
+		switch l.Event {
+		case "":
+			c.mu.Lock()
+			c.answers[l.ID] <- l
+			delete(c.answers, l.ID)
+			c.mu.Unlock()
+		case "message":
+			if len(l.Args) != 1 {
+				c.t.Errorf("MessageReceived came with %d arguments, want 1", len(l.Args))
+				continue
+			}
+			select {
+			case c.messages <- l.Args[0]:
+			case <-ctx.Done():
+			}
+		default:
+			select {
+			case c.events <- l:
+			default:
+				c.t.Errorf("nobody takes the client's events: %q", scanner.Text())
+			}
+		}
+	}
+}
+
+// message is a MessageReceived.
+type message struct {
+	Subscription map[string]any `json:"subscription"`
+	Data         map[string]any `json:"data"`
+}
+
+// next waits for the next MessageReceived.
+func (c *client) next() message {
+	c.t.Helper()
+	select {
+	case text := <-c.messages:
+		var m message
+		if err := json.Unmarshal(text, &m); err != nil {
+			c.t.Fatalf("MessageReceived %s: %v", text, err)
+		}
+		return m
+	case <-c.done:
+		c.t.Fatal("the client's process has ended")
+	case <-time.After(patience):
+		c.t.Fatal("no message arrived")
+	}
+	panic("unreachable")
+}
+
+// event waits for something that the client tells by itself, such as "close".
+func (c *client) event(name string) line {
+	c.t.Helper()
+	select {
+	case l := <-c.events:
+		if l.Event != name {
+			c.t.Fatalf("the client told %q (%s), want %q", l.Event, l.Error, name)
+		}
+		return l
+	case <-time.After(patience):
+		c.t.Fatalf("the client did not tell %q", name)
+	}
+	panic("unreachable")
+}
+
+// testWriter logs what a process writes.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimRight(string(p), "\n"))
+	return len(p), nil
+}
