@@ -1,6 +1,6 @@
 package events
 
-import "time"
+import "bytes"
 
 // Decode reads the routing fields of a published JSON object in one pass without allocating: OrganizationId
 // (else RootEntityId, where RootEntityType is Organization), EntityId, EntityType, EventType,
@@ -14,6 +14,23 @@ func (c *Catalog) Decode(data []byte) (Event, error) {
 		return Event{}, why
 	}
 	return ev, nil
+}
+
+// Topic is the topic that Decode would find, read only as far into data as it takes to know: what follows is
+// not looked at, so Decode may still refuse the message. It is for those who mostly have no listener.
+func (c *Catalog) Topic(data []byte) (Topic, error) {
+	if len(data) > c.limit {
+		return Topic{}, ReasonTooLarge
+	}
+	var values routing
+	if why := values.read(data, topicFields); why != reasonNone {
+		return Topic{}, why
+	}
+	topic, why := c.topic(&values)
+	if why != reasonNone {
+		return Topic{}, why
+	}
+	return topic, nil
 }
 
 // field is a top-level property that routing reads.
@@ -67,6 +84,14 @@ const maxShort = 128
 // routing are the values of the routing fields as they stand in the message, quotes included; nil if absent.
 type routing [fieldCount][]byte
 
+// fields is a set of routing fields.
+type fields uint16
+
+const (
+	topicFields = fields(1<<fieldEntityID | 1<<fieldEntityType | 1<<fieldEventType | 1<<fieldOrganizationID)
+	allFields   = fields(1<<fieldCount - 1) // fieldOther too, which never comes: the pass goes to the end
+)
+
 // decode is Decode with the reason in place of an error. For ReasonUnknownEvent the event is complete but for
 // its type.
 func (c *Catalog) decode(data []byte) (Event, Reason) {
@@ -74,14 +99,15 @@ func (c *Catalog) decode(data []byte) (Event, Reason) {
 		return Event{}, ReasonTooLarge
 	}
 	var values routing
-	if why := values.read(data); why != reasonNone {
+	if why := values.read(data, allFields); why != reasonNone {
 		return Event{}, why
 	}
 	return c.route(data, &values)
 }
 
-// read fills in the routing fields from one pass over data.
-func (values *routing) read(data []byte) Reason {
+// read fills in the routing fields from one pass over data, which ends early once all wanted fields have a
+// value.
+func (values *routing) read(data []byte, wanted fields) Reason {
 	i := skipSpace(data, 0)
 	if i == len(data) || data[i] != '{' {
 		return notObject(data[i:])
@@ -91,32 +117,11 @@ func (values *routing) read(data []byte) Reason {
 		return endOf(data, i+1)
 	}
 	for {
-		if i >= len(data) || data[i] != '"' {
+		f, end := readName(data, i)
+		if end < 0 {
 			return ReasonNotJSON
 		}
-		name := i + 1
-		end := plainEnd(data, name)
-		var f field
-		switch {
-		case end == len(data):
-			return ReasonNotJSON
-		case data[end] == '"':
-			f = fieldOf(data[name:end])
-			end++
-		default:
-			if end, _ = checkString(data, i); end < 0 {
-				return ReasonNotJSON
-			}
-			var scratch [maxShort]byte
-			f = fieldOf(shortText(scratch[:0], data[i:end]))
-		}
-		if i = end; i < len(data) && data[i] != ':' {
-			i = skipSpace(data, i)
-		}
-		if i >= len(data) || data[i] != ':' {
-			return ReasonNotJSON
-		}
-		start := skipSpace(data, i+1)
+		start := skipSpace(data, end)
 		var why Reason
 		if i, why = skipValue(data, start, 1); why != reasonNone {
 			return why
@@ -126,12 +131,16 @@ func (values *routing) read(data []byte) Reason {
 				return ReasonDuplicateField
 			}
 			values[f] = data[start:i]
+			if data[start] != 'n' { // for null there may be something in its place
+				wanted &^= 1 << f
+			}
+			if wanted == 0 {
+				return reasonNone
+			}
 		}
-		if i < len(data) && data[i] != ',' {
-			i = skipSpace(data, i)
-		}
+		i = skipSpace(data, i)
 		switch {
-		case i >= len(data):
+		case i == len(data):
 			return ReasonNotJSON
 		case data[i] == '}':
 			return endOf(data, i+1)
@@ -140,6 +149,31 @@ func (values *routing) read(data []byte) Reason {
 		}
 		i = skipSpace(data, i+1)
 	}
+}
+
+// readName reads the name of a property, which begins at i, and the colon behind it.
+func readName(data []byte, i int) (f field, next int) {
+	if i >= len(data) || data[i] != '"' {
+		return fieldOther, -1
+	}
+	end := plainEnd(data, i+1)
+	switch {
+	case end == len(data):
+		return fieldOther, -1
+	case data[end] == '"':
+		f = fieldOf(data[i+1 : end])
+		end++
+	default:
+		if end, _ = checkString(data, i); end < 0 {
+			return fieldOther, -1
+		}
+		var scratch [maxShort]byte
+		f = fieldOf(shortText(scratch[:0], data[i:end]))
+	}
+	if end = skipSpace(data, end); end == len(data) || data[end] != ':' {
+		return fieldOther, -1
+	}
+	return f, end + 1
 }
 
 // notObject says what something is that does not begin as an object.
@@ -162,44 +196,54 @@ func endOf(data []byte, i int) Reason {
 	return reasonNone
 }
 
-// route makes the event of the values that were read.
-func (c *Catalog) route(data []byte, values *routing) (Event, Reason) {
+// topic makes the topic of the values that were read. For ReasonUnknownEvent it is complete but for its type.
+func (c *Catalog) topic(values *routing) (Topic, Reason) {
 	var scratch [maxShort]byte
-	ev := Event{Data: data}
 	name := shortText(scratch[:0], values[fieldEventType])
 	if name == nil {
-		return Event{}, ReasonNoEvent
+		return Topic{}, ReasonNoEvent
 	}
-	why := reasonNone
-	ev.Type, _ = lookup(c, name)
-	def := c.Definition(ev.Type)
-	if def == nil {
-		why = ReasonUnknownEvent
-		ev.TTLSeconds = never
-	} else {
-		ev.TTLSeconds = def.TTLSeconds
-	}
+	var topic Topic
+	var known bool
+	topic.Type, known = lookup(c, name)
 	kind := shortText(scratch[:0], values[fieldEntityType])
-	if kind == nil || def != nil && string(kind) != def.Kind.String() {
-		return Event{}, ReasonWrongEntityType
+	if kind == nil || known && string(kind) != c.Definition(topic.Type).Kind.String() {
+		return Topic{}, ReasonWrongEntityType
 	}
 	var ok bool
-	if ev.Entity, ok = guid(values[fieldEntityID]); !ok {
-		return Event{}, ReasonNoEntity
+	if topic.Entity, ok = guid(values[fieldEntityID]); !ok {
+		return Topic{}, ReasonNoEntity
 	}
 	organization := values[fieldOrganizationID]
 	if organization == nil || string(organization) == "null" {
 		if string(shortText(scratch[:0], values[fieldRootEntityType])) != "Organization" {
-			return Event{}, ReasonNoOrganization
+			return Topic{}, ReasonNoOrganization
 		}
 		organization = values[fieldRootEntityID]
 	}
-	if ev.Organization, ok = guid(organization); !ok {
-		return Event{}, ReasonNoOrganization
+	if topic.Organization, ok = guid(organization); !ok {
+		return Topic{}, ReasonNoOrganization
+	}
+	if !known {
+		return topic, ReasonUnknownEvent
+	}
+	return topic, reasonNone
+}
+
+// route makes the event of the values that were read.
+func (c *Catalog) route(data []byte, values *routing) (Event, Reason) {
+	topic, why := c.topic(values)
+	if why != reasonNone && why != ReasonUnknownEvent {
+		return Event{}, why
+	}
+	ev := Event{Topic: topic, TTLSeconds: never, Data: data}
+	if def := c.Definition(topic.Type); def != nil {
+		ev.TTLSeconds = def.TTLSeconds
 	}
 	if seconds, ok := smallInt(values[fieldTTL]); ok {
 		ev.TTLSeconds = seconds
 	}
+	var scratch [maxShort]byte
 	if text := shortText(scratch[:0], values[fieldTimestamp]); text != nil {
 		ev.Timestamp, _ = parseDateTime(text)
 	}
@@ -217,7 +261,7 @@ func shortText(dst, value []byte) []byte {
 	if len(inside) > maxShort {
 		return nil
 	}
-	if plainEnd(inside, 0) == len(inside) {
+	if bytes.IndexByte(inside, '\\') < 0 {
 		return inside
 	}
 	if end, _ := checkString(value, 0); end != len(value) {
@@ -254,70 +298,4 @@ func smallInt(value []byte) (n int, ok bool) {
 		n = -n
 	}
 	return n, true
-}
-
-// parseDateTime reads a date and time as .NET writes a DateTime: ISO 8601 with up to seven (here: any number
-// of) fractional digits and a zone of Z, an offset or none, which is taken as UTC.
-func parseDateTime(s []byte) (time.Time, bool) {
-	const layout = "0000-00-00T00:00:00"
-	if len(s) < len(layout) || s[4] != '-' || s[7] != '-' || s[10]|0x20 != 't' || s[13] != ':' || s[16] != ':' {
-		return time.Time{}, false
-	}
-	var parts [6]int
-	for i, at := range [6][2]int{{0, 4}, {5, 7}, {8, 10}, {11, 13}, {14, 16}, {17, 19}} {
-		for _, c := range s[at[0]:at[1]] {
-			if c-'0' > 9 {
-				return time.Time{}, false
-			}
-			parts[i] = parts[i]*10 + int(c-'0')
-		}
-	}
-	year, month, day, hour, minute, second := parts[0], time.Month(parts[1]), parts[2], parts[3], parts[4], parts[5]
-	if year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
-		return time.Time{}, false
-	}
-	s = s[len(layout):]
-	nanos := 0
-	if len(s) > 0 && s[0] == '.' {
-		end := digitsEnd(s, 1)
-		if end == 1 {
-			return time.Time{}, false
-		}
-		for i := 1; i <= 9; i++ {
-			nanos *= 10
-			if i < end {
-				nanos += int(s[i] - '0')
-			}
-		}
-		s = s[end:]
-	}
-	offset, ok := zoneOffset(s)
-	if !ok {
-		return time.Time{}, false
-	}
-	return time.Date(year, month, day, hour, minute, second, nanos, time.UTC).Add(-offset), true
-}
-
-func daysIn(year int, month time.Month) int {
-	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
-}
-
-// zoneOffset reads Z, +hh:mm, -hh:mm or nothing.
-func zoneOffset(s []byte) (time.Duration, bool) {
-	if len(s) == 0 || len(s) == 1 && s[0]|0x20 == 'z' {
-		return 0, true
-	}
-	if len(s) != len("+00:00") || s[0] != '+' && s[0] != '-' || s[3] != ':' {
-		return 0, false
-	}
-	hours, okHours := smallInt(s[1:3])
-	minutes, okMinutes := smallInt(s[4:6])
-	if !okHours || !okMinutes || hours < 0 || hours > 14 || minutes < 0 || minutes > 59 {
-		return 0, false
-	}
-	offset := time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
-	if s[0] == '-' {
-		offset = -offset
-	}
-	return offset, true
 }

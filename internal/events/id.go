@@ -1,6 +1,9 @@
 package events
 
-import "math/rand/v2"
+import (
+	"encoding/binary"
+	"math/rand/v2"
+)
 
 // ID is a GUID in binary form. The zero value is the GUID of zeros, which is a valid id.
 type ID [16]byte
@@ -17,19 +20,39 @@ func ParseID[T string | []byte](s T) (id ID, ok bool) {
 	if len(s) != idLen || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return ID{}, false
 	}
-	pos := 0
-	for i := range id {
-		if pos == 8 || pos == 13 || pos == 18 || pos == 23 {
-			pos++
-		}
-		hi, lo := unhex[s[pos]], unhex[s[pos+1]]
-		if hi|lo > 0x0f {
-			return ID{}, false
-		}
-		id[i] = hi<<4 | lo
-		pos += 2
+	first, ok1 := unhex8(load4(s[0:4]), load4(s[4:8]))
+	second, ok2 := unhex8(load4(s[9:13]), load4(s[14:18]))
+	third, ok3 := unhex8(load4(s[19:23]), load4(s[24:28]))
+	fourth, ok4 := unhex8(load4(s[28:32]), load4(s[32:36]))
+	if !ok1 || !ok2 || !ok3 || !ok4 {
+		return ID{}, false
 	}
+	binary.LittleEndian.PutUint32(id[0:], first)
+	binary.LittleEndian.PutUint32(id[4:], second)
+	binary.LittleEndian.PutUint32(id[8:], third)
+	binary.LittleEndian.PutUint32(id[12:], fourth)
 	return id, true
+}
+
+// load4 reads the four bytes of s, the first one lowest.
+func load4[T string | []byte](s T) uint64 {
+	_ = s[3]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
+}
+
+// unhex8 turns twice four hexadecimal digits, the first one lowest, into four bytes, the first one lowest.
+func unhex8(low, high uint64) (packed uint32, ok bool) {
+	digits := low | high<<32
+	// A letter has bit 6 and its low four bits count from one.
+	nibbles := digits&(ones*0x0f) + digits>>6&ones*9
+	// Written out again in lower case, they must give what they were read from.
+	letters := (nibbles + ones*6) >> 4 & ones
+	written := nibbles + ones*'0' + letters*('a'-'9'-1)
+	ok = nibbles&(ones*0xf0) == 0 && written == digits|digits&(ones*0x40)>>1
+
+	pairs := (nibbles<<4 | nibbles>>8) & 0x00ff00ff00ff00ff
+	pairs = (pairs | pairs>>8) & 0x0000ffff0000ffff
+	return uint32(pairs | pairs>>16), ok //nolint:gosec // the upper half is what was folded into the lower
 }
 
 // NewID makes a random GUID (RFC 9562, version 4). It is an identifier and not a secret.

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf16"
@@ -26,15 +27,11 @@ func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\
 
 // plainEnd is the index at or after i of the first byte that a string cannot go over without a second look:
 // a quote, a backslash or a control character. It is len(b) if there is none.
-//
-// It looks at eight bytes at a time: most of a message is the inside of strings, and this loop is what
-// reading a topic costs.
 func plainEnd(b []byte, i int) int {
-	for i+8 <= len(b) {
+	for ; i+8 <= len(b); i += 8 {
 		if found := specials(binary.LittleEndian.Uint64(b[i:])); found != 0 {
 			return i + bits.TrailingZeros64(found)>>3
 		}
-		i += 8
 	}
 	for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= ' ' {
 		i++
@@ -45,15 +42,25 @@ func plainEnd(b []byte, i int) int {
 // specials sets the high bit of the bytes of word that are a quote, a backslash or a control character.
 // Bytes above the lowest such byte may be marked wrongly, the lowest never is.
 func specials(word uint64) uint64 {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	quote := word ^ ones*'"'
 	backslash := word ^ ones*'\\'
-	return ((quote-ones)&^quote | (backslash-ones)&^backslash | (word-ones*' ')&^word) & highs
+	return ((quote-ones)&^quote | (backslash-ones)&^backslash | (word-ones*' ')&^word) & (ones * 0x80)
 }
 
-// skipString goes over a string whose opening quote is at i. Escapes are passed over and not checked.
+// ones times a byte is eight times that byte.
+const ones = 0x0101010101010101
+
+// skipString goes over a string whose opening quote is at i. What is inside is not checked.
 func skipString(b []byte, i int) int {
-	for i = plainEnd(b, i+1); i < len(b); i = plainEnd(b, i) {
+	i++
+	length := bytes.IndexByte(b[i:], '"')
+	if length < 0 {
+		return -1
+	}
+	if b[i+length-1] != '\\' { // at least the opening quote stands there
+		return i + length + 1
+	}
+	for i = plainEnd(b, i); i < len(b); i = plainEnd(b, i) {
 		switch b[i] {
 		case '"':
 			return i + 1
@@ -183,11 +190,7 @@ func skipValue(b []byte, i, depth int) (next int, why Reason) {
 	case '{', '[':
 		return skipNested(b, i, depth)
 	default:
-		start := i
-		for i < len(b) && b[i] != ',' && b[i] != '}' && b[i] > ' ' {
-			i++
-		}
-		if i == start {
+		if i = checkScalar(b, i); i < 0 {
 			return -1, ReasonNotJSON
 		}
 		return i, reasonNone
@@ -220,10 +223,12 @@ func skipNested(b []byte, i, depth int) (next int, why Reason) {
 
 // checkScalar goes over a number, true, false or null.
 func checkScalar(b []byte, i int) int {
-	switch rest := b[i:]; {
-	case len(rest) >= 4 && (string(rest[:4]) == "null" || string(rest[:4]) == "true"):
+	rest := b[i:]
+	switch {
+	case len(rest) < 4:
+	case string(rest[:4]) == "null", string(rest[:4]) == "true":
 		return i + 4
-	case len(rest) >= 5 && string(rest[:5]) == "false":
+	case len(rest) > 4 && string(rest[:5]) == "false":
 		return i + 5
 	}
 	return numberEnd(b, i)
