@@ -20,13 +20,14 @@ type Decision struct {
 	Refusal string
 }
 
-// The texts of refusals that clients see, in the order in which they are decided.
+// The texts of refusals that clients see, in the order in which they are decided. RefusedUnavailable takes the place of
+// the two before it while the directory is away.
 const (
-	RefusedEntity      = "Invalid entity id"
-	RefusedEvent       = "Unknown event"
-	RefusedKind        = "Event is not available for this entity"
+	RefusedEntity       = "Invalid entity id"
+	RefusedEvent        = "Unknown event"
+	RefusedKind         = "Event is not available for this entity"
 	RefusedUnauthorized = "Unauthorized"
-	RefusedUnavailable = "Temporarily unavailable"
+	RefusedUnavailable  = "Temporarily unavailable"
 )
 
 // Authorizer decides about subscriptions. It may be used from any goroutine.

@@ -1,0 +1,181 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// keptBatch is the size of batch, in requests, above which its memory is not kept for the next one.
+const keptBatch = 1024
+
+// AuthorizerOptions are what a Gate decides by.
+type AuthorizerOptions struct {
+	Catalog   *events.Catalog // needed
+	Directory Directory       // needed
+	Policy    *Policy         // default: DefaultPolicy; must be made for Catalog
+
+	Registerer prometheus.Registerer // default: none
+}
+
+// Gate is the Authorizer that takes the published steps: is the entity id a GUID, is the event known, does the entity
+// have it, may the caller listen to it. It may be used from any goroutine.
+type Gate struct {
+	catalog   *events.Catalog
+	directory Directory
+	policy    *Policy
+	metrics   *gateMetrics
+	batches   sync.Pool // of *batch
+}
+
+var _ Authorizer = (*Gate)(nil)
+
+// NewAuthorizer makes a Gate.
+func NewAuthorizer(o AuthorizerOptions) (*Gate, error) {
+	if o.Catalog == nil || o.Directory == nil {
+		return nil, errors.New("authorizer: a catalogue and a directory are needed")
+	}
+	if o.Policy == nil {
+		policy, err := ParsePolicy(DefaultPolicy, o.Catalog)
+		if err != nil {
+			return nil, err
+		}
+		o.Policy = policy
+	}
+	return &Gate{
+		catalog: o.Catalog, directory: o.Directory, policy: o.Policy, metrics: newGateMetrics(o.Registerer),
+		batches: sync.Pool{New: func() any { return &batch{} }},
+	}, nil
+}
+
+// Authorize implements Authorizer.
+func (g *Gate) Authorize(ctx context.Context, claims *Claims, requests []Request) []Decision {
+	decisions := make([]Decision, len(requests))
+	g.AuthorizeInto(ctx, claims, requests, decisions)
+	return decisions
+}
+
+// AuthorizeInto is Authorize into decisions, which has the length of requests. It allocates nothing of its own.
+func (g *Gate) AuthorizeInto(ctx context.Context, claims *Claims, requests []Request, decisions []Decision) {
+	b := g.batches.Get().(*batch) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	b.reset()
+	for i := range requests {
+		q, v := g.read(&requests[i])
+		if v != verdictAllowed {
+			decisions[i] = g.decision(v, events.Topic{})
+			continue
+		}
+		b.add(i, q)
+	}
+	if len(b.ids) > 0 {
+		g.directory.Lookup(ctx, claims, b.ids, b.entities)
+	}
+	for i, q := range b.questions {
+		e := &b.entities[i]
+		v, _ := g.judge(claims, q, e)
+		decisions[b.positions[i]] = g.decision(v, events.Topic{Organization: e.Organization, Entity: q.entity, Type: q.event})
+	}
+	if cap(b.ids) <= keptBatch {
+		g.batches.Put(b)
+	}
+}
+
+// question is a request that can be asked: it names an entity and an event.
+type question struct {
+	entity events.ID
+	event  events.Type
+}
+
+// read takes the first steps, for which nobody has to be asked. It answers verdictAllowed if they are taken.
+func (g *Gate) read(r *Request) (question, verdict) {
+	entity, ok := events.ParseID(r.EntityID)
+	if !ok {
+		return question{}, verdictEntityInvalid
+	}
+	event, ok := g.catalog.Lookup(r.EventName)
+	if !ok {
+		return question{}, verdictEventUnknown
+	}
+	return question{entity, event}, verdictAllowed
+}
+
+// judge takes the other steps. If the answer is verdictAllowed, ground says why.
+func (g *Gate) judge(claims *Claims, q question, e *Entity) (v verdict, why ground) {
+	definition := g.catalog.Definition(q.event)
+	switch {
+	case e.State == StateUnavailable:
+		return verdictUnavailable, ground{}
+	case e.State == StateUnknown:
+		return verdictEntityUnknown, ground{}
+	case !claims.BelongsTo(e.Organization):
+		// Before the kind is compared: the kind of a foreign entity is nobody's business.
+		return verdictEntityForeign, ground{}
+	case e.Kind != events.KindUnknown && e.Kind != definition.Kind:
+		return verdictWrongKind, ground{}
+	}
+	if why = g.permission(claims, q, definition, e); why.rule == 0 {
+		return verdictPolicy, ground{}
+	}
+	return verdictAllowed, why
+}
+
+// ground is why a request is allowed.
+type ground struct {
+	relation relation
+	rule     int // of the policy, from 1
+}
+
+// permission finds a rule of the policy that allows the request; the rule of the ground is 0 if there is none.
+func (g *Gate) permission(claims *Claims, q question, definition *events.Definition, e *Entity) ground {
+	holds := [numRelations]bool{
+		relationOwn:          definition.Kind == events.KindUser && q.entity == claims.User,
+		relationMember:       definition.Kind != events.KindUser && e.Member,
+		relationOrganization: true,
+	}
+	for r := relationOwn; r < relationGranted; r++ {
+		if !holds[r] {
+			continue
+		}
+		if rule := g.policy.rule(claims.Role, r, q.event); rule != 0 {
+			return ground{r, rule}
+		}
+	}
+	for i := range claims.Grants {
+		if claims.Grants[i].covers(q.entity, definition.Name) {
+			return ground{relationGranted, g.policy.rule(claims.Role, relationGranted, q.event)}
+		}
+	}
+	return ground{}
+}
+
+// decision is the answer for a verdict, and counts it. The topic counts if the verdict is verdictAllowed.
+func (g *Gate) decision(v verdict, topic events.Topic) Decision {
+	g.metrics.decisions[v].Inc()
+	if v != verdictAllowed {
+		return Decision{Refusal: verdicts[v].refusal}
+	}
+	return Decision{Topic: topic}
+}
+
+// batch is what one call of Authorize works with: the questions that go to the directory, and its answers.
+type batch struct {
+	positions []int // of the questions among the requests
+	questions []question
+	ids       []events.ID
+	entities  []Entity
+}
+
+func (b *batch) reset() {
+	b.positions, b.questions, b.ids, b.entities = b.positions[:0], b.questions[:0], b.ids[:0], b.entities[:0]
+}
+
+func (b *batch) add(position int, q question) {
+	b.positions = append(b.positions, position)
+	b.questions = append(b.questions, q)
+	b.ids = append(b.ids, q.entity)
+	b.entities = append(b.entities, Entity{})
+}

@@ -1,0 +1,478 @@
+package authz_test
+
+import (
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// standard are options for the tokens of rtetest.
+func standard() authz.VerifierOptions {
+	return authz.VerifierOptions{
+		Secret: rtetest.Secret, Issuers: []string{rtetest.Issuer}, Audiences: []string{rtetest.Audience},
+	}
+}
+
+func mustVerifier(tb testing.TB, o authz.VerifierOptions) *authz.Verifier {
+	tb.Helper()
+	verifier, err := authz.NewVerifier(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return verifier
+}
+
+// fields are the claims of a good token, to be changed by a test.
+func fields() map[string]any {
+	now := time.Now().Unix()
+	return map[string]any{
+		"sub": me.String(), "org": home.String(), "iss": rtetest.Issuer, "aud": rtetest.Audience,
+		"iat": now, "nbf": now, "exp": now + 60, "jti": "one",
+	}
+}
+
+// with changes fields; nil takes one away.
+func with(name string, value any) map[string]any {
+	f := fields()
+	if f[name] = value; value == nil {
+		delete(f, name)
+	}
+	return f
+}
+
+func mustSign(tb testing.TB, method jwt.SigningMethod, key any, claims map[string]any) string {
+	tb.Helper()
+	token, err := jwt.NewWithClaims(method, jwt.MapClaims(claims)).SignedString(key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return token
+}
+
+func mustHS256(tb testing.TB, claims map[string]any) string {
+	tb.Helper()
+	return mustSign(tb, jwt.SigningMethodHS256, []byte(rtetest.Secret), claims)
+}
+
+func TestVerify_Claims(t *testing.T) {
+	grants := []map[string]string{{"entity": queue.String()}, {"event": "UserAlert"}, {"entity": me.String(), "event": "UserStatus"}}
+	now := time.Now().Unix()
+	base := authz.Claims{
+		User: me, Organization: home, Role: authz.RoleAgent, TokenID: "one", IssuedAt: time.Unix(now, 0), ExpiresAt: time.Unix(now+60, 0),
+	}
+	change := func(f func(*authz.Claims)) authz.Claims { c := base; f(&c); return c }
+	for name, test := range map[string]struct {
+		fields map[string]any
+		want   authz.Claims
+	}{
+		"AgentWithoutRole": {with("role", nil), base},
+		"Supervisor":       {with("role", "supervisor"), change(func(c *authz.Claims) { c.Role = authz.RoleSupervisor })},
+		"Service":          {with("role", "service"), change(func(c *authz.Claims) { c.Role = authz.RoleService })},
+		"UpperCaseGUID":    {with("sub", strings.ToUpper(me.String())), base},
+		"NoTokenID":        {with("jti", nil), change(func(c *authz.Claims) { c.TokenID = "" })},
+		"NoExpiry":         {with("exp", nil), change(func(c *authz.Claims) { c.ExpiresAt = time.Time{} })},
+		"NoTimes":          {with("iat", nil), change(func(c *authz.Claims) { c.IssuedAt = time.Time{} })},
+		"FractionOfSecond": {with("iat", float64(now)-0.5), change(func(c *authz.Claims) { c.IssuedAt = time.Unix(now-1, 5e8) })},
+		"SeveralAudiences": {with("aud", []string{"x", rtetest.Audience}), base},
+		"UnknownClaims":    {with("email", "a@b.test"), base},
+		"FurtherOrganizations": {
+			with("orgs", []string{other.String(), home.String()}),
+			change(func(c *authz.Claims) { c.Organizations = []events.ID{other} }),
+		},
+		"Grants": {
+			with("grants", grants),
+			change(func(c *authz.Claims) {
+				c.Grants = []authz.Grant{{Entity: queue}, {Event: "UserAlert"}, {Entity: me, Event: "UserStatus"}}
+			}),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			claims, err := mustVerifier(t, standard()).Verify(mustHS256(t, test.fields))
+			if err != nil {
+				t.Fatal(err)
+			}
+			near := cmp.Comparer(func(a, b time.Time) bool { return a.Sub(b).Abs() < 2*time.Second })
+			if diff := cmp.Diff(&test.want, claims, near); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestVerify_ClaimNames(t *testing.T) {
+	o := standard()
+	o.Claims = authz.ClaimNames{
+		User: "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier", Organization: "tid", Role: "r",
+		Organizations: "tids", Grants: "g", TokenID: "id",
+	}
+	want := authz.Claims{
+		User: me, Organization: home, Organizations: []events.ID{other}, Role: authz.RoleService,
+		Grants: []authz.Grant{{Event: "UserAlert"}}, TokenID: "x",
+	}
+	token, err := authz.NewSigner(rtetest.Secret, rtetest.Issuer, rtetest.Audience).WithNames(o.Claims).Sign(want, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims, err := mustVerifier(t, o).Verify(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims.IssuedAt = time.Time{}
+	if diff := cmp.Diff(&want, claims); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := mustVerifier(t, standard()).Verify(token); !errors.Is(err, authz.ErrTokenBadClaims) {
+		t.Errorf("by the default names: %v", err)
+	}
+}
+
+func TestVerify_Refusals(t *testing.T) {
+	rsaKey := mustRSA(t)
+	now := time.Now()
+	header := `{"alg":"HS256","typ":"JWT"}`
+	good := mustHS256(t, fields())
+	parts := strings.Split(good, ".")
+	for name, test := range map[string]struct {
+		token string
+		want  authz.TokenError
+	}{
+		"Missing":              {"", authz.ErrTokenMissing},
+		"Garbage":              {"garbage", authz.ErrTokenMalformed},
+		"TwoDots":              {"..", authz.ErrTokenMalformed},
+		"FourParts":            {good + ".x", authz.ErrTokenMalformed},
+		"NotBase64":            {"a!." + parts[1] + "." + parts[2], authz.ErrTokenMalformed},
+		"Padded":               {parts[0] + "." + parts[1] + "." + parts[2] + "=", authz.ErrTokenMalformed},
+		"LooseBits":            {good[:len(good)-1] + next(good[len(good)-1]), authz.ErrTokenMalformed},
+		"BearerInFront":        {"Bearer " + good, authz.ErrTokenMalformed},
+		"TooLarge":             {strings.Repeat("x", authz.DefaultMaxTokenSize+1), authz.ErrTokenTooLarge},
+		"HugeClaims":           {mustHS256(t, with("x", strings.Repeat("x", authz.DefaultMaxTokenSize))), authz.ErrTokenTooLarge},
+		"DeepClaims":           {rtetest.MustSign(t, []byte(rtetest.Secret), header, `{"x":`+strings.Repeat("[", 11_000)), authz.ErrTokenMalformed},
+		"WrongSignature":       {parts[0] + "." + parts[1] + "." + strings.Split(mustHS256(t, with("jti", "two")), ".")[2], authz.ErrTokenSignature},
+		"WrongSecret":          {mustSign(t, jwt.SigningMethodHS256, []byte("another"), fields()), authz.ErrTokenSignature},
+		"NoSignature":          {parts[0] + "." + parts[1] + ".", authz.ErrTokenSignature},
+		"AlgorithmNone":        {rtetest.MustSign(t, nil, `{"alg":"none"}`, mustJSON(fields())), authz.ErrTokenAlgorithm},
+		"AlgorithmNoneInCase":  {rtetest.MustSign(t, nil, `{"alg":"NoNe"}`, mustJSON(fields())), authz.ErrTokenAlgorithm},
+		"AlgorithmNoneSigned":  {rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"none"}`, mustJSON(fields())), authz.ErrTokenAlgorithm},
+		"AlgorithmAbsent":      {rtetest.MustSign(t, []byte(rtetest.Secret), `{}`, mustJSON(fields())), authz.ErrTokenAlgorithm},
+		"AlgorithmNumber":      {rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":256}`, mustJSON(fields())), authz.ErrTokenAlgorithm},
+		"AlgorithmNotAllowed":  {mustSign(t, jwt.SigningMethodRS256, rsaKey, fields()), authz.ErrTokenAlgorithm},
+		"CriticalExtension":    {rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","crit":["exp"]}`, mustJSON(fields())), authz.ErrTokenUnacceptable},
+		"TypeOfAnotherToken":   {rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","typ":"secevent+jwt"}`, mustJSON(fields())), authz.ErrTokenUnacceptable},
+		"TypeNotText":          {rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","typ":1}`, mustJSON(fields())), authz.ErrTokenUnacceptable},
+		"Expired":              {mustHS256(t, with("exp", now.Unix()-60)), authz.ErrTokenExpired},
+		"NotYetValid":          {mustHS256(t, with("nbf", now.Unix()+60)), authz.ErrTokenNotYetValid},
+		"WrongIssuer":          {mustHS256(t, with("iss", "https://else.test")), authz.ErrTokenBadIssuer},
+		"NoIssuer":             {mustHS256(t, with("iss", nil)), authz.ErrTokenBadIssuer},
+		"WrongAudience":        {mustHS256(t, with("aud", "else")), authz.ErrTokenBadAudience},
+		"NoAudience":           {mustHS256(t, with("aud", nil)), authz.ErrTokenBadAudience},
+		"EmptyAudiences":       {mustHS256(t, with("aud", []string{})), authz.ErrTokenBadAudience},
+		"ExpiryText":           {mustHS256(t, with("exp", "9999999999")), authz.ErrTokenBadClaims},
+		"ExpiryBeyondTime":     {mustHS256(t, with("exp", 1e300)), authz.ErrTokenBadClaims},
+		"ExpiryNegative":       {mustHS256(t, with("exp", -1)), authz.ErrTokenBadClaims},
+		"ExpiryNull":           {rtetest.MustSign(t, []byte(rtetest.Secret), header, `{"exp":null}`), authz.ErrTokenBadClaims},
+		"NoUser":               {mustHS256(t, with("sub", nil)), authz.ErrTokenBadClaims},
+		"UserNotGUID":          {mustHS256(t, with("sub", "anna")), authz.ErrTokenBadClaims},
+		"UserInBraces":         {mustHS256(t, with("sub", "{"+me.String()+"}")), authz.ErrTokenBadClaims},
+		"UserWithoutHyphens":   {mustHS256(t, with("sub", strings.ReplaceAll(me.String(), "-", ""))), authz.ErrTokenBadClaims},
+		"UserInWideDigits":     {mustHS256(t, with("sub", "\uff11"+me.String()[1:])), authz.ErrTokenBadClaims},
+		"UserNumber":           {mustHS256(t, with("sub", 7)), authz.ErrTokenBadClaims},
+		"NoOrganization":       {mustHS256(t, with("org", nil)), authz.ErrTokenBadClaims},
+		"OrganizationNotGUID":  {mustHS256(t, with("org", "acme")), authz.ErrTokenBadClaims},
+		"OrganizationInCase":   {mustHS256(t, rename("org", "Org")), authz.ErrTokenBadClaims},
+		"RoleUnknown":          {mustHS256(t, with("role", "admin")), authz.ErrTokenBadClaims},
+		"RoleInCase":           {mustHS256(t, with("role", "Service")), authz.ErrTokenBadClaims},
+		"RoleList":             {mustHS256(t, with("role", []string{"service"})), authz.ErrTokenBadClaims},
+		"OrganizationsText":    {mustHS256(t, with("orgs", other.String())), authz.ErrTokenBadClaims},
+		"OrganizationsNotGUID": {mustHS256(t, with("orgs", []string{"*"})), authz.ErrTokenBadClaims},
+		"TooManyOrganizations": {mustHS256(t, with("orgs", many(65, other.String()))), authz.ErrTokenBadClaims},
+		"GrantOfEverything":    {mustHS256(t, with("grants", many(1, map[string]any{}))), authz.ErrTokenBadClaims},
+		"GrantOfZeros":         {mustHS256(t, with("grants", many(1, map[string]any{"entity": events.ID{}.String()}))), authz.ErrTokenBadClaims},
+		"GrantUnknownMember":   {mustHS256(t, with("grants", many(1, map[string]any{"event": "UserAlert", "until": 1}))), authz.ErrTokenBadClaims},
+		"GrantNotGUID":         {mustHS256(t, with("grants", many(1, map[string]any{"entity": "*"}))), authz.ErrTokenBadClaims},
+		"GrantsText":           {mustHS256(t, with("grants", "*")), authz.ErrTokenBadClaims},
+		"TooManyGrants":        {mustHS256(t, with("grants", many(257, map[string]any{"event": "x"}))), authz.ErrTokenBadClaims},
+		"TokenIDTooLong":       {mustHS256(t, with("jti", strings.Repeat("x", 257))), authz.ErrTokenBadClaims},
+		"ClaimTwice":           {rtetest.MustSign(t, []byte(rtetest.Secret), header, `{"sub":"a",`+mustJSON(fields())[1:]), authz.ErrTokenBadClaims},
+		"ClaimTwiceEscaped":    {rtetest.MustSign(t, []byte(rtetest.Secret), header, `{"\u006frg":"a",`+mustJSON(fields())[1:]), authz.ErrTokenBadClaims},
+		"ClaimsNull":           {rtetest.MustSign(t, []byte(rtetest.Secret), header, `null`), authz.ErrTokenBadIssuer},
+		"ClaimsList":           {rtetest.MustSign(t, []byte(rtetest.Secret), header, `[]`), authz.ErrTokenBadClaims},
+		"ClaimsText":           {rtetest.MustSign(t, []byte(rtetest.Secret), header, `"x"`), authz.ErrTokenBadClaims},
+		"HeaderNull":           {rtetest.MustSign(t, []byte(rtetest.Secret), `null`, mustJSON(fields())), authz.ErrTokenAlgorithm},
+	} {
+		t.Run(name, func(t *testing.T) {
+			core, logs := observer.New(zap.DebugLevel)
+			registry := prometheus.NewPedanticRegistry()
+			o := standard()
+			o.Logger, o.Registerer = zap.New(core), registry
+			claims, err := mustVerifier(t, o).Verify(test.token)
+			if !errors.Is(err, test.want) || claims != nil {
+				t.Fatalf("got %v, %v; want %v", claims, err, test.want)
+			}
+			for _, part := range strings.Split(test.token, ".") {
+				if len(part) > 8 && strings.Contains(fmt.Sprint(err, logs.All()), part) {
+					t.Errorf("the error or the log carries the token: %v, %v", err, logs.All())
+				}
+			}
+			if authz.Reason(err) != string(test.want) {
+				t.Errorf("reason %q", authz.Reason(err))
+			}
+			if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
+				t.Error(problems, err)
+			}
+		})
+	}
+}
+
+func TestVerify_Types(t *testing.T) {
+	for _, header := range []string{
+		`{"alg":"HS256"}`, `{"alg":"HS256","typ":"JWT"}`, `{"alg":"HS256","typ":"jwt"}`, `{"alg":"HS256","typ":"at+jwt"}`,
+		`{"alg":"HS256","typ":"application/at+jwt"}`,
+	} {
+		token := rtetest.MustSign(t, []byte(rtetest.Secret), header, mustJSON(fields()))
+		if _, err := mustVerifier(t, standard()).Verify(token); err != nil {
+			t.Errorf("%s: %v", header, err)
+		}
+	}
+}
+
+// TestVerify_AtTheSecond moves the clock to the edges: exp is the first second at which a token is no longer valid,
+// nbf the first at which it is (RFC 7519, sections 4.1.4 and 4.1.5).
+func TestVerify_AtTheSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		strict, lenient := standard(), standard()
+		lenient.Leeway = 5 * time.Second
+		token := mustHS256(t, map[string]any{
+			"sub": me.String(), "org": home.String(), "iss": rtetest.Issuer, "aud": rtetest.Audience,
+			"nbf": start.Unix() + 10, "exp": start.Unix() + 20,
+		})
+		for _, step := range []struct {
+			at              time.Duration
+			strict, lenient error
+		}{
+			{0, authz.ErrTokenNotYetValid, authz.ErrTokenNotYetValid},
+			{5*time.Second - 1, authz.ErrTokenNotYetValid, authz.ErrTokenNotYetValid},
+			{5 * time.Second, authz.ErrTokenNotYetValid, nil},
+			{10*time.Second - 1, authz.ErrTokenNotYetValid, nil},
+			{10 * time.Second, nil, nil},
+			{20*time.Second - 1, nil, nil},
+			{20 * time.Second, authz.ErrTokenExpired, nil},
+			{25*time.Second - 1, authz.ErrTokenExpired, nil},
+			{25 * time.Second, authz.ErrTokenExpired, authz.ErrTokenExpired},
+		} {
+			time.Sleep(time.Until(start.Add(step.at)))
+			for verifier, want := range map[*authz.Verifier]error{
+				mustVerifier(t, strict): step.strict, mustVerifier(t, lenient): step.lenient,
+			} {
+				if _, err := verifier.Verify(token); !errors.Is(err, want) {
+					t.Errorf("at %v: got %v, want %v", step.at, err, want)
+				}
+			}
+		}
+	})
+}
+
+func TestVerify_Algorithms(t *testing.T) {
+	rsaKey := mustRSA(t)
+	_, edKey, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p256, p384, p521 := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P384()), mustECDSA(t, elliptic.P521())
+	o := standard()
+	o.PublicKeyFile = mustPEM(t, &rsaKey.PublicKey, &p256.PublicKey, &p384.PublicKey, &p521.PublicKey, edKey.Public())
+	verifier := mustVerifier(t, o)
+	secret := []byte(rtetest.Secret)
+	for _, test := range []struct {
+		method jwt.SigningMethod
+		key    any
+	}{
+		{jwt.SigningMethodHS256, secret},
+		{jwt.SigningMethodHS384, secret},
+		{jwt.SigningMethodHS512, secret},
+		{jwt.SigningMethodRS256, rsaKey},
+		{jwt.SigningMethodRS384, rsaKey},
+		{jwt.SigningMethodRS512, rsaKey},
+		{jwt.SigningMethodPS256, rsaKey},
+		{jwt.SigningMethodPS384, rsaKey},
+		{jwt.SigningMethodPS512, rsaKey},
+		{jwt.SigningMethodES256, p256},
+		{jwt.SigningMethodES384, p384},
+		{jwt.SigningMethodES512, p521},
+		{jwt.SigningMethodEdDSA, edKey},
+	} {
+		t.Run(test.method.Alg(), func(t *testing.T) {
+			token := mustSign(t, test.method, test.key, fields())
+			if _, err := verifier.Verify(token); err != nil {
+				t.Error(err)
+			}
+			one := o
+			one.Algorithms = []string{test.method.Alg()}
+			if _, err := mustVerifier(t, one).Verify(token); err != nil {
+				t.Error(err)
+			}
+			for _, algorithm := range []string{"HS256", "RS256"} {
+				if algorithm == test.method.Alg() {
+					continue
+				}
+				one.Algorithms = []string{algorithm}
+				if _, err := mustVerifier(t, one).Verify(token); !errors.Is(err, authz.ErrTokenAlgorithm) {
+					t.Errorf("where only %s is allowed: %v", algorithm, err)
+				}
+			}
+		})
+	}
+}
+
+func TestVerify_PreviousSecret(t *testing.T) {
+	o := standard()
+	o.Secret, o.PreviousSecret = "the secret of today, long enough", rtetest.Secret
+	verifier := mustVerifier(t, o)
+	for _, secret := range []string{o.Secret, o.PreviousSecret} {
+		if _, err := verifier.Verify(mustSign(t, jwt.SigningMethodHS256, []byte(secret), fields())); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := verifier.Verify(mustSign(t, jwt.SigningMethodHS256, []byte("x"), fields())); !errors.Is(err, authz.ErrTokenSignature) {
+		t.Error(err)
+	}
+}
+
+func TestVerify_RequireExpiry(t *testing.T) {
+	o := standard()
+	o.RequireExpiry = true
+	if _, err := mustVerifier(t, o).Verify(mustHS256(t, with("exp", nil))); !errors.Is(err, authz.ErrTokenBadClaims) {
+		t.Error(err)
+	}
+	if _, err := mustVerifier(t, o).Verify(mustHS256(t, fields())); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestVerify_NoIssuerNoAudienceConfigured(t *testing.T) {
+	verifier := mustVerifier(t, authz.VerifierOptions{Secret: rtetest.Secret})
+	for _, f := range []map[string]any{fields(), with("iss", nil), with("aud", nil)} {
+		if _, err := verifier.Verify(mustHS256(t, f)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestVerifier_PublicKeyFileIsWatched(t *testing.T) {
+	first, second := mustRSA(t), mustRSA(t)
+	path := mustPEM(t, &first.PublicKey)
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.DebugLevel)
+		verifier := mustVerifier(t, authz.VerifierOptions{PublicKeyFile: path, Logger: zap.New(core)})
+		stop := start(t, verifier.Run)
+		defer stop()
+		want := func(firstErr, secondErr error) {
+			t.Helper()
+			for key, want := range map[*rsa.PrivateKey]error{first: firstErr, second: secondErr} {
+				if _, err := verifier.Verify(mustSign(t, jwt.SigningMethodRS256, key, with("exp", nil))); !errors.Is(err, want) {
+					t.Errorf("got %v, want %v", err, want)
+				}
+			}
+		}
+		want(nil, authz.ErrTokenSignature)
+
+		mustWrite(t, path, pemOf(t, &second.PublicKey, &first.PublicKey))
+		time.Sleep(3 * time.Second)
+		want(nil, nil)
+
+		mustWrite(t, path, pemOf(t, &second.PublicKey))
+		time.Sleep(3 * time.Second)
+		want(authz.ErrTokenSignature, nil)
+
+		mustWrite(t, path, []byte("half a fi"))
+		time.Sleep(10 * time.Second)
+		want(authz.ErrTokenSignature, nil)
+		if refused := logs.FilterLevelExact(zap.ErrorLevel).Len(); refused != 1 {
+			t.Errorf("%d errors in the log for one bad file", refused)
+		}
+
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		want(authz.ErrTokenSignature, nil)
+		if gone := logs.FilterLevelExact(zap.WarnLevel).Len(); gone != 1 {
+			t.Errorf("%d warnings in the log for one missing file", gone)
+		}
+	})
+}
+
+func TestNewVerifier_RefusesMistakes(t *testing.T) {
+	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // too short on purpose
+	if err != nil {
+		t.Fatal(err)
+	}
+	strong := mustRSA(t)
+	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(strong)})
+	file := func(data []byte) string {
+		path := filepath.Join(t.TempDir(), "key.pem")
+		mustWrite(t, path, data)
+		return path
+	}
+	for name, o := range map[string]authz.VerifierOptions{
+		"NoKey":               {},
+		"OnlyPreviousSecret":  {PreviousSecret: "x"},
+		"NegativeLeeway":      {Secret: "x", Leeway: -1},
+		"AlgorithmNone":       {Secret: "x", Algorithms: []string{"none"}},
+		"AlgorithmInCase":     {Secret: "x", Algorithms: []string{"hs256"}},
+		"AlgorithmWithoutKey": {Secret: "x", Algorithms: []string{"RS256"}},
+		"NoFile":              {PublicKeyFile: filepath.Join(t.TempDir(), "none")},
+		"EmptyFile":           {PublicKeyFile: file(nil)},
+		"PrivateKey":          {PublicKeyFile: file(private)},
+		"ShortRSAKey":         {PublicKeyFile: file(pemOf(t, &weak.PublicKey))},
+		"OddCurve":            {PublicKeyFile: file(pemOf(t, &mustECDSA(t, elliptic.P224()).PublicKey))},
+		"BrokenBlock":         {PublicKeyFile: file(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}))},
+		"OneBadBlock": {PublicKeyFile: file(append(pemOf(t, &strong.PublicKey),
+			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})...))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := authz.NewVerifier(o); err == nil {
+				t.Error("accepted")
+			}
+		})
+	}
+}
+
+func TestParseGrant(t *testing.T) {
+	for text, want := range map[string]*authz.Grant{
+		queue.String():                  {Entity: queue},
+		queue.String() + ":QueueStatus": {Entity: queue, Event: "QueueStatus"},
+		":UserAlert":                    {Event: "UserAlert"},
+		"":                              nil,
+		":":                             nil,
+		"sales":                         nil,
+		events.ID{}.String() + ":x":     nil,
+	} {
+		grant, err := authz.ParseGrant(text)
+		if (err == nil) != (want != nil) || want != nil && grant != *want {
+			t.Errorf("%q: %v, %v", text, grant, err)
+		}
+	}
+}
