@@ -257,3 +257,40 @@ func (w testWriter) Write(p []byte) (int, error) {
 	w.t.Log(strings.TrimRight(string(p), "\n"))
 	return len(p), nil
 }
+
+// script is a Node script that runs to its end and prints lines.
+type script struct {
+	t       *testing.T
+	scanner *bufio.Scanner
+}
+
+// startScript starts a command of nodeCommand. The end of the test waits for it.
+func startScript(t *testing.T, cmd *exec.Cmd) *script {
+	t.Helper()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// Killed when it hangs, so that reading its lines ends.
+	hung := time.AfterFunc(2*patience, func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() {
+		hung.Stop()
+		_, _ = io.Copy(io.Discard, stdout) // what nobody wanted to read
+		_ = cmd.Wait()                     // a script that failed has printed too few lines
+	})
+	s := &script{t: t, scanner: bufio.NewScanner(stdout)}
+	s.scanner.Buffer(nil, 8<<20)
+	return s
+}
+
+// line is the next line that the script prints.
+func (s *script) line() string {
+	s.t.Helper()
+	if !s.scanner.Scan() {
+		s.t.Fatalf("the script ended too early: %v", s.scanner.Err())
+	}
+	return s.scanner.Text()
+}

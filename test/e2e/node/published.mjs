@@ -10,8 +10,9 @@ import * as signalR from "@microsoft/signalr";
 const [, , tokenUrl, userId, queueId] = process.argv;
 const response = await (await fetch(tokenUrl, { method: "GET" })).json();
 
+// The client wants the URL of its first request, which is HTTP, and makes the one of the WebSocket itself.
 var connection = new signalR.HubConnectionBuilder()
-  .withUrl(response.WssEndpoint, { accessTokenFactory: () => response.Token })
+  .withUrl(response.WssEndpoint.replace(/^ws/, "http"), { accessTokenFactory: () => response.Token })
   .withAutomaticReconnect()
   .configureLogging(signalR.LogLevel.Warning)
   .build();

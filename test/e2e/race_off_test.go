@@ -1,0 +1,6 @@
+//go:build !race
+
+package e2e
+
+// buildFlags are those of the tests.
+var buildFlags []string

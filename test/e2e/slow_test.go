@@ -1,0 +1,129 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// rawClient is a client that speaks to the hub over a bare socket, and so can stop reading.
+type rawClient struct {
+	t      *testing.T
+	conn   *net.TCPConn
+	reader *bufio.Reader
+}
+
+// dialRaw connects without negotiation and does the SignalR handshake. The socket's buffer is as small as it can be.
+func dialRaw(t *testing.T, srv *server, token string) *rawClient {
+	t.Helper()
+	conn, err := net.Dial("tcp", srv.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	c := &rawClient{t: t, conn: conn.(*net.TCPConn), reader: bufio.NewReader(conn)}
+	if err := c.conn.SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "GET /rte HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\n"+
+		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", srv.Host, token)
+	response, err := http.ReadResponse(c.reader, nil)
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("upgrade: %v, %v", response, err)
+	}
+	c.send(`{"protocol":"json","version":1}`)
+	c.until("{}")
+	return c
+}
+
+// send writes a hub message as a masked text frame (RFC 6455, section 5.2), the mask being zero.
+func (c *rawClient) send(message string) {
+	c.t.Helper()
+	message += "\x1e"
+	frame := []byte{0x81, 0xfe}
+	frame = binary.BigEndian.AppendUint16(frame, uint16(len(message)))
+	frame = append(frame, 0, 0, 0, 0)
+	if _, err := c.conn.Write(append(frame, message...)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// until reads hub messages until one contains text, and answers it.
+func (c *rawClient) until(text string) string {
+	c.t.Helper()
+	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		c.t.Fatal(err)
+	}
+	for {
+		message, err := c.reader.ReadString(0x1e)
+		if err != nil {
+			c.t.Fatalf("no message with %s came: %v", text, err)
+		}
+		if strings.Contains(message, text) {
+			return message
+		}
+	}
+}
+
+// TestFrozenClient has one client that stops reading among others that read.
+func TestFrozenClient(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	srv := startServer(t, settings{"redis.addresses": redis.Addr})
+	token := mustTokenOfAgent(t, authz.RoleAgent)
+
+	const subscribe = `{"type":1,"invocationId":"0","target":"Subscribe","arguments":[[{"EntityId":%q,"EventName":"UserCallInArrived"}]]}`
+	frozen := dialRaw(t, srv, token)
+	frozen.send(fmt.Sprintf(subscribe, ourAgent))
+	frozen.until(`"subscribed":true`)
+	// From here on it reads nothing.
+
+	c := connect(t, clientOptions{URL: srv.HubURL, Token: token})
+	var results []subscriptionResult
+	c.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserCallInArrived"))
+
+	// Call events are never dropped: they fill the frozen client's socket, then its outbox, and then end it.
+	publisher := redis.Client()
+	defer publisher.Close()
+	note := strings.Repeat("x", 16<<10)
+	isSlow := func() bool { return srv.metric("rte_fanout_outboxes_ended_total", `reason="slow"`) == 1 }
+	var slowest time.Duration
+	n := 0
+	for ; n < 5000 && !isSlow(); n++ {
+		sent := time.Now()
+		event := fmt.Appendf(nil, `{"OrganizationId":%q,"EventType":"UserCallInArrived","EntityType":"User","EntityId":%q,`+
+			`"MessageTTLSeconds":-1,"Number":%d,"Note":%q}`, ourOrganization, ourAgent, n, note)
+		if err := publisher.Publish(t.Context(), lane(ourOrganization), event).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.next().Data["number"]; got != float64(n) {
+			t.Fatalf("received event %v, want %d", got, n)
+		}
+		slowest = max(slowest, time.Since(sent))
+	}
+	if !isSlow() {
+		t.Fatalf("the frozen client is still connected after %d events", n)
+	}
+	if slowest > 5*time.Second {
+		t.Errorf("an event took %v to the client that reads", slowest)
+	}
+	t.Logf("ended as slow after %d events of %d bytes; the slowest to the other client took %v", n, len(note), slowest)
+
+	// What the frozen client has not read ends with the end of its connection.
+	if err := frozen.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, frozen.reader); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the frozen client's connection did not end: %v", err)
+	}
+}

@@ -1,0 +1,39 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// TestStop ends a node that has clients; startServer's cleanup checks that it ended well.
+func TestStop(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	srv := startServer(t, settings{"redis.addresses": redis.Addr})
+	token := mustTokenOfAgent(t, authz.RoleAgent)
+	plain := connect(t, clientOptions{URL: srv.HubURL, Token: token})
+	reconnecting := connect(t, clientOptions{URL: srv.HubURL, Token: token, Reconnect: true})
+
+	srv.stop()
+	if got := plain.event("close"); got.Error != "" {
+		t.Errorf("the client was closed with %q, want no error", got.Error)
+	}
+	reconnecting.event("reconnecting")
+
+	if n := publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 1)); n != 0 {
+		t.Errorf("%d nodes still listen", n)
+	}
+}
+
+// TestWithoutRedis runs a single node, which says so.
+func TestWithoutRedis(t *testing.T) {
+	srv := startServer(t, nil)
+	srv.waitFor("the log to say that the node is alone", func() bool { return srv.logs("single node") })
+	c := connect(t, clientOptions{URL: srv.HubURL, Token: mustTokenOfAgent(t, authz.RoleAgent)})
+	var results []subscriptionResult
+	c.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))
+	if !results[0].Subscribed {
+		t.Errorf("Subscribe: %+v", results)
+	}
+}
