@@ -5,8 +5,11 @@ const (
 	bufferBytes = 4 << 10
 	// keepBytes is the size above which a buffer is left to the garbage collector instead of being kept.
 	keepBytes = 128 << 10
-	// keepTotal bounds what a shard keeps between two turns.
-	keepTotal = 16 << 20
+	// turnBytes is how much a shard collects in outboxes before it writes them, also in the middle of a turn: with
+	// a thousand clients eight messages of a kilobyte each.
+	turnBytes = 8 << 20
+	// keepTotal bounds what a shard keeps between two turns. Buffers double as they grow, hence twice turnBytes.
+	keepTotal = 2 * turnBytes
 )
 
 // buffers are a shard's spare buffers. They are not shared, so they need no lock, and what goes out of a socket in

@@ -91,7 +91,7 @@ func (s *Shard) turn(first *item) {
 	} else {
 		for it := first; it != nil; it = it.next {
 			done += s.do(it, now)
-			if s.collected > keepTotal {
+			if s.collected > turnBytes {
 				s.flush()
 			}
 		}

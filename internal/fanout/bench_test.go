@@ -1,0 +1,147 @@
+package fanout_test
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
+)
+
+// sink is a socket that takes everything and counts it.
+type sink struct{ bytes *atomic.Int64 }
+
+func (s sink) TryWrite(p []byte) (int, error) {
+	s.bytes.Add(int64(len(p)))
+	return len(p), nil
+}
+func (s sink) WriteAll([]byte) error { return nil }
+func (s sink) KeepAlive(time.Time) ([]byte, time.Duration, bool) {
+	return nil, time.Hour, true
+}
+func (s sink) Final(fanout.EndReason) []byte { return nil }
+func (s sink) Ended(fanout.EndReason)        {}
+
+// readyFrames hands out the same frame of 1 KB for every event: what is measured is everything behind the encoder.
+type readyFrames struct{ frame fanout.Frame }
+
+func (e readyFrames) Encode(*events.Event) (fanout.Frame, error) { return e.frame, nil }
+
+var kilobyte = readyFrames{fanout.Frame{Bytes: []byte(strings.Repeat("x", 1024)), IDOffset: 60}}
+
+// crowd is a running dispatcher with clients that all listen to all of its topics.
+type crowd struct {
+	*rig
+	received  atomic.Int64
+	topics    []events.Topic
+	listeners int64
+	expected  int64
+}
+
+func newCrowd(tb testing.TB, clients, topics int) *crowd {
+	r := newRig(tb, fanout.Options{})
+	c := &crowd{rig: r, listeners: int64(clients)}
+	c.rig.Dispatcher = mustNew(tb, fanout.Options{Registry: r.registry, JSON: kilobyte})
+	ctx, stop := context.WithCancel(tb.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = c.Run(ctx) })
+	tb.Cleanup(func() { stop(); running.Wait() })
+	for n := range topics {
+		c.topics = append(c.topics, events.Topic{Entity: events.ID{byte(n), byte(n >> 8), 1}, Type: 1})
+	}
+	for range clients {
+		o := c.Open(sink{&c.received}, fanout.ProtocolJSON)
+		for _, topic := range c.topics {
+			c.listen(o, topic)
+		}
+	}
+	c.publish(0)
+	c.settle()
+	return c
+}
+
+func mustNew(tb testing.TB, o fanout.Options) *fanout.Dispatcher {
+	d, err := fanout.New(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
+func (c *crowd) publish(n int) {
+	c.Dispatch(&events.Event{Topic: c.topics[n%len(c.topics)]})
+	c.expected += c.listeners * 1024
+}
+
+// settle waits until everything published has been written, so that a benchmark pays the whole bill.
+func (c *crowd) settle() {
+	for c.received.Load() < c.expected {
+		runtime.Gosched()
+	}
+}
+
+// TestDeliveryAllocatesNothingPerSubscriber compares the allocations of events with one listener per shard and with
+// 1,000: an event costs its frame, its broadcast and an item per shard, a listener costs nothing.
+func TestDeliveryAllocatesNothingPerSubscriber(t *testing.T) {
+	const tolerance = 0.5 // the runtime allocates now and then
+	for name, topics := range map[string]int{"events of one topic": 1, "events of several topics": 8} {
+		t.Run(name, func(t *testing.T) {
+			perEvent := func(clients int) float64 {
+				c := newCrowd(t, clients, topics)
+				return testing.AllocsPerRun(200, func() {
+					for n := range 8 {
+						c.publish(n)
+					}
+					c.settle()
+				}) / 8
+			}
+			shards := runtime.GOMAXPROCS(0)
+			few, thousand := perEvent(shards), perEvent(1000)
+			if thousand > few+tolerance {
+				t.Errorf("%.2f allocations per event for 1,000 listeners, %.2f for %d", thousand, few, shards)
+			}
+			if promised := 2 + float64(shards); few > promised+tolerance {
+				t.Errorf("%.2f allocations per event, promised %v", few, promised)
+			}
+		})
+	}
+}
+
+func TestMissAllocatesNothing(t *testing.T) {
+	r := newRig(t, fanout.Options{})
+	ev := &events.Event{Topic: callTopic(1)}
+	if allocs := testing.AllocsPerRun(1000, func() { r.Dispatch(ev) }); allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}
+
+func BenchmarkDispatch(b *testing.B) {
+	for _, shape := range []struct {
+		name            string
+		clients, topics int
+	}{{"1Sub", 1, 1}, {"1000Subs", 1000, 1}, {"1000Subs1000Topics", 1000, 1000}} {
+		b.Run(shape.name, func(b *testing.B) {
+			c := newCrowd(b, shape.clients, shape.topics)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := range b.N {
+				c.publish(n)
+			}
+			c.settle()
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*shape.clients), "ns/delivery")
+		})
+	}
+	b.Run("NobodyListens", func(b *testing.B) {
+		r := newRig(b, fanout.Options{})
+		ev := &events.Event{Topic: callTopic(1)}
+		b.ReportAllocs()
+		for b.Loop() {
+			r.Dispatch(ev)
+		}
+	})
+}
