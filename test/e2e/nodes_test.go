@@ -94,7 +94,8 @@ func TestLoadBalancer(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	nodes := [2]*server{}
 	for i := range nodes {
-		nodes[i] = startServer(t, settings{"redis.addresses": redis.Addr})
+		// Long enough for the load balancer to see that a node stops.
+		nodes[i] = startServer(t, settings{"redis.addresses": redis.Addr, "shutdown.delay": "3s"})
 	}
 	address := startHAProxy(t, nodes)
 	token := mustTokenOfAgent(t, authz.RoleAgent)
@@ -107,7 +108,7 @@ func TestLoadBalancer(t *testing.T) {
 		clients = append(clients, c)
 	}
 	for _, node := range nodes {
-		if n := node.metric("rte_hub_sessions"); n != 2 {
+		if n := node.metric("rte_hub_sessions_open"); n != 2 {
 			t.Errorf("a node has %v sessions, want 2 of 4", n)
 		}
 	}
@@ -120,7 +121,7 @@ func TestLoadBalancer(t *testing.T) {
 
 	// A node that stops sends its clients to the other one.
 	nodes[0].stop()
-	nodes[1].waitFor("all clients to come over", func() bool { return nodes[1].metric("rte_hub_sessions") == 4 })
+	nodes[1].waitFor("all clients to come over", func() bool { return nodes[1].metric("rte_hub_sessions_open") == 4 })
 }
 
 // startHAProxy starts HAProxy with deploy/haproxy.cfg in front of two nodes and answers where it listens. Nothing is

@@ -91,6 +91,8 @@ func startServer(t *testing.T, s settings) *server {
 		"directory.kind":   "claims",
 		"log.format":       "json",
 		"log.level":        "debug",
+		"shutdown.delay":   "0s",
+		"shutdown.drain":   "100ms",
 	}
 	for key, value := range s {
 		all[key] = value

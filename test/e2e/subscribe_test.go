@@ -158,8 +158,8 @@ func TestSubscribe(t *testing.T) {
 	t.Run("leaves nothing behind when the client goes", func(t *testing.T) {
 		c.stop()
 		c.event("close")
-		srv.waitFor("the session to end", func() bool { return srv.metric("rte_hub_sessions") == 0 })
-		for _, left := range []string{"rte_hub_subscriptions", "rte_fanout_outboxes"} {
+		srv.waitFor("the session to end", func() bool { return srv.metric("rte_hub_sessions_open") == 0 })
+		for _, left := range []string{"rte_hub_subscriptions_active", "rte_transport_connections"} {
 			if n := srv.metric(left); n != 0 {
 				t.Errorf("%s is %v, want 0", left, n)
 			}
