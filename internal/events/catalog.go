@@ -1,41 +1,101 @@
 package events
 
-import "strings"
+import (
+	_ "embed" // for the catalogue
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
 
-// Type is the number of an event type in a Catalog. The zero value is no type.
-// Numbers are not stable between catalogues and never leave the process.
+//go:generate go run ./generate -root ../..
+
+// Type is the number of an event type in a Catalog. The zero value is no type. The types of Builtin have the
+// same numbers in every catalogue; no number leaves the process.
 type Type uint16
 
 // DefaultLimit is how many bytes a published message may have.
 const DefaultLimit = 64 << 10
 
+// never is the TTLSeconds of events that do not expire.
+const never = -1
+
 // Catalog is the set of event types that a server knows. It does not change once it is built.
 type Catalog struct {
+	enums       []*Enum
+	envelope    []Property
 	definitions []Definition    // by Type - 1
 	byName      map[string]Type // by name as published
 	byLower     map[string]Type // by lower-case name
 	limit       int             // bytes of a message
 }
 
-// Builtin is the catalogue of the 31 published events.
-func Builtin() *Catalog { return newCatalog(builtin) }
+// derived is what the hot path reads of a definition.
+type derived struct {
+	lower        string            // Name in lower case
+	dictionaries []string          // dictionary-typed properties, in Pascal and in camel case
+	dateTimes    []string          // properties of type DateTime, in Pascal and in camel case
+	pascal       map[string]string // names in Pascal case by names in camel case, the envelope's included
+	keys         []string          // of ConflationKey, what the topic does not say already
+}
 
-// newCatalog derives what the hot path reads from the definitions, which it copies.
-func newCatalog(definitions []Definition) *Catalog {
-	c := &Catalog{byName: map[string]Type{}, byLower: map[string]Type{}, limit: DefaultLimit}
-	for _, d := range definitions {
-		d.number = Type(len(c.definitions) + 1) //nolint:gosec // a catalogue is far smaller than the type's range
-		d.lower = strings.ToLower(d.Name)
-		for _, p := range d.Properties {
-			if p.Type == TypeDictionary {
-				d.dictionaries = append(d.dictionaries, p.Name, CamelCase(p.Name))
-			}
-		}
-		c.definitions = append(c.definitions, d)
-		c.byName[d.Name] = d.number
-		c.byLower[d.lower] = d.number
+//go:embed catalogue.yaml
+var builtinFile []byte
+
+// builtin reads the file once: the catalogue is immutable, and tests ask for it often.
+var builtin = sync.OnceValue(func() *Catalog {
+	s, err := readCatalogue(builtinFile, nil)
+	if err != nil {
+		panic(fmt.Sprintf("[unexpected] catalogue.yaml: %v", err))
+	}
+	return newCatalog(s)
+})
+
+// Builtin is the catalogue of the 31 published events, in the order of the published page.
+func Builtin() *Catalog { return builtin() }
+
+// LoadCatalog is Builtin with the events that text adds, a YAML or JSON file in the form of catalogue.yaml. The
+// error names the entry that is wrong.
+func LoadCatalog(text []byte) (*Catalog, error) {
+	s, err := readCatalogue(text, Builtin())
+	if err != nil {
+		return nil, fmt.Errorf("read catalogue: %w", err)
+	}
+	return newCatalog(s), nil
+}
+
+func newCatalog(s *source) *Catalog {
+	c := &Catalog{
+		enums: s.enums, envelope: s.envelope, definitions: s.definitions,
+		byName: map[string]Type{}, byLower: map[string]Type{}, limit: DefaultLimit,
+	}
+	for i := range c.definitions {
+		d := &c.definitions[i]
+		d.derived = derive(d, s.envelope)
+		c.byName[d.Name] = Type(i + 1)
+		c.byLower[d.lower] = Type(i + 1)
 	}
 	return c
+}
+
+func derive(d *Definition, envelope []Property) derived {
+	v := derived{lower: strings.ToLower(d.Name), pascal: map[string]string{}}
+	for _, p := range slices.Concat(envelope, d.Properties) {
+		camel := CamelCase(p.Name)
+		v.pascal[camel] = p.Name
+		switch p.Type {
+		case TypeDictionary:
+			v.dictionaries = append(v.dictionaries, p.Name, camel)
+		case TypeDateTime:
+			v.dateTimes = append(v.dateTimes, p.Name, camel)
+		}
+	}
+	for _, name := range d.ConflationKey {
+		if name != "EntityId" && name != "OrganizationId" {
+			v.keys = append(v.keys, name)
+		}
+	}
+	return v
 }
 
 // Limit is a catalogue of the same types that refuses messages of more than the given number of bytes.
@@ -60,7 +120,7 @@ func lookup[T string | []byte](c *Catalog, name T) (Type, bool) {
 	return t, ok
 }
 
-// Definition is what is known of a type of this catalogue; nil for the zero Type.
+// Definition is what is known of a type of this catalogue; nil for the zero Type. It must not be changed.
 func (c *Catalog) Definition(t Type) *Definition {
 	if t == 0 || int(t) > len(c.definitions) {
 		return nil
@@ -76,6 +136,12 @@ func (c *Catalog) Names() []string {
 	}
 	return names
 }
+
+// Envelope are the properties that every event has beside its own. They must not be changed.
+func (c *Catalog) Envelope() []Property { return c.envelope }
+
+// Enums are the enumerations that properties refer to. They must not be changed.
+func (c *Catalog) Enums() []*Enum { return c.enums }
 
 // lowerASCII adds s in lower case to dst. Names of events are ASCII.
 func lowerASCII[T string | []byte](dst []byte, s T) []byte {

@@ -1,36 +1,11 @@
 package events_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rte-server/rte-server/internal/events"
 )
-
-func TestBuiltin_AgreesWithPublished(t *testing.T) {
-	c := events.Builtin()
-	var names []string
-	for _, want := range published(t) {
-		names = append(names, want.Name)
-		number, ok := c.Lookup(want.Name)
-		if !ok {
-			t.Errorf("%s is not in the catalogue", want.Name)
-			continue
-		}
-		got := c.Definition(number)
-		if got.Name != want.Name || got.Kind.String() != want.Kind || got.TTLSeconds != want.TTLSeconds {
-			t.Errorf("got %s of a %s living %d s, want %s of a %s living %d s",
-				got.Name, got.Kind, got.TTLSeconds, want.Name, want.Kind, want.TTLSeconds)
-		}
-		if got.State() != (want.TTLSeconds >= 0) {
-			t.Errorf("%s: state is %v with a lifetime of %d s", got.Name, got.State(), want.TTLSeconds)
-		}
-	}
-	if got := c.Names(); !slices.Equal(got, names) {
-		t.Errorf("got names %v, want %v", got, names)
-	}
-}
 
 func TestCatalog_Lookup(t *testing.T) {
 	c := events.Builtin()

@@ -1,0 +1,244 @@
+package events
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxCatalogue bounds the files that describe events.
+const maxCatalogue = 1 << 20
+
+// catalogueFile is the form of catalogue.yaml and of customers' own catalogues; JSON is a subset of it.
+type catalogueFile struct {
+	Enums    []enumEntry     `yaml:"enums"`
+	Envelope []propertyEntry `yaml:"envelope"`
+	Common   []propertyEntry `yaml:"common"` // holds the anchors that events refer to
+	Events   []eventEntry    `yaml:"events"`
+}
+
+type enumEntry struct {
+	Name        string `yaml:"name"`
+	Type        string `yaml:"type"`
+	Closed      bool   `yaml:"closed"`
+	Description string `yaml:"description"`
+	Values      []struct {
+		Name        string `yaml:"name"`
+		Value       *int   `yaml:"value"`
+		Description string `yaml:"description"`
+	} `yaml:"values"`
+}
+
+type propertyEntry struct {
+	Name        string `yaml:"name"`
+	Type        string `yaml:"type"`
+	Values      string `yaml:"values"`
+	In          string `yaml:"in"`
+	Description string `yaml:"description"`
+}
+
+type eventEntry struct {
+	Name          string          `yaml:"name"`
+	Kind          string          `yaml:"kind"`
+	TTLSeconds    *int            `yaml:"ttlSeconds"`
+	ConflationKey []string        `yaml:"conflationKey"`
+	Description   string          `yaml:"description"`
+	Properties    []propertyEntry `yaml:"properties"`
+}
+
+// identifier is what names of events, properties and enumerations look like. It bounds what can arrive in
+// results, documents and logs by way of a catalogue.
+var identifier = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
+
+func checkName(name string) error {
+	if !identifier.MatchString(name) {
+		return fmt.Errorf("name %.80q: letters, digits and underscores are expected, at most 64", name)
+	}
+	return nil
+}
+
+// readCatalogue reads a file. Names that are not in it are looked up in base, which may be nil.
+func readCatalogue(text []byte, base *Catalog) (*source, error) {
+	if len(text) > maxCatalogue {
+		return nil, fmt.Errorf("%d bytes, at most %d are read", len(text), maxCatalogue)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	var file catalogueFile
+	if err := decoder.Decode(&file); err != nil {
+		return nil, err
+	}
+	if err := decoder.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more than one document")
+	}
+	s := &source{}
+	if base != nil {
+		s.enums, s.envelope, s.definitions = slices.Clone(base.enums), base.envelope, slices.Clone(base.definitions)
+		if len(file.Envelope) > 0 {
+			return nil, errors.New("envelope: is the same for all events and not to be changed")
+		}
+	}
+	return s, s.add(&file)
+}
+
+// source is what a catalogue is made of.
+type source struct {
+	enums       []*Enum
+	envelope    []Property
+	definitions []Definition
+}
+
+func (s *source) add(file *catalogueFile) error {
+	for i := range file.Enums {
+		if err := s.addEnum(&file.Enums[i]); err != nil {
+			return fmt.Errorf("enums[%d] %.80s: %w", i, file.Enums[i].Name, err)
+		}
+	}
+	for i := range file.Envelope {
+		p, err := s.property(&file.Envelope[i])
+		if err != nil {
+			return fmt.Errorf("envelope[%d] %.80s: %w", i, file.Envelope[i].Name, err)
+		}
+		s.envelope = append(s.envelope, p)
+	}
+	for i := range file.Events {
+		if err := s.addEvent(&file.Events[i]); err != nil {
+			return fmt.Errorf("events[%d] %.80s: %w", i, file.Events[i].Name, err)
+		}
+	}
+	return nil
+}
+
+func (s *source) enum(name string) *Enum {
+	for _, e := range s.enums {
+		if e.Name == name {
+			return e
+		}
+	}
+	return nil
+}
+
+func (s *source) addEnum(entry *enumEntry) error {
+	if err := checkName(entry.Name); err != nil {
+		return err
+	}
+	if _, _, taken := parseValueType(entry.Name); taken || s.enum(entry.Name) != nil {
+		return errors.New("the name is taken")
+	}
+	e := &Enum{Name: entry.Name, Description: entry.Description, Closed: entry.Closed, Type: TypeEnum}
+	if entry.Type != TypeEnum.String() {
+		var ok bool
+		if e.Type, _, ok = parseValueType(entry.Type); !ok || !e.Type.canHaveValues() {
+			return fmt.Errorf("type %.80q: string, short, int, long or enum are expected", entry.Type)
+		}
+	}
+	if e.Closed && len(entry.Values) == 0 {
+		return errors.New("closed, but without values")
+	}
+	for i, v := range entry.Values {
+		value := EnumValue{Name: v.Name, Description: v.Description}
+		switch {
+		case checkName(v.Name) != nil:
+			return fmt.Errorf("values[%d]: %w", i, checkName(v.Name))
+		case (e.Type == TypeString) != (v.Value == nil):
+			return fmt.Errorf("values[%d] %s: numbers have a value, strings have none", i, v.Name)
+		case v.Value != nil:
+			value.Number = *v.Value
+		}
+		e.Values = append(e.Values, value)
+	}
+	s.enums = append(s.enums, e)
+	return nil
+}
+
+// canHaveValues says whether there can be an enumeration of this type.
+func (t ValueType) canHaveValues() bool {
+	return t == TypeString || t == TypeShort || t == TypeInt || t == TypeLong
+}
+
+func (s *source) property(entry *propertyEntry) (Property, error) {
+	if err := checkName(entry.Name); err != nil {
+		return Property{}, err
+	}
+	p := Property{Name: entry.Name, Published: entry.Type, Description: entry.Description}
+	var name string
+	name, p.Nullable = strings.CutSuffix(entry.Type, "?")
+	var ok bool
+	if p.Type, p.Element, ok = parseValueType(name); !ok {
+		if p.Enum = s.enum(name); p.Enum == nil {
+			return Property{}, fmt.Errorf("type %.80q is not known", entry.Type)
+		}
+		p.Type = p.Enum.Type
+	}
+	if p.Type == TypeList && checkName(p.Element) != nil {
+		return Property{}, fmt.Errorf("type %.80q: a list of what?", entry.Type)
+	}
+	if entry.Values != "" {
+		switch p.Enum = s.enum(entry.Values); {
+		case p.Enum == nil:
+			return Property{}, fmt.Errorf("values %.80q: there is no such enumeration", entry.Values)
+		case p.Enum.Type != p.Type:
+			return Property{}, fmt.Errorf("values %s: are of type %s and not %s", p.Enum.Name, p.Enum.Type, p.Type)
+		}
+	}
+	switch entry.In {
+	case "":
+	case "sample":
+		p.Place = InSample
+	case "table":
+		p.Place = InTable
+	default:
+		return Property{}, fmt.Errorf("in %.80q: sample or table are expected", entry.In)
+	}
+	return p, nil
+}
+
+func (s *source) addEvent(entry *eventEntry) error {
+	if err := checkName(entry.Name); err != nil {
+		return err
+	}
+	for i := range s.definitions {
+		if strings.EqualFold(s.definitions[i].Name, entry.Name) {
+			return errors.New("there is such an event already")
+		}
+	}
+	kind, ok := ParseKind(entry.Kind)
+	if !ok {
+		return fmt.Errorf("kind %.80q: User, Queue or CallList are expected", entry.Kind)
+	}
+	if entry.TTLSeconds == nil || *entry.TTLSeconds < never {
+		return errors.New("ttlSeconds: a number of seconds, or -1, is expected")
+	}
+	d := Definition{
+		Name: entry.Name, Kind: kind, TTLSeconds: *entry.TTLSeconds, Description: entry.Description,
+		ConflationKey: entry.ConflationKey,
+	}
+	for i := range entry.Properties {
+		p, err := s.property(&entry.Properties[i])
+		if err == nil && (has(d.Properties, p.Name) || has(s.envelope, p.Name)) {
+			err = errors.New("there is such a property already")
+		}
+		if err != nil {
+			return fmt.Errorf("properties[%d] %.80s: %w", i, entry.Properties[i].Name, err)
+		}
+		d.Properties = append(d.Properties, p)
+	}
+	for _, name := range d.ConflationKey {
+		if !has(d.Properties, name) && !has(s.envelope, name) {
+			return fmt.Errorf("conflationKey: there is no property %.80s", name)
+		}
+	}
+	s.definitions = append(s.definitions, d)
+	return nil
+}
+
+// has says whether there is a property of that name; names that differ in case only would be one in camel case.
+func has(properties []Property, name string) bool {
+	return slices.ContainsFunc(properties, func(p Property) bool { return strings.EqualFold(p.Name, name) })
+}
