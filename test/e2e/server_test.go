@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -94,9 +95,7 @@ func startServer(t *testing.T, s settings) *server {
 		"shutdown.delay":   "0s",
 		"shutdown.drain":   "100ms",
 	}
-	for key, value := range s {
-		all[key] = value
-	}
+	maps.Copy(all, s)
 	args := []string{"serve"}
 	for key, value := range all {
 		args = append(args, "--"+key+"="+value)

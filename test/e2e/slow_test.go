@@ -36,8 +36,11 @@ func dialRaw(t *testing.T, srv *server, token string) *rawClient {
 	if err := c.conn.SetReadBuffer(4096); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(conn, "GET /rte HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\n"+
+	request := fmt.Sprintf("GET /rte HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\n"+
 		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", srv.Host, token)
+	if _, err := conn.Write([]byte(request)); err != nil {
+		t.Fatal(err)
+	}
 	response, err := http.ReadResponse(c.reader, nil)
 	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("upgrade: %v, %v", response, err)
