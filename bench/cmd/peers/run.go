@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/rte-server/rte-server/bench/peer"
+	"github.com/rte-server/rte-server/bench/proc"
+	"github.com/rte-server/rte-server/bench/runner"
+	"github.com/rte-server/rte-server/bench/scenarios"
+)
+
+var errUsage = errors.New("usage")
+
+// config is what the flags say.
+type config struct {
+	bench      string
+	out        string
+	peers      string
+	scenarios  string
+	runs       int
+	quick      bool
+	skipBuild  bool
+	serverCore int
+	loadCore   int
+	maxRSS     int64
+	keep       bool
+}
+
+func parse(args []string, stderr io.Writer) (config, error) {
+	var c config
+	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&c.bench, "bench", ".", "folder of the bench module")
+	flags.StringVar(&c.out, "out", "out", "folder for measurements.json, table.md and chart.svg")
+	flags.StringVar(&c.peers, "peers", "limit,signalr,centrifugo,rte", "peers or kinds of peers, separated by commas")
+	flags.StringVar(&c.scenarios, "scenarios", "", "scenarios, separated by commas; empty: all")
+	flags.IntVar(&c.runs, "runs", 1, "how often everything is played; the table shows medians")
+	flags.BoolVar(&c.quick, "quick", false, "play the short variants, whose figures say nothing")
+	flags.BoolVar(&c.skipBuild, "skip-build", false, "use the programs that are there")
+	flags.IntVar(&c.serverCore, "server-core", 1, "core of the server")
+	flags.IntVar(&c.loadCore, "load-core", 0, "core of publisher and clients")
+	flags.Int64Var(&c.maxRSS, "max-rss", 10<<10, "megabytes that a server may use")
+	flags.BoolVar(&c.keep, "keep", false, "add to the measurements of the last run instead of replacing them")
+	if err := flags.Parse(args); err != nil {
+		return config{}, err
+	}
+	if flags.NArg() > 0 {
+		return config{}, fmt.Errorf("%w: unexpected %q", errUsage, flags.Arg(0))
+	}
+	if c.serverCore == c.loadCore || c.runs < 1 {
+		return config{}, fmt.Errorf("%w: server and load need a core each, and at least one run", errUsage)
+	}
+	return c, nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	c, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	peers, missing := peer.Find(strings.Split(c.peers, ","))
+	if len(missing) > 0 {
+		return fmt.Errorf("%w: no peer %s", errUsage, strings.Join(missing, ", "))
+	}
+	var names []string
+	if c.scenarios != "" {
+		names = strings.Split(c.scenarios, ",")
+	}
+	plans, err := scenarios.Load(names...)
+	if err != nil {
+		return err
+	}
+	binaries := filepath.Join(c.bench, "bin")
+	if !c.skipBuild {
+		_, _ = fmt.Fprintln(stderr, "building")
+		if err := peer.Build(ctx, peers, c.bench, binaries); err != nil {
+			return err
+		}
+	}
+	measurements, err := measure(ctx, c, peers, plans, binaries, stderr)
+	if err != nil {
+		return err
+	}
+	return write(c, measurements, stdout)
+}
+
+// measure plays every scenario against every peer that can play it, in rounds, so that what changes on the machine
+// while it runs touches all of them.
+func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, binaries string, progress io.Writer) ([]runner.Measurement, error) {
+	most := 0
+	for _, plan := range plans {
+		most = max(most, plan.Connections())
+	}
+	files, err := proc.RaiseOpenFiles(uint64(most) + 1000) //nolint:gosec // scenarios are small
+	if err != nil {
+		return nil, err
+	}
+	// Client and publisher have a thread each; the kernel, and not the Go scheduler, shares the core between them.
+	runtime.GOMAXPROCS(4)
+	if err := proc.PinSelf(c.loadCore); err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(c.bench, "bin", "servers.log"))
+	if err != nil {
+		return nil, fmt.Errorf("create log of the servers: %w", err)
+	}
+	defer func() { _ = log.Close() }()
+	options := runner.Options{
+		Binaries: binaries, ServerCore: c.serverCore, MaxRSS: c.maxRSS << 20, OpenFiles: files, Progress: progress, ServerLog: log,
+	}
+	var measurements []runner.Measurement
+	for round := range c.runs {
+		for _, plan := range plans {
+			if c.quick {
+				plan = plan.Quick()
+			}
+			for _, p := range peers {
+				if !plays(plan, p) {
+					continue
+				}
+				measurements = append(measurements, runner.Play(ctx, options, plan, p, round+1)...)
+				if ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
+			}
+		}
+	}
+	return measurements, nil
+}
+
+// plays says whether a peer can play a scenario.
+func plays(plan scenarios.Scenario, p peer.Peer) bool {
+	for _, kind := range plan.Peers {
+		if kind == p.Kind || kind == p.Name {
+			return true
+		}
+	}
+	return false
+}
+
+func write(c config, measurements []runner.Measurement, stdout io.Writer) error {
+	if err := os.MkdirAll(c.out, 0o755); err != nil { //nolint:gosec // results are for everybody
+		return fmt.Errorf("make folder: %w", err)
+	}
+	data, err := json.MarshalIndent(measurements, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode measurements: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(c.out, "measurements.json"), data, 0o644); err != nil { //nolint:gosec // results are for everybody
+		return fmt.Errorf("write measurements: %w", err)
+	}
+	_, _ = fmt.Fprintln(stdout, "measurements in", c.out)
+	return nil
+}

@@ -1,0 +1,66 @@
+package event
+
+import "bytes"
+
+// MarkLen is the length of a mark in bytes: the start byte, 8 hexadecimal digits of topic, 8 of number, 16 of time.
+const MarkLen = 1 + 8 + 8 + 16
+
+// markStart begins a mark. No other byte of an event or of a server's framing has this value, which makes finding
+// a mark one vectorized search instead of a parse.
+const markStart = '~'
+
+const hexDigits = "0123456789abcdef"
+
+// Mark says which event a delivery is.
+type Mark struct {
+	Topic  uint32
+	Number uint32 // of the event within its topic, from 1
+	At     int64  // time of publishing in nanoseconds of the bench's clock
+}
+
+// Put writes the mark over the first MarkLen bytes of dst.
+func (m Mark) Put(dst []byte) {
+	dst[0] = markStart
+	putHex(dst[1:9], uint64(m.Topic))
+	putHex(dst[9:17], uint64(m.Number))
+	putHex(dst[17:33], uint64(m.At)) //nolint:gosec // the bits are read back as they are
+}
+
+// NextMark finds the first mark of data and returns what follows it; false if there is none.
+func NextMark(data []byte) (m Mark, rest []byte, ok bool) {
+	for {
+		at := bytes.IndexByte(data, markStart)
+		if at < 0 || len(data)-at < MarkLen {
+			return Mark{}, nil, false
+		}
+		text := data[at : at+MarkLen]
+		topic, ok1 := readHex(text[1:9])
+		number, ok2 := readHex(text[9:17])
+		nanos, ok3 := readHex(text[17:33])
+		if ok1 && ok2 && ok3 {
+			return Mark{Topic: uint32(topic), Number: uint32(number), At: int64(nanos)}, data[at+MarkLen:], true //nolint:gosec // 8 digits fit
+		}
+		data = data[at+1:]
+	}
+}
+
+func putHex(dst []byte, v uint64) {
+	for i := len(dst) - 1; i >= 0; i-- {
+		dst[i] = hexDigits[v&0x0f]
+		v >>= 4
+	}
+}
+
+func readHex(text []byte) (v uint64, ok bool) {
+	for _, c := range text {
+		d := c - '0'
+		if d > 9 {
+			if d = c - 'a'; d > 5 {
+				return 0, false
+			}
+			d += 10
+		}
+		v = v<<4 | uint64(d)
+	}
+	return v, true
+}

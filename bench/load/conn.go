@@ -1,0 +1,301 @@
+package load
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rte-server/rte-server/bench/event"
+)
+
+// Errors of a connection.
+var (
+	ErrUpgrade   = errors.New("server did not upgrade")
+	ErrRefused   = errors.New("server refused")
+	ErrFrameSize = errors.New("frame is larger than the read buffer")
+)
+
+// state is how far a connection has come.
+type state uint8
+
+const (
+	dialing state = iota
+	upgrading
+	greeting
+	subscribing
+	ready
+	dead
+)
+
+// conn is one connection. The loop owns it.
+type conn struct {
+	group *Group
+	index int
+	base  int // see Group.base
+	fd    int
+	state state
+
+	have, asked, want int // topics: confirmed, asked for, to be asked for in the end
+	started           int64
+	sequences         []sequence // by slot
+
+	rest    []byte // the start of a frame whose end has not come
+	message []byte // fragments of a message whose end has not come
+	out     []byte // what the socket did not take yet
+	job     *job   // waits for this connection to become ready
+	frozen  bool
+}
+
+// advance sends what follows from the state that c has reached.
+func (l *Client) advance(c *conn) {
+	who := Identity{Organization: c.group.Organization, Group: c.group.Name, Index: c.index}
+	switch c.state {
+	case dialing:
+		c.state = upgrading
+		if request := l.dialect.Upgrade(who); request != nil {
+			l.write(c, request)
+			return
+		}
+		l.advance(c)
+	case upgrading:
+		c.state = greeting
+		if hello := l.dialect.Hello(who); hello != nil {
+			l.write(c, appendFrame(nil, opText, hello))
+		}
+	case greeting:
+		c.state = subscribing
+		l.subscribe(c)
+	case subscribing, ready, dead:
+	}
+}
+
+// subscribe asks for the next topics, or makes the connection ready if there are none.
+func (l *Client) subscribe(c *conn) {
+	if c.have >= c.want {
+		c.state = ready
+		c.group.ready.Add(l.clock.Now() - c.started)
+		l.settle(c, nil)
+		return
+	}
+	n := min(c.want-c.asked, l.dialect.Batch())
+	l.topics = l.topics[:0]
+	for i := range n {
+		l.topics = append(l.topics, c.group.Topic(c.index, c.asked+i))
+	}
+	c.asked += n
+	message := l.dialect.Subscribe(l.topics)
+	if message == nil {
+		c.have = c.asked
+		l.subscribe(c)
+		return
+	}
+	l.write(c, appendFrame(nil, opText, message))
+}
+
+// readable takes what has arrived: one read per wake-up, the rest is announced again.
+func (l *Client) readable(c *conn) {
+	kept := copy(l.buffer, c.rest)
+	if kept == len(l.buffer) {
+		l.fail(c, ErrFrameSize)
+		return
+	}
+	n, errno := read(c.fd, l.buffer[kept:])
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		return
+	case errno != 0:
+		l.fail(c, fmt.Errorf("read: %w", errno))
+		return
+	case n == 0:
+		l.fail(c, fmt.Errorf("read: %w", io.EOF))
+		return
+	}
+	data := l.buffer[:kept+n]
+	if c.state == upgrading {
+		head, rest, complete := bytes.Cut(data, []byte("\r\n\r\n"))
+		if !complete {
+			c.rest = append(c.rest[:0], data...)
+			return
+		}
+		if !bytes.HasPrefix(head, []byte("HTTP/1.1 101")) {
+			status, _, _ := bytes.Cut(head, []byte("\r\n"))
+			l.fail(c, fmt.Errorf("%w: %s", ErrUpgrade, status))
+			return
+		}
+		data = rest
+		l.advance(c)
+	}
+	now := l.clock.Now()
+	var delivered, size uint64
+	for c.state != dead {
+		f, rest, complete := cutFrame(data)
+		if !complete {
+			break
+		}
+		data = rest
+		size += uint64(len(f.payload))
+		delivered += l.frame(c, f, now)
+	}
+	c.group.bytes.Add(size)
+	c.group.delivered.Add(delivered)
+	c.rest = append(c.rest[:0], data...)
+}
+
+// frame takes one frame and returns the number of deliveries in it.
+func (l *Client) frame(c *conn, f frame, now int64) uint64 {
+	switch f.opcode {
+	case opPing:
+		l.write(c, appendFrame(nil, opPong, f.payload))
+		return 0
+	case opPong:
+		return 0
+	case opClose:
+		l.fail(c, fmt.Errorf("%w: WebSocket close %q", ErrRefused, f.payload))
+		return 0
+	}
+	if !f.final || f.opcode == opContinuation {
+		c.message = append(c.message, f.payload...)
+		if !f.final {
+			return 0
+		}
+		n := l.text(c, c.message, now)
+		c.message = nil
+		return n
+	}
+	return l.text(c, f.payload, now)
+}
+
+// text takes one message and returns the number of deliveries in it. Once a connection is ready only marks are looked
+// for; a message without any is keep-alive.
+func (l *Client) text(c *conn, message []byte, now int64) (delivered uint64) {
+	if c.state == ready {
+		rest := message
+		for {
+			mark, after, ok := event.NextMark(rest)
+			if !ok {
+				break
+			}
+			l.deliver(c, mark, now)
+			delivered++
+			rest = after
+		}
+		if delivered > 0 {
+			return delivered
+		}
+	}
+	for record := range bytes.SplitSeq(message, []byte{l.dialect.Separator()}) {
+		if mark, _, ok := event.NextMark(record); ok {
+			l.deliver(c, mark, now)
+			delivered++
+			continue
+		}
+		if len(record) > 0 {
+			l.record(c, record)
+		}
+	}
+	return delivered
+}
+
+// record takes a record that is no delivery.
+func (l *Client) record(c *conn, record []byte) {
+	r := l.dialect.Classify(record)
+	switch r.Kind {
+	case Ping:
+		if pong := l.dialect.Pong(); pong != nil {
+			l.write(c, appendFrame(nil, opText, pong))
+		}
+	case Welcome:
+		if c.state == greeting {
+			l.advance(c)
+		}
+	case Subscribed:
+		c.have += r.Topics
+		if c.state == subscribing && c.have >= c.asked {
+			l.subscribe(c)
+		}
+	case Refused:
+		l.fail(c, fmt.Errorf("%w: %.200s", ErrRefused, record))
+	case Other:
+	}
+}
+
+// deliver accounts for one delivery.
+func (l *Client) deliver(c *conn, mark event.Mark, now int64) {
+	g := c.group
+	slot := g.slot(c.base, mark.Topic)
+	if slot < 0 {
+		g.tally.foreign++
+		return
+	}
+	switch c.sequences[slot].next(mark.Number) {
+	case inOrder:
+	case late:
+		g.tally.late++
+	case duplicate:
+		g.tally.duplicates++
+	}
+	if mark.At >= l.from && mark.At < l.until {
+		g.latency.Add(now - mark.At)
+	}
+}
+
+// write sends data, or keeps what the socket does not take until it does.
+func (l *Client) write(c *conn, data []byte) {
+	if c.state == dead {
+		return
+	}
+	if len(c.out) > 0 {
+		c.out = append(c.out, data...)
+		return
+	}
+	n, err := unix.Write(c.fd, data)
+	if err != nil && !errors.Is(err, unix.EAGAIN) {
+		l.fail(c, fmt.Errorf("write: %w", err))
+		return
+	}
+	if n = max(n, 0); n < len(data) {
+		c.out = append(c.out, data[n:]...)
+		l.watch(c)
+	}
+}
+
+// writable goes on with what write kept, or with a connection that has just been made.
+func (l *Client) writable(c *conn) {
+	if c.state == dialing {
+		code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		if err == nil && code != 0 {
+			err = unix.Errno(code) //nolint:gosec // an errno
+		}
+		if err != nil {
+			l.fail(c, fmt.Errorf("connect: %w", err))
+			return
+		}
+		l.advance(c)
+	}
+	if len(c.out) > 0 {
+		data := c.out
+		c.out = nil
+		l.write(c, data)
+	}
+	if len(c.out) == 0 && c.state != dead {
+		l.watch(c)
+	}
+}
+
+// fail ends a connection.
+func (l *Client) fail(c *conn, err error) {
+	if c.state == dead {
+		return
+	}
+	if c.state == ready {
+		c.group.closed.Add(1)
+	}
+	c.state = dead
+	c.rest, c.message, c.out = nil, nil, nil
+	l.byFD[c.fd] = nil
+	_ = unix.Close(c.fd)
+	l.settle(c, err)
+}

@@ -1,0 +1,66 @@
+package load
+
+import (
+	"math/bits"
+	"time"
+)
+
+const (
+	// subBuckets per power of two keep the error of a percentile under 1/64.
+	subBuckets    = 64
+	subBucketBits = 6
+	powers        = 40 // 2^40 ns are 18 minutes, longer than any run
+)
+
+// Histogram counts durations in buckets that grow with the value.
+type Histogram struct {
+	counts [powers * subBuckets]uint64
+	total  uint64
+	max    int64
+}
+
+// Add counts one duration. A negative one counts as zero.
+func (h *Histogram) Add(nanos int64) {
+	nanos = max(nanos, 0)
+	h.counts[bucket(uint64(nanos))]++ //nolint:gosec // not negative
+	h.total++
+	h.max = max(h.max, nanos)
+}
+
+// Total is the number of durations counted.
+func (h *Histogram) Total() uint64 { return h.total }
+
+// Max is the longest duration.
+func (h *Histogram) Max() time.Duration { return time.Duration(h.max) }
+
+// Quantile is the duration that the share q of all durations does not exceed; 0 if there are none.
+func (h *Histogram) Quantile(q float64) time.Duration {
+	if h.total == 0 {
+		return 0
+	}
+	rank := uint64(q * float64(h.total))
+	var seen uint64
+	for i, n := range h.counts {
+		if seen += n; seen > rank {
+			return time.Duration(min(upper(i), h.max))
+		}
+	}
+	return time.Duration(h.max)
+}
+
+func bucket(v uint64) int {
+	if v < subBuckets {
+		return int(v) //nolint:gosec // small
+	}
+	shift := bits.Len64(v) - subBucketBits - 1
+	return min((shift+1)<<subBucketBits|int(v>>shift)&(subBuckets-1), powers*subBuckets-1) //nolint:gosec // bounded by the shift
+}
+
+// upper is the largest value of a bucket.
+func upper(i int) int64 {
+	if i < subBuckets {
+		return int64(i)
+	}
+	shift := i>>subBucketBits - 1
+	return (int64(i&(subBuckets-1)|subBuckets)+1)<<shift - 1
+}

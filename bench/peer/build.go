@@ -1,0 +1,46 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// ErrBuild says that a program could not be built.
+var ErrBuild = errors.New("build failed")
+
+// Build builds the programs of the given peers. bench is the folder of this module, binaries where they go.
+func Build(ctx context.Context, peers []Peer, bench, binaries string) error {
+	binaries, err := filepath.Abs(binaries)
+	if err != nil {
+		return fmt.Errorf("find folder: %w", err)
+	}
+	if err := os.MkdirAll(binaries, 0o755); err != nil { //nolint:gosec // programs are for everybody
+		return fmt.Errorf("make folder: %w", err)
+	}
+	done := map[string]bool{}
+	for _, p := range peers {
+		if done[p.Kind] {
+			continue
+		}
+		done[p.Kind] = true
+		dir, pkg := filepath.Join(bench, "peers", p.Kind), "."
+		output := filepath.Join(binaries, p.Kind)
+		switch p.Kind {
+		case "centrifugo":
+			pkg = "github.com/centrifugal/centrifugo/v5"
+		case "rte":
+			dir, pkg = filepath.Dir(bench), "./cmd/rte-server"
+			output = filepath.Join(binaries, "rte-server")
+		}
+		cmd := exec.CommandContext(ctx, "go", "build", "-o", output, pkg) //nolint:gosec // the names above
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s: %w\n%s", ErrBuild, p.Kind, err, out)
+		}
+	}
+	return nil
+}

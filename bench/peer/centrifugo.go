@@ -1,0 +1,162 @@
+package peer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rte-server/rte-server/bench/event"
+	"github.com/rte-server/rte-server/bench/load"
+)
+
+// centrifugo is Centrifugo as its documentation installs it: memory engine, JSON protocol, defaults but for access.
+func centrifugo() Peer {
+	return Peer{
+		Name: "centrifugo", Kind: "centrifugo", Title: "Centrifugo 5.4.9, memory engine", Form: event.Message,
+		Prepare: func(s Setup) (Launch, error) {
+			config := map[string]any{
+				"address":              s.Client.Addr().String(),
+				"port":                 strconv.Itoa(int(s.Client.Port())),
+				"engine":               "memory",
+				"api_insecure":         true,
+				"log_level":            "error",
+				"client_channel_limit": 100_000, // 128 by default; the presence scenario has 1,000
+			}
+			d := &centrifuge{host: s.Client.String(), topics: s.Topics, auth: s.Auth}
+			if s.Auth {
+				config["token_hmac_secret_key"] = secret
+				config["allow_subscribe_for_client"] = true
+			} else {
+				config["client_insecure"] = true
+			}
+			path := filepath.Join(s.Dir, "centrifugo.json")
+			data, err := json.Marshal(config)
+			if err != nil {
+				return Launch{}, fmt.Errorf("encode configuration: %w", err)
+			}
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				return Launch{}, fmt.Errorf("write configuration: %w", err)
+			}
+			return Launch{
+				Path:    filepath.Join(s.Binaries, "centrifugo"),
+				Args:    []string{"--config", path},
+				Ready:   []string{s.Client.String()},
+				Dialect: d,
+				Connect: func(context.Context) (Publisher, error) {
+					return &centrifugoPublisher{post: newPoster(s.Client, "application/json")}, nil
+				},
+			}, nil
+		},
+	}
+}
+
+// centrifuge is the dialect of Centrifugo's clients: commands and replies in JSON, one per line.
+type centrifuge struct {
+	host   string
+	topics []event.Topic
+	auth   bool
+}
+
+func (d *centrifuge) Upgrade(load.Identity) []byte {
+	return upgradeRequest(d.host, "/connection/websocket")
+}
+
+func (d *centrifuge) Hello(c load.Identity) []byte {
+	if !d.auth {
+		return []byte(`{"id":1,"connect":{}}`)
+	}
+	token := signToken(map[string]any{
+		"sub": event.UserID(c.Organization, c.Index),
+		"exp": time.Now().Add(tokenLife).Unix(),
+	})
+	return []byte(`{"id":1,"connect":{"token":"` + token + `"}}`)
+}
+
+func (d *centrifuge) Subscribe(topics []uint32) []byte {
+	var b strings.Builder
+	for i, number := range topics {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, `{"id":%d,"subscribe":{"channel":%q}}`, i+2, d.topics[number].Channel())
+	}
+	return []byte(b.String())
+}
+
+func (d *centrifuge) Batch() int        { return subscribeBatch }
+func (d *centrifuge) Separator() byte   { return '\n' }
+func (d *centrifuge) Pong() []byte      { return []byte("{}") }
+func (d *centrifuge) KeepAlive() []byte { return nil }
+
+func (d *centrifuge) Classify(record []byte) load.Record {
+	switch {
+	case bytes.Equal(record, []byte("{}")):
+		return load.Record{Kind: load.Ping}
+	case bytes.Contains(record, []byte(`"error":`)), bytes.Contains(record, []byte(`"disconnect":`)):
+		return load.Record{Kind: load.Refused}
+	case bytes.Contains(record, []byte(`"connect":{`)):
+		return load.Record{Kind: load.Welcome}
+	case bytes.Contains(record, []byte(`"subscribe":{`)):
+		return load.Record{Kind: load.Subscribed, Topics: 1}
+	default:
+		return load.Record{}
+	}
+}
+
+// centrifugoPublisher publishes through the server HTTP API.
+type centrifugoPublisher struct {
+	post poster
+	body []byte
+}
+
+// Publish sends one request; several events go as a batch.
+func (p *centrifugoPublisher) Publish(ctx context.Context, events []Event) error {
+	b := p.body[:0]
+	if len(events) == 1 {
+		b = appendPublish(b, events[0])
+	} else {
+		b = append(b, `{"commands":[`...)
+		for i, ev := range events {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, `{"publish":`...)
+			b = append(appendPublish(b, ev), '}')
+		}
+		b = append(b, `]}`...)
+	}
+	p.body = b
+	path := "/api/publish"
+	if len(events) > 1 {
+		path = "/api/batch"
+	}
+	answer, err := p.post.send(ctx, path, b)
+	if err != nil {
+		return err
+	}
+	if bytes.Contains(answer, []byte(`"error"`)) {
+		return fmt.Errorf("%w: %.200s", ErrPublish, answer)
+	}
+	return nil
+}
+
+func appendPublish(dst []byte, ev Event) []byte {
+	dst = append(dst, `{"channel":"`...)
+	dst = append(dst, ev.Topic.Channel()...)
+	dst = append(dst, `","data":`...)
+	dst = append(dst, ev.Payload...)
+	return append(dst, '}')
+}
+
+// Close hangs up.
+func (p *centrifugoPublisher) Close() error { return p.post.close() }
+
+// loopbackURL is the URL of a server's port.
+func loopbackURL(address netip.AddrPort) string { return "http://" + address.String() }

@@ -1,0 +1,55 @@
+package proc
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// PinSelf moves all threads of this process to one core. Threads that start later follow their parents.
+func PinSelf(core int) error {
+	entries, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return fmt.Errorf("list threads: %w", err)
+	}
+	set := coreSet(core)
+	for _, e := range entries {
+		tid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			return fmt.Errorf("thread id: %w", err)
+		}
+		if err := unix.SchedSetaffinity(tid, &set); err != nil {
+			return fmt.Errorf("pin thread to core %d: %w", core, err)
+		}
+	}
+	return nil
+}
+
+// onCore calls f on a thread that is pinned to a core, so that processes started by f are. The Go runtime of such
+// a process sees one core and runs one goroutine at a time.
+func onCore(core int, f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return fmt.Errorf("read affinity: %w", err)
+	}
+	set := coreSet(core)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("pin to core %d: %w", core, err)
+	}
+	err := f()
+	if restore := unix.SchedSetaffinity(0, &before); restore != nil && err == nil {
+		return fmt.Errorf("restore affinity: %w", restore)
+	}
+	return err
+}
+
+func coreSet(core int) unix.CPUSet {
+	var set unix.CPUSet
+	set.Set(core)
+	return set
+}

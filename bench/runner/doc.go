@@ -1,0 +1,2 @@
+// Package runner plays scenarios against peers and measures what happens.
+package runner

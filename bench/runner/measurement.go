@@ -1,0 +1,109 @@
+package runner
+
+import (
+	"fmt"
+	"time"
+)
+
+// Measurement is what one recorded step of a scenario has shown of one peer.
+type Measurement struct {
+	Scenario string `json:"scenario"`
+	Record   string `json:"record"`
+	Peer     string `json:"peer"`
+	Run      int    `json:"run"`
+	Error    string `json:"error,omitempty"` // the scenario ended here
+
+	Seconds       float64 `json:"seconds"`
+	Connections   int     `json:"connections"`   // ready
+	Subscriptions int     `json:"subscriptions"` // of all ready connections
+	Failed        int     `json:"failed,omitempty"`
+	FirstFailure  string  `json:"first_failure,omitempty"`
+
+	BaseRSS   int64   `json:"base_rss"` // bytes, of the server before the first connection
+	RSS       int64   `json:"rss"`      // at the end
+	ServerCPU float64 `json:"server_cpu"`
+	LoadCPU   float64 `json:"load_cpu"` // seconds, of publisher and clients
+
+	Published uint64  `json:"published"` // events while measuring
+	Offered   float64 `json:"offered"`   // events per second that were to be published; 0: as many as come back
+	Groups    []Group `json:"groups,omitempty"`
+}
+
+// Group is the part of a measurement that one group of connections has seen. Faults and closed connections are
+// counted since the group was opened, the rest while measuring.
+type Group struct {
+	Name       string  `json:"name"`
+	Delivered  uint64  `json:"delivered"`
+	Bytes      uint64  `json:"bytes"`
+	P50        float64 `json:"p50"` // milliseconds
+	P99        float64 `json:"p99"`
+	P999       float64 `json:"p999"`
+	Max        float64 `json:"max"`
+	Open       int     `json:"open"`
+	Closed     uint64  `json:"closed"`
+	Missing    uint64  `json:"missing"`
+	Late       uint64  `json:"late"`
+	Duplicates uint64  `json:"duplicates"`
+	Foreign    uint64  `json:"foreign"`
+}
+
+// Delivered is the number of deliveries to all groups.
+func (m *Measurement) Delivered() uint64 {
+	var n uint64
+	for _, g := range m.Groups {
+		n += g.Delivered
+	}
+	return n
+}
+
+// PerSecond is the number of deliveries per second.
+func (m *Measurement) PerSecond() float64 { return ratio(float64(m.Delivered()), m.Seconds) }
+
+// CPUPerDelivery is the server's time per delivery in microseconds; 0 if there was none.
+func (m *Measurement) CPUPerDelivery() float64 {
+	return ratio(m.ServerCPU*1e6, float64(m.Delivered()))
+}
+
+// CPUPerEvent is the server's time per published event in microseconds; 0 if there was none.
+func (m *Measurement) CPUPerEvent() float64 { return ratio(m.ServerCPU*1e6, float64(m.Published)) }
+
+// Busy is the share of one core that the server used.
+func (m *Measurement) Busy() float64 { return ratio(m.ServerCPU, m.Seconds) }
+
+// Group returns the part of a group; nil if it has none.
+func (m *Measurement) Group(name string) *Group {
+	for i := range m.Groups {
+		if m.Groups[i].Name == name {
+			return &m.Groups[i]
+		}
+	}
+	return nil
+}
+
+func ratio(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// String is a line for somebody who watches the run.
+func (m *Measurement) String() string {
+	text := fmt.Sprintf("%-10s %-10s %-10s", m.Scenario, m.Record, m.Peer)
+	if m.Error != "" {
+		return text + " ended: " + m.Error
+	}
+	text += fmt.Sprintf(" %d connections, %.1f s, %.0f %% of a core, %d MB", m.Connections, m.Seconds, 100*m.Busy(), m.RSS>>20)
+	if n := m.Delivered(); n > 0 {
+		text += fmt.Sprintf(", %.0f deliveries/s, %.2f us each", m.PerSecond(), m.CPUPerDelivery())
+	}
+	for _, g := range m.Groups {
+		text += fmt.Sprintf("; %s: p50 %.2f p99 %.2f p999 %.2f max %.1f ms", g.Name, g.P50, g.P99, g.P999, g.Max)
+		if faults := g.Missing + g.Late + g.Duplicates + g.Foreign + g.Closed; faults > 0 {
+			text += fmt.Sprintf(", %d missing, %d late, %d duplicates, %d foreign, %d closed", g.Missing, g.Late, g.Duplicates, g.Foreign, g.Closed)
+		}
+	}
+	return text
+}

@@ -1,0 +1,194 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/rte-server/rte-server/bench/event"
+	"github.com/rte-server/rte-server/bench/load"
+	"github.com/rte-server/rte-server/bench/peer"
+	"github.com/rte-server/rte-server/bench/proc"
+	"github.com/rte-server/rte-server/bench/scenarios"
+)
+
+// ErrConnections says that too few connections came about to go on.
+var ErrConnections = errors.New("connections failed")
+
+const (
+	// spareFiles are open files that are no connections, in the server as well as here.
+	spareFiles = 300
+	// settle is how long a fresh server is left alone before its memory is taken.
+	settle = 500 * time.Millisecond
+)
+
+// Options for Play.
+type Options struct {
+	Binaries   string // folder
+	ServerCore int
+	MaxRSS     int64  // bytes, of a server
+	OpenFiles  uint64 // that a server may have
+	Progress   io.Writer
+	ServerLog  io.Writer
+}
+
+// session is one scenario on one peer.
+type session struct {
+	o         Options
+	plan      scenarios.Scenario
+	peer      peer.Peer
+	run       int
+	clock     load.Clock
+	topics    []event.Topic
+	groups    map[string]*group
+	numbers   numbers
+	server    *proc.Server
+	launch    peer.Launch
+	client    *load.Client
+	baseRSS   int64
+	lastLoad  time.Duration
+	saturated map[string]float64 // events per second, by record
+	results   []Measurement
+}
+
+// group is a group of connections and how far it has come.
+type group struct {
+	*load.Group
+	topics int // that each connection has
+	frozen bool
+	result load.Outcome
+}
+
+// Play plays a scenario against a peer and returns what was measured. A failure ends it and is in the last measurement.
+func Play(ctx context.Context, o Options, plan scenarios.Scenario, p peer.Peer, run int) []Measurement {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(plan.TimeoutSeconds)*time.Second)
+	defer cancel()
+	s := &session{o: o, plan: plan, peer: p, run: run, clock: load.NewClock(), saturated: map[string]float64{}}
+	if err := s.play(ctx); err != nil {
+		m := s.measurement("error")
+		m.Error = err.Error()
+		s.results = append(s.results, m)
+	}
+	return s.results
+}
+
+func (s *session) play(ctx context.Context) error {
+	s.build()
+	dir, err := os.MkdirTemp("", "rte-bench-")
+	if err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	s.launch, err = s.peer.Prepare(peer.Setup{
+		Binaries: s.o.Binaries, Dir: dir, Client: ports[0], Operator: ports[1], Topics: s.topics, Auth: s.plan.Auth,
+	})
+	if err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
+	s.server, err = proc.Start(ctx, proc.Spec{
+		Path: s.launch.Path, Args: s.launch.Args, Env: s.launch.Env, Core: s.o.ServerCore, Output: s.o.ServerLog, MaxRSS: s.o.MaxRSS,
+	})
+	if err != nil {
+		return err
+	}
+	defer s.server.Stop()
+	for _, address := range s.launch.Ready {
+		if err := s.server.WaitListening(ctx, address); err != nil {
+			return err
+		}
+	}
+	time.Sleep(settle)
+	if s.baseRSS, err = s.server.RSS(); err != nil {
+		return err
+	}
+	s.client, err = load.New(load.Options{Server: ports[0], Dialect: s.launch.Dialect, Clock: s.clock})
+	if err != nil {
+		return err
+	}
+	clientCtx, stopClient := context.WithCancel(context.WithoutCancel(ctx))
+	clientDone := make(chan error, 1)
+	go func() { clientDone <- s.client.Run(clientCtx) }()
+	err = s.steps(ctx)
+	stopClient()
+	return errors.Join(err, <-clientDone)
+}
+
+func (s *session) steps(ctx context.Context) error {
+	for i, step := range s.plan.Steps {
+		if err := s.step(ctx, step); err != nil {
+			if died := s.server.Err(); died != nil {
+				err = died
+			}
+			return fmt.Errorf("step %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+func (s *session) step(ctx context.Context, step scenarios.Step) error {
+	switch {
+	case step.Connect != nil:
+		return s.connect(ctx, *step.Connect, s.client.Connect)
+	case step.Subscribe != nil:
+		return s.connect(ctx, scenarios.Connect(*step.Subscribe), s.client.Subscribe)
+	case step.Freeze != nil:
+		g := s.groups[step.Freeze.Group]
+		g.frozen = true
+		return s.client.Freeze(ctx, g.Group)
+	case step.Rest != nil:
+		return s.rest(ctx, *step.Rest)
+	default:
+		return s.publish(ctx, *step.Publish)
+	}
+}
+
+// build turns the plan into topics and groups. Groups shrink together if there are more connections than open files.
+func (s *session) build() {
+	for i, organization := range s.plan.Organizations {
+		for range organization.Topics {
+			s.topics = append(s.topics, event.NewTopic(i, uint32(len(s.topics)), s.plan.Event)) //nolint:gosec // scenarios are small
+		}
+	}
+	s.numbers = make(numbers, len(s.topics))
+	share := 1.0
+	if most := float64(s.o.OpenFiles) - spareFiles; float64(s.plan.Connections()) > most {
+		share = most / float64(s.plan.Connections())
+	}
+	s.groups = map[string]*group{}
+	for _, g := range s.plan.Groups {
+		organization := s.plan.OrganizationIndex(g.Organization)
+		s.groups[g.Name] = &group{Group: &load.Group{
+			Name:         g.Name,
+			Organization: organization,
+			Connections:  int(float64(g.Connections) * share),
+			First:        uint32(s.plan.FirstTopic(organization) + g.First), //nolint:gosec // scenarios are small
+			Span:         g.Span,
+			Count:        g.PerConnection,
+			Stride:       g.Stride,
+			SmallBuffers: g.SmallBuffers,
+		}}
+	}
+}
+
+// freePorts finds ports of 127.0.0.1 that nobody listens at.
+func freePorts(n int) ([]netip.AddrPort, error) {
+	var ports []netip.AddrPort
+	for range n {
+		l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			return nil, fmt.Errorf("find free port: %w", err)
+		}
+		defer func() { _ = l.Close() }()
+		ports = append(ports, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), l.Addr().(*net.TCPAddr).AddrPort().Port()))
+	}
+	return ports, nil
+}

@@ -1,0 +1,175 @@
+// Package scenarios holds what the bench plays, as data: the JSON files beside this one.
+//
+// A scenario is a list of steps that are played against one freshly started server. The same file gives the same
+// connections, topics, subscriptions and order of events in every run; pauses between events of pace "poisson" come
+// from a generator with a fixed seed.
+package scenarios
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+//go:embed *.json
+var files embed.FS
+
+// ErrInvalid is wrapped by every error about the content of a scenario.
+var ErrInvalid = errors.New("invalid scenario")
+
+// Scenario is one file.
+type Scenario struct {
+	Name  string `json:"name"`
+	About string `json:"about"`
+	// Peers are the kinds of peers that can play it: limit, signalr, centrifugo, rte.
+	Peers        []string `json:"peers"`
+	Event        string   `json:"event"`         // event type of all topics
+	MessageBytes int      `json:"message_bytes"` // of the argument of MessageReceived
+	// Auth has clients show a signed token where a peer can do without (rte always wants one).
+	Auth          bool           `json:"auth"`
+	Organizations []Organization `json:"organizations"`
+	Groups        []Group        `json:"groups"`
+	Steps         []Step         `json:"steps"`
+	// TimeoutSeconds bounds everything that one peer does in this scenario.
+	TimeoutSeconds int `json:"timeout_seconds"`
+}
+
+// Organization has topics of its own; they are numbered through all organizations from 0.
+type Organization struct {
+	Name   string `json:"name"`
+	Topics int    `json:"topics"`
+}
+
+// Group is a set of connections that subscribe alike: connection i to topics (i*Stride + 0..PerConnection-1) mod Span
+// of the organization, after the first First ones.
+type Group struct {
+	Name          string `json:"name"`
+	Organization  string `json:"organization"`
+	Connections   int    `json:"connections"`
+	First         int    `json:"first"`
+	Span          int    `json:"span"`
+	PerConnection int    `json:"per_connection"`
+	Stride        int    `json:"stride"`
+	SmallBuffers  bool   `json:"small_buffers"`
+}
+
+// Step is one thing to do; exactly one field is set.
+type Step struct {
+	Connect   *Connect   `json:"connect,omitempty"`
+	Subscribe *Subscribe `json:"subscribe,omitempty"`
+	Freeze    *Freeze    `json:"freeze,omitempty"`
+	Rest      *Rest      `json:"rest,omitempty"`
+	Publish   *Publish   `json:"publish,omitempty"`
+}
+
+// Connect opens a group, at most InFlight connections at a time, and subscribes each to its first Topics topics.
+type Connect struct {
+	Group    string `json:"group"`
+	Topics   int    `json:"topics"`
+	InFlight int    `json:"in_flight"`
+	Record   string `json:"record"`
+}
+
+// Subscribe adds topics to the connections of a group, until each has Topics.
+type Subscribe Connect
+
+// Freeze has a group stop reading.
+type Freeze struct {
+	Group string `json:"group"`
+}
+
+// Rest does nothing and then notes the memory of the server.
+type Rest struct {
+	Seconds float64 `json:"seconds"`
+	Record  string  `json:"record"`
+}
+
+// Publish publishes for WarmUp seconds, then for Seconds in which everything is measured.
+type Publish struct {
+	Record  string   `json:"record"` // empty: nothing is recorded
+	WarmUp  float64  `json:"warm_up"`
+	Seconds float64  `json:"seconds"`
+	Streams []Stream `json:"streams"`
+}
+
+// The paces of a stream.
+const (
+	Even    = "even"    // Rate events per second, equally spaced
+	Poisson = "poisson" // Rate events per second at random
+	Window  = "window"  // as fast as deliveries come back, Window events ahead: finds what saturates
+)
+
+// Stream publishes to the topics of an organization one after the other.
+type Stream struct {
+	Organization string  `json:"organization"`
+	First        int     `json:"first"`  // topics of the organization to leave out
+	Topics       int     `json:"topics"` // after them; 0: all that are left
+	Pace         string  `json:"pace"`
+	Rate         float64 `json:"rate"`
+	Window       int     `json:"window"`
+	// Times and Of set Rate to that many times what a Window stream reached in an earlier record.
+	Times float64 `json:"times"`
+	Of    string  `json:"of"`
+	Batch int     `json:"batch"` // most events per request; 0: 1
+}
+
+// Load reads the named scenarios; all of them if no name is given.
+func Load(names ...string) ([]Scenario, error) {
+	if len(names) == 0 {
+		names = order
+	}
+	loaded := make([]Scenario, 0, len(names))
+	for _, name := range names {
+		data, err := files.ReadFile(path.Clean(name) + ".json")
+		if err != nil {
+			return nil, fmt.Errorf("%w: %q is none of %s", ErrInvalid, name, strings.Join(order, ", "))
+		}
+		s, err := decode(data)
+		if err != nil {
+			return nil, fmt.Errorf("scenario %s: %w", name, err)
+		}
+		loaded = append(loaded, s)
+	}
+	return loaded, nil
+}
+
+// order is the order of playing and reporting.
+var order = []string{"trickle", "flood", "presence", "queues", "idle", "storm", "miss", "slow", "fairness", "stored"}
+
+func decode(data []byte) (Scenario, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	var s Scenario
+	if err := decoder.Decode(&s); err != nil {
+		return Scenario{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return s, s.validate()
+}
+
+// OrganizationIndex is the number of an organization; negative if there is none of that name.
+func (s *Scenario) OrganizationIndex(name string) int {
+	return slices.IndexFunc(s.Organizations, func(o Organization) bool { return o.Name == name })
+}
+
+// FirstTopic is the number of the first topic of an organization.
+func (s *Scenario) FirstTopic(organization int) int {
+	first := 0
+	for _, o := range s.Organizations[:organization] {
+		first += o.Topics
+	}
+	return first
+}
+
+// Connections is how many connections all groups have.
+func (s *Scenario) Connections() int {
+	n := 0
+	for _, g := range s.Groups {
+		n += g.Connections
+	}
+	return n
+}

@@ -1,0 +1,29 @@
+package scenarios_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/rte-server/rte-server/bench/scenarios"
+)
+
+func TestLoadAll(t *testing.T) {
+	all, err := scenarios.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		quick := s.Quick()
+		if quick.Connections() > 100 || quick.TimeoutSeconds > 40 {
+			t.Errorf("%s: the quick variant has %d connections and %d seconds", s.Name, quick.Connections(), quick.TimeoutSeconds)
+		}
+	}
+}
+
+func TestLoadUnknown(t *testing.T) {
+	for _, name := range []string{"none", "../go.mod", ""} {
+		if _, err := scenarios.Load(name); !errors.Is(err, scenarios.ErrInvalid) {
+			t.Errorf("Load(%q) says %v", name, err)
+		}
+	}
+}
