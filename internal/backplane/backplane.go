@@ -2,13 +2,23 @@ package backplane
 
 import (
 	"context"
+	"errors"
 
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Sink receives the events of a backplane: for one lane from one goroutine, in the order published.
+// ErrUnavailable is wrapped by the errors of Acquire and Publish when the backplane cannot be reached, or does not
+// answer in time. Trying again later may work.
+var ErrUnavailable = errors.New("backplane unavailable")
+
+// ErrRefused is wrapped by the errors of Acquire and Publish when Redis refuses this lane or this event to this
+// node, for instance by an access control list. Trying again does not help.
+var ErrRefused = errors.New("backplane refused")
+
+// Sink receives the events of a backplane: those of one lane one at a time, in the order published.
 type Sink interface {
 	// Dispatch takes an event and waits for no client. It may wait for the node itself to catch up.
+	// It must not keep ev when it returns, but it may keep ev.Data, which is never written to again.
 	Dispatch(ev *events.Event)
 }
 
@@ -23,7 +33,8 @@ type Backplane interface {
 	Acquire(ctx context.Context, topics []events.Topic) []error
 	// Release gives back topics that Acquire counted. The lane lingers a while before it is unsubscribed.
 	Release(topics []events.Topic)
-	// Publish sends one event, as published JSON, to all nodes.
+	// Publish sends one event, as published JSON, to all nodes. The error wraps events.ErrMalformed if the event
+	// is not one, and ErrUnavailable or ErrRefused if the event did not get through or may not have.
 	Publish(ctx context.Context, data []byte) error
 	// Health says whether events can arrive.
 	Health() Health

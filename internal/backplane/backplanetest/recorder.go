@@ -1,0 +1,103 @@
+package backplanetest
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// waitLimit is how long a Recorder waits for what must come.
+const waitLimit = 20 * time.Second
+
+// Arrival is an event that came to a Recorder.
+type Arrival struct {
+	events.Topic
+	ID     events.ID
+	Number int // -1: it has none
+	Data   string
+}
+
+// Recorder is a Sink that keeps what arrives.
+type Recorder struct {
+	mu       sync.Mutex
+	arrivals []Arrival     // guarded by mu
+	arrived  chan struct{} // guarded by mu; closed at the next arrival
+}
+
+// NewRecorder makes a Recorder.
+func NewRecorder() *Recorder { return &Recorder{arrived: make(chan struct{})} }
+
+// Dispatch records an event.
+func (r *Recorder) Dispatch(ev *events.Event) {
+	a := Arrival{Topic: ev.Topic, ID: ev.ID, Number: -1, Data: string(ev.Data)}
+	if _, rest, ok := bytes.Cut(ev.Data, []byte(`"Number":`)); ok {
+		digits, _, _ := bytes.Cut(rest, []byte(","))
+		if n, err := strconv.Atoi(string(digits)); err == nil {
+			a.Number = n
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.arrivals = append(r.arrivals, a)
+	close(r.arrived)
+	r.arrived = make(chan struct{})
+}
+
+// Count is how many events arrived.
+func (r *Recorder) Count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.arrivals)
+}
+
+// Arrivals are the events that arrived, in order.
+func (r *Recorder) Arrivals() []Arrival {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.arrivals)
+}
+
+// Wait waits until n events have arrived, and fails if more have.
+func (r *Recorder) Wait(t testing.TB, n int) []Arrival {
+	t.Helper()
+	got := r.until(t, fmt.Sprintf("%d events", n), func(all []Arrival) bool { return len(all) >= n })
+	if len(got) > n {
+		t.Fatalf("%d events arrived, want %d", len(got), n)
+	}
+	return got
+}
+
+// WaitTopic waits until an event of a topic has arrived that had not when it was called, or until the last one that
+// arrived is of that topic.
+func (r *Recorder) WaitTopic(t testing.TB, topic events.Topic) {
+	t.Helper()
+	r.until(t, "an event of the topic", func(all []Arrival) bool {
+		return len(all) > 0 && all[len(all)-1].Topic == topic
+	})
+}
+
+func (r *Recorder) until(t testing.TB, what string, done func([]Arrival) bool) []Arrival {
+	t.Helper()
+	timeout := time.NewTimer(waitLimit)
+	defer timeout.Stop()
+	for {
+		r.mu.Lock()
+		if done(r.arrivals) {
+			defer r.mu.Unlock()
+			return slices.Clone(r.arrivals)
+		}
+		arrived := r.arrived
+		r.mu.Unlock()
+		select {
+		case <-arrived:
+		case <-timeout.C:
+			t.Fatalf("waited for %s: %d events arrived", what, r.Count())
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package backplane
+
+import (
+	"hash/crc32"
+	"strconv"
+	"strings"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// lanePrefix begins the name of every lane.
+const lanePrefix = "rte:org:"
+
+// rootEntityType is the RootEntityType of every published event.
+const rootEntityType = "Organization"
+
+// Layout says how the events of an organization are spread over lanes.
+type Layout struct {
+	// Lanes is the number of lanes of each organization. 0 and 1: its only lane is "rte:org:" and the organization's
+	// id in lower case. More: ":" and the number of the lane follow, and an entity is in lane
+	// crc32_ieee("Organization:" + EntityId in lower case) mod Lanes.
+	Lanes int
+}
+
+// Lane is the name of the lane that carries the events of an entity.
+func (l Layout) Lane(organization, entity events.ID) string {
+	name := make([]byte, 0, len(lanePrefix)+36+4)
+	name = append(name, lanePrefix...)
+	name = organization.Append(name)
+	if l.Lanes > 1 {
+		var key [len(rootEntityType) + 1 + 36]byte
+		copy(key[:], rootEntityType+":")
+		entity.Put(key[len(rootEntityType)+1:])
+		name = append(name, ':')
+		name = strconv.AppendUint(name, uint64(crc32.ChecksumIEEE(key[:]))%uint64(l.Lanes), 10)
+	}
+	return string(name)
+}
+
+// LaneOrganization is the organization that a lane belongs to; false if the name is not that of a lane.
+func LaneOrganization(name string) (events.ID, bool) {
+	rest, ok := strings.CutPrefix(name, lanePrefix)
+	if !ok {
+		return events.ID{}, false
+	}
+	id, number, numbered := strings.Cut(rest, ":")
+	if numbered {
+		if _, err := strconv.ParseUint(number, 10, 31); err != nil {
+			return events.ID{}, false
+		}
+	}
+	return events.ParseID(id)
+}

@@ -1,0 +1,48 @@
+package backplane
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// The reasons to refuse a message that are not those of the events package.
+const (
+	// refusedFrame: the message begins with "#" and has no valid position.
+	refusedFrame = "frame"
+	// refusedForeign: the event belongs to another organization than its lane.
+	refusedForeign = "foreign_organization"
+)
+
+// metrics are what a Receiver counts.
+type metrics struct {
+	received   prometheus.Counter
+	dispatched prometheus.Counter
+	refused    *prometheus.CounterVec // by reason
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		received: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_backplane_received_total",
+			Help: "Messages that arrived on the lanes of this node.",
+		}),
+		dispatched: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_backplane_dispatched_total",
+			Help: "Events handed to the fan-out.",
+		}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rte_backplane_refused_total",
+			Help: "Messages that are no event, or no event of the organization of their lane.",
+		}, []string{"reason"}),
+	}
+	for _, reason := range events.Reasons() {
+		m.refused.WithLabelValues(reason.String())
+	}
+	m.refused.WithLabelValues(refusedFrame)
+	m.refused.WithLabelValues(refusedForeign)
+	if reg != nil {
+		reg.MustRegister(m.received, m.dispatched, m.refused)
+	}
+	return m
+}

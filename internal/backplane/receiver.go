@@ -1,0 +1,72 @@
+package backplane
+
+import (
+	"errors"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// errForeign is why an event is refused that arrived on another organization's lane. An access control list can
+// confine a publisher to the lane of its organization; without this check it could still speak for any other.
+var errForeign = errors.New("event of another organization")
+
+// Receiver makes events of the messages that arrive on lanes: what is no event, or not one of the lane's own
+// organization, is counted, logged now and then, and left behind. Its methods may be called from any goroutine.
+type Receiver struct {
+	catalog *events.Catalog
+	sink    Sink
+	log     *Throttle
+	metrics *metrics
+}
+
+// NewReceiver makes a Receiver. It registers the metrics that all backplanes have.
+func NewReceiver(o Options) *Receiver {
+	return &Receiver{
+		catalog: o.Catalog,
+		sink:    o.Sink,
+		log:     NewThrottle(o.Logger),
+		metrics: newMetrics(o.Registerer),
+	}
+}
+
+// Decode makes the event of a message's JSON, without its frame; false if it is refused.
+func (r *Receiver) Decode(organization events.ID, data []byte) (events.Event, bool) {
+	r.metrics.received.Inc()
+	ev, err := r.catalog.Decode(data)
+	if err == nil && ev.Organization != organization {
+		err = errForeign
+	}
+	if err != nil {
+		r.count(organization, len(data), err)
+		return events.Event{}, false
+	}
+	return ev, true
+}
+
+// Dispatch hands an event to the sink.
+func (r *Receiver) Dispatch(ev *events.Event) {
+	r.metrics.dispatched.Inc()
+	r.sink.Dispatch(ev)
+}
+
+// Refuse counts a message of size bytes that did not get as far as Decode: its frame is malformed (ErrFrame), or it
+// was too large to be kept (events.ReasonTooLarge).
+func (r *Receiver) Refuse(organization events.ID, size int, err error) {
+	r.metrics.received.Inc()
+	r.count(organization, size, err)
+}
+
+func (r *Receiver) count(organization events.ID, size int, err error) {
+	reason := refusedFrame
+	if errors.Is(err, errForeign) {
+		reason = refusedForeign
+	} else if why, ok := events.ReasonOf(err); ok {
+		reason = why.String()
+	}
+	r.metrics.refused.WithLabelValues(reason).Inc()
+	r.log.Warn("message refused", func() []zap.Field {
+		return []zap.Field{zap.Stringer("organization", organization), zap.String("reason", reason), zap.Int("bytes", size)}
+	})
+}

@@ -1,0 +1,136 @@
+package rtetest
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// Redis is a redis-server of a test, on a free port of the loopback address, with its files in a directory of the
+// test. It keeps no data over a restart unless its arguments say so. The test's end stops it.
+type Redis struct {
+	// Addr is host:port. It stays the same over Restart.
+	Addr string
+
+	t    testing.TB
+	dir  string
+	args []string
+
+	mu  sync.Mutex
+	cmd *exec.Cmd // guarded by mu; nil: not running
+}
+
+// MustStartRedis starts a redis-server with further arguments, for instance "--appendonly", "yes", and waits until
+// it answers.
+func MustStartRedis(t testing.TB, args ...string) *Redis {
+	t.Helper()
+	r := &Redis{Addr: MustFreeAddr(t), t: t, dir: t.TempDir(), args: args}
+	t.Cleanup(r.Kill)
+	r.Start()
+	return r
+}
+
+// MustFreeAddr is a loopback address whose port was free a moment ago.
+func MustFreeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("find a free port: %v", err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// MustLookPath finds a program, or fails with the command that installs it.
+func MustLookPath(t testing.TB, program, install string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatalf("%s is needed: %s", program, install)
+	}
+	return path
+}
+
+// Start starts the server again after Kill and waits until it answers.
+func (r *Redis) Start() {
+	r.t.Helper()
+	path := MustLookPath(r.t, "redis-server", "apt-get install redis-server")
+	_, port, _ := net.SplitHostPort(r.Addr)
+	log := filepath.Join(r.dir, "redis.log")
+	args := append([]string{
+		"--port", port, "--bind", "127.0.0.1", "--dir", r.dir, "--logfile", log,
+		"--save", "", "--daemonize", "no", "--enable-debug-command", "local",
+	}, r.args...)
+	cmd := exec.Command(path, args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		r.t.Fatalf("start redis-server: %v", err)
+	}
+	r.mu.Lock()
+	r.cmd = cmd
+	r.mu.Unlock()
+	client := r.Client()
+	defer client.Close()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		err := client.Ping(context.Background()).Err()
+		if err == nil || goredis.HasErrorPrefix(err, "NOAUTH") {
+			return
+		}
+		if time.Now().After(deadline) {
+			text, _ := os.ReadFile(log)
+			r.t.Fatalf("redis-server does not answer: %v\n%s%s", err, stderr.Bytes(), text)
+		}
+	}
+}
+
+// Client is a client of the server. It does not retry. The caller closes it.
+func (r *Redis) Client() *goredis.Client {
+	return goredis.NewClient(&goredis.Options{Addr: r.Addr, MaxRetries: -1, Protocol: 2})
+}
+
+// Kill ends the server as a crash does (SIGKILL). It may be called when the server does not run.
+func (r *Redis) Kill() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cmd == nil {
+		return
+	}
+	_ = r.cmd.Process.Kill()
+	_ = r.cmd.Wait()
+	r.cmd = nil
+}
+
+// Freeze stops the server's process without ending it (SIGSTOP), as a machine that hangs.
+func (r *Redis) Freeze() { r.signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen server go on.
+func (r *Redis) Thaw() { r.signal(syscall.SIGCONT) }
+
+func (r *Redis) signal(s syscall.Signal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cmd == nil {
+		r.t.Fatal("redis-server does not run")
+	}
+	if err := r.cmd.Process.Signal(s); err != nil {
+		r.t.Fatalf("signal %v to redis-server: %v", s, err)
+	}
+}
+
+// Port is the port of Addr.
+func (r *Redis) Port() int {
+	_, text, _ := net.SplitHostPort(r.Addr)
+	port, _ := strconv.Atoi(text)
+	return port
+}
