@@ -20,13 +20,14 @@ const (
 	ErrTokenBadAudience  TokenError = "bad_audience"
 	ErrTokenBadClaims    TokenError = "bad_claims"   // a claim is absent, doubled or not what it must be
 	ErrTokenUnacceptable TokenError = "unacceptable" // the header asks for something that is not supported
+	ErrTokenRevoked      TokenError = "revoked"
 )
 
 // tokenErrors are all reasons, for metrics.
 var tokenErrors = [...]TokenError{
 	ErrTokenMissing, ErrTokenTooLarge, ErrTokenMalformed, ErrTokenAlgorithm, ErrTokenKey, ErrTokenSignature,
 	ErrTokenExpired, ErrTokenNotYetValid, ErrTokenBadIssuer, ErrTokenBadAudience, ErrTokenBadClaims,
-	ErrTokenUnacceptable,
+	ErrTokenUnacceptable, ErrTokenRevoked,
 }
 
 // Error says in words what the reason is.

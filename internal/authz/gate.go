@@ -3,53 +3,103 @@ package authz
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// keptBatch is the size of batch, in requests, above which its memory is not kept for the next one.
-const keptBatch = 1024
+const (
+	keptBatch     = 1024    // requests of a batch above which its memory is not kept for the next one
+	maxPolicyFile = 1 << 20 // bytes
+)
 
 // AuthorizerOptions are what a Gate decides by.
 type AuthorizerOptions struct {
 	Catalog   *events.Catalog // needed
 	Directory Directory       // needed
-	Policy    *Policy         // default: DefaultPolicy; must be made for Catalog
+	// Policy is what is in force if there is no PolicyFile. It must be made for Catalog. Default: DefaultPolicy.
+	Policy *Policy
+	// PolicyFile is a file in the form of DefaultPolicy. It is watched.
+	PolicyFile string
+	// Changed is called, by Run, when another version of the policy has come into force. Default: nothing.
+	Changed func(Change)
 
+	Logger     *zap.Logger           // default: none
 	Registerer prometheus.Registerer // default: none
 }
 
 // Gate is the Authorizer that takes the published steps: is the entity id a GUID, is the event known, does the entity
 // have it, may the caller listen to it. It may be used from any goroutine.
 type Gate struct {
-	catalog   *events.Catalog
-	directory Directory
-	policy    *Policy
-	metrics   *gateMetrics
-	batches   sync.Pool // of *batch
+	catalog    *events.Catalog
+	directory  Directory
+	policy     atomic.Pointer[Policy]
+	policyFile *watchedFile // nil: the default policy
+	changed    func(Change) // nil: nobody wants to know
+	metrics    *gateMetrics
+	batches    sync.Pool // of *batch
 }
 
 var _ Authorizer = (*Gate)(nil)
 
-// NewAuthorizer makes a Gate.
+// NewAuthorizer makes a Gate and reads the policy.
 func NewAuthorizer(o AuthorizerOptions) (*Gate, error) {
 	if o.Catalog == nil || o.Directory == nil {
 		return nil, errors.New("authorizer: a catalogue and a directory are needed")
 	}
-	if o.Policy == nil {
-		policy, err := ParsePolicy(DefaultPolicy, o.Catalog)
-		if err != nil {
-			return nil, err
-		}
-		o.Policy = policy
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
 	}
-	return &Gate{
-		catalog: o.Catalog, directory: o.Directory, policy: o.Policy, metrics: newGateMetrics(o.Registerer),
+	g := &Gate{
+		catalog: o.Catalog, directory: o.Directory, metrics: newGateMetrics(o.Registerer),
 		batches: sync.Pool{New: func() any { return &batch{} }},
-	}, nil
+	}
+	var err error
+	switch {
+	case o.PolicyFile != "":
+		g.policyFile = &watchedFile{
+			path: o.PolicyFile, limit: maxPolicyFile, load: g.loadPolicy,
+			logger: o.Logger, metrics: newWatchMetrics(o.Registerer, "policy"),
+		}
+		err = g.policyFile.read()
+	case o.Policy != nil:
+		g.policy.Store(o.Policy)
+	default:
+		err = g.loadPolicy(DefaultPolicy)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	g.changed = o.Changed
+	return g, nil
+}
+
+// Run watches the policy file until ctx ends. It returns nil.
+func (g *Gate) Run(ctx context.Context) error {
+	if g.policyFile == nil {
+		<-ctx.Done()
+		return nil
+	}
+	g.policyFile.run(ctx)
+	return nil
+}
+
+// loadPolicy takes a policy into force.
+func (g *Gate) loadPolicy(data []byte) error {
+	policy, err := ParsePolicy(data, g.catalog)
+	if err != nil {
+		return err
+	}
+	g.policy.Store(policy)
+	if g.changed != nil {
+		g.changed(Change{All: true})
+	}
+	return nil
 }
 
 // Authorize implements Authorizer.
@@ -82,6 +132,22 @@ func (g *Gate) AuthorizeInto(ctx context.Context, claims *Claims, requests []Req
 	if cap(b.ids) <= keptBatch {
 		g.batches.Put(b)
 	}
+}
+
+// Recheck says of each topic, in order, whether the caller may still listen to it: all that Authorize decided is decided
+// again, for what the directory and the policy say now. While the directory is away nothing ends.
+func (g *Gate) Recheck(ctx context.Context, claims *Claims, topics []events.Topic) (allowed []bool) {
+	allowed = make([]bool, len(topics))
+	ids, entities := make([]events.ID, len(topics)), make([]Entity, len(topics))
+	for i := range topics {
+		ids[i] = topics[i].Entity
+	}
+	g.directory.Lookup(ctx, claims, ids, entities)
+	for i, topic := range topics {
+		v, _ := g.judge(claims, question{topic.Entity, topic.Type}, &entities[i])
+		allowed[i] = v == verdictUnavailable || v == verdictAllowed && entities[i].Organization == topic.Organization
+	}
+	return allowed
 }
 
 // question is a request that can be asked: it names an entity and an event.
@@ -136,17 +202,18 @@ func (g *Gate) permission(claims *Claims, q question, definition *events.Definit
 		relationMember:       definition.Kind != events.KindUser && e.Member,
 		relationOrganization: true,
 	}
+	policy := g.policy.Load()
 	for r := relationOwn; r < relationGranted; r++ {
 		if !holds[r] {
 			continue
 		}
-		if rule := g.policy.rule(claims.Role, r, q.event); rule != 0 {
+		if rule := policy.rule(claims.Role, r, q.event); rule != 0 {
 			return ground{r, rule}
 		}
 	}
 	for i := range claims.Grants {
 		if claims.Grants[i].covers(q.entity, definition.Name) {
-			return ground{relationGranted, g.policy.rule(claims.Role, relationGranted, q.event)}
+			return ground{relationGranted, policy.rule(claims.Role, relationGranted, q.event)}
 		}
 	}
 	return ground{}

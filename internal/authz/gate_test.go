@@ -2,6 +2,7 @@ package authz_test
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -314,13 +315,12 @@ func TestParsePolicy_RefusesMistakes(t *testing.T) {
 	}
 }
 
-func TestParsePolicy_OwnRules(t *testing.T) {
-	policy, err := authz.ParsePolicy([]byte(`{rules: [{roles: [agent], relation: organization, events: ["queue*"], except: [QueueStatus]}]}`),
-		events.Builtin())
-	if err != nil {
-		t.Fatal(err)
-	}
-	gate, err := authz.NewAuthorizer(authz.AuthorizerOptions{Catalog: events.Builtin(), Directory: callCentre(), Policy: policy})
+func TestAuthorize_PolicyFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policy.yaml")
+	mustWrite(t, path, []byte(`{rules: [{roles: [agent], relation: organization, events: ["queue*"], except: [QueueStatus]}]}`))
+	gate, err := authz.NewAuthorizer(authz.AuthorizerOptions{
+		Catalog: events.Builtin(), Directory: callCentre(), PolicyFile: path,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

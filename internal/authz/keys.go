@@ -81,6 +81,16 @@ func fitting(algorithm string, keys []crypto.PublicKey) []jwt.VerificationKey {
 	return fit
 }
 
+// usable says whether any algorithm can be used with the key.
+func usable(key crypto.PublicKey) bool {
+	for _, fits := range keyAlgorithms {
+		if fits(key) {
+			return true
+		}
+	}
+	return false
+}
+
 // parsePEM reads the public keys of a PEM file: PUBLIC KEY, RSA PUBLIC KEY and CERTIFICATE blocks, one or several.
 func parsePEM(data []byte) ([]crypto.PublicKey, error) {
 	var keys []crypto.PublicKey
@@ -93,11 +103,7 @@ func parsePEM(data []byte) ([]crypto.PublicKey, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", block.Type, err)
 		}
-		usable := false
-		for _, fits := range keyAlgorithms {
-			usable = usable || fits(key)
-		}
-		if !usable {
+		if !usable(key) {
 			return nil, fmt.Errorf("%s: want RSA of at least %d bits, P-256, P-384, P-521 or Ed25519", block.Type, minRSABits)
 		}
 		keys = append(keys, key)

@@ -38,6 +38,118 @@ func newWatchMetrics(reg prometheus.Registerer, what string) *watchMetrics {
 	return &watchMetrics{loaded: reloads.WithLabelValues("ok"), failed: reloads.WithLabelValues("refused")}
 }
 
+// tokenCacheMetrics count what a tokenCache saves and takes.
+type tokenCacheMetrics struct {
+	hits, misses   prometheus.Counter
+	size, capacity prometheus.Gauge
+}
+
+func newTokenCacheMetrics(reg prometheus.Registerer) *tokenCacheMetrics {
+	lookups := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_authz_token_cache_lookups_total",
+		Help: "Tokens looked for among those verified before, by result.",
+	}, []string{"result"})
+	m := &tokenCacheMetrics{
+		hits: lookups.WithLabelValues("hit"), misses: lookups.WithLabelValues("miss"),
+		size: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_authz_token_cache_bytes", Help: "Memory taken by verified tokens, about.",
+		}),
+		capacity: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_authz_token_cache_capacity_bytes", Help: "Memory that verified tokens may take.",
+		}),
+	}
+	register(reg, lookups, m.size, m.capacity)
+	return m
+}
+
+// keySetMetrics count readings of key sets.
+type keySetMetrics struct {
+	read, failed prometheus.Counter
+}
+
+func newKeySetMetrics(reg prometheus.Registerer) *keySetMetrics {
+	readings := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_authz_key_set_readings_total",
+		Help: "Readings of key sets, by result.",
+	}, []string{"result"})
+	register(reg, readings)
+	return &keySetMetrics{read: readings.WithLabelValues("ok"), failed: readings.WithLabelValues("failed")}
+}
+
+// revocationMetrics say how long a list of revocations is.
+type revocationMetrics struct {
+	length, capacity prometheus.Gauge
+	refused          prometheus.Counter
+}
+
+func newRevocationMetrics(reg prometheus.Registerer) *revocationMetrics {
+	m := &revocationMetrics{
+		length: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_authz_revocations", Help: "Revocations in force.",
+		}),
+		capacity: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_authz_revocations_capacity", Help: "Revocations that can be in force.",
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_authz_revocations_refused_total", Help: "Revocations not taken because the list is full.",
+		}),
+	}
+	register(reg, m.length, m.capacity, m.refused)
+	return m
+}
+
+// fetchResult is how a reading of a directory's source ended.
+type fetchResult uint8
+
+const (
+	fetchOK      fetchResult = iota
+	fetchFailed              // the source failed
+	fetchRefused             // the source was not asked, because it fails
+	fetchBusy                // the source was not asked, because too many ask it
+	numFetchResults
+)
+
+// cachedMetrics say how a CachedDirectory fares.
+type cachedMetrics struct {
+	hits, misses   prometheus.Counter
+	fetches        [numFetchResults]prometheus.Counter
+	seconds        prometheus.Histogram
+	size, capacity prometheus.Gauge
+	open           prometheus.Gauge
+}
+
+func newCachedMetrics(reg prometheus.Registerer) *cachedMetrics {
+	lookups := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_authz_directory_lookups_total",
+		Help: "Entities looked for in the cache of the directory, by result.",
+	}, []string{"result"})
+	fetches := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_authz_directory_fetches_total",
+		Help: "Readings of the source of the directory, by result.",
+	}, []string{"result"})
+	m := &cachedMetrics{
+		hits: lookups.WithLabelValues("hit"), misses: lookups.WithLabelValues("miss"),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "rte_authz_directory_fetch_seconds", Help: "Duration of readings of the source of the directory.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13),
+		}),
+		size: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_authz_directory_cache_bytes", Help: "Memory taken by cached records, about.",
+		}),
+		capacity: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_authz_directory_cache_capacity_bytes", Help: "Memory that cached records may take.",
+		}),
+		open: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_authz_directory_breaker_open", Help: "1 while the source of the directory is left alone because it fails.",
+		}),
+	}
+	for result, label := range [numFetchResults]string{"ok", "failed", "refused", "busy"} {
+		m.fetches[result] = fetches.WithLabelValues(label)
+	}
+	register(reg, lookups, fetches, m.seconds, m.size, m.capacity, m.open)
+	return m
+}
+
 // gateMetrics counts decisions.
 type gateMetrics struct {
 	decisions [numVerdicts]prometheus.Counter

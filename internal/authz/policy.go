@@ -57,10 +57,10 @@ func ParsePolicy(data []byte, catalog *events.Catalog) (*Policy, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&file); err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
+		return nil, err
 	}
 	if len(file.Rules) == 0 {
-		return nil, errors.New("policy: no rules")
+		return nil, errors.New("no rules")
 	}
 	p := &Policy{}
 	for role := range p.rules {
@@ -70,7 +70,7 @@ func ParsePolicy(data []byte, catalog *events.Catalog) (*Policy, error) {
 	}
 	for i, rule := range file.Rules {
 		if err := p.add(i+1, catalog, rule.Roles, rule.Relation, rule.Events, rule.Except); err != nil {
-			return nil, fmt.Errorf("policy: rule %d: %w", i+1, err)
+			return nil, fmt.Errorf("rule %d: %w", i+1, err)
 		}
 	}
 	return p, nil

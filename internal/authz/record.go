@@ -29,32 +29,36 @@ type document struct {
 	Members      []string `json:"members"      yaml:"members"`
 }
 
+// NewRecord makes a record; the members may come in any order and more than once.
+func NewRecord(kind events.Kind, organization events.ID, members ...events.ID) *Record {
+	members = slices.Clone(members)
+	slices.SortFunc(members, compareIDs)
+	return &Record{Kind: kind, Organization: organization, Members: slices.Compact(members)}
+}
+
 // record checks a document.
 func (d *document) record() (*Record, error) {
-	var r Record
-	var ok bool
-	if r.Kind, ok = events.ParseKind(d.Kind); !ok {
+	kind, ok := events.ParseKind(d.Kind)
+	if !ok {
 		return nil, errors.New("kind: want User, Queue or CallList")
 	}
-	if r.Organization, ok = events.ParseID(d.Organization); !ok {
+	organization, ok := events.ParseID(d.Organization)
+	if !ok {
 		return nil, errors.New("organization: not a GUID")
 	}
 	if len(d.Members) > maxMembers {
 		return nil, fmt.Errorf("members: more than %d", maxMembers)
 	}
-	if r.Kind == events.KindUser && len(d.Members) > 0 {
+	if kind == events.KindUser && len(d.Members) > 0 {
 		return nil, errors.New("members: a user has none")
 	}
-	for _, text := range d.Members {
-		id, ok := events.ParseID(text)
-		if !ok {
+	members := make([]events.ID, len(d.Members))
+	for i, text := range d.Members {
+		if members[i], ok = events.ParseID(text); !ok {
 			return nil, errors.New("members: not a GUID")
 		}
-		r.Members = append(r.Members, id)
 	}
-	slices.SortFunc(r.Members, compareIDs)
-	r.Members = slices.Compact(r.Members)
-	return &r, nil
+	return NewRecord(kind, organization, members...), nil
 }
 
 // seenBy is the record as one caller sees it; a nil record is an unknown entity.
@@ -64,6 +68,14 @@ func (r *Record) seenBy(user events.ID) Entity {
 	}
 	_, member := slices.BinarySearchFunc(r.Members, user, compareIDs)
 	return Entity{State: StateKnown, Kind: r.Kind, Organization: r.Organization, Member: member}
+}
+
+// withoutMembers is what is kept of a record that is foreign to those who asked.
+func (r *Record) withoutMembers() *Record {
+	if r == nil || len(r.Members) == 0 {
+		return r
+	}
+	return &Record{Kind: r.Kind, Organization: r.Organization}
 }
 
 func compareIDs(a, b events.ID) int { return bytes.Compare(a[:], b[:]) }

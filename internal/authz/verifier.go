@@ -3,10 +3,12 @@ package authz
 import (
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +34,11 @@ type VerifierOptions struct {
 	PublicKeyFile string
 	// Algorithms is the list of accepted algorithms. Empty: all that the configured keys can be used with.
 	Algorithms []string
-	// Issuers are the accepted values of iss. Empty: iss is not looked at.
+	// KeySets hold the keys of the RS, PS, ES and EdDSA algorithms behind URLs. They are read when they are first needed,
+	// from time to time while Run runs, and when a token names a key that they did not have. While one is away, its last
+	// good version stays in force.
+	KeySets []JWKS
+	// Issuers are the accepted values of iss, besides those that KeySets name. Empty: iss is not looked at.
 	Issuers []string
 	// Audiences are the values of which aud must contain one. Empty: aud is not looked at.
 	Audiences []string
@@ -44,6 +50,10 @@ type VerifierOptions struct {
 	MaxTokenSize int
 	// Claims are the names of the claims.
 	Claims ClaimNames
+	// Revocations are looked at for every token. Default: nothing is revoked.
+	Revocations *Revocations
+	// CacheSize is how many bytes may be spent on remembering verified tokens. Default DefaultTokenCache; negative: none.
+	CacheSize int
 
 	Logger     *zap.Logger           // default: none
 	Registerer prometheus.Registerer // default: none
@@ -59,6 +69,8 @@ type Verifier struct {
 	secrets   []jwt.VerificationKey // []byte each
 	pem       *watchedFile          // nil: no file
 	pemKeys   atomic.Pointer[[]crypto.PublicKey]
+	keySets   []*keySet
+	cache     *tokenCache // nil: none
 	metrics   *verifierMetrics
 }
 
@@ -70,16 +82,13 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	if o.MaxTokenSize == 0 {
 		o.MaxTokenSize = DefaultMaxTokenSize
 	}
-	if o.Secret == "" && o.PublicKeyFile == "" {
-		return nil, errors.New("no key: a secret or a public key file is needed")
+	if o.CacheSize == 0 {
+		o.CacheSize = DefaultTokenCache
 	}
-	if o.Secret == "" && o.PreviousSecret != "" {
-		return nil, errors.New("a previous secret without a secret")
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	if o.Leeway < 0 {
-		return nil, errors.New("leeway: negative")
-	}
-	algorithms, err := allowed(o.Algorithms, o.Secret != "", o.PublicKeyFile != "")
+	algorithms, err := allowed(o.Algorithms, o.Secret != "", o.PublicKeyFile != "" || len(o.KeySets) > 0)
 	if err != nil {
 		return nil, err
 	}
@@ -88,10 +97,42 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 		options: o,
 		names:   o.Claims.withDefaults(),
 		parser: jwt.NewParser(jwt.WithValidMethods(algorithms), jwt.WithStrictDecoding(),
-			jwt.WithoutClaimsValidation()), // they are validated below, with a payload that is never nil
+			jwt.WithoutClaimsValidation()), // they are validated in verify, with a payload that is never nil
 		validator: jwt.NewValidator(validation(&o)...),
 		metrics:   newVerifierMetrics(o.Registerer),
 	}
+	if o.CacheSize > 0 {
+		v.cache = newTokenCache(o.CacheSize, newTokenCacheMetrics(o.Registerer))
+	}
+	if err := v.prepareKeys(); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// check finds mistakes that need no reading of files.
+func (o *VerifierOptions) check() error {
+	switch {
+	case o.Secret == "" && o.PublicKeyFile == "" && len(o.KeySets) == 0:
+		return errors.New("no key: a secret, a public key file or a key set is needed")
+	case o.Secret == "" && o.PreviousSecret != "":
+		return errors.New("a previous secret without a secret")
+	case o.Leeway < 0:
+		return errors.New("leeway: negative")
+	case o.MaxTokenSize < 0:
+		return errors.New("token size: negative")
+	}
+	for i := range o.KeySets {
+		if err := o.KeySets[i].check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepareKeys makes the places where keys are found.
+func (v *Verifier) prepareKeys() error {
+	o := &v.options
 	for _, secret := range []string{o.Secret, o.PreviousSecret} {
 		if secret == "" {
 			continue
@@ -101,16 +142,26 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 		}
 		v.secrets = append(v.secrets, []byte(secret))
 	}
-	if o.PublicKeyFile != "" {
-		v.pem = &watchedFile{
-			path: o.PublicKeyFile, limit: maxKeyFile, load: v.loadPEM,
-			logger: o.Logger, metrics: newWatchMetrics(o.Registerer, "keys"),
-		}
-		if err := v.pem.read(); err != nil {
-			return nil, fmt.Errorf("public key file: %w", err)
+	if len(o.KeySets) > 0 {
+		metrics := newKeySetMetrics(o.Registerer)
+		for _, set := range o.KeySets {
+			if set.insecure() {
+				o.Logger.Warn("a key set is read without TLS", zap.String("url", set.URL))
+			}
+			v.keySets = append(v.keySets, newKeySet(set, v.forget, o.Logger, metrics))
 		}
 	}
-	return v, nil
+	if o.PublicKeyFile == "" {
+		return nil
+	}
+	v.pem = &watchedFile{
+		path: o.PublicKeyFile, limit: maxKeyFile, load: v.loadPEM,
+		logger: o.Logger, metrics: newWatchMetrics(o.Registerer, "keys"),
+	}
+	if err := v.pem.read(); err != nil {
+		return fmt.Errorf("public key file: %w", err)
+	}
+	return nil
 }
 
 // validation are the checks that the JWT library makes of the registered claims.
@@ -127,18 +178,26 @@ func validation(o *VerifierOptions) []jwt.ParserOption {
 
 // Run keeps the keys fresh until ctx ends. It returns nil.
 func (v *Verifier) Run(ctx context.Context) error {
+	var watchers sync.WaitGroup
 	if v.pem != nil {
-		v.pem.run(ctx)
-		return nil
+		watchers.Go(func() { v.pem.run(ctx) })
+	}
+	for _, set := range v.keySets {
+		watchers.Go(func() { set.run(ctx) })
 	}
 	<-ctx.Done()
+	watchers.Wait()
 	return nil
 }
 
 // Verify checks a token in compact form (RFC 7515, section 7.1) and returns what it says about its bearer. The error
-// is or wraps a TokenError and carries nothing of the token.
+// is or wraps a TokenError and carries nothing of the token. It may wait for a key set, for seconds, if the token names
+// a key that is not known.
 func (v *Verifier) Verify(token string) (*Claims, error) {
-	claims, err := v.verify(token)
+	claims, err := v.remembered(token)
+	if err == nil && v.options.Revocations != nil && v.options.Revocations.Check(claims) {
+		err = ErrTokenRevoked
+	}
 	if err != nil {
 		v.metrics.tokens[Reason(err)].Inc()
 		return nil, err
@@ -147,23 +206,68 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 	return claims, nil
 }
 
-func (v *Verifier) verify(text string) (*Claims, error) {
+// remembered is verify for tokens that were not verified before.
+func (v *Verifier) remembered(text string) (*Claims, error) {
 	switch {
 	case text == "":
 		return nil, ErrTokenMissing
 	case len(text) > v.options.MaxTokenSize:
 		return nil, ErrTokenTooLarge
+	case v.cache == nil:
+		return v.verify(text)
 	}
+	hash := tokenHash(sha256.Sum256([]byte(text)))
+	claims, generation := v.cache.get(hash)
+	if claims != nil {
+		return claims, nil
+	}
+	claims, err := v.verify(text)
+	if err != nil {
+		return nil, err
+	}
+	until := time.Now().Add(withoutExpiry)
+	if !claims.ExpiresAt.IsZero() {
+		until = claims.ExpiresAt.Add(v.options.Leeway)
+	}
+	v.cache.put(hash, generation, claims, len(text), until)
+	return claims, nil
+}
+
+// forget drops what was verified by keys that may no longer be accepted.
+func (v *Verifier) forget() {
+	if v.cache != nil {
+		v.cache.forget()
+	}
+}
+
+// verify checks a token with the keys that are known, and if none of them signed it and it names one that a key set
+// did not have, once more after that set was read again: an issuer may begin to use another key at any time.
+func (v *Verifier) verify(text string) (*Claims, error) {
+	var stale []*keySet
+	claims, err := v.attempt(text, &stale)
+	if len(stale) == 0 || !errors.Is(err, ErrTokenKey) && !errors.Is(err, ErrTokenSignature) {
+		return claims, err
+	}
+	var readings sync.WaitGroup
+	for _, set := range stale {
+		readings.Go(set.refresh)
+	}
+	readings.Wait()
+	return v.attempt(text, &stale)
+}
+
+// attempt checks a token with the keys that are known. It adds to stale the key sets that do not have the key which the
+// token names.
+func (v *Verifier) attempt(text string, stale *[]*keySet) (*Claims, error) {
 	p := &payload{}
-	token, err := v.parser.ParseWithClaims(text, p, v.keys)
+	token, err := v.parser.ParseWithClaims(text, p, func(token *jwt.Token) (any, error) {
+		return v.keys(token, p.issuer, stale)
+	})
 	if err != nil {
 		return nil, v.reason(token, err)
 	}
 	if err := acceptable(token.Header); err != nil {
 		return nil, err
-	}
-	if len(v.options.Issuers) > 0 && !slices.Contains(v.options.Issuers, p.issuer) {
-		return nil, ErrTokenBadIssuer
 	}
 	if err := v.validator.Validate(p); err != nil {
 		return nil, v.reason(token, err)
@@ -171,19 +275,66 @@ func (v *Verifier) verify(text string) (*Claims, error) {
 	return p.claims(&v.names)
 }
 
-// keys are the keys that may have signed the token. Nothing in its header says where to find them: jku, jwk, x5u and
-// x5c are not looked at.
-func (v *Verifier) keys(token *jwt.Token) (any, error) {
+// keys are the known keys that may have signed a token of the issuer. Nothing in its header says where to find them:
+// jku, jwk, x5u and x5c are not looked at, and kid is compared and nothing else.
+func (v *Verifier) keys(token *jwt.Token, issuer string, stale *[]*keySet) (any, error) {
+	algorithm := token.Method.Alg()
+	keyID, _ := token.Header["kid"].(string)
+	sets := v.keySetsOf(issuer)
 	var keys []jwt.VerificationKey
-	if algorithm := token.Method.Alg(); slices.Contains(hmacAlgorithms, algorithm) {
-		keys = v.secrets
-	} else if public := v.pemKeys.Load(); public != nil {
-		keys = fitting(algorithm, *public)
+	if issuer == "" || len(sets) == 0 { // the issuer has no keys of its own
+		if err := v.acceptIssuer(issuer); err != nil {
+			return nil, err
+		}
+		sets, keys = v.keySetsOf(""), v.localKeys(algorithm)
+	}
+	for _, set := range sets {
+		if slices.Contains(hmacAlgorithms, algorithm) {
+			break
+		}
+		found, known := set.find(keyID, algorithm)
+		keys = append(keys, found...)
+		if !known {
+			*stale = append(*stale, set)
+		}
 	}
 	if len(keys) == 0 {
 		return nil, ErrTokenKey
 	}
 	return jwt.VerificationKeySet{Keys: keys}, nil
+}
+
+// keySetsOf are the key sets that are of one issuer alone; with an empty issuer, those that are of none.
+func (v *Verifier) keySetsOf(issuer string) []*keySet {
+	var sets []*keySet
+	for _, set := range v.keySets {
+		if set.Issuer == issuer {
+			sets = append(sets, set)
+		}
+	}
+	return sets
+}
+
+// acceptIssuer says whether the keys that are not of one issuer alone may verify tokens of this one.
+func (v *Verifier) acceptIssuer(issuer string) error {
+	if len(v.options.Issuers) > 0 && !slices.Contains(v.options.Issuers, issuer) {
+		return ErrTokenBadIssuer
+	}
+	if len(v.secrets) == 0 && v.pem == nil && len(v.keySetsOf("")) == 0 {
+		return ErrTokenBadIssuer
+	}
+	return nil
+}
+
+// localKeys are the keys from the configuration that fit.
+func (v *Verifier) localKeys(algorithm string) []jwt.VerificationKey {
+	if slices.Contains(hmacAlgorithms, algorithm) {
+		return slices.Clone(v.secrets)
+	}
+	if public := v.pemKeys.Load(); public != nil {
+		return fitting(algorithm, *public)
+	}
+	return nil
 }
 
 func (v *Verifier) loadPEM(data []byte) error {
@@ -192,6 +343,7 @@ func (v *Verifier) loadPEM(data []byte) error {
 		return err
 	}
 	v.pemKeys.Store(&keys)
+	v.forget()
 	return nil
 }
 
