@@ -1,0 +1,213 @@
+package transport_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/transport"
+)
+
+// The rows of section 1.3.
+func TestEndpoint(t *testing.T) {
+	s := startServer(t)
+	live := s.negotiate("alice").ConnectionToken
+	connection := s.connect()
+	if response, _ := connection.upgrade("/rte?id="+live, "alice"); response.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(response.Status)
+	}
+	unused := s.negotiate("alice").ConnectionToken
+	socket := upgradeHeaders
+	stream := []string{"Accept: text/event-stream"}
+	tests := []struct {
+		name, method, target string
+		headers              []string
+		status               int
+		text                 string
+	}{
+		{"WebSocket without id", "GET", "/rte", socket, 101, ""},
+		{"WebSocket with an empty id", "GET", "/rte?id=", socket, 101, ""},
+		{"WebSocket, trailing slash", "GET", "/rte/", socket, 101, ""},
+		{"WebSocket, another case", "GET", "/RtE", socket, 101, ""},
+		{"WebSocket with an unknown id", "GET", "/rte?id=unknown", socket, 404, "No Connection with that ID"},
+		{"WebSocket with two ids", "GET", "/rte?id=" + live + "&id=" + unused, socket, 404, "No Connection with that ID"},
+		{"WebSocket with an id in use", "GET", "/rte?id=" + live, socket, 409, ""},
+		{"WebSocket with an id in use, name in another case", "GET", "/rte?ID=" + live, socket, 409, ""},
+		{"GET without id", "GET", "/rte", nil, 400, "Connection ID required"},
+		{"GET with an unknown id", "GET", "/rte?id=unknown", nil, 404, "No Connection with that ID"},
+		{
+			"GET with an id in use", "GET", "/rte?id=" + live, nil, 404,
+			"LongPolling transport not supported by this end point type",
+		},
+		{
+			"GET with an unused id", "GET", "/rte?id=" + unused, nil, 404,
+			"LongPolling transport not supported by this end point type",
+		},
+		{"ServerSentEvents without id", "GET", "/rte", stream, 400, "Connection ID required"},
+		{"ServerSentEvents with an unknown id", "GET", "/rte?id=unknown", stream, 404, "No Connection with that ID"},
+		{
+			"ServerSentEvents", "GET", "/rte?id=" + unused, stream, 404,
+			"ServerSentEvents transport not supported by this end point type",
+		},
+		{"POST without id", "POST", "/rte", nil, 400, "Connection ID required"},
+		{"POST with an unknown id", "POST", "/rte?id=unknown", nil, 404, "No Connection with that ID"},
+		{
+			"POST to a WebSocket", "POST", "/rte?id=" + live, nil, 405,
+			"POST requests are not allowed for WebSocket connections.",
+		},
+		{"DELETE without id", "DELETE", "/rte", nil, 400, "Connection ID required"},
+		{"DELETE with an unknown id", "DELETE", "/rte?id=unknown", nil, 404, "No Connection with that ID"},
+		{
+			"DELETE of a WebSocket", "DELETE", "/rte?id=" + live, nil, 400,
+			"Cannot terminate this connection using the DELETE endpoint.",
+		},
+		{"PUT", "PUT", "/rte", nil, 405, ""},
+		{"HEAD", "HEAD", "/rte", nil, 405, ""},
+		{"OPTIONS that is no preflight", "OPTIONS", "/rte", nil, 405, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			conn := s.connect()
+			response, body := conn.do(test.method, test.target, "alice", test.headers...)
+			conn.Close()
+			if response.StatusCode != test.status || body != test.text {
+				t.Errorf("%s %q", response.Status, body)
+			}
+			if kind := response.Header.Get("Content-Type"); test.status != 101 && kind != "text/plain" {
+				t.Errorf("Content-Type %q", kind)
+			}
+			if polling := test.method == "GET" && test.headers == nil; polling !=
+				(response.Header.Get("Cache-Control") == "no-cache, no-store" && response.Header.Get("Pragma") == "no-cache" &&
+					response.Header.Get("Expires") == "Thu, 01 Jan 1970 00:00:00 GMT") {
+				t.Errorf("caching: %v", response.Header)
+			}
+		})
+	}
+	connection.Close()
+	s.eventually("the connection is removed", func() bool {
+		response, _ := s.connect().upgrade("/rte?id="+live, "alice")
+		return response.StatusCode == http.StatusNotFound
+	})
+}
+
+// Of many upgrades that use one token at the same time one succeeds.
+func TestEndpoint_TokenRace(t *testing.T) {
+	s := startServer(t)
+	token := s.negotiate("alice").ConnectionToken
+	var (
+		wires    [20]*wire
+		statuses [len(wires)]int
+		racing   sync.WaitGroup
+	)
+	for i := range wires {
+		wires[i] = s.connect()
+	}
+	for i, w := range wires {
+		racing.Go(func() {
+			response, _ := w.upgrade("/rte?id="+token, "alice")
+			statuses[i] = response.StatusCode
+		})
+	}
+	racing.Wait()
+	count := map[int]int{}
+	for _, status := range statuses {
+		count[status]++
+	}
+	if count[101] != 1 || count[409] != len(wires)-1 {
+		t.Error(count)
+	}
+}
+
+func TestUpgrade_Malformed(t *testing.T) {
+	s := startServer(t)
+	change := func(from, to string) []string {
+		var headers []string
+		for _, header := range upgradeHeaders {
+			if header = strings.Replace(header, from, to, 1); header != "" {
+				headers = append(headers, header)
+			}
+		}
+		return headers
+	}
+	tests := []struct {
+		name    string
+		headers []string
+		status  int
+	}{
+		{"version 8", change("13", "8"), http.StatusUpgradeRequired},
+		{"no version", change("Sec-WebSocket-Version: 13", ""), http.StatusUpgradeRequired},
+		{"no key", change("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", ""), http.StatusBadRequest},
+		{"key too short", change("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="), http.StatusBadRequest},
+		{"key not base64", change("dGhlIHNhbXBsZSBub25jZQ==", "!!!!!!!!!!!!!!!!!!!!!!!!"), http.StatusBadRequest},
+		{"two keys", append(change("x", "x"), "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), http.StatusBadRequest},
+		{"a body", append(change("x", "x"), "Content-Length: 3\r\n\r\nabc"), http.StatusBadRequest},
+		{"another protocol", change("websocket", "h2c"), http.StatusBadRequest},
+		{"no Connection header", change("Connection: Upgrade", ""), http.StatusBadRequest},
+		{"lists, in any case", change("Connection: Upgrade", "Connection: keep-alive, uPGRADE"), http.StatusSwitchingProtocols},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			response, body := s.connect().do(http.MethodGet, "/rte", "alice", test.headers...)
+			if response.StatusCode != test.status {
+				t.Errorf("%s %q", response.Status, body)
+			}
+			if test.status == http.StatusUpgradeRequired && response.Header.Get("Sec-WebSocket-Version") != "13" {
+				t.Errorf("not told which version is right: %v", response.Header)
+			}
+		})
+	}
+}
+
+func TestMaxConnections(t *testing.T) {
+	s := startServer(t, func(s *setup) { s.MaxConnections = 2 })
+	one := s.open("json")
+	s.dial()
+	if response, body := s.connect().upgrade("/rte", "alice"); response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("upgrade: %s %q", response.Status, body)
+	}
+	if response, body := s.do(http.MethodPost, "/rte/negotiate", "alice"); response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("negotiate: %s %q", response.Status, body)
+	}
+	one.Close()
+	s.eventually("there is room again", func() bool {
+		response, _ := s.do(http.MethodPost, "/rte/negotiate", "alice")
+		return response.StatusCode == http.StatusOK
+	})
+	s.open("json")
+}
+
+func TestNext(t *testing.T) {
+	s := startServer(t, func(s *setup) {
+		s.Path = "/live/hub/"
+		s.Next = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	})
+	for target, want := range map[string]int{
+		"/": http.StatusTeapot, "/rte": http.StatusTeapot, "/live": http.StatusTeapot, "/live/hub/other": http.StatusTeapot,
+		"/live/hub": http.StatusUnauthorized, "/live/hub/negotiate": http.StatusUnauthorized,
+	} {
+		if response, _ := s.do(http.MethodGet, target, ""); response.StatusCode != want {
+			t.Errorf("%s: %s", target, response.Status)
+		}
+	}
+}
+
+func TestNew_Options(t *testing.T) {
+	good := transport.Options{Open: refuseAll, Verifier: bearers}
+	if _, err := transport.New(good); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(*transport.Options){
+		"no verifier":      func(o *transport.Options) { o.Verifier = nil },
+		"nothing to open":  func(o *transport.Options) { o.Open = nil },
+		"path without /":   func(o *transport.Options) { o.Path = "rte" },
+		"path of nothing":  func(o *transport.Options) { o.Path = "/" },
+		"negative timeout": func(o *transport.Options) { o.SendTimeout = -1 },
+		"negative limit":   func(o *transport.Options) { o.MaxConnections = -1 },
+	} {
+		o := good
+		if change(&o); func() bool { _, err := transport.New(o); return err == nil }() {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}

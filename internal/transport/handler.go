@@ -1,0 +1,179 @@
+package transport
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/authz"
+)
+
+// Handler serves the hub's path and its negotiate path. It may be used from any goroutine.
+type Handler struct {
+	// Static after construction.
+	options   Options
+	origins   map[string]bool
+	tokens    *tokens
+	protocols map[string]*hubProtocol // by the name that the handshake uses
+	log       *zap.Logger
+	metrics   *metrics
+	started   time.Time // what the clocks of connections count from
+	invoking  context.Context
+	stop      context.CancelFunc // ends invoking
+
+	registry *registry
+	buffers  readBuffers
+	draining atomic.Bool
+}
+
+// New makes a Handler. The error names the option that is wrong.
+func New(options Options) (*Handler, error) {
+	options, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	h := &Handler{
+		options:   options,
+		protocols: hubProtocols(options.MessagePackKeys),
+		log:       options.Logger,
+		metrics:   newMetrics(options.Registerer, options.MaxConnections),
+		registry:  newRegistry(options.MaxConnections, options.TokenTTL),
+		started:   time.Now(),
+	}
+	if h.origins, err = parseOrigins(options.Origins); err != nil {
+		return nil, err
+	}
+	if h.tokens, err = newTokens(options.Secret, options.TokenTTL); err != nil {
+		return nil, err
+	}
+	h.invoking, h.stop = context.WithCancel(context.Background())
+	return h, nil
+}
+
+// Drain makes the handler refuse new negotiations and connections with 503. Connections that exist go on.
+func (h *Handler) Drain() { h.draining.Store(true) }
+
+// Connections is the number of connections, those included that are in their handshake or about to end.
+func (h *Handler) Connections() int { return h.registry.len() }
+
+// Shutdown drains and waits until all connections have ended, which their sessions have to see to. When ctx ends first,
+// it aborts those that are left and returns the error of ctx. Either way no goroutine of a connection is left.
+func (h *Handler) Shutdown(ctx context.Context) error {
+	h.Drain()
+	defer h.stop()
+	select {
+	case <-h.registry.shut():
+		h.registry.readers.Wait()
+		return nil
+	case <-ctx.Done():
+		h.stop()
+		h.registry.abort()
+		h.registry.readers.Wait()
+		return ctx.Err()
+	}
+}
+
+// ServeHTTP serves the hub, and by Options.Next what is not the hub's.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var (
+		serve func(http.ResponseWriter, *http.Request, *authz.Claims)
+		kind  requestKind
+	)
+	switch path := strings.TrimSuffix(r.URL.Path, "/"); {
+	case strings.EqualFold(path, h.options.Path):
+		serve, kind = h.serveHub, requestHub
+	case strings.EqualFold(path, h.options.Path+"/negotiate"):
+		serve, kind = h.serveNegotiate, requestNegotiate
+	default:
+		h.options.Next.ServeHTTP(w, r)
+		return
+	}
+	h.allowOrigin(w, r)
+	if isPreflight(r) {
+		h.answerPreflight(w, r)
+		return
+	}
+	claims, err := h.authenticate(r)
+	if err != nil {
+		h.refuseToken(w, r, kind, err)
+		return
+	}
+	serve(w, r, claims)
+}
+
+// eventStream is what a client of the ServerSentEvents transport accepts.
+const eventStream = "text/event-stream"
+
+// serveHub serves the hub's own path (1.3).
+func (h *Handler) serveHub(w http.ResponseWriter, r *http.Request, claims *authz.Claims) {
+	switch {
+	case r.Method == http.MethodGet && isWebSocket(r):
+		h.serveUpgrade(w, r, claims)
+	case r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), eventStream):
+		h.refuseTransport(w, r, claims, refusedEventStream)
+	case r.Method == http.MethodGet:
+		header := w.Header()
+		header.Set("Cache-Control", "no-cache, no-store")
+		header.Set("Pragma", "no-cache")
+		header.Set("Expires", "Thu, 01 Jan 1970 00:00:00 GMT")
+		h.refuseTransport(w, r, claims, refusedLongPolling)
+	case r.Method == http.MethodPost:
+		h.refuseTransport(w, r, claims, refusedPost)
+	case r.Method == http.MethodDelete:
+		h.refuseTransport(w, r, claims, refusedDelete)
+	default:
+		h.refuse(w, requestHub, refusedMethod)
+	}
+}
+
+// refuseTransport answers a request of a transport that is not served: with the reason given if there is a connection
+// with the id of the request, else as if the transport were served (1.3).
+func (h *Handler) refuseTransport(w http.ResponseWriter, r *http.Request, claims *authz.Claims, reason refusal) {
+	token := queryValue(r, "id")
+	if token == "" {
+		h.refuse(w, requestHub, refusedNoID)
+		return
+	}
+	now := time.Now()
+	id, expires, ok := h.tokens.parse(token, claims)
+	if !ok || !h.registry.known(id, expires, now) {
+		h.refuse(w, requestHub, refusedUnknownID)
+		return
+	}
+	h.refuse(w, requestHub, reason)
+}
+
+// refuse answers a request that is not granted, and counts it.
+func (h *Handler) refuse(w http.ResponseWriter, kind requestKind, reason refusal) {
+	h.metrics.refused[kind][reason].Inc()
+	answer(w, refusals[reason].status, refusals[reason].text)
+}
+
+// answer answers with a text as ASP.NET Core does: without a charset.
+func answer(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(status)
+	if text != "" {
+		_, _ = w.Write([]byte(text)) // nobody is left to hear of a failure
+	}
+}
+
+// queryValue is the value of a query parameter. Names count in any case, and values that come several times are
+// joined, as ASP.NET Core has it.
+func queryValue(r *http.Request, name string) string {
+	return strings.Join(queryValues(r, name), ",")
+}
+
+func queryValues(r *http.Request, name string) []string {
+	var values []string
+	for key, some := range r.URL.Query() {
+		if strings.EqualFold(key, name) {
+			values = append(values, some...)
+		}
+	}
+	return values
+}

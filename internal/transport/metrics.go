@@ -1,0 +1,122 @@
+package transport
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rte-server/rte-server/internal/fanout"
+)
+
+// metrics are what operators see of the edge.
+type metrics struct {
+	connections      map[string]prometheus.Gauge // by protocol, protocolNone before the handshake
+	refused          [numRequestKinds][numRefusals]prometheus.Counter
+	negotiated       prometheus.Counter
+	handshakes       prometheus.Counter
+	handshakesFailed map[handshakeFailure]prometheus.Counter
+	receivedBytes    prometheus.Counter
+	received         map[messageType]prometheus.Counter // messageOther for all that is ignored
+	protocolErrors   map[string]prometheus.Counter      // by violationKind, and those below
+}
+
+const (
+	// protocolNone is the protocol of a connection before its handshake.
+	protocolNone = "none"
+	// messageOther stands for the hub messages that the server ignores.
+	messageOther messageType = 0
+
+	protocolErrorMalformed = "malformed_message"
+	protocolErrorTooLarge  = "message_too_large"
+)
+
+// newMetrics makes the metrics, with every label value at zero, and registers them if there is a registry.
+func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
+	connections := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "rte_transport_connections",
+		Help: "Connections that are open, by hub protocol; none: before the handshake.",
+	}, []string{"protocol"})
+	limit := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "rte_transport_connections_limit",
+		Help: "Connections that this node accepts at most.",
+	})
+	limit.Set(float64(maxConnections))
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_transport_requests_refused_total",
+		Help: "Requests that were not granted, by what they were for and why.",
+	}, []string{"request", "reason"})
+	handshakesFailed := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_transport_handshakes_failed_total",
+		Help: "Connections that ended before they had a session, by reason.",
+	}, []string{"reason"})
+	received := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_transport_received_messages_total",
+		Help: "Hub messages received, by type.",
+	}, []string{"type"})
+	protocolErrors := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_transport_protocol_errors_total",
+		Help: "Connections closed because of what the client sent, by reason.",
+	}, []string{"reason"})
+	m := &metrics{
+		connections:      map[string]prometheus.Gauge{},
+		handshakesFailed: map[handshakeFailure]prometheus.Counter{},
+		received:         map[messageType]prometheus.Counter{},
+		protocolErrors:   map[string]prometheus.Counter{},
+		negotiated: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_negotiations_total",
+			Help: "Negotiations granted.",
+		}),
+		handshakes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_handshakes_total",
+			Help: "Handshakes that began a session.",
+		}),
+		receivedBytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_received_bytes_total",
+			Help: "Bytes received on connections, WebSocket framing included.",
+		}),
+	}
+	for _, protocol := range []string{
+		protocolNone, fanout.ProtocolJSON.String(), fanout.ProtocolMessagePack.String(),
+	} {
+		m.connections[protocol] = connections.WithLabelValues(protocol)
+	}
+	for kind := range numRequestKinds {
+		for reason := range numRefusals {
+			m.refused[kind][reason] = refused.WithLabelValues(kind.String(), refusals[reason].label)
+		}
+	}
+	for _, reason := range handshakeFailures {
+		m.handshakesFailed[reason] = handshakesFailed.WithLabelValues(string(reason))
+	}
+	for kind, label := range map[messageType]string{
+		messageInvocation:       "invocation",
+		messageStreamInvocation: "stream_invocation",
+		messagePing:             "ping",
+		messageClose:            "close",
+		messageOther:            "ignored",
+	} {
+		m.received[kind] = received.WithLabelValues(label)
+	}
+	for _, kind := range violationKinds {
+		m.protocolErrors[string(kind)] = protocolErrors.WithLabelValues(string(kind))
+	}
+	for _, reason := range []string{protocolErrorMalformed, protocolErrorTooLarge} {
+		m.protocolErrors[reason] = protocolErrors.WithLabelValues(reason)
+	}
+	if reg != nil {
+		for _, c := range []prometheus.Collector{
+			connections, limit, refused, m.negotiated, m.handshakes, handshakesFailed, m.receivedBytes, received,
+			protocolErrors,
+		} {
+			reg.MustRegister(c)
+		}
+	}
+	return m
+}
+
+// message counts a hub message.
+func (m *metrics) message(kind messageType) {
+	counter, ok := m.received[kind]
+	if !ok {
+		counter = m.received[messageOther]
+	}
+	counter.Inc()
+}

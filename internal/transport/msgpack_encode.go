@@ -1,0 +1,147 @@
+package transport
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+// The result kinds of a Completion (section 1.10).
+const (
+	resultError = 1
+	resultValue = 3
+)
+
+// appendCompletion writes [3, {}, id, 3, result], nil included, or [3, {}, id, 1, error].
+func (m messagePackCodec) appendCompletion(dst []byte, c *hub.Completion) []byte {
+	body := append(make([]byte, 0, 64), packFixArray|5, byte(messageCompletion), packFixMap)
+	body = appendPackString(body, c.ID)
+	if c.Error != "" {
+		body = append(body, resultError)
+		body = appendPackString(body, c.Error)
+	} else {
+		body = append(body, resultValue)
+		body = m.keys.appendResult(body, c.Result)
+	}
+	return appendPackMessage(dst, body)
+}
+
+// appendClose writes [7, error or nil, allowReconnect].
+func (messagePackCodec) appendClose(dst []byte, text string, allowReconnect bool) []byte {
+	body := []byte{packFixArray | 3, byte(messageClose)}
+	if text == "" {
+		body = append(body, packNil)
+	} else {
+		body = appendPackString(body, text)
+	}
+	return appendPackMessage(dst, appendPackBool(body, allowReconnect))
+}
+
+func (messagePackCodec) appendPing(dst []byte) []byte {
+	return appendPackMessage(dst, []byte{packFixArray | 1, byte(messagePing)})
+}
+
+// appendPackMessage adds a hub message: its length prefix and its body.
+func appendPackMessage(dst, body []byte) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(body))), body...)
+}
+
+// packKeys writes what has property names.
+type packKeys struct{ style events.KeyStyle }
+
+// append adds a property name, which is given as .NET has it.
+func (k packKeys) append(dst []byte, name string) []byte {
+	dst = appendPackString(dst, name)
+	if k.style == events.CamelKeys {
+		dst[len(dst)-len(name)] |= 0x20 // all names begin with a single capital letter
+	}
+	return dst
+}
+
+// appendResult adds the result of a hub method.
+func (k packKeys) appendResult(dst []byte, result any) []byte {
+	switch result := result.(type) {
+	case bool:
+		return appendPackBool(dst, result)
+	case []string:
+		dst = appendPackArray(dst, len(result))
+		for _, s := range result {
+			dst = appendPackString(dst, s)
+		}
+		return dst
+	case []hub.SubscriptionResult:
+		dst = appendPackArray(dst, len(result))
+		for i := range result {
+			dst = k.appendSubscriptionResult(dst, &result[i])
+		}
+		return dst
+	case []hub.Subscription:
+		dst = appendPackArray(dst, len(result))
+		for i := range result {
+			dst = k.appendSubscription(dst, &result[i])
+		}
+		return dst
+	default:
+		return append(dst, packNil)
+	}
+}
+
+func (k packKeys) appendSubscriptionResult(dst []byte, r *hub.SubscriptionResult) []byte {
+	dst = append(dst, packFixMap|4)
+	dst = appendPackBool(k.append(dst, "Subscribed"), r.Subscribed)
+	dst = k.append(dst, "Message")
+	if r.Message == nil {
+		dst = append(dst, packNil)
+	} else {
+		dst = appendPackString(dst, *r.Message)
+	}
+	dst = appendPackString(k.append(dst, "EntityId"), r.EntityID)
+	return appendPackString(k.append(dst, "EventName"), r.EventName)
+}
+
+func (k packKeys) appendSubscription(dst []byte, s *hub.Subscription) []byte {
+	dst = append(dst, packFixMap|9)
+	dst = appendPackString(k.append(dst, "Id"), s.ID)
+	dst = appendPackBool(k.append(dst, "AllRootEntities"), s.AllRootEntities)
+	dst = appendPackString(k.append(dst, "RootEntityId"), s.RootEntityID)
+	dst = appendPackString(k.append(dst, "RootEntityType"), s.RootEntityType)
+	dst = appendPackString(k.append(dst, "OrganizationId"), s.OrganizationID)
+	dst = appendPackString(k.append(dst, "EventType"), s.EventType)
+	dst = appendPackString(k.append(dst, "EntityType"), s.EntityType)
+	dst = appendPackString(k.append(dst, "EntityId"), s.EntityID)
+	return appendPackBool(k.append(dst, "AllEntities"), s.AllEntities)
+}
+
+func appendPackBool(dst []byte, value bool) []byte {
+	if value {
+		return append(dst, packTrue)
+	}
+	return append(dst, packFalse)
+}
+
+func appendPackString(dst []byte, s string) []byte {
+	switch n := len(s); {
+	case n < 32:
+		dst = append(dst, packFixStr|byte(n))
+	case n <= math.MaxUint8:
+		dst = append(dst, packStr8, byte(n))
+	case n <= math.MaxUint16:
+		dst = binary.BigEndian.AppendUint16(append(dst, packStr8+1), uint16(n))
+	default:
+		dst = binary.BigEndian.AppendUint32(append(dst, packStr8+2), uint32(n)) //nolint:gosec // no text is that long
+	}
+	return append(dst, s...)
+}
+
+func appendPackArray(dst []byte, n int) []byte {
+	switch {
+	case n < 16:
+		return append(dst, packFixArray|byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(dst, packArray16), uint16(n))
+	default:
+		return binary.BigEndian.AppendUint32(append(dst, packArray16+1), uint32(n)) //nolint:gosec // no result is that long
+	}
+}

@@ -1,0 +1,253 @@
+package transport
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+// reader is what the goroutine of a connection that reads keeps.
+type reader struct {
+	phase     phase
+	frames    frameReader
+	messages  splitter
+	claims    *authz.Claims // until the session is open
+	closed    bool          // the session was closed by the reader
+	lingering bool          // the peer has the close timeout to end the connection
+}
+
+// phase is how far a connection is, as the reader sees it.
+type phase uint8
+
+const (
+	// phaseHandshake: the next hub message is the handshake.
+	phaseHandshake phase = iota
+	// phaseOpen: hub messages are for the session.
+	phaseOpen
+	// phaseClosing: the server has closed; only a Close frame or the end of the stream counts.
+	phaseClosing
+	// phaseDeaf: as phaseClosing, but the bytes make no sense any more and only the end of the stream counts.
+	phaseDeaf
+	// phaseOver: nothing is read any more.
+	phaseOver
+)
+
+// read reads until the connection is over. buffered is what came with the request.
+func (c *Conn) read(buffered []byte) {
+	defer c.h.registry.readers.Done()
+	defer c.leave(readerHalf)
+	defer c.closeSession(hub.CloseGone)
+	defer c.survive()
+	c.h.metrics.connections[protocolNone].Inc()
+	c.messages = splitter{take: takeJSON, limit: c.h.options.MaxMessageBytes}
+	c.frames.maxFrame = uint64(c.h.options.MaxFrameBytes) //nolint:gosec // not negative
+	c.sock.setReadDeadline(c.h.options.HandshakeTimeout)
+	c.consume(buffered)
+	for c.phase != phaseOver {
+		buf, n, err := c.sock.read(!c.frames.atBoundary())
+		if err != nil {
+			c.readFailed(err)
+			continue
+		}
+		c.h.metrics.receivedBytes.Add(float64(n))
+		c.touch()
+		c.consume(buf[:n])
+		c.h.buffers.put(buf)
+	}
+}
+
+// survive keeps a mistake of this program that one connection brought to light from ending all others.
+func (c *Conn) survive() {
+	if reason := recover(); reason != nil {
+		c.h.log.Error("[unexpected] connection handler panicked",
+			zap.String("connection", c.ID()), zap.Any("panic", reason), zap.Stack("stack"))
+		if c.session == nil {
+			c.leave(writerHalf)
+		}
+		c.sock.abort()
+	}
+}
+
+// touch notes that the client is alive.
+func (c *Conn) touch() { c.lastRead.Store(int64(time.Since(c.h.started))) }
+
+// consume works on bytes of the client. It answers a ping when all of them are dealt with, and of several pings the
+// last one only (RFC 6455 section 5.5.3), so that a flood of them does not become one of pongs.
+func (c *Conn) consume(p []byte) {
+	var pong []byte
+	for len(p) > 0 && c.phase < phaseDeaf {
+		var (
+			part framePart
+			err  error
+		)
+		if part, p, err = c.frames.next(p); err != nil {
+			c.violated(err)
+			return
+		}
+		switch part.opcode {
+		case opText:
+			c.receive(part.payload)
+		case opPing:
+			pong = makeFrame(opPong, part.payload)
+		case opClose:
+			c.peerClosed()
+		}
+	}
+	if pong != nil && c.phase < phaseClosing {
+		c.send(pong)
+	}
+}
+
+// receive works on a piece of the stream of hub messages.
+func (c *Conn) receive(p []byte) {
+	for c.phase < phaseClosing {
+		message, rest, err := c.messages.next(p)
+		if err != nil {
+			c.refuseMessage(err)
+			return
+		}
+		if message == nil {
+			return
+		}
+		p = rest
+		if c.phase == phaseHandshake {
+			c.handshake(message)
+		} else {
+			c.dispatch(message)
+		}
+	}
+}
+
+// dispatch acts on a hub message. Messages that the server has no use for are ignored (D4, D5).
+func (c *Conn) dispatch(message []byte) {
+	if c.ended.Load() != 0 {
+		c.phase = phaseClosing // the wake-up of Ended is on its way
+		return
+	}
+	kind, invocation, err := c.protocol.decode(message)
+	if err != nil {
+		c.refuseMessage(err)
+		return
+	}
+	c.h.metrics.message(kind)
+	switch kind {
+	case messageInvocation, messageStreamInvocation:
+		c.lastRead.Store(busy) // the client timeout is paused meanwhile (1.8)
+		c.session.Invoke(c.h.invoking, invocation)
+		c.touch()
+	case messagePing:
+		c.pinged.Store(true)
+	case messageClose:
+		c.closeSession(hub.CloseByClient)
+		c.phase = phaseClosing
+	}
+}
+
+// send sends a control frame behind what was sent before. When too much waits already it is left out: the client gets
+// the next one.
+func (c *Conn) send(frame []byte) {
+	if c.session != nil {
+		c.session.Send(frame)
+		return
+	}
+	if err := c.WriteAll(frame); err != nil {
+		c.lost()
+	}
+}
+
+// refuseMessage ends the connection because of a hub message (D7, D8), or because the handshake is too long (1.5).
+func (c *Conn) refuseMessage(err error) {
+	if c.phase == phaseHandshake {
+		c.failHandshake(handshakeTooLarge, textHandshakeCanceled)
+		return
+	}
+	reason := protocolErrorMalformed
+	if errors.Is(err, errTooLarge) {
+		reason = protocolErrorTooLarge
+	}
+	c.h.metrics.protocolErrors[reason].Inc()
+	c.closeSession(hub.CloseProtocolError)
+	c.phase = phaseClosing
+}
+
+// violated ends the connection because of what the client did against RFC 6455, by a Close frame that says so
+// (section 7.1.7).
+func (c *Conn) violated(err error) {
+	var v violation
+	if !errors.As(err, &v) {
+		v = violation{status: statusProtocolError}
+	}
+	if c.phase < phaseClosing {
+		c.h.metrics.protocolErrors[string(v.what)].Inc()
+	}
+	c.status.Store(uint32(v.status))
+	if c.phase == phaseHandshake {
+		c.h.metrics.handshakesFailed[handshakeViolation].Inc()
+		c.hangUp(appendCloseFrame(nil, v.status))
+	}
+	c.closeSession(hub.CloseProtocolError)
+	c.phase = phaseDeaf
+}
+
+// peerClosed acts on a Close frame. It is answered unless it is an answer itself.
+func (c *Conn) peerClosed() {
+	if c.phase == phaseHandshake {
+		c.h.metrics.handshakesFailed[handshakeGone].Inc()
+		c.hangUp(appendCloseFrame(nil, statusNormal))
+	}
+	c.closeSession(hub.CloseByPeer)
+	c.phase = phaseOver
+}
+
+// readFailed acts on the end of the stream and on deadlines: of the handshake, of Ended and of the close timeout.
+func (c *Conn) readFailed(err error) {
+	switch {
+	case !isTimeout(err):
+		c.lost()
+	case c.phase == phaseHandshake:
+		c.failHandshake(handshakeTimeout, textHandshakeCanceled)
+	case !c.lingering:
+		c.closeSession(closeReason(fanout.EndReason(c.ended.Load() - 1))) //nolint:gosec // it was set from one
+		c.phase = max(c.phase, phaseClosing)
+		c.lingering = true
+		c.sock.setReadDeadline(c.h.options.CloseTimeout)
+	default:
+		c.sock.abort()
+		c.phase = phaseOver
+	}
+}
+
+// lost ends a connection whose socket is of no use any more.
+func (c *Conn) lost() {
+	c.sock.close() // a write that waits ends, too
+	if c.phase == phaseHandshake {
+		c.h.metrics.handshakesFailed[handshakeGone].Inc()
+		c.leave(writerHalf)
+	}
+	c.closeSession(hub.CloseGone)
+	c.phase = phaseOver
+}
+
+// closeSession closes the session, if there is one, once.
+func (c *Conn) closeSession(reason hub.CloseReason) {
+	if c.session != nil && !c.closed {
+		c.closed = true
+		c.session.Close(reason)
+	}
+}
+
+// hangUp sends the last frames of a connection without a session, and lingers for the peer.
+func (c *Conn) hangUp(final []byte) {
+	c.phase = phaseClosing
+	if err := c.WriteAll(final); err != nil {
+		c.sock.abort()
+	}
+	c.leave(writerHalf)
+	c.lingering = true
+	c.sock.setReadDeadline(c.h.options.CloseTimeout)
+}

@@ -1,0 +1,68 @@
+package transport
+
+import "net/http"
+
+// requestKind is what a request was for, as a metric label.
+type requestKind uint8
+
+const (
+	requestHub requestKind = iota
+	requestNegotiate
+	numRequestKinds
+)
+
+func (k requestKind) String() string { return [numRequestKinds]string{"hub", "negotiate"}[k] }
+
+// refusal is why a request was not granted.
+type refusal uint8
+
+const (
+	refusedToken refusal = iota
+	refusedTwoTokens
+	refusedMethod
+	refusedVersion
+	refusedNoID
+	refusedUnknownID
+	refusedIDInUse
+	refusedPost
+	refusedDelete
+	refusedEventStream
+	refusedLongPolling
+	refusedBadUpgrade
+	refusedUpgradeVersion
+	refusedDraining
+	refusedFull
+	numRefusals
+)
+
+// refusals are the answers: the rows of 1.3, and what a node says that drains or is full.
+var refusals = [numRefusals]struct {
+	label  string // of the metric
+	status int
+	text   string
+}{
+	refusedToken:     {"token", http.StatusUnauthorized, ""},
+	refusedTwoTokens: {"two_tokens", http.StatusBadRequest, ""},
+	refusedMethod:    {"method", http.StatusMethodNotAllowed, ""},
+	refusedVersion:   {"version", http.StatusOK, ""}, // the body is JSON (N9)
+	refusedNoID:      {"no_id", http.StatusBadRequest, "Connection ID required"},
+	refusedUnknownID: {"unknown_id", http.StatusNotFound, "No Connection with that ID"},
+	refusedIDInUse:   {"id_in_use", http.StatusConflict, ""},
+	refusedPost: {
+		"post", http.StatusMethodNotAllowed, "POST requests are not allowed for WebSocket connections.",
+	},
+	refusedDelete: {
+		"delete", http.StatusBadRequest, "Cannot terminate this connection using the DELETE endpoint.",
+	},
+	refusedEventStream: {
+		"server_sent_events", http.StatusNotFound,
+		"ServerSentEvents transport not supported by this end point type",
+	},
+	refusedLongPolling: {
+		"long_polling", http.StatusNotFound, "LongPolling transport not supported by this end point type",
+	},
+	refusedBadUpgrade:     {"bad_upgrade", http.StatusBadRequest, "The WebSocket upgrade is malformed."},
+	refusedUpgradeVersion: {"upgrade_version", http.StatusUpgradeRequired, ""},
+	refusedDraining:       {"draining", http.StatusServiceUnavailable, "This node is stopping."},
+	refusedFull:           {"full", http.StatusServiceUnavailable, "This node has no room for another connection."},
+}

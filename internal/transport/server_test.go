@@ -1,0 +1,240 @@
+package transport_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/subscriptions"
+	"github.com/rte-server/rte-server/internal/transport"
+)
+
+// patience is how long a test waits for what has to come.
+const patience = 10 * time.Second
+
+// The bearers of the tests. Their tokens are their names; every other token is refused.
+var (
+	organization = mustID("29f6e823-b484-e611-80c9-00505689257e")
+	bearers      = verifier{
+		"alice": {User: mustID("aa9730c4-ce86-e611-80c9-00505689257e"), Organization: organization, Role: authz.RoleAgent},
+		"bob":   {User: mustID("bb9730c4-ce86-e611-80c9-00505689257e"), Organization: organization, Role: authz.RoleAgent},
+		// The same user with another token, as a client has it that fetches one for each request.
+		"alice again": {User: mustID("aa9730c4-ce86-e611-80c9-00505689257e"), Organization: organization},
+	}
+)
+
+func mustID(text string) events.ID {
+	id, ok := events.ParseID(text)
+	if !ok {
+		panic("not a GUID: " + text)
+	}
+	return id
+}
+
+type verifier map[string]*authz.Claims
+
+func (v verifier) Verify(token string) (*authz.Claims, error) {
+	claims, ok := v[token]
+	if !ok {
+		return nil, authz.ErrTokenSignature
+	}
+	return claims, nil
+}
+
+// openDoor allows every subscription to a known event of anything that has a GUID.
+type openDoor struct{ catalog *events.Catalog }
+
+func (d openDoor) Authorize(_ context.Context, claims *authz.Claims, requests []authz.Request) []authz.Decision {
+	decisions := make([]authz.Decision, len(requests))
+	for i, request := range requests {
+		entity, isID := events.ParseID(request.EntityID)
+		kind, isEvent := d.catalog.Lookup(request.EventName)
+		switch {
+		case !isID:
+			decisions[i].Refusal = authz.RefusedEntity
+		case !isEvent:
+			decisions[i].Refusal = authz.RefusedEvent
+		default:
+			decisions[i].Topic = events.Topic{Organization: claims.Organization, Entity: entity, Type: kind}
+		}
+	}
+	return decisions
+}
+
+// lanes bring everything at once. While blocked is locked, Acquire waits for it or for its context.
+type lanes struct{ blocked sync.Mutex }
+
+func (l *lanes) Acquire(ctx context.Context, topics []events.Topic) []error {
+	for !l.blocked.TryLock() {
+		if ctx.Err() != nil {
+			failed := make([]error, len(topics))
+			for i := range failed {
+				failed[i] = ctx.Err()
+			}
+			return failed
+		}
+		time.Sleep(time.Millisecond) // stands for the time that Redis takes
+	}
+	l.blocked.Unlock()
+	return nil
+}
+
+func (l *lanes) Release([]events.Topic) {}
+
+// server is a node that listens: the real transport, hub and fan-out.
+type server struct {
+	*transport.Handler
+	t          *testing.T
+	addr       string
+	tls        bool
+	catalog    *events.Catalog
+	dispatcher *fanout.Dispatcher
+	hub        *hub.Hub
+	lanes      *lanes
+	metrics    *prometheus.Registry
+	logs       *observer.ObservedLogs
+}
+
+// setup are what a test wants different from the defaults.
+type setup struct {
+	transport.Options
+	fanout fanout.Options
+	hub    hub.Options
+	tls    *tls.Config
+}
+
+func startServer(t *testing.T, changes ...func(*setup)) *server {
+	t.Helper()
+	core, logs := observer.New(zap.DebugLevel)
+	s := &server{
+		t: t, catalog: events.Builtin(), lanes: &lanes{}, metrics: prometheus.NewPedanticRegistry(), logs: logs,
+	}
+	o := setup{Options: transport.Options{Verifier: bearers, Logger: zap.New(core), Registerer: s.metrics}}
+	o.fanout = fanout.Options{
+		Registry: subscriptions.NewRegistry(), Tick: 5 * time.Millisecond,
+		JSON: transport.NewJSONEncoder(s.catalog), MessagePack: transport.NewMessagePackEncoder(s.catalog, events.PascalKeys),
+	}
+	o.hub = hub.Options{
+		Catalog: s.catalog, Authorizer: openDoor{s.catalog}, Registry: o.fanout.Registry, Lanes: s.lanes, Pool: 2,
+	}
+	o.Open = func(conn hub.Conn, claims *authz.Claims) (transport.Session, error) {
+		session, err := s.hub.Open(conn, claims)
+		if err != nil {
+			return nil, err
+		}
+		return session, nil
+	}
+	for _, change := range changes {
+		change(&o)
+	}
+	var err error
+	if s.dispatcher, err = fanout.New(o.fanout); err != nil {
+		t.Fatal(err)
+	}
+	o.hub.Dispatcher = s.dispatcher
+	if s.hub, err = hub.New(o.hub); err != nil {
+		t.Fatal(err)
+	}
+	if s.Handler, err = transport.New(o.Options); err != nil {
+		t.Fatal(err)
+	}
+	s.run(o.tls)
+	return s
+}
+
+// run starts the node and stops it, in the order that a program has to keep, when the test is over.
+func (s *server) run(config *tls.Config) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.addr = listener.Addr().String()
+	if s.tls = config != nil; s.tls {
+		listener = tls.NewListener(listener, config)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	web := &http.Server{Handler: s, ReadHeaderTimeout: patience}
+	var running sync.WaitGroup
+	running.Go(func() { _ = s.dispatcher.Run(ctx) })
+	running.Go(func() { _ = s.hub.Run(ctx) })
+	running.Go(func() {
+		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.t.Errorf("serve: %v", err)
+		}
+	})
+	s.t.Cleanup(func() {
+		s.Drain()
+		_ = s.hub.Drain(ctx, 0)
+		stop, stopped := context.WithTimeout(ctx, time.Second)
+		_ = s.Shutdown(stop) // what clients of the test left open is aborted
+		stopped()
+		_ = web.Close()
+		cancel()
+		running.Wait()
+		if left := s.Connections(); left != 0 {
+			s.t.Errorf("%d connections are left", left)
+		}
+	})
+}
+
+// publish dispatches a published event of the test organization.
+func (s *server) publish(eventType, entityType string, entity events.ID, more string) {
+	s.t.Helper()
+	ev, err := s.catalog.Decode([]byte(`{"EventType":"` + eventType + `","EntityType":"` + entityType +
+		`","EntityId":"` + entity.String() + `","RootEntityType":"Organization","OrganizationId":"` +
+		organization.String() + `"` + more + `}`))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.dispatcher.Dispatch(&ev)
+}
+
+// count is the value of a metric with the labels given as name, value, name, value.
+func (s *server) count(name string, labels ...string) float64 {
+	s.t.Helper()
+	families, err := s.metrics.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+	metrics:
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				for i := 0; i < len(labels); i += 2 {
+					if label.GetName() == labels[i] && label.GetValue() != labels[i+1] {
+						continue metrics
+					}
+				}
+			}
+			return metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+		}
+	}
+	s.t.Fatalf("no metric %s %v", name, labels)
+	return 0
+}
+
+// eventually waits until a condition holds that no message tells of.
+func (s *server) eventually(what string, condition func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("not in time: %s", what)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+//go:build unix
+
+package transport
+
+import (
+	"io"
+	"net"
+	"syscall"
+)
+
+// rawConn is the file descriptor of a plain connection; nil for others, whose bytes go through layers of their own.
+func rawConn(conn net.Conn) syscall.RawConn {
+	var (
+		raw syscall.RawConn
+		err error
+	)
+	switch conn := conn.(type) {
+	case *net.TCPConn:
+		raw, err = conn.SyscallConn()
+	case *net.UnixConn:
+		raw, err = conn.SyscallConn()
+	}
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// readNow reads what there is. If there is nothing it gives the buffer back and asks to be called again when there is.
+// It has to try before it may wait: readiness is announced once only.
+func (s *socket) readNow(fd uintptr) (done bool) {
+	buf := s.buffers.get()
+	for {
+		n, err := syscall.Read(int(fd), buf[:])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			s.buffers.put(buf)
+			return false
+		case err == nil && n == 0:
+			err = io.EOF
+		}
+		s.in, s.inLen, s.inErr = buf, max(n, 0), err
+		return true
+	}
+}
+
+// writeNow writes what the socket takes and does not ask to be called again.
+func (s *socket) writeNow(fd uintptr) (done bool) {
+	for {
+		n, err := syscall.Write(int(fd), s.out)
+		switch err {
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			err = nil
+		}
+		s.outLen, s.outErr = max(n, 0), err
+		return true
+	}
+}

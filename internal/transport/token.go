@@ -1,0 +1,96 @@
+package transport
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/authz"
+)
+
+// connID is the public id of a connection (N8).
+type connID [16]byte
+
+func newConnID() connID {
+	var id connID
+	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process instead
+	return id
+}
+
+// String is the 22 characters that clients see.
+func (id connID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+func parseConnID(text string) (id connID, ok bool) {
+	if len(text) != base64.RawURLEncoding.EncodedLen(len(id)) {
+		return id, false
+	}
+	_, err := base64.RawURLEncoding.Strict().Decode(id[:], []byte(text))
+	return id, err == nil
+}
+
+// macLen is how much of an HMAC-SHA-256 a connection token carries. It lives for seconds.
+const macLen = 16
+
+// tokens makes and checks connection tokens: id "." expiry "." MAC, of the characters that clients put into a URL as
+// they are (N8). A token says all that another node needs to accept it, so negotiate leaves nothing behind. It is tied
+// to the subject, and not to the JWT: clients fetch a new one for the WebSocket (1.2).
+type tokens struct {
+	key []byte
+	ttl time.Duration
+}
+
+// newTokens derives the key from the secret that all nodes share. Without one the key is random.
+func newTokens(secret []byte, ttl time.Duration) (*tokens, error) {
+	if len(secret) == 0 {
+		secret = make([]byte, sha256.Size)
+		_, _ = rand.Read(secret) // never fails: crypto/rand ends the process instead
+	}
+	key, err := hkdf.Key(sha256.New, secret, nil, "rte-server connection token", sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("derive connection token key: %w", err)
+	}
+	return &tokens{key, ttl}, nil
+}
+
+// make is a token for a connection of the bearer of claims.
+func (t *tokens) make(id connID, claims *authz.Claims, now time.Time) string {
+	expires := now.Add(t.ttl).UnixMilli()
+	mac := t.mac(id, expires, claims)
+	return id.String() + "." + strconv.FormatInt(expires, 36) + "." + base64.RawURLEncoding.EncodeToString(mac)
+}
+
+// parse checks a token, but not whether it has expired.
+func (t *tokens) parse(token string, claims *authz.Claims) (id connID, expires time.Time, ok bool) {
+	first, rest, _ := strings.Cut(token, ".")
+	second, third, _ := strings.Cut(rest, ".")
+	id, ok = parseConnID(first)
+	if !ok {
+		return connID{}, time.Time{}, false
+	}
+	millis, err := strconv.ParseInt(second, 36, 64)
+	if err != nil {
+		return connID{}, time.Time{}, false
+	}
+	mac, err := base64.RawURLEncoding.Strict().DecodeString(third)
+	if err != nil || subtle.ConstantTimeCompare(mac, t.mac(id, millis, claims)) != 1 {
+		return connID{}, time.Time{}, false
+	}
+	return id, time.UnixMilli(millis), true
+}
+
+// mac authenticates the parts of a token and its subject.
+func (t *tokens) mac(id connID, expires int64, claims *authz.Claims) []byte {
+	mac := hmac.New(sha256.New, t.key)
+	mac.Write(id[:])
+	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(expires))) //nolint:gosec // any bits will do
+	mac.Write(claims.User[:])
+	return mac.Sum(nil)[:macLen]
+}
