@@ -1,0 +1,61 @@
+package demo
+
+import (
+	"context"
+	"slices"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// Directory knows the entities of one Organization.
+type Directory struct {
+	organization events.ID
+	entities     map[events.ID]entity
+}
+
+// entity is what the directory knows of an id.
+type entity struct {
+	kind    events.Kind
+	members []events.ID
+}
+
+var _ authz.Directory = (*Directory)(nil)
+
+// NewDirectory makes the directory of an organization. Agents are members of the queues that they serve and of the
+// call lists of those queues.
+func NewDirectory(o *Organization) *Directory {
+	d := &Directory{organization: o.ID, entities: map[events.ID]entity{}}
+	agentsOf := func(queue events.ID) (agents []events.ID) {
+		for i := range o.Users {
+			if slices.Contains(o.Users[i].Queues, queue) {
+				agents = append(agents, o.Users[i].ID)
+			}
+		}
+		return agents
+	}
+	for i := range o.Users {
+		d.entities[o.Users[i].ID] = entity{kind: events.KindUser}
+	}
+	for _, q := range o.Queues {
+		d.entities[q.ID] = entity{events.KindQueue, agentsOf(q.ID)}
+	}
+	for _, l := range o.CallLists {
+		d.entities[l.ID] = entity{events.KindCallList, agentsOf(l.Queue)}
+	}
+	return d
+}
+
+// Lookup implements authz.Directory.
+func (d *Directory) Lookup(_ context.Context, caller *authz.Claims, ids []events.ID, entities []authz.Entity) {
+	for i, id := range ids {
+		e, known := d.entities[id]
+		if !known {
+			entities[i] = authz.Entity{}
+			continue
+		}
+		entities[i] = authz.Entity{
+			State: authz.StateKnown, Kind: e.kind, Organization: d.organization, Member: slices.Contains(e.members, caller.User),
+		}
+	}
+}
