@@ -2,7 +2,6 @@ package events_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -54,12 +53,14 @@ func TestCatalog_AppendJSON(t *testing.T) {
 	}
 }
 
-func TestCatalog_AppendJSONRefuses(t *testing.T) {
-	c := events.Builtin()
-	tests := map[string]struct {
-		data string
-		want events.Reason
-	}{
+// malformedCase is a document that no encoder may accept.
+type malformedCase struct {
+	data string
+	want events.Reason
+}
+
+func malformed() map[string]malformedCase {
+	return map[string]malformedCase{
 		"Empty":                    {``, events.ReasonNotJSON},
 		"Array":                    {`[]`, events.ReasonNotObject},
 		"Truncated":                {`{"A":1`, events.ReasonNotJSON},
@@ -97,7 +98,11 @@ func TestCatalog_AppendJSONRefuses(t *testing.T) {
 		"TooDeepArrays":            {`{"A":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`, events.ReasonTooDeep},
 		"TooDeepObjects":           {strings.Repeat(`{"A":`, 65) + "1" + strings.Repeat("}", 65), events.ReasonTooDeep},
 	}
-	for name, tc := range tests {
+}
+
+func TestCatalog_AppendJSONRefuses(t *testing.T) {
+	c := events.Builtin()
+	for name, tc := range malformed() {
 		t.Run(name, func(t *testing.T) {
 			got, err := c.AppendJSON([]byte("before"), &events.Event{Data: []byte(tc.data)})
 			if !errors.Is(err, tc.want) || !errors.Is(err, events.ErrMalformed) {
@@ -144,80 +149,5 @@ func TestCatalog_AppendJSONGrowsOnce(t *testing.T) {
 		if allocs := testing.AllocsPerRun(10, func() { _, _ = c.AppendJSON(nil, &ev) }); allocs != 1 {
 			t.Errorf("%s: allocated %v times without room, want 1", name, allocs)
 		}
-	}
-}
-
-// decoded are the values of a JSON document, numbers as they are written.
-func decoded(t testing.TB, data []byte) any {
-	t.Helper()
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		t.Fatalf("decode %q: %v", data, err)
-	}
-	return value
-}
-
-// renamed is the slow reference of AppendJSON: what its output has to decode to.
-func renamed(t testing.TB, c *events.Catalog, ev *events.Event) any {
-	t.Helper()
-	decoder := json.NewDecoder(bytes.NewReader(ev.Data))
-	decoder.UseNumber()
-	keep := map[string]bool{}
-	if def := c.Definition(ev.Type); def != nil {
-		for _, p := range def.Properties {
-			if p.Type == events.TypeDictionary {
-				keep[p.Name], keep[events.CamelCase(p.Name)] = true, true
-			}
-		}
-	}
-	value, err := readRenamed(decoder, keep, true)
-	if err != nil {
-		t.Fatalf("decode %q: %v", ev.Data, err)
-	}
-	return value
-}
-
-// readRenamed reads one value in document order, so that of several properties with one name the last stays.
-// Properties in keep are read as they are.
-func readRenamed(decoder *json.Decoder, keep map[string]bool, rename bool) (any, error) {
-	token, err := decoder.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch token {
-	case json.Delim('{'):
-		object := map[string]any{}
-		for decoder.More() {
-			token, err := decoder.Token()
-			if err != nil {
-				return nil, err
-			}
-			name := token.(string)
-			value, err := readRenamed(decoder, nil, rename && !keep[name])
-			if err != nil {
-				return nil, err
-			}
-			if rename {
-				name = events.CamelCase(name)
-			}
-			object[name] = value
-		}
-		_, err := decoder.Token()
-		return object, err
-	case json.Delim('['):
-		array := []any{}
-		for decoder.More() {
-			value, err := readRenamed(decoder, nil, rename)
-			if err != nil {
-				return nil, err
-			}
-			array = append(array, value)
-		}
-		_, err := decoder.Token()
-		return array, err
-	default:
-		return token, nil
 	}
 }

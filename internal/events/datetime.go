@@ -2,11 +2,19 @@ package events
 
 import "time"
 
+// The range of a DateTime, in seconds since 1970, and of its offset from UTC, in seconds. What is beyond would
+// fail to be read by a .NET client.
+const (
+	minDateTime = -62135596800 // 0001-01-01T00:00:00Z
+	maxDateTime = 253402300799 // 9999-12-31T23:59:59Z
+	maxOffset   = 14 * 3600
+)
+
 // parseDateTime reads a date and time as .NET writes a DateTime: ISO 8601 with up to seven (here: any number
 // of) fractional digits and a zone of Z, an offset or none, which is taken as UTC. Nanoseconds are cut off.
 func parseDateTime(s []byte) (t time.Time, ok bool) {
 	const layout = "0000-00-00T00:00:00"
-	if len(s) < len(layout) || s[4] != '-' || s[7] != '-' || s[10]|0x20 != 't' || s[13] != ':' || s[16] != ':' {
+	if len(s) < len(layout) || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' {
 		return time.Time{}, false
 	}
 	century, year := twoDigits(s, 0), twoDigits(s, 2)
@@ -16,7 +24,7 @@ func parseDateTime(s []byte) (t time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	year += 100 * century
-	if year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
+	if month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
 		return time.Time{}, false
 	}
 	nanos, rest := fraction(s[len(layout):])
@@ -25,6 +33,9 @@ func parseDateTime(s []byte) (t time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	seconds := int64(daysSinceEpoch(year, month, day))*86400 + int64(hour*3600+minute*60+second-offset)
+	if seconds < minDateTime || seconds > maxDateTime {
+		return time.Time{}, false
+	}
 	return time.Unix(seconds, int64(nanos)).UTC(), true
 }
 
@@ -57,17 +68,17 @@ func fraction(s []byte) (nanos int, rest []byte) {
 
 // zoneOffset reads Z, +hh:mm, -hh:mm or nothing, as seconds east of UTC.
 func zoneOffset(s []byte) (seconds int, ok bool) {
-	if len(s) == 0 || len(s) == 1 && s[0]|0x20 == 'z' {
+	if len(s) == 0 || len(s) == 1 && s[0] == 'Z' {
 		return 0, true
 	}
 	if len(s) != len("+00:00") || s[0] != '+' && s[0] != '-' || s[3] != ':' {
 		return 0, false
 	}
 	hours, minutes := twoDigits(s, 1), twoDigits(s, 4)
-	if hours|minutes < 0 || hours > 14 || minutes > 59 {
+	seconds = hours*3600 + minutes*60
+	if hours|minutes < 0 || minutes > 59 || seconds > maxOffset {
 		return 0, false
 	}
-	seconds = hours*3600 + minutes*60
 	if s[0] == '-' {
 		seconds = -seconds
 	}

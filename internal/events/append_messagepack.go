@@ -1,0 +1,389 @@
+package events
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// KeyStyle says how names of properties are written in MessagePack.
+type KeyStyle uint8
+
+const (
+	// PascalKeys is what ASP.NET Core's default resolver writes: the names as they are in C#. Names that the
+	// catalogue knows are so spelled even if the event was published in camel case; others stay as they are.
+	PascalKeys KeyStyle = iota
+	// CamelKeys are the names as JSON clients receive them.
+	CamelKeys
+)
+
+// AppendMessagePack adds the event's data to dst as MessagePack: integers in their shortest form, other numbers
+// as float64, strings as strings, and properties that the catalogue types as DateTime as timestamps (extension
+// type -1, spec row 1.10). A DateTime without a zone counts as UTC, one that cannot be read stays a string. The
+// whole document is checked here, as by AppendJSON.
+//
+// It grows dst at most once for events that are mostly strings and small numbers. The error, if any, is a
+// Reason; dst is then returned as it was.
+func (c *Catalog) AppendMessagePack(dst []byte, ev *Event, style KeyStyle) ([]byte, error) {
+	w := packWriter{src: ev.Data, dst: slices.Grow(dst, len(ev.Data)), camel: style == CamelKeys}
+	if def := c.Definition(ev.Type); def != nil {
+		w.known = &def.derived
+	}
+	if why := w.document(); why != reasonNone {
+		return dst, why
+	}
+	return w.dst, nil
+}
+
+// The first bytes of MessagePack values, and how many elements the short forms hold.
+const (
+	packNil     = 0xc0
+	packFalse   = 0xc2
+	packTrue    = 0xc3
+	packFloat64 = 0xcb
+	packUint8   = 0xcc // 16, 32, 64 follow
+	packInt8    = 0xd0 // 16, 32, 64 follow
+	packFixStr  = 0xa0
+	packStr8    = 0xd9 // 16, 32 follow
+	packFixList = 0x90
+	packList16  = 0xdc // 32 follows
+	packFixMap  = 0x80
+	packMap16   = 0xde // 32 follows
+
+	packTime32 = 0xd6 // fixext 4
+	packTime64 = 0xd7 // fixext 8
+	packTime96 = 0xc7 // ext 8, of length 12
+	packTimeID = 0xff // extension type -1
+
+	maxFixStr  = 31
+	maxFixList = 15
+	maxFixMap  = 15
+)
+
+// packWriter writes a JSON document as MessagePack.
+type packWriter struct {
+	src   []byte
+	dst   []byte
+	known *derived // nil: the event type is not known
+	camel bool
+}
+
+func (w *packWriter) document() Reason {
+	if !utf8.Valid(w.src) {
+		return ReasonInvalidUTF8
+	}
+	start := skipSpace(w.src, 0)
+	if start == len(w.src) || w.src[start] != '{' {
+		return notObject(w.src[start:])
+	}
+	end, why := w.object(start, 1, w.camel)
+	if why != reasonNone {
+		return why
+	}
+	return endOf(w.src, end)
+}
+
+// object writes an object that begins at i. With rename its property names are changed to camel case, and so
+// are those of objects in it.
+func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
+	if depth > maxDepth {
+		return -1, ReasonTooDeep
+	}
+	src, at, count := w.src, len(w.dst), 0
+	w.dst = append(w.dst, packFixMap)
+	if i = skipSpace(src, i+1); i < len(src) && src[i] == '}' {
+		return i + 1, reasonNone
+	}
+	for {
+		if i >= len(src) || src[i] != '"' {
+			return -1, ReasonNotJSON
+		}
+		end, escaped := checkString(src, i)
+		if end < 0 {
+			return -1, ReasonNotJSON
+		}
+		known := w.name(src[i+1:end-1], escaped, depth, rename)
+		if i = skipSpace(src, end); i >= len(src) || src[i] != ':' {
+			return -1, ReasonNotJSON
+		}
+		i = skipSpace(src, i+1)
+		if known == TypeDateTime && i < len(src) && src[i] == '"' {
+			i, why = w.dateTime(i)
+		} else {
+			i, why = w.value(i, depth, rename && known != TypeDictionary)
+		}
+		if why != reasonNone {
+			return -1, why
+		}
+		count++
+		if i = skipSpace(src, i); i >= len(src) {
+			return -1, ReasonNotJSON
+		}
+		switch src[i] {
+		case '}':
+			w.length(at, count, packFixMap, maxFixMap, packMap16)
+			return i + 1, reasonNone
+		case ',':
+			i = skipSpace(src, i+1)
+		default:
+			return -1, ReasonNotJSON
+		}
+	}
+}
+
+// name writes the name of a property and says what the catalogue knows of its type: TypeDateTime,
+// TypeDictionary, or TypeObject for all others.
+func (w *packWriter) name(name []byte, escaped bool, depth int, rename bool) ValueType {
+	var scratch [maxShort]byte
+	if escaped {
+		name = appendUnescaped(scratch[:0], name)
+	}
+	written := name
+	if rename {
+		var camel [maxShort]byte
+		if run, ok := camelRun(name); !ok {
+			written = appendCamel(camel[:0], name)
+		} else if run > 0 {
+			written = append(camel[:0], name...)
+			for i := range written[:run] {
+				written[i] |= 0x20
+			}
+		}
+	}
+	if depth > 1 || w.known == nil {
+		w.text(written)
+		return TypeObject
+	}
+	if !w.camel && len(name) > 0 && name[0] >= 'a' {
+		if pascal, ok := w.known.pascal[string(name)]; ok {
+			w.dst = append(appendTextLength(w.dst, len(pascal)), pascal...)
+			return w.typeOf(name)
+		}
+	}
+	w.text(written)
+	return w.typeOf(name)
+}
+
+func (w *packWriter) typeOf(name []byte) ValueType {
+	switch {
+	case isIn(w.known.dateTimes, name):
+		return TypeDateTime
+	case isIn(w.known.dictionaries, name):
+		return TypeDictionary
+	default:
+		return TypeObject
+	}
+}
+
+func (w *packWriter) array(i, depth int, rename bool) (next int, why Reason) {
+	if depth > maxDepth {
+		return -1, ReasonTooDeep
+	}
+	src, at, count := w.src, len(w.dst), 0
+	w.dst = append(w.dst, packFixList)
+	if i = skipSpace(src, i+1); i < len(src) && src[i] == ']' {
+		return i + 1, reasonNone
+	}
+	for {
+		if i, why = w.value(i, depth, rename); why != reasonNone {
+			return -1, why
+		}
+		count++
+		if i = skipSpace(src, i); i >= len(src) {
+			return -1, ReasonNotJSON
+		}
+		switch src[i] {
+		case ']':
+			w.length(at, count, packFixList, maxFixList, packList16)
+			return i + 1, reasonNone
+		case ',':
+			i = skipSpace(src, i+1)
+		default:
+			return -1, ReasonNotJSON
+		}
+	}
+}
+
+// length writes the number of elements over the byte at dst[at], before the elements that are there already.
+// Most objects and lists are short, so that these seldom have to move.
+func (w *packWriter) length(at, count int, fix byte, maxFix int, form16 byte) {
+	switch {
+	case count <= maxFix:
+		w.dst[at] = fix | byte(count)
+	case count <= math.MaxUint16:
+		w.dst = slices.Insert(w.dst, at+1, byte(count>>8), byte(count))
+		w.dst[at] = form16
+	default:
+		w.dst = slices.Insert(w.dst, at+1, byte(count>>24), byte(count>>16), byte(count>>8), byte(count))
+		w.dst[at] = form16 + 1
+	}
+}
+
+// value writes the value that begins at i and stands in an object or array of the given depth.
+func (w *packWriter) value(i, depth int, rename bool) (next int, why Reason) {
+	if i >= len(w.src) {
+		return -1, ReasonNotJSON
+	}
+	switch w.src[i] {
+	case '{':
+		return w.object(i, depth+1, rename)
+	case '[':
+		return w.array(i, depth+1, rename)
+	case '"':
+		end, escaped := checkString(w.src, i)
+		if end < 0 {
+			return -1, ReasonNotJSON
+		}
+		if inside := w.src[i+1 : end-1]; escaped {
+			w.escapedText(inside)
+		} else {
+			w.text(inside)
+		}
+		return end, reasonNone
+	default:
+		end := checkScalar(w.src, i)
+		if end < 0 {
+			return -1, ReasonNotJSON
+		}
+		w.scalar(w.src[i:end])
+		return end, reasonNone
+	}
+}
+
+// text writes a string.
+func (w *packWriter) text(s []byte) {
+	w.dst = append(appendTextLength(w.dst, len(s)), s...)
+}
+
+// escapedText writes the inside of a JSON string that has escapes.
+func (w *packWriter) escapedText(inside []byte) {
+	var scratch [256]byte
+	w.text(appendUnescaped(scratch[:0], inside))
+}
+
+func appendTextLength(dst []byte, n int) []byte {
+	switch {
+	case n <= maxFixStr:
+		return append(dst, packFixStr|byte(n))
+	case n <= math.MaxUint8:
+		return append(dst, packStr8, byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(dst, packStr8+1), uint16(n))
+	default:
+		return binary.BigEndian.AppendUint32(append(dst, packStr8+2), uint32(n))
+	}
+}
+
+// scalar writes null, true, false or a number that checkScalar accepted.
+func (w *packWriter) scalar(literal []byte) {
+	switch literal[0] {
+	case 'n':
+		w.dst = append(w.dst, packNil)
+	case 't':
+		w.dst = append(w.dst, packTrue)
+	case 'f':
+		w.dst = append(w.dst, packFalse)
+	default:
+		if !w.integer(literal) {
+			w.float(literal)
+		}
+	}
+}
+
+// integer writes a number that is an integer of 64 bits, signed or not; false if it is not.
+func (w *packWriter) integer(literal []byte) bool {
+	digits, negative := literal, literal[0] == '-'
+	if negative {
+		digits = digits[1:]
+	}
+	var n uint64
+	for _, c := range digits {
+		digit := uint64(c - '0')
+		if digit > 9 || n > (math.MaxUint64-digit)/10 {
+			return false
+		}
+		n = n*10 + digit
+	}
+	if !negative {
+		w.dst = appendUint(w.dst, n)
+		return true
+	}
+	if n == 0 || n > 1<<63 { // an integer has no negative zero
+		return false
+	}
+	w.dst = appendNegative(w.dst, int64(-n))
+	return true
+}
+
+func appendUint(dst []byte, n uint64) []byte {
+	switch {
+	case n <= math.MaxInt8:
+		return append(dst, byte(n))
+	case n <= math.MaxUint8:
+		return append(dst, packUint8, byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(dst, packUint8+1), uint16(n))
+	case n <= math.MaxUint32:
+		return binary.BigEndian.AppendUint32(append(dst, packUint8+2), uint32(n))
+	default:
+		return binary.BigEndian.AppendUint64(append(dst, packUint8+3), n)
+	}
+}
+
+func appendNegative(dst []byte, n int64) []byte {
+	const minFixInt = -32
+	switch {
+	case n >= minFixInt:
+		return append(dst, byte(n))
+	case n >= math.MinInt8:
+		return append(dst, packInt8, byte(n))
+	case n >= math.MinInt16:
+		return binary.BigEndian.AppendUint16(append(dst, packInt8+1), uint16(n))
+	case n >= math.MinInt32:
+		return binary.BigEndian.AppendUint32(append(dst, packInt8+2), uint32(n))
+	default:
+		return binary.BigEndian.AppendUint64(append(dst, packInt8+3), uint64(n))
+	}
+}
+
+// float writes a number as float64, one beyond its range as infinity, as JSON.parse reads it.
+func (w *packWriter) float(literal []byte) {
+	// ParseFloat keeps no reference: its errors have a copy.
+	text := unsafe.String(unsafe.SliceData(literal), len(literal)) //nolint:gosec // the literal is not empty and not changed meanwhile
+	f, _ := strconv.ParseFloat(text, 64)                           // the only error is the one that the comment names
+	w.dst = binary.BigEndian.AppendUint64(append(w.dst, packFloat64), math.Float64bits(f))
+}
+
+// dateTime writes the string at i as a timestamp, or as a string if it is none.
+func (w *packWriter) dateTime(i int) (next int, why Reason) {
+	end, _ := checkString(w.src, i)
+	if end < 0 {
+		return -1, ReasonNotJSON
+	}
+	var scratch [maxShort]byte
+	t, ok := parseDateTime(shortText(scratch[:0], w.src[i:end]))
+	if !ok {
+		return w.value(i, 0, false)
+	}
+	w.dst = appendTimestamp(w.dst, t)
+	return end, reasonNone
+}
+
+// appendTimestamp adds a point in time in the shortest form that holds it.
+func appendTimestamp(dst []byte, t time.Time) []byte {
+	seconds, nanos := t.Unix(), uint64(t.Nanosecond())
+	switch {
+	case seconds>>34 != 0: // before 1970 or after 2514
+		dst = append(dst, packTime96, 12, packTimeID)
+		dst = binary.BigEndian.AppendUint32(dst, uint32(nanos))
+		return binary.BigEndian.AppendUint64(dst, uint64(seconds))
+	case nanos != 0 || seconds>>32 != 0:
+		return binary.BigEndian.AppendUint64(append(dst, packTime64, packTimeID), nanos<<34|uint64(seconds))
+	default:
+		return binary.BigEndian.AppendUint32(append(dst, packTime32, packTimeID), uint32(seconds))
+	}
+}

@@ -1,0 +1,215 @@
+package events_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// seed adds the samples, the cases of the tables and a few oddities.
+func seed(f *testing.F) {
+	f.Helper()
+	for _, name := range events.Builtin().Names() {
+		payload := sample(f, name)
+		f.Add(payload)
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, payload); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(compact.Bytes())
+	}
+	for _, tc := range malformed() {
+		f.Add([]byte(tc.data))
+	}
+	for _, text := range []string{
+		routed,
+		strings.Replace(routed, `"UserStatus"`, `"userStatus","Timestamp":"2023-10-19T16:21:19.7009158+02:00","MessageTTLSeconds":-1`, 1),
+		strings.Replace(routed, `"UserStatus"`, `"UserSetting","Values":{"A b":{"Cd":1}},"allowedValues":{"\u0041":null}`, 1),
+		strings.Replace(routed, `"OrganizationId"`, `"RootEntityType":"Organization","RootEntityId"`, 1),
+		`{"\u0041bc\ud83d":[1.5e300,-0,1e999,{"ÄÖ":"\ud83d\ude00"}],"A":1,"a":2}`,
+	} {
+		f.Add([]byte(text))
+	}
+}
+
+// acceptable says what the encoders have to accept: an object of JSON in UTF-8, nested 64 levels at most.
+func acceptable(data []byte) bool {
+	return utf8.Valid(data) && json.Valid(data) && bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) && depth(data) <= 64
+}
+
+// depth is how deep valid JSON nests.
+func depth(data []byte) int {
+	deepest, now := 0, 0
+	inString := false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			now++
+			deepest = max(deepest, now)
+		case c == '}' || c == ']':
+			now--
+		}
+	}
+	return deepest
+}
+
+// FuzzDecode compares with a reading by encoding/json.
+func FuzzDecode(f *testing.F) {
+	seed(f)
+	c := events.Builtin()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ev, err := c.Decode(data)
+		topic, topicErr := c.Topic(data)
+		if err != nil && !errors.Is(err, events.ErrMalformed) {
+			t.Fatalf("got error %v", err)
+		}
+		if err == nil && (topicErr != nil || topic != ev.Topic) {
+			t.Errorf("got topic %v, %v and event %v", topic, topicErr, ev.Topic)
+		}
+		if !acceptable(data) || len(data) > events.DefaultLimit {
+			return
+		}
+		want, why := slowDecode(t, c, data)
+		if got, _ := events.ReasonOf(err); got != why {
+			t.Fatalf("got %v, want %v", err, why)
+		}
+		if err == nil && (ev.Topic != want.Topic || ev.ID != want.ID || ev.TTLSeconds != want.TTLSeconds || !ev.Timestamp.Equal(want.Timestamp)) {
+			t.Errorf("got  %+v\nwant %+v", ev, want)
+		}
+	})
+}
+
+// FuzzAppendJSON compares with decoding, renaming and comparing as values.
+func FuzzAppendJSON(f *testing.F) {
+	seed(f)
+	c := events.Builtin()
+	userSetting, _ := c.Lookup("UserSetting")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ev := events.Event{Topic: events.Topic{Type: userSetting}, Data: data}
+		got, err := c.AppendJSON(nil, &ev)
+		if (err == nil) != acceptable(data) {
+			t.Fatalf("acceptable is %v, got error %v", acceptable(data), err)
+		}
+		if err != nil {
+			return
+		}
+		if !json.Valid(got) || !utf8.Valid(got) {
+			t.Fatalf("got no JSON: %q", got)
+		}
+		if diff := cmp.Diff(renamed(t, c, &ev), decoded(t, got)); diff != "" {
+			t.Error(diff)
+		}
+		again, err := c.AppendJSON(nil, &events.Event{Topic: ev.Topic, Data: got})
+		if err != nil || !bytes.Equal(again, got) {
+			t.Errorf("a second time: %v, got %q after %q", err, again, got)
+		}
+	})
+}
+
+// FuzzAppendMessagePack has another implementation read what was written.
+func FuzzAppendMessagePack(f *testing.F) {
+	seed(f)
+	c := events.Builtin()
+	userSetting, _ := c.Lookup("UserSetting")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ev := events.Event{Topic: events.Topic{Type: userSetting}, Data: data}
+		got, err := c.AppendMessagePack(nil, &ev, events.CamelKeys)
+		if (err == nil) != acceptable(data) {
+			t.Fatalf("acceptable is %v, got error %v", acceptable(data), err)
+		}
+		if err != nil {
+			return
+		}
+		if diff := samePacked(unpacked(t, got), renamed(t, c, &ev), dateTimes(c, ev.Type)); diff != "" {
+			t.Error(diff)
+		}
+		if _, err := c.AppendMessagePack(nil, &ev, events.PascalKeys); err != nil {
+			t.Errorf("with names in Pascal case: %v", err)
+		}
+	})
+}
+
+// slowDecode is the slow reference of Decode for documents that are acceptable.
+func slowDecode(t *testing.T, c *events.Catalog, data []byte) (events.Event, events.Reason) {
+	t.Helper()
+	values := map[string]any{}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if _, err := decoder.Token(); err != nil {
+		t.Fatal(err)
+	}
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var value any
+		if err := decoder.Decode(&value); err != nil {
+			t.Fatal(err)
+		}
+		routing := []string{
+			"Id", "EntityId", "EventType", "Timestamp", "EntityType", "RootEntityId", "OrganizationId", "RootEntityType", "MessageTTLSeconds",
+		}
+		i := slices.IndexFunc(routing, func(r string) bool { return r == name || events.CamelCase(r) == name })
+		if i < 0 {
+			continue
+		}
+		if _, twice := values[routing[i]]; twice {
+			return events.Event{}, events.ReasonDuplicateField
+		}
+		values[routing[i]] = value
+	}
+
+	var ev events.Event
+	name, ok := values["EventType"].(string)
+	if !ok || len(name) > 128 {
+		return events.Event{}, events.ReasonNoEvent
+	}
+	var known bool
+	ev.Type, known = c.Lookup(name)
+	kind, ok := values["EntityType"].(string)
+	if !ok || known && c.Definition(ev.Type).Kind.String() != kind {
+		return events.Event{}, events.ReasonWrongEntityType
+	}
+	id := func(name string) (events.ID, bool) {
+		text, _ := values[name].(string)
+		return events.ParseID(text)
+	}
+	if ev.Entity, ok = id("EntityId"); !ok {
+		return events.Event{}, events.ReasonNoEntity
+	}
+	organization := "OrganizationId"
+	if values[organization] == nil {
+		if organization = "RootEntityId"; values["RootEntityType"] != "Organization" {
+			return events.Event{}, events.ReasonNoOrganization
+		}
+	}
+	if ev.Organization, ok = id(organization); !ok {
+		return events.Event{}, events.ReasonNoOrganization
+	}
+	if !known {
+		return events.Event{}, events.ReasonUnknownEvent
+	}
+	ev.ID, _ = id("Id")
+	ev.TTLSeconds = c.Definition(ev.Type).TTLSeconds
+	if number, ok := values["MessageTTLSeconds"].(json.Number); ok && len(strings.TrimPrefix(number.String(), "-")) <= 9 {
+		if seconds, err := number.Int64(); err == nil {
+			ev.TTLSeconds = int(seconds)
+		}
+	}
+	ev.Timestamp = mustTime(values["Timestamp"])
+	return ev, 0
+}

@@ -1,0 +1,187 @@
+package events_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// decoded are the values of a JSON document, numbers as they are written.
+func decoded(t testing.TB, data []byte) any {
+	t.Helper()
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		t.Fatalf("decode %q: %v", data, err)
+	}
+	return value
+}
+
+// renamed is the slow reference of AppendJSON: what its output has to decode to.
+func renamed(t testing.TB, c *events.Catalog, ev *events.Event) any {
+	t.Helper()
+	decoder := json.NewDecoder(bytes.NewReader(ev.Data))
+	decoder.UseNumber()
+	keep := namesOfType(c, ev.Type, events.TypeDictionary)
+	value, err := readRenamed(decoder, keep, true)
+	if err != nil {
+		t.Fatalf("decode %q: %v", ev.Data, err)
+	}
+	return value
+}
+
+// dateTimes are the names, in both cases, of the properties that the catalogue types as DateTime.
+func dateTimes(c *events.Catalog, event events.Type) map[string]bool {
+	return namesOfType(c, event, events.TypeDateTime)
+}
+
+func namesOfType(c *events.Catalog, event events.Type, want events.ValueType) map[string]bool {
+	names := map[string]bool{}
+	if def := c.Definition(event); def != nil {
+		for _, p := range slices.Concat(c.Envelope(), def.Properties) {
+			if p.Type == want {
+				names[p.Name], names[events.CamelCase(p.Name)] = true, true
+			}
+		}
+	}
+	return names
+}
+
+// readRenamed reads one value in document order, so that of several properties with one name the last stays.
+// Properties in keep are read as they are.
+func readRenamed(decoder *json.Decoder, keep map[string]bool, rename bool) (any, error) {
+	token, err := decoder.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch token {
+	case json.Delim('{'):
+		object := map[string]any{}
+		for decoder.More() {
+			token, err := decoder.Token()
+			if err != nil {
+				return nil, err
+			}
+			name := token.(string)
+			value, err := readRenamed(decoder, nil, rename && !keep[name])
+			if err != nil {
+				return nil, err
+			}
+			if rename {
+				name = events.CamelCase(name)
+			}
+			object[name] = value
+		}
+		_, err := decoder.Token()
+		return object, err
+	case json.Delim('['):
+		array := []any{}
+		for decoder.More() {
+			value, err := readRenamed(decoder, nil, rename)
+			if err != nil {
+				return nil, err
+			}
+			array = append(array, value)
+		}
+		_, err := decoder.Token()
+		return array, err
+	default:
+		return token, nil
+	}
+}
+
+// unpacked are the values of a MessagePack document that says nothing else.
+func unpacked(t testing.TB, data []byte) any {
+	t.Helper()
+	reader := bytes.NewReader(data)
+	value, err := msgpack.NewDecoder(reader).DecodeInterface()
+	if err != nil {
+		t.Fatalf("unpack %x: %v", data, err)
+	}
+	if reader.Len() != 0 {
+		t.Fatalf("%d bytes behind the value in %x", reader.Len(), data)
+	}
+	return value
+}
+
+// samePacked says where a MessagePack value differs from a JSON value; empty if they are equal. dates are the
+// top-level properties whose strings may have become timestamps.
+func samePacked(packed, want any, dates map[string]bool) string {
+	switch want := want.(type) {
+	case map[string]any:
+		got, ok := packed.(map[string]any)
+		if !ok || len(got) != len(want) {
+			return fmt.Sprintf("got %v, want %v", packed, want)
+		}
+		for name, value := range want {
+			if at, isTime := got[name].(time.Time); isTime && dates[name] {
+				if !at.Equal(mustTime(value)) {
+					return fmt.Sprintf("%s: got %v, want %v", name, at, value)
+				}
+				continue
+			}
+			if diff := samePacked(got[name], value, nil); diff != "" {
+				return name + ": " + diff
+			}
+		}
+	case []any:
+		got, ok := packed.([]any)
+		if !ok || len(got) != len(want) {
+			return fmt.Sprintf("got %v, want %v", packed, want)
+		}
+		for i, value := range want {
+			if diff := samePacked(got[i], value, nil); diff != "" {
+				return fmt.Sprintf("[%d]: %s", i, diff)
+			}
+		}
+	case json.Number:
+		if !sameNumber(packed, string(want)) {
+			return fmt.Sprintf("got %T %v, want %s", packed, packed, want)
+		}
+	default:
+		if packed != want {
+			return fmt.Sprintf("got %T %v, want %T %v", packed, packed, want, want)
+		}
+	}
+	return ""
+}
+
+func sameNumber(packed any, literal string) bool {
+	text := fmt.Sprint(packed)
+	if n, err := strconv.ParseInt(literal, 10, 64); err == nil && literal != "-0" {
+		return text == strconv.FormatInt(n, 10)
+	}
+	if n, err := strconv.ParseUint(literal, 10, 64); err == nil {
+		return text == strconv.FormatUint(n, 10)
+	}
+	want, _ := strconv.ParseFloat(literal, 64) // beyond the range it is an infinity
+	got, ok := packed.(float64)
+	return ok && math.Float64bits(got) == math.Float64bits(want)
+}
+
+var dateTime = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00)?$`)
+
+// mustTime reads a DateTime of .NET by means of package time; the zero time if it is none.
+func mustTime(value any) time.Time {
+	text, _ := value.(string)
+	if !dateTime.MatchString(text) {
+		return time.Time{}
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"} {
+		if at, err := time.Parse(layout, text); err == nil && at.UTC().Year() >= 1 && at.UTC().Year() <= 9999 {
+			return at
+		}
+	}
+	return time.Time{}
+}
