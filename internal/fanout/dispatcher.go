@@ -37,8 +37,8 @@ type Options struct {
 	// WriteBytes is how much is collected for one write at most (a single larger frame apart). Default: 64 KiB,
 	// above which writing more at once gains nothing: the kernel's copying is then the bill.
 	WriteBytes int
-	// Backlog is how many deliveries may wait in front of one shard before Dispatch waits. Default: 65,536, about
-	// 100 ms of work.
+	// Backlog is how many deliveries may wait for the listeners of one organization before Dispatch of its next
+	// event waits. Default: 65,536, about 200 ms of one core. Ten times as much may wait for all organizations.
 	Backlog int64
 	// Tick is the resolution of keep-alive. Default: 1 s.
 	Tick time.Duration
@@ -74,11 +74,16 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
+// backlogTotal is how many deliveries may wait for all organizations together.
+func (o *Options) backlogTotal() int64 { return 10 * o.Backlog }
+
 // Dispatcher brings events to the outboxes of their listeners. Its methods may be called from any goroutine.
 type Dispatcher struct {
 	options Options
 	metrics *metrics
 	shards  []*Shard
+	total   subscriptions.Backlog
+	stopped chan struct{}              // closed when Run is over or about to be
 	opened  atomic.Uint64              // outboxes, to spread them over the shards
 	open    [numProtocols]atomic.Int64 // outboxes by protocol: nothing is encoded that nobody speaks
 }
@@ -92,10 +97,10 @@ func New(o Options) (*Dispatcher, error) {
 	if o.Shards < 1 || o.Shards > subscriptions.MaxShards {
 		return nil, errors.New("fanout: the number of shards must be between 1 and 32")
 	}
-	d := &Dispatcher{options: o}
+	d := &Dispatcher{options: o, total: subscriptions.NewBacklog(), stopped: make(chan struct{})}
 	d.metrics = newMetrics(o.Registerer, d)
 	for i := range o.Shards {
-		d.shards = append(d.shards, newShard(i, &d.options, d.metrics, &d.open))
+		d.shards = append(d.shards, newShard(i, d))
 	}
 	return d, nil
 }
@@ -103,6 +108,10 @@ func New(o Options) (*Dispatcher, error) {
 // Run runs the shards until ctx ends. Then all outboxes end without a last word: close them before.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	var running sync.WaitGroup
+	running.Go(func() {
+		<-ctx.Done()
+		close(d.stopped)
+	})
 	for _, s := range d.shards {
 		running.Go(func() { s.run(ctx) })
 	}
@@ -122,8 +131,9 @@ func (d *Dispatcher) Open(w Writer, p Protocol) *Outbox {
 	return o
 }
 
-// Dispatch brings ev to every outbox that listens to its topic. It waits for no client, only for a shard that has
-// fallen behind. Events of one topic stay in order if they come from one goroutine. It keeps ev.Data.
+// Dispatch brings ev to every outbox that listens to its topic. It waits for no client, only, when too much is already
+// under way for the event's organization, until the shards have caught up: let each organization's events come from a
+// goroutine of its own. Events of one topic stay in order if they come from one goroutine. It keeps ev.Data.
 func (d *Dispatcher) Dispatch(ev *events.Event) {
 	entry := d.options.Registry.Find(ev.Topic)
 	if entry == nil {
@@ -151,10 +161,14 @@ func (d *Dispatcher) Dispatch(ev *events.Event) {
 	}
 	d.metrics.heard.Inc()
 	b.key, b.state = d.options.State(ev)
+	owner := entry.Owner()
+	if owner.Backlog.Wait(d.options.Backlog, d.stopped) || d.total.Wait(d.options.backlogTotal(), d.stopped) {
+		d.metrics.stalls.Inc()
+	}
 	for ; mask != 0; mask &= mask - 1 {
 		s := d.shards[bits.TrailingZeros32(mask)]
-		s.admit()
-		s.backlog.Add(b.cost)
+		owner.Backlog.Add(b.cost)
+		d.total.Add(b.cost)
 		s.inbox.put(&item{kind: itemEvent, broadcast: b})
 	}
 }

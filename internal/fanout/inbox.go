@@ -11,6 +11,7 @@ type item struct {
 	next *item
 	kind itemKind
 
+	number    uint64                 // itemEvent, given by the shard: its place among the events
 	broadcast *broadcast             // itemEvent
 	box       *Outbox                // all others
 	frame     []byte                 // itemSend, itemChange, itemClose: what to send; itemDrained: the buffer to use again

@@ -40,23 +40,17 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 		deliveries: counter("rte_fanout_deliveries_total", "Event frames given to sockets."),
 		writes:     counter("rte_fanout_writes_total", "Writes to sockets; deliveries divided by writes is the batching."),
 		bytes:      counter("rte_fanout_written_bytes_total", "Bytes that sockets took at the first attempt."),
-		stalls:     counter("rte_fanout_dispatch_stalls_total", "Times that a dispatch waited because a shard's backlog was full."),
+		stalls:     counter("rte_fanout_dispatch_stalls_total", "Times that a dispatch waited because its organization's backlog, or that of all, was full."),
 
 		full:         gauge("rte_fanout_outboxes_full", "Outboxes whose socket is full."),
 		waitingBytes: gauge("rte_fanout_outbox_waiting_bytes", "Bytes that wait behind full sockets."),
 	}
 	computed("rte_fanout_outbox_capacity_bytes", "Bytes that may wait in one outbox before its session ends as slow.",
 		func() float64 { return float64(d.options.OutboxBytes) })
-	computed("rte_fanout_backlog_deliveries", "Deliveries that events waiting in front of the shards stand for.",
-		func() float64 {
-			var n int64
-			for _, s := range d.shards {
-				n += s.backlog.Load()
-			}
-			return float64(n)
-		})
-	computed("rte_fanout_backlog_capacity_deliveries", "Backlog at which dispatching waits, all shards together.",
-		func() float64 { return float64(d.options.Backlog) * float64(len(d.shards)) })
+	computed("rte_fanout_backlog_deliveries", "Deliveries that the events under way stand for, all organizations together.",
+		func() float64 { return float64(d.total.Pending()) })
+	computed("rte_fanout_backlog_capacity_deliveries", "Backlog of all organizations at which dispatching waits; one of them may have a tenth of it.",
+		func() float64 { return float64(d.options.backlogTotal()) })
 	dropped := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_fanout_dropped_total",
 		Help: "Event frames that were not delivered to a listener, by reason.",

@@ -25,12 +25,13 @@ type Outbox struct {
 	// Owned by the shard's goroutine from here on.
 	state     outboxState
 	reason    EndReason // set when state leaves open
-	touched   bool      // in shard.touched
+	closed    bool      // its session has closed it
+	touched   bool      // in the touched of a lane
 	full      bool      // the socket is full: a goroutine writes, frames collect in waiting
 	waiting   *waiting  // nil unless full
 	inFlight  int       // bytes in the hands of that goroutine
 	flying    int       // events that are not delivered before it has written them
-	buf       []byte    // frames to write in this turn of the shard; nil between turns
+	buf       []byte    // frames that are written when their lane is flushed; nil: none
 	collected int       // events in buf
 	spoke               // place in the wheel
 }
@@ -98,13 +99,12 @@ func (o *Outbox) add(frame []byte, now time.Time) {
 		o.wait(pending{frame: frame, since: now})
 		return
 	}
-	o.touch()
+	o.touch(&o.shard.control)
 	o.buf = append(o.buf, frame...)
-	o.shard.collected += len(frame)
 }
 
-// addEvent gives the outbox the frame of an event.
-func (o *Outbox) addEvent(b *broadcast, id events.ID, now time.Time) {
+// addEvent gives the outbox the frame of an event of a lane.
+func (o *Outbox) addEvent(l *lane, b *broadcast, id events.ID, now time.Time) {
 	f := &b.frames[o.protocol]
 	if f.Bytes == nil {
 		return // the event was dispatched before this outbox was opened
@@ -113,24 +113,28 @@ func (o *Outbox) addEvent(b *broadcast, id events.ID, now time.Time) {
 		o.wait(pending{broadcast: b, id: id, since: now})
 		return
 	}
-	o.touch()
+	o.touch(l)
 	o.buf = f.splice(o.buf, id)
 	o.collected++
-	o.shard.collected += len(f.Bytes)
+	l.collected += len(f.Bytes)
 	if len(o.buf) >= o.shard.options.WriteBytes {
 		o.flush()
 	}
 }
 
-// touch marks the outbox to be written at the end of the turn.
-func (o *Outbox) touch() {
+// touch marks the outbox to be written when the lane has nothing more to append.
+func (o *Outbox) touch(l *lane) {
 	if o.buf == nil {
 		o.buf = o.shard.buffers.get()
 	}
-	if !o.touched {
-		o.touched = true
-		o.shard.touched = append(o.shard.touched, o)
+	if o.touched {
+		return
 	}
+	o.touched = true
+	if l.owner == nil && l.idle() {
+		o.shard.ring.push(l)
+	}
+	l.touched = append(l.touched, o)
 }
 
 // wait queues a frame behind a full socket, and ends the outbox if that is too much.

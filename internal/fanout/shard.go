@@ -9,6 +9,9 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
+// maxSpareLanes is how many lanes without work a shard keeps for use again.
+const maxSpareLanes = 64
+
 // Shard owns a part of the outboxes. One goroutine, run, does everything that happens to them, in the order in which
 // the inbox has it; it never waits for a socket.
 type Shard struct {
@@ -18,25 +21,26 @@ type Shard struct {
 	registry *subscriptions.Registry
 	metrics  *metrics
 	inbox    inbox
-	stopped  chan struct{} // closed when run has ended
+
+	total *subscriptions.Backlog // of all shards
+	open  *[numProtocols]atomic.Int64
 
 	// Used by anyone.
-	backlog   atomic.Int64  // cost of the events in the inbox
-	waiters   atomic.Int32  // goroutines in admit
-	room      chan struct{} // a token when the backlog has become small while somebody waited
 	announced atomic.Uint64 // changes with additions that Apply has begun
-	open      *[numProtocols]atomic.Int64
 
 	// Owned by run.
-	table     *subscriptions.Table[*Outbox]
-	wheel     wheel
-	buffers   buffers
-	touched   []*Outbox // outboxes with something in buf
-	collected int       // bytes in their buf
-	scratch   []byte    // the frames of writeRun
-	settled   uint64    // changes with additions that were made
-	writers   sync.WaitGroup
-	counts    counts
+	table   *subscriptions.Table[*Outbox]
+	wheel   wheel
+	buffers buffers
+	control lane                           // frames that are no events
+	lanes   map[*subscriptions.Owner]*lane // those with work
+	spare   []*lane                        // for the next that get some
+	ring    ring                           // control and lanes, where they have work
+	number  uint64                         // of the last event that came
+	spent   int                            // by the lane that is being served, in its current step
+	settled uint64                         // changes with additions that were made
+	writers sync.WaitGroup
+	counts  counts
 
 	waitingBytes, reportedBytes    int
 	fullOutboxes, reportedOutboxes int
@@ -48,31 +52,30 @@ type counts struct {
 	dropped                   [numDropReasons]int
 }
 
-func newShard(index int, o *Options, m *metrics, open *[numProtocols]atomic.Int64) *Shard {
-	return &Shard{
+func newShard(index int, d *Dispatcher) *Shard {
+	s := &Shard{
 		index:    index,
-		options:  o,
-		registry: o.Registry,
-		metrics:  m,
+		options:  &d.options,
+		registry: d.options.Registry,
+		metrics:  d.metrics,
 		inbox:    newInbox(),
-		stopped:  make(chan struct{}),
-		room:     make(chan struct{}, 1),
-		open:     open,
-		table:    subscriptions.NewTable[*Outbox](),
+		total:    &d.total,
+		open:     &d.open,
+		table:    subscriptions.NewTable(func(o *Outbox) bool { return o.state != outboxOpen }),
+		lanes:    map[*subscriptions.Owner]*lane{},
 	}
+	return s
 }
 
 // run does the shard's work until ctx ends, then ends all outboxes.
 func (s *Shard) run(ctx context.Context) {
-	defer close(s.stopped)
 	ticker := time.NewTicker(s.options.Tick)
 	defer ticker.Stop()
 	for {
+		s.work(ctx, ticker.C)
+		s.report()
 		select {
 		case <-s.inbox.wake:
-			if first := s.inbox.take(); first != nil {
-				s.turn(first)
-			}
 		case now := <-ticker.C:
 			s.keepAlive(now)
 		case <-ctx.Done():
@@ -82,34 +85,41 @@ func (s *Shard) run(ctx context.Context) {
 	}
 }
 
-// turn does everything that was in the inbox and then writes what it touched.
-func (s *Shard) turn(first *item) {
-	now := time.Now()
-	var done int64
-	if run := sameEntry(first); run > 0 {
-		done = s.writeRun(first, run, now)
-	} else {
-		for it := first; it != nil; it = it.next {
-			done += s.do(it, now)
-			if s.collected > turnBytes {
-				s.flush()
-			}
+// work serves the lanes in turn, and looks into the inbox between two of them, until nothing is left to do.
+func (s *Shard) work(ctx context.Context, tick <-chan time.Time) {
+	for ctx.Err() == nil {
+		now := time.Now()
+		for it := s.inbox.take(); it != nil; {
+			next := it.next
+			s.accept(it, now)
+			it = next
 		}
-		s.flush()
+		l := s.ring.pop()
+		if l == nil {
+			return
+		}
+		if s.serve(l, now) {
+			s.ring.push(l)
+		} else {
+			s.retire(l)
+		}
+		select {
+		case now := <-tick:
+			s.keepAlive(now)
+			s.report()
+		default:
+		}
 	}
-	if done > 0 && s.backlog.Add(-done) <= s.options.Backlog/2 && s.waiters.Load() > 0 {
-		s.makeRoom()
-	}
-	s.report()
 }
 
-// do does one item and returns its cost.
-func (s *Shard) do(it *item, now time.Time) (cost int64) {
+// accept does an item, or, if it is an event, puts it into its lane.
+func (s *Shard) accept(it *item, now time.Time) {
 	o := it.box
 	switch it.kind {
 	case itemEvent:
-		s.deliver(it.broadcast, now)
-		return it.broadcast.cost
+		s.number++
+		it.number = s.number
+		s.laneOf(it.broadcast.entry.Owner()).put(it)
 	case itemOpen:
 		_, next, _ := o.writer.KeepAlive(now)
 		s.wheel.add(o, s.ticks(next))
@@ -121,162 +131,115 @@ func (s *Shard) do(it *item, now time.Time) (cost int64) {
 	case itemChange:
 		s.change(o, it.change, now)
 	case itemClose:
+		if o.closed {
+			return
+		}
+		o.closed = true
 		s.end(o, EndClosed, now, it.frame...)
 		for _, e := range it.entries {
-			s.abandon(e)
+			s.lost(e, s.table.Abandon(e))
 		}
 	case itemDrained:
 		o.drained(it.frame, it.err, now)
 	}
-	return 0
 }
 
-// sameEntry says how many items there are if all of them are events of one topic, else zero.
-func sameEntry(first *item) (run int) {
-	for it := first; it != nil; it = it.next {
-		if it.kind != itemEvent || it.broadcast.entry != first.broadcast.entry {
-			return 0
+// laneOf finds the lane of an organization that has got work.
+func (s *Shard) laneOf(owner *subscriptions.Owner) *lane {
+	l := s.lanes[owner]
+	if l == nil {
+		if n := len(s.spare); n > 0 {
+			l, s.spare = s.spare[n-1], s.spare[:n-1]
+		} else {
+			l = &lane{}
 		}
-		run++
+		l.owner = owner
+		s.lanes[owner] = l
+		s.ring.push(l)
 	}
-	return run
+	return l
 }
 
-// deliver appends an event to the outboxes of its listeners.
-func (s *Shard) deliver(b *broadcast, now time.Time) {
-	listeners := s.table.Subscribers(b.entry)
-	if len(listeners) == 0 {
-		s.forget(b.entry)
+// retire puts a lane that has no work away.
+func (s *Shard) retire(l *lane) {
+	if l == &s.control {
 		return
 	}
-	for i := range listeners {
-		if o := listeners[i].Who; o.state == outboxOpen {
-			o.addEvent(b, listeners[i].ID, now)
-		}
+	delete(s.lanes, l.owner)
+	l.owner = nil
+	if len(s.spare) < maxSpareLanes {
+		s.spare = append(s.spare, l)
 	}
 }
 
-// writeRun delivers events of one topic without going through the outboxes: their frames are put side by side once,
-// and for each listener only the subscription ids are written over before the write. A kilobyte per listener is
-// then neither copied nor pushed out of the processor's cache. Sockets that are full take the other way.
-func (s *Shard) writeRun(first *item, run int, now time.Time) (cost int64) {
-	listeners := s.table.Subscribers(first.broadcast.entry)
-	if len(listeners) == 0 {
-		s.forget(first.broadcast.entry)
-	}
-	for it := first; it != nil; {
-		// As many events as one write may carry.
-		from, size := it, 0
-		for ; it != nil && (size == 0 || size < s.options.WriteBytes); it = it.next {
-			size += max(len(it.broadcast.frames[ProtocolJSON].Bytes), len(it.broadcast.frames[ProtocolMessagePack].Bytes))
-			cost += it.broadcast.cost
-		}
-		for p := range numProtocols {
-			s.writeChunk(from, it, p, listeners, now)
-		}
-	}
-	return cost
-}
-
-// writeChunk writes the events from first up to, not including, end to the listeners that speak p.
-func (s *Shard) writeChunk(first, end *item, p Protocol, listeners []subscriptions.Subscriber[*Outbox], now time.Time) {
-	buf, events := s.scratch[:0], 0
-	for it := first; it != end; it = it.next {
-		if f := it.broadcast.frames[p].Bytes; f != nil {
-			buf = append(buf, f...)
-			events++
-		}
-	}
-	s.scratch = buf
-	if events == 0 {
-		return
-	}
-	for i := range listeners {
-		o := listeners[i].Who
-		if o.protocol != p || o.state != outboxOpen {
-			continue
-		}
-		if o.full {
-			for it := first; it != end; it = it.next {
-				o.addEvent(it.broadcast, listeners[i].ID, now)
-			}
-			continue
-		}
-		start := 0
-		for it := first; it != end; it = it.next {
-			if f := &it.broadcast.frames[p]; f.Bytes != nil {
-				listeners[i].ID.Put(buf[start+f.IDOffset:])
-				start += len(f.Bytes)
-			}
-		}
-		n, ok := s.write(o, buf)
+// serve works for a lane until its turn is over, and says whether it needs another one.
+func (s *Shard) serve(l *lane, now time.Time) (more bool) {
+	for l.deficit += quantum; l.deficit > 0 && !l.idle(); l.deficit -= s.spent {
+		s.spent = 0
 		switch {
-		case !ok:
-			s.counts.dropped[DropFailed] += events
-			s.ended(o, EndFailed)
-		case n < len(buf):
-			o.fill(append(s.buffers.get(), buf[n:]...), events)
+		case l.flushing:
+			s.flushNext(l)
+		case l.pass.first != nil:
+			s.step(l, now)
+		case l.first != nil && l.collected < turnBytes:
+			s.begin(l)
 		default:
-			s.counts.deliveries += events
+			l.flushing = true
 		}
 	}
-	if cap(s.scratch) > keepBytes {
-		s.scratch = nil
+	if l.idle() {
+		l.deficit = 0
+		return false
+	}
+	return true
+}
+
+// flushNext writes the next outbox that the lane has touched.
+func (s *Shard) flushNext(l *lane) {
+	o := l.touched[l.flushed]
+	l.touched[l.flushed] = nil
+	l.flushed++
+	o.touched = false
+	o.flush()
+	if l.flushed == len(l.touched) {
+		l.touched, l.collected, l.flushing, l.flushed = l.touched[:0], 0, false, 0
 	}
 }
 
 // write gives p to the socket without waiting and says how much of it the socket took; not ok: the socket is dead.
 func (s *Shard) write(o *Outbox, p []byte) (n int, ok bool) {
 	n, err := o.writer.TryWrite(p)
+	s.spent += writeCost
 	s.counts.writes++
 	s.counts.bytes += n
 	return n, err == nil
 }
 
-// flush writes every touched outbox.
-func (s *Shard) flush() {
-	// Ending an outbox may touch it again, at the end of the list.
-	for i := 0; i < len(s.touched); i++ {
-		o := s.touched[i]
-		o.touched = false
-		o.flush()
-		s.touched[i] = nil
-	}
-	s.touched = s.touched[:0]
-	s.collected = 0
-}
-
-// change makes a Change.
+// change makes a Change. What it adds to an outbox that the shard has ended stays until its session closes it.
 func (s *Shard) change(o *Outbox, c *Change, now time.Time) {
 	if len(c.Add) > 0 {
 		s.settled++
 	}
-	if o.state != outboxOpen {
+	if o.closed {
 		for i := range c.Add {
 			s.registry.Release(c.Add[i].Entry)
 		}
-		for _, e := range c.Remove {
-			s.abandon(e)
-		}
 		return
 	}
-	if c.Frame != nil {
+	if c.Frame != nil && o.state == outboxOpen {
 		o.add(c.Frame, now)
 	}
 	for _, e := range c.Remove {
-		if s.table.Remove(e, o) {
-			s.forget(e)
-		}
-		s.registry.Release(e)
+		s.lost(e, s.table.Remove(e, o))
 	}
-	for i := range c.Add {
-		s.table.Add(c.Add[i].Entry, o, c.Add[i].ID)
+	for _, l := range c.Add {
+		s.table.Add(l.Entry, subscriptions.Subscriber[*Outbox]{Who: o, ID: l.ID, Since: s.number})
 	}
 }
 
-// abandon ends one subscription of an outbox that has ended.
-func (s *Shard) abandon(e *subscriptions.Entry) {
-	if s.table.Abandon(e, func(o *Outbox) bool { return o.state != outboxOpen }) {
+// lost goes on when a subscription has left the table; empty: as the last of its topic.
+func (s *Shard) lost(e *subscriptions.Entry, empty bool) {
+	if empty {
 		s.forget(e)
 	}
 	s.registry.Release(e)
@@ -312,7 +275,7 @@ func (s *Shard) end(o *Outbox, reason EndReason, now time.Time, final ...byte) {
 		s.ended(o, reason)
 		return
 	}
-	o.touch()
+	o.touch(&s.control)
 	o.buf = append(o.buf, final...)
 }
 
@@ -368,41 +331,12 @@ func (s *Shard) keepAlive(now time.Time) {
 		}
 		return s.ticks(next), true
 	})
-	s.flush()
-	s.report()
 }
 
 // ticks is the number of ticks in d, rounded up.
 func (s *Shard) ticks(d time.Duration) uint32 {
 	n := (d + s.options.Tick - 1) / s.options.Tick
 	return uint32(min(max(n, 1), wheelSlots)) //nolint:gosec // between 1 and 64
-}
-
-// admit waits until the backlog has room. It is the back-pressure on whoever dispatches: a shard never waits for a
-// socket, so what keeps it busy is work, and putting more of it in front of a busy shard would only make all of it
-// late.
-func (s *Shard) admit() {
-	if s.backlog.Load() <= s.options.Backlog {
-		return
-	}
-	s.metrics.stalls.Inc()
-	s.waiters.Add(1)
-	defer s.waiters.Add(-1)
-	for s.backlog.Load() > s.options.Backlog {
-		select {
-		case <-s.room:
-		case <-s.stopped:
-			return
-		}
-	}
-	s.makeRoom() // for the next who waits
-}
-
-func (s *Shard) makeRoom() {
-	select {
-	case s.room <- struct{}{}:
-	default:
-	}
 }
 
 // stop ends everything: nothing is written any more.

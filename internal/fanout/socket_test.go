@@ -34,6 +34,7 @@ type socket struct {
 	err      error
 	ended    []fanout.EndReason
 	onEnd    func()
+	order    *[]*socket    // not nil: where writes are put down
 	gate     chan struct{} // not nil: TryWrite stands still until it is closed
 }
 
@@ -53,6 +54,9 @@ func (s *socket) TryWrite(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writes++
+	if s.order != nil {
+		*s.order = append(*s.order, s)
+	}
 	return s.take(p), s.err
 }
 
@@ -128,6 +132,13 @@ func (s *socket) fail() {
 	defer s.mu.Unlock()
 	s.err = errors.New("broken pipe")
 	s.changed.Broadcast()
+}
+
+// contains says whether text is among what lines would return.
+func (s *socket) contains(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Contains(s.received.Bytes(), []byte(text))
 }
 
 // lines are what the socket has received since the last call.

@@ -14,6 +14,7 @@ const MaxShards = 32
 type Entry struct {
 	// Static after construction.
 	topic events.Topic
+	owner *Owner
 	hash  uint64
 
 	refs int // guarded by the mutex of the entry's stripe
@@ -27,6 +28,9 @@ type Entry struct {
 
 // Topic is what the entry stands for.
 func (e *Entry) Topic() events.Topic { return e.topic }
+
+// Owner is the organization of the topic.
+func (e *Entry) Owner() *Owner { return e.owner }
 
 // Shards is the set of shards to which an event of the topic must go, as a bit mask, and about how many
 // listeners wait for it there.

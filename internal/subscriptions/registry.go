@@ -18,11 +18,12 @@ type Registry struct {
 	// seed keys the hash: entity ids come from clients, who could otherwise choose them to collide.
 	seed    maphash.Seed
 	stripes [stripes]stripe
+	owners  owners
 }
 
 // NewRegistry makes an empty registry.
 func NewRegistry() *Registry {
-	r := &Registry{seed: maphash.MakeSeed()}
+	r := &Registry{seed: maphash.MakeSeed(), owners: owners{byID: map[events.ID]*Owner{}}}
 	for i := range r.stripes {
 		r.stripes[i].index.Store(newIndex(minIndex))
 	}
@@ -35,7 +36,8 @@ func (r *Registry) Find(topic events.Topic) *Entry {
 	return r.stripe(hash).index.Load().find(hash, topic)
 }
 
-// Acquire finds or makes the entry of a topic and counts one user more. Each Acquire needs one Release.
+// Acquire finds or makes the entry of a topic and counts one user more. Each Acquire needs one Release. The lock of the
+// owners is taken inside that of a stripe, never the other way round.
 func (r *Registry) Acquire(topic events.Topic) *Entry {
 	hash := r.hash(topic)
 	s := r.stripe(hash)
@@ -43,7 +45,7 @@ func (r *Registry) Acquire(topic events.Topic) *Entry {
 	defer s.mu.Unlock()
 	e := s.index.Load().find(hash, topic)
 	if e == nil {
-		e = &Entry{topic: topic, hash: hash}
+		e = &Entry{topic: topic, owner: r.owners.acquire(topic.Organization), hash: hash}
 		s.insertLocked(e)
 	}
 	e.refs++
@@ -58,6 +60,7 @@ func (r *Registry) Release(e *Entry) {
 	e.refs--
 	if e.refs == 0 {
 		s.removeLocked(e)
+		r.owners.release(e.owner)
 	}
 }
 

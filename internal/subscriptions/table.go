@@ -7,76 +7,81 @@ import (
 )
 
 // Table is what one shard knows: which of its subscribers listen to an entry. Only the shard's goroutine may use it.
-// S is the subscriber, a pointer in practice.
+// S is the subscriber, a pointer in practice; its zero value is nobody.
 type Table[S comparable] struct {
-	lists map[*Entry]*list[S]
+	lists map[*Entry]*List[S]
+	ended func(S) bool
 }
 
-// Subscriber is a subscription as the shard sees it: 24 bytes, of which a node may hold millions.
+// Subscriber is a subscription as the shard sees it: 32 bytes, of which a node may hold millions.
 type Subscriber[S comparable] struct {
-	Who S
+	Who S         // the zero value where a subscription has ended
 	ID  events.ID // the subscription id
+	// Since is the number of the last event that came before the subscription.
+	Since uint64
 }
 
-type list[S comparable] struct {
+// List is the subscribers of an entry, in no order. Subscribers that have ended may still be among them.
+type List[S comparable] struct {
 	subscribers []Subscriber[S]
-	stale       int // how many of them Abandon left behind
+	stale       int  // how many of them have ended
+	held        bool // somebody is on the way through the list
 }
 
-// NewTable makes an empty table.
-func NewTable[S comparable]() *Table[S] {
-	return &Table[S]{lists: map[*Entry]*list[S]{}}
+// NewTable makes an empty table. ended says whether a subscriber has ended.
+func NewTable[S comparable](ended func(S) bool) *Table[S] {
+	return &Table[S]{lists: map[*Entry]*List[S]{}, ended: ended}
 }
 
-// Add adds a subscription. The caller sees to it that there is only one of who and e.
-func (t *Table[S]) Add(e *Entry, who S, id events.ID) {
+// Add adds a subscription. The caller sees to it that there is only one of a subscriber and e.
+func (t *Table[S]) Add(e *Entry, s Subscriber[S]) {
 	l := t.lists[e]
 	if l == nil {
-		l = &list[S]{}
+		l = &List[S]{}
 		t.lists[e] = l
 	}
-	l.subscribers = append(l.subscribers, Subscriber[S]{who, id})
+	l.subscribers = append(l.subscribers, s)
 	e.listeners.Add(1)
 }
 
-// Remove takes the subscription of who out; empty says that it was the last one of this shard.
+// Remove takes the subscription of who out, who has one; empty says that this shard has no other.
 func (t *Table[S]) Remove(e *Entry, who S) (empty bool) {
 	l := t.lists[e]
-	if l == nil {
-		return true
+	if l != nil {
+		// An ended subscriber may have been swept already.
+		if i := slices.IndexFunc(l.subscribers, func(s Subscriber[S]) bool { return s.Who == who }); i >= 0 {
+			l.subscribers[i] = Subscriber[S]{}
+		}
 	}
-	i := slices.IndexFunc(l.subscribers, func(s Subscriber[S]) bool { return s.Who == who })
-	if i < 0 {
-		return false
-	}
-	last := len(l.subscribers) - 1
-	l.subscribers[i] = l.subscribers[last]
-	l.subscribers[last] = Subscriber[S]{}
-	l.subscribers = l.subscribers[:last]
-	e.listeners.Add(-1)
-	return t.tidy(e, l)
+	return t.lose(e, l)
 }
 
 // Abandon says that one subscriber of e has ended, without looking for it: searching would make the end of
-// 50,000 connections of one topic a quadratic job. Once half of a list has ended it is swept with ended, so
-// that a subscription costs a constant time to lose and an ended subscriber is not kept for long.
-func (t *Table[S]) Abandon(e *Entry, ended func(S) bool) (empty bool) {
-	e.listeners.Add(-1)
-	l := t.lists[e]
-	if l == nil {
-		return true // swept with another one
-	}
-	l.stale++
-	if l.stale*2 <= len(l.subscribers) {
-		return false
-	}
-	l.subscribers = slices.DeleteFunc(l.subscribers, func(s Subscriber[S]) bool { return ended(s.Who) })
-	l.stale = 0
-	return t.tidy(e, l)
+// 50,000 connections of one topic a quadratic job.
+func (t *Table[S]) Abandon(e *Entry) (empty bool) {
+	return t.lose(e, t.lists[e])
 }
 
-// tidy gives memory back and drops a list that is empty.
-func (t *Table[S]) tidy(e *Entry, l *list[S]) (empty bool) {
+// lose counts a subscription that has ended. Once that is half of a list, the list is swept, so that a subscription
+// costs a constant time to lose and an ended subscriber is not kept for long.
+func (t *Table[S]) lose(e *Entry, l *List[S]) (empty bool) {
+	e.listeners.Add(-1)
+	if l == nil {
+		return true // swept together with another one
+	}
+	l.stale++
+	return t.sweep(e, l)
+}
+
+func (t *Table[S]) sweep(e *Entry, l *List[S]) (empty bool) {
+	if l.held || l.stale*2 <= len(l.subscribers) {
+		return false
+	}
+	var nobody S
+	l.subscribers = slices.DeleteFunc(l.subscribers, func(s Subscriber[S]) bool {
+		return s.Who == nobody || t.ended(s.Who)
+	})
+	l.stale = 0
 	if len(l.subscribers) == 0 {
 		delete(t.lists, e)
 		return true
@@ -87,14 +92,23 @@ func (t *Table[S]) tidy(e *Entry, l *list[S]) (empty bool) {
 	return false
 }
 
-// Subscribers are the subscriptions of e, in no order; subscribers that have ended may still be among them. The
-// slice is valid until the table changes.
-func (t *Table[S]) Subscribers(e *Entry) []Subscriber[S] {
-	if l := t.lists[e]; l != nil {
-		return l.subscribers
-	}
-	return nil
+// Find is the list of e, nil if nobody listens to it.
+func (t *Table[S]) Find(e *Entry) *List[S] { return t.lists[e] }
+
+// Hold keeps what is in a list at its place until LetGo; additions come at the end.
+func (l *List[S]) Hold() { l.held = true }
+
+// LetGo ends Hold. empty says that nobody is left in the list of e.
+func (t *Table[S]) LetGo(e *Entry, l *List[S]) (empty bool) {
+	l.held = false
+	return l.stale > 0 && t.sweep(e, l)
 }
+
+// Len is the length of the list, with those that have ended.
+func (l *List[S]) Len() int { return len(l.subscribers) }
+
+// At is the subscription at a place.
+func (l *List[S]) At(i int) *Subscriber[S] { return &l.subscribers[i] }
 
 // Len is the number of topics with a subscriber in this shard.
 func (t *Table[S]) Len() int { return len(t.lists) }

@@ -9,17 +9,26 @@ import (
 
 type client struct{ ended bool }
 
+type subscription = subscriptions.Subscriber[*client]
+
 func hasEnded(c *client) bool { return c.ended }
+
+func all(l *subscriptions.List[*client]) (all []subscription) {
+	for i := 0; l != nil && i < l.Len(); i++ {
+		all = append(all, *l.At(i))
+	}
+	return all
+}
 
 func TestTable(t *testing.T) {
 	setup := func() (*subscriptions.Entry, *subscriptions.Table[*client]) {
-		return subscriptions.NewRegistry().Acquire(topic(1)), subscriptions.NewTable[*client]()
+		return subscriptions.NewRegistry().Acquire(topic(1)), subscriptions.NewTable(hasEnded)
 	}
 	t.Run("lists who was added with the id", func(t *testing.T) {
 		e, table := setup()
 		c, id := &client{}, events.NewID()
-		table.Add(e, c, id)
-		got := table.Subscribers(e)
+		table.Add(e, subscription{Who: c, ID: id})
+		got := all(table.Find(e))
 		if len(got) != 1 || got[0].Who != c || got[0].ID != id {
 			t.Errorf("subscribers %v", got)
 		}
@@ -30,8 +39,8 @@ func TestTable(t *testing.T) {
 	t.Run("says which removal was the last", func(t *testing.T) {
 		e, table := setup()
 		a, b := &client{}, &client{}
-		table.Add(e, a, events.NewID())
-		table.Add(e, b, events.NewID())
+		table.Add(e, subscription{Who: a, ID: events.NewID()})
+		table.Add(e, subscription{Who: b, ID: events.NewID()})
 		if table.Remove(e, a) {
 			t.Error("empty with one left")
 		}
@@ -44,16 +53,16 @@ func TestTable(t *testing.T) {
 		clients := make([]*client, 1000)
 		for i := range clients {
 			clients[i] = &client{}
-			table.Add(e, clients[i], events.NewID())
+			table.Add(e, subscription{Who: clients[i], ID: events.NewID()})
 		}
 		for i, c := range clients {
 			c.ended = true
-			empty := table.Abandon(e, hasEnded)
+			empty := table.Abandon(e)
 			if empty != (i == len(clients)-1) {
 				t.Fatalf("after %d ends: empty %v", i+1, empty)
 			}
 			alive := 0
-			for _, s := range table.Subscribers(e) {
+			for _, s := range all(table.Find(e)) {
 				if !s.Who.ended {
 					alive++
 				}
@@ -61,7 +70,7 @@ func TestTable(t *testing.T) {
 			if want := len(clients) - i - 1; alive != want {
 				t.Fatalf("%d alive, want %d", alive, want)
 			}
-			if stale := len(table.Subscribers(e)) - alive; stale > alive {
+			if stale := len(all(table.Find(e))) - alive; stale > alive {
 				t.Fatalf("%d ended subscribers kept beside %d", stale, alive)
 			}
 		}
@@ -69,13 +78,46 @@ func TestTable(t *testing.T) {
 			t.Errorf("%d listeners and %d topics left behind", listeners, table.Len())
 		}
 	})
+	t.Run("keeps places while it is held", func(t *testing.T) {
+		e, table := setup()
+		clients := make([]*client, 10)
+		for i := range clients {
+			clients[i] = &client{}
+			table.Add(e, subscription{Who: clients[i], ID: events.NewID()})
+		}
+		l := table.Find(e)
+		l.Hold()
+		for i, c := range clients[:9] {
+			if i%2 == 0 {
+				table.Remove(e, c)
+			} else {
+				c.ended = true
+				table.Abandon(e)
+			}
+		}
+		table.Add(e, subscription{Who: clients[0], ID: events.NewID()})
+		if l.Len() != 11 || l.At(9).Who != clients[9] || l.At(0).Who != nil {
+			t.Error("moved while held")
+		}
+		if table.LetGo(e, l) || l.Len() != 2 {
+			t.Errorf("%d left, want 2", l.Len())
+		}
+		table.Remove(e, clients[9])
+		l.Hold()
+		if table.Remove(e, clients[0]) {
+			t.Error("empty while held")
+		}
+		if !table.LetGo(e, l) || table.Len() != 0 {
+			t.Error("not empty after it was let go")
+		}
+	})
 	t.Run("counts one end once when a sweep took it along", func(t *testing.T) {
 		e, table := setup()
 		a, b := &client{ended: true}, &client{ended: true}
-		table.Add(e, a, events.NewID())
-		table.Add(e, b, events.NewID())
-		table.Abandon(e, hasEnded)
-		table.Abandon(e, hasEnded)
+		table.Add(e, subscription{Who: a, ID: events.NewID()})
+		table.Add(e, subscription{Who: b, ID: events.NewID()})
+		table.Abandon(e)
+		table.Abandon(e)
 		if _, listeners := e.Shards(); listeners != 0 || table.Len() != 0 {
 			t.Errorf("%d listeners and %d topics left behind", listeners, table.Len())
 		}
@@ -83,15 +125,15 @@ func TestTable(t *testing.T) {
 }
 
 func BenchmarkTable_Abandon(b *testing.B) {
-	e, table := subscriptions.NewRegistry().Acquire(topic(1)), subscriptions.NewTable[*client]()
+	e, table := subscriptions.NewRegistry().Acquire(topic(1)), subscriptions.NewTable(hasEnded)
 	clients := make([]*client, b.N)
 	for i := range clients {
 		clients[i] = &client{}
-		table.Add(e, clients[i], events.ID{})
+		table.Add(e, subscription{Who: clients[i], ID: events.ID{}})
 	}
 	b.ResetTimer()
 	for _, c := range clients {
 		c.ended = true
-		table.Abandon(e, hasEnded)
+		table.Abandon(e)
 	}
 }

@@ -1,0 +1,63 @@
+package fanout
+
+import "github.com/rte-server/rte-server/internal/subscriptions"
+
+const (
+	// quantum is what a lane may spend before it is the next one's turn: 64 writes of about 5 us. A quiet
+	// organization waits that long for each busy one, and changing lanes costs less than 1 % of it.
+	quantum = 64 * writeCost
+	// writeCost is the price of a write; that of appending a frame is 1. Measured: 5 us and 0.1 us.
+	writeCost = 32
+)
+
+// lane is what a shard has to do for one organization. Lanes with work are served in turn (deficit round robin), so
+// that one organization's burst does not hold up the others. A lane without work is not kept.
+type lane struct {
+	owner *subscriptions.Owner // nil: the control lane, for frames that are no events
+	next  *lane                // in the ring of lanes with work
+	// deficit is what may still be spent in this turn; negative: what was overspent in the last one.
+	deficit int
+
+	first, last *item // events that are not begun
+	pass        pass  // events that are being delivered
+
+	touched   []*Outbox // outboxes with something in buf
+	collected int       // bytes in their buf
+	flushing  bool      // touched is being written, up to flushed so far; nothing is appended meanwhile
+	flushed   int
+}
+
+// put adds an event.
+func (l *lane) put(it *item) {
+	it.next = nil
+	if l.first == nil {
+		l.first = it
+	} else {
+		l.last.next = it
+	}
+	l.last = it
+}
+
+// idle says that nothing is left to do.
+func (l *lane) idle() bool { return l.first == nil && l.pass.first == nil && len(l.touched) == 0 }
+
+// ring is the lanes with work, in the order in which they are served.
+type ring struct{ first, last *lane }
+
+func (r *ring) push(l *lane) {
+	l.next = nil
+	if r.first == nil {
+		r.first = l
+	} else {
+		r.last.next = l
+	}
+	r.last = l
+}
+
+func (r *ring) pop() *lane {
+	l := r.first
+	if l != nil {
+		r.first = l.next
+	}
+	return l
+}

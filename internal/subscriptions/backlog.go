@@ -1,0 +1,53 @@
+package subscriptions
+
+import "sync/atomic"
+
+// Backlog counts work that is under way and holds up whoever would add to too much of it. It may be used from any
+// goroutine and takes no lock.
+type Backlog struct {
+	pending atomic.Int64
+	waiters atomic.Int32
+	room    chan struct{} // a token when there may be room again for somebody who waits
+}
+
+// NewBacklog makes an empty backlog. A Backlog must not be copied once it is used.
+func NewBacklog() Backlog { return Backlog{room: make(chan struct{}, 1)} }
+
+// Pending is how much is under way.
+func (b *Backlog) Pending() int64 { return b.pending.Load() }
+
+// Add says that work has been added.
+func (b *Backlog) Add(n int64) { b.pending.Add(n) }
+
+// Done says that work has been done. Once half of limit is free again it wakes those who wait.
+func (b *Backlog) Done(n, limit int64) {
+	if b.pending.Add(-n) <= limit/2 && b.waiters.Load() > 0 {
+		b.wake()
+	}
+}
+
+// Wait returns at once when no more than limit is under way, else when there is room again or stop is closed. It
+// says whether it had to wait.
+func (b *Backlog) Wait(limit int64, stop <-chan struct{}) (waited bool) {
+	if b.pending.Load() <= limit {
+		return false
+	}
+	b.waiters.Add(1)
+	defer b.waiters.Add(-1)
+	for b.pending.Load() > limit {
+		select {
+		case <-b.room:
+		case <-stop:
+			return true
+		}
+	}
+	b.wake() // the next one who waits
+	return true
+}
+
+func (b *Backlog) wake() {
+	select {
+	case b.room <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,51 @@
+package subscriptions_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
+
+func TestBacklog(t *testing.T) {
+	const limit = 10
+	t.Run("lets everybody pass up to the limit", func(t *testing.T) {
+		b := subscriptions.NewBacklog()
+		b.Add(limit)
+		if b.Wait(limit, nil) {
+			t.Error("waited")
+		}
+	})
+	t.Run("wakes all who wait once half of it is done", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := subscriptions.NewBacklog()
+			b.Add(limit + 1)
+			var waiting sync.WaitGroup
+			start := time.Now()
+			for range 5 {
+				waiting.Go(func() {
+					if !b.Wait(limit, nil) {
+						t.Error("did not wait")
+					}
+				})
+			}
+			time.Sleep(time.Second)
+			b.Done(1, limit)
+			time.Sleep(time.Second)
+			b.Done(5, limit)
+			waiting.Wait()
+			if waited := time.Since(start); waited != 2*time.Second {
+				t.Errorf("waited %v", waited)
+			}
+		})
+	})
+	t.Run("lets go when it is told to stop", func(t *testing.T) {
+		b := subscriptions.NewBacklog()
+		b.Add(limit + 1)
+		stop := make(chan struct{})
+		close(stop)
+		b.Wait(limit, stop)
+	})
+}
