@@ -12,10 +12,9 @@ import (
 
 // limit is the program that only writes, with batch messages per write.
 func limit(batch int) Peer {
-	p := Peer{Name: "limit", Kind: "limit", Title: "physical limit, 1 message per write", Form: event.Frame}
-	if batch > 1 {
-		p.Name = fmt.Sprintf("limit%d", batch)
-		p.Title = fmt.Sprintf("physical limit, %d messages per write", batch)
+	p := Peer{Name: fmt.Sprintf("limit%d", batch), Kind: "limit", Title: fmt.Sprintf("physical limit, %d messages per write", batch), Form: event.Frame}
+	if batch == 1 {
+		p.Title = "physical limit, 1 message per write"
 	}
 	p.Prepare = func(s Setup) (Launch, error) {
 		return Launch{

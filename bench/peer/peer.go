@@ -27,6 +27,7 @@ type Setup struct {
 	Dir      string // empty, for configuration
 	Client   netip.AddrPort
 	Operator netip.AddrPort // for events and probes
+	Broker   netip.AddrPort // for a message broker, where one is used
 	Topics   []event.Topic  // by number
 	Auth     bool
 }
@@ -37,9 +38,17 @@ type Launch struct {
 	Args    []string
 	Env     []string
 	Ready   []string // addresses that accept connections when the server is ready
+	Broker  *Broker  // nil: none
 	Dialect load.Dialect
 	// Connect opens a way in for events. Each stream of events has its own.
 	Connect func(context.Context) (Publisher, error)
+}
+
+// Broker is a process between publishers and the server. It runs with the load and is not measured.
+type Broker struct {
+	Path  string
+	Args  []string
+	Ready string
 }
 
 // Event is one event on its way to a server, in the form that the peer wants.
@@ -58,7 +67,7 @@ type Publisher interface {
 func All() []Peer {
 	return []Peer{
 		limit(1), limit(4), limit(8), limit(16),
-		signalR(), centrifugo(), rte(),
+		signalR(), centrifugo(), rte(), rteRedis(),
 	}
 }
 

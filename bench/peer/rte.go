@@ -3,17 +3,95 @@ package peer
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/rte-server/rte-server/bench/event"
+	"github.com/rte-server/rte-server/bench/load"
 )
 
-// rte is rte-server, one node with the in-process backplane.
+// rte is rte-server, one node with the in-process backplane. Events come over the operator's port.
 func rte() Peer {
 	return Peer{
 		Name: "rte", Kind: "rte", Title: "rte-server", Form: event.Published,
-		Prepare: prepareRTE,
+		Prepare: func(s Setup) (Launch, error) {
+			l, err := launchRTE(s)
+			l.Connect = func(context.Context) (Publisher, error) {
+				return &ndjsonPublisher{post: newPoster(s.Operator, "application/x-ndjson")}, nil
+			}
+			return l, err
+		},
 	}
+}
+
+// rteRedis is rte-server, one node with Redis beside the load.
+func rteRedis() Peer {
+	return Peer{
+		Name: "rte-redis", Kind: "rte", Title: "rte-server, through Redis", Form: event.Published,
+		Prepare: func(s Setup) (Launch, error) {
+			l, err := launchRTE(s)
+			l.Args = append(l.Args, "--redis.addresses", s.Broker.String())
+			l.Broker = redisServer(s.Broker)
+			l.Connect = func(ctx context.Context) (Publisher, error) { return dialRedis(ctx, s.Broker) }
+			return l, err
+		},
+	}
+}
+
+// launchRTE starts rte-server with its defaults but for addresses, keys and an end without delay.
+func launchRTE(s Setup) (Launch, error) {
+	path := filepath.Join(s.Dir, "directory.json")
+	if err := writeDirectory(path, s.Topics); err != nil {
+		return Launch{}, err
+	}
+	return Launch{
+		Path: filepath.Join(s.Binaries, "rte-server"),
+		Args: []string{
+			"serve",
+			"--listen", s.Client.String(),
+			"--console.listen", s.Operator.String(),
+			"--directory.kind", "file",
+			"--directory.file", path,
+			"--log.level", "warn",
+			"--shutdown.delay", "0s",
+			"--shutdown.drain", "0s",
+		},
+		Env:   []string{"RTE_AUTH_HMAC_SECRET=" + secret},
+		Ready: []string{s.Client.String(), s.Operator.String()},
+		Dialect: &hub{host: s.Client.String(), topics: s.Topics, token: func(c load.Identity) string {
+			return signToken(map[string]any{
+				"sub":  event.UserID(c.Organization, c.Index),
+				"org":  event.OrganizationID(c.Organization),
+				"role": "supervisor",
+				"exp":  time.Now().Add(tokenLife).Unix(),
+			})
+		}},
+	}, nil
+}
+
+// writeDirectory writes whose entities are.
+func writeDirectory(path string, topics []event.Topic) error {
+	type entity struct {
+		ID           string `json:"id"`
+		Kind         string `json:"kind"`
+		Organization string `json:"organization"`
+		Name         string `json:"name"`
+	}
+	entities := make([]entity, len(topics))
+	for i, t := range topics {
+		entities[i] = entity{t.Entity, t.Kind, t.Organization, fmt.Sprintf("entity %d", i)}
+	}
+	data, err := json.Marshal(map[string]any{"entities": entities})
+	if err != nil {
+		return fmt.Errorf("encode directory: %w", err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return fmt.Errorf("write directory: %w", err)
+	}
+	return nil
 }
 
 // ndjsonPublisher publishes through the operator's port of rte-server, one event per line.
@@ -40,5 +118,3 @@ func (p *ndjsonPublisher) Publish(ctx context.Context, events []Event) error {
 
 // Close hangs up.
 func (p *ndjsonPublisher) Close() error { return p.post.close() }
-
-func prepareRTE(Setup) (Launch, error) { return Launch{}, fmt.Errorf("rte: %w", ErrPublish) }

@@ -31,6 +31,7 @@ const (
 type Options struct {
 	Binaries   string // folder
 	ServerCore int
+	LoadCore   int
 	MaxRSS     int64  // bytes, of a server
 	OpenFiles  uint64 // that a server may have
 	Progress   io.Writer
@@ -84,15 +85,25 @@ func (s *session) play(ctx context.Context) error {
 		return fmt.Errorf("make folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	ports, err := freePorts(2)
+	ports, err := freePorts(3)
 	if err != nil {
 		return err
 	}
 	s.launch, err = s.peer.Prepare(peer.Setup{
-		Binaries: s.o.Binaries, Dir: dir, Client: ports[0], Operator: ports[1], Topics: s.topics, Auth: s.plan.Auth,
+		Binaries: s.o.Binaries, Dir: dir, Client: ports[0], Operator: ports[1], Broker: ports[2], Topics: s.topics, Auth: s.plan.Auth,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare: %w", err)
+	}
+	if b := s.launch.Broker; b != nil {
+		broker, err := proc.Start(ctx, proc.Spec{Path: b.Path, Args: b.Args, Core: s.o.LoadCore, Output: s.o.ServerLog})
+		if err != nil {
+			return err
+		}
+		defer broker.Stop()
+		if err := broker.WaitListening(ctx, b.Ready); err != nil {
+			return err
+		}
 	}
 	s.server, err = proc.Start(ctx, proc.Spec{
 		Path: s.launch.Path, Args: s.launch.Args, Env: s.launch.Env, Core: s.o.ServerCore, Output: s.o.ServerLog, MaxRSS: s.o.MaxRSS,

@@ -115,7 +115,7 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 	}
 	defer func() { _ = log.Close() }()
 	options := runner.Options{
-		Binaries: binaries, ServerCore: c.serverCore, MaxRSS: c.maxRSS << 20, OpenFiles: files, Progress: progress, ServerLog: log,
+		Binaries: binaries, ServerCore: c.serverCore, LoadCore: c.loadCore, MaxRSS: c.maxRSS << 20, OpenFiles: files, Progress: progress, ServerLog: log,
 	}
 	var measurements []runner.Measurement
 	for round := range c.runs {
