@@ -416,7 +416,7 @@ func TestFairness(t *testing.T) {
 	const crowd, perTurn = 2000, 64
 	for name, topics := range map[string]int{"through a burst on one topic": 1, "through a burst on many topics": 8} {
 		t.Run("a quiet organization is served "+name, func(t *testing.T) {
-			run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			run(t, fanout.Options{Shards: 1, Backlog: 1 << 30}, func(t *testing.T, r *rig) {
 				var writes []*socket
 				noisy := make([]*socket, crowd)
 				for i := range noisy {

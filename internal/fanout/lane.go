@@ -19,6 +19,7 @@ type lane struct {
 	deficit int
 
 	first, last *item // events that are not begun
+	switches    int   // how many of them are of another topic than the one before
 	pass        pass  // events that are being delivered
 
 	touched   []*Outbox // outboxes with something in buf
@@ -34,8 +35,28 @@ func (l *lane) put(it *item) {
 		l.first = it
 	} else {
 		l.last.next = it
+		l.switches += differ(l.last, it)
 	}
 	l.last = it
+}
+
+// cut takes the events up to last out.
+func (l *lane) cut(last *item) {
+	for it := l.first; it != last; it = it.next {
+		l.switches -= differ(it, it.next)
+	}
+	l.first = last.next
+	if l.first != nil {
+		l.switches -= differ(last, l.first)
+	}
+	last.next = nil
+}
+
+func differ(a, b *item) int {
+	if a.broadcast.entry != b.broadcast.entry {
+		return 1
+	}
+	return 0
 }
 
 // idle says that nothing is left to do.

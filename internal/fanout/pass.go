@@ -28,17 +28,13 @@ func (s *Shard) begin(l *lane) {
 	s.spent++
 	p := &l.pass
 	p.first, p.events, p.pos = l.first, 0, 0
-	p.direct = len(l.touched) == 0
-	for it := l.first; p.direct && it != nil; it = it.next {
-		p.direct = it.broadcast.entry == p.first.broadcast.entry
-	}
+	p.direct = len(l.touched) == 0 && l.switches == 0
 	if p.direct {
 		s.gather(l, p)
 	} else {
 		p.last, p.events = l.first, 1
 	}
-	l.first = p.last.next
-	p.last.next = nil
+	l.cut(p.last)
 
 	p.list = s.table.Find(p.first.broadcast.entry)
 	if p.list == nil {
