@@ -19,7 +19,7 @@ import (
 // centrifugo is Centrifugo as its documentation installs it: memory engine, JSON protocol, defaults but for access.
 func centrifugo() Peer {
 	return Peer{
-		Name: "centrifugo", Kind: "centrifugo", Title: "Centrifugo 5.4.9, memory engine", Form: event.Message,
+		Name: "centrifugo", Kind: "centrifugo", Title: "Centrifugo 5.4.9, memory engine", Label: "Centrifugo", Form: event.Message,
 		Prepare: func(s Setup) (Launch, error) {
 			config := map[string]any{
 				"address":              s.Client.Addr().String(),

@@ -16,6 +16,7 @@ type Peer struct {
 	Name  string // unique, as given to -peers
 	Kind  string // as scenarios name it
 	Title string // for tables
+	Label string // for the chart; empty: not in it
 	Form  event.Form
 	// Prepare writes what the server needs and says how to start it.
 	Prepare func(Setup) (Launch, error)

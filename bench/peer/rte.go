@@ -16,7 +16,7 @@ import (
 // rte is rte-server, one node with the in-process backplane. Events come over the operator's port.
 func rte() Peer {
 	return Peer{
-		Name: "rte", Kind: "rte", Title: "rte-server", Form: event.Published,
+		Name: "rte", Kind: "rte", Title: "rte-server", Label: "rte-server", Form: event.Published,
 		Prepare: func(s Setup) (Launch, error) {
 			l, err := launchRTE(s)
 			l.Connect = func(context.Context) (Publisher, error) {
@@ -30,7 +30,7 @@ func rte() Peer {
 // rteRedis is rte-server, one node with Redis beside the load.
 func rteRedis() Peer {
 	return Peer{
-		Name: "rte-redis", Kind: "rte", Title: "rte-server, through Redis", Form: event.Published,
+		Name: "rte-redis", Kind: "rte", Title: "rte-server, through Redis", Label: "rte-server", Form: event.Published,
 		Prepare: func(s Setup) (Launch, error) {
 			l, err := launchRTE(s)
 			l.Args = append(l.Args, "--redis.addresses", s.Broker.String())

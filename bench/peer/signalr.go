@@ -16,7 +16,7 @@ const recordSeparator = 0x1e
 // signalR is the stock library, one group per topic.
 func signalR() Peer {
 	return Peer{
-		Name: "signalr", Kind: "signalr", Title: "philippseith/signalr 0.11.0, groups", Form: event.Message,
+		Name: "signalr", Kind: "signalr", Title: "philippseith/signalr 0.11.0, groups", Label: "signalr library", Form: event.Message,
 		Prepare: func(s Setup) (Launch, error) {
 			return Launch{
 				Path:    filepath.Join(s.Binaries, "signalr"),

@@ -173,3 +173,6 @@ func (s *Scenario) Connections() int {
 	}
 	return n
 }
+
+// Plays says whether a kind of peer can play the scenario.
+func (s *Scenario) Plays(kind string) bool { return slices.Contains(s.Peers, kind) }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -33,6 +32,7 @@ type config struct {
 	loadCore   int
 	maxRSS     int64
 	keep       bool
+	reportOnly bool
 }
 
 func parse(args []string, stderr io.Writer) (config, error) {
@@ -46,20 +46,39 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.IntVar(&c.runs, "runs", 1, "how often everything is played; the table shows medians")
 	flags.BoolVar(&c.quick, "quick", false, "play the short variants, whose figures say nothing")
 	flags.BoolVar(&c.skipBuild, "skip-build", false, "use the programs that are there")
-	flags.IntVar(&c.serverCore, "server-core", 1, "core of the server")
-	flags.IntVar(&c.loadCore, "load-core", 0, "core of publisher and clients")
+	flags.IntVar(&c.serverCore, "server-core", -1, "core of the server; -1: the last one")
+	flags.IntVar(&c.loadCore, "load-core", -1, "core of publisher and clients; -1: the first one")
 	flags.Int64Var(&c.maxRSS, "max-rss", 10<<10, "megabytes that a server may use")
-	flags.BoolVar(&c.keep, "keep", false, "add to the measurements of the last run instead of replacing them")
+	flags.BoolVar(&c.keep, "keep", false, "add to the measurements that are in the folder instead of replacing them")
+	flags.BoolVar(&c.reportOnly, "report", false, "measure nothing: write table and chart of the measurements that are there")
 	if err := flags.Parse(args); err != nil {
 		return config{}, err
 	}
 	if flags.NArg() > 0 {
 		return config{}, fmt.Errorf("%w: unexpected %q", errUsage, flags.Arg(0))
 	}
-	if c.serverCore == c.loadCore || c.runs < 1 {
-		return config{}, fmt.Errorf("%w: server and load need a core each, and at least one run", errUsage)
+	if c.runs < 1 {
+		return config{}, fmt.Errorf("%w: at least one run", errUsage)
 	}
-	return c, nil
+	return c, c.chooseCores()
+}
+
+// chooseCores fills in the cores that were not given.
+func (c *config) chooseCores() error {
+	cores, err := proc.Cores()
+	if err != nil {
+		return err
+	}
+	if c.serverCore < 0 {
+		c.serverCore = cores[len(cores)-1]
+	}
+	if c.loadCore < 0 {
+		c.loadCore = cores[0]
+	}
+	if c.serverCore == c.loadCore {
+		return fmt.Errorf("%w: server and load need a core each", errUsage)
+	}
+	return nil
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -79,18 +98,31 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	binaries := filepath.Join(c.bench, "bin")
-	if !c.skipBuild {
-		_, _ = fmt.Fprintln(stderr, "building")
-		if err := peer.Build(ctx, peers, c.bench, binaries); err != nil {
+	var measurements []runner.Measurement
+	if c.keep || c.reportOnly {
+		if measurements, err = read(c.out); err != nil {
 			return err
 		}
 	}
-	measurements, err := measure(ctx, c, peers, plans, binaries, stderr)
-	if err != nil {
-		return err
+	if !c.reportOnly {
+		measured, err := buildAndMeasure(ctx, c, peers, plans, stderr)
+		if err != nil {
+			return err
+		}
+		measurements = append(measurements, measured...)
 	}
-	return write(c, measurements, stdout)
+	return write(c.out, measurements, stdout)
+}
+
+func buildAndMeasure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, progress io.Writer) ([]runner.Measurement, error) {
+	binaries := filepath.Join(c.bench, "bin")
+	if !c.skipBuild {
+		_, _ = fmt.Fprintln(progress, "building the servers")
+		if err := peer.Build(ctx, peers, c.bench, binaries); err != nil {
+			return nil, err
+		}
+	}
+	return measure(ctx, c, peers, plans, binaries, progress)
 }
 
 // measure plays every scenario against every peer that can play it, in rounds, so that what changes on the machine
@@ -124,7 +156,7 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 				plan = plan.Quick()
 			}
 			for _, p := range peers {
-				if !plays(plan, p) {
+				if !plan.Plays(p.Kind) {
 					continue
 				}
 				measurements = append(measurements, runner.Play(ctx, options, plan, p, round+1)...)
@@ -135,29 +167,4 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 		}
 	}
 	return measurements, nil
-}
-
-// plays says whether a peer can play a scenario.
-func plays(plan scenarios.Scenario, p peer.Peer) bool {
-	for _, kind := range plan.Peers {
-		if kind == p.Kind || kind == p.Name {
-			return true
-		}
-	}
-	return false
-}
-
-func write(c config, measurements []runner.Measurement, stdout io.Writer) error {
-	if err := os.MkdirAll(c.out, 0o755); err != nil { //nolint:gosec // results are for everybody
-		return fmt.Errorf("make folder: %w", err)
-	}
-	data, err := json.MarshalIndent(measurements, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode measurements: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(c.out, "measurements.json"), data, 0o644); err != nil { //nolint:gosec // results are for everybody
-		return fmt.Errorf("write measurements: %w", err)
-	}
-	_, _ = fmt.Fprintln(stdout, "measurements in", c.out)
-	return nil
 }

@@ -1,0 +1,246 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/rte-server/rte-server/bench/runner"
+)
+
+// Row names a peer.
+type Row struct{ Name, Title string }
+
+// table is one table of the report.
+type table struct {
+	title string
+	note  string
+	head  []string
+	rows  [][]string
+}
+
+// column is a column of a scenario's table.
+type column struct {
+	head string
+	cell func(s *Set, peer string) string
+}
+
+// section is a scenario's table.
+type section struct {
+	scenario string
+	record   string // rows without it are left out
+	columns  []column
+}
+
+// of makes a column of a figure of one record.
+func of(head, scenario, record string, show func(float64) string, figure func(*runner.Measurement) float64) column {
+	return column{head, func(s *Set, peer string) string { return show(figure(s.Get(scenario, record, peer))) }}
+}
+
+// over makes a column that compares a figure with that of another peer.
+func over(head, base, scenario, record string, figure func(*runner.Measurement) float64) column {
+	return column{head, func(s *Set, peer string) string {
+		return times(figure(s.Get(scenario, record, peer)) / figure(s.Get(scenario, record, base)))
+	}}
+}
+
+func field(f func(*runner.Measurement) float64) func(*runner.Measurement) float64 {
+	return func(m *runner.Measurement) float64 { return figureOf(m, func() float64 { return f(m) }) }
+}
+
+// delivery are the columns of a step that publishes to a group.
+func delivery(scenario, record, group string) []column {
+	ofGroup := func(f func(*runner.Group) float64) func(*runner.Measurement) float64 {
+		return field(func(m *runner.Measurement) float64 {
+			if g := m.Group(group); g != nil {
+				return f(g)
+			}
+			return 0
+		})
+	}
+	return []column{
+		of("deliveries/s", scenario, record, count, deliveriesPerSecond),
+		of("core", scenario, record, percent, field((*runner.Measurement).Busy)),
+		of("us/delivery", scenario, record, micros, cpuPerDelivery),
+		over("/ limit", limitPeer, scenario, record, cpuPerDelivery),
+		over("/ Centrifugo", centrifugoPeer, scenario, record, cpuPerDelivery),
+		of("p50 ms", scenario, record, millis, ofGroup(func(g *runner.Group) float64 { return g.P50 })),
+		of("p99 ms", scenario, record, millis, ofGroup(func(g *runner.Group) float64 { return g.P99 })),
+		of("p99.9 ms", scenario, record, millis, ofGroup(func(g *runner.Group) float64 { return g.P999 })),
+		{"faults", func(s *Set, peer string) string { return faults(s.Get(scenario, record, peer), group) }},
+	}
+}
+
+// faults names everything that should not have happened to a group.
+func faults(m *runner.Measurement, group string) string {
+	if m == nil {
+		return "-"
+	}
+	g := m.Group(group)
+	if g == nil {
+		return "-"
+	}
+	var parts []string
+	for _, f := range []struct {
+		what string
+		n    uint64
+	}{{"lost", g.Missing}, {"repeated", g.Duplicates}, {"out of order", g.Late}, {"foreign", g.Foreign}, {"closed", g.Closed}} {
+		if f.n > 0 {
+			parts = append(parts, count(float64(f.n))+" "+f.what)
+		}
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// memory is resident memory in megabytes.
+var memory = field(func(m *runner.Measurement) float64 { return float64(m.RSS) / (1 << 20) })
+
+var connections = field(func(m *runner.Measurement) float64 { return float64(m.Connections) })
+
+var published = field(func(m *runner.Measurement) float64 { return float64(m.Published) / m.Seconds })
+
+// sections are the tables in the order of the report.
+var sections = []section{
+	{"trickle", "trickle", delivery("trickle", "trickle", "all")},
+	{"flood", "flood", append([]column{
+		of("saturated at", "flood", "saturate", count, deliveriesPerSecond),
+		of("events/s offered", "flood", "flood", count, field(func(m *runner.Measurement) float64 { return m.Offered })),
+		of("taken", "flood", "flood", count, published),
+		over("deliveries / Centrifugo", centrifugoPeer, "flood", "flood", deliveriesPerSecond),
+	}, delivery("flood", "flood", "all")...)},
+	{"presence", "presence", append([]column{
+		{"B/subscription", func(s *Set, peer string) string {
+			return plainBytes(bytesPerSubscription(s.Get("presence", "one", peer), s.Get("presence", "all", peer)))
+		}},
+	}, delivery("presence", "presence", "all")...)},
+	{"queues", "queues", delivery("queues", "queues", "all")},
+	{"idle", "idle", []column{
+		of("connections", "idle", "idle", count, connections),
+		of("MB", "idle", "idle", count, memory),
+		of("per connection", "idle", "idle", kilobytes, bytesPerConnection),
+		over("/ Centrifugo", centrifugoPeer, "idle", "idle", bytesPerConnection),
+		of("core", "idle", "idle", percent, field((*runner.Measurement).Busy)),
+	}},
+	{"storm", "storm", []column{
+		of("connections/s", "storm", "storm", count, connectionsPerSecond),
+		of("subscriptions/s", "storm", "storm", count, field(func(m *runner.Measurement) float64 { return float64(m.Subscriptions) / m.Seconds })),
+		over("/ Centrifugo", centrifugoPeer, "storm", "storm", connectionsPerSecond),
+		of("ms of CPU each", "storm", "storm", millis, field(func(m *runner.Measurement) float64 { return m.ServerCPU * 1000 / float64(m.Connections) })),
+		of("failed", "storm", "storm", count, field(func(m *runner.Measurement) float64 { return float64(m.Failed) })),
+	}},
+	{"miss", "miss", []column{
+		of("events/s", "miss", "miss", count, published),
+		of("core", "miss", "miss", percent, field((*runner.Measurement).Busy)),
+		of("us/event", "miss", "miss", micros, cpuPerEvent),
+		over("/ Centrifugo", centrifugoPeer, "miss", "miss", cpuPerEvent),
+	}},
+	{"slow", "slow", []column{
+		of("us/delivery alone", "slow", "alone", micros, func(m *runner.Measurement) float64 { return cpuPerDeliveryTo(m, "healthy") }),
+		of("with slow", "slow", "slow", micros, func(m *runner.Measurement) float64 { return cpuPerDeliveryTo(m, "healthy") }),
+		of("p99 ms alone", "slow", "alone", millis, func(m *runner.Measurement) float64 { return p99(m, "healthy") }),
+		of("with slow", "slow", "slow", millis, func(m *runner.Measurement) float64 { return p99(m, "healthy") }),
+		{"faults of the healthy", func(s *Set, peer string) string { return faults(s.Get("slow", "slow", peer), "healthy") }},
+		of("slow ones closed", "slow", "slow", count, field(func(m *runner.Measurement) float64 {
+			if g := m.Group("slow"); g != nil {
+				return float64(g.Closed)
+			}
+			return 0
+		})),
+	}},
+	{"fairness", "together", []column{
+		of("p99 ms alone", "fairness", "alone", millis, func(m *runner.Measurement) float64 { return p99(m, "quiet") }),
+		of("together", "fairness", "together", millis, func(m *runner.Measurement) float64 { return p99(m, "quiet") }),
+		of("deliveries/s together", "fairness", "together", count, deliveriesPerSecond),
+		{"faults of the quiet", func(s *Set, peer string) string { return faults(s.Get("fairness", "together", peer), "quiet") }},
+		{"of the busy", func(s *Set, peer string) string { return faults(s.Get("fairness", "together", peer), "busy") }},
+	}},
+	{"stored", "million", []column{
+		of("us/delivery", "stored", "few", micros, cpuPerDelivery),
+		of("with 1,000,000 more", "stored", "million", micros, cpuPerDelivery),
+		of("p99 ms", "stored", "few", millis, func(m *runner.Measurement) float64 { return p99(m, "all") }),
+		of("with 1,000,000 more", "stored", "million", millis, func(m *runner.Measurement) float64 { return p99(m, "all") }),
+		of("MB", "stored", "million", count, memory),
+	}},
+}
+
+// Markdown writes the report. about says what each scenario is; rows are the peers in order; failures are steps that
+// could not be measured.
+func Markdown(w io.Writer, s *Set, rows []Row, about map[string]string, failures []runner.Measurement) error {
+	var tables []table
+	for _, row := range rows {
+		if t := targetTable(s, row.Name); strings.HasPrefix(row.Name, "rte") && len(t.rows) > 0 {
+			t.title += ": " + row.Title
+			tables = append(tables, t)
+		}
+	}
+	for _, sec := range sections {
+		t := table{title: sec.scenario, note: about[sec.scenario], head: []string{"server"}}
+		for _, c := range sec.columns {
+			t.head = append(t.head, c.head)
+		}
+		for _, row := range rows {
+			if s.Get(sec.scenario, sec.record, row.Name) == nil {
+				continue
+			}
+			cells := []string{row.Title}
+			for _, c := range sec.columns {
+				cells = append(cells, c.cell(s, row.Name))
+			}
+			t.rows = append(t.rows, cells)
+		}
+		if len(t.rows) > 0 {
+			tables = append(tables, t)
+		}
+	}
+	if len(failures) > 0 {
+		t := table{title: "Not measured", head: []string{"scenario", "server", "because"}}
+		for _, f := range failures {
+			t.rows = append(t.rows, []string{f.Scenario, f.Peer, f.Error})
+		}
+		tables = append(tables, t)
+	}
+	for _, t := range tables {
+		if err := t.write(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write writes the table in Markdown.
+func (t table) write(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### %s\n\n", t.title)
+	if t.note != "" {
+		fmt.Fprintf(&b, "%s\n\n", t.note)
+	}
+	writeRow(&b, t.head)
+	rule := make([]string, len(t.head))
+	for i := range rule {
+		rule[i] = "---:"
+	}
+	rule[0] = "---"
+	writeRow(&b, rule)
+	for _, row := range t.rows {
+		writeRow(&b, row)
+	}
+	b.WriteByte('\n')
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("write table: %w", err)
+	}
+	return nil
+}
+
+func writeRow(b *strings.Builder, cells []string) {
+	b.WriteString("| ")
+	for i, cell := range cells {
+		if i > 0 {
+			b.WriteString(" | ")
+		}
+		b.WriteString(strings.NewReplacer("|", "/", "\n", " ").Replace(cell))
+	}
+	b.WriteString(" |\n")
+}

@@ -1,0 +1,125 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/rte-server/rte-server/bench/runner"
+)
+
+// target is one figure that rte-server is to reach.
+type target struct {
+	what   string
+	bound  float64
+	atMost bool
+	value  func(s *Set, rte string) float64
+	show   func(float64) string
+}
+
+const (
+	limitPeer      = "limit1"
+	centrifugoPeer = "centrifugo"
+)
+
+// against compares a figure of rte-server with that of a peer in the same scenario.
+func against(peer, scenario, record string, figure func(*runner.Measurement) float64) func(*Set, string) float64 {
+	return func(s *Set, rte string) float64 {
+		return figure(s.Get(scenario, record, rte)) / figure(s.Get(scenario, record, peer))
+	}
+}
+
+// targets are in the order of the scenarios.
+var targets = []target{
+	{"trickle: CPU per delivery over the physical limit of one write per message", 1.2, true, against(limitPeer, "trickle", "trickle", cpuPerDelivery), times},
+	{"flood: deliveries/s over Centrifugo", 4, false, against(centrifugoPeer, "flood", "flood", deliveriesPerSecond), times},
+	{"flood: p99 latency over Centrifugo", 0.2, true, against(centrifugoPeer, "flood", "flood", func(m *runner.Measurement) float64 { return p99(m, "all") }), times},
+	{"idle: memory per subscribed connection", 8 << 10, true, func(s *Set, rte string) float64 { return bytesPerConnection(s.Get("idle", "idle", rte)) }, kilobytes},
+	{"presence: memory per subscription beyond the first", 96, true, func(s *Set, rte string) float64 {
+		return bytesPerSubscription(s.Get("presence", "one", rte), s.Get("presence", "all", rte))
+	}, plainBytes},
+	{"presence: CPU per delivery over trickle", 0.5, true, func(s *Set, rte string) float64 {
+		return cpuPerDelivery(s.Get("presence", "presence", rte)) / cpuPerDelivery(s.Get("trickle", "trickle", rte))
+	}, times},
+	{"storm: connections/s with token and 20 subscriptions over Centrifugo", 1.5, false, against(centrifugoPeer, "storm", "storm", connectionsPerSecond), times},
+	{"miss: events without listener per second of one core", 1e6, false, func(s *Set, rte string) float64 { return 1e6 / cpuPerEvent(s.Get("miss", "miss", rte)) }, count},
+	{"slow: CPU per healthy delivery over no slow clients", 1.1, true, func(s *Set, rte string) float64 {
+		return cpuPerDeliveryTo(s.Get("slow", "slow", rte), "healthy") / cpuPerDeliveryTo(s.Get("slow", "alone", rte), "healthy")
+	}, times},
+	{"slow: p99 of the healthy over no slow clients", 1.1, true, func(s *Set, rte string) float64 {
+		return p99(s.Get("slow", "slow", rte), "healthy") / p99(s.Get("slow", "alone", rte), "healthy")
+	}, times},
+	{"fairness: p99 of the quiet organization over its p99 alone", 2, true, func(s *Set, rte string) float64 {
+		return p99(s.Get("fairness", "together", rte), "quiet") / p99(s.Get("fairness", "alone", rte), "quiet")
+	}, times},
+	{"stored: CPU per delivery with 1,000,000 more subscriptions over without", 1.1, true, func(s *Set, rte string) float64 {
+		return cpuPerDelivery(s.Get("stored", "million", rte)) / cpuPerDelivery(s.Get("stored", "few", rte))
+	}, times},
+}
+
+// targetTable says which targets were reached. Figures that were not measured are left out.
+func targetTable(s *Set, rte string) table {
+	t := table{title: "Targets", head: []string{"figure", "target", "measured", ""}}
+	for _, goal := range targets {
+		value := goal.value(s, rte)
+		if math.IsNaN(value) || math.IsInf(value, 0) {
+			continue
+		}
+		sign, reached := ">=", value >= goal.bound
+		if goal.atMost {
+			sign, reached = "<=", value <= goal.bound
+		}
+		verdict := "missed"
+		if reached {
+			verdict = "reached"
+		}
+		t.rows = append(t.rows, []string{goal.what, sign + " " + goal.show(goal.bound), goal.show(value), verdict})
+	}
+	return t
+}
+
+func times(v float64) string { return text(v, func() string { return fmt.Sprintf("%.2f", v) }) }
+func kilobytes(v float64) string {
+	return text(v, func() string { return fmt.Sprintf("%.1f KB", v/1024) })
+}
+func plainBytes(v float64) string { return text(v, func() string { return fmt.Sprintf("%.0f B", v) }) }
+func micros(v float64) string     { return text(v, func() string { return fmt.Sprintf("%.2f", v) }) }
+func percent(v float64) string {
+	return text(v, func() string { return fmt.Sprintf("%.0f %%", 100*v) })
+}
+
+// millis shows three digits or so.
+func millis(v float64) string {
+	return text(v, func() string {
+		switch {
+		case v >= 100:
+			return fmt.Sprintf("%.0f", v)
+		case v >= 10:
+			return fmt.Sprintf("%.1f", v)
+		default:
+			return fmt.Sprintf("%.2f", v)
+		}
+	})
+}
+
+// count shows a number with commas.
+func count(v float64) string {
+	return text(v, func() string {
+		digits := strconv.FormatFloat(math.Abs(v), 'f', 0, 64)
+		for i := len(digits) - 3; i > 0; i -= 3 {
+			digits = digits[:i] + "," + digits[i:]
+		}
+		if v < 0 {
+			return "-" + digits
+		}
+		return digits
+	})
+}
+
+// text shows what was not measured as a dash.
+func text(v float64, show func() string) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return "-"
+	}
+	return show()
+}
