@@ -125,7 +125,7 @@ func TestLoadBalancer(t *testing.T) {
 }
 
 // startHAProxy starts HAProxy with deploy/haproxy.cfg in front of two nodes and answers where it listens. Nothing is
-// changed in the file but addresses and the name of the certificate.
+// changed in the file but addresses, the name of the certificate and the number of connections.
 func startHAProxy(t *testing.T, nodes [2]*server) string {
 	t.Helper()
 	haproxy := rtetest.MustLookPath(t, "haproxy", "apt-get install haproxy")
@@ -136,6 +136,7 @@ func startHAProxy(t *testing.T, nodes [2]*server) string {
 	dir, address := t.TempDir(), rtetest.MustFreeAddr(t)
 	text := string(config)
 	for _, change := range [][2]string{
+		{"maxconn 50000", "maxconn 1000"}, // what a machine for tests can do
 		{"bind :8443", "bind " + address},
 		{"/etc/haproxy/certs/rte.pem", mustWriteCertificate(t, dir)},
 		{"check port 9090", "check"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -36,6 +37,9 @@ var programDir string
 
 // program builds the binary once for all tests.
 var program = sync.OnceValues(func() (string, error) {
+	if err := touchSources("../../cmd", "../../internal", "../../go.mod", "node"); err != nil {
+		return "", err
+	}
 	dir, err := os.MkdirTemp("", "rte-server-e2e-")
 	if err != nil {
 		return "", err
@@ -48,6 +52,27 @@ var program = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// touchSources opens every file of the program and of the scripts. The result of a test is cached by the files that the
+// test itself opens: without this, yesterday's success would stand for today's program.
+func touchSources(roots ...string) error {
+	for _, root := range roots {
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			file, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			return file.Close()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // mustProgram is the path of the binary.
 func mustProgram(t *testing.T) string {
@@ -111,6 +136,10 @@ func startProgram(t *testing.T, cmd *exec.Cmd) *server {
 	t.Helper()
 	srv := &server{t: t, cmd: cmd, log: &logRecorder{}, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = srv.log, srv.log
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0") // else a program built with -race takes a second to end
 	// In a group of its own: the signal that stops it reaches what it has started.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

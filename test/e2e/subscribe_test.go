@@ -58,11 +58,11 @@ func mustWriteDirectory(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "directory.yaml")
 	text := fmt.Sprintf(`
 entities:
-  - {id: %s, kind: User, organization: %s, name: An agent}
-  - {id: %s, kind: Queue, organization: %[2]s, name: Sales, members: [%[1]s]}
-  - {id: %s, kind: CallList, organization: %[2]s, name: Call back, members: [%[1]s]}
-  - {id: %s, kind: User, organization: %s, name: Somebody else's agent}
-`, ourAgent, ourOrganization, ourQueue, ourCallList, theirUser, theirOrganization)
+  - {id: %[1]s, kind: User, organization: %[4]s, name: An agent}
+  - {id: %[2]s, kind: Queue, organization: %[4]s, name: Sales, members: [%[1]s]}
+  - {id: %[3]s, kind: CallList, organization: %[4]s, name: Call back, members: [%[1]s]}
+  - {id: %[5]s, kind: User, organization: %[6]s, name: Somebody else's agent}
+`, ourAgent, ourQueue, ourCallList, ourOrganization, theirUser, theirOrganization)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

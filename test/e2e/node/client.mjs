@@ -9,7 +9,9 @@ import { createInterface } from "node:readline";
 import { HttpTransportType, HubConnectionBuilder, LogLevel } from "@microsoft/signalr";
 
 const options = JSON.parse(process.argv[2]);
-const tell = (line) => process.stdout.write(JSON.stringify(line) + "\n");
+const tell = (line) => {
+  process.stdout.write(JSON.stringify(line) + "\n");
+};
 
 const url = {
   ...(options.token ? { accessTokenFactory: () => options.token } : {}),
@@ -21,7 +23,9 @@ if (options.reconnect) {
 }
 const connection = builder.build();
 
-connection.on("MessageReceived", (...args) => tell({ event: "message", args }));
+connection.on("MessageReceived", (...args) => {
+  tell({ event: "message", args });
+});
 connection.onreconnecting((error) => tell({ event: "reconnecting", error: error?.message }));
 connection.onreconnected(() => tell({ event: "reconnected" }));
 connection.onclose((error) => tell({ event: "close", error: error?.message }));
