@@ -1,0 +1,95 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
+
+// ErrDraining is the error of Open once Drain was called.
+var ErrDraining = errors.New("hub is draining")
+
+// Hub opens sessions and runs what their clients call. Its methods may be called from any goroutine.
+type Hub struct {
+	options  Options
+	metrics  *metrics
+	pool     *pool
+	sessions Sessions
+	names    []string // answer of AvailableSubscriptions
+}
+
+// New makes a Hub. Calls wait until Run.
+func New(o Options) (*Hub, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	h := &Hub{options: o, names: o.Catalog.Names()}
+	h.sessions.open = map[*Session]struct{}{}
+	h.metrics = newMetrics(o.Registerer, h)
+	h.pool = newPool(&h.options, h.metrics)
+	return h, nil
+}
+
+// Run runs the pool until ctx ends and the calls that it has begun are answered, which takes no longer than the
+// invocation limit. Calls that come later are answered with an error. It does not close sessions: see Drain.
+func (h *Hub) Run(ctx context.Context) error {
+	h.pool.run(ctx)
+	return nil
+}
+
+// Open begins the session of a connection whose handshake succeeded. Whoever opened a session must see to it that it
+// is closed, also when the connection ended by itself. The error is ErrDraining; conn was not used then.
+func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
+	s := &Session{hub: h, conn: conn, claims: claims}
+	// Drain may close the session as soon as it is in the list, but not before it has its outbox.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !h.sessions.add(s) {
+		return nil, ErrDraining
+	}
+	s.outbox = h.options.Dispatcher.Open(conn, conn.Protocol())
+	return s, nil
+}
+
+// Sessions are the open sessions.
+func (h *Hub) Sessions() *Sessions { return &h.sessions }
+
+// Drain refuses new sessions and closes those that are open with CloseDrain, evenly spread over a time: clients that
+// reconnect at once, as Microsoft's do, then do not come all together. When ctx ends, the rest is closed at once
+// and the error is that of ctx.
+func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
+	sessions := h.sessions.shut()
+	start := time.Now()
+	timer := time.NewTimer(over)
+	defer timer.Stop()
+	pace := over / time.Duration(max(len(sessions), 1))
+	for i, s := range sessions {
+		due := start.Add(pace * time.Duration(i))
+		// Below the resolution of timers several sessions close at a time.
+		if wait := time.Until(due); wait >= time.Millisecond && !s.isClosed() && ctx.Err() == nil {
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+		}
+		s.Close(CloseDrain)
+	}
+	return ctx.Err()
+}
+
+// releaseLanes gives back the lanes of topics.
+func (h *Hub) releaseLanes(entries []*subscriptions.Entry) {
+	if len(entries) == 0 {
+		return
+	}
+	topics := make([]events.Topic, len(entries))
+	for i, e := range entries {
+		topics[i] = e.Topic()
+	}
+	h.options.Lanes.Release(topics)
+}

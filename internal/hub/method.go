@@ -1,0 +1,117 @@
+package hub
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// method is one of the methods that clients can call.
+type method uint8
+
+const (
+	methodUnknown method = iota
+	methodSubscribe
+	methodUnsubscribe
+	methodUnsubscribeAll
+	methodAvailableSubscriptions
+	methodActiveSubscriptions
+	numMethods
+)
+
+// String is the method's name in Go, on the wire and as a metric label.
+func (m method) String() string {
+	return [numMethods]string{
+		"unknown", "Subscribe", "Unsubscribe", "UnsubscribeAll", "AvailableSubscriptions", "ActiveSubscriptions",
+	}[m]
+}
+
+// methodOf finds a method by its name in any case (D1). The library would find every exported Go method of the hub,
+// its own included (H8).
+func methodOf(target string) method {
+	for m := methodUnknown + 1; m < numMethods; m++ {
+		if strings.EqualFold(target, m.String()) {
+			return m
+		}
+	}
+	return methodUnknown
+}
+
+// maxDepth is how deep an argument may nest: the 64 levels that ASP.NET Core reads, less those of the message around it.
+const maxDepth = 62
+
+// check looks at a call before the library sees it. It returns the argument for the library (nil: none), or the error
+// for the client in the words of ASP.NET Core without detailed errors (section 1.7), which come in its order: what
+// does not bind is answered first, then what cannot be called in this way.
+func check(inv *Invocation, argumentBytes int) (m method, argument json.RawMessage, refusal string) {
+	m = methodOf(inv.Target)
+	if m == methodUnknown {
+		return m, nil, failedToInvoke(inv.Target) + " HubException: Method does not exist."
+	}
+	argument, ok := bind(m, inv.Arguments, argumentBytes)
+	switch {
+	case !ok:
+		return m, nil, failedToInvoke(inv.Target)
+	case inv.Streaming:
+		return m, nil, "The client attempted to invoke the non-streaming '" + inv.Target +
+			"' method with a streaming invocation."
+	case inv.Streams != 0:
+		return m, nil, fmt.Sprintf("%s HubException: Client sent %d stream(s), Hub method expects 0.",
+			unexpectedError(inv.Target), inv.Streams)
+	}
+	return m, argument, ""
+}
+
+// bind checks number and shape of the arguments. What is in the list is left to the library.
+func bind(m method, arguments []json.RawMessage, argumentBytes int) (argument json.RawMessage, ok bool) {
+	switch m {
+	case methodSubscribe, methodUnsubscribe:
+		if len(arguments) != 1 {
+			return nil, false
+		}
+		return arguments[0], len(arguments[0]) <= argumentBytes && isList(arguments[0])
+	case methodAvailableSubscriptions:
+		// The sample of the published API passes an argument, which means nothing.
+		return nil, len(arguments) <= 1
+	default:
+		return nil, len(arguments) == 0
+	}
+}
+
+// isList says whether text is a JSON array that the library's loop survives: text that is not JSON, or that nests
+// deeper than encoding/json reads, would end it.
+func isList(text []byte) bool {
+	start := bytes.TrimLeft(text, " \t\r\n")
+	return bytes.HasPrefix(start, []byte("[")) && !tooDeep(text) && json.Valid(text)
+}
+
+func tooDeep(text []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return false
+}
+
+// failedToInvoke is what ASP.NET Core says when a call does not fit a method.
+func failedToInvoke(target string) string {
+	return "Failed to invoke '" + target + "' due to an error on the server."
+}
+
+// unexpectedError is what ASP.NET Core says when a method threw an exception.
+func unexpectedError(target string) string {
+	return "An unexpected error occurred invoking '" + target + "' on the server."
+}

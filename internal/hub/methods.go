@@ -1,0 +1,78 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/philippseith/signalr"
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/authz"
+)
+
+// methods is the hub as the library sees it: one value per call, without state. What is returned is what the library
+// encodes as the result, so no method returns an error (H10) or nothing (H11). OnConnected and OnDisconnected stay
+// empty (H16).
+type methods struct {
+	signalr.Hub
+}
+
+// Subscribe answers each request in order. It never fails as a whole. The names of properties are matched in any case.
+func (m *methods) Subscribe(requests []authz.Request) []SubscriptionResult {
+	return invoke(m, func(c *call) []SubscriptionResult { return c.session.subscribe(c, requests) })
+}
+
+// Unsubscribe answers each request in order: whether there was a subscription, which is no more.
+func (m *methods) Unsubscribe(requests []authz.Request) []SubscriptionResult {
+	return invoke(m, func(c *call) []SubscriptionResult { return c.session.unsubscribe(c, requests) })
+}
+
+// UnsubscribeAll ends all subscriptions.
+func (m *methods) UnsubscribeAll() bool {
+	return invoke(m, func(c *call) bool { return c.session.unsubscribeAll(c) })
+}
+
+// AvailableSubscriptions are the names of all events.
+func (m *methods) AvailableSubscriptions() []string {
+	return invoke(m, func(c *call) []string { return c.session.hub.names })
+}
+
+// ActiveSubscriptions are the subscriptions of the session.
+func (m *methods) ActiveSubscriptions() []Subscription {
+	return invoke(m, func(c *call) []Subscription { return c.session.activeSubscriptions() })
+}
+
+// invoke runs a method for the call that its worker has. A panic must not reach the library, which would send its text
+// to the client and a second completion (H10).
+func invoke[T any](m *methods, run func(*call) T) (result T) {
+	w, ok := m.Context().Value(workerKey{}).(*worker)
+	if !ok {
+		return result
+	}
+	c := w.begin()
+	if c == nil {
+		return result
+	}
+	defer w.returned(c)
+	defer func() {
+		if cause := recover(); cause != nil {
+			c.outcome = outcomeFailed
+			w.pool.options.Logger.Error("hub method panicked", zap.Stringer("method", c.method),
+				zap.String("cause", causeOf(cause)), zap.StackSkip("stack", 1))
+		}
+	}()
+	result = run(c)
+	c.result = result
+	return result
+}
+
+// causeOf says what a panic was about. Only what the runtime says is known to quote no payload.
+func causeOf(cause any) string {
+	if err, ok := cause.(error); ok {
+		if r, ok := errors.AsType[runtime.Error](err); ok {
+			return r.Error()
+		}
+	}
+	return fmt.Sprintf("%T", cause)
+}

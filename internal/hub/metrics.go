@@ -1,0 +1,96 @@
+package hub
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/rte-server/rte-server/internal/authz"
+)
+
+// metrics are what a Hub counts.
+type metrics struct {
+	subscriptions prometheus.Gauge
+	closed        [numCloseReasons]prometheus.Counter
+
+	invocations [numMethods][numOutcomes]prometheus.Counter
+	seconds     prometheus.Histogram
+
+	// Items of Subscribe, by what became of them.
+	granted, refused, limited, unavailable prometheus.Counter
+
+	busy     prometheus.Gauge
+	replaced prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
+	auto := promauto.With(reg)
+	auto.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rte_hub_sessions_open",
+		Help: "Sessions that are open.",
+	}, func() float64 { return float64(h.sessions.Len()) })
+	auto.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rte_hub_pool_size",
+		Help: "Invocations that can run at once.",
+	}, func() float64 { return float64(h.options.Pool) })
+
+	m := &metrics{
+		subscriptions: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_hub_subscriptions_active",
+			Help: "Subscriptions of all sessions.",
+		}),
+		seconds: auto.NewHistogram(prometheus.HistogramOpts{
+			Name:    "rte_hub_invocation_seconds",
+			Help:    "Time from a call to its answer, waiting for a place in the pool included.",
+			Buckets: []float64{50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, .1, .5, 1, 2.5, 10},
+		}),
+		busy: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_hub_pool_busy",
+			Help: "Invocations that run; when it stays at rte_hub_pool_size, others wait.",
+		}),
+		replaced: auto.NewCounter(prometheus.CounterOpts{
+			Name: "rte_hub_pool_replaced_total",
+			Help: "Workers of the pool that ended by themselves and were replaced.",
+		}),
+	}
+	closed := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_hub_sessions_closed_total",
+		Help: "Sessions that ended, by reason.",
+	}, []string{"reason"})
+	for r := range numCloseReasons {
+		m.closed[r] = closed.WithLabelValues(r.String())
+	}
+	invocations := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_hub_invocations_total",
+		Help: "Calls of clients, by method and by how they ended.",
+	}, []string{"method", "outcome"})
+	for method := range numMethods {
+		for how := range numOutcomes {
+			m.invocations[method][how] = invocations.WithLabelValues(method.String(), how.String())
+		}
+	}
+	items := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_hub_subscribe_items_total",
+		Help: "Items of Subscribe: granted, refused by validation or policy, over a limit, or unavailable because of the directory or the backplane.",
+	}, []string{"outcome"})
+	m.granted = items.WithLabelValues("granted")
+	m.refused = items.WithLabelValues("refused")
+	m.limited = items.WithLabelValues("limited")
+	m.unavailable = items.WithLabelValues("unavailable")
+	return m
+}
+
+// count counts the items of a Subscribe.
+func (m *metrics) count(results []SubscriptionResult) {
+	for i := range results {
+		switch r := &results[i]; {
+		case r.Subscribed:
+			m.granted.Inc()
+		case *r.Message == refusedLimit:
+			m.limited.Inc()
+		case *r.Message == authz.RefusedUnavailable:
+			m.unavailable.Inc()
+		default:
+			m.refused.Inc()
+		}
+	}
+}

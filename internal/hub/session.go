@@ -1,0 +1,178 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
+
+// Session is the authenticated life of one connection. Its methods may be called from any goroutine. A node has
+// hundreds of thousands of them: what an idle one holds is these 96 bytes.
+type Session struct {
+	// Static once Open has returned.
+	hub    *Hub
+	conn   Conn
+	claims *authz.Claims
+	outbox *fanout.Outbox
+
+	// turn is held by the invocation that runs: there is one at a time (D2).
+	turn sync.Mutex
+
+	mu     sync.Mutex // guards the following fields
+	closed bool
+	cancel context.CancelFunc // gives up the invocation that runs; nil if there is none
+	// active are the subscriptions and their ids; nil if there are none. The outbox has the same ones, and the lane
+	// of each is held.
+	active map[*subscriptions.Entry]events.ID
+}
+
+// ID is the public id of the connection.
+func (s *Session) ID() string { return s.conn.ID() }
+
+// Claims are those of the token that the connection was opened with.
+func (s *Session) Claims() *authz.Claims { return s.claims }
+
+// Invoke runs a call to its end. The answer, if the call wants one, goes out through the session's outbox. Calls of
+// one session run one at a time; in order, if one goroutine makes them, as a connection's reader does: it then reads
+// on when the answer is on its way. When ctx ends, or the session is closed, the call is given up and what it has
+// begun is taken back. It takes no longer than the invocation limit.
+func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, s.hub.options.Limits.Invocation)
+	defer cancel()
+	if !s.whenClosed(cancel) {
+		return
+	}
+	defer s.whenClosed(nil)
+
+	c := &call{session: s, ctx: ctx}
+	var refusal string
+	c.method, c.argument, refusal = check(inv, s.hub.options.Limits.ArgumentBytes)
+	var how outcome
+	if refusal != "" {
+		how = outcomeInvalid
+		s.answer(c, &Completion{ID: inv.ID, Error: refusal})
+	} else {
+		how = s.run(c, inv)
+	}
+	s.hub.metrics.invocations[c.method][how].Inc()
+	s.hub.metrics.seconds.Observe(time.Since(start).Seconds())
+}
+
+// whenClosed makes Close call cancel, nil: nothing. It is false if the session has ended already.
+func (s *Session) whenClosed(cancel context.CancelFunc) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cancel = cancel
+	return !s.closed
+}
+
+// run lets the pool run a call and answers it.
+func (s *Session) run(c *call, inv *Invocation) outcome {
+	if inv.ID != "" && s.conn.Protocol() == fanout.ProtocolJSON {
+		c.head = completionHead(inv.ID)
+	}
+	s.hub.pool.do(c)
+	completion := &Completion{ID: inv.ID}
+	switch c.outcome {
+	case outcomeOK:
+		completion.Result, completion.Record = c.result, c.record
+	case outcomeInvalid:
+		completion.Error = failedToInvoke(inv.Target)
+	default:
+		completion.Error = unexpectedError(inv.Target)
+	}
+	if !s.answer(c, completion) {
+		return outcomeAbandoned
+	}
+	return c.outcome
+}
+
+// answer sends the completion of a call, unless nobody waits for one (D3), together with what a successful call
+// changed. It is false if the session has ended: nothing is changed then.
+func (s *Session) answer(c *call, completion *Completion) bool {
+	var frame []byte
+	if completion.ID != "" {
+		frame = s.conn.EncodeCompletion(completion)
+	}
+	if c.outcome == outcomeOK && len(c.added)+len(c.removed) > 0 && s.commit(c, frame) {
+		s.hub.releaseLanes(c.removed)
+		return true
+	}
+	c.takeBack()
+	// A refusal is the back-pressure on a client that calls faster than its shard takes the answers.
+	for frame != nil && !s.outbox.Send(frame) {
+		select {
+		case <-c.ctx.Done():
+			return false
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return !s.isClosed()
+}
+
+// commit changes the subscriptions. The outbox sends the answer and makes the same change in one step: no event comes
+// before the answer to Subscribe, none that is published after it is missed, and none comes after the answer to
+// Unsubscribe (H2).
+func (s *Session) commit(c *call, frame []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	for _, e := range c.removed {
+		delete(s.active, e)
+	}
+	if s.active == nil {
+		s.active = make(map[*subscriptions.Entry]events.ID, len(c.added))
+	}
+	for _, l := range c.added {
+		s.active[l.Entry] = l.ID
+	}
+	if len(s.active) == 0 {
+		s.active = nil
+	}
+	s.outbox.Apply(fanout.Change{Frame: frame, Add: c.added, Remove: c.removed})
+	s.hub.metrics.subscriptions.Add(float64(len(c.added) - len(c.removed)))
+	return true
+}
+
+// Close ends the session: a call that runs is given up, the client is told the reason, and what the session held is
+// given back. It does not wait. Only the first reason counts.
+func (s *Session) Close(reason CloseReason) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	active, cancel := s.active, s.cancel
+	s.active, s.cancel = nil, nil
+	s.mu.Unlock()
+
+	if cancel != nil {
+		cancel()
+	}
+	entries := make([]*subscriptions.Entry, 0, len(active))
+	for e := range active {
+		entries = append(entries, e)
+	}
+	s.outbox.Close(s.conn.EncodeClose(reason), entries)
+	s.hub.releaseLanes(entries)
+	s.hub.sessions.remove(s)
+	s.hub.metrics.subscriptions.Sub(float64(len(entries)))
+	s.hub.metrics.closed[reason].Inc()
+}
+
+func (s *Session) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}

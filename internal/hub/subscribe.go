@@ -1,0 +1,195 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
+)
+
+// The texts of refusals that the hub decides itself; the others are those of authz.
+const (
+	refusedLimit         = "Subscription limit reached"
+	refusedNotSubscribed = "Not subscribed"
+)
+
+// subscribe decides about each request and prepares what is granted in c.added, to be committed with the answer.
+func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionResult {
+	results := s.results(requests)
+	asked := requests[:min(len(requests), s.hub.options.Limits.Items)]
+	decisions := s.hub.options.Authorizer.Authorize(c.ctx, s.claims, asked)
+
+	wanted, topics := s.choose(decisions, results)
+	errs := s.acquire(c, topics)
+	for i := range decisions {
+		if wanted[i] >= 0 && errs != nil && errs[wanted[i]] != nil {
+			results[i].refuse(authz.RefusedUnavailable)
+		}
+	}
+	for i := len(asked); i < len(results); i++ {
+		results[i].refuse(refusedLimit)
+	}
+	s.hub.metrics.count(results)
+	return results
+}
+
+// choose writes into results what is decided without the lanes: refusals, and that everything else is granted. It
+// returns the topics that are new to the session, each once, and for each decision the index of its topic among them,
+// -1 if it has none.
+func (s *Session) choose(decisions []authz.Decision, results []SubscriptionResult) (wanted []int, topics []events.Topic) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wanted = make([]int, len(decisions))
+	indices := make(map[events.Topic]int, len(decisions))
+	for i := range decisions {
+		d := &decisions[i]
+		wanted[i] = -1
+		if d.Refusal != "" {
+			results[i].refuse(d.Refusal)
+			continue
+		}
+		index, again := indices[d.Topic]
+		switch {
+		case again:
+			wanted[i] = index
+		case s.hasLocked(d.Topic):
+		case len(s.active)+len(topics) >= s.hub.options.Limits.Subscriptions:
+			results[i].refuse(refusedLimit)
+			continue
+		default:
+			wanted[i] = len(topics)
+			indices[d.Topic] = len(topics)
+			topics = append(topics, d.Topic)
+		}
+		results[i].Subscribed = true
+	}
+	return wanted, topics
+}
+
+// hasLocked says whether the session listens to a topic. It needs mu. The entry of a topic that somebody listens to
+// stays the same.
+func (s *Session) hasLocked(topic events.Topic) bool {
+	_, ok := s.active[s.hub.options.Registry.Find(topic)]
+	return ok
+}
+
+// acquire makes sure of the lanes of topics and adds those that worked to c.added. It answers nil or an error per topic.
+func (s *Session) acquire(c *call, topics []events.Topic) []error {
+	if len(topics) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, s.hub.options.Limits.Lanes)
+	defer cancel()
+	errs := s.hub.options.Lanes.Acquire(ctx, topics)
+	for i, topic := range topics {
+		if errs != nil && errs[i] != nil {
+			s.hub.options.Logger.Debug("lane not acquired",
+				zap.Stringer("organization", topic.Organization), zap.Error(errs[i]))
+			continue
+		}
+		c.added = append(c.added, fanout.Listener{
+			Entry: s.hub.options.Registry.Acquire(topic),
+			ID:    events.NewID(),
+		})
+	}
+	return errs
+}
+
+// unsubscribe decides about each request and collects in c.removed what ends with the answer. It asks neither directory
+// nor lanes: a subscription can be ended whatever has become of the right to it.
+func (s *Session) unsubscribe(c *call, requests []authz.Request) []SubscriptionResult {
+	type name struct {
+		entity events.ID
+		event  events.Type
+	}
+	results := s.results(requests)
+	wanted := make(map[name]int, len(requests)) // index of the result that tells about it
+	for i := range requests {
+		entity, ok := events.ParseID(requests[i].EntityID)
+		if !ok {
+			results[i].refuse(authz.RefusedEntity)
+			continue
+		}
+		event, ok := s.hub.options.Catalog.Lookup(requests[i].EventName)
+		if !ok {
+			results[i].refuse(authz.RefusedEvent)
+			continue
+		}
+		results[i].refuse(refusedNotSubscribed)
+		if _, again := wanted[name{entity, event}]; !again {
+			wanted[name{entity, event}] = i
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := range s.active {
+		topic := e.Topic()
+		if i, ok := wanted[name{topic.Entity, topic.Type}]; ok {
+			results[i].Subscribed, results[i].Message = true, nil
+			c.removed = append(c.removed, e)
+		}
+	}
+	return results
+}
+
+// unsubscribeAll collects all subscriptions in c.removed.
+func (s *Session) unsubscribeAll(c *call) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := range s.active {
+		c.removed = append(c.removed, e)
+	}
+	return true
+}
+
+// activeSubscriptions lists the subscriptions by entity and event.
+func (s *Session) activeSubscriptions() []Subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]Subscription, 0, len(s.active))
+	for e, id := range s.active {
+		topic := e.Topic()
+		d := s.hub.options.Catalog.Definition(topic.Type)
+		organization := topic.Organization.String()
+		list = append(list, Subscription{
+			ID:             id.String(),
+			RootEntityID:   organization,
+			RootEntityType: "Organization",
+			OrganizationID: organization,
+			EventType:      d.Name,
+			EntityType:     d.Kind.String(),
+			EntityID:       topic.Entity.String(),
+		})
+	}
+	slices.SortFunc(list, func(a, b Subscription) int {
+		if c := strings.Compare(a.EntityID, b.EntityID); c != 0 {
+			return c
+		}
+		return strings.Compare(a.EventType, b.EventType)
+	})
+	return list
+}
+
+// results are the answers to requests before anything is decided: the entity id as sent, the event in lower case.
+func (s *Session) results(requests []authz.Request) []SubscriptionResult {
+	results := make([]SubscriptionResult, len(requests))
+	for i := range requests {
+		results[i].EntityID = requests[i].EntityID
+		if t, ok := s.hub.options.Catalog.Lookup(requests[i].EventName); ok {
+			results[i].EventName = s.hub.options.Catalog.Definition(t).LowerName()
+		} else {
+			results[i].EventName = strings.ToLower(requests[i].EventName)
+		}
+	}
+	return results
+}
+
+// refuse says why not.
+func (r *SubscriptionResult) refuse(why string) {
+	r.Subscribed, r.Message = false, &why
+}

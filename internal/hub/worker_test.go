@@ -1,0 +1,292 @@
+package hub
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"unsafe"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
+
+// idleLanes hold nothing.
+type idleLanes struct{ Lanes }
+
+// newTestPool makes the pool of a hub that is not run.
+func newTestPool(t *testing.T) *pool {
+	t.Helper()
+	registry := subscriptions.NewRegistry()
+	dispatcher, err := fanout.New(fanout.Options{Registry: registry, JSON: struct{ fanout.Encoder }{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := New(Options{
+		Catalog: events.Builtin(), Authorizer: struct{ authz.Authorizer }{},
+		Registry: registry, Dispatcher: dispatcher, Lanes: idleLanes{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.pool
+}
+
+// newTestWorker makes a worker whose loop the test plays, behind the handshake.
+func newTestWorker(t *testing.T) (w *worker, stop chan struct{}) {
+	t.Helper()
+	stop = make(chan struct{})
+	w = newWorker(newTestPool(t), stop)
+	w.ctx, w.unread = t.Context(), nil
+	return w, stop
+}
+
+// begun gives the worker a call that wants a record and reads its message.
+func begun(t *testing.T, w *worker) (c *call, message string) {
+	t.Helper()
+	c = &call{ctx: t.Context(), method: methodSubscribe, argument: []byte("[]"), head: completionHead("a"), done: make(chan struct{})}
+	go func() { w.pool.calls <- c }()
+	p := make([]byte, 1024)
+	n, err := w.Read(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, string(p[:n])
+}
+
+func isDone(c *call) bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestH1WritesAreFilteredAndNeverKept(t *testing.T) {
+	w, _ := newTestWorker(t)
+	c, message := begun(t, w)
+	if want := `{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[]]}` + "\x1e"; message != want {
+		t.Errorf("message %q, want %q", message, want)
+	}
+	// What the library may write at any time, from fifty goroutines.
+	others := []string{
+		"{}\x1e",              // H4
+		`{"type":6}` + "\x1e", // H14
+		`{"type":7,"error":"breaking loop","allowReconnect":true}` + "\x1e", // H15
+		`{"type":3,"invocationId":"","error":"x"}` + "\x1e",
+		`{"type":3,"invocationId":"0","result":1}` + "\x1e",
+		`{"type":3,"invocationId":"11","result":1}` + "\x1e",
+		`{"type":2,"invocationId":"1","item":1}` + "\x1e",
+		"", "\x1e",
+	}
+	var writers sync.WaitGroup
+	write := func(text string) {
+		p := []byte(text)
+		if n, err := w.Write(p); n != len(p) || err != nil {
+			t.Errorf("Write: %d, %v", n, err)
+		}
+		clear(p)
+	}
+	for range 50 {
+		writers.Go(func() {
+			for _, text := range others {
+				write(text)
+			}
+		})
+	}
+	writers.Wait()
+	if isDone(c) {
+		t.Fatal("the call ended without its completion")
+	}
+	// H10: only the first completion counts.
+	for n := range 50 {
+		writers.Go(func() { write(fmt.Sprintf(`{"type":3,"invocationId":"1","result":%d}`+"\x1e", n)) })
+	}
+	writers.Wait()
+	var record struct {
+		Type         int
+		InvocationID string
+		Result       *int
+	}
+	if err := json.Unmarshal(c.record, &record); err != nil || record.Type != 3 || record.InvocationID != "a" || record.Result == nil {
+		t.Errorf("record %s: %v", c.record, err)
+	}
+}
+
+func TestH4FirstReadIsTheHandshakeAlone(t *testing.T) {
+	w := newWorker(newTestPool(t), nil)
+	go func() { w.pool.calls <- &call{method: methodUnsubscribeAll} }()
+	w.ctx = t.Context()
+	p := make([]byte, 32768)
+	if n, err := w.Read(p); err != nil || string(p[:n]) != `{"protocol":"json","version":1}`+"\x1e" {
+		t.Errorf("read %q, %v", p[:n], err)
+	}
+	<-w.pool.calls
+}
+
+func TestH5ReadEndsWithTheWorkerAndNeverWithEOF(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, stop := newTestWorker(t)
+		ended := make(chan error)
+		go func() {
+			_, err := w.Read(make([]byte, 1))
+			ended <- err
+		}()
+		synctest.Wait()
+		close(stop)
+		for range 3 {
+			if err := <-ended; err == nil || errors.Is(err, io.EOF) {
+				t.Errorf("Read: %v", err)
+			}
+			go func() {
+				n, err := w.Read(make([]byte, 1))
+				if n != 0 {
+					t.Errorf("read %d bytes", n)
+				}
+				ended <- err
+			}()
+		}
+		<-ended
+	})
+}
+
+func TestH6ReadHonoursTheBuffer(t *testing.T) {
+	w, _ := newTestWorker(t)
+	c := &call{ctx: t.Context(), method: methodUnsubscribe, argument: []byte(`[{"a":"b"}]`), done: make(chan struct{})}
+	go func() { w.pool.calls <- c }()
+	want := `{"type":1,"invocationId":"1","target":"Unsubscribe","arguments":[[{"a":"b"}]]}` + "\x1e"
+	var got []byte
+	for p := make([]byte, 7); len(got) < len(want); {
+		n, err := w.Read(p)
+		if err != nil || n == 0 {
+			t.Fatalf("read %d bytes, %v", n, err)
+		}
+		got = append(got, p[:n]...)
+	}
+	if string(got) != want {
+		t.Errorf("read %q, want %q", got, want)
+	}
+}
+
+func TestH9NextCallIsReadWhenTheOneBeforeHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := newTestWorker(t)
+		first, _ := begun(t, w)
+		read := false
+		go func() {
+			begun(t, w)
+			read = true
+		}()
+		synctest.Wait()
+		if read {
+			t.Fatal("two calls at a time")
+		}
+		if _, err := w.Write([]byte(`{"type":3,"invocationId":"1","error":"x"}` + "\x1e")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if !read || first.outcome != outcomeInvalid {
+			t.Errorf("read %v, outcome %v", read, first.outcome)
+		}
+	})
+}
+
+func TestH20LoopThatEnds(t *testing.T) {
+	t.Run("BeforeTheMethod", func(t *testing.T) {
+		w, _ := newTestWorker(t)
+		c, _ := begun(t, w)
+		w.end()
+		if !isDone(c) || c.outcome != outcomeFailed {
+			t.Error("the call has not failed")
+		}
+		if w.begin() != nil {
+			t.Error("the method got a call that has ended")
+		}
+	})
+	t.Run("WhileTheMethodRuns", func(t *testing.T) {
+		w, _ := newTestWorker(t)
+		c, _ := begun(t, w)
+		if w.begin() != c {
+			t.Fatal("the method got another call")
+		}
+		w.end()
+		if isDone(c) {
+			t.Fatal("the call ended before its method")
+		}
+		w.returned(c)
+		if !isDone(c) || c.outcome != outcomeFailed {
+			t.Error("the call has not failed")
+		}
+	})
+	t.Run("BeforeTheCompletion", func(t *testing.T) {
+		w, _ := newTestWorker(t)
+		c, _ := begun(t, w)
+		w.begin()
+		w.returned(c)
+		w.end()
+		if !isDone(c) || c.outcome != outcomeFailed {
+			t.Error("the call has not failed")
+		}
+	})
+	t.Run("BeforeItsReader", func(t *testing.T) {
+		w, _ := newTestWorker(t)
+		w.end()
+		c := &call{method: methodUnsubscribeAll, done: make(chan struct{})}
+		go func() { w.pool.calls <- c }()
+		if _, err := w.Read(make([]byte, 100)); err == nil {
+			t.Error("the reader goes on")
+		}
+		if !isDone(c) || c.outcome != outcomeFailed {
+			t.Error("the call has not failed")
+		}
+	})
+}
+
+func TestSessionIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(Session{}); size > 96 {
+		t.Errorf("a session has %d bytes", size)
+	}
+}
+
+// FuzzBind looks for an argument that is let through and makes a message that the library cannot read.
+func FuzzBind(f *testing.F) {
+	for _, seed := range []string{
+		"[]", "[null]", `[{"EntityId":"x","EventName":"y"}]`, " [ ] ", "[]]", "[\x1e]", `["\u001e"]`, "[[[[[[]]]]]]", "{", "",
+		`["\\"]`, `["\""]`, "[\xff]", "[\"\xff\"]", "[1e999]", `[{"a":1,"a":2}]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		argument, ok := bind(methodSubscribe, []json.RawMessage{text}, 1<<16)
+		if !ok {
+			return
+		}
+		w := &worker{pool: &pool{metrics: newMetrics(nil, &Hub{})}}
+		if err := w.take(&call{method: methodSubscribe, argument: argument}); err != nil {
+			t.Fatal(err)
+		}
+		message := w.unread
+		var parsed struct {
+			Type      int
+			Target    string
+			Arguments []json.RawMessage
+		}
+		if err := json.Unmarshal(message[:len(message)-1], &parsed); err != nil {
+			t.Fatalf("%q: %v", message, err)
+		}
+		if parsed.Type != 1 || parsed.Target != "Subscribe" || len(parsed.Arguments) != 1 {
+			t.Fatalf("%q became %+v", message, parsed)
+		}
+		for _, c := range message[:len(message)-1] {
+			if c == recordSeparator {
+				t.Fatalf("%q has two messages", message)
+			}
+		}
+	})
+}
