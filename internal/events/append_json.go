@@ -1,9 +1,6 @@
 package events
 
-import (
-	"slices"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // AppendJSON adds the event's data to dst as JSON clients receive it: property names in camel case (see
 // CamelCase), white space between tokens removed; dictionary keys, nulls, unknown properties, numbers and
@@ -12,7 +9,7 @@ import (
 // It grows dst at most once, unless names have escapes or letters beyond ASCII. The error, if any, is a
 // Reason; dst is then returned as it was.
 func (c *Catalog) AppendJSON(dst []byte, ev *Event) ([]byte, error) {
-	w := jsonWriter{src: ev.Data, dst: slices.Grow(dst, len(ev.Data))}
+	w := jsonWriter{src: ev.Data, dst: grow(dst, len(ev.Data))}
 	if def := c.Definition(ev.Type); def != nil {
 		w.dictionaries = def.dictionaries
 	}
@@ -20,6 +17,14 @@ func (c *Catalog) AppendJSON(dst []byte, ev *Event) ([]byte, error) {
 		return dst, why
 	}
 	return w.dst, nil
+}
+
+// grow is dst with room for n more bytes.
+func grow(dst []byte, n int) []byte {
+	if cap(dst)-len(dst) >= n {
+		return dst
+	}
+	return append(make([]byte, 0, len(dst)+n), dst...)
 }
 
 // jsonWriter copies a JSON document and changes names on the way.

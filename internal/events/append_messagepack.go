@@ -29,7 +29,7 @@ const (
 // It grows dst at most once for events that are mostly strings and small numbers. The error, if any, is a
 // Reason; dst is then returned as it was.
 func (c *Catalog) AppendMessagePack(dst []byte, ev *Event, style KeyStyle) ([]byte, error) {
-	w := packWriter{src: ev.Data, dst: slices.Grow(dst, len(ev.Data)), camel: style == CamelKeys}
+	w := packWriter{src: ev.Data, dst: grow(dst, len(ev.Data)), camel: style == CamelKeys}
 	if def := c.Definition(ev.Type); def != nil {
 		w.known = &def.derived
 	}

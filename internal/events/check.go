@@ -1,0 +1,195 @@
+package events
+
+import (
+	"math"
+	"strconv"
+)
+
+// Deviation says how an event differs from what the catalogue has for its type.
+type Deviation struct {
+	// Property is the name of the property concerned, in Pascal case.
+	Property string
+	Problem  Problem
+}
+
+// Problem is what is wrong with a property.
+type Problem uint8
+
+// The problems.
+const (
+	// ProblemMissing: the property has to be there and is not.
+	ProblemMissing Problem = iota
+	// ProblemType: the value is not of the property's type.
+	ProblemType
+	// ProblemValue: the value is of the right type, but out of its range or not one of a closed enumeration.
+	ProblemValue
+
+	problemCount
+)
+
+var problemNames = [problemCount]string{
+	ProblemMissing: "missing",
+	ProblemType:    "wrong_type",
+	ProblemValue:   "wrong_value",
+}
+
+// String is the machine-readable name, for instance "wrong_type".
+func (p Problem) String() string {
+	if p >= problemCount {
+		return "invalid"
+	}
+	return problemNames[p]
+}
+
+// Check compares an event that AppendJSON accepts with what the catalogue has for its type, in the order of the
+// catalogue. It says the same as the type's JSON Schema. Unknown properties are no deviation.
+func (c *Catalog) Check(ev *Event) []Deviation {
+	def := c.Definition(ev.Type)
+	if def == nil {
+		return nil
+	}
+	values := map[string][]byte{}
+	eachProperty(ev.Data, 1, func(name, value []byte) bool {
+		pascal, ok := def.pascal[string(name)]
+		if !ok {
+			pascal = string(name)
+		}
+		values[pascal] = value
+		return true
+	})
+	var found []Deviation
+	check := func(p *Property, only string) {
+		value, present := values[p.Name]
+		switch {
+		case !present && !p.Required():
+		case !present:
+			found = append(found, Deviation{p.Name, ProblemMissing})
+		case only != "" && string(value) != strconv.Quote(only):
+			found = append(found, Deviation{p.Name, ProblemValue})
+		default:
+			if problem, ok := p.check(value); !ok {
+				found = append(found, Deviation{p.Name, problem})
+			}
+		}
+	}
+	for i := range c.envelope {
+		switch p := &c.envelope[i]; p.Name {
+		case "EventType":
+			check(p, def.Name)
+		case "EntityType":
+			check(p, def.Kind.String())
+		default:
+			check(p, "")
+		}
+	}
+	for i := range def.Properties {
+		check(&def.Properties[i], "")
+	}
+	return found
+}
+
+// check says what is wrong with a value, as it is written in the message; ok if nothing is.
+func (p *Property) check(value []byte) (problem Problem, ok bool) {
+	if string(value) == "null" {
+		return ProblemType, p.AllowsNull()
+	}
+	if !p.Type.hasForm(value) {
+		return ProblemType, false
+	}
+	return ProblemValue, p.inRange(value)
+}
+
+// hasForm says whether a value is written as JSON writes values of this type.
+func (t ValueType) hasForm(value []byte) bool {
+	first := value[0]
+	switch t {
+	case TypeString, TypeGUID, TypeDateTime:
+		return first == '"'
+	case TypeBool:
+		return first == 't' || first == 'f'
+	case TypeShort, TypeInt, TypeLong:
+		return isInteger(value)
+	case TypeDouble, TypeDecimal:
+		return isNumber(first)
+	case TypeEnum:
+		return first == '"' || isInteger(value)
+	case TypeDictionary:
+		return first == '{' && ofStrings(value)
+	case TypeList:
+		return first == '[' && ofObjects(value)
+	default:
+		return first == '{'
+	}
+}
+
+func isNumber(first byte) bool { return first == '-' || first-'0' <= 9 }
+
+func isInteger(value []byte) bool {
+	digits := value
+	if len(digits) > 1 && digits[0] == '-' {
+		digits = digits[1:]
+	}
+	return digitsEnd(digits, 0) == len(digits)
+}
+
+func ofStrings(object []byte) bool {
+	ok := true
+	eachProperty(object, 2, func(_, value []byte) bool {
+		ok = value[0] == '"' || string(value) == "null"
+		return ok
+	})
+	return ok
+}
+
+func ofObjects(array []byte) bool {
+	ok := true
+	eachElement(array, 2, func(value []byte) bool {
+		ok = value[0] == '{'
+		return ok
+	})
+	return ok
+}
+
+// inRange says whether a value that has the form of the property's type is one of it.
+func (p *Property) inRange(value []byte) bool {
+	var scratch [maxShort]byte
+	switch p.Type {
+	case TypeGUID:
+		_, ok := guid(value)
+		return ok
+	case TypeDateTime:
+		_, ok := parseDateTime(shortText(scratch[:0], value))
+		return ok
+	case TypeShort, TypeInt, TypeLong:
+		n, err := strconv.ParseInt(string(value), 10, 64)
+		return err == nil && p.Type.holds(n) && p.Enum.allows("", n)
+	case TypeString:
+		return p.Enum.allows(string(shortText(scratch[:0], value)), 0)
+	default:
+		return true
+	}
+}
+
+func (t ValueType) holds(n int64) bool {
+	switch t {
+	case TypeShort:
+		return n >= math.MinInt16 && n <= math.MaxInt16
+	case TypeInt:
+		return n >= math.MinInt32 && n <= math.MaxInt32
+	default:
+		return true
+	}
+}
+
+// allows says whether a value may occur. Any may unless the enumeration is closed.
+func (e *Enum) allows(text string, number int64) bool {
+	if e == nil || !e.Closed {
+		return true
+	}
+	for _, v := range e.Values {
+		if e.Type == TypeString && v.Name == text || e.Type != TypeString && int64(v.Number) == number {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,164 @@
+package events
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// UnknownPolicy says what becomes of events whose type is not in the catalogue.
+type UnknownPolicy uint8
+
+const (
+	// DropUnknown refuses them: they are counted and quarantined.
+	DropUnknown UnknownPolicy = iota
+	// PassUnknown counts them and lets them pass with the zero Type. Nobody can subscribe to them, so they reach
+	// no client; it keeps them out of the quarantine where publishers are ahead of the catalogue.
+	PassUnknown
+)
+
+// ParseUnknownPolicy reads the setting events.unknown: drop or pass.
+func ParseUnknownPolicy(s string) (UnknownPolicy, error) {
+	switch s {
+	case "drop":
+		return DropUnknown, nil
+	case "pass":
+		return PassUnknown, nil
+	default:
+		return 0, fmt.Errorf("%.40q: drop or pass are expected", s)
+	}
+}
+
+// Validation says how many events are compared with what the catalogue has for their type.
+type Validation uint8
+
+const (
+	// ValidateSample compares the first event of each type and then one in Options.SampleEvery.
+	ValidateSample Validation = iota
+	// ValidateAll compares every event.
+	ValidateAll
+	// ValidateOff compares none.
+	ValidateOff
+)
+
+// ParseValidation reads the setting events.validation: off, sample or all.
+func ParseValidation(s string) (Validation, error) {
+	switch s {
+	case "off":
+		return ValidateOff, nil
+	case "sample":
+		return ValidateSample, nil
+	case "all":
+		return ValidateAll, nil
+	default:
+		return 0, fmt.Errorf("%.40q: off, sample or all are expected", s)
+	}
+}
+
+// IngressOptions are what an Ingress needs.
+type IngressOptions struct {
+	// Catalog decodes the messages, and bounds them (Catalog.Limit). Required.
+	Catalog *Catalog
+	// Unknown is about events that the catalogue does not have. Zero: they are dropped.
+	Unknown UnknownPolicy
+	// Validation is about events that differ from what the catalogue has. Zero: a sample is compared.
+	Validation Validation
+	// SampleEvery is how many events come to one that is compared. Zero: 64.
+	SampleEvery int
+	// Quarantine is how many messages are kept for the operator to read. Zero: 64.
+	Quarantine int
+	// Registerer receives the metrics. nil: none are kept.
+	Registerer prometheus.Registerer
+}
+
+// Ingress is where published messages come in: it decodes them and keeps what is wrong with them, by number and by
+// example. A message is looked at once, however many subscribers it has. Its methods may be called from any
+// goroutine.
+type Ingress struct {
+	options    IngressOptions
+	metrics    *metrics
+	quarantine *quarantine
+	turn       atomic.Uint64
+	seen       []atomic.Bool // by Type: one of it was compared
+}
+
+// NewIngress makes an Ingress. It starts nothing.
+func NewIngress(o IngressOptions) *Ingress {
+	if o.SampleEvery <= 0 {
+		o.SampleEvery = 64
+	}
+	if o.Quarantine <= 0 {
+		o.Quarantine = 64
+	}
+	in := &Ingress{options: o, quarantine: newQuarantine(o.Quarantine), seen: make([]atomic.Bool, len(o.Catalog.definitions)+1)}
+	in.metrics = newMetrics(o.Registerer, in.quarantine)
+	return in
+}
+
+// Decode is Catalog.Decode, with a count and an example of what it refuses. In addition, events are compared
+// with the catalogue as Options.Validation says: those that are no JSON are refused; those that differ are counted,
+// quarantined and pass, for a client may well understand what the catalogue does not.
+func (in *Ingress) Decode(data []byte) (Event, error) {
+	c := in.options.Catalog
+	ev, why := c.decode(data)
+	if why == ReasonUnknownEvent && in.options.Unknown == PassUnknown {
+		in.metrics.unknown.Inc()
+		return ev, nil
+	}
+	if why != reasonNone {
+		in.Refused(data, why)
+		return Event{}, why
+	}
+	if in.isTurn(ev.Type) {
+		if err := in.check(&ev); err != nil {
+			return Event{}, err
+		}
+	}
+	return ev, nil
+}
+
+// Refused counts and quarantines a message that was found malformed elsewhere, for instance by an encoder. Errors
+// that have no Reason are left alone.
+func (in *Ingress) Refused(data []byte, err error) {
+	why, ok := ReasonOf(err)
+	if !ok {
+		return
+	}
+	in.metrics.refused[why].Inc()
+	in.quarantine.add(data, why.String(), "")
+}
+
+// Quarantined are the newest messages that were refused or differed from the catalogue, the newest first.
+func (in *Ingress) Quarantined() []Quarantined { return in.quarantine.entries() }
+
+// isTurn says whether an event of a type is one to compare.
+func (in *Ingress) isTurn(t Type) bool {
+	switch in.options.Validation {
+	case ValidateOff:
+		return false
+	case ValidateAll:
+		return true
+	default:
+		first := !in.seen[t].Load() && in.seen[t].CompareAndSwap(false, true)
+		return in.turn.Add(1)%uint64(in.options.SampleEvery) == 0 || first
+	}
+}
+
+// check compares an event with the catalogue. The error is that of an event which no encoder would accept.
+func (in *Ingress) check(ev *Event) error {
+	in.metrics.checked.Inc()
+	c := in.options.Catalog
+	if _, err := c.AppendJSON(nil, ev); err != nil {
+		in.Refused(ev.Data, err)
+		return err
+	}
+	deviations := c.Check(ev)
+	for _, d := range deviations {
+		in.metrics.deviations[d.Problem].Inc()
+	}
+	if len(deviations) > 0 { // the first one says enough to begin with
+		in.quarantine.add(ev.Data, deviations[0].Problem.String(), deviations[0].Property)
+	}
+	return nil
+}

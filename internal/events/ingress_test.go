@@ -1,0 +1,195 @@
+package events_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// counted expects metrics in the text format, without their comments.
+func counted(t *testing.T, reg *prometheus.Registry, want ...string) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			labels := ""
+			for _, l := range m.GetLabel() {
+				labels += fmt.Sprintf("{%s}", l.GetValue())
+			}
+			got[fmt.Sprintf("%s%s %v", family.GetName(), labels, m.GetCounter().GetValue()+m.GetGauge().GetValue())] = true
+		}
+	}
+	for _, line := range want {
+		if !got["rte_events_"+line] {
+			t.Errorf("no %q among %v", line, got)
+		}
+	}
+}
+
+func TestIngress_CountsAndQuarantinesWhatItRefuses(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin().Limit(1000), Registerer: reg})
+	refuse := func(data string, want events.Reason) {
+		t.Helper()
+		if ev, err := in.Decode([]byte(data)); !errors.Is(err, want) || ev.Data != nil {
+			t.Errorf("got %+v, %v, want %v", ev, err, want)
+		}
+	}
+	refuse("hello", events.ReasonNotJSON)
+	refuse(strings.Replace(routed, "UserStatus", "UserSings", 1), events.ReasonUnknownEvent)
+	refuse(strings.Replace(routed, `"User"`, `"Queue"`, 1), events.ReasonWrongEntityType)
+	refuse(strings.Repeat("\xff", 1<<20), events.ReasonTooLarge)
+	in.Refused([]byte(routed), fmt.Errorf("encode event: %w", events.ReasonInvalidUTF8))
+	in.Refused([]byte(routed), io.ErrUnexpectedEOF) // none of ours
+
+	counted(t, reg,
+		"refused_total{not_json} 1", "refused_total{unknown_event} 1", "refused_total{wrong_entity_type} 1",
+		"refused_total{too_large} 1", "refused_total{invalid_utf8} 1", "refused_total{no_entity} 0",
+		"deviations_total{missing} 0", "checked_total 0", "unknown_total 0",
+		"quarantine_length 5", "quarantine_capacity 64", "quarantine_replaced_total 0")
+	got := in.Quarantined()
+	if len(got) != 5 || got[0].Reason != "invalid_utf8" || got[4].Reason != "not_json" || got[4].Excerpt != "hello" || got[4].Bytes != 5 {
+		t.Errorf("got %+v", got)
+	}
+	if large := got[1]; large.Bytes != 1<<20 || len(large.Excerpt) > 1024 || !utf8.ValidString(large.Excerpt) {
+		t.Errorf("of a large message %d bytes are kept: %q", len(large.Excerpt), large.Excerpt)
+	}
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Errorf("metrics: %v, %v", problems, err)
+	}
+}
+
+func TestIngress_QuarantineIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Quarantine: 3, Registerer: reg})
+		for i := range 8 {
+			if i < 5 {
+				_, _ = in.Decode([]byte(fmt.Sprint("x", i)))
+			}
+			time.Sleep(time.Second)
+		}
+		got := in.Quarantined()
+		if len(got) != 3 || got[0].Excerpt != "x4" || got[1].Excerpt != "x3" || got[2].Excerpt != "x2" {
+			t.Errorf("got %+v", got)
+		}
+		if age := time.Since(got[0].Time); age != 4*time.Second {
+			t.Errorf("the newest is %v old", age)
+		}
+		counted(t, reg, "quarantine_length 3", "quarantine_capacity 3", "quarantine_replaced_total 2")
+	})
+}
+
+func TestIngress_UnknownEvents(t *testing.T) {
+	sings := strings.Replace(routed, "UserStatus", "UserSings", 1)
+	reg := prometheus.NewRegistry()
+	in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Unknown: events.PassUnknown, Registerer: reg})
+	ev, err := in.Decode([]byte(sings))
+	if err != nil || ev.Type != 0 || ev.Entity != mustID(t, entityText) || string(ev.Data) != sings || ev.TTLSeconds != -1 {
+		t.Errorf("got %+v, %v", ev, err)
+	}
+	if _, err := in.Decode([]byte(strings.Replace(sings, entityText, "x", 1))); !errors.Is(err, events.ReasonNoEntity) {
+		t.Errorf("without an entity: %v", err)
+	}
+	counted(t, reg, "unknown_total 1", "refused_total{unknown_event} 0", "refused_total{no_entity} 1", "quarantine_length 1")
+}
+
+func TestIngress_Validation(t *testing.T) {
+	deviating := strings.Replace(string(sample(t, "UserStatus")), `"Talking": false`, `"Talking": "no"`, 1)
+
+	t.Run("All", func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateAll, Registerer: reg})
+		for range 3 {
+			if ev, err := in.Decode([]byte(deviating)); err != nil || ev.Data == nil {
+				t.Errorf("an event that deviates does not pass: %v", err)
+			}
+		}
+		if _, err := in.Decode(sample(t, "QueueStatus")); err != nil {
+			t.Error(err)
+		}
+		invalid := strings.Replace(routed, "{", "{\"A\":\"\xff\",", 1)
+		if _, err := in.Decode([]byte(invalid)); !errors.Is(err, events.ReasonInvalidUTF8) {
+			t.Errorf("got %v", err)
+		}
+		counted(t, reg, "checked_total 5", "deviations_total{wrong_type} 3", "deviations_total{missing} 0", "refused_total{invalid_utf8} 1", "quarantine_length 4")
+		if got := in.Quarantined()[1]; got.Reason != "wrong_type" || got.Property != "Talking" {
+			t.Errorf("got %+v", got)
+		}
+	})
+
+	t.Run("Sample", func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), SampleEvery: 10, Registerer: reg})
+		for range 100 {
+			if _, err := in.Decode([]byte(deviating)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		counted(t, reg, "checked_total 11", "deviations_total{wrong_type} 11")
+		if _, err := in.Decode(sample(t, "QueueStatus")); err != nil {
+			t.Fatal(err)
+		}
+		counted(t, reg, "checked_total 12")
+	})
+
+	t.Run("Off", func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateOff, Registerer: reg})
+		if _, err := in.Decode([]byte(deviating)); err != nil {
+			t.Fatal(err)
+		}
+		counted(t, reg, "checked_total 0", "deviations_total{wrong_type} 0", "quarantine_length 0")
+	})
+}
+
+func TestIngress_IsSafeForUseByMany(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Quarantine: 2, SampleEvery: 2, Registerer: reg})
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 100 {
+				_, _ = in.Decode([]byte(routed))
+				_, _ = in.Decode([]byte("x"))
+				in.Quarantined()
+			}
+		})
+	}
+	all.Wait()
+	counted(t, reg, "refused_total{not_json} 400", "quarantine_length 2")
+}
+
+func TestIngress_Settings(t *testing.T) {
+	for text, want := range map[string]events.Validation{"off": events.ValidateOff, "sample": events.ValidateSample, "all": events.ValidateAll} {
+		if got, err := events.ParseValidation(text); err != nil || got != want {
+			t.Errorf("%s: got %v, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]events.UnknownPolicy{"drop": events.DropUnknown, "pass": events.PassUnknown} {
+		if got, err := events.ParseUnknownPolicy(text); err != nil || got != want {
+			t.Errorf("%s: got %v, %v", text, got, err)
+		}
+	}
+	if _, err := events.ParseValidation("some"); err == nil {
+		t.Error("some: no error")
+	}
+	if _, err := events.ParseUnknownPolicy(""); err == nil {
+		t.Error("empty: no error")
+	}
+}

@@ -1,0 +1,71 @@
+package events_test
+
+import (
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+func TestCatalog_StateKey(t *testing.T) {
+	c := events.Builtin()
+	key := func(name, data string) (events.ID, bool) {
+		number, _ := c.Lookup(name)
+		return c.StateKey(&events.Event{Topic: events.Topic{Type: number}, Data: []byte(data)})
+	}
+	const base = `{"CallListId":"` + otherText + `","CallBackId":"` + idText + `"}`
+	want, ok := key("CallbackChanged", base)
+	if !ok || want == (events.ID{}) {
+		t.Fatalf("got key %v, %v", want, ok)
+	}
+
+	t.Run("TopicSaysItAll", func(t *testing.T) {
+		for _, name := range []string{"UserStatus", "QueueStatus"} {
+			if got, ok := key(name, `{"EntityId":"x"}`); !ok || got != (events.ID{}) {
+				t.Errorf("%s: got key %v, %v", name, got, ok)
+			}
+		}
+	})
+	t.Run("StepsHaveNone", func(t *testing.T) {
+		for _, name := range []string{"UserCallInArrived", "UserAvailability", "QueueCallInOverflow", "NoSuchEvent"} {
+			if got, ok := key(name, base); ok || got != (events.ID{}) {
+				t.Errorf("%s: got key %v, %v", name, got, ok)
+			}
+		}
+	})
+	t.Run("EqualForTheSameCallback", func(t *testing.T) {
+		for _, data := range []string{
+			`{"A":{"CallBackId":1},"CallBackId":"` + idText + `","B":[1,"}"],"CallListId":"` + otherText + `","Note":"n"}`,
+			` { "callBackId" : "` + idText + `" , "callListId" : "` + otherText + `" } `,
+			`{"CallBack\u0049d":"` + idText + `","CallListId":"` + otherText + `"}`,
+		} {
+			if got, ok := key("CallbackChanged", data); !ok || got != want {
+				t.Errorf("%s: got key %v, %v, want %v", data, got, ok, want)
+			}
+		}
+	})
+	t.Run("DiffersForAnother", func(t *testing.T) {
+		seen := map[events.ID]string{want: base}
+		for _, data := range []string{
+			`{"CallListId":"` + otherText + `","CallBackId":"` + entityText + `"}`,
+			`{"CallListId":"` + entityText + `","CallBackId":"` + idText + `"}`,
+			`{"CallListId":"` + idText + `","CallBackId":"` + otherText + `"}`,
+			`{"CallListId":"` + otherText + `"}`,
+			`{"CallBackId":"` + otherText + `"}`,
+			`{"CallBackId":null}`,
+			`{}`,
+		} {
+			got, ok := key("CallbackChanged", data)
+			if other, taken := seen[got]; !ok || taken {
+				t.Errorf("%s has the key %v of %s", data, got, other)
+			}
+			seen[got] = data
+		}
+	})
+	t.Run("Malformed", func(t *testing.T) {
+		for _, tc := range malformed() {
+			if _, ok := key("CallbackChanged", tc.data); !ok {
+				t.Errorf("%.40q: no key", tc.data)
+			}
+		}
+	})
+}
