@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 var livesIn = map[string][]string{
 	"github.com/golang-jwt/jwt":       {"authz", "rtetest"},
 	"github.com/MicahParks/keyfunc":   {"authz"},
-	"github.com/philippseith/signalr": {"hub", "transport", "rtetest"},
+	"github.com/philippseith/signalr": {"hub", "transport", "rtetest", "cmd"}, // cmd: the client of "tap"
 	"github.com/redis/go-redis":       {"backplane/redis", "rtetest"},
 	"net":                             {"authz", "backplane/redis", "cmd", "console", "demo", "hub", "rtetest", "transport"},
 	"net/http":                        {"authz", "cmd", "console", "demo", "rtetest", "transport"},

@@ -82,7 +82,7 @@ function drawQueue({ card, status, seen }) {
   const waiting = status.nbrOfNotServedRequesters;
   card.dataset.load = status.nbrOfQueuingRequesters === 0 ? "none" : status.nbrOfQueuingRequesters < 4 ? "waiting" : "long";
   card.waiting.textContent = waiting;
-  card.wait.textContent = waiting ? `waiting, longest ${minutes(status.maxWaitTime + (Date.now() - seen) / 1000)}` : "waiting";
+  card.wait.textContent = waiting ? `waiting · ${minutes(status.maxWaitTime + (Date.now() - seen) / 1000)}` : "waiting";
   card.talking.textContent = status.nbrOfConnected;
   card.ringing.textContent = status.nbrOfAllocated;
   card.free.textContent = status.nbrOfAgentsImmediatelyFree;
@@ -112,8 +112,8 @@ function drawCallback(entity, data) {
 // about says in a few words what an event tells besides its name.
 function about(data) {
   const words = [];
-  if (data.eventType.startsWith("Queue") && data.callerNumber) words.push(data.callerNumber);
-  else if (data.callerNumber) words.push(`${data.callerNumber} → ${data.targetNumber ?? ""}`);
+  if (data.eventType.startsWith("UserCallOut")) words.push(`to ${data.targetNumber}`);
+  else if (data.callerNumber) words.push(`from ${data.callerNumber}`);
   if (data.availability) words.push(data.availability, data.note ?? "");
   if (data.eventType === "CallbackChanged") {
     words.push(data.contactNumber, data.isClosed ? "closed" : data.created ? "new" : data.assignedUserId ? `taken by ${name(data.assignedUserId)}` : data.lastAttemptNote);

@@ -1,0 +1,111 @@
+package main
+
+import "time"
+
+// Config is everything that can be configured. Its keys, their defaults and what they mean stand in table.go.
+type Config struct {
+	Listen  string
+	Path    string
+	Origins []string
+
+	Connection struct {
+		Secret string
+	}
+	Console struct {
+		Listen string
+		Token  string
+	}
+	Auth      AuthConfig
+	Directory struct {
+		Kind string
+		File string
+	}
+	Policy struct {
+		File string
+	}
+	Redis  RedisConfig
+	Events struct {
+		MaxBytes int
+	}
+	Limits   LimitsConfig
+	Timeouts TimeoutsConfig
+	Fanout   struct {
+		Shards  int
+		Backlog int
+	}
+	Hub struct {
+		Pool int
+	}
+	Shutdown struct {
+		Delay   time.Duration
+		Drain   time.Duration
+		Timeout time.Duration
+	}
+	Log struct {
+		Level  string
+		Format string
+	}
+}
+
+// AuthConfig says which tokens are accepted.
+type AuthConfig struct {
+	HMACSecret         string
+	PreviousHMACSecret string
+	PublicKeyFile      string
+	Algorithms         []string
+	Issuer             []string
+	Audience           []string
+	Leeway             time.Duration
+	RequireExpiry      bool
+	MaxTokenBytes      int
+	Claims             struct {
+		User, Organization, Organizations, Role, Grants, TokenID string
+	}
+}
+
+// RedisConfig says where the backplane is.
+type RedisConfig struct {
+	Addresses          []string
+	Username, Password string
+	DB                 int
+	TLS                struct {
+		Enabled            bool
+		CAFile             string
+		CertFile, KeyFile  string
+		ServerName         string
+		InsecureSkipVerify bool
+	}
+	SentinelMaster                     string
+	SentinelUsername, SentinelPassword string
+	Cluster                            bool
+	Lanes                              int
+	Linger                             time.Duration
+	ProbeInterval, ProbeTimeout        time.Duration
+	DialTimeout, CommandTimeout        time.Duration
+	LaneQueueBytes, TotalQueueBytes    int
+}
+
+// LimitsConfig bounds what clients can ask for.
+type LimitsConfig struct {
+	Connections   int
+	Subscriptions int
+	Items         int
+	MessageBytes  int
+	FrameBytes    int
+	HeaderBytes   int
+	OutboxBytes   int
+	OutboxAge     time.Duration
+}
+
+// TimeoutsConfig says how long the server waits for what.
+type TimeoutsConfig struct {
+	ReadHeader time.Duration
+	Negotiate  time.Duration
+	Handshake  time.Duration
+	KeepAlive  time.Duration
+	Client     time.Duration
+	Send       time.Duration
+	Close      time.Duration
+	Invocation time.Duration
+	Subscribe  time.Duration
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/console"
+	"github.com/rte-server/rte-server/internal/demo"
+)
+
+// devDefaults are the keys that a development server has other defaults for.
+var devDefaults = map[string]string{
+	"listen":           "127.0.0.1:8080",
+	"log.format":       "console",
+	"shutdown.delay":   "0s",
+	"shutdown.drain":   "0s",
+	"shutdown.timeout": "5s",
+}
+
+func (p *program) devCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run everything in one process, with a simulated call centre and a wallboard",
+		Long: "Runs a server without Redis and without files: a demo organization, a simulator that publishes what happens in its\n" +
+			"call centre, tokens for whoever asks, and a page that shows it all. Never let strangers reach it.",
+		Args: cobra.NoArgs,
+	}
+	settings := p.newSettings(cmd, false, devDefaults)
+	simulation := addSimulationFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		l, err := settings.load(checkDev)
+		if err != nil {
+			return err
+		}
+		return p.dev(cmd.Context(), &l.Config, simulation)
+	}
+	return cmd
+}
+
+// dev runs a development server until ctx ends or a signal comes.
+func (p *program) dev(ctx context.Context, c *Config, simulation *simulation) error {
+	logger := newLogger(c, p.stderr)
+	for _, warning := range c.warnings() {
+		logger.Warn("unsafe configuration", zap.String("option", warning))
+	}
+	if !console.IsLoopback(c.Listen) {
+		logger.Warn("unsafe configuration", zap.String("option", "listen: everybody who can reach this address gets a token"))
+	}
+	if c.Auth.HMACSecret == "" {
+		c.Auth.HMACSecret = randomSecret()
+	}
+	organization := demo.NewOrganization()
+	n, err := newNode(c, logger, replaced{
+		directory: demo.NewDirectory(organization),
+		next: demo.NewHandler(demo.HandlerOptions{
+			Organization: organization, Sign: newSigner(&c.Auth).Sign, HubPath: c.Path, Origins: c.Origins, Logger: logger.Named("demo"),
+		}),
+	})
+	if err != nil {
+		return err
+	}
+	simulator := simulation.simulator(organization, n.backplane, logger, n.registry)
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	return n.run(ctx, simulator.Run, p.greet(n))
+}
+
+// greet is a task that prints what can be opened.
+func (p *program) greet(n *node) task {
+	return func(context.Context) error {
+		_, err := fmt.Fprintf(p.stdout, "\n"+
+			"  wallboard   http://%[1]s/\n"+
+			"  token       http://%[1]s/token/me/rte/\n"+
+			"  entities    http://%[1]s/demo/entities\n"+
+			"  hub         ws://%[1]s%[2]s\n", dialable(n.clients.listener.Addr()), n.config.Path)
+		if err == nil && n.operators != nil {
+			_, err = fmt.Fprintf(p.stdout, "  operators   http://%s/\n", dialable(n.operators.listener.Addr()))
+		}
+		if err == nil {
+			_, err = fmt.Fprintln(p.stdout)
+		}
+		return err
+	}
+}
+
+// dialable is an address that a browser on this machine can open: a listener on all addresses has one that it cannot.
+func dialable(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return fmt.Sprintf("localhost:%d", tcp.Port)
+}
+
+// randomSecret is good until the process ends.
+func randomSecret() string {
+	var secret [32]byte
+	_, _ = rand.Read(secret[:]) // never fails: crypto/rand ends the process instead
+	return base64.RawURLEncoding.EncodeToString(secret[:])
+}

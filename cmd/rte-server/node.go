@@ -1,0 +1,193 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/console"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/subscriptions"
+	"github.com/rte-server/rte-server/internal/transport"
+)
+
+// task is something that runs until its context ends.
+type task func(ctx context.Context) error
+
+// node is a server put together from its parts.
+type node struct {
+	config   *Config
+	logger   *zap.Logger
+	registry *prometheus.Registry
+
+	backplane backplane.Backplane
+	hub       *hub.Hub
+	transport *transport.Handler
+	readiness *console.Readiness
+	tasks     []task // run while the node does, besides the listeners
+
+	clients   *server
+	operators *server // nil: there is no such port
+}
+
+// replaced are the parts of a node that are not what the configuration says. Zero: nothing is replaced.
+type replaced struct {
+	directory authz.Directory
+	next      http.Handler // for the paths that are not the hub's
+}
+
+// newNode puts a node together and opens its ports. Nothing runs yet. The caller must run it.
+func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
+	reg := newRegistry()
+	n = &node{config: c, logger: logger, registry: reg}
+	catalog := events.Builtin().Limit(c.Events.MaxBytes)
+	registry := subscriptions.NewRegistry()
+
+	dispatcher, err := fanout.New(fanout.Options{
+		Registry: registry, JSON: transport.NewJSONEncoder(catalog),
+		Shards: c.Fanout.Shards, Backlog: int64(c.Fanout.Backlog),
+		OutboxBytes: c.Limits.OutboxBytes, OutboxAge: c.Limits.OutboxAge,
+		Registerer: reg, Logger: logger.Named("fanout"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.backplane, err = newBackplane(&c.Redis, backplane.Options{
+		Catalog: catalog, Sink: dispatcher, Registerer: reg, Logger: logger.Named("backplane"),
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	verifier, err := newVerifier(&c.Auth, logger.Named("authz"), reg)
+	if err != nil {
+		return nil, err
+	}
+	directory := r.directory
+	if directory == nil {
+		var refresh task
+		if directory, refresh, err = newDirectory(c, logger.Named("authz"), reg); err != nil {
+			return nil, err
+		}
+		if refresh != nil {
+			n.tasks = append(n.tasks, refresh)
+		}
+	}
+	authorizer, err := newAuthorizer(c, catalog, directory, reg)
+	if err != nil {
+		return nil, err
+	}
+
+	n.hub, err = hub.New(hub.Options{
+		Catalog: catalog, Authorizer: authorizer, Registry: registry, Dispatcher: dispatcher, Lanes: n.backplane,
+		Limits: hub.Limits{
+			Subscriptions: c.Limits.Subscriptions, Items: c.Limits.Items, ArgumentBytes: 2 * c.Limits.MessageBytes,
+			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe,
+		},
+		Pool: c.Hub.Pool, Registerer: reg, Logger: logger.Named("hub"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.transport, err = transport.New(transport.Options{
+		Open: n.open, Verifier: verifier, Secret: []byte(cmp.Or(c.Connection.Secret, c.Auth.HMACSecret)),
+		Path: c.Path, Next: r.next, Origins: c.Origins,
+		TokenTTL: c.Timeouts.Negotiate, MaxConnections: c.Limits.Connections,
+		HandshakeTimeout: c.Timeouts.Handshake, KeepAliveInterval: c.Timeouts.KeepAlive, ClientTimeout: c.Timeouts.Client,
+		SendTimeout: c.Timeouts.Send, CloseTimeout: c.Timeouts.Close,
+		MaxMessageBytes: c.Limits.MessageBytes, MaxFrameBytes: int64(c.Limits.FrameBytes),
+		Registerer: reg, Logger: logger.Named("transport"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.tasks = append(n.tasks, dispatcher.Run, n.backplane.Run, n.hub.Run, verifier.Run)
+	n.readiness = console.NewReadiness(console.Check{Name: "backplane", Problem: n.backplaneProblem})
+	return n, n.listen()
+}
+
+// open begins the session of a connection.
+func (n *node) open(conn hub.Conn, claims *authz.Claims) (transport.Session, error) {
+	session, err := n.hub.Open(conn, claims)
+	if err != nil {
+		return nil, err // not session: a nil *hub.Session is not a nil transport.Session
+	}
+	return session, nil
+}
+
+// backplaneProblem says why no events arrive; empty: they do.
+func (n *node) backplaneProblem() string {
+	health := n.backplane.Health()
+	if health.Connected {
+		return ""
+	}
+	return cmp.Or(health.Detail, "not connected")
+}
+
+// listen opens the ports.
+func (n *node) listen() (err error) {
+	c := n.config
+	n.clients, err = newServer(c.Listen, n.transport, n.logger.Named("http"), func(s *http.Server) {
+		s.ReadHeaderTimeout = c.Timeouts.ReadHeader
+		s.ReadTimeout = 2 * c.Timeouts.ReadHeader // no request of a client has a body worth mentioning
+		s.WriteTimeout = 2*c.Timeouts.ReadHeader + c.Timeouts.Send
+		s.MaxHeaderBytes = c.Limits.HeaderBytes
+	})
+	if err != nil || c.Console.Listen == "" {
+		return err
+	}
+	n.operators, err = newServer(c.Console.Listen, console.New(console.Options{
+		Readiness: n.readiness, Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
+	}), n.logger.Named("console"), func(s *http.Server) {
+		s.ReadHeaderTimeout = 10 * time.Second // profiles may take as long as they were asked to
+	})
+	if err != nil {
+		n.clients.close()
+	}
+	return err
+}
+
+// server is an HTTP server on an open port.
+type server struct {
+	http     *http.Server
+	listener net.Listener
+}
+
+// newServer opens a port. The server speaks HTTP/1.1 only: WebSockets are an upgrade of that.
+func newServer(address string, handler http.Handler, logger *zap.Logger, configure func(*http.Server)) (*server, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{http: &http.Server{Handler: handler, IdleTimeout: time.Minute}, listener: listener}
+	configure(s.http)
+	s.http.Protocols = new(http.Protocols)
+	s.http.Protocols.SetHTTP1(true)
+	if s.http.ErrorLog, err = zap.NewStdLogAt(logger, zap.WarnLevel); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// serve answers until shutdown or close.
+func (s *server) serve(context.Context) error {
+	if err := s.http.Serve(s.listener); err != http.ErrServerClosed { //nolint:errorlint // documented to be this value
+		return err
+	}
+	return nil
+}
+
+// close ends the server without waiting for its requests.
+func (s *server) close() {
+	_ = s.http.Close()     // what is being answered is given up
+	_ = s.listener.Close() // in case it never served
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// claimNames are the configured names of claims.
+func claimNames(c *AuthConfig) authz.ClaimNames {
+	return authz.ClaimNames{
+		User: c.Claims.User, Organization: c.Claims.Organization, Organizations: c.Claims.Organizations,
+		Role: c.Claims.Role, Grants: c.Claims.Grants, TokenID: c.Claims.TokenID,
+	}
+}
+
+// newVerifier makes the verifier of tokens.
+func newVerifier(c *AuthConfig, logger *zap.Logger, reg prometheus.Registerer) (*authz.Verifier, error) {
+	verifier, err := authz.NewVerifier(authz.VerifierOptions{
+		Secret: c.HMACSecret, PreviousSecret: c.PreviousHMACSecret, PublicKeyFile: c.PublicKeyFile,
+		Algorithms: c.Algorithms, Issuers: c.Issuer, Audiences: c.Audience,
+		Leeway: c.Leeway, RequireExpiry: c.RequireExpiry, MaxTokenSize: c.MaxTokenBytes, Claims: claimNames(c),
+		Logger: logger, Registerer: reg,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	return verifier, nil
+}
+
+// newSigner makes a signer of tokens that newVerifier's verifier accepts.
+func newSigner(c *AuthConfig) *authz.Signer {
+	return authz.NewSigner(c.HMACSecret, first(c.Issuer), first(c.Audience)).WithNames(claimNames(c))
+}
+
+// first is the first of several, or nothing.
+func first(of []string) string {
+	if len(of) == 0 {
+		return ""
+	}
+	return of[0]
+}
+
+// newDirectory makes the directory that is configured. run, if it is not nil, keeps it fresh.
+func newDirectory(c *Config, logger *zap.Logger, reg prometheus.Registerer) (directory authz.Directory, run task, err error) {
+	switch c.Directory.Kind {
+	case "claims":
+		return authz.ClaimsDirectory{}, nil, nil
+	case "file":
+		file, err := authz.NewFileDirectory(authz.FileDirectoryOptions{Path: c.Directory.File, Logger: logger, Registerer: reg})
+		if err != nil {
+			return nil, nil, fmt.Errorf("directory.file: %w", err)
+		}
+		return file, file.Run, nil
+	default:
+		return nil, nil, fmt.Errorf("directory.kind: this version has no directory of kind %s", c.Directory.Kind)
+	}
+}
+
+// newAuthorizer makes the judge over subscriptions.
+func newAuthorizer(c *Config, catalog *events.Catalog, directory authz.Directory, reg prometheus.Registerer) (*authz.Gate, error) {
+	o := authz.AuthorizerOptions{Catalog: catalog, Directory: directory, Registerer: reg}
+	if c.Policy.File != "" {
+		data, err := os.ReadFile(c.Policy.File)
+		if err != nil {
+			return nil, fmt.Errorf("policy.file: %w", err)
+		}
+		if o.Policy, err = authz.ParsePolicy(data, catalog); err != nil {
+			return nil, fmt.Errorf("policy.file: %w", err)
+		}
+	}
+	return authz.NewAuthorizer(o)
+}
+
+// newBackplane makes the backplane that is configured: Redis, or none but the process itself.
+func newBackplane(c *RedisConfig, o backplane.Options) (backplane.Backplane, error) {
+	o.Layout = backplane.Layout{Lanes: c.Lanes}
+	if len(c.Addresses) == 0 {
+		return backplane.NewMemory(o), nil
+	}
+	secure, err := newTLS(c)
+	if err != nil {
+		return nil, err
+	}
+	return redis.New(redis.Options{
+		Options: o, Addresses: c.Addresses, Username: c.Username, Password: c.Password, DB: c.DB, TLS: secure,
+		SentinelMaster: c.SentinelMaster, SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
+		Cluster: c.Cluster, Linger: c.Linger, ProbeInterval: c.ProbeInterval, ProbeTimeout: c.ProbeTimeout,
+		DialTimeout: c.DialTimeout, CommandTimeout: c.CommandTimeout,
+		LaneQueue: c.LaneQueueBytes, TotalQueue: c.TotalQueueBytes,
+	})
+}
+
+// newTLS makes the TLS configuration for Redis; nil: none is wanted.
+func newTLS(c *RedisConfig) (*tls.Config, error) {
+	if !c.TLS.Enabled {
+		return nil, nil
+	}
+	secure := &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: c.TLS.ServerName,
+		InsecureSkipVerify: c.TLS.InsecureSkipVerify, //nolint:gosec // off by default, and a warning is logged at each start
+	}
+	if c.TLS.CAFile != "" {
+		pem, err := os.ReadFile(c.TLS.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("redis.tls.ca_file: %w", err)
+		}
+		secure.RootCAs = x509.NewCertPool()
+		if !secure.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("redis.tls.ca_file: no certificate in it")
+		}
+	}
+	if c.TLS.CertFile != "" {
+		certificate, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("redis.tls.cert_file: %w", err)
+		}
+		secure.Certificates = []tls.Certificate{certificate}
+	}
+	return secure, nil
+}

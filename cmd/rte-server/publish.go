@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/demo"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+func (p *program) publishCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "publish [FILE|-]",
+		Short: "Publish events to Redis",
+		Long: "Publishes events, one JSON object per line in the published PascalCase form, to the Redis of the configuration. Every line is\n" +
+			"checked first, and one line of output says what became of it. The exit code is 1 if any event was not published.",
+		Args: cobra.MaximumNArgs(1),
+	}
+	settings := p.newSettings(cmd, false, map[string]string{"log.format": "console", "log.level": "warn"})
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		l, err := settings.load(checkBackplane)
+		if err != nil {
+			return err
+		}
+		in := p.stdin
+		if len(args) == 1 && args[0] != "-" {
+			file, err := os.Open(args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			defer file.Close()
+			in = file
+		}
+		ctx, stop := untilSignal(cmd.Context())
+		defer stop()
+		return withPublisher(ctx, &l.Config, newLogger(&l.Config, p.stderr), func(ctx context.Context, to demo.Publisher) error {
+			return publishLines(ctx, events.Builtin().Limit(l.Events.MaxBytes), to, in, p.stdout)
+		})
+	}
+	return cmd
+}
+
+// withPublisher runs do with the configured backplane. It returns when do does.
+func withPublisher(ctx context.Context, c *Config, logger *zap.Logger, do func(context.Context, demo.Publisher) error) error {
+	to, err := newBackplane(&c.Redis, backplane.Options{
+		Catalog: events.Builtin().Limit(c.Events.MaxBytes), Sink: nobody{}, Logger: logger.Named("backplane"),
+	})
+	if err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- to.Run(running) }()
+	err = do(ctx, to)
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// nobody is the sink of a backplane that is only published to.
+type nobody struct{}
+
+// Dispatch implements backplane.Sink.
+func (nobody) Dispatch(*events.Event) {}
+
+// maxLine is how long a line may be, in bytes: far longer than any event.
+const maxLine = 16 << 20
+
+// publishLines publishes the lines of in and says on out what became of each.
+func publishLines(ctx context.Context, catalog *events.Catalog, to demo.Publisher, in io.Reader, out io.Writer) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxLine)
+	failed, number := 0, 0
+	for lines.Scan() {
+		number++
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		result, err := publishLine(ctx, catalog, to, line)
+		if err != nil {
+			failed++
+			result = "not published: " + err.Error()
+		}
+		if _, err := fmt.Fprintf(out, "%d: %s\n", number, result); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("line %d: %w", number+1, err)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d events were not published", failed)
+	}
+	return nil
+}
+
+// publishLine checks one event and publishes it. The text says what it was.
+func publishLine(ctx context.Context, catalog *events.Catalog, to demo.Publisher, line []byte) (string, error) {
+	event, err := catalog.Decode(line)
+	if err != nil {
+		return "", err
+	}
+	if err := to.Publish(ctx, line); err != nil {
+		return "", err
+	}
+	definition := catalog.Definition(event.Type)
+	return fmt.Sprintf("published %s of %s %s", definition.Name, definition.Kind, event.Entity), nil
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+)
+
+func (p *program) serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: "Runs the server until SIGTERM or SIGINT, at which it sends its clients away and ends. A second signal ends it at once.\n\n" +
+			"Flags are configuration keys; they can also stand in a file and in the environment.",
+		Args: cobra.NoArgs,
+	}
+	settings := p.newSettings(cmd, true, nil)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		l, err := settings.load(checkServer)
+		if err != nil {
+			return err
+		}
+		return p.serve(cmd.Context(), &l.Config)
+	}
+	return cmd
+}
+
+// serve runs a server until ctx ends or a signal comes.
+func (p *program) serve(ctx context.Context, c *Config) error {
+	logger := newLogger(c, p.stderr)
+	logger.Info("starting", zap.String("version", programVersion()))
+	for _, warning := range c.warnings() {
+		logger.Warn("unsafe configuration", zap.String("option", warning))
+	}
+	if len(c.Redis.Addresses) == 0 {
+		logger.Info("running as a single node on the in-process backplane, because redis.addresses is not set")
+	}
+	n, err := newNode(c, logger, replaced{})
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	return n.run(ctx)
+}
+
+// untilSignal is a context that ends with ctx or at the first SIGTERM or SIGINT. A second signal then ends the process.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}

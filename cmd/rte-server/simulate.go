@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/demo"
+)
+
+// simulation is what the command line says about the simulator.
+type simulation struct {
+	seed   uint64
+	rate   float64
+	events int
+}
+
+// addSimulationFlags gives cmd the flags of a simulation.
+func addSimulationFlags(cmd *cobra.Command) *simulation {
+	s := &simulation{}
+	cmd.Flags().Uint64Var(&s.seed, "seed", 1, "`number` that decides what happens: equal seeds, equal days")
+	cmd.Flags().Float64Var(&s.rate, "rate", demo.NaturalRate, "average `events` per second")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if s.rate <= 0 || s.rate > maxRate {
+			return usageError{errors.New("--rate: must be above 0 and at most 100000")}
+		}
+		return nil
+	}
+	return s
+}
+
+// maxRate is far more than one simulator can publish.
+const maxRate = 100_000
+
+// simulator makes the simulator.
+func (s *simulation) simulator(o *demo.Organization, to demo.Publisher, logger *zap.Logger, reg prometheus.Registerer) *demo.Simulator {
+	return demo.New(demo.Options{
+		Organization: o, Publisher: to, Seed: s.seed, Speed: s.rate / demo.NaturalRate, Limit: s.events,
+		Logger: logger.Named("demo"), Registerer: reg,
+	})
+}
+
+func (p *program) simulateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "simulate",
+		Short: "Publish the events of a simulated call centre to Redis",
+		Long: "Publishes what happens in the call centre of the demo organization to the Redis of the configuration, until it is\n" +
+			"stopped. Clients need tokens for that organization: \"rte-server token --org 0d000000-0000-4000-8000-000000000001\".",
+		Args: cobra.NoArgs,
+	}
+	settings := p.newSettings(cmd, false, map[string]string{"log.format": "console"})
+	simulation := addSimulationFlags(cmd)
+	cmd.Flags().IntVar(&simulation.events, "events", 0, "`number` of events after which to stop; 0: none")
+	duration := cmd.Flags().Duration("for", 0, "`time` after which to stop; 0: none")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		l, err := settings.load(checkBackplane)
+		if err != nil {
+			return err
+		}
+		return p.simulate(cmd.Context(), &l.Config, simulation, *duration)
+	}
+	return cmd
+}
+
+// simulate publishes until ctx ends, a signal comes or the time is over.
+func (p *program) simulate(ctx context.Context, c *Config, simulation *simulation, duration time.Duration) error {
+	logger := newLogger(c, p.stderr)
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	if duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, duration)
+		defer cancel()
+	}
+	return withPublisher(ctx, c, logger, func(ctx context.Context, to demo.Publisher) error {
+		return simulation.simulator(demo.NewOrganization(), to, logger, nil).Run(ctx)
+	})
+}

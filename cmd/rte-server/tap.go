@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/philippseith/signalr"
+	"github.com/spf13/cobra"
+)
+
+// tapping is what the command line says about a tap.
+type tapping struct {
+	url, token string
+	count      int
+	topics     []tapTopic
+}
+
+// tapTopic is an item of Subscribe.
+type tapTopic struct {
+	EntityID  string `json:"EntityId"`
+	EventName string `json:"EventName"`
+}
+
+// tapResult is the answer to a tapTopic.
+type tapResult struct {
+	Subscribed bool   `json:"subscribed"`
+	Message    string `json:"message"`
+	EntityID   string `json:"entityId"`
+	EventName  string `json:"eventName"`
+}
+
+func (p *program) tapCommand() *cobra.Command {
+	t := &tapping{}
+	cmd := &cobra.Command{
+		Use:   "tap --url URL [--token TOKEN] ENTITY[:EVENT]...",
+		Short: "Subscribe as a client and print what arrives",
+		Long: "Connects to a hub, subscribes to events of entities (to all of an entity, if none is named) and prints each message\n" +
+			"as a line of JSON. What is refused is told on standard error; if everything is, the exit code is 1. Without --token\n" +
+			"the token is taken from the variable TOKEN, where other users of the machine cannot read it.",
+		Args: cobra.MinimumNArgs(1),
+	}
+	cmd.Flags().StringVar(&t.url, "url", "http://127.0.0.1:8080/rte", "`URL` of the hub")
+	cmd.Flags().StringVar(&t.token, "token", "", "token to connect with")
+	cmd.Flags().IntVar(&t.count, "count", 0, "`number` of messages after which to stop; 0: none")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		for _, variable := range p.environ {
+			if value, ok := strings.CutPrefix(variable, "TOKEN="); ok && t.token == "" {
+				t.token = value
+			}
+		}
+		for _, arg := range args {
+			entity, event, _ := strings.Cut(arg, ":")
+			if _, err := parseID("ENTITY", entity); err != nil {
+				return usageError{err}
+			}
+			t.topics = append(t.topics, tapTopic{entity, event})
+		}
+		ctx, stop := untilSignal(cmd.Context())
+		defer stop()
+		return t.run(ctx, p.stdout, p.stderr)
+	}
+	return cmd
+}
+
+// errTapped is the cause of the end of a tap that has seen enough.
+var errTapped = errors.New("all messages were received")
+
+// run taps until ctx ends, the server closes the connection or enough messages came.
+func (t *tapping) run(ctx context.Context, stdout, stderr io.Writer) error {
+	outer := ctx
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	printer := &tapPrinter{out: stdout, left: t.count, done: cancel}
+	conn, err := dialTap(ctx, t.url, t.token, printer.print)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.close()
+
+	client, err := signalr.NewClient(ctx, signalr.WithConnection(conn), signalr.WithReceiver(&tapReceiver{}),
+		signalr.MaximumReceiveMessageSize(maxTapMessage), signalr.Logger(silence{}, false))
+	if err != nil {
+		return err
+	}
+	client.Start()
+	defer client.Stop()
+	if err := t.subscribe(ctx, client, stderr); err != nil && context.Cause(ctx) == nil {
+		return err
+	}
+	err = <-client.WaitForState(ctx, signalr.ClientClosed)
+	switch {
+	case errors.Is(context.Cause(ctx), errTapped) || outer.Err() != nil:
+		return nil
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	default:
+		return errors.Join(errors.New("the server closed the connection"), client.Err(), err)
+	}
+}
+
+// subscribe asks for the topics and says what was refused.
+func (t *tapping) subscribe(ctx context.Context, client signalr.Client, stderr io.Writer) error {
+	var topics []tapTopic
+	for _, topic := range t.topics {
+		if topic.EventName != "" {
+			topics = append(topics, topic)
+			continue
+		}
+		var names []string
+		if err := invoke(ctx, client, &names, "AvailableSubscriptions"); err != nil {
+			return err
+		}
+		for _, name := range names {
+			topics = append(topics, tapTopic{topic.EntityID, name})
+		}
+	}
+	var results []tapResult
+	if err := invoke(ctx, client, &results, "Subscribe", topics); err != nil {
+		return err
+	}
+	subscribed := 0
+	for i, r := range results {
+		if r.Subscribed {
+			subscribed++
+		} else if i < len(topics) && t.named(topics[i]) {
+			_, _ = fmt.Fprintf(stderr, "%s:%s: %s\n", r.EntityID, r.EventName, r.Message)
+		}
+	}
+	if subscribed == 0 {
+		return errors.New("nothing could be subscribed to")
+	}
+	return nil
+}
+
+// named says whether the command line names the topic itself, and not all events of an entity, of which some do
+// not exist for it.
+func (t *tapping) named(topic tapTopic) bool {
+	for _, asked := range t.topics {
+		if asked == topic {
+			return true
+		}
+	}
+	return false
+}
+
+// invoke calls a method of the hub and reads its answer into result.
+func invoke(ctx context.Context, client signalr.Client, result any, method string, arguments ...any) error {
+	select {
+	case answer := <-client.Invoke(method, arguments...):
+		if answer.Error != nil {
+			return fmt.Errorf("%s: %w", method, answer.Error)
+		}
+		// The library has read the answer without knowing what it is.
+		text, err := json.Marshal(answer.Value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", method, err)
+		}
+		if err := json.Unmarshal(text, result); err != nil {
+			return fmt.Errorf("%s: %w", method, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// tapPrinter prints messages as lines.
+type tapPrinter struct {
+	mu   sync.Mutex
+	out  io.Writer               // guarded by mu
+	left int                     // guarded by mu; messages until done, 0: it never is
+	done context.CancelCauseFunc // told when the last message is printed, or one cannot be
+}
+
+func (p *tapPrinter) print(message json.RawMessage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.left < 0 {
+		return
+	}
+	if _, err := p.out.Write(append(message, '\n')); err != nil {
+		p.left = -1
+		p.done(err)
+	}
+	if p.left > 0 {
+		if p.left--; p.left == 0 {
+			p.left = -1
+			p.done(errTapped)
+		}
+	}
+}
+
+// tapReceiver makes the library content: the messages were printed on the way to it.
+type tapReceiver struct{}
+
+// MessageReceived is called by the library.
+func (*tapReceiver) MessageReceived(json.RawMessage) {}
+
+// silence is a logger of the library.
+type silence struct{}
+
+// Log implements signalr.StructuredLogger.
+func (silence) Log(...any) error { return nil }
