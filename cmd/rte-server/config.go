@@ -27,6 +27,9 @@ type Config struct {
 	Events struct {
 		MaxBytes int
 	}
+	MessagePack struct {
+		Keys string
+	}
 	Limits   LimitsConfig
 	Timeouts TimeoutsConfig
 	Fanout   struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"time"
@@ -53,7 +54,8 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	registry := subscriptions.NewRegistry()
 
 	dispatcher, err := fanout.New(fanout.Options{
-		Registry: registry, JSON: transport.NewJSONEncoder(catalog),
+		Registry: registry, State: catalog.StateKey,
+		JSON: transport.NewJSONEncoder(catalog), MessagePack: transport.NewMessagePackEncoder(catalog, keyStyle(c)),
 		Shards: c.Fanout.Shards, Backlog: int64(c.Fanout.Backlog),
 		OutboxBytes: c.Limits.OutboxBytes, OutboxAge: c.Limits.OutboxAge,
 		Registerer: reg, Logger: logger.Named("fanout"),
@@ -136,19 +138,21 @@ func (n *node) backplaneProblem() string {
 // listen opens the ports.
 func (n *node) listen() (err error) {
 	c := n.config
-	n.clients, err = newServer(c.Listen, n.transport, n.logger.Named("http"), func(s *http.Server) {
-		s.ReadHeaderTimeout = c.Timeouts.ReadHeader
-		s.ReadTimeout = 2 * c.Timeouts.ReadHeader // no request of a client has a body worth mentioning
-		s.WriteTimeout = 2*c.Timeouts.ReadHeader + c.Timeouts.Send
-		s.MaxHeaderBytes = c.Limits.HeaderBytes
+	n.clients, err = newServer(c.Listen, n.logger.Named("http"), &http.Server{
+		Handler:           n.transport,
+		ReadHeaderTimeout: c.Timeouts.ReadHeader,
+		ReadTimeout:       2 * c.Timeouts.ReadHeader, // no request of a client has a body worth mentioning
+		WriteTimeout:      2*c.Timeouts.ReadHeader + c.Timeouts.Send,
+		MaxHeaderBytes:    c.Limits.HeaderBytes,
 	})
 	if err != nil || c.Console.Listen == "" {
 		return err
 	}
-	n.operators, err = newServer(c.Console.Listen, console.New(console.Options{
-		Readiness: n.readiness, Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
-	}), n.logger.Named("console"), func(s *http.Server) {
-		s.ReadHeaderTimeout = 10 * time.Second // profiles may take as long as they were asked to
+	n.operators, err = newServer(c.Console.Listen, n.logger.Named("console"), &http.Server{
+		Handler: console.New(console.Options{
+			Readiness: n.readiness, Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
+		}),
+		ReadHeaderTimeout: c.Timeouts.ReadHeader, // and nothing else: profiles take as long as they were asked to
 	})
 	if err != nil {
 		n.clients.close()
@@ -162,25 +166,26 @@ type server struct {
 	listener net.Listener
 }
 
-// newServer opens a port. The server speaks HTTP/1.1 only: WebSockets are an upgrade of that.
-func newServer(address string, handler http.Handler, logger *zap.Logger, configure func(*http.Server)) (*server, error) {
+// newServer opens a port for s. It speaks HTTP/1.1 only: WebSockets are an upgrade of that.
+func newServer(address string, logger *zap.Logger, s *http.Server) (*server, error) {
+	errorLog, err := zap.NewStdLogAt(logger, zap.WarnLevel)
+	if err != nil {
+		return nil, err
+	}
+	s.ErrorLog = errorLog
+	s.IdleTimeout = time.Minute
+	s.Protocols = new(http.Protocols)
+	s.Protocols.SetHTTP1(true)
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{http: &http.Server{Handler: handler, IdleTimeout: time.Minute}, listener: listener}
-	configure(s.http)
-	s.http.Protocols = new(http.Protocols)
-	s.http.Protocols.SetHTTP1(true)
-	if s.http.ErrorLog, err = zap.NewStdLogAt(logger, zap.WarnLevel); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return &server{http: s, listener: listener}, nil
 }
 
 // serve answers until shutdown or close.
 func (s *server) serve(context.Context) error {
-	if err := s.http.Serve(s.listener); err != http.ErrServerClosed { //nolint:errorlint // documented to be this value
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -129,3 +129,11 @@ func newTLS(c *RedisConfig) (*tls.Config, error) {
 	}
 	return secure, nil
 }
+
+// keyStyle is how MessagePack clients receive the names of properties.
+func keyStyle(c *Config) events.KeyStyle {
+	if c.MessagePack.Keys == "camel" {
+		return events.CamelKeys
+	}
+	return events.PascalKeys
+}

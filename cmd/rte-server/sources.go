@@ -95,12 +95,12 @@ func readFile(path string) ([]assignment, error) {
 	if len(document.Content) == 0 { // nothing but comments
 		return nil, nil
 	}
-	return flatten(path, "", document.Content[0])
+	return flatten(path, "", 1, document.Content[0])
 }
 
-// flatten turns a YAML node into assignments of the keys below prefix.
-func flatten(path, prefix string, node *yaml.Node) ([]assignment, error) {
-	source := fmt.Sprintf("%s:%d", path, node.Line)
+// flatten turns a YAML node, whose key stands in the given line, into assignments of the keys below prefix.
+func flatten(path, prefix string, line int, node *yaml.Node) ([]assignment, error) {
+	source := fmt.Sprintf("%s:%d", path, line)
 	switch {
 	case node.Kind == yaml.MappingNode:
 		return flattenMapping(path, prefix, node)
@@ -132,7 +132,7 @@ func flattenMapping(path, prefix string, node *yaml.Node) ([]assignment, error) 
 		if prefix != "" {
 			key = prefix + "." + key
 		}
-		below, err := flatten(path, key, value)
+		below, err := flatten(path, key, name.Line, value)
 		if err != nil {
 			return nil, err
 		}
@@ -156,14 +156,14 @@ func (t *table) readEnv(environ []string) ([]assignment, error) {
 	var wrong []error
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
-		if !strings.HasPrefix(name, envPrefix) || name == envConfig {
+		if !strings.HasPrefix(name, envPrefix) || name == envConfig || value == "" {
 			continue
 		}
 		key, known := keys[name]
 		switch {
-		case known && value != "":
+		case known:
 			all = append(all, assignment{key, value, name})
-		case !known && !ofService(name, environ):
+		case !ofService(name, environ):
 			wrong = append(wrong, fmt.Errorf("%s: unknown variable of the environment", name))
 		}
 	}

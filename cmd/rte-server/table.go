@@ -21,7 +21,7 @@ func newTable(c *Config) *table {
 
 	t.text(&c.Listen, "listen", ":8080", "address for clients, as host:port")
 	t.text(&c.Path, "path", "/rte", "path of the hub")
-	t.list(&c.Origins, "origins", "", "origins whose web pages may connect, such as https://desk.example.com; none: pages of the server's own origin")
+	t.list(&c.Origins, "origins", "origins whose web pages may connect, such as https://desk.example.com; none: pages of the server's own origin")
 	t.secret(&c.Connection.Secret, "connection.secret", "secret of all nodes, from which the key of connection tokens is derived, so that a client may connect to another node than it negotiated with; none: auth.hmac_secret is used for that too")
 
 	t.text(&c.Console.Listen, "console.listen", "127.0.0.1:9090", "address for operators, as host:port; none: there is no such port. Other machines can be let in only with console.token")
@@ -30,9 +30,9 @@ func newTable(c *Config) *table {
 	t.secret(&c.Auth.HMACSecret, "auth.hmac_secret", "key of tokens signed with HS256, HS384 or HS512; at least 32 bytes")
 	t.secret(&c.Auth.PreviousHMACSecret, "auth.previous_hmac_secret", "key that is accepted besides auth.hmac_secret while it is being replaced")
 	t.text(&c.Auth.PublicKeyFile, "auth.public_key_file", "", "PEM file with the public keys of tokens signed with RS, PS, ES or EdDSA algorithms; it is watched")
-	t.list(&c.Auth.Algorithms, "auth.algorithms", "", "accepted algorithms; none: all that fit the configured keys")
-	t.list(&c.Auth.Issuer, "auth.issuer", "", "accepted issuers (iss); none: any")
-	t.list(&c.Auth.Audience, "auth.audience", "", "accepted audiences (aud); none: any")
+	t.list(&c.Auth.Algorithms, "auth.algorithms", "accepted algorithms; none: all that fit the configured keys")
+	t.list(&c.Auth.Issuer, "auth.issuer", "accepted issuers (iss); none: any")
+	t.list(&c.Auth.Audience, "auth.audience", "accepted audiences (aud); none: any")
 	t.span(&c.Auth.Leeway, "auth.leeway", 0, "how much the clocks of token issuers may differ from this one")
 	t.toggle(&c.Auth.RequireExpiry, "auth.require_expiry", true, "refuse tokens that never expire")
 	t.size(&c.Auth.MaxTokenBytes, "auth.max_token_bytes", 16<<10, "size of the largest accepted token")
@@ -47,7 +47,7 @@ func newTable(c *Config) *table {
 	t.text(&c.Directory.File, "directory.file", "", "file for directory.kind file, in YAML or JSON; it is watched")
 	t.text(&c.Policy.File, "policy.file", "", "file with the rules of who may listen to what; none: the built-in ones")
 
-	t.list(&c.Redis.Addresses, "redis.addresses", "", "Redis, as host:port; several: Sentinels or members of a cluster; none: a single node without Redis")
+	t.list(&c.Redis.Addresses, "redis.addresses", "Redis, as host:port; several: Sentinels or members of a cluster; none: a single node without Redis")
 	t.text(&c.Redis.Username, "redis.username", "", "user of this node on Redis")
 	t.secret(&c.Redis.Password, "redis.password", "password of that user")
 	t.count(&c.Redis.DB, "redis.db", 0, "number of the database")
@@ -71,6 +71,8 @@ func newTable(c *Config) *table {
 	t.size(&c.Redis.TotalQueueBytes, "redis.total_queue_bytes", 256<<20, "how much of all lanes may wait for this node")
 
 	t.size(&c.Events.MaxBytes, "events.max_bytes", 64<<10, "size of the largest accepted event")
+
+	t.choice(&c.MessagePack.Keys, "messagepack.keys", "pascal", []string{"pascal", "camel"}, "case of the names of properties for MessagePack clients")
 
 	t.count(&c.Limits.Connections, "limits.connections", 100_000, "connections of this node; more are answered with 503")
 	t.count(&c.Limits.Subscriptions, "limits.subscriptions", 10_000, "subscriptions of one connection")
@@ -115,8 +117,7 @@ func (t *table) secret(target *string, key, help string) {
 	t.secrets[key] = true
 }
 
-func (t *table) list(target *[]string, key, byDefault, help string) {
-	_ = (*list)(target).Set(byDefault) // a list takes any text
+func (t *table) list(target *[]string, key, help string) {
 	t.flags.Var((*list)(target), key, help)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -139,14 +140,7 @@ func (t *tapping) subscribe(ctx context.Context, client signalr.Client, stderr i
 
 // named says whether the command line names the topic itself, and not all events of an entity, of which some do
 // not exist for it.
-func (t *tapping) named(topic tapTopic) bool {
-	for _, asked := range t.topics {
-		if asked == topic {
-			return true
-		}
-	}
-	return false
-}
+func (t *tapping) named(topic tapTopic) bool { return slices.Contains(t.topics, topic) }
 
 // invoke calls a method of the hub and reads its answer into result.
 func invoke(ctx context.Context, client signalr.Client, result any, method string, arguments ...any) error {

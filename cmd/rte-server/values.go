@@ -100,7 +100,7 @@ func (v *size) Set(s string) error {
 	if err != nil || parsed > uint64(math.MaxInt32/unit) { //nolint:gosec // units are positive
 		return errors.New("must be a number of bytes, such as 65536, 64KiB or 1MiB, below 2GiB")
 	}
-	*v = size(int(parsed) * unit) //nolint:gosec // bounded above
+	*v = size(int(parsed) * unit)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package demo
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
@@ -45,9 +46,7 @@ func (s *Simulator) emit(eventType string, entity events.ID, f fields) {
 		"Timestamp":         stamp(s.clock(s.now)),
 		"MessageTTLSeconds": definition.TTLSeconds,
 	}
-	for name, value := range f {
-		message[name] = value
-	}
+	maps.Copy(message, f)
 	data, err := json.Marshal(message)
 	if err != nil {
 		panic(fmt.Sprintf("demo: event %s: %v", eventType, err))

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -84,11 +85,11 @@ func (s *Simulator) Run(ctx context.Context) error {
 		s.allocate()
 		s.reportStatus()
 		for _, data := range s.outbox {
-			if err := s.options.Publisher.Publish(ctx, data); err == nil {
+			err := s.options.Publisher.Publish(ctx, data)
+			switch {
+			case err == nil:
 				s.metrics.published.Inc()
-			} else if ctx.Err() != nil {
-				return nil
-			} else {
+			case ctx.Err() == nil:
 				s.metrics.failed.Inc()
 				reporter.failed(err)
 			}
@@ -139,13 +140,11 @@ func (s *Simulator) clock(at time.Duration) time.Time {
 // after puts something on the agenda.
 func (s *Simulator) after(d time.Duration, do func()) { s.agenda.add(s.now+d, do) }
 
-// newID is a GUID that the seed decides.
+// newID is a GUID (RFC 9562, version 4) that the seed decides.
 func (s *Simulator) newID() events.ID {
 	var id events.ID
-	hi, lo := s.chance.Uint64(), s.chance.Uint64()
-	for i := range 8 {
-		id[i], id[8+i] = byte(hi>>(8*i)), byte(lo>>(8*i))
-	}
+	binary.LittleEndian.PutUint64(id[:8], s.chance.Uint64())
+	binary.LittleEndian.PutUint64(id[8:], s.chance.Uint64())
 	id[6] = id[6]&0x0f | 0x40
 	id[8] = id[8]&0x3f | 0x80
 	return id

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"rte-server": main})
+}
+
+// TestScripts runs the command lines of testdata/script. Besides the commands of testscript they know
+// "exitcode N ARG...", which runs rte-server and wants it to end with N.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exitcode": func(ts *testscript.TestScript, neg bool, args []string) {
+				want, err := strconv.Atoi(args[0])
+				if err != nil || neg {
+					ts.Fatalf("usage: exitcode N ARG...")
+				}
+				var ended *exec.ExitError
+				if err := ts.Exec("rte-server", args[1:]...); !errors.As(err, &ended) {
+					ts.Fatalf("ended with %v, want code %d", err, want)
+				}
+				if got := ended.ExitCode(); got != want {
+					ts.Fatalf("ended with code %d, want %d", got, want)
+				}
+			},
+		},
+	})
+}
+
+// TestConfigDoc keeps the checked-in documentation equal to the table of keys.
+func TestConfigDoc(t *testing.T) {
+	checkedIn, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(checkedIn) != configDoc() {
+		t.Error("docs/configuration.md is not what \"rte-server config doc\" prints: run it again")
+	}
+}
