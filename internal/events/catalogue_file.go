@@ -105,6 +105,7 @@ func (s *source) add(file *catalogueFile) error {
 		if err != nil {
 			return fmt.Errorf("envelope[%d] %.80s: %w", i, file.Envelope[i].Name, err)
 		}
+		p.Envelope = true
 		s.envelope = append(s.envelope, p)
 	}
 	for i := range file.Events {

@@ -54,6 +54,7 @@ func TestCatalog_Check(t *testing.T) {
 		"Missing":               {`"State":2,`, ``, wrong("State", events.ProblemMissing)},
 		"MissingOfEnvelope":     {`"Timestamp":"2020-01-01T12:00:00Z",`, ``, wrong("Timestamp", events.ProblemMissing)},
 		"NullNotAllowed":        {`"State":2`, `"State":null`, wrong("State", events.ProblemType)},
+		"NullInEnvelope":        {`"RootEntityType":"Organization"`, `"RootEntityType":null`, wrong("RootEntityType", events.ProblemType)},
 		"NullString":            {`"Carrier":"pigeon"`, `"Carrier":null`, nil},
 		"NullDictionary":        {`{"A":"b","C":null}`, `null`, nil},
 		"NullList":              {`[{"X":1},{}]`, `null`, nil},

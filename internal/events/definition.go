@@ -38,6 +38,8 @@ type Property struct {
 	Nullable bool
 	// Element names what a list is made of. Nothing is known about the properties of an element.
 	Element string
+	// Envelope properties belong to every event, and are never null.
+	Envelope bool
 	// Enum are the known values; nil if any value of the type will do.
 	Enum *Enum
 	// Place says where the published page has the property.
@@ -50,6 +52,9 @@ func (p *Property) Required() bool { return !p.Nullable && p.Place != InTable }
 
 // AllowsNull says whether the property may be null. What is a reference in C# may be, whatever is published.
 func (p *Property) AllowsNull() bool {
+	if p.Envelope {
+		return false
+	}
 	switch p.Type {
 	case TypeString, TypeDictionary, TypeList, TypeObject:
 		return true

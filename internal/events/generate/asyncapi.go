@@ -1,0 +1,327 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// asyncAPI makes the AsyncAPI 3.0 document of the whole interface: the hub as JSON clients see it, and the lanes
+// of Redis as publishers see them. In its words the server receives what clients and publishers send.
+func asyncAPI(c *events.Catalog) object {
+	return object{
+		{"asyncapi", "3.0.0"},
+		{"info", object{
+			{"title", "rte-server"},
+			{"version", "1.0.0"},
+			{"description", asyncDescription},
+			{"license", object{{"name", "MIT"}}},
+		}},
+		{"defaultContentType", "application/json"},
+		{"servers", servers()},
+		{"channels", object{
+			{"hub", hubChannel(c)},
+			{"lane", laneChannel(c)},
+		}},
+		{"operations", operations(c)},
+		{"components", object{
+			{"messages", messages(c)},
+			{"schemas", schemas(c)},
+			{"securitySchemes", object{
+				{"bearer", object{
+					{"type", "http"},
+					{"scheme", "bearer"},
+					{"bearerFormat", "JWT"},
+					{"description", "The token in the header Authorization."},
+				}},
+				{"accessToken", object{
+					{"type", "httpApiKey"},
+					{"in", "query"},
+					{"name", "access_token"},
+					{"description", "The token in the query, for browsers, which cannot set headers on a WebSocket."},
+				}},
+				{"redis", object{
+					{"type", "userPassword"},
+					{"description", "A Redis user whose access control list confines it to the lanes of its organization."},
+				}},
+			}},
+		}},
+	}
+}
+
+const asyncDescription = `Real-time events of a contact centre: of its users, queues and call lists.
+
+Clients speak SignalR: after the handshake of the hub protocol they invoke the methods of the hub, and receive events as
+invocations of the client method MessageReceived. Each message of the JSON protocol ends in the character U+001E, which
+the payloads here leave out. Clients of the MessagePack protocol exchange the same values as arrays, with the names of
+an event's properties in Pascal case.
+
+Publishers write events to Redis, on the lane of the organization that they belong to.`
+
+func servers() object {
+	host := object{{"host", object{
+		{"description", "Where the server or the load balancer in front of it listens."},
+		{"default", "localhost"},
+	}}}
+	return object{
+		{"hub", object{
+			{"host", "{host}"},
+			{"pathname", "/rte"},
+			{"protocol", "wss"},
+			{"description", "The SignalR hub. Negotiation is POST /rte/negotiate; WebSockets are the only transport, and clients may skip negotiation."},
+			{"variables", host},
+			{"security", []any{ref("#/components/securitySchemes/bearer"), ref("#/components/securitySchemes/accessToken")}},
+		}},
+		{"backplane", object{
+			{"host", "{host}:6379"},
+			{"protocol", "redis"},
+			{"description", "Redis, which carries events from publishers to all nodes."},
+			{"variables", object{{"host", object{{"description", "Where Redis listens."}, {"default", "localhost"}}}}},
+			{"security", []any{ref("#/components/securitySchemes/redis")}},
+		}},
+	}
+}
+
+// method is a method of the hub.
+type method struct {
+	name, description string
+	arguments, result object
+}
+
+func methods() []method {
+	subscriptions := object{
+		{"type", "array"},
+		{"minItems", 1},
+		{"maxItems", 1},
+		{"items", object{{"type", "array"}, {"items", ref("#/components/schemas/EntitySubscription")}}},
+	}
+	results := object{{"type", "array"}, {"items", ref("#/components/schemas/SubscriptionResult")}}
+	none := object{{"type", "array"}}
+	return []method{
+		{
+			"Subscribe", "Begins to listen to events of entities. Answers in the order of the request; when it has answered, every event published afterwards arrives.",
+			subscriptions, results,
+		},
+		{"Unsubscribe", "Ends listening to events of entities. Answers in the order of the request.", subscriptions, results},
+		{"UnsubscribeAll", "Ends listening to anything.", none, object{{"type", "boolean"}}},
+		{
+			"AvailableSubscriptions", "Names all events. Arguments are ignored.",
+			none, object{{"type", "array"}, {"items", object{{"type", "string"}}}},
+		},
+		{
+			"ActiveSubscriptions", "Names what the connection listens to.",
+			none, object{{"type", "array"}, {"items", ref("#/components/schemas/Subscription")}},
+		},
+	}
+}
+
+// received and published are the names of the messages that carry an event, to clients and from publishers.
+func received(d *events.Definition) string  { return lowerFirst(d.Name) + "Received" }
+func published(d *events.Definition) string { return lowerFirst(d.Name) + "Published" }
+
+func request(m method) string { return lowerFirst(m.name) + "Request" }
+func reply(m method) string   { return lowerFirst(m.name) + "Reply" }
+
+func hubChannel(c *events.Catalog) object {
+	all := object{}
+	for _, m := range methods() {
+		for _, name := range []string{request(m), reply(m)} {
+			all = append(all, member{name, ref("#/components/messages/" + name)})
+		}
+	}
+	for d := range definitions(c) {
+		all = append(all, member{received(d), ref("#/components/messages/" + received(d))})
+	}
+	return object{
+		{"address", "/"},
+		{"title", "Hub"},
+		{"description", "One WebSocket of one client. Invocations of a connection are answered one after the other, in order."},
+		{"servers", []any{ref("#/servers/hub")}},
+		{"messages", all},
+		{"bindings", object{{"ws", object{
+			{"method", "GET"},
+			{"query", object{
+				{"type", "object"},
+				{"properties", object{
+					{"id", object{{"type", "string"}, {"description", "The connection token of the negotiation, unless it is skipped."}}},
+					{"access_token", object{{"type", "string"}, {"description", "The token, where the header Authorization cannot be set."}}},
+					{"features", object{{"type", "string"}, {"description", "Extensions that the client asks for, separated by commas: notices, snapshot."}}},
+				}},
+			}},
+		}}}},
+	}
+}
+
+func laneChannel(c *events.Catalog) object {
+	all := object{}
+	for d := range definitions(c) {
+		all = append(all, member{published(d), ref("#/components/messages/" + published(d))})
+	}
+	return object{
+		{"address", "rte:org:{organizationId}"},
+		{"title", "Lane of an organization"},
+		{"description", "A channel of Redis. The events of an entity arrive in the order in which they were published on it."},
+		{"servers", []any{ref("#/servers/backplane")}},
+		{"parameters", object{{"organizationId", object{
+			{"description", "The GUID of the organization in lower case."},
+			{"examples", []any{"29f6e823-b484-e611-80c9-00505689257e"}},
+		}}}},
+		{"messages", all},
+	}
+}
+
+func operations(c *events.Catalog) object {
+	all := object{}
+	for _, m := range methods() {
+		all = append(all, member{lowerFirst(m.name), object{
+			{"action", "receive"},
+			{"title", m.name},
+			{"description", m.description},
+			{"channel", ref("#/channels/hub")},
+			{"messages", []any{ref("#/channels/hub/messages/" + request(m))}},
+			{"reply", object{
+				{"channel", ref("#/channels/hub")},
+				{"messages", []any{ref("#/channels/hub/messages/" + reply(m))}},
+			}},
+		}})
+	}
+	var toClients, fromPublishers []any
+	for d := range definitions(c) {
+		toClients = append(toClients, ref("#/channels/hub/messages/"+received(d)))
+		fromPublishers = append(fromPublishers, ref("#/channels/lane/messages/"+published(d)))
+	}
+	return append(all,
+		member{"messageReceived", object{
+			{"action", "send"},
+			{"title", "MessageReceived"},
+			{"description", "Tells a client of an event that it listens to. Events of a topic arrive once, in the order published."},
+			{"channel", ref("#/channels/hub")},
+			{"messages", toClients},
+		}},
+		member{"publish", object{
+			{"action", "receive"},
+			{"title", "PUBLISH"},
+			{"description", "Takes an event from a publisher."},
+			{"channel", ref("#/channels/lane")},
+			{"messages", fromPublishers},
+		}},
+	)
+}
+
+func messages(c *events.Catalog) object {
+	all := object{}
+	for _, m := range methods() {
+		correlation := member{"correlationId", object{{"location", "$message.payload#/invocationId"}}}
+		id := member{"invocationId", object{{"type", "string"}, {"description", "Chosen by the client; without one there is no answer."}}}
+		all = append(
+			all,
+			member{request(m), object{
+				{"name", m.name},
+				{"title", m.name},
+				correlation,
+				{"payload", hubMessage(1, []any{"type", "target", "arguments"}, id, member{"target", object{{"const", m.name}}}, member{"arguments", m.arguments})},
+			}},
+			member{reply(m), object{
+				{"name", m.name + "Reply"},
+				{"title", "Completion of " + m.name},
+				correlation,
+				{"payload", hubMessage(3, []any{"type", "invocationId"}, id, member{"result", m.result}, member{"error", object{
+					{"type", "string"}, {"description", "Why the method failed as a whole, in place of a result."},
+				}})},
+			}},
+		)
+	}
+	for d := range definitions(c) {
+		all = append(
+			all,
+			member{received(d), object{
+				{"name", d.Name},
+				{"title", d.Name + " for clients"},
+				{"summary", d.Description},
+				{"payload", hubMessage(1, []any{"type", "target", "arguments"}, member{"target", object{{"const", "MessageReceived"}}}, member{"arguments", object{
+					{"type", "array"},
+					{"minItems", 1},
+					{"maxItems", 1},
+					{"items", object{
+						{"type", "object"},
+						{"required", []any{"subscription", "data"}},
+						{"properties", object{
+							{"subscription", ref("#/components/schemas/Subscription")},
+							{"data", ref("#/components/schemas/" + clientSchema(d))},
+						}},
+					}},
+				}})},
+			}},
+			member{published(d), object{
+				{"name", d.Name},
+				{"title", d.Name + " as published"},
+				{"summary", d.Description},
+				{"payload", ref("#/components/schemas/" + d.Name)},
+			}},
+		)
+	}
+	return all
+}
+
+// hubMessage is a message of the hub protocol.
+func hubMessage(kind int, required []any, properties ...member) object {
+	return object{
+		{"type", "object"},
+		{"required", required},
+		{"properties", append(object{{"type", object{{"const", kind}}}}, properties...)},
+	}
+}
+
+// clientSchema is the name of the schema of an event as clients receive it.
+func clientSchema(d *events.Definition) string { return strings.ToLower(d.Name[:1]) + d.Name[1:] }
+
+func schemas(c *events.Catalog) object {
+	text := object{{"type", "string"}}
+	flag := object{{"type", "boolean"}}
+	guid := object{{"type", "string"}, {"pattern", guidPattern}}
+	all := object{
+		{"EntitySubscription", object{
+			{"description", "What is listened to."},
+			{"type", "object"},
+			{"required", []any{"EntityId", "EventName"}},
+			{"properties", object{{"EntityId", text}, {"EventName", text}}},
+		}},
+		{"SubscriptionResult", object{
+			{"description", "What became of one EntitySubscription: entityId is echoed, eventName is in lower case, message says why not."},
+			{"type", "object"},
+			{"required", []any{"subscribed", "message", "entityId", "eventName"}},
+			{"properties", object{
+				{"subscribed", flag},
+				{"message", object{{"type", []any{"string", "null"}}}},
+				{"entityId", text},
+				{"eventName", text},
+			}},
+		}},
+		{"Subscription", object{
+			{"description", "An active subscription."},
+			{"type", "object"},
+			{"required", []any{
+				"id", "allRootEntities", "rootEntityId", "rootEntityType", "organizationId", "eventType", "entityType", "entityId", "allEntities",
+			}},
+			{"properties", object{
+				{"id", guid},
+				{"allRootEntities", flag},
+				{"rootEntityId", guid},
+				{"rootEntityType", text},
+				{"organizationId", guid},
+				{"eventType", text},
+				{"entityType", text},
+				{"entityId", guid},
+				{"allEntities", flag},
+			}},
+		}},
+	}
+	for d := range definitions(c) {
+		all = append(
+			all,
+			member{d.Name, eventSchema(c, d, asPublished)},
+			member{clientSchema(d), eventSchema(c, d, events.CamelCase)},
+		)
+	}
+	return all
+}

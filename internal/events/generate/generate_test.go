@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+const root = "../../.."
+
+// TestFiles_AreWhatIsCheckedIn fails when the catalogue or the generator was changed without running it, and when a
+// generated file was changed by hand.
+func TestFiles_AreWhatIsCheckedIn(t *testing.T) {
+	made, err := files(events.Builtin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range made {
+		got, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Errorf("run go generate ./internal/events: %v", err)
+			continue
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("run go generate ./internal/events: %s differs:\n%.2000s", name, cmp.Diff(string(got), string(want)))
+		}
+	}
+
+	kept, err := os.ReadDir(filepath.Join(root, schemaDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range kept {
+		if name := filepath.Join(schemaDir, entry.Name()); made[name] == nil {
+			t.Errorf("%s belongs to no event: remove it", name)
+		}
+	}
+}
+
+// TestFiles_AreTheSameEachTime guards against an order that comes out of a map.
+func TestFiles_AreTheSameEachTime(t *testing.T) {
+	first, err := files(events.Builtin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		again, err := files(events.Builtin())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range first {
+			if !bytes.Equal(first[name], again[name]) {
+				t.Errorf("%s differs from one time to the next", name)
+			}
+		}
+	}
+}
+
+// TestFiles_OfACustomersCatalogue exercises the types that the builtin events do not have.
+func TestFiles_OfACustomersCatalogue(t *testing.T) {
+	c, err := events.LoadCatalog([]byte(`
+enums:
+  - {name: Size, type: string, closed: true, description: How large., values: [{name: S, description: Small.}]}
+events:
+  - name: ParcelSent
+    kind: Queue
+    ttlSeconds: -1
+    description: A parcel was sent.
+    properties:
+      - {name: Size, type: Size, description: The size.}
+      - {name: Weight, type: "double?", description: The weight.}
+      - {name: Address, type: object, description: Where to.}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := files(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]string{
+		"api/rte-events.d.ts":                              {"  size: Size | null;", "  weight?: number | null;", "  address: Record<string, unknown> | null;", `export type Size = "S";`},
+		filepath.Join(schemaDir, "ParcelSent.schema.json"): {`"const": null`, `"number",`, `"object",`},
+		"docs/events.md":                                   {"## ParcelSent", "| Weight | `double?` | both | The weight. |"},
+		"internal/events/types_gen.go":                     {"\tParcelSent\n", `SizeS = "S" // small`},
+	} {
+		for _, text := range want {
+			if !bytes.Contains(made[name], []byte(text)) {
+				t.Errorf("%s does not have %q", name, text)
+			}
+		}
+	}
+}

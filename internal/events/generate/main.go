@@ -1,0 +1,71 @@
+// Command generate makes everything that follows from the catalogue of events: the Go constants of package
+// events, the JSON Schemas, the AsyncAPI document, the TypeScript typings and docs/events.md. `go generate
+// ./internal/events` runs it; its test fails if the files in the repository are not what it makes.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+func main() {
+	root := flag.String("root", ".", "root of the repository")
+	flag.Parse()
+	if err := run(*root); err != nil {
+		fmt.Fprintln(os.Stderr, "generate:", err)
+		os.Exit(1)
+	}
+}
+
+func run(root string) error {
+	made, err := files(events.Builtin())
+	if err != nil {
+		return err
+	}
+	for name, content := range made {
+		if err := os.WriteFile(filepath.Join(root, name), content, 0o644); err != nil { //nolint:gosec // sources are for everybody to read
+			return err
+		}
+	}
+	return nil
+}
+
+// schemaDir is where the JSON Schemas are.
+const schemaDir = "api/schemas"
+
+// files are the contents of all that is generated, by path from the root of the repository.
+func files(c *events.Catalog) (map[string][]byte, error) {
+	made := map[string][]byte{
+		"api/rte-events.d.ts": typescript(c),
+		"docs/events.md":      markdown(c),
+	}
+	var err error
+	if made["internal/events/types_gen.go"], err = constants(c); err != nil {
+		return nil, fmt.Errorf("make constants: %w", err)
+	}
+	if made["api/asyncapi.yaml"], err = asyncAPI(c).yaml(); err != nil {
+		return nil, fmt.Errorf("make AsyncAPI document: %w", err)
+	}
+	for d := range definitions(c) {
+		if made[filepath.Join(schemaDir, d.Name+".schema.json")], err = schemaFile(c, d).json(); err != nil {
+			return nil, fmt.Errorf("make schema of %s: %w", d.Name, err)
+		}
+	}
+	return made, nil
+}
+
+// definitions are those of a catalogue in its order.
+func definitions(c *events.Catalog) func(yield func(*events.Definition) bool) {
+	return func(yield func(*events.Definition) bool) {
+		for _, name := range c.Names() {
+			number, _ := c.Lookup(name)
+			if !yield(c.Definition(number)) {
+				return
+			}
+		}
+	}
+}

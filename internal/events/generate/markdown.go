@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+const markdownHead = `# Events
+
+<!-- %s -->
+
+Every event that clients can subscribe to. Publishers write property names as they stand here, in Pascal case; clients of
+the JSON protocol receive them in camel case (%s), clients of MessagePack as they stand here.
+
+The same in other forms: [JSON Schemas](../api/schemas) of what is published, [AsyncAPI](../api/asyncapi.yaml) of the
+whole interface, [TypeScript typings](../api/rte-events.d.ts) for clients. To add an event, add an entry to
+[catalogue.yaml](../internal/events/catalogue.yaml), or describe it in a file of your own of the same form and name that
+file in %s.
+
+**Lifetime** is the MessageTTLSeconds that publishers send: an event that is older is not delivered any more.
+**State** events replace one another: of those that are equal in the properties named, a client that falls behind gets
+the newest only. Events without a state tell a step, and each is delivered.
+
+A question mark behind a type says that the property may be null or absent. Strings, dictionaries and lists may be
+null in any case. *Where* says whether the published description of the API has a property in the sample, in the table
+of properties, or in both; what stands in a table only may be absent.
+
+`
+
+// markdown makes docs/events.md.
+func markdown(c *events.Catalog) []byte {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, markdownHead, generated, "`MessageTTLSeconds` becomes `messageTTLSeconds`", "`events.catalog_file`")
+
+	out.WriteString("| event | of a | lifetime | state of |\n|---|---|---|---|\n")
+	for d := range definitions(c) {
+		fmt.Fprintf(&out, "| [%s](#%s) | %s | %s | %s |\n", d.Name, strings.ToLower(d.Name), d.Kind, lifetime(d), stateOf(d))
+	}
+
+	out.WriteString("\n## Every event\n\n")
+	writeTable(&out, c.Envelope())
+	for d := range definitions(c) {
+		fmt.Fprintf(&out, "\n## %s\n\n%s\n\n", d.Name, d.Description)
+		fmt.Fprintf(&out, "Of a %s. Lifetime: %s.", d.Kind, lifetime(d))
+		if d.State() {
+			fmt.Fprintf(&out, " State of: %s.", stateOf(d))
+		}
+		out.WriteString("\n\n")
+		writeTable(&out, d.Properties)
+	}
+
+	out.WriteString("\n## Values\n")
+	for _, e := range c.Enums() {
+		fmt.Fprintf(&out, "\n### %s\n\n%s%s\n", e.Name, e.Description, openness(e))
+		if len(e.Values) == 0 {
+			continue
+		}
+		out.WriteString("\n| value | meaning |\n|---|---|\n")
+		for _, v := range e.Values {
+			value := "`" + v.Name + "`"
+			if e.Type != events.TypeString {
+				value = fmt.Sprintf("%d `%s`", v.Number, v.Name)
+			}
+			fmt.Fprintf(&out, "| %s | %s |\n", value, v.Description)
+		}
+	}
+	return out.Bytes()
+}
+
+func openness(e *events.Enum) string {
+	switch {
+	case e.Closed:
+		return ""
+	case len(e.Values) == 0:
+		return " A number or a name; the values are not published."
+	default:
+		return " Other values may occur."
+	}
+}
+
+func writeTable(out *bytes.Buffer, properties []events.Property) {
+	out.WriteString("| property | type | where | |\n|---|---|---|---|\n")
+	for _, p := range properties {
+		description := p.Description
+		if p.Enum != nil {
+			description += fmt.Sprintf(" See [%s](#%s).", p.Enum.Name, strings.ToLower(p.Enum.Name))
+		}
+		where := [...]string{events.InBoth: "both", events.InSample: "sample", events.InTable: "table"}[p.Place]
+		fmt.Fprintf(out, "| %s | `%s` | %s | %s |\n", p.Name, p.Published, where, description)
+	}
+}
+
+func lifetime(d *events.Definition) string {
+	if d.TTLSeconds < 0 {
+		return "for ever"
+	}
+	return fmt.Sprintf("%d s", d.TTLSeconds)
+}
+
+func stateOf(d *events.Definition) string { return strings.Join(d.ConflationKey, ", ") }

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	_ "embed" // for what does not depend on the catalogue
+	"fmt"
+	"strings"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+//go:embed hub.d.ts
+var hubTypes string
+
+// typescript makes the typings for clients.
+func typescript(c *events.Catalog) []byte {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "// %s\n\n%s", generated, hubTypes)
+
+	for _, e := range c.Enums() {
+		fmt.Fprintf(&out, "\n/** %s", e.Description)
+		for _, v := range e.Values {
+			fmt.Fprintf(&out, "\n * - %s: %s", valueName(e, v), v.Description)
+		}
+		if len(e.Values) > 0 {
+			out.WriteString("\n")
+		}
+		fmt.Fprintf(&out, " */\nexport type %s = %s;\n", e.Name, enumUnion(e))
+	}
+
+	out.WriteString("\n/** What every event has. */\nexport interface Envelope {\n")
+	for _, p := range c.Envelope() {
+		writeProperty(&out, &p)
+	}
+	out.WriteString("}\n")
+
+	var names []string
+	elements := map[string]bool{}
+	for d := range definitions(c) {
+		names = append(names, d.Name)
+		fmt.Fprintf(&out, "\n/** %s */\nexport interface %s extends Envelope {\n", d.Description, d.Name)
+		fmt.Fprintf(&out, "  eventType: %q;\n  entityType: %q;\n", d.Name, d.Kind)
+		for _, p := range d.Properties {
+			writeProperty(&out, &p)
+		}
+		out.WriteString("}\n")
+		for _, p := range d.Properties {
+			if p.Type == events.TypeList && !elements[p.Element] {
+				elements[p.Element] = true
+				fmt.Fprintf(&out, "\n/** An element of %s; its properties are not published. */\nexport type %s = Record<string, unknown>;\n", p.Name, p.Element)
+			}
+		}
+	}
+
+	out.WriteString("\n/** Any event; `eventType` says which. */\nexport type RteEvent =\n  | " + strings.Join(names, "\n  | ") + ";\n")
+	return out.Bytes()
+}
+
+// valueName is a value with what it is called, which for strings is the same.
+func valueName(e *events.Enum, v events.EnumValue) string {
+	if e.Type == events.TypeString {
+		return v.Name
+	}
+	return literal(e, v) + " " + v.Name
+}
+
+func writeProperty(out *bytes.Buffer, p *events.Property) {
+	optional := ""
+	if !p.Required() {
+		optional = "?"
+	}
+	fmt.Fprintf(out, "  /** %s */\n  %s%s: %s;\n", p.Description, events.CamelCase(p.Name), optional, propertyUnion(p))
+}
+
+// propertyUnion is the type of a property.
+func propertyUnion(p *events.Property) string {
+	name := p.Element + "[]"
+	if p.Enum != nil {
+		name = p.Enum.Name
+	} else if p.Type != events.TypeList {
+		name = typescriptType(p.Type)
+	}
+	if p.AllowsNull() {
+		name += " | null"
+	}
+	return name
+}
+
+func typescriptType(t events.ValueType) string {
+	switch t {
+	case events.TypeBool:
+		return "boolean"
+	case events.TypeShort, events.TypeInt, events.TypeLong, events.TypeDouble, events.TypeDecimal:
+		return "number"
+	case events.TypeGUID:
+		return "Guid"
+	case events.TypeDateTime:
+		return "DateTime"
+	case events.TypeDictionary:
+		return "Record<string, string | null>"
+	case events.TypeObject:
+		return "Record<string, unknown>"
+	default:
+		return "string"
+	}
+}
+
+// enumUnion lists the values. What is not closed stays open without losing the completion of what is known.
+func enumUnion(e *events.Enum) string {
+	var values []string
+	for _, v := range e.Values {
+		values = append(values, literal(e, v))
+	}
+	switch {
+	case e.Type == events.TypeEnum:
+		values = append(values, "number", "string")
+	case e.Closed:
+	case e.Type == events.TypeString:
+		values = append(values, "(string & {})")
+	default:
+		values = append(values, "(number & {})")
+	}
+	return strings.Join(values, " | ")
+}
