@@ -11,12 +11,21 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 )
 
-// methods is the hub as the library sees it: one value per call, without state. What is returned is what the library
-// encodes as the result, so no method returns an error (H10) or nothing (H11). OnConnected and OnDisconnected stay
-// empty (H16).
+// methods is the hub as the library sees it, one value per call. What is returned is what the library encodes as the
+// result, so no method returns an error (H10) or nothing (H11). It does not embed the library's Hub: each exported method
+// is one that clients could call but for the checks in front (H8), and one more that the library compares by reflection.
 type methods struct {
-	signalr.Hub
+	context signalr.HubContext
 }
+
+// Initialize is called by the library before each method.
+func (m *methods) Initialize(c signalr.HubContext) { m.context = c }
+
+// OnConnected is called by the library for each worker and does nothing (H16).
+func (m *methods) OnConnected(string) {}
+
+// OnDisconnected does nothing, see OnConnected.
+func (m *methods) OnDisconnected(string) {}
 
 // Subscribe answers each request in order. It never fails as a whole. The names of properties are matched in any case.
 func (m *methods) Subscribe(requests []authz.Request) []SubscriptionResult {
@@ -46,7 +55,7 @@ func (m *methods) ActiveSubscriptions() []Subscription {
 // invoke runs a method for the call that its worker has. A panic must not reach the library, which would send its text
 // to the client and a second completion (H10).
 func invoke[T any](m *methods, run func(*call) T) (result T) {
-	w, ok := m.Context().Value(workerKey{}).(*worker)
+	w, ok := m.context.Context().Value(workerKey{}).(*worker)
 	if !ok {
 		return result
 	}

@@ -6,9 +6,7 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
-	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // Session is the authenticated life of one connection. Its methods may be called from any goroutine. A node has
@@ -26,9 +24,8 @@ type Session struct {
 	mu     sync.Mutex // guards the following fields
 	closed bool
 	cancel context.CancelFunc // gives up the invocation that runs; nil if there is none
-	// active are the subscriptions and their ids; nil if there are none. The outbox has the same ones, and the lane
-	// of each is held.
-	active map[*subscriptions.Entry]events.ID
+	// active are the subscriptions; nil if there are none. The outbox has the same ones, and the lane of each is held.
+	active active
 }
 
 // ID is the public id of the connection.
@@ -127,18 +124,7 @@ func (s *Session) commit(c *call, frame []byte) bool {
 	if s.closed {
 		return false
 	}
-	for _, e := range c.removed {
-		delete(s.active, e)
-	}
-	if s.active == nil {
-		s.active = make(map[*subscriptions.Entry]events.ID, len(c.added))
-	}
-	for _, l := range c.added {
-		s.active[l.Entry] = l.ID
-	}
-	if len(s.active) == 0 {
-		s.active = nil
-	}
+	s.active = s.active.without(c.removed).with(c.added)
 	s.outbox.Apply(fanout.Change{Frame: frame, Add: c.added, Remove: c.removed})
 	s.hub.metrics.subscriptions.Add(float64(len(c.added) - len(c.removed)))
 	return true
@@ -153,16 +139,12 @@ func (s *Session) Close(reason CloseReason) {
 		return
 	}
 	s.closed = true
-	active, cancel := s.active, s.cancel
+	entries, cancel := s.active.entries(), s.cancel
 	s.active, s.cancel = nil, nil
 	s.mu.Unlock()
 
 	if cancel != nil {
 		cancel()
-	}
-	entries := make([]*subscriptions.Entry, 0, len(active))
-	for e := range active {
-		entries = append(entries, e)
 	}
 	s.outbox.Close(s.conn.EncodeClose(reason), entries)
 	s.hub.releaseLanes(entries)

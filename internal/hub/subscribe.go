@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -10,6 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // The texts of refusals that the hub decides itself; the others are those of authz.
@@ -57,7 +57,7 @@ func (s *Session) choose(decisions []authz.Decision, results []SubscriptionResul
 		switch {
 		case again:
 			wanted[i] = index
-		case s.hasLocked(d.Topic):
+		case s.active.has(d.Topic):
 		case len(s.active)+len(topics) >= s.hub.options.Limits.Subscriptions:
 			results[i].refuse(refusedLimit)
 			continue
@@ -69,13 +69,6 @@ func (s *Session) choose(decisions []authz.Decision, results []SubscriptionResul
 		results[i].Subscribed = true
 	}
 	return wanted, topics
-}
-
-// hasLocked says whether the session listens to a topic. It needs mu. The entry of a topic that somebody listens to
-// stays the same.
-func (s *Session) hasLocked(topic events.Topic) bool {
-	_, ok := s.active[s.hub.options.Registry.Find(topic)]
-	return ok
 }
 
 // acquire makes sure of the lanes of topics and adds those that worked to c.added. It answers nil or an error per topic.
@@ -103,12 +96,10 @@ func (s *Session) acquire(c *call, topics []events.Topic) []error {
 // unsubscribe decides about each request and collects in c.removed what ends with the answer. It asks neither directory
 // nor lanes: a subscription can be ended whatever has become of the right to it.
 func (s *Session) unsubscribe(c *call, requests []authz.Request) []SubscriptionResult {
-	type name struct {
-		entity events.ID
-		event  events.Type
-	}
 	results := s.results(requests)
-	wanted := make(map[name]int, len(requests)) // index of the result that tells about it
+	removed := make(map[*subscriptions.Entry]bool, len(requests))
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i := range requests {
 		entity, ok := events.ParseID(requests[i].EntityID)
 		if !ok {
@@ -121,17 +112,12 @@ func (s *Session) unsubscribe(c *call, requests []authz.Request) []SubscriptionR
 			continue
 		}
 		results[i].refuse(refusedNotSubscribed)
-		if _, again := wanted[name{entity, event}]; !again {
-			wanted[name{entity, event}] = i
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for e := range s.active {
-		topic := e.Topic()
-		if i, ok := wanted[name{topic.Entity, topic.Type}]; ok {
-			results[i].Subscribed, results[i].Message = true, nil
-			c.removed = append(c.removed, e)
+		for _, l := range s.active.named(entity, event) {
+			if !removed[l.Entry] {
+				removed[l.Entry] = true
+				c.removed = append(c.removed, l.Entry)
+				results[i].Subscribed, results[i].Message = true, nil
+			}
 		}
 	}
 	return results
@@ -141,9 +127,7 @@ func (s *Session) unsubscribe(c *call, requests []authz.Request) []SubscriptionR
 func (s *Session) unsubscribeAll(c *call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for e := range s.active {
-		c.removed = append(c.removed, e)
-	}
+	c.removed = s.active.entries()
 	return true
 }
 
@@ -151,27 +135,21 @@ func (s *Session) unsubscribeAll(c *call) bool {
 func (s *Session) activeSubscriptions() []Subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]Subscription, 0, len(s.active))
-	for e, id := range s.active {
-		topic := e.Topic()
+	list := make([]Subscription, len(s.active))
+	for i, l := range s.active {
+		topic := l.Entry.Topic()
 		d := s.hub.options.Catalog.Definition(topic.Type)
 		organization := topic.Organization.String()
-		list = append(list, Subscription{
-			ID:             id.String(),
+		list[i] = Subscription{
+			ID:             l.ID.String(),
 			RootEntityID:   organization,
 			RootEntityType: "Organization",
 			OrganizationID: organization,
 			EventType:      d.Name,
 			EntityType:     d.Kind.String(),
 			EntityID:       topic.Entity.String(),
-		})
-	}
-	slices.SortFunc(list, func(a, b Subscription) int {
-		if c := strings.Compare(a.EntityID, b.EntityID); c != 0 {
-			return c
 		}
-		return strings.Compare(a.EventType, b.EventType)
-	})
+	}
 	return list
 }
 

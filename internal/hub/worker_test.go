@@ -152,7 +152,9 @@ func TestH5ReadEndsWithTheWorkerAndNeverWithEOF(t *testing.T) {
 				ended <- err
 			}()
 		}
-		<-ended
+		if err := <-ended; err == nil {
+			t.Error("Read goes on")
+		}
 	})
 }
 

@@ -1,0 +1,332 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+func TestClose(t *testing.T) {
+	for reason, label := range map[hub.CloseReason]string{
+		hub.CloseGone: "gone", hub.CloseByClient: "client", hub.CloseByPeer: "peer",
+		hub.CloseProtocolError: "protocol_error", hub.CloseSlow: "slow", hub.CloseSilent: "silent",
+		hub.CloseDrain: "drain", hub.CloseHandshake: "handshake",
+	} {
+		t.Run(label, func(t *testing.T) {
+			run(t, hub.Options{}, func(t *testing.T, r *rig) {
+				c, other := r.connect(t), r.connect(t)
+				c.invoke(t, "1", "Subscribe", items(1, 2))
+				other.invoke(t, "1", "Subscribe", items(2, 3))
+				c.Close(reason)
+				c.Close(hub.CloseProtocolError)
+				synctest.Wait()
+				expect(t, c.lines(), "close "+label)
+				if c.ended != 1 {
+					t.Errorf("ended %d times", c.ended)
+				}
+				if n := r.Sessions().Len(); n != 1 {
+					t.Errorf("%d sessions are open", n)
+				}
+				if n := r.lanes.count(); n != 2 {
+					t.Errorf("%d lanes are held", n)
+				}
+				if n := r.metric(t, "rte_hub_sessions_closed_total", label); n != 1 {
+					t.Errorf("counted %v times", n)
+				}
+				if n := r.metric(t, "rte_hub_subscriptions_active"); n != 2 {
+					t.Errorf("%v subscriptions are counted", n)
+				}
+				expect(t, c.invoke(t, "2", "Subscribe", items(1)))
+				r.publish(2, "x")
+				synctest.Wait()
+				expect(t, c.lines())
+				if len(other.lines()) != 1 {
+					t.Error("the other session missed an event")
+				}
+			})
+		})
+	}
+}
+
+// TestCloseWhileSubscribing closes a session at every place where Subscribe waits.
+func TestCloseWhileSubscribing(t *testing.T) {
+	wait := func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for name, test := range map[string]struct {
+		authorize authorizer
+		acquire   func(context.Context, []events.Topic) []error
+	}{
+		"InTheDirectory": {
+			authorize: func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
+				_ = wait(ctx)
+				return allowAll(ctx, c, r)
+			},
+		},
+		"InTheLanes": {
+			acquire: func(ctx context.Context, topics []events.Topic) []error {
+				return []error{wait(ctx), nil, nil} // the others were there already
+			},
+		},
+		"LanesDoNotListen": {
+			acquire: func(context.Context, []events.Topic) []error {
+				time.Sleep(5 * time.Second)
+				return nil
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if test.authorize == nil {
+				test.authorize = allowAll
+			}
+			run(t, hub.Options{Authorizer: test.authorize}, func(t *testing.T, r *rig) {
+				r.lanes.acquire = test.acquire
+				c := r.connect(t)
+				var calling sync.WaitGroup
+				calling.Go(func() { c.Invoke(t.Context(), invocation("1", "Subscribe", items(1, 2, 3))) })
+				synctest.Wait()
+				c.Close(hub.CloseByPeer)
+				calling.Wait()
+				synctest.Wait()
+				expect(t, c.lines(), "close peer")
+				if n := r.metric(t, "rte_hub_invocations_total", "Subscribe", "abandoned"); n != 1 {
+					t.Errorf("%v calls are counted as abandoned", n)
+				}
+				r.nothingLeft(t)
+			})
+		})
+	}
+}
+
+// TestCloseAtAnyMoment lets Close race with calls that subscribe and unsubscribe.
+func TestCloseAtAnyMoment(t *testing.T) {
+	r := newRig(t, hub.Options{})
+	stop := r.start(t)
+	var all sync.WaitGroup
+	for range 300 {
+		c := r.connect(t)
+		all.Go(func() {
+			for range 5 {
+				c.Invoke(t.Context(), invocation("1", "Subscribe", items(rand.IntN(5), rand.IntN(5), rand.IntN(5))))
+				c.Invoke(t.Context(), invocation("1", "Unsubscribe", items(rand.IntN(5))))
+			}
+			c.Close(hub.CloseByPeer)
+		})
+		all.Go(func() {
+			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
+			c.Close(hub.CloseSlow)
+		})
+	}
+	all.Wait()
+	stop()
+	r.nothingLeft(t)
+}
+
+func TestConnectionThatIsGoneGivesUpItsCall(t *testing.T) {
+	run(t, hub.Options{}, func(t *testing.T, r *rig) {
+		r.lanes.acquire = func(ctx context.Context, _ []events.Topic) []error {
+			<-ctx.Done()
+			return []error{ctx.Err()}
+		}
+		c := r.connect(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		start := time.Now()
+		c.Invoke(ctx, invocation("1", "Subscribe", items(1)))
+		if waited := time.Since(start); waited != time.Millisecond {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
+
+// TestSubscribeOnADeadSocket: a shard ends an outbox by itself, and the session hears of it only later. What is subscribed
+// in between must be given back once, or another session's subscription to the same topic would end with it.
+func TestSubscribeOnADeadSocket(t *testing.T) {
+	run(t, hub.Options{}, func(t *testing.T, r *rig) {
+		dead, other := r.connect(t), r.connect(t)
+		other.invoke(t, "1", "Subscribe", items(1, 2))
+		dead.invoke(t, "1", "Subscribe", items(2))
+		dead.mu.Lock()
+		dead.broken = errors.New("broken pipe")
+		dead.mu.Unlock()
+		dead.invoke(t, "2", "Subscribe", items(3)) // the answer finds the socket dead
+		dead.invoke(t, "3", "Subscribe", items(1))
+		dead.invoke(t, "4", "Unsubscribe", items(2))
+		dead.Close(hub.CloseGone)
+		synctest.Wait()
+		third := r.connect(t)
+		third.invoke(t, "1", "Subscribe", items(1, 2))
+		third.Close(hub.CloseGone)
+		synctest.Wait()
+		other.lines()
+		r.publish(1, "one")
+		r.publish(2, "two")
+		synctest.Wait()
+		if got := other.lines(); len(got) != 2 {
+			t.Errorf("the other session received %v", got)
+		}
+	})
+}
+
+func TestCallsThatFindNoPlaceTimeOut(t *testing.T) {
+	o := hub.Options{Pool: 1, Authorizer: authorizer(
+		func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
+			time.Sleep(time.Minute)
+			return allowAll(ctx, c, r)
+		})}
+	run(t, o, func(t *testing.T, r *rig) {
+		busy, c := r.connect(t), r.connect(t)
+		var calling sync.WaitGroup
+		calling.Go(func() { busy.Invoke(t.Context(), invocation("1", "Subscribe", items(1))) })
+		synctest.Wait()
+		start := time.Now()
+		expect(t, c.invoke(t, "2", "UnsubscribeAll"),
+			"2 error An unexpected error occurred invoking 'UnsubscribeAll' on the server.")
+		if waited := time.Since(start); waited != 10*time.Second {
+			t.Errorf("waited %v", waited)
+		}
+		calling.Wait()
+		expect(t, c.invoke(t, "3", "UnsubscribeAll"), `{"type":3,"invocationId":"3","result":true}`)
+		if n := r.metric(t, "rte_hub_invocations_total", "UnsubscribeAll", "timeout"); n != 1 {
+			t.Errorf("%v calls are counted as timed out", n)
+		}
+	})
+}
+
+func TestInvocationIDsOfAnyKind(t *testing.T) {
+	run(t, hub.Options{}, func(t *testing.T, r *rig) {
+		c := r.connect(t)
+		for id, want := range map[string]string{
+			"0": `"0"`, `a"b\`: `"a\"b\\"`, "\x1e\n": `"\u001e\n"`, "ä😀": `"ä😀"`, "\xff": `"\ufffd"`,
+		} {
+			expect(t, c.invoke(t, id, "UnsubscribeAll"), `{"type":3,"invocationId":`+want+`,"result":true}`)
+		}
+	})
+}
+
+func TestDrain(t *testing.T) {
+	t.Run("Paced", func(t *testing.T) {
+		run(t, hub.Options{}, func(t *testing.T, r *rig) {
+			clients := make([]*client, 10)
+			for i := range clients {
+				clients[i] = r.connect(t)
+			}
+			clients[0].invoke(t, "1", "Subscribe", items(1))
+			clients[0].lines()
+			start := time.Now()
+			var draining sync.WaitGroup
+			draining.Go(func() {
+				if err := r.Drain(t.Context(), 20*time.Second); err != nil {
+					t.Error(err)
+				}
+			})
+			time.Sleep(9 * time.Second)
+			synctest.Wait()
+			if n := r.Sessions().Len(); n != 5 {
+				t.Errorf("%d sessions are open half way", n)
+			}
+			if _, err := r.Open(&conn{}, &authz.Claims{}); !errors.Is(err, hub.ErrDraining) {
+				t.Errorf("Open: %v", err)
+			}
+			draining.Wait()
+			synctest.Wait()
+			if took := time.Since(start); took != 18*time.Second {
+				t.Errorf("took %v", took)
+			}
+			for _, c := range clients {
+				expect(t, c.lines(), "close drain")
+			}
+		})
+	})
+	t.Run("SessionsThatLeaveAreNotWaitedFor", func(t *testing.T) {
+		run(t, hub.Options{}, func(t *testing.T, r *rig) {
+			for range 10 {
+				c := r.connect(t)
+				time.AfterFunc(time.Second, func() { c.Close(hub.CloseByClient) })
+			}
+			start := time.Now()
+			if err := r.Drain(t.Context(), time.Minute); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+	})
+	t.Run("DeadlineClosesTheRest", func(t *testing.T) {
+		run(t, hub.Options{}, func(t *testing.T, r *rig) {
+			for range 10 {
+				r.connect(t)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			start := time.Now()
+			if err := r.Drain(ctx, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			if took := time.Since(start); took != 3*time.Second || r.Sessions().Len() != 0 {
+				t.Errorf("took %v, %d sessions are open", took, r.Sessions().Len())
+			}
+		})
+	})
+	t.Run("AtOnce", func(t *testing.T) {
+		run(t, hub.Options{}, func(t *testing.T, r *rig) {
+			r.connect(t)
+			if err := r.Drain(t.Context(), 0); err != nil || r.Sessions().Len() != 0 {
+				t.Errorf("%v, %d sessions are open", err, r.Sessions().Len())
+			}
+		})
+	})
+	t.Run("Empty", func(t *testing.T) {
+		run(t, hub.Options{}, func(t *testing.T, r *rig) {
+			if err := r.Drain(t.Context(), time.Minute); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}
+
+func TestSessions(t *testing.T) {
+	run(t, hub.Options{}, func(t *testing.T, r *rig) {
+		a, b := r.connect(t), r.connect(t)
+		seen := map[*hub.Session]bool{}
+		for s := range r.Sessions().All() {
+			seen[s] = true
+			s.Close(hub.CloseGone) // the list may change meanwhile
+		}
+		if len(seen) != 2 || !seen[a.Session] || !seen[b.Session] || r.Sessions().Len() != 0 {
+			t.Errorf("seen %v, %d left", seen, r.Sessions().Len())
+		}
+		if a.ID() != "connection" || a.Claims().Organization != organization {
+			t.Errorf("%s of %v", a.ID(), a.Claims())
+		}
+	})
+}
+
+func TestNewSaysWhatIsMissing(t *testing.T) {
+	if _, err := hub.New(hub.Options{}); err == nil {
+		t.Error("a hub of nothing")
+	}
+}
+
+func TestMetricsAreWellNamed(t *testing.T) {
+	r := newRig(t, hub.Options{})
+	problems, err := testutil.GatherAndLint(r.metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
