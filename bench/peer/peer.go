@@ -40,6 +40,7 @@ type Launch struct {
 	Env     []string
 	Ready   []string // addresses that accept connections when the server is ready
 	Broker  *Broker  // nil: none
+	Profile string   // URL of a CPU profile (net/http/pprof); empty: none
 	Dialect load.Dialect
 	// Connect opens a way in for events. Each stream of events has its own.
 	Connect func(context.Context) (Publisher, error)

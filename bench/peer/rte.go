@@ -59,8 +59,9 @@ func launchRTE(s Setup) (Launch, error) {
 			"--shutdown.delay", "0s",
 			"--shutdown.drain", "0s",
 		},
-		Env:   []string{"RTE_AUTH_HMAC_SECRET=" + secret},
-		Ready: []string{s.Client.String(), s.Operator.String()},
+		Env:     []string{"RTE_AUTH_HMAC_SECRET=" + secret},
+		Profile: loopbackURL(s.Operator) + "/debug/pprof/profile",
+		Ready:   []string{s.Client.String(), s.Operator.String()},
 		Dialect: &hub{host: s.Client.String(), topics: s.Topics, token: func(c load.Identity) string {
 			return signToken(map[string]any{
 				"sub":  event.UserID(c.Organization, c.Index),

@@ -15,33 +15,78 @@ var ErrFormat = errors.New("unexpected format")
 // clockTick is the unit of the times in /proc/PID/stat: USER_HZ is 100 on every architecture that Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// CPU is the time that the server's threads have run, in user and in kernel mode, steps of 10 ms. Delivering
-// to a loopback socket happens inside the writer's system call, so the server pays for the receiver's half of TCP.
-func (s *Server) CPU() (time.Duration, error) { return cpu(s.PID()) }
+// Times is how long threads have run, in steps of 10 ms.
+type Times struct {
+	User, System time.Duration
+}
+
+// Total is both together. It is exact; how it is divided into the two is sampled by the kernel's timer.
+func (t Times) Total() time.Duration { return t.User + t.System }
+
+// Sub is what has been used since before.
+func (t Times) Sub(before Times) Times { return Times{t.User - before.User, t.System - before.System} }
+
+// CPU is the time that the server's threads have run. Delivering to a loopback socket happens inside the writer's
+// system call, so the server pays for the receiver's half of TCP.
+func (s *Server) CPU() (Times, error) { return cpu(s.PID()) }
 
 // SelfCPU is CPU for this process.
-func SelfCPU() (time.Duration, error) { return cpu(os.Getpid()) }
+func SelfCPU() (Times, error) { return cpu(os.Getpid()) }
 
-func cpu(pid int) (time.Duration, error) {
+func cpu(pid int) (Times, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, fmt.Errorf("read CPU time: %w", err)
+		return Times{}, fmt.Errorf("read CPU time: %w", err)
 	}
 	// The second field is the command in parentheses and may hold spaces.
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
 	const user, system = 14 - 3, 15 - 3 // fields 14 and 15; the first after the command is number 3
 	if len(fields) <= system {
-		return 0, fmt.Errorf("stat of process %d: %w", pid, ErrFormat)
+		return Times{}, fmt.Errorf("stat of process %d: %w", pid, ErrFormat)
 	}
-	var ticks int64
-	for _, field := range fields[user : system+1] {
-		n, err := strconv.ParseInt(string(field), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("stat of process %d: %w", pid, ErrFormat)
+	u, err1 := ticks(fields[user])
+	s, err2 := ticks(fields[system])
+	return Times{u, s}, errors.Join(err1, err2)
+}
+
+// CoreBusy is how long a core has not been idle, whoever used it.
+func CoreBusy(core int) (time.Duration, error) {
+	data, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("read core time: %w", err)
+	}
+	name := fmt.Appendf(nil, "cpu%d ", core)
+	for line := range bytes.Lines(data) {
+		rest, ok := bytes.CutPrefix(line, name)
+		if !ok {
+			continue
 		}
-		ticks += n
+		// user nice system idle iowait irq softirq steal; what follows is contained in the first two
+		fields := bytes.Fields(rest)
+		if len(fields) < 8 {
+			return 0, fmt.Errorf("stat of core %d: %w", core, ErrFormat)
+		}
+		var busy time.Duration
+		for i, field := range fields[:8] {
+			t, err := ticks(field)
+			if err != nil {
+				return 0, err
+			}
+			if i != 3 && i != 4 {
+				busy += t
+			}
+		}
+		return busy, nil
 	}
-	return time.Duration(ticks) * clockTick, nil
+	return 0, fmt.Errorf("no core %d: %w", core, ErrFormat)
+}
+
+func ticks(field []byte) (time.Duration, error) {
+	n, err := strconv.ParseInt(string(field), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return time.Duration(n) * clockTick, nil
 }
 
 // RSS is the resident memory of the server in bytes.

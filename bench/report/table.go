@@ -62,13 +62,20 @@ func delivery(scenario, record, group string) []column {
 		of("deliveries/s", scenario, record, count, deliveriesPerSecond),
 		of("core", scenario, record, percent, field((*runner.Measurement).Busy)),
 		of("us/delivery", scenario, record, micros, cpuPerDelivery),
+		of("in kernel", scenario, record, percent, field(func(m *runner.Measurement) float64 { return m.Kernel })),
 		over("/ limit", limitPeer, scenario, record, cpuPerDelivery),
 		over("/ Centrifugo", centrifugoPeer, scenario, record, cpuPerDelivery),
 		of("p50 ms", scenario, record, millis, ofGroup(func(g *runner.Group) float64 { return g.P50 })),
 		of("p99 ms", scenario, record, millis, ofGroup(func(g *runner.Group) float64 { return g.P99 })),
 		of("p99.9 ms", scenario, record, millis, ofGroup(func(g *runner.Group) float64 { return g.P999 })),
 		{"faults", func(s *Set, peer string) string { return faults(s.Get(scenario, record, peer), group) }},
+		others(scenario, record),
 	}
+}
+
+// others is how much of the cores somebody else used.
+func others(scenario, record string) column {
+	return of("others", scenario, record, percent, field(func(m *runner.Measurement) float64 { return max(m.Others, 0) }))
 }
 
 // faults names everything that should not have happened to a group.
@@ -130,12 +137,14 @@ var sections = []section{
 		over("/ Centrifugo", centrifugoPeer, "storm", "storm", connectionsPerSecond),
 		of("ms of CPU each", "storm", "storm", millis, field(func(m *runner.Measurement) float64 { return m.ServerCPU * 1000 / float64(m.Connections) })),
 		of("failed", "storm", "storm", count, field(func(m *runner.Measurement) float64 { return float64(m.Failed) })),
+		others("storm", "storm"),
 	}},
 	{"miss", "miss", []column{
 		of("events/s", "miss", "miss", count, published),
 		of("core", "miss", "miss", percent, field((*runner.Measurement).Busy)),
 		of("us/event", "miss", "miss", micros, cpuPerEvent),
 		over("/ Centrifugo", centrifugoPeer, "miss", "miss", cpuPerEvent),
+		others("miss", "miss"),
 	}},
 	{"slow", "slow", []column{
 		of("us/delivery alone", "slow", "alone", micros, func(m *runner.Measurement) float64 { return cpuPerDeliveryTo(m, "healthy") }),
@@ -149,6 +158,7 @@ var sections = []section{
 			}
 			return 0
 		})),
+		others("slow", "slow"),
 	}},
 	{"fairness", "together", []column{
 		of("p99 ms alone", "fairness", "alone", millis, func(m *runner.Measurement) float64 { return p99(m, "quiet") }),
@@ -156,6 +166,7 @@ var sections = []section{
 		of("deliveries/s together", "fairness", "together", count, deliveriesPerSecond),
 		{"faults of the quiet", func(s *Set, peer string) string { return faults(s.Get("fairness", "together", peer), "quiet") }},
 		{"of the busy", func(s *Set, peer string) string { return faults(s.Get("fairness", "together", peer), "busy") }},
+		others("fairness", "together"),
 	}},
 	{"stored", "million", []column{
 		of("us/delivery", "stored", "few", micros, cpuPerDelivery),
@@ -163,6 +174,7 @@ var sections = []section{
 		of("p99 ms", "stored", "few", millis, func(m *runner.Measurement) float64 { return p99(m, "all") }),
 		of("with 1,000,000 more", "stored", "million", millis, func(m *runner.Measurement) float64 { return p99(m, "all") }),
 		of("MB", "stored", "million", count, memory),
+		others("stored", "million"),
 	}},
 }
 

@@ -19,15 +19,22 @@ type Measurement struct {
 	Failed        int     `json:"failed,omitempty"`
 	FirstFailure  string  `json:"first_failure,omitempty"`
 
-	BaseRSS   int64   `json:"base_rss"` // bytes, of the server before the first connection
-	RSS       int64   `json:"rss"`      // at the end
-	ServerCPU float64 `json:"server_cpu"`
-	LoadCPU   float64 `json:"load_cpu"` // seconds, of publisher and clients
+	BaseRSS   int64   `json:"base_rss"`   // bytes, of the server before the first connection
+	RSS       int64   `json:"rss"`        // at the end
+	ServerCPU float64 `json:"server_cpu"` // seconds
+	Kernel    float64 `json:"kernel"`     // share of it in system calls
+	LoadCPU   float64 `json:"load_cpu"`   // seconds, of publisher, broker and clients
+	// Others is the larger share of the server's or the load's core that somebody else used. A measurement with more
+	// than a few percent says little about latency and throughput.
+	Others float64 `json:"others"`
 
 	Published uint64  `json:"published"` // events while measuring
 	Offered   float64 `json:"offered"`   // events per second that were to be published; 0: as many as come back
 	Groups    []Group `json:"groups,omitempty"`
 }
+
+// Disturbed is the share of a core that others may use before it has to be said.
+const Disturbed = 0.05
 
 // Group is the part of a measurement that one group of connections has seen. Faults and closed connections are
 // counted since the group was opened, the rest while measuring.
@@ -45,6 +52,18 @@ type Group struct {
 	Late       uint64  `json:"late"`
 	Duplicates uint64  `json:"duplicates"`
 	Foreign    uint64  `json:"foreign"`
+}
+
+// use notes what was used between two moments.
+func (m *Measurement) use(before, after usage) {
+	server, load := after.server.Sub(before.server), after.load.Sub(before.load)
+	m.ServerCPU, m.LoadCPU = server.Total().Seconds(), load.Total().Seconds()
+	m.Kernel = ratio(server.System.Seconds(), m.ServerCPU)
+	elapsed := time.Duration(after.at - before.at).Seconds()
+	for i, own := range []float64{m.ServerCPU, m.LoadCPU} {
+		busy := (after.cores[i] - before.cores[i]).Seconds()
+		m.Others = max(m.Others, ratio(busy-own, elapsed))
+	}
 }
 
 // Delivered is the number of deliveries to all groups.
@@ -98,6 +117,9 @@ func (m *Measurement) String() string {
 	text += fmt.Sprintf(" %d connections, %.1f s, %.0f %% of a core, %d MB", m.Connections, m.Seconds, 100*m.Busy(), m.RSS>>20)
 	if n := m.Delivered(); n > 0 {
 		text += fmt.Sprintf(", %.0f deliveries/s, %.2f us each", m.PerSecond(), m.CPUPerDelivery())
+	}
+	if m.Others > Disturbed {
+		text += fmt.Sprintf(" (others used %.0f %% of a core)", 100*m.Others)
 	}
 	for _, g := range m.Groups {
 		text += fmt.Sprintf("; %s: p50 %.2f p99 %.2f p999 %.2f max %.1f ms", g.Name, g.P50, g.P99, g.P999, g.Max)

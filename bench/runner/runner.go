@@ -32,8 +32,10 @@ type Options struct {
 	Binaries   string // folder
 	ServerCore int
 	LoadCore   int
-	MaxRSS     int64  // bytes, of a server
-	OpenFiles  uint64 // that a server may have
+	MaxRSS     int64         // bytes, of a server
+	OpenFiles  uint64        // that a server may have
+	Quiet      time.Duration // how long to wait, before each start, until nobody else uses the cores
+	Profiles   string        // folder for CPU profiles of servers that give them; empty: none
 	Progress   io.Writer
 	ServerLog  io.Writer
 }
@@ -49,10 +51,10 @@ type session struct {
 	groups    map[string]*group
 	numbers   numbers
 	server    *proc.Server
+	broker    *proc.Server // nil: none
 	launch    peer.Launch
 	client    *load.Client
 	baseRSS   int64
-	lastLoad  time.Duration
 	saturated map[string]float64 // events per second, by record
 	results   []Measurement
 }
@@ -67,10 +69,11 @@ type group struct {
 
 // Play plays a scenario against a peer and returns what was measured. A failure ends it and is in the last measurement.
 func Play(ctx context.Context, o Options, plan scenarios.Scenario, p peer.Peer, run int) []Measurement {
+	quiet := awaitQuiet(ctx, o)
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(plan.TimeoutSeconds)*time.Second)
 	defer cancel()
 	s := &session{o: o, plan: plan, peer: p, run: run, clock: load.NewClock(), saturated: map[string]float64{}}
-	if err := s.play(ctx); err != nil {
+	if err := errors.Join(quiet, s.play(ctx)); err != nil {
 		m := s.measurement("error")
 		m.Error = err.Error()
 		s.results = append(s.results, m)
@@ -96,12 +99,12 @@ func (s *session) play(ctx context.Context) error {
 		return fmt.Errorf("prepare: %w", err)
 	}
 	if b := s.launch.Broker; b != nil {
-		broker, err := proc.Start(ctx, proc.Spec{Path: b.Path, Args: b.Args, Core: s.o.LoadCore, Output: s.o.ServerLog})
+		s.broker, err = proc.Start(ctx, proc.Spec{Path: b.Path, Args: b.Args, Core: s.o.LoadCore, Output: s.o.ServerLog})
 		if err != nil {
 			return err
 		}
-		defer broker.Stop()
-		if err := broker.WaitListening(ctx, b.Ready); err != nil {
+		defer s.broker.Stop()
+		if err := s.broker.WaitListening(ctx, b.Ready); err != nil {
 			return err
 		}
 	}

@@ -32,8 +32,9 @@ func (n numbers) of(topic uint32) uint32 { return n[topic].Load() }
 // usage is what has been used and seen up to one moment.
 type usage struct {
 	at        int64
-	server    time.Duration
-	load      time.Duration
+	server    proc.Times
+	load      proc.Times       // broker included
+	cores     [2]time.Duration // of server and load, whoever used them
 	published uint64
 	delivered map[string]uint64
 	bytes     map[string]uint64
@@ -46,6 +47,16 @@ func (s *session) usage(streams []*stream) (usage, error) {
 		return u, err
 	}
 	if u.load, err = proc.SelfCPU(); err != nil {
+		return u, err
+	}
+	if s.broker != nil {
+		broker, err := s.broker.CPU()
+		if err != nil {
+			return u, err
+		}
+		u.load.User, u.load.System = u.load.User+broker.User, u.load.System+broker.System
+	}
+	if u.cores, err = coresBusy(s.o); err != nil {
 		return u, err
 	}
 	for _, st := range streams {
@@ -99,7 +110,7 @@ func (s *session) connect(ctx context.Context, c scenarios.Connect, open opener)
 	}
 	m := s.measurement(c.Record)
 	m.Seconds = outcome.Elapsed.Seconds()
-	m.ServerCPU, m.LoadCPU = (after.server - before.server).Seconds(), (after.load - before.load).Seconds()
+	m.use(before, after)
 	m.Failed = outcome.Failed
 	if outcome.Err != nil {
 		m.FirstFailure = outcome.Err.Error()
@@ -123,7 +134,7 @@ func (s *session) rest(ctx context.Context, r scenarios.Rest) error {
 	}
 	m := s.measurement(r.Record)
 	m.Seconds = r.Seconds
-	m.ServerCPU, m.LoadCPU = (after.server - before.server).Seconds(), (after.load - before.load).Seconds()
+	m.use(before, after)
 	s.record(m)
 	return nil
 }
@@ -189,6 +200,7 @@ func (s *session) window(ctx context.Context, p scenarios.Publish, streams []*st
 	if err != nil {
 		return Measurement{}, err
 	}
+	profiled := s.profile(ctx, p.Record, p.Seconds)
 	if err := wait(ctx, s.server, p.Seconds); err != nil {
 		return Measurement{}, err
 	}
@@ -199,9 +211,12 @@ func (s *session) window(ctx context.Context, p scenarios.Publish, streams []*st
 	if err := s.client.Finish(ctx); err != nil {
 		return Measurement{}, err
 	}
+	if err := <-profiled; err != nil {
+		return Measurement{}, err
+	}
 	m := s.measurement(p.Record)
 	m.Seconds = time.Duration(after.at - before.at).Seconds()
-	m.ServerCPU, m.LoadCPU = (after.server - before.server).Seconds(), (after.load - before.load).Seconds()
+	m.use(before, after)
 	m.Published = after.published - before.published
 	for _, st := range streams {
 		m.Offered += st.rate

@@ -73,9 +73,6 @@ func write(out string, measurements []runner.Measurement, stdout io.Writer) erro
 	if err := report.Chart(&chart, set, bars, date); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil { //nolint:gosec // results are for everybody
-		return fmt.Errorf("make folder: %w", err)
-	}
 	for name, content := range map[string][]byte{measurementsFile: data, tableFile: markdown.Bytes(), chartFile: chart.Bytes()} {
 		if err := os.WriteFile(filepath.Join(out, name), content, 0o644); err != nil { //nolint:gosec // results are for everybody
 			return fmt.Errorf("write %s: %w", name, err)

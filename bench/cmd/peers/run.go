@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/rte-server/rte-server/bench/peer"
 	"github.com/rte-server/rte-server/bench/proc"
@@ -31,6 +32,8 @@ type config struct {
 	serverCore int
 	loadCore   int
 	maxRSS     int64
+	quiet      time.Duration
+	profiles   bool
 	keep       bool
 	reportOnly bool
 }
@@ -49,6 +52,8 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.IntVar(&c.serverCore, "server-core", -1, "core of the server; -1: the last one")
 	flags.IntVar(&c.loadCore, "load-core", -1, "core of publisher and clients; -1: the first one")
 	flags.Int64Var(&c.maxRSS, "max-rss", 10<<10, "megabytes that a server may use")
+	flags.DurationVar(&c.quiet, "quiet", 0, "how long to wait, before each server, until nobody else uses the cores")
+	flags.BoolVar(&c.profiles, "profiles", false, "write CPU profiles of rte-server into the folder of results; costs it a little")
 	flags.BoolVar(&c.keep, "keep", false, "add to the measurements that are in the folder instead of replacing them")
 	flags.BoolVar(&c.reportOnly, "report", false, "measure nothing: write table and chart of the measurements that are there")
 	if err := flags.Parse(args); err != nil {
@@ -141,13 +146,20 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 	if err := proc.PinSelf(c.loadCore); err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(c.bench, "bin", "servers.log"))
+	if err := os.MkdirAll(c.out, 0o755); err != nil { //nolint:gosec // results are for everybody
+		return nil, fmt.Errorf("make folder: %w", err)
+	}
+	log, err := os.Create(filepath.Join(c.out, "servers.log"))
 	if err != nil {
 		return nil, fmt.Errorf("create log of the servers: %w", err)
 	}
 	defer func() { _ = log.Close() }()
 	options := runner.Options{
 		Binaries: binaries, ServerCore: c.serverCore, LoadCore: c.loadCore, MaxRSS: c.maxRSS << 20, OpenFiles: files, Progress: progress, ServerLog: log,
+		Quiet: c.quiet,
+	}
+	if c.profiles {
+		options.Profiles = c.out
 	}
 	var measurements []runner.Measurement
 	for round := range c.runs {
