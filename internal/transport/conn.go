@@ -31,6 +31,7 @@ type Conn struct {
 
 	// Written by one half, read by the other.
 	lastRead atomic.Int64  // when bytes came last, since h.started; busy while an invocation runs
+	greeted  atomic.Bool   // the handshake has come, or the connection ends without
 	pinged   atomic.Bool   // the client has sent a ping: the client timeout counts
 	status   atomic.Uint32 // of the Close frame, if it tells of a violation; else 0
 	ended    atomic.Uint32 // 1 + the fanout.EndReason of the outbox; 0 before

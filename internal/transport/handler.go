@@ -60,13 +60,16 @@ func (h *Handler) Drain() { h.draining.Store(true) }
 // Connections is the number of connections, those included that are in their handshake or about to end.
 func (h *Handler) Connections() int { return h.registry.len() }
 
-// Shutdown drains and waits until all connections have ended, which their sessions have to see to. When ctx ends first,
-// it aborts those that are left and returns the error of ctx. Either way no goroutine of a connection is left.
+// Shutdown drains, cancels handshakes that are outstanding and waits until all connections have ended; those with a
+// session end when the hub closes it. When ctx ends first, it aborts what is left and returns the error of ctx. Either
+// way no goroutine of a connection is left.
 func (h *Handler) Shutdown(ctx context.Context) error {
 	h.Drain()
 	defer h.stop()
+	empty := h.registry.shut()
+	h.registry.wake()
 	select {
-	case <-h.registry.shut():
+	case <-empty:
 		h.registry.readers.Wait()
 		return nil
 	case <-ctx.Done():

@@ -77,6 +77,8 @@ func parseHandshake(message []byte) (handshakeRequest, error) {
 // handshake acts on the first message: it answers and opens the session. What follows in the same bytes is for the
 // session.
 func (c *Conn) handshake(message []byte) {
+	c.greeted.Store(true)
+	c.grown = true
 	request, err := parseHandshake(message)
 	if err != nil {
 		c.failHandshake(handshakeMalformed, textHandshakeError)

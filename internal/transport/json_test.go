@@ -238,3 +238,27 @@ func nesting(text []byte) int {
 		}
 	}
 }
+
+func FuzzHandshake(f *testing.F) {
+	f.Add([]byte(`{"protocol":"json","version":1}`))
+	f.Add([]byte(`{"x":[{}],"version":-1,"protocol":"messagep\u0061ck"}`))
+	f.Add([]byte(`{"protocol":1}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		request, err := parseHandshake(append(text, recordSeparator))
+		if err != nil {
+			return
+		}
+		var want struct {
+			Protocol *string
+			Version  *int32
+		}
+		if err := json.Unmarshal(text, &want); err != nil {
+			t.Errorf("%q is accepted: %v", text, err)
+		}
+		// Whatever the protocol is called, the answer is JSON.
+		answer := appendJSONString(nil, request.protocol)
+		if !json.Valid(answer) {
+			t.Errorf("answer %q", answer)
+		}
+	})
+}

@@ -19,6 +19,7 @@ type reader struct {
 	claims    *authz.Claims // until the session is open
 	closed    bool          // the session was closed by the reader
 	lingering bool          // the peer has the close timeout to end the connection
+	grown     bool          // the stack of the goroutine has grown
 }
 
 // phase is how far a connection is, as the reader sees it.
@@ -37,18 +38,29 @@ const (
 	phaseOver
 )
 
-// read reads until the connection is over. buffered is what came with the request.
-func (c *Conn) read(buffered []byte) {
-	defer c.h.registry.readers.Done()
-	defer c.leave(readerHalf)
-	defer c.closeSession(hub.CloseGone)
-	defer c.survive()
+// start begins to read. buffered is what came with the request.
+func (c *Conn) start(buffered []byte) {
 	c.h.metrics.connections[protocolNone].Inc()
 	c.messages = splitter{take: takeJSON, limit: c.h.options.MaxMessageBytes}
 	c.frames.maxFrame = uint64(c.h.options.MaxFrameBytes) //nolint:gosec // not negative
-	c.sock.setReadDeadline(c.h.options.HandshakeTimeout)
-	c.consume(buffered)
+	go c.read(buffered)
+}
+
+// read works on bytes that have come and then reads until the connection is over.
+//
+// It goes on in a new goroutine after work that needed a deep stack: a stack that has grown does not shrink below 4 KB
+// any more, a new one has 2 KB, and waiting is what a connection does nearly all the time.
+func (c *Conn) read(buffered []byte) {
+	defer c.survive()
+	if buffered != nil {
+		c.consume(buffered)
+	}
 	for c.phase != phaseOver {
+		if c.grown {
+			c.grown = false
+			go c.read(nil)
+			return
+		}
 		buf, n, err := c.sock.read(!c.frames.atBoundary())
 		if err != nil {
 			c.readFailed(err)
@@ -59,18 +71,29 @@ func (c *Conn) read(buffered []byte) {
 		c.consume(buf[:n])
 		c.h.buffers.put(buf)
 	}
+	c.finish()
+}
+
+// finish ends the reader's half.
+func (c *Conn) finish() {
+	c.closeSession(hub.CloseGone)
+	c.leave(readerHalf)
+	c.h.registry.readers.Done()
 }
 
 // survive keeps a mistake of this program that one connection brought to light from ending all others.
 func (c *Conn) survive() {
-	if reason := recover(); reason != nil {
-		c.h.log.Error("[unexpected] connection handler panicked",
-			zap.String("connection", c.ID()), zap.Any("panic", reason), zap.Stack("stack"))
-		if c.session == nil {
-			c.leave(writerHalf)
-		}
-		c.sock.abort()
+	reason := recover()
+	if reason == nil {
+		return
 	}
+	c.h.log.Error("[unexpected] connection handler panicked",
+		zap.String("connection", c.ID()), zap.Any("panic", reason), zap.Stack("stack"))
+	if c.session == nil {
+		c.leave(writerHalf)
+	}
+	c.sock.abort()
+	c.finish()
 }
 
 // touch notes that the client is alive.
@@ -137,6 +160,7 @@ func (c *Conn) dispatch(message []byte) {
 	c.h.metrics.message(kind)
 	switch kind {
 	case messageInvocation, messageStreamInvocation:
+		c.grown = true
 		c.lastRead.Store(busy) // the client timeout is paused meanwhile (1.8)
 		c.session.Invoke(c.h.invoking, invocation)
 		c.touch()
@@ -186,12 +210,13 @@ func (c *Conn) violated(err error) {
 		c.h.metrics.protocolErrors[string(v.what)].Inc()
 	}
 	c.status.Store(uint32(v.status))
-	if c.phase == phaseHandshake {
+	before := c.phase
+	c.phase = phaseDeaf
+	if before == phaseHandshake {
 		c.h.metrics.handshakesFailed[handshakeViolation].Inc()
 		c.hangUp(appendCloseFrame(nil, v.status))
 	}
 	c.closeSession(hub.CloseProtocolError)
-	c.phase = phaseDeaf
 }
 
 // peerClosed acts on a Close frame. It is answered unless it is an answer itself.
@@ -211,14 +236,22 @@ func (c *Conn) readFailed(err error) {
 		c.lost()
 	case c.phase == phaseHandshake:
 		c.failHandshake(handshakeTimeout, textHandshakeCanceled)
+	case c.phase == phaseOpen && c.ended.Load() == 0:
+		c.sleepOn()
 	case !c.lingering:
 		c.closeSession(closeReason(fanout.EndReason(c.ended.Load() - 1))) //nolint:gosec // it was set from one
-		c.phase = max(c.phase, phaseClosing)
-		c.lingering = true
-		c.sock.setReadDeadline(c.h.options.CloseTimeout)
+		c.linger()
 	default:
 		c.sock.abort()
 		c.phase = phaseOver
+	}
+}
+
+// sleepOn goes on after a wake-up that was meant for a connection without a session, and came too late.
+func (c *Conn) sleepOn() {
+	c.sock.clearReadDeadline()
+	if c.ended.Load() != 0 {
+		c.sock.wakeReader() // the outbox ended meanwhile, and its wake-up may have been cleared
 	}
 }
 
@@ -243,11 +276,21 @@ func (c *Conn) closeSession(reason hub.CloseReason) {
 
 // hangUp sends the last frames of a connection without a session, and lingers for the peer.
 func (c *Conn) hangUp(final []byte) {
-	c.phase = phaseClosing
+	c.greeted.Store(true)
 	if err := c.WriteAll(final); err != nil {
 		c.sock.abort()
 	}
 	c.leave(writerHalf)
+	c.linger()
+}
+
+// linger gives the peer time to end the connection, now that all has been said: closing it at once could destroy what
+// is still on its way (RFC 6455 section 7.1.1). A peer whose answer would not be understood gets the end of the stream.
+func (c *Conn) linger() {
+	c.phase = max(c.phase, phaseClosing)
 	c.lingering = true
 	c.sock.setReadDeadline(c.h.options.CloseTimeout)
+	if c.phase == phaseDeaf {
+		c.sock.closeWrite()
+	}
 }

@@ -138,21 +138,31 @@ func (r *registry) attach(c *Conn, sock *socket) bool {
 	return true
 }
 
-// abort ends all connections at once.
-func (r *registry) abort() {
-	for _, sock := range r.sockets() {
-		sock.abort()
+// wake ends the wait of the readers whose client has not sent its handshake.
+func (r *registry) wake() {
+	for _, c := range r.attached() {
+		if !c.greeted.Load() {
+			c.sock.wakeReader()
+		}
 	}
 }
 
-func (r *registry) sockets() []*socket {
+// abort ends all connections at once.
+func (r *registry) abort() {
+	for _, c := range r.attached() {
+		c.sock.abort()
+	}
+}
+
+// attached are the connections that have a socket.
+func (r *registry) attached() []*Conn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	sockets := make([]*socket, 0, len(r.live))
+	conns := make([]*Conn, 0, len(r.live))
 	for _, c := range r.live {
 		if c.sock != nil {
-			sockets = append(sockets, c.sock)
+			conns = append(conns, c)
 		}
 	}
-	return sockets
+	return conns
 }

@@ -124,11 +124,12 @@ func startServer(t *testing.T, changes ...func(*setup)) *server {
 	}
 	o := setup{Options: transport.Options{Verifier: bearers, Logger: zap.New(core), Registerer: s.metrics}}
 	o.fanout = fanout.Options{
-		Registry: subscriptions.NewRegistry(), Tick: 5 * time.Millisecond,
+		Registry: subscriptions.NewRegistry(), Tick: 5 * time.Millisecond, Registerer: s.metrics,
 		JSON: transport.NewJSONEncoder(s.catalog), MessagePack: transport.NewMessagePackEncoder(s.catalog, events.PascalKeys),
 	}
 	o.hub = hub.Options{
 		Catalog: s.catalog, Authorizer: openDoor{s.catalog}, Registry: o.fanout.Registry, Lanes: s.lanes, Pool: 2,
+		Registerer: s.metrics,
 	}
 	o.Open = func(conn hub.Conn, claims *authz.Claims) (transport.Session, error) {
 		session, err := s.hub.Open(conn, claims)

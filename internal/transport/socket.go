@@ -141,6 +141,13 @@ func (s *socket) readUntil(t time.Time) {
 	_ = s.conn.SetReadDeadline(t) // fails only when the connection is closed, which the next read tells
 }
 
+// closeWrite ends what is sent, and leaves open what is received.
+func (s *socket) closeWrite() {
+	if conn, ok := s.conn.(interface{ CloseWrite() error }); ok {
+		_ = conn.CloseWrite() // fails only when the connection is closed, which the next read tells
+	}
+}
+
 // close closes the connection; what was written still goes out. Any goroutine may call it, also again.
 func (s *socket) close() {
 	_ = s.conn.Close() // there is nobody left to tell

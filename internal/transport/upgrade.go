@@ -55,12 +55,13 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *http.Request, claims *a
 		return
 	}
 	sock := newSocket(conn, &h.buffers)
+	sock.setReadDeadline(h.options.HandshakeTimeout)
 	if !h.registry.attach(c, sock) {
 		h.registry.remove(c)
 		sock.abort()
 		return
 	}
-	go c.read(buffered)
+	c.start(buffered)
 }
 
 // admit gives a connection its id: the one of its token, which it uses up, or a new one (skipNegotiation).

@@ -1,0 +1,272 @@
+package transport_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	closedWithError   = `{"type":7,"error":"Connection closed with an error.","allowReconnect":true}`
+	closedWithErrorMP = "\x25\x93\x07\xd9\x20Connection closed with an error.\xc3"
+)
+
+func TestD1_MethodNames(t *testing.T) {
+	s := startServer(t)
+	w := s.open("json")
+	for i, target := range []string{"UnsubscribeAll", "unsubscribeall", "UNSUBSCRIBEALL"} {
+		if result, failure := w.call(fmt.Sprint(i), target); result != "true" {
+			t.Errorf("%s: %s %s", target, result, failure)
+		}
+	}
+	for i, target := range []string{
+		"NoSuch", "OnConnectedAsync", "OnDisconnectedAsync", "OnConnected", "OnDisconnected", "Initialize", "Abort",
+		"Close", "ConnectionID", "Context", "Items", "Clients", "Groups", "Logger", "Hub",
+	} {
+		want := "Failed to invoke '" + target + "' due to an error on the server. HubException: Method does not exist."
+		if result, failure := w.call(fmt.Sprint(i), target); failure != want {
+			t.Errorf("%s: %s %s", target, result, failure)
+		}
+	}
+}
+
+// While one invocation runs nothing overtakes it.
+func TestD2_OneAtATimeInOrder(t *testing.T) {
+	s := startServer(t)
+	w := s.open("json")
+	s.lanes.blocked.Lock()
+	w.text(`{"type":1,"invocationId":"slow","target":"Subscribe","arguments":[[{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"QueueStatus"}]]}` + separator)
+	const count = 1000
+	var calls strings.Builder
+	for i := range count {
+		fmt.Fprintf(&calls, `{"type":1,"invocationId":"%d","target":"UnsubscribeAll","arguments":[]}`+separator, i)
+	}
+	w.text(calls.String())
+	s.eventually("the first invocation has come", func() bool {
+		return s.count("rte_transport_received_messages_total", "type", "invocation") == 1
+	})
+	s.lanes.blocked.Unlock()
+	if result, failure := w.completion("slow"); !strings.Contains(result, `"subscribed":true`) {
+		t.Error(result, failure)
+	}
+	for i := range count {
+		if result, failure := w.completion(fmt.Sprint(i)); result != "true" {
+			t.Fatal(result, failure)
+		}
+	}
+}
+
+func TestD3_NoIDNoAnswer(t *testing.T) {
+	s := startServer(t)
+	w := s.open("json")
+	for _, message := range []string{
+		`{"type":1,"target":"NoSuch","arguments":[]}`,
+		`{"type":1,"invocationId":"","target":"NoSuch","arguments":[]}`,
+		`{"type":1,"invocationId":null,"target":"Subscribe","arguments":[1,2,3]}`,
+		`{"type":1,"target":"UnsubscribeAll","arguments":[]}`,
+	} {
+		w.text(message + separator)
+	}
+	w.expectNothing()
+	packed := s.open("messagepack")
+	packed.binary([]byte("\x0c\x95\x01\x80\xc0\xa6NoSuch\x90"))
+	packed.binary([]byte("\x0c\x95\x01\x80\xa0\xa6NoSuc!\x90"))
+	packed.expectNothing()
+}
+
+func TestD4_UnknownTypesAreIgnored(t *testing.T) {
+	s := startServer(t)
+	w := s.open("json")
+	w.text(`{"type":10}` + separator + `{"type":99,"x":[1]}` + separator + `{"type":-1}` + separator)
+	if result, failure := w.call("1", "UnsubscribeAll"); result != "true" {
+		t.Error(result, failure)
+	}
+	packed := s.open("messagepack")
+	packed.binary([]byte("\x02\x91\x0a\x03\x92\x63\xc0"))
+	packed.expectNothing()
+	if n := s.count("rte_transport_received_messages_total", "type", "ignored"); n != 5 {
+		t.Errorf("%v messages counted", n)
+	}
+}
+
+func TestD5_UnknownIDsAreIgnored(t *testing.T) {
+	s := startServer(t)
+	w := s.open("json")
+	for _, message := range []string{
+		`{"type":2,"invocationId":"9","item":1}`, `{"type":3,"invocationId":"9","result":null}`,
+		`{"type":5,"invocationId":"9"}`, `{"type":8,"sequenceId":1}`, `{"type":9,"sequenceId":1}`, `{"type":6}`,
+	} {
+		w.text(message + separator)
+	}
+	w.expectNothing()
+	packed := s.open("messagepack")
+	packed.binary([]byte("\x06\x94\x02\x80\xa1\x39\x01" + "\x06\x94\x03\x80\xa1\x39\x02" + "\x05\x93\x05\x80\xa1\x39" +
+		"\x03\x92\x08\x24" + "\x04\x92\x09\xcc\xc8" + "\x02\x91\x06"))
+	packed.expectNothing()
+}
+
+func TestD6_ClientCloses(t *testing.T) {
+	s := startServer(t)
+	w := s.open("json")
+	w.text(`{"type":7,"error":"mine"}` + separator)
+	w.expectText(`{"type":7}`)
+	w.expectClose(1000)
+	packed := s.open("messagepack")
+	packed.binary([]byte{3, 0x92, 7, 0xc0})
+	packed.expect(opBinary, "\x04\x93\x07\xc0\xc2")
+	packed.expectClose(1000)
+	s.eventually("the sessions are closed", func() bool { return s.Connections() == 0 })
+	if n := s.count("rte_hub_sessions_closed_total", "reason", "client"); n != 2 {
+		t.Errorf("%v sessions closed by their client", n)
+	}
+}
+
+func TestD7_MalformedMessage(t *testing.T) {
+	s := startServer(t)
+	for name, message := range map[string]string{
+		"not JSON": `hello`, "no type": `{}`, "no target": `{"type":1,"arguments":[]}`,
+		"no arguments": `{"type":1,"target":"S"}`, "completion with both": `{"type":3,"invocationId":"1","result":1,"error":"e"}`,
+		"not UTF-8": "{\"type\":1,\"target\":\"\xc3\x28\",\"arguments\":[]}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := s.open("json")
+			w.text(message + separator)
+			w.expectText(closedWithError)
+			w.expectClose(1000)
+		})
+	}
+	for name, message := range map[string]string{
+		"not an array": "\x01\x06", "no target": "\x06\x95\x01\x80\xc0\xa0\x90", "endless prefix": "\xff\xff\xff\xff\xff",
+	} {
+		t.Run("MessagePack, "+name, func(t *testing.T) {
+			w := s.open("messagepack")
+			w.binary([]byte(message))
+			w.expect(opBinary, closedWithErrorMP)
+			w.expectClose(1000)
+		})
+	}
+	if n := s.count("rte_transport_protocol_errors_total", "reason", "malformed_message"); n != 9 {
+		t.Errorf("%v messages counted", n)
+	}
+}
+
+func TestD8_MessageTooLarge(t *testing.T) {
+	s := startServer(t)
+	padded := func(size int) string {
+		const head, tail = `{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[],"x":"`, `"}` + separator
+		return head + strings.Repeat("x", size-len(head)-len(tail)) + tail
+	}
+	t.Run("the largest", func(t *testing.T) {
+		w := s.open("json")
+		w.text(padded(32768))
+		w.expectText(`{"type":3,"invocationId":"1","result":true}`)
+	})
+	t.Run("three of 15 KB in one WebSocket message", func(t *testing.T) {
+		w := s.open("json")
+		w.text(padded(15000) + padded(15000) + padded(15000))
+		for range 3 {
+			w.expectText(`{"type":3,"invocationId":"1","result":true}`)
+		}
+	})
+	t.Run("one byte more", func(t *testing.T) {
+		w := s.open("json")
+		w.text(padded(32769))
+		w.expectText(closedWithError)
+		w.expectClose(1000)
+	})
+	t.Run("without an end", func(t *testing.T) {
+		w := s.open("json")
+		w.text(strings.Repeat("x", 40000))
+		w.expectText(closedWithError)
+		w.expectClose(1000)
+	})
+	t.Run("MessagePack, the largest", func(t *testing.T) {
+		w := s.open("messagepack")
+		body := "\x95\x01\x80\xa1\x31\xa9Subscribe\x91\xda"
+		size := 32768 - 3 - len(body) - 2
+		body += string([]byte{byte(size >> 8), byte(size)}) + strings.Repeat("x", size)
+		w.binary([]byte("\xfd\xff\x01" + body))
+		if opcode, payload, err := w.next(); err != nil || opcode != opBinary || !strings.Contains(string(payload), "Failed to invoke") {
+			t.Errorf("%#x %q, %v", opcode, payload, err)
+		}
+	})
+	t.Run("MessagePack, one byte more", func(t *testing.T) {
+		w := s.open("messagepack")
+		w.binary([]byte("\xfe\xff\x01"))
+		w.expect(opBinary, closedWithErrorMP)
+		w.expectClose(1000)
+	})
+	if n := s.count("rte_transport_protocol_errors_total", "reason", "message_too_large"); n != 3 {
+		t.Errorf("%v messages counted", n)
+	}
+}
+
+// What the client sees of an error that has no text of its own: the table of section 1.7.
+func TestErrorTexts(t *testing.T) {
+	s := startServer(t)
+	const failed = "Failed to invoke 'Subscribe' due to an error on the server."
+	for name, test := range map[string]struct{ message, want string }{
+		"no arguments":       {`"target":"Subscribe","arguments":[],"type":1`, failed},
+		"too many arguments": {`"target":"Subscribe","arguments":[[],1],"type":1`, failed},
+		"wrong argument":     {`"target":"Subscribe","arguments":[{"a":1}],"type":1`, failed},
+		"a stream is asked for": {
+			`"target":"Subscribe","arguments":[[]],"type":4`,
+			"The client attempted to invoke the non-streaming 'Subscribe' method with a streaming invocation.",
+		},
+		"streams are sent": {
+			`"target":"Subscribe","arguments":[[]],"type":1,"streamIds":["1"]`,
+			"An unexpected error occurred invoking 'Subscribe' on the server. HubException: Client sent 1 stream(s), Hub method expects 0.",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := s.open("json")
+			w.text(`{"invocationId":"7",` + test.message + `}` + separator)
+			want, _ := json.Marshal(test.want)
+			w.expectText(`{"type":3,"invocationId":"7","error":` + string(want) + `}`)
+		})
+	}
+}
+
+// The session knows nothing of the transport's clock: a server ping comes every interval, traffic or not.
+func TestKeepAlive_ServerPings(t *testing.T) {
+	s := startServer(t, func(s *setup) { s.KeepAliveInterval = 30 * time.Millisecond })
+	w, packed := s.open("json"), s.open("messagepack")
+	for range 3 {
+		w.expectText(`{"type":6}`)
+		packed.expect(opBinary, "\x02\x91\x06")
+	}
+}
+
+// The client timeout counts from the first ping of the client on.
+func TestKeepAlive_ClientTimeout(t *testing.T) {
+	s := startServer(t, func(s *setup) { s.ClientTimeout = 60 * time.Millisecond })
+	never := s.open("json")
+	w, packed := s.open("json"), s.open("messagepack")
+	w.text(`{"type":6}` + separator)
+	packed.binary([]byte("\x02\x91\x06"))
+	w.expectText(closedWithError)
+	w.expectClose(1000)
+	packed.expect(opBinary, closedWithErrorMP)
+	packed.expectClose(1000)
+	never.expectNothing()
+	s.eventually("the sessions are closed", func() bool {
+		return s.count("rte_hub_sessions_closed_total", "reason", "silent") == 2
+	})
+}
+
+// While a client waits for its answer it need not ping.
+func TestKeepAlive_PausedWhileAnInvocationRuns(t *testing.T) {
+	s := startServer(t, func(s *setup) { s.ClientTimeout = 60 * time.Millisecond })
+	w := s.open("json")
+	s.lanes.blocked.Lock()
+	w.text(`{"type":6}` + separator + `{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"QueueStatus"}]]}` + separator)
+	time.Sleep(150 * time.Millisecond) // longer than the client timeout
+	s.lanes.blocked.Unlock()
+	if result, failure := w.completion("1"); !strings.Contains(result, `"subscribed":true`) {
+		t.Error(result, failure)
+	}
+	w.expectText(closedWithError) // and then the time counts again
+	w.expectClose(1000)
+}

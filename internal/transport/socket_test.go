@@ -1,0 +1,155 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+)
+
+// pair is a TCP connection: the socket of the server's end, and the client's end.
+func pair(t testing.TB) (*socket, net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		server.Close()
+		client.Close()
+	})
+	return newSocket(server, &readBuffers{}), client
+}
+
+func TestSocket_TryWriteNeverWaits(t *testing.T) {
+	s, client := pair(t)
+	chunk := bytes.Repeat([]byte("x"), 64<<10)
+	sent := 0
+	for full := false; !full; {
+		n, err := s.tryWrite(chunk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent += n
+		full = n < len(chunk)
+	}
+	if n, err := s.tryWrite(chunk); n != 0 || err != nil {
+		t.Fatalf("a full socket took %d bytes: %v", n, err)
+	}
+	if _, err := io.CopyN(io.Discard, client, int64(sent)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.tryWrite([]byte("more")); n != 4 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	client.Close()
+	for err := error(nil); err == nil; {
+		_, err = s.tryWrite(chunk)
+	}
+	s.close()
+	if _, err := s.tryWrite(chunk); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a closed socket: %v", err)
+	}
+}
+
+func TestSocket_TryWriteDoesNotAllocate(t *testing.T) {
+	s, client := pair(t)
+	var reading sync.WaitGroup
+	reading.Go(func() { _, _ = io.Copy(io.Discard, client) })
+	frame := bytes.Repeat([]byte("x"), 1000)
+	allocs := testing.AllocsPerRun(1000, func() {
+		if _, err := s.tryWrite(frame); err != nil {
+			t.Error(err)
+		}
+	})
+	if allocs != 0 {
+		t.Errorf("allocated %v times per write, want 0", allocs)
+	}
+	s.close()
+	reading.Wait()
+}
+
+// Reading what comes does not allocate either, and a reader that waits holds no buffer.
+func TestSocket_ReadDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector drops pooled buffers on purpose")
+	}
+	s, client := pair(t)
+	message := []byte("message")
+	allocs := testing.AllocsPerRun(1000, func() {
+		if _, err := client.Write(message); err != nil {
+			t.Error(err)
+		}
+		buf, n, err := s.read(false)
+		if err != nil || !bytes.Equal(buf[:n], message) {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		s.buffers.put(buf)
+	})
+	if allocs != 0 {
+		t.Errorf("allocated %v times per read, want 0", allocs)
+	}
+}
+
+func TestSocket_WriteAllHasATimeout(t *testing.T) {
+	s, _ := pair(t)
+	big := make([]byte, 64<<20)
+	if err := s.writeAll(big, 50*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	s, client := pair(t)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		if n, _ := io.Copy(io.Discard, client); n != int64(len(big)+4) {
+			t.Errorf("%d bytes came", n)
+		}
+	})
+	if err := s.writeAll(big, time.Minute); err != nil {
+		t.Error(err)
+	}
+	if n, err := s.tryWrite([]byte("more")); n != 4 || err != nil {
+		t.Errorf("behind it: %d, %v", n, err)
+	}
+	s.close()
+	reading.Wait()
+}
+
+func TestSocket_WakeReader(t *testing.T) {
+	s, client := pair(t)
+	woken := make(chan error, 1)
+	go func() {
+		_, _, err := s.read(false)
+		woken <- err
+	}()
+	s.wakeReader()
+	if err := <-woken; !isTimeout(err) {
+		t.Errorf("the reader that waits: %v", err)
+	}
+	if _, _, err := s.read(false); !isTimeout(err) {
+		t.Errorf("the next read: %v", err)
+	}
+	s.clearReadDeadline()
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if buf, n, err := s.read(false); err != nil || n != 1 || buf[0] != 'x' {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	client.Close()
+	if _, _, err := s.read(false); !errors.Is(err, io.EOF) {
+		t.Errorf("the end: %v", err)
+	}
+}
