@@ -130,6 +130,10 @@ func (s *Session) commit(c *call, frame []byte) bool {
 	return true
 }
 
+// Send sends a control frame of the connection, such as a pong, behind everything sent before; once the session has
+// ended it goes nowhere. It refuses, false, when the shard has not yet taken many earlier ones.
+func (s *Session) Send(frame []byte) bool { return s.outbox.Send(frame) }
+
 // Close ends the session: a call that runs is given up, the client is told the reason, and what the session held is
 // given back. It does not wait. Only the first reason counts.
 func (s *Session) Close(reason CloseReason) {

@@ -330,3 +330,17 @@ func TestMetricsAreWellNamed(t *testing.T) {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 }
+
+func TestControlFramesStayInOrder(t *testing.T) {
+	run(t, hub.Options{}, func(t *testing.T, r *rig) {
+		c := r.connect(t)
+		c.Invoke(t.Context(), invocation("1", "UnsubscribeAll"))
+		if !c.Send([]byte("pong\n")) {
+			t.Error("refused")
+		}
+		c.Close(hub.CloseByPeer)
+		c.Send([]byte("pong\n"))
+		synctest.Wait()
+		expect(t, c.lines(), `{"type":3,"invocationId":"1","result":true}`, "pong", "close peer")
+	})
+}
