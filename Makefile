@@ -4,12 +4,13 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS   := -s -w -X main.version=$(VERSION)
-FUZZTIME  ?= 20s
-BENCH     ?= .
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS    := -s -w -X main.version=$(VERSION)
+FLAGS      ?=
+FUZZTIME   ?= 20s
+BENCH      ?= .
 BENCHCOUNT ?= 1
-IMAGE     ?= rte-server
+IMAGE      ?= rte-server
 
 .PHONY: help build dev test deps alerts shell lint fmt fuzz bench vuln vendor-signalr image check clean
 
@@ -19,8 +20,8 @@ help: ## print this list
 build: ## build bin/rte-server, a static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/rte-server ./cmd/rte-server
 
-dev: build ## run a demo call centre on http://127.0.0.1:8080 (needs nothing but Go)
-	exec bin/rte-server dev
+dev: build ## run a demo call centre on http://127.0.0.1:8080, needs nothing but Go (FLAGS for more)
+	exec bin/rte-server dev $(FLAGS)
 
 test: deps alerts shell ## run every test, after installing what the tests need
 	go vet ./...

@@ -1,0 +1,114 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// startDev runs "make dev" as on a machine that has Go, make and a shell, and nothing else, and answers the URL of the
+// wallboard that it prints.
+func startDev(t *testing.T) string {
+	t.Helper()
+	path := t.TempDir()
+	for _, tool := range []string{"make", "bash", "git", "go"} {
+		found := rtetest.MustLookPath(t, tool, "apt-get install make bash git, and Go")
+		if err := os.Symlink(found, filepath.Join(path, tool)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("make", "dev", "FLAGS=--listen=127.0.0.1:0 --console.listen=127.0.0.1:0")
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "PATH="+path)
+	srv := startProgram(t, cmd)
+	wallboard := regexp.MustCompile(`wallboard +(http://\S+)`)
+	srv.waitLong(5*time.Minute, "make dev to build the program and print the URL", func() bool { return wallboard.MatchString(srv.log.text()) })
+	return wallboard.FindStringSubmatch(srv.log.text())[1]
+}
+
+// TestDev opens the page of "make dev" in a browser.
+func TestDev(t *testing.T) {
+	url := startDev(t)
+
+	t.Run("shows events of three kinds of entities as they come", func(t *testing.T) {
+		chromium := rtetest.MustLookPath(t, "chromium", "apt-get install chromium")
+		var got struct {
+			Kinds, Events, Problems []string
+			State                   string
+		}
+		output := startScript(t, nodeCommand(t, "browser.mjs", chromium, url)).line()
+		if err := json.Unmarshal([]byte(output), &got); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(got.Kinds)
+		if diff := cmp.Diff([]string{"CallList", "Queue", "User"}, got.Kinds); diff != "" {
+			t.Errorf("kinds (-want +got):\n%s", diff)
+		}
+		if len(got.Events) < 3 || got.State != "connected" || len(got.Problems) != 0 {
+			t.Errorf("the page showed %+v", got)
+		}
+	})
+
+	t.Run("lists the demo organization", func(t *testing.T) {
+		var entities []struct{ EntityID, EntityType, Name string }
+		get(t, url+"demo/entities", &entities)
+		count := map[string]int{}
+		for _, entity := range entities {
+			count[entity.EntityType]++
+			if _, ok := events.ParseID(entity.EntityID); !ok || entity.Name == "" {
+				t.Errorf("%+v has no id or no name", entity)
+			}
+		}
+		if count["Queue"] < 3 || count["User"] < 20 || count["CallList"] < 2 {
+			t.Errorf("the organization has %v, want at least 3 queues, 20 users and 2 call lists", count)
+		}
+	})
+
+	t.Run("gives tokens with which to connect", func(t *testing.T) {
+		var entities []struct{ EntityID, EntityType string }
+		get(t, url+"demo/entities", &entities)
+		user := entities[slices.IndexFunc(entities, func(e struct{ EntityID, EntityType string }) bool {
+			return e.EntityType == "User"
+		})].EntityID
+		for _, who := range []string{"me", user} {
+			var answer map[string]string
+			get(t, url+"token/"+who+"/rte/", &answer)
+			if len(answer) != 2 || answer["WssEndpoint"] == "" || answer["Token"] == "" {
+				t.Errorf("token/%s/rte/ answered %v", who, answer)
+			}
+			c := connect(t, clientOptions{URL: "http" + answer["WssEndpoint"][len("ws"):], Token: answer["Token"]})
+			var results []subscriptionResult
+			c.mustInvoke(&results, "Subscribe", subscribeTo(user, "UserStatus"))
+			if !results[0].Subscribed {
+				t.Errorf("%s may not listen to a user: %+v", who, results)
+			}
+		}
+	})
+}
+
+// get decodes what a URL answers.
+func get(t *testing.T, url string, into any) {
+	t.Helper()
+	response, err := httpClient.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s", url, response.Status)
+	}
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		t.Fatalf("GET %s: %v", url, err)
+	}
+}
