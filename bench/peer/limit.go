@@ -14,7 +14,7 @@ import (
 func limit(batch int) Peer {
 	p := Peer{Name: fmt.Sprintf("limit%d", batch), Kind: "limit", Title: fmt.Sprintf("physical limit, %d messages per write", batch), Form: event.Frame}
 	if batch == 1 {
-		p.Title, p.Label = "physical limit, 1 message per write", "physical limit"
+		p.Title, p.Label = "physical limit, 1 message per write", "limit, 1 per write"
 	}
 	p.Prepare = func(s Setup) (Launch, error) {
 		return Launch{

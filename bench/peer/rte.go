@@ -30,7 +30,7 @@ func rte() Peer {
 // rteRedis is rte-server, one node with Redis beside the load.
 func rteRedis() Peer {
 	return Peer{
-		Name: "rte-redis", Kind: "rte", Title: "rte-server, through Redis", Label: "rte-server", Form: event.Published,
+		Name: "rte-redis", Kind: "rte", Title: "rte-server, through Redis", Label: "with Redis", Form: event.Published,
 		Prepare: func(s Setup) (Launch, error) {
 			l, err := launchRTE(s)
 			l.Args = append(l.Args, "--redis.addresses", s.Broker.String())

@@ -47,6 +47,7 @@ func Start(ctx context.Context, spec Spec) (*Server, error) {
 	cmd := exec.CommandContext(ctx, spec.Path, spec.Args...) //nolint:gosec // the bench builds what it starts
 	cmd.Env = spec.Env
 	cmd.Stdout, cmd.Stderr = spec.Output, spec.Output
+	cmd.WaitDelay = time.Second // for output that a child of the server holds open
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := onCore(spec.Core, cmd.Start); err != nil {
 		cancel(err)

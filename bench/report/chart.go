@@ -68,30 +68,32 @@ text { font: 13px system-ui, sans-serif; fill: #24292f; }
 .small { font-size: 11.5px; fill: #57606a; }
 .bar { fill: #afb8c1; }
 .own { fill: #1a7f64; }
-.none { fill: #8c959f; font-style: italic; }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3; }
-  .small, .none { fill: #9198a1; }
+  .small { fill: #9198a1; }
   .bar { fill: #484f58; }
   .own { fill: #3fb68e; }
 }
 </style>
 `
 
-// draw draws the panel with its top left corner at x, y.
+// draw draws the panel with its top left corner at x, y, if anything of it was measured.
 func (p panel) draw(b *strings.Builder, s *Set, bars []Bar, x, y int) {
-	fmt.Fprintf(b, `<text class="title" x="%d" y="%d">%s</text>`+"\n", x, y+24, html.EscapeString(p.title))
-	fmt.Fprintf(b, `<text class="small" x="%d" y="%d">%s</text>`+"\n", x, y+42, html.EscapeString(p.better))
 	longest := 0.0
 	for _, bar := range bars {
 		if v := p.value(s, bar.Name); !math.IsNaN(v) && !math.IsInf(v, 0) {
 			longest = max(longest, v)
 		}
 	}
+	if longest == 0 {
+		return
+	}
+	fmt.Fprintf(b, `<text class="title" x="%d" y="%d">%s</text>`+"\n", x, y+24, html.EscapeString(p.title))
+	fmt.Fprintf(b, `<text class="small" x="%d" y="%d">%s</text>`+"\n", x, y+42, html.EscapeString(p.better))
 	line := y + panelTop
 	for _, bar := range bars {
 		v := p.value(s, bar.Name)
-		if math.IsNaN(v) || math.IsInf(v, 0) || longest == 0 {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
 			continue
 		}
 		length := max(int(v/longest*barWidth), 1)

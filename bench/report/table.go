@@ -61,6 +61,7 @@ func delivery(scenario, record, group string) []column {
 	return []column{
 		of("deliveries/s", scenario, record, count, deliveriesPerSecond),
 		of("core", scenario, record, percent, field((*runner.Measurement).Busy)),
+		of("load", scenario, record, percent, field(func(m *runner.Measurement) float64 { return m.LoadCPU / m.Seconds })),
 		of("us/delivery", scenario, record, micros, cpuPerDelivery),
 		of("in kernel", scenario, record, percent, field(func(m *runner.Measurement) float64 { return m.Kernel })),
 		over("/ limit", limitPeer, scenario, record, cpuPerDelivery),

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,6 +25,16 @@ const (
 	chartFile        = "chart.svg"
 )
 
+// The files of the folder of -docs. The table goes between the two lines.
+const (
+	documentFile = "performance.md"
+	pictureFile  = "performance.svg"
+	tableBegin   = "<!-- made by bench: begin -->\n"
+	tableEnd     = "<!-- made by bench: end -->\n"
+)
+
+var errDocument = errors.New("no place for the table")
+
 // read reads the measurements in a folder.
 func read(out string) ([]runner.Measurement, error) {
 	data, err := os.ReadFile(filepath.Join(out, measurementsFile)) //nolint:gosec // the user names the folder
@@ -37,8 +48,8 @@ func read(out string) ([]runner.Measurement, error) {
 	return measurements, nil
 }
 
-// write writes measurements, table and chart into a folder, and the table to stdout.
-func write(out string, measurements []runner.Measurement, stdout io.Writer) error {
+// write writes measurements, table and chart into the folder of results, and the table to stdout.
+func write(c config, measurements []runner.Measurement, stdout io.Writer) error {
 	data, err := json.MarshalIndent(measurements, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode measurements: %w", err)
@@ -66,7 +77,7 @@ func write(out string, measurements []runner.Measurement, stdout io.Writer) erro
 	}
 	date := time.Now().UTC().Format(time.DateOnly)
 	var markdown, chart bytes.Buffer
-	fmt.Fprintf(&markdown, "Measured on %s, %s.\n\n", date, machine())
+	fmt.Fprintf(&markdown, "Measured on %s: %s; %s.\n\n", date, machine(), runs(measurements))
 	if err := report.Markdown(&markdown, set, rows, about, failures); err != nil {
 		return err
 	}
@@ -74,12 +85,55 @@ func write(out string, measurements []runner.Measurement, stdout io.Writer) erro
 		return err
 	}
 	for name, content := range map[string][]byte{measurementsFile: data, tableFile: markdown.Bytes(), chartFile: chart.Bytes()} {
-		if err := os.WriteFile(filepath.Join(out, name), content, 0o644); err != nil { //nolint:gosec // results are for everybody
+		if err := os.WriteFile(filepath.Join(c.out, name), content, 0o644); err != nil { //nolint:gosec // results are for everybody
 			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
-	_, err = stdout.Write(markdown.Bytes())
-	return err
+	if _, err := stdout.Write(markdown.Bytes()); err != nil || c.docs == "" {
+		return err
+	}
+	return document(c.docs, markdown.Bytes(), chart.Bytes())
+}
+
+// document puts table and chart into the documentation.
+func document(docs string, table, chart []byte) error {
+	path := filepath.Join(docs, documentFile)
+	text, err := os.ReadFile(path) //nolint:gosec // the user names the folder
+	if err != nil {
+		return fmt.Errorf("read document: %w", err)
+	}
+	before, rest, ok1 := bytes.Cut(text, []byte(tableBegin))
+	_, after, ok2 := bytes.Cut(rest, []byte(tableEnd))
+	if !ok1 || !ok2 {
+		return fmt.Errorf("%s: %w between %q and %q", path, errDocument, tableBegin, tableEnd)
+	}
+	text = slices.Concat(before, []byte(tableBegin+"\n"), table, []byte(tableEnd), after)
+	if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // documentation is for everybody
+		return fmt.Errorf("write document: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(docs, pictureFile), chart, 0o644); err != nil { //nolint:gosec // documentation is for everybody
+		return fmt.Errorf("write chart: %w", err)
+	}
+	return nil
+}
+
+// runs says how many runs there were, and whether others disturbed them.
+func runs(measurements []runner.Measurement) string {
+	most, disturbed := 0, 0
+	for _, m := range measurements {
+		most = max(most, m.Run)
+		if m.Others > runner.Disturbed {
+			disturbed++
+		}
+	}
+	text := "one run"
+	if most > 1 {
+		text = fmt.Sprintf("the run in the middle of %d", most)
+	}
+	if disturbed > 0 {
+		text += fmt.Sprintf("; in %d of %d measurements others used more than %.0f %% of a core", disturbed, len(measurements), 100*runner.Disturbed)
+	}
+	return text
 }
 
 // machine names the processor and the kernel.

@@ -24,6 +24,7 @@ var errUsage = errors.New("usage")
 type config struct {
 	bench      string
 	out        string
+	docs       string
 	peers      string
 	scenarios  string
 	runs       int
@@ -44,6 +45,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&c.bench, "bench", ".", "folder of the bench module")
 	flags.StringVar(&c.out, "out", "out", "folder for measurements.json, table.md and chart.svg")
+	flags.StringVar(&c.docs, "docs", "", "folder with performance.md, to put table and chart into; empty: leave it alone")
 	flags.StringVar(&c.peers, "peers", "limit,signalr,centrifugo,rte", "peers or kinds of peers, separated by commas")
 	flags.StringVar(&c.scenarios, "scenarios", "", "scenarios, separated by commas; empty: all")
 	flags.IntVar(&c.runs, "runs", 1, "how often everything is played; the table shows medians")
@@ -116,7 +118,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		measurements = append(measurements, measured...)
 	}
-	return write(c.out, measurements, stdout)
+	return write(c, measurements, stdout)
 }
 
 func buildAndMeasure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, progress io.Writer) ([]runner.Measurement, error) {

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rte-server/rte-server/bench/runner"
+	"github.com/rte-server/rte-server/bench/scenarios"
+)
+
+func TestRunRefuses(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		want error
+	}{
+		{"an unknown peer", []string{"-peers", "nobody"}, errUsage},
+		{"an unknown scenario", []string{"-scenarios", "nothing"}, scenarios.ErrInvalid},
+		{"one core for both", []string{"-server-core", "0", "-load-core", "0"}, errUsage},
+		{"no run", []string{"-runs", "0"}, errUsage},
+		{"an argument", []string{"trickle"}, errUsage},
+		{"a report of nothing", []string{"-report", "-out", t.TempDir()}, os.ErrNotExist},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			args := append([]string{"-server-core", "1", "-load-core", "0"}, tt.args...)
+			if err := run(t.Context(), args, &out, &out); !errors.Is(err, tt.want) {
+				t.Errorf("the error is %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestReportGoesIntoTheDocument(t *testing.T) {
+	c := config{out: t.TempDir(), docs: t.TempDir()}
+	path := filepath.Join(c.docs, documentFile)
+	if err := os.WriteFile(path, []byte("before\n"+tableBegin+"old\n"+tableEnd+"after\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	measurements := []runner.Measurement{{Scenario: "idle", Record: "idle", Peer: "rte", Run: 2, Connections: 1, RSS: 4096, Others: 0.5}}
+	var out bytes.Buffer
+	if err := write(c, measurements, &out); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"before\n", "4.0 KB", "in the middle of 2", "in 1 of 1 measurements others", tableEnd + "after\n"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the document lacks %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(string(text), "old") {
+		t.Error("the old table is still there")
+	}
+	again, err := read(c.out)
+	if err != nil || len(again) != 1 || again[0].RSS != 4096 {
+		t.Errorf("read back %+v, %v", again, err)
+	}
+}
