@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test deps alerts shell lint fmt fuzz bench vuln vendor-signalr image check clean
+.PHONY: help build dev test deps alerts shell lint fmt fuzz bench bench-peers vuln vendor-signalr picture image check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,9 +23,9 @@ build: ## build bin/rte-server, a static binary
 dev: build ## run a demo call centre on http://127.0.0.1:8080, needs nothing but Go (FLAGS for more)
 	exec bin/rte-server dev $(FLAGS)
 
-test: deps alerts shell ## run every test, after installing what the tests need
+test: deps build alerts shell ## run every test, after installing what the tests need
 	go vet ./...
-	go test -race ./...
+	go test -race -timeout 20m ./...
 
 deps: ## install what the tests need, where it is missing (Debian packages, npm modules)
 	scripts/install-test-deps.sh
@@ -54,11 +54,17 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 bench: ## run the benchmarks that match BENCH (all), BENCHCOUNT times
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) ./internal/...
 
+bench-peers: ## compare with other servers, on an idle machine, and put the result into docs/performance.md
+	cd bench && go run ./cmd/peers -docs ../docs
+
 vuln: ## look for known vulnerabilities in what the binary calls (asks vuln.go.dev)
 	scripts/vuln.sh
 
 vendor-signalr: ## fetch the browser client again that `make dev` serves
 	scripts/vendor-signalr.sh
+
+picture: build ## take the README's picture of the wallboard again (after `make deps`)
+	scripts/picture.sh
 
 image: ## build the container image (needs docker)
 	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(VERSION) .

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -139,6 +140,8 @@ func startProgram(t *testing.T, cmd *exec.Cmd) *server {
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
 	}
+	// The configuration is what the test says, not what the one who runs it has set.
+	cmd.Env = slices.DeleteFunc(cmd.Env, func(variable string) bool { return strings.HasPrefix(variable, "RTE_") })
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0") // else a program built with -race takes a second to end
 	// In a group of its own: the signal that stops it reaches what it has started.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
