@@ -121,9 +121,9 @@ func appendTextFrame(dst, payload []byte) []byte {
 	case n < 126:
 		dst = append(dst, 0x81, byte(n))
 	case n < 1<<16:
-		dst = append(dst, 0x81, 126, byte(n>>8), byte(n))
+		dst = append(dst, 0x81, 126, byte(n>>8), byte(n)) //nolint:gosec // the bytes of n
 	default:
-		dst = append(dst, 0x81, 127, 0, 0, 0, 0, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+		dst = append(dst, 0x81, 127, 0, 0, 0, 0, byte(n>>24), byte(n>>16), byte(n>>8), byte(n)) //nolint:gosec // the bytes of n
 	}
 	return append(dst, payload...)
 }

@@ -63,7 +63,7 @@ func (l *Client) advance(c *conn) {
 	case upgrading:
 		c.state = greeting
 		if hello := l.dialect.Hello(who); hello != nil {
-			l.write(c, appendFrame(nil, opText, hello))
+			l.write(c, clientFrame(opText, hello))
 		}
 	case greeting:
 		c.state = subscribing
@@ -92,7 +92,7 @@ func (l *Client) subscribe(c *conn) {
 		l.subscribe(c)
 		return
 	}
-	l.write(c, appendFrame(nil, opText, message))
+	l.write(c, clientFrame(opText, message))
 }
 
 // readable takes what has arrived: one read per wake-up, the rest is announced again.
@@ -148,7 +148,7 @@ func (l *Client) readable(c *conn) {
 func (l *Client) frame(c *conn, f frame, now int64) uint64 {
 	switch f.opcode {
 	case opPing:
-		l.write(c, appendFrame(nil, opPong, f.payload))
+		l.write(c, clientFrame(opPong, f.payload))
 		return 0
 	case opPong:
 		return 0
@@ -205,7 +205,7 @@ func (l *Client) record(c *conn, record []byte) {
 	switch r.Kind {
 	case Ping:
 		if pong := l.dialect.Pong(); pong != nil {
-			l.write(c, appendFrame(nil, opText, pong))
+			l.write(c, clientFrame(opText, pong))
 		}
 	case Welcome:
 		if c.state == greeting {
@@ -267,7 +267,7 @@ func (l *Client) writable(c *conn) {
 	if c.state == dialing {
 		code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 		if err == nil && code != 0 {
-			err = unix.Errno(code) //nolint:gosec // an errno
+			err = unix.Errno(code)
 		}
 		if err != nil {
 			l.fail(c, fmt.Errorf("connect: %w", err))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"unsafe"
 )
 
 // ErrStopped says that the client does not run any more.
@@ -153,5 +152,3 @@ func (l *Client) do(ctx context.Context, f func()) error {
 		return ctx.Err()
 	}
 }
-
-func bytesPointer(b []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(b)) }

@@ -39,17 +39,18 @@ func cutFrame(data []byte) (f frame, rest []byte, ok bool) {
 	if uint64(len(data)-head) < n { //nolint:gosec // len(data) >= head
 		return frame{}, data, false
 	}
-	end := head + int(n) //nolint:gosec // n <= len(data)
+	end := head + int(n)
 	return frame{opcode: data[0] & 0x0f, final: data[0]&0x80 != 0, payload: data[head:end]}, data[end:], true
 }
 
-// appendFrame adds a frame as clients send it. The mask is zero, so that the payload stays as it is.
-func appendFrame(dst []byte, opcode byte, payload []byte) []byte {
+// clientFrame is a frame as clients send it. The mask is zero, so that the payload stays as it is.
+func clientFrame(opcode byte, payload []byte) []byte {
+	dst := make([]byte, 0, 14+len(payload))
 	switch n := len(payload); {
 	case n < 126:
 		dst = append(dst, 0x80|opcode, 0x80|byte(n))
 	case n < 1<<16:
-		dst = append(dst, 0x80|opcode, 0x80|126, byte(n>>8), byte(n))
+		dst = append(dst, 0x80|opcode, 0x80|126, byte(n>>8), byte(n)) //nolint:gosec // the bytes of n
 	default:
 		dst = append(dst, 0x80|opcode, 0x80|127)
 		dst = binary.BigEndian.AppendUint64(dst, uint64(n))

@@ -22,7 +22,7 @@ type Histogram struct {
 // Add counts one duration. A negative one counts as zero.
 func (h *Histogram) Add(nanos int64) {
 	nanos = max(nanos, 0)
-	h.counts[bucket(uint64(nanos))]++ //nolint:gosec // not negative
+	h.counts[bucket(uint64(nanos))]++
 	h.total++
 	h.max = max(h.max, nanos)
 }
@@ -50,7 +50,7 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 
 func bucket(v uint64) int {
 	if v < subBuckets {
-		return int(v) //nolint:gosec // small
+		return int(v)
 	}
 	shift := bits.Len64(v) - subBucketBits - 1
 	return min((shift+1)<<subBucketBits|int(v>>shift)&(subBuckets-1), powers*subBuckets-1) //nolint:gosec // bounded by the shift

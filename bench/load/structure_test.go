@@ -75,10 +75,10 @@ func TestGroupTopicAndSlotAgree(t *testing.T) {
 	}
 }
 
-func TestCutFrameReadsWhatAppendFrameWrites(t *testing.T) {
+func TestCutFrameReadsWhatClientFrameWrites(t *testing.T) {
 	for _, size := range []int{0, 1, 125, 126, 127, 65534, 65535, 65536, 70000} {
 		payload := bytes.Repeat([]byte{'p'}, size)
-		data := appendFrame(nil, opText, payload)
+		data := clientFrame(opText, payload)
 		// A client's frame differs from a server's by the mask bit and 4 bytes of mask.
 		data[1] &^= 0x80
 		head := len(data) - size - 4
@@ -101,4 +101,18 @@ func FuzzCutFrame(f *testing.F) {
 			_, data, ok = cutFrame(data)
 		}
 	})
+}
+
+func BenchmarkText1KB(b *testing.B) {
+	message := append(bytes.Repeat([]byte{'x'}, 600), []byte("~00000000000000010000000000000003")...)
+	message = append(message, bytes.Repeat([]byte{'x'}, 500)...)
+	g := &Group{Span: 1, Count: 1, latency: &Histogram{}}
+	c := &conn{group: g, state: ready, sequences: make([]sequence, 1)}
+	l := &Client{until: 1 << 62}
+	b.ReportAllocs()
+	for b.Loop() {
+		if l.text(c, message, 1000) != 1 {
+			b.Fatal("not delivered")
+		}
+	}
 }

@@ -51,10 +51,10 @@ func cpuPerEvent(m *runner.Measurement) float64 {
 	return figureOf(m, func() float64 { return positive(m.CPUPerEvent()) })
 }
 
-// cpuPerDeliveryTo is the server's whole time divided by the deliveries to one group, in microseconds.
-func cpuPerDeliveryTo(m *runner.Measurement, group string) float64 {
+// cpuPerHealthyDelivery is the server's whole time divided by the deliveries to those who read, in microseconds.
+func cpuPerHealthyDelivery(m *runner.Measurement) float64 {
 	return figureOf(m, func() float64 {
-		g := m.Group(group)
+		g := m.Group("healthy")
 		if g == nil || g.Delivered == 0 {
 			return math.NaN()
 		}

@@ -48,11 +48,11 @@ func field(f func(*runner.Measurement) float64) func(*runner.Measurement) float6
 	return func(m *runner.Measurement) float64 { return figureOf(m, func() float64 { return f(m) }) }
 }
 
-// delivery are the columns of a step that publishes to a group.
-func delivery(scenario, record, group string) []column {
+// delivery are the columns of a step that publishes to the group "all".
+func delivery(scenario, record string) []column {
 	ofGroup := func(f func(*runner.Group) float64) func(*runner.Measurement) float64 {
 		return field(func(m *runner.Measurement) float64 {
-			if g := m.Group(group); g != nil {
+			if g := m.Group("all"); g != nil {
 				return f(g)
 			}
 			return 0
@@ -69,7 +69,7 @@ func delivery(scenario, record, group string) []column {
 		of("p50 ms", scenario, record, millis, ofGroup(func(g *runner.Group) float64 { return g.P50 })),
 		of("p99 ms", scenario, record, millis, ofGroup(func(g *runner.Group) float64 { return g.P99 })),
 		of("p99.9 ms", scenario, record, millis, ofGroup(func(g *runner.Group) float64 { return g.P999 })),
-		{"faults", func(s *Set, peer string) string { return faults(s.Get(scenario, record, peer), group) }},
+		{"faults", func(s *Set, peer string) string { return faults(s.Get(scenario, record, peer), "all") }},
 		others(scenario, record),
 	}
 }
@@ -112,19 +112,19 @@ var published = field(func(m *runner.Measurement) float64 { return float64(m.Pub
 
 // sections are the tables in the order of the report.
 var sections = []section{
-	{"trickle", "trickle", delivery("trickle", "trickle", "all")},
+	{"trickle", "trickle", delivery("trickle", "trickle")},
 	{"flood", "flood", append([]column{
 		of("saturated at", "flood", "saturate", count, deliveriesPerSecond),
 		of("events/s offered", "flood", "flood", count, field(func(m *runner.Measurement) float64 { return m.Offered })),
 		of("taken", "flood", "flood", count, published),
 		over("deliveries / Centrifugo", centrifugoPeer, "flood", "flood", deliveriesPerSecond),
-	}, delivery("flood", "flood", "all")...)},
+	}, delivery("flood", "flood")...)},
 	{"presence", "presence", append([]column{
 		{"B/subscription", func(s *Set, peer string) string {
 			return plainBytes(bytesPerSubscription(s.Get("presence", "one", peer), s.Get("presence", "all", peer)))
 		}},
-	}, delivery("presence", "presence", "all")...)},
-	{"queues", "queues", delivery("queues", "queues", "all")},
+	}, delivery("presence", "presence")...)},
+	{"queues", "queues", delivery("queues", "queues")},
 	{"idle", "idle", []column{
 		of("connections", "idle", "idle", count, connections),
 		of("MB", "idle", "idle", count, memory),
@@ -148,8 +148,8 @@ var sections = []section{
 		others("miss", "miss"),
 	}},
 	{"slow", "slow", []column{
-		of("us/delivery alone", "slow", "alone", micros, func(m *runner.Measurement) float64 { return cpuPerDeliveryTo(m, "healthy") }),
-		of("with slow", "slow", "slow", micros, func(m *runner.Measurement) float64 { return cpuPerDeliveryTo(m, "healthy") }),
+		of("us/delivery alone", "slow", "alone", micros, cpuPerHealthyDelivery),
+		of("with slow", "slow", "slow", micros, cpuPerHealthyDelivery),
 		of("p99 ms alone", "slow", "alone", millis, func(m *runner.Measurement) float64 { return p99(m, "healthy") }),
 		of("with slow", "slow", "slow", millis, func(m *runner.Measurement) float64 { return p99(m, "healthy") }),
 		{"faults of the healthy", func(s *Set, peer string) string { return faults(s.Get("slow", "slow", peer), "healthy") }},

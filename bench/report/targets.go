@@ -44,7 +44,7 @@ var targets = []target{
 	{"storm: connections/s with token and 20 subscriptions over Centrifugo", 1.5, false, against(centrifugoPeer, "storm", "storm", connectionsPerSecond), times},
 	{"miss: events without listener per second of one core", 1e6, false, func(s *Set, rte string) float64 { return 1e6 / cpuPerEvent(s.Get("miss", "miss", rte)) }, count},
 	{"slow: CPU per healthy delivery over no slow clients", 1.1, true, func(s *Set, rte string) float64 {
-		return cpuPerDeliveryTo(s.Get("slow", "slow", rte), "healthy") / cpuPerDeliveryTo(s.Get("slow", "alone", rte), "healthy")
+		return cpuPerHealthyDelivery(s.Get("slow", "slow", rte)) / cpuPerHealthyDelivery(s.Get("slow", "alone", rte))
 	}, times},
 	{"slow: p99 of the healthy over no slow clients", 1.1, true, func(s *Set, rte string) float64 {
 		return p99(s.Get("slow", "slow", rte), "healthy") / p99(s.Get("slow", "alone", rte), "healthy")
@@ -82,8 +82,11 @@ func times(v float64) string { return text(v, func() string { return fmt.Sprintf
 func kilobytes(v float64) string {
 	return text(v, func() string { return fmt.Sprintf("%.1f KB", v/1024) })
 }
+
 func plainBytes(v float64) string { return text(v, func() string { return fmt.Sprintf("%.0f B", v) }) }
-func micros(v float64) string     { return text(v, func() string { return fmt.Sprintf("%.2f", v) }) }
+
+func micros(v float64) string { return text(v, func() string { return fmt.Sprintf("%.2f", v) }) }
+
 func percent(v float64) string {
 	return text(v, func() string { return fmt.Sprintf("%.0f %%", 100*v) })
 }

@@ -139,7 +139,7 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 	for _, plan := range plans {
 		most = max(most, plan.Connections())
 	}
-	files, err := proc.RaiseOpenFiles(uint64(most) + 1000) //nolint:gosec // scenarios are small
+	files, err := proc.RaiseOpenFiles(uint64(most) + 1000)
 	if err != nil {
 		return nil, err
 	}
@@ -151,13 +151,13 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 	if err := os.MkdirAll(c.out, 0o755); err != nil { //nolint:gosec // results are for everybody
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
-	log, err := os.Create(filepath.Join(c.out, "servers.log"))
+	output, err := os.Create(filepath.Join(c.out, "servers.log"))
 	if err != nil {
 		return nil, fmt.Errorf("create log of the servers: %w", err)
 	}
-	defer func() { _ = log.Close() }()
+	defer func() { _ = output.Close() }()
 	options := runner.Options{
-		Binaries: binaries, ServerCore: c.serverCore, LoadCore: c.loadCore, MaxRSS: c.maxRSS << 20, OpenFiles: files, Progress: progress, ServerLog: log,
+		Binaries: binaries, ServerCore: c.serverCore, LoadCore: c.loadCore, MaxRSS: c.maxRSS << 20, OpenFiles: files, Progress: progress, ServerLog: output,
 		Quiet: c.quiet,
 	}
 	if c.profiles {

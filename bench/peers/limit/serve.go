@@ -148,7 +148,7 @@ func (s *server) flush() {
 // write writes all of data; false if the peer is gone. The system call is made without telling Go's scheduler.
 func write(fd int, data []byte) bool {
 	for len(data) > 0 {
-		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(data))), uintptr(len(data)))
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(data))), uintptr(len(data))) //nolint:gosec // a system call
 		if errno == unix.EINTR {
 			continue
 		}

@@ -3,7 +3,7 @@ package main
 import (
 	"strings"
 
-	"github.com/philippseith/signalr"
+	"github.com/philippseith/signalr" //nolint:depguard // this is the peer that is measured
 )
 
 // hub has the one method that the load needs.

@@ -14,8 +14,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/go-kit/log"
-	"github.com/philippseith/signalr"
+	kitlog "github.com/go-kit/log"
+	"github.com/philippseith/signalr" //nolint:depguard // this is the peer that is measured
 )
 
 func main() {
@@ -36,7 +36,7 @@ func run(args []string) error {
 	defer stop()
 	server, err := signalr.NewServer(ctx,
 		signalr.SimpleHubFactory(&hub{}),
-		signalr.Logger(log.NewNopLogger(), false))
+		signalr.Logger(kitlog.NewNopLogger(), false))
 	if err != nil {
 		return fmt.Errorf("create server: %w", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"net"
 
-	"github.com/philippseith/signalr"
+	"github.com/philippseith/signalr" //nolint:depguard // this is the peer that is measured
 
 	"github.com/rte-server/rte-server/bench/ingest"
 )
