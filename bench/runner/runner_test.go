@@ -39,7 +39,7 @@ func TestQuick(t *testing.T) {
 		Binaries: binaries, ServerCore: cores[len(cores)-1], LoadCore: cores[0], MaxRSS: 1 << 30, OpenFiles: files,
 		Progress: testWriter{t}, ServerLog: os.Stderr,
 	}
-	plans, err := scenarios.Load("trickle", "queues", "storm", "fairness")
+	plans, err := scenarios.Load("trickle", "queues", "storm")
 	if err != nil {
 		t.Fatal(err)
 	}

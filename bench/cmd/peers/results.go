@@ -107,7 +107,7 @@ func document(docs string, table, chart []byte) error {
 	if !ok1 || !ok2 {
 		return fmt.Errorf("%s: %w between %q and %q", path, errDocument, tableBegin, tableEnd)
 	}
-	text = slices.Concat(before, []byte(tableBegin+"\n"), table, []byte(tableEnd), after)
+	text = slices.Concat(before, []byte(tableBegin+"\n![rte-server compared with other servers]("+pictureFile+")\n\n"), table, []byte(tableEnd), after)
 	if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // documentation is for everybody
 		return fmt.Errorf("write document: %w", err)
 	}
