@@ -89,9 +89,7 @@ func (w *jsonWriter) object(i, depth int, rename bool) (next int, why Reason) {
 		}
 		renameValue := rename
 		if rename {
-			var isDictionary bool
-			isDictionary = w.name(i+1, end-1, escaped, depth)
-			renameValue = !isDictionary
+			renameValue = !w.name(i+1, end-1, escaped, depth)
 		}
 		if i = w.space(end); i >= len(src) || src[i] != ':' {
 			return -1, ReasonNotJSON
@@ -203,8 +201,9 @@ func appendEscaped(dst, text []byte) []byte {
 	return dst
 }
 
+// isIn is slices.Contains without making a string of name.
 func isIn(names []string, name []byte) bool {
-	for _, n := range names {
+	for _, n := range names { //nolint:modernize // see above
 		if n == string(name) {
 			return true
 		}

@@ -64,7 +64,8 @@ const (
 	maxFixMap  = 15
 )
 
-// packWriter writes a JSON document as MessagePack.
+// packWriter writes a JSON document as MessagePack. Its methods append to dst in place, which spares the write
+// barrier that assigning another slice would have: it was a sixth of the time while garbage is collected.
 type packWriter struct {
 	src   []byte
 	dst   []byte
@@ -138,8 +139,8 @@ func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
 // name writes the name of a property and says what the catalogue knows of its type: TypeDateTime,
 // TypeDictionary, or TypeObject for all others.
 func (w *packWriter) name(name []byte, escaped bool, depth int, rename bool) ValueType {
-	var scratch [maxShort]byte
 	if escaped {
+		var scratch [maxShort]byte
 		name = appendUnescaped(scratch[:0], name)
 	}
 	written := name
@@ -160,7 +161,8 @@ func (w *packWriter) name(name []byte, escaped bool, depth int, rename bool) Val
 	}
 	if !w.camel && len(name) > 0 && name[0] >= 'a' {
 		if pascal, ok := w.known.pascal[string(name)]; ok {
-			w.dst = append(appendTextLength(w.dst, len(pascal)), pascal...)
+			w.textLength(len(pascal))
+			w.dst = append(w.dst, pascal...)
 			return w.typeOf(name)
 		}
 	}
@@ -256,7 +258,8 @@ func (w *packWriter) value(i, depth int, rename bool) (next int, why Reason) {
 
 // text writes a string.
 func (w *packWriter) text(s []byte) {
-	w.dst = append(appendTextLength(w.dst, len(s)), s...)
+	w.textLength(len(s))
+	w.dst = append(w.dst, s...)
 }
 
 // escapedText writes the inside of a JSON string that has escapes.
@@ -265,16 +268,16 @@ func (w *packWriter) escapedText(inside []byte) {
 	w.text(appendUnescaped(scratch[:0], inside))
 }
 
-func appendTextLength(dst []byte, n int) []byte {
+func (w *packWriter) textLength(n int) {
 	switch {
 	case n <= maxFixStr:
-		return append(dst, packFixStr|byte(n))
+		w.dst = append(w.dst, packFixStr|byte(n))
 	case n <= math.MaxUint8:
-		return append(dst, packStr8, byte(n))
+		w.dst = append(w.dst, packStr8, byte(n))
 	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(dst, packStr8+1), uint16(n))
+		w.dst = append(w.dst, packStr8+1, byte(n>>8), byte(n))
 	default:
-		return binary.BigEndian.AppendUint32(append(dst, packStr8+2), uint32(n))
+		w.dst = append(w.dst, packStr8+2, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
 	}
 }
 
@@ -308,45 +311,47 @@ func (w *packWriter) integer(literal []byte) bool {
 		}
 		n = n*10 + digit
 	}
-	if !negative {
-		w.dst = appendUint(w.dst, n)
-		return true
-	}
-	if n == 0 || n > 1<<63 { // an integer has no negative zero
+	switch {
+	case !negative:
+		w.unsigned(n)
+	case n == 0 || n > 1<<63: // an integer has no negative zero
 		return false
+	default:
+		w.negative(int64(-n))
 	}
-	w.dst = appendNegative(w.dst, int64(-n))
 	return true
 }
 
-func appendUint(dst []byte, n uint64) []byte {
+func (w *packWriter) unsigned(n uint64) {
 	switch {
 	case n <= math.MaxInt8:
-		return append(dst, byte(n))
+		w.dst = append(w.dst, byte(n))
 	case n <= math.MaxUint8:
-		return append(dst, packUint8, byte(n))
+		w.dst = append(w.dst, packUint8, byte(n))
 	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(dst, packUint8+1), uint16(n))
+		w.dst = append(w.dst, packUint8+1, byte(n>>8), byte(n))
 	case n <= math.MaxUint32:
-		return binary.BigEndian.AppendUint32(append(dst, packUint8+2), uint32(n))
+		w.dst = append(w.dst, packUint8+2, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
 	default:
-		return binary.BigEndian.AppendUint64(append(dst, packUint8+3), n)
+		w.dst = append(w.dst, packUint8+3)
+		w.dst = binary.BigEndian.AppendUint64(w.dst, n)
 	}
 }
 
-func appendNegative(dst []byte, n int64) []byte {
+func (w *packWriter) negative(n int64) {
 	const minFixInt = -32
 	switch {
 	case n >= minFixInt:
-		return append(dst, byte(n))
+		w.dst = append(w.dst, byte(n))
 	case n >= math.MinInt8:
-		return append(dst, packInt8, byte(n))
+		w.dst = append(w.dst, packInt8, byte(n))
 	case n >= math.MinInt16:
-		return binary.BigEndian.AppendUint16(append(dst, packInt8+1), uint16(n))
+		w.dst = append(w.dst, packInt8+1, byte(n>>8), byte(n))
 	case n >= math.MinInt32:
-		return binary.BigEndian.AppendUint32(append(dst, packInt8+2), uint32(n))
+		w.dst = append(w.dst, packInt8+2, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
 	default:
-		return binary.BigEndian.AppendUint64(append(dst, packInt8+3), uint64(n))
+		w.dst = append(w.dst, packInt8+3)
+		w.dst = binary.BigEndian.AppendUint64(w.dst, uint64(n))
 	}
 }
 

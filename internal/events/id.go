@@ -59,10 +59,8 @@ func unhex8(low, high uint64) (packed uint32, ok bool) {
 func NewID() ID {
 	var id ID
 	hi, lo := rand.Uint64(), rand.Uint64() //nolint:gosec // identifiers are public; nothing relies on their being unguessable
-	for i := range 8 {
-		id[i] = byte(hi >> (8 * i))
-		id[8+i] = byte(lo >> (8 * i))
-	}
+	binary.LittleEndian.PutUint64(id[:8], hi)
+	binary.LittleEndian.PutUint64(id[8:], lo)
 	id[6] = id[6]&0x0f | 0x40
 	id[8] = id[8]&0x3f | 0x80
 	return id

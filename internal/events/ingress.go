@@ -65,7 +65,7 @@ type IngressOptions struct {
 	// Validation is about events that differ from what the catalogue has. Zero: a sample is compared.
 	Validation Validation
 	// SampleEvery is how many events come to one that is compared. Zero: 64.
-	SampleEvery int
+	SampleEvery uint64
 	// Quarantine is how many messages are kept for the operator to read. Zero: 64.
 	Quarantine int
 	// Registerer receives the metrics. nil: none are kept.
@@ -85,7 +85,7 @@ type Ingress struct {
 
 // NewIngress makes an Ingress. It starts nothing.
 func NewIngress(o IngressOptions) *Ingress {
-	if o.SampleEvery <= 0 {
+	if o.SampleEvery == 0 {
 		o.SampleEvery = 64
 	}
 	if o.Quarantine <= 0 {
@@ -141,7 +141,7 @@ func (in *Ingress) isTurn(t Type) bool {
 		return true
 	default:
 		first := !in.seen[t].Load() && in.seen[t].CompareAndSwap(false, true)
-		return in.turn.Add(1)%uint64(in.options.SampleEvery) == 0 || first
+		return in.turn.Add(1)%in.options.SampleEvery == 0 || first
 	}
 }
 

@@ -82,11 +82,3 @@ func (r Reason) Error() string { return ErrMalformed.Error() + ": " + r.String()
 
 // Is makes errors.Is(r, ErrMalformed) true.
 func (r Reason) Is(target error) bool { return target == ErrMalformed }
-
-// err is r as an error, nil if nothing is wrong.
-func (r Reason) err() error {
-	if r == reasonNone {
-		return nil
-	}
-	return r
-}

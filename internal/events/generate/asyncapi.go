@@ -106,11 +106,13 @@ func methods() []method {
 		{"UnsubscribeAll", "Ends listening to anything.", none, object{{"type", "boolean"}}},
 		{
 			"AvailableSubscriptions", "Names all events. Arguments are ignored.",
-			none, object{{"type", "array"}, {"items", object{{"type", "string"}}}},
+			none,
+			object{{"type", "array"}, {"items", object{{"type", "string"}}}},
 		},
 		{
 			"ActiveSubscriptions", "Names what the connection listens to.",
-			none, object{{"type", "array"}, {"items", ref("#/components/schemas/Subscription")}},
+			none,
+			object{{"type", "array"}, {"items", ref("#/components/schemas/Subscription")}},
 		},
 	}
 }

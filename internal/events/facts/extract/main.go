@@ -36,13 +36,13 @@ func run(page, out string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(out, "catalogue.json"), catalogue, 0o600); err != nil {
-		return err
+	write := func(name string, content []byte) error {
+		return os.WriteFile(filepath.Join(out, name+".json"), content, 0o644) //nolint:gosec // test data is for everybody to read
 	}
 	for _, ev := range found {
-		if err := os.WriteFile(filepath.Join(out, ev.Name+".json"), ev.Payload, 0o600); err != nil {
+		if err := write(ev.Name, ev.Payload); err != nil {
 			return err
 		}
 	}
-	return nil
+	return write("catalogue", catalogue)
 }
