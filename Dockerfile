@@ -6,6 +6,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 
+COPY api api
 COPY cmd cmd
 COPY internal internal
 ARG VERSION=unknown

@@ -14,6 +14,7 @@ programs=(
   shellcheck:shellcheck
   yamllint:yamllint
   jq:jq
+  openssl:openssl
   node:nodejs
   npm:npm
 )
