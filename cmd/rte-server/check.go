@@ -71,8 +71,8 @@ func checkDev(c *Config) error {
 	if len(c.Redis.Addresses) > 0 {
 		p.add("redis.addresses", "\"dev\" runs without Redis; use \"serve\"")
 	}
-	if c.Auth.PublicKeyFile != "" {
-		p.add("auth.public_key_file", "\"dev\" signs its own tokens and needs auth.hmac_secret, or nothing")
+	if c.Auth.HMACSecret == "" && (c.Auth.PublicKeyFile != "" || len(c.Auth.JWKSURL) > 0) {
+		p.add("auth.hmac_secret", "must be set: \"dev\" signs its own tokens")
 	}
 	return errors.Join(p...)
 }
@@ -132,8 +132,8 @@ func checkAddress(address string) error {
 }
 
 func (p *problems) checkAuth(c *Config) {
-	if c.Auth.HMACSecret == "" && c.Auth.PublicKeyFile == "" {
-		p.add("auth.hmac_secret", "must be set, or auth.public_key_file: tokens have to be checked with something")
+	if c.Auth.HMACSecret == "" && c.Auth.PublicKeyFile == "" && len(c.Auth.JWKSURL) == 0 {
+		p.add("auth.hmac_secret", "must be set, or auth.public_key_file or auth.jwks_url: tokens have to be checked with something")
 	}
 	if c.Auth.HMACSecret == "" && c.Auth.PreviousHMACSecret != "" {
 		p.add("auth.previous_hmac_secret", "has no meaning without auth.hmac_secret")
@@ -143,6 +143,12 @@ func (p *problems) checkAuth(c *Config) {
 	}
 	if c.Directory.Kind != "file" && c.Directory.File != "" {
 		p.add("directory.kind", "must be file for directory.file to have a meaning")
+	}
+	if c.Directory.Kind == "http" && c.Directory.URL == "" {
+		p.add("directory.url", "must be set for directory.kind http")
+	}
+	if c.Directory.Kind != "http" && (c.Directory.URL != "" || c.Directory.Token != "") {
+		p.add("directory.kind", "must be http for directory.url and directory.token to have a meaning")
 	}
 }
 

@@ -16,11 +16,8 @@ type Config struct {
 		Token  string
 	}
 	Auth      AuthConfig
-	Directory struct {
-		Kind string
-		File string
-	}
-	Policy struct {
+	Directory DirectoryConfig
+	Policy    struct {
 		File string
 	}
 	Redis  RedisConfig
@@ -55,6 +52,7 @@ type AuthConfig struct {
 	HMACSecret         string
 	PreviousHMACSecret string
 	PublicKeyFile      string
+	JWKSURL            []string
 	Algorithms         []string
 	Issuer             []string
 	Audience           []string
@@ -64,6 +62,17 @@ type AuthConfig struct {
 	Claims             struct {
 		User, Organization, Organizations, Role, Grants, TokenID string
 	}
+}
+
+// DirectoryConfig says where it is written whose entities are.
+type DirectoryConfig struct {
+	Kind                 string
+	File                 string
+	URL, Token           string
+	Timeout              time.Duration
+	Concurrency          int
+	KnownTTL, UnknownTTL time.Duration
+	CacheBytes           int
 }
 
 // RedisConfig says where the backplane is.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -64,15 +65,12 @@ func (p *program) configPrintCommand() *cobra.Command {
 func (l *loaded) print(w io.Writer) error {
 	var out strings.Builder
 	l.table.flags.VisitAll(func(f *pflag.Flag) {
-		source, set := l.won[f.Name]
-		switch {
-		case !set:
-			source = "default"
-		case l.table.secrets[f.Name]:
+		source := cmp.Or(l.won[f.Name], "default")
+		value := f.Value.String()
+		if l.table.secrets[f.Name] && value != "" {
 			fmt.Fprintf(&out, "# %s is set and not shown (%s)\n", f.Name, source)
 			return
 		}
-		value := f.Value.String()
 		switch f.Value.(type) {
 		case *toggle, *count:
 		default:

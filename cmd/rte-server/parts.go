@@ -26,8 +26,16 @@ func claimNames(c *AuthConfig) authz.ClaimNames {
 
 // newVerifier makes the verifier of tokens.
 func newVerifier(c *AuthConfig, logger *zap.Logger, reg prometheus.Registerer) (*authz.Verifier, error) {
+	var sets []authz.JWKS
+	for _, text := range c.JWKSURL {
+		set, err := authz.ParseJWKS(text)
+		if err != nil {
+			return nil, fmt.Errorf("auth.jwks_url: %w", err)
+		}
+		sets = append(sets, set)
+	}
 	verifier, err := authz.NewVerifier(authz.VerifierOptions{
-		Secret: c.HMACSecret, PreviousSecret: c.PreviousHMACSecret, PublicKeyFile: c.PublicKeyFile,
+		KeySets: sets, Secret: c.HMACSecret, PreviousSecret: c.PreviousHMACSecret, PublicKeyFile: c.PublicKeyFile,
 		Algorithms: c.Algorithms, Issuers: c.Issuer, Audiences: c.Audience,
 		Leeway: c.Leeway, RequireExpiry: c.RequireExpiry, MaxTokenSize: c.MaxTokenBytes, Claims: claimNames(c),
 		Logger: logger, Registerer: reg,
@@ -62,6 +70,22 @@ func newDirectory(c *Config, logger *zap.Logger, reg prometheus.Registerer) (dir
 			return nil, nil, fmt.Errorf("directory.file: %w", err)
 		}
 		return file, file.Run, nil
+	case "http":
+		source, err := authz.NewHTTPSource(authz.HTTPSourceOptions{
+			URL: c.Directory.URL, Token: c.Directory.Token, Connections: c.Directory.Concurrency, Logger: logger,
+		})
+		if err != nil {
+			return nil, nil, fmt.Errorf("directory.url: %w", err)
+		}
+		cached, err := authz.NewCachedDirectory(authz.CachedDirectoryOptions{
+			Source: source, Timeout: c.Directory.Timeout, Concurrency: c.Directory.Concurrency,
+			KnownTTL: c.Directory.KnownTTL, UnknownTTL: c.Directory.UnknownTTL, CacheBytes: c.Directory.CacheBytes,
+			Logger: logger, Registerer: reg,
+		})
+		if err != nil {
+			return nil, nil, fmt.Errorf("directory: %w", err)
+		}
+		return cached, nil, nil
 	default:
 		return nil, nil, fmt.Errorf("directory.kind: this version has no directory of kind %s", c.Directory.Kind)
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/rte-server/rte-server/internal/authz"
 )
 
 // table is the list of all configuration keys. Its flags have the names of the keys and write into a Config; what they
@@ -30,6 +32,7 @@ func newTable(c *Config) *table {
 	t.secret(&c.Auth.HMACSecret, "auth.hmac_secret", "key of tokens signed with HS256, HS384 or HS512; at least 32 bytes")
 	t.secret(&c.Auth.PreviousHMACSecret, "auth.previous_hmac_secret", "key that is accepted besides auth.hmac_secret while it is being replaced")
 	t.text(&c.Auth.PublicKeyFile, "auth.public_key_file", "", "PEM file with the public keys of tokens signed with RS, PS, ES or EdDSA algorithms; it is watched")
+	t.list(&c.Auth.JWKSURL, "auth.jwks_url", "URLs of key sets (JWKS) for the same algorithms; \"ISSUER URL\" is a set for the tokens of one issuer, which is accepted by that")
 	t.list(&c.Auth.Algorithms, "auth.algorithms", "accepted algorithms; none: all that fit the configured keys")
 	t.list(&c.Auth.Issuer, "auth.issuer", "accepted issuers (iss); none: any")
 	t.list(&c.Auth.Audience, "auth.audience", "accepted audiences (aud); none: any")
@@ -45,6 +48,13 @@ func newTable(c *Config) *table {
 
 	t.choice(&c.Directory.Kind, "directory.kind", "claims", []string{"claims", "file", "redis", "http"}, "where it is written whose entities are: nowhere but in the token, or a file, Redis or an HTTP service")
 	t.text(&c.Directory.File, "directory.file", "", "file for directory.kind file, in YAML or JSON; it is watched")
+	t.text(&c.Directory.URL, "directory.url", "", "URL for directory.kind http, which is asked for many entities at a time")
+	t.secret(&c.Directory.Token, "directory.token", "bearer token for directory.url")
+	t.span(&c.Directory.Timeout, "directory.timeout", authz.DefaultReadTimeout, "how long a question to a directory may take")
+	t.count(&c.Directory.Concurrency, "directory.concurrency", authz.DefaultConcurrency, "questions to a directory at a time")
+	t.span(&c.Directory.KnownTTL, "directory.known_ttl", authz.DefaultKnownTTL, "how long an answer is believed")
+	t.span(&c.Directory.UnknownTTL, "directory.unknown_ttl", authz.DefaultUnknownTTL, "how long it is believed that an entity does not exist, or is foreign")
+	t.size(&c.Directory.CacheBytes, "directory.cache_bytes", authz.DefaultCacheBytes, "memory for answers")
 	t.text(&c.Policy.File, "policy.file", "", "file with the rules of who may listen to what; none: the built-in ones")
 
 	t.list(&c.Redis.Addresses, "redis.addresses", "Redis, as host:port; several: Sentinels or members of a cluster; none: a single node without Redis")

@@ -104,6 +104,9 @@ func (t *tapping) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 }
 
+// tapBatch is how many items a Subscribe has at most: the server bounds the message that they come in.
+const tapBatch = 200
+
 // subscribe asks for the topics and says what was refused.
 func (t *tapping) subscribe(ctx context.Context, client signalr.Client, stderr io.Writer) error {
 	var topics []tapTopic
@@ -120,16 +123,18 @@ func (t *tapping) subscribe(ctx context.Context, client signalr.Client, stderr i
 			topics = append(topics, tapTopic{topic.EntityID, name})
 		}
 	}
-	var results []tapResult
-	if err := invoke(ctx, client, &results, "Subscribe", topics); err != nil {
-		return err
-	}
 	subscribed := 0
-	for i, r := range results {
-		if r.Subscribed {
-			subscribed++
-		} else if i < len(topics) && t.named(topics[i]) {
-			_, _ = fmt.Fprintf(stderr, "%s:%s: %s\n", r.EntityID, r.EventName, r.Message)
+	for some := range slices.Chunk(topics, tapBatch) {
+		var results []tapResult
+		if err := invoke(ctx, client, &results, "Subscribe", some); err != nil {
+			return err
+		}
+		for i, r := range results {
+			if r.Subscribed {
+				subscribed++
+			} else if i < len(some) && t.named(some[i]) {
+				_, _ = fmt.Fprintf(stderr, "%s:%s: %s\n", r.EntityID, r.EventName, r.Message)
+			}
 		}
 	}
 	if subscribed == 0 {

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// running is the program, running in this process with ports of its own.
+type running struct {
+	t      *testing.T
+	cancel context.CancelFunc
+	done   chan error // gets the result of run
+	output *recorder
+
+	clients, operators string // URLs
+}
+
+// start runs a command that serves, and waits until it listens. The end of the test stops it.
+func start(t *testing.T, args ...string) *running {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &running{t: t, cancel: cancel, done: make(chan error, 1), output: &recorder{lines: make(chan string, 1000)}}
+	args = slices.Insert(args, 1, "--listen=127.0.0.1:0", "--console.listen=127.0.0.1:0", "--log.format=json")
+	go func() { p.done <- run(ctx, args, nil, strings.NewReader(""), p.output, p.output) }()
+	t.Cleanup(func() {
+		p.stop()
+		if t.Failed() {
+			t.Logf("output:\n%s", p.output.text())
+		}
+	})
+	p.operators = "http://" + p.logged("listening for operators").Address
+	p.clients = "http://" + p.logged("listening for clients").Address
+	return p
+}
+
+// stop stops the program as a signal would, and checks that it ends well.
+func (p *running) stop() {
+	p.t.Helper()
+	p.cancel()
+	select {
+	case err := <-p.done:
+		if err != nil {
+			p.t.Errorf("the program ended with %v", err)
+		}
+		p.done <- nil // for the next stop
+	case <-time.After(patience):
+		p.t.Fatal("the program did not stop")
+	}
+}
+
+// logLine is a line of the log.
+type logLine struct {
+	Level, Msg, Address, Option string
+}
+
+// logged waits for a line of the log.
+func (p *running) logged(message string) logLine {
+	p.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case text := <-p.output.lines:
+			var line logLine
+			if json.Unmarshal([]byte(text), &line) == nil && line.Msg == message {
+				return line
+			}
+		case err := <-p.done:
+			p.done <- err
+			p.t.Fatalf("the program ended before it logged %q: %v\n%s", message, err, p.output.text())
+		case <-timeout:
+			p.t.Fatalf("waited in vain for %q in the log", message)
+		}
+	}
+}
+
+// recorder keeps what is written to it, and hands out lines.
+type recorder struct {
+	lines chan string // nil: not wanted; those that find no place are left out
+
+	mu  sync.Mutex
+	all bytes.Buffer // guarded by mu
+}
+
+// Write takes whole lines.
+func (r *recorder) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for line := range strings.Lines(string(p)) {
+		select {
+		case r.lines <- line:
+		default:
+		}
+	}
+	return r.all.Write(p)
+}
+
+// text is everything that was written.
+func (r *recorder) text() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all.String()
+}
+
+// ask sends a request without a body.
+func ask(t *testing.T, method, url string, header ...string) (status int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(patience)
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// command runs a command to its end.
+func command(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var out, errOut bytes.Buffer
+	err = run(ctx, args, []string{"RTE_AUTH_HMAC_SECRET=" + rtetest.Secret}, strings.NewReader(stdin), &out, &errOut)
+	return out.String(), errOut.String(), err
+}
+
+// mustCommand is command for one that succeeds.
+func mustCommand(t *testing.T, stdin string, args ...string) (stdout string) {
+	t.Helper()
+	stdout, stderr, err := command(t, stdin, args...)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, stderr)
+	}
+	return stdout
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// serveArgs are the flags of a server that stops at once.
+func serveArgs(more ...string) []string {
+	return append([]string{"serve", "--auth.hmac_secret=" + rtetest.Secret, "--shutdown.delay=0s", "--shutdown.drain=0s"}, more...)
+}
+
+// The user and the organization of the tokens in these tests.
+const (
+	testUser         = "aa9730c4-ce86-e611-80c9-00505689257e"
+	testOrganization = "29f6e823-b484-e611-80c9-00505689257e"
+)
+
+// mustServiceToken makes a token that may listen to everything of an organization.
+func mustServiceToken(t *testing.T, organization string) string {
+	t.Helper()
+	return strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", organization, "--role", "service",
+		"--grant", ":UserAlert", "--grant", ":UserSetting"))
+}
+
+func TestServe(t *testing.T) {
+	p := start(t, serveArgs()...)
+	token := mustServiceToken(t, testOrganization)
+
+	for _, test := range []struct {
+		method, url string
+		header      []string
+		status      int
+		contains    string
+	}{
+		{"GET", p.operators + "/readyz", nil, 200, `{"state":"ready"}`},
+		{"GET", p.operators + "/healthz", nil, 200, "alive"},
+		{"GET", p.operators + "/metrics", nil, 200, "rte_build_info{"},
+		{"GET", p.operators + "/metrics", nil, 200, "go_goroutines "},
+		{"POST", p.clients + "/rte/negotiate?negotiateVersion=1", nil, 401, ""},
+		{"POST", p.clients + "/rte/negotiate?negotiateVersion=1", []string{"Authorization", "Bearer " + token}, 200, `"connectionToken"`},
+		// What a development server has, and an operator's port, this port has not.
+		{"GET", p.clients + "/", nil, 404, ""},
+		{"GET", p.clients + "/token/me/rte/", nil, 404, ""},
+		{"GET", p.clients + "/metrics", nil, 404, ""},
+		{"GET", p.clients + "/readyz", nil, 404, ""},
+	} {
+		if status, body := ask(t, test.method, test.url, test.header...); status != test.status || !strings.Contains(body, test.contains) {
+			t.Errorf("%s %s: %d %.200s, want %d and %q", test.method, test.url, status, body, test.status, test.contains)
+		}
+	}
+	if log := p.output.text(); strings.Count(log, "single node") != 1 || strings.Contains(log, `"warn"`) {
+		t.Errorf("the log says\n%s", log)
+	}
+
+	p.stop()
+	for _, url := range []string{p.clients, p.operators} {
+		if conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://")); err == nil {
+			conn.Close()
+			t.Errorf("%s still listens", url)
+		}
+	}
+}
+
+// TestServe_StopsInOrder checks that a stopping node tells the load balancer before it refuses clients.
+func TestServe_StopsInOrder(t *testing.T) {
+	p := start(t, append(serveArgs(), "--shutdown.delay=1s")...)
+	token := mustServiceToken(t, testOrganization)
+
+	p.cancel()
+	eventually(t, "/readyz to say that the node stops", func() bool {
+		status, body := ask(t, "GET", p.operators+"/readyz")
+		return status == 503 && strings.Contains(body, "stopping")
+	})
+	if status, _ := ask(t, "POST", p.clients+"/rte/negotiate", "Authorization", "Bearer "+token); status != 200 {
+		t.Errorf("negotiate while the load balancer does not know yet: %d, want 200", status)
+	}
+	p.stop()
+}
+
+func TestServe_ConsoleToken(t *testing.T) {
+	p := start(t, serveArgs("--console.token=0123456789abcdef")...)
+	for token, want := range map[string]int{"0123456789abcdef": 200, "another": 401} {
+		if status, _ := ask(t, "GET", p.operators+"/metrics", "Authorization", "Bearer "+token); status != want {
+			t.Errorf("metrics with token %q: %d, want %d", token, status, want)
+		}
+	}
+	if status, _ := ask(t, "GET", p.operators+"/readyz"); status != 200 {
+		t.Errorf("probe without a token: %d", status)
+	}
+}
+
+func TestServe_WarnsOfUnsafeOptions(t *testing.T) {
+	p := start(t, serveArgs("--auth.require_expiry=false")...)
+	if log := p.output.text(); !strings.Contains(log, `"level":"warn"`) || !strings.Contains(log, "auth.require_expiry: ") {
+		t.Errorf("the log says\n%s", log)
+	}
+}
+
+// TestServe_PortInUse checks that a node that cannot open its second port gives the first one back.
+func TestServe_PortInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	free := rtetest.MustFreeAddr(t)
+	_, stderr, err := command(t, "", serveArgs("--listen="+free, "--console.listen="+taken.Addr().String())...)
+	if exitCode(err) != 1 || !strings.Contains(stderr, "address already in use") {
+		t.Errorf("ended with %v\n%s", err, stderr)
+	}
+	if again, err := net.Listen("tcp", free); err != nil {
+		t.Error(err)
+	} else {
+		again.Close()
+	}
+}
+
+// TestPublishAndTap takes every published sample from a file through Redis to a client.
+func TestPublishAndTap(t *testing.T) {
+	const organization = "00000000-0000-0000-0000-000000000000" // of the samples
+	redis := rtetest.MustStartRedis(t)
+	p := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
+	token := mustServiceToken(t, organization)
+
+	files, err := filepath.Glob("../../testdata/events/[A-Z]*.json")
+	if err != nil || len(files) != 31 {
+		t.Fatalf("%d samples, %v", len(files), err)
+	}
+	var lines, names []string
+	for _, file := range files {
+		lines = append(lines, mustLine(t, file))
+		names = append(names, organization+":"+strings.TrimSuffix(filepath.Base(file), ".json"))
+	}
+
+	type result struct {
+		stdout, stderr string
+		err            error
+	}
+	tapped := make(chan result, 1)
+	go func() {
+		var r result
+		r.stdout, r.stderr, r.err = command(t, "", append([]string{
+			"tap", "--url", p.clients + "/rte", "--token", token, "--count=31",
+		}, names...)...)
+		tapped <- r
+	}()
+	eventually(t, "the subscriptions", func() bool {
+		select {
+		case r := <-tapped:
+			t.Fatalf("tap ended: %v\n%s", r.err, r.stderr)
+		default:
+		}
+		_, metrics := ask(t, "GET", p.operators+"/metrics")
+		return strings.Contains(metrics, "rte_hub_subscriptions_active 31\n")
+	})
+	published := mustCommand(t, strings.Join(lines, "\n"), "publish", "--redis.addresses", redis.Addr)
+	if n := strings.Count(published, ": published "); n != 31 {
+		t.Errorf("%d events published\n%s", n, published)
+	}
+	r := <-tapped
+	if r.err != nil || r.stderr != "" {
+		t.Fatalf("tap: %v\n%s", r.err, r.stderr)
+	}
+	got := strings.Split(strings.TrimSpace(r.stdout), "\n")
+	if len(got) != 31 {
+		t.Fatalf("%d messages", len(got))
+	}
+	for i, line := range got {
+		var message struct {
+			Subscription map[string]any
+			Data         struct{ EventType string }
+		}
+		if err := json.Unmarshal([]byte(line), &message); err != nil || len(message.Subscription) != 9 {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if want := strings.TrimSuffix(filepath.Base(files[i]), ".json"); message.Data.EventType != want {
+			t.Errorf("message %d is a %s, want %s: events of one lane come in the order in which they were published", i, message.Data.EventType, want)
+		}
+	}
+}
+
+// mustLine is a file of JSON in one line.
+func mustLine(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(strings.Fields(string(text)), " ")
+}
+
+func TestPublish_SaysWhatBecameOfEachLine(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	good := mustLine(t, "../../testdata/events/UserStatus.json")
+	stdin := strings.Join([]string{good, "", "nonsense", `{"EventType":"UserStatus"}`, good}, "\n")
+	stdout, stderr, err := command(t, stdin, "publish", "-", "--redis.addresses", redis.Addr)
+	if exitCode(err) != 1 || !strings.Contains(stderr, "2 events were not published") {
+		t.Errorf("ended with %v\n%s", err, stderr)
+	}
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	for i, want := range []string{
+		"1: published UserStatus of User 00000000-0000-0000-0000-000000000000",
+		"3: not published: malformed event",
+		"4: not published: malformed event",
+		"5: published UserStatus",
+	} {
+		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
+			t.Errorf("line %d of\n%s\ndoes not begin with %q", i+1, stdout, want)
+		}
+	}
+}
+
+func TestPublish_RedisAway(t *testing.T) {
+	stdout, stderr, err := command(t, mustLine(t, "../../testdata/events/UserStatus.json"),
+		"publish", "--redis.addresses", rtetest.MustFreeAddr(t))
+	if exitCode(err) != 1 || !strings.HasPrefix(stdout, "1: not published: ") {
+		t.Errorf("ended with %v\n%s\n%s", err, stdout, stderr)
+	}
+}
+
+func TestSimulate(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	p := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
+	token := mustServiceToken(t, "0d000000-0000-4000-8000-000000000001")
+	tapped := make(chan string, 1)
+	go func() {
+		stdout, stderr, err := command(t, "", "tap", "--url", p.clients+"/rte", "--token", token, "--count=20",
+			"0d000000-0000-4000-8000-000000000201:QueueStatus")
+		if err != nil {
+			t.Errorf("tap: %v\n%s", err, stderr)
+		}
+		tapped <- stdout
+	}()
+	eventually(t, "20 statuses of a queue", func() bool {
+		mustCommand(t, "", "simulate", "--redis.addresses", redis.Addr, "--rate=2000", "--events=500")
+		return len(tapped) > 0
+	})
+	if n := strings.Count(<-tapped, "\n"); n != 20 {
+		t.Errorf("%d messages, want 20", n)
+	}
+}
