@@ -36,7 +36,7 @@ type derived struct {
 	dictionaries []string          // dictionary-typed properties, in Pascal and in camel case
 	dateTimes    []string          // properties of type DateTime, in Pascal and in camel case
 	pascal       map[string]string // names in Pascal case by names in camel case, the envelope's included
-	keys         []string          // of ConflationKey, what the topic does not say already
+	keys         []keyName         // of ConflationKey, what the topic does not say already
 }
 
 //go:embed catalogue.yaml
@@ -92,7 +92,7 @@ func derive(d *Definition, envelope []Property) derived {
 	}
 	for _, name := range d.ConflationKey {
 		if name != "EntityId" && name != "OrganizationId" {
-			v.keys = append(v.keys, name)
+			v.keys = append(v.keys, keyName{name, CamelCase(name)})
 		}
 	}
 	return v

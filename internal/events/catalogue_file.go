@@ -230,6 +230,9 @@ func (s *source) addEvent(entry *eventEntry) error {
 		}
 		d.Properties = append(d.Properties, p)
 	}
+	if len(d.ConflationKey) > maxConflationKey {
+		return fmt.Errorf("conflationKey: at most %d properties are expected", maxConflationKey)
+	}
 	for _, name := range d.ConflationKey {
 		if !has(d.Properties, name) && !has(s.envelope, name) {
 			return fmt.Errorf("conflationKey: there is no property %.80s", name)

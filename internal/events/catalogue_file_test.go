@@ -130,6 +130,7 @@ func TestLoadCatalog_Refuses(t *testing.T) {
 		"EventWithoutTTL":    {"events: [{name: X, kind: User}]", "ttlSeconds"},
 		"EventTTLTooSmall":   {"events: [{name: X, kind: User, ttlSeconds: -2}]", "ttlSeconds"},
 		"KeyUnknown":         {event(", conflationKey: [Y]"), "conflationKey"},
+		"KeyTooLong":         {event(", conflationKey: [EntityId, EntityId, EntityId, EntityId, EntityId]"), "at most 4"},
 		"PropertyTypeless":   {property("{name: A}"), "properties[0] A"},
 		"PropertyType":       {property("{name: A, type: float}"), "float"},
 		"PropertyListOfWhat": {property("{name: A, type: List<>}"), "List<>"},

@@ -2,6 +2,12 @@ package events
 
 import "crypto/sha256"
 
+// maxConflationKey is how many properties a conflation key may have.
+const maxConflationKey = 4
+
+// keyName is the name of a property of a conflation key as it may stand in a message.
+type keyName struct{ pascal, camel string }
+
 // StateKey says what a state event is the state of, within its topic: of two events of one topic with equal keys
 // only the newer one is worth delivering. The key is zero where the topic says it all (UserStatus) and stands
 // for the values of the conflation key otherwise (CallbackChanged: call list and callback). ok is false for
@@ -14,38 +20,33 @@ func (c *Catalog) StateKey(ev *Event) (key ID, ok bool) {
 	if len(def.keys) == 0 {
 		return ID{}, true
 	}
-	values := make([]byte, 0, len(def.keys)*(idLen+3))
-	for _, name := range def.keys {
-		values = append(values, propertyValue(ev.Data, name)...)
+	var found [maxConflationKey][]byte
+	eachProperty(ev.Data, 1, func(name, value []byte) bool {
+		for i, key := range def.keys {
+			if string(name) == key.pascal || string(name) == key.camel {
+				found[i] = value
+			}
+		}
+		return true
+	})
+	var room [maxConflationKey * (idLen + 3)]byte
+	values := room[:0]
+	for _, value := range found {
+		values = append(values, value...)
 		values = append(values, 0) // stands in no JSON
 	}
 	sum := sha256.Sum256(values)
 	return ID(sum[:len(ID{})]), true
 }
 
-// propertyValue is the value, as published, of a top-level property by its name in Pascal case; nil if there is
-// none.
-func propertyValue(data []byte, pascal string) (found []byte) {
-	camel := CamelCase(pascal)
-	eachProperty(data, 1, func(name, value []byte) bool {
-		if string(name) != pascal && string(name) != camel {
-			return true
-		}
-		found = value
-		return false
-	})
-	return found
-}
-
 // eachProperty calls visit with the unescaped name and the value, as it is written, of each property of an
 // object that stands at a depth, until visit says false or the object turns out to be malformed. It checks no
-// more than it must to find the ends. name is valid until visit returns.
+// more than it must to find the ends.
 func eachProperty(data []byte, depth int, visit func(name, value []byte) bool) {
 	i := skipSpace(data, 0)
 	if i == len(data) || data[i] != '{' {
 		return
 	}
-	var scratch [maxShort]byte
 	for i = skipSpace(data, i+1); i < len(data) && data[i] == '"'; i = skipSpace(data, i+1) {
 		end, escaped := checkString(data, i)
 		if end < 0 {
@@ -53,6 +54,7 @@ func eachProperty(data []byte, depth int, visit func(name, value []byte) bool) {
 		}
 		name := data[i+1 : end-1]
 		if escaped {
+			var scratch [maxShort]byte
 			name = appendUnescaped(scratch[:0], name)
 		}
 		if i = skipSpace(data, end); i == len(data) || data[i] != ':' {

@@ -61,6 +61,12 @@ func TestCatalog_StateKey(t *testing.T) {
 			seen[got] = data
 		}
 	})
+	t.Run("AllocatesNothing", func(t *testing.T) {
+		ev := mustDecode(t, c, sample(t, "CallbackChanged"))
+		if allocs := testing.AllocsPerRun(100, func() { c.StateKey(&ev) }); allocs != 0 {
+			t.Errorf("allocated %v times, want 0", allocs)
+		}
+	})
 	t.Run("Malformed", func(t *testing.T) {
 		for _, tc := range malformed() {
 			if _, ok := key("CallbackChanged", tc.data); !ok {

@@ -96,3 +96,29 @@ events:
 		}
 	}
 }
+
+// TestMarkdown_ExplainsEveryReason guards against a reason that operators cannot look up.
+func TestMarkdown_ExplainsEveryReason(t *testing.T) {
+	text := markdown(events.Builtin())
+	for _, why := range events.Reasons() {
+		if !bytes.Contains(text, []byte("| "+why.String()+" | ")) {
+			t.Errorf("%s is not explained", why)
+		}
+	}
+}
+
+// TestMarkdown_ExampleLoads has the server read the example of a customer's catalogue.
+func TestMarkdown_ExampleLoads(t *testing.T) {
+	_, rest, _ := bytes.Cut(markdown(events.Builtin()), []byte("```yaml\n"))
+	example, _, ok := bytes.Cut(rest, []byte("```"))
+	if !ok {
+		t.Fatal("there is no example")
+	}
+	c, err := events.LoadCatalog(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.Lookup("ParcelChanged"); !ok {
+		t.Error("the event is not known")
+	}
+}

@@ -2,39 +2,23 @@ package main
 
 import (
 	"bytes"
+	_ "embed" // for what does not depend on the catalogue
 	"fmt"
 	"strings"
 
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-const markdownHead = `# Events
+//go:embed events_head.md
+var eventsHead string
 
-<!-- %s -->
-
-Every event that clients can subscribe to. Publishers write property names as they stand here, in Pascal case; clients of
-the JSON protocol receive them in camel case (%s), clients of MessagePack as they stand here.
-
-The same in other forms: [JSON Schemas](../api/schemas) of what is published, [AsyncAPI](../api/asyncapi.yaml) of the
-whole interface, [TypeScript typings](../api/rte-events.d.ts) for clients. To add an event, add an entry to
-[catalogue.yaml](../internal/events/catalogue.yaml), or describe it in a file of your own of the same form and name that
-file in %s.
-
-**Lifetime** is the MessageTTLSeconds that publishers send: an event that is older is not delivered any more.
-**State** events replace one another: of those that are equal in the properties named, a client that falls behind gets
-the newest only. Events without a state tell a step, and each is delivered.
-
-A question mark behind a type says that the property may be null or absent. Strings, dictionaries and lists may be
-null in any case. *Where* says whether the published description of the API has a property in the sample, in the table
-of properties, or in both; what stands in a table only may be absent.
-
-`
+//go:embed events_tail.md
+var eventsTail string
 
 // markdown makes docs/events.md.
 func markdown(c *events.Catalog) []byte {
 	var out bytes.Buffer
-	fmt.Fprintf(&out, markdownHead, generated, "`MessageTTLSeconds` becomes `messageTTLSeconds`", "`events.catalog_file`")
-
+	fmt.Fprintf(&out, "# Events\n\n<!-- %s -->\n\n%s\n", generated, eventsHead)
 	out.WriteString("| event | of a | lifetime | state of |\n|---|---|---|---|\n")
 	for d := range definitions(c) {
 		fmt.Fprintf(&out, "| [%s](#%s) | %s | %s | %s |\n", d.Name, strings.ToLower(d.Name), d.Kind, lifetime(d), stateOf(d))
@@ -67,6 +51,7 @@ func markdown(c *events.Catalog) []byte {
 			fmt.Fprintf(&out, "| %s | %s |\n", value, v.Description)
 		}
 	}
+	out.WriteString("\n" + eventsTail)
 	return out.Bytes()
 }
 
