@@ -1,0 +1,346 @@
+package sequence
+
+import (
+	"time"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+const (
+	// firstCount is how many entries the first read asks for: enough for most lanes, and few enough to ask for many
+	// lanes at once. nextCount is for the lanes that turn out to have more.
+	firstCount = 50
+	nextCount  = 500
+	// pageBytes is what a page should have at most, going by the largest event of the page before.
+	pageBytes = 1 << 20
+
+	// plainMemory is for how long a lane is taken to have publishers without a journal after one was noticed.
+	plainMemory = 10 * time.Minute
+	// plainReach is how far back the journal is read to find out whether it has the latest plain event.
+	plainReach = 5 * time.Minute
+	// plainMargin is for the time between the journal's entry and the arrival of its event.
+	plainMargin = 2 * time.Second
+)
+
+// repair is what goes on between the notice that messages may be missing and the last of them.
+type repair struct {
+	generation uint64
+	began      time.Time
+	reason     backplane.LossReason // of a loss of plain messages
+	era        *Era                 // the lane was complete until then; nil: not known
+
+	after   backplane.StreamID // what to read next
+	counted backplane.StreamID // counted entries up to here were delivered
+	plain   backplane.StreamID // other entries up to here were
+	exact   bool               // reading began at or before last.ID, so that a jump of N proves a loss
+	asked   bool               // a read is under way
+	sure    int                // how many held messages were there when it was asked for
+	before  uint64             // last.N at that time
+	largest int                // bytes of the largest entry so far
+
+	candidates map[events.ID]struct{} // plain events that the journal should have if their publishers write it
+	tested     int                    // how many candidates there were
+	failed     bool                   // the journal cannot be read
+
+	delivered int    // events from the journal
+	missing   uint64 // events known to be missing
+	forked    bool
+	plainLost int // plain messages known to be lost
+}
+
+// Broken is told that messages may have been missed. What arrives from now on is held back until the journal was read.
+func (l *Lane) Broken(now time.Time, b Break) {
+	if b.Era != nil {
+		l.era = b.Era
+	}
+	old := l.repair
+	l.begin(now)
+	r := l.repair
+	r.reason, r.plainLost = b.Reason, b.Plain
+	if b.Changed {
+		// The clock of this server may be behind that of the one before: entries that seem old may be new.
+		l.skew = now.Add(skewSpan)
+		r.after = back(r.plain, overlap)
+		told := l.covered(r.after)
+		r.counted, r.plain = earlier(r.counted, told), earlier(r.plain, told)
+	} else {
+		r.after = r.plain // so that a lane without counted events is not read from its beginning
+	}
+	r.exact = r.after.Compare(l.last.ID) <= 0
+	l.pick()
+	if old != nil {
+		r.resume(old)
+	}
+}
+
+// begin starts a repair that reads after the last counted event.
+func (l *Lane) begin(now time.Time) {
+	l.generation++
+	l.repair = &repair{
+		generation: l.generation,
+		began:      now,
+		reason:     backplane.LossOutage,
+		era:        l.era,
+		after:      l.last.ID,
+		counted:    l.last.ID,
+		exact:      true,
+	}
+	l.repair.plain = later(l.last.ID, l.read)
+	if l.era != nil {
+		l.repair.plain = later(l.repair.plain, back(l.era.Settled, settledMargin))
+	}
+}
+
+// resume takes over what a repair, which was broken itself, still had to do.
+func (r *repair) resume(old *repair) {
+	if old.after.Compare(r.after) < 0 {
+		r.after, r.exact = old.after, old.exact
+	}
+	r.counted = earlier(r.counted, later(old.counted, old.after))
+	r.plain = earlier(r.plain, later(old.plain, old.after))
+	r.began = old.began
+	r.era = old.era
+	r.delivered = old.delivered
+	r.missing = old.missing
+	r.forked = old.forked
+	r.plainLost += old.plainLost
+}
+
+// covered is id or, if later, the id from which on the Ids of all events are remembered: an entry before that cannot
+// be told from one that was delivered.
+func (l *Lane) covered(id backplane.StreamID) backplane.StreamID {
+	forgotten, ok := l.ids.since()
+	if !ok || l.era == nil {
+		return id
+	}
+	return later(id, back(l.era.Settled, l.era.At.Sub(l.base.Add(forgotten))))
+}
+
+// pick chooses the plain events that came last, and lets the reading begin early enough to meet them.
+func (l *Lane) pick() {
+	r, latest := l.repair, l.plain.latest()
+	if !l.plain.seen || l.era == nil || l.era.At.Sub(latest) > plainReach {
+		return
+	}
+	r.candidates = map[events.ID]struct{}{}
+	for _, p := range l.plain.tail {
+		if p.at.After(l.era.At) || p.at.Equal(latest) {
+			r.candidates[p.id] = struct{}{}
+		}
+	}
+	r.tested = len(r.candidates)
+	r.after = earlier(r.after, back(l.era.Settled, l.era.At.Sub(latest)+plainMargin))
+}
+
+// Want is the read that the lane needs now; false if it needs none, or one is under way.
+func (l *Lane) Want() (Read, bool) {
+	r := l.repair
+	if r == nil || r.asked {
+		return Read{}, false
+	}
+	r.asked = true
+	r.sure = len(l.held)
+	r.before = l.last.N
+	count := firstCount
+	if r.largest > 0 {
+		count = max(1, min(nextCount, pageBytes/r.largest))
+	}
+	return Read{After: r.after, Count: count, Generation: r.generation}, true
+}
+
+// Again is told that a read failed and may work later: Want wants it again.
+func (l *Lane) Again(generation uint64) {
+	if r := l.repair; r != nil && r.generation == generation {
+		r.asked = false
+	}
+}
+
+// Page takes what was read. When it was the last page, what was held back follows.
+func (l *Lane) Page(h Host, now time.Time, p *Page) {
+	r := l.repair
+	if r == nil || r.generation != p.Generation || !r.asked {
+		return // of a repair that began anew since
+	}
+	r.asked = false
+	r.failed = p.Failed
+	counted := false
+	for i := range p.Entries {
+		m := &p.Entries[i]
+		r.largest = max(r.largest, len(m.Event.Data))
+		if m.N > 0 {
+			counted = true
+			if !r.exact && l.counted && m.N > l.last.N+1 {
+				// Counted events are missing from before the time that seemed to be settled.
+				r.after, r.counted, r.exact = l.last.ID, l.last.ID, true
+				return
+			}
+		}
+		r.after = m.ID
+		l.entry(h, now, m)
+	}
+	if p.More && !p.Failed {
+		return
+	}
+	if !counted && !p.Failed && l.counted && p.Counter < r.before {
+		r.forked = true // the counter was lost with the journal
+		l.last.N = p.Counter
+	}
+	l.finish(h, now, p)
+}
+
+// entry takes an entry of the journal.
+func (l *Lane) entry(h Host, now time.Time, m *Message) {
+	id := l.ids.key(&m.Event)
+	event := m.Event.Data != nil
+	known := event && l.ids.has(id)
+	if event {
+		delete(l.repair.candidates, id)
+	}
+	if m.N == 0 {
+		l.read = later(l.read, m.ID)
+		known = known || m.ID.Compare(l.repair.plain) <= 0
+	} else if !l.follows(m, known) {
+		return
+	}
+	if event && !known {
+		l.ids.add(id, l.at(now))
+		l.repair.delivered++
+		h.Deliver(&m.Event)
+	}
+}
+
+// follows says that a counted entry was not passed before, and then makes it the last one. known says that its event
+// was delivered before.
+func (l *Lane) follows(m *Message, known bool) bool {
+	switch {
+	case m.ID.Compare(l.repair.counted) <= 0:
+		return false
+	case m.ID.Compare(l.last.ID) > 0:
+		l.place(l.repair, m)
+		l.last.ID = m.ID
+	case known || m.Event.Data == nil:
+		return false
+	default: // with an id from before, but never seen: of another history, by a clock that is behind
+		l.repair.forked = true
+		l.last.N, l.counted = m.N, true
+	}
+	return true
+}
+
+// place compares the number of a counted message that follows last with last.N, and makes it that.
+func (l *Lane) place(r *repair, m *Message) {
+	if l.counted {
+		switch {
+		case m.N > l.last.N+1:
+			r.missing += m.N - l.last.N - 1
+		case m.N <= l.last.N:
+			r.forked = true
+		}
+	}
+	l.last.N, l.counted = m.N, true
+}
+
+// finish lets what was held back follow the last page, and ends the repair, or reads on if there is another gap.
+func (l *Lane) finish(h Host, now time.Time, p *Page) {
+	r, held := l.repair, l.held
+	l.repair, l.held, l.bytes = nil, nil, 0
+	for i := range held {
+		m := &held[i]
+		if m.N == 0 {
+			if !l.ids.has(l.ids.key(&m.Event)) { // else it was in the journal
+				l.livePlain(h, now, m)
+			}
+			continue
+		}
+		if m.ID.Compare(l.last.ID) <= 0 && !l.regress(now, m) {
+			continue // read from the journal
+		}
+		if i < r.sure && m.N > p.Counter && !p.Failed {
+			r.forked = true // it was counted before the journal went back, and is not in it any more
+			l.deliver(h, now, m)
+			continue
+		}
+		if l.counted && m.N != l.last.N+1 && i >= r.sure && !p.Failed {
+			// It arrived after the journal was asked, so the journal may know more by now.
+			l.repair, l.held = r, held[i:]
+			for j := range l.held {
+				l.bytes += l.held[j].size()
+			}
+			r.after, r.counted, r.exact = l.last.ID, l.last.ID, true
+			return
+		}
+		l.place(r, m)
+		l.advance(h, now, m)
+	}
+	if l.counted && !p.Failed && p.Counter > l.last.N {
+		r.missing += p.Counter - l.last.N
+		l.last.N = p.Counter
+	}
+	l.report(h, now, r)
+}
+
+// report tells how the repair went.
+func (l *Lane) report(h Host, now time.Time, r *repair) {
+	loss := backplane.Loss{To: now}
+	if r.era != nil {
+		loss.From = r.era.At
+	}
+	kind := GapRepaired
+	if l.plainLoss(now, r) {
+		kind = GapPlain
+		loss.Reason, loss.Events = r.reason, r.plainLost
+		h.Lost(loss)
+	}
+	if r.forked {
+		kind = GapFork
+		loss.Reason, loss.Events = backplane.LossFork, 0
+		h.Lost(loss)
+	}
+	if r.missing > 0 {
+		kind = GapLost
+		loss.Reason, loss.Events = backplane.LossTrimmed, int(min(r.missing, 1<<31)) //nolint:gosec // bounded
+		h.Lost(loss)
+	}
+	if kind != GapRepaired || r.delivered > 0 {
+		h.Repaired(kind, r.delivered, now.Sub(r.began))
+	}
+}
+
+// plainLoss says that the lane has publishers that write no journal, whose events may be missing.
+func (l *Lane) plainLoss(now time.Time, r *repair) bool {
+	p := &l.plain
+	if !p.seen {
+		return r.plainLost > 0
+	}
+	switch {
+	case r.failed || len(r.candidates) > 0:
+		p.noticed = now
+	case r.tested > 0:
+		p.journaled = true
+	}
+	return !p.journaled || !p.noticed.IsZero() && now.Sub(p.noticed) < plainMemory
+}
+
+// back is a stream id some time before another.
+func back(id backplane.StreamID, d time.Duration) backplane.StreamID {
+	ms := uint64(max(0, d.Milliseconds())) //nolint:gosec // not negative
+	if ms >= id.Milliseconds {
+		return backplane.StreamID{}
+	}
+	return backplane.StreamID{Milliseconds: id.Milliseconds - ms}
+}
+
+func later(a, b backplane.StreamID) backplane.StreamID {
+	if a.Compare(b) < 0 {
+		return b
+	}
+	return a
+}
+
+func earlier(a, b backplane.StreamID) backplane.StreamID {
+	if a.Compare(b) < 0 {
+		return a
+	}
+	return b
+}
