@@ -67,6 +67,9 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	if c.runs < 1 {
 		return config{}, fmt.Errorf("%w: at least one run", errUsage)
 	}
+	if c.quick && c.docs != "" {
+		return config{}, fmt.Errorf("%w: the figures of short variants belong into no document", errUsage)
+	}
 	return c, c.chooseCores()
 }
 
@@ -117,8 +120,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 		measurements = append(measurements, measured...)
+		if ctx.Err() != nil {
+			c.docs = "" // what is there when somebody interrupts is kept, but it is not the whole
+		}
 	}
-	return write(c, measurements, stdout)
+	return errors.Join(write(c, measurements, stdout), ctx.Err())
 }
 
 func buildAndMeasure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, progress io.Writer) ([]runner.Measurement, error) {
@@ -132,7 +138,7 @@ func buildAndMeasure(ctx context.Context, c config, peers []peer.Peer, plans []s
 	return measure(ctx, c, peers, plans, binaries, progress)
 }
 
-// measure plays every scenario against every peer that can play it, in rounds, so that what changes on the machine
+// measure returns what it has when ctx ends. It plays every scenario against every peer that can play it, in rounds, so that what changes on the machine
 // while it runs touches all of them.
 func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, binaries string, progress io.Writer) ([]runner.Measurement, error) {
 	most := 0
@@ -175,7 +181,7 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 				}
 				measurements = append(measurements, runner.Play(ctx, options, plan, p, round+1)...)
 				if ctx.Err() != nil {
-					return nil, ctx.Err()
+					return measurements, nil
 				}
 			}
 		}

@@ -22,6 +22,7 @@ func TestRunRefuses(t *testing.T) {
 		{"an unknown scenario", []string{"-scenarios", "nothing"}, scenarios.ErrInvalid},
 		{"one core for both", []string{"-server-core", "0", "-load-core", "0"}, errUsage},
 		{"no run", []string{"-runs", "0"}, errUsage},
+		{"short variants in the document", []string{"-quick", "-docs", "."}, errUsage},
 		{"an argument", []string{"trickle"}, errUsage},
 		{"a report of nothing", []string{"-report", "-out", t.TempDir()}, os.ErrNotExist},
 	}
