@@ -30,6 +30,24 @@ const (
 	RefusedUnavailable  = "Temporarily unavailable"
 )
 
+// Code is the refusal in a stable word for programs; empty when the request is allowed. It tells no more than the text.
+func (d *Decision) Code() string {
+	switch d.Refusal {
+	case "":
+		return ""
+	case RefusedEntity:
+		return "invalid_entity"
+	case RefusedEvent:
+		return "unknown_event"
+	case RefusedKind:
+		return "wrong_kind"
+	case RefusedUnavailable:
+		return "unavailable"
+	default:
+		return "unauthorized"
+	}
+}
+
 // Authorizer decides about subscriptions. It may be used from any goroutine.
 type Authorizer interface {
 	// Authorize decides about each request, in order, with one look into the directory for all of them.

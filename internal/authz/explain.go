@@ -46,6 +46,20 @@ func (g *Gate) Explain(ctx context.Context, claims *Claims, r Request) Explanati
 	}
 }
 
+// ClaimsOf makes the claims that a plain token of the user would carry: the user's organization, as the directory has
+// it, and the role. It is for Explain where no session of the user is at hand. ok is false if the directory does not
+// know the user, as ClaimsDirectory never does.
+func (g *Gate) ClaimsOf(ctx context.Context, user events.ID, role Role) (claims *Claims, ok bool) {
+	claims = &Claims{User: user, Role: role}
+	var entities [1]Entity
+	g.directory.Lookup(ctx, claims, []events.ID{user}, entities[:])
+	if entities[0].State != StateKnown || entities[0].Kind != events.KindUser {
+		return nil, false
+	}
+	claims.Organization = entities[0].Organization
+	return claims, true
+}
+
 // steps tells a verdict as the steps that led to it.
 func (g *Gate) steps(claims *Claims, q question, v verdict, e *Entity, why ground) []Step {
 	var steps []Step

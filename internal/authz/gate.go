@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	keptBatch     = 1024    // requests of a batch above which its memory is not kept for the next one
+	keptBatch     = 4096    // requests of a batch above which its memory is not kept for the next one
 	maxPolicyFile = 1 << 20 // bytes
 )
 

@@ -95,6 +95,13 @@ func TestAuthorize_PublishedSteps(t *testing.T) {
 			if len(decisions) != 1 || decisions[0].Refusal != test.refusal {
 				t.Fatalf("got %+v, want refusal %q", decisions, test.refusal)
 			}
+			codes := map[string]string{
+				"": "", authz.RefusedEntity: "invalid_entity", authz.RefusedEvent: "unknown_event", authz.RefusedKind: "wrong_kind",
+				authz.RefusedUnauthorized: "unauthorized", authz.RefusedUnavailable: "unavailable",
+			}
+			if code := decisions[0].Code(); code != codes[test.refusal] {
+				t.Errorf("code %q", code)
+			}
 			if test.refusal != "" && decisions[0].Topic != (events.Topic{}) {
 				t.Errorf("a refusal carries the topic %+v", decisions[0].Topic)
 			}

@@ -3,8 +3,10 @@ package authz
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -51,11 +53,9 @@ func (n ClaimNames) withDefaults() ClaimNames {
 	return n
 }
 
-// payload is the claims set of a token, read but not yet believed. It is decoded by hand because encoding/json takes
-// the last of two claims of one name and matches names in any case; either lets a token say one thing to one reader
-// and another to the next (RFC 7519, section 4).
+// payload is the claims set of a token, read but not yet believed.
 type payload struct {
-	fields map[string]json.RawMessage
+	object
 	// The registered claims, as jwt.Validator asks for them.
 	issuer                         string
 	audience                       jwt.ClaimStrings
@@ -72,21 +72,24 @@ func (p *payload) GetAudience() (jwt.ClaimStrings, error)       { return p.audie
 func (p *payload) GetSubject() (string, error)                  { return "", nil }
 
 // UnmarshalJSON reads a claims set. The error wraps ErrTokenBadClaims.
-func (p *payload) UnmarshalJSON(data []byte) error {
-	fields, err := uniqueFields(data)
-	if err != nil {
+func (p *payload) UnmarshalJSON(data []byte) (err error) {
+	if p.object, err = parseObject(bytes.Clone(data)); err != nil {
+		return fmt.Errorf("%w: %w", ErrTokenBadClaims, err)
+	}
+	if p.expiresAt, err = p.date("exp"); err != nil {
 		return err
 	}
-	p.fields = fields
-	for name, to := range map[string]**jwt.NumericDate{"exp": &p.expiresAt, "nbf": &p.notBefore, "iat": &p.issuedAt} {
-		if *to, err = p.date(name); err != nil {
-			return err
-		}
+	if p.notBefore, err = p.date("nbf"); err != nil {
+		return err
+	}
+	if p.issuedAt, err = p.date("iat"); err != nil {
+		return err
 	}
 	if p.issuer, err = p.text("iss"); err != nil {
 		return err
 	}
-	return p.into("aud", &p.audience)
+	p.audience, err = p.texts("aud")
+	return err
 }
 
 // claims makes Claims of a payload whose signature and times are verified.
@@ -128,9 +131,12 @@ func (p *payload) claims(names *ClaimNames) (*Claims, error) {
 }
 
 func (p *payload) organizations(name string, home events.ID) ([]events.ID, error) {
-	var texts []string
-	if err := p.into(name, &texts); err != nil {
+	texts, err := p.texts(name)
+	if err != nil {
 		return nil, err
+	}
+	if value, _ := p.get(name); len(value) > 0 && value[0] != '[' {
+		return nil, badClaim(name, "not a list")
 	}
 	if len(texts) > maxOrganizations {
 		return nil, badClaim(name, "too many")
@@ -149,59 +155,79 @@ func (p *payload) organizations(name string, home events.ID) ([]events.ID, error
 }
 
 func (p *payload) grants(name string) ([]Grant, error) {
+	value, ok := p.get(name)
+	if !ok {
+		return nil, nil
+	}
 	var items []json.RawMessage
-	if err := p.into(name, &items); err != nil {
-		return nil, err
+	if value[0] != '[' || json.Unmarshal(value, &items) != nil {
+		return nil, badClaim(name, "not a list")
 	}
 	if len(items) > maxGrants {
 		return nil, badClaim(name, "too many")
 	}
-	var grants []Grant
-	for _, item := range items {
-		fields, err := uniqueFields(item)
-		if err != nil {
-			return nil, err
-		}
-		one := payload{fields: fields}
-		entity, err := one.text("entity")
-		if err != nil {
-			return nil, err
-		}
-		event, err := one.text("event")
-		if err != nil {
-			return nil, err
-		}
-		// A restriction that this server does not know must not widen the grant by being ignored.
-		for field := range fields {
-			if field != "entity" && field != "event" {
-				return nil, badClaim(name, "a grant has an unknown member")
-			}
-		}
-		grant, err := newGrant(entity, event)
-		if err != nil {
+	grants := make([]Grant, len(items))
+	for i, item := range items {
+		var err error
+		if grants[i], err = parseGrant(item); err != nil {
 			return nil, badClaim(name, err.Error())
 		}
-		grants = append(grants, grant)
 	}
 	return grants, nil
 }
 
-// into decodes the claim into the value; an absent claim leaves it as it is.
-func (p *payload) into(name string, value any) error {
-	raw, ok := p.fields[name]
-	if !ok {
-		return nil
+// parseGrant reads one grant of a token.
+func parseGrant(item json.RawMessage) (Grant, error) {
+	o, err := parseObject(item)
+	if err != nil {
+		return Grant{}, err
 	}
-	if bytes.Equal(raw, []byte("null")) || json.Unmarshal(raw, value) != nil {
-		return badClaim(name, "of a wrong type")
+	one := payload{object: o}
+	entity, err := one.text("entity")
+	if err != nil {
+		return Grant{}, err
 	}
-	return nil
+	event, err := one.text("event")
+	if err != nil {
+		return Grant{}, err
+	}
+	// A restriction that this server does not know must not widen the grant by being ignored.
+	for i := range o {
+		if o[i].name != "entity" && o[i].name != "event" {
+			return Grant{}, errors.New("a grant has an unknown member")
+		}
+	}
+	return newGrant(entity, event)
 }
 
 // text is the claim as a string; absent: empty.
-func (p *payload) text(name string) (text string, err error) {
-	err = p.into(name, &text)
-	return text, err
+func (p *payload) text(name string) (string, error) {
+	value, ok := p.get(name)
+	if !ok {
+		return "", nil
+	}
+	read, err := text(value)
+	if err != nil {
+		return "", badClaim(name, "not a string")
+	}
+	return read, nil
+}
+
+// texts is the claim, a string or a list of strings; absent: nil.
+func (p *payload) texts(name string) ([]string, error) {
+	value, ok := p.get(name)
+	if !ok {
+		return nil, nil
+	}
+	if value[0] == '"' {
+		one, err := p.text(name)
+		return []string{one}, err
+	}
+	var list []string
+	if value[0] != '[' || json.Unmarshal(value, &list) != nil {
+		return nil, badClaim(name, "not a list of strings")
+	}
+	return list, nil
 }
 
 // id is the claim as a GUID. It must be there.
@@ -222,43 +248,19 @@ const lastSecond = 253402300799
 
 // date is the claim as a NumericDate: seconds since 1970, possibly with a fraction. Absent: nil.
 func (p *payload) date(name string) (*jwt.NumericDate, error) {
-	if _, ok := p.fields[name]; !ok {
+	value, ok := p.get(name)
+	if !ok {
 		return nil, nil //nolint:nilnil // as jwt.Claims has it: no such claim and no error
 	}
-	var seconds float64
-	if err := p.into(name, &seconds); err != nil {
-		return nil, err
+	seconds, err := strconv.ParseFloat(string(value), 64)
+	if err != nil { // what else is valid JSON is no number to ParseFloat
+		return nil, badClaim(name, "not a number")
 	}
 	if seconds < 0 || seconds > lastSecond {
 		return nil, badClaim(name, "out of range")
 	}
 	whole, fraction := math.Modf(seconds)
 	return &jwt.NumericDate{Time: time.Unix(int64(whole), int64(fraction*float64(time.Second)))}, nil
-}
-
-// uniqueFields splits a JSON object into its members. Two of one name are an error, as is anything but an object.
-func uniqueFields(data []byte) (map[string]json.RawMessage, error) {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
-		return nil, fmt.Errorf("%w: not a JSON object", ErrTokenBadClaims)
-	}
-	fields := map[string]json.RawMessage{}
-	for decoder.More() {
-		name, err := decoder.Token()
-		if err != nil {
-			return nil, fmt.Errorf("%w: not a JSON object", ErrTokenBadClaims)
-		}
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return nil, fmt.Errorf("%w: not a JSON object", ErrTokenBadClaims)
-		}
-		text, _ := name.(string) // a member name, since the object is valid so far
-		if _, double := fields[text]; double {
-			return nil, fmt.Errorf("%w: a member occurs twice", ErrTokenBadClaims)
-		}
-		fields[text] = value
-	}
-	return fields, nil
 }
 
 // badClaim names the claim, which is configuration, and never its value.

@@ -1,0 +1,84 @@
+package authz_test
+
+import (
+	"crypto/elliptic"
+	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+func BenchmarkVerify(b *testing.B) {
+	key := mustECDSA(b, elliptic.P256())
+	rsaKey := mustRSA(b)
+	pemFile := mustPEM(b, &key.PublicKey, &rsaKey.PublicKey)
+	for _, method := range []struct {
+		jwt.SigningMethod
+		key any
+	}{{jwt.SigningMethodHS256, []byte(rtetest.Secret)}, {jwt.SigningMethodES256, key}, {jwt.SigningMethodRS256, rsaKey}} {
+		token := mustSign(b, method.SigningMethod, method.key, fields())
+		for name, cache := range map[string]int{"Cached": 0, "NotCached": -1} {
+			b.Run(method.Alg()+"/"+name, func(b *testing.B) {
+				o := standard()
+				o.PublicKeyFile, o.CacheSize, o.Revocations = pemFile, cache, authz.NewRevocations(0, nil)
+				verifier := mustVerifier(b, o)
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := verifier.Verify(token); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// mustWarm is a gate on a cached directory that holds the entities of organization.
+func mustWarm(tb testing.TB) *authz.Gate {
+	tb.Helper()
+	d := mustCached(tb, authz.CachedDirectoryOptions{Source: organization()})
+	d.Lookup(tb.Context(), agentOfHome, []events.ID{me, queue, foreignQueue, unknownEntity}, make([]authz.Entity, 4))
+	return mustGate(tb, d)
+}
+
+func BenchmarkAuthorize(b *testing.B) {
+	for name, request := range map[string]authz.Request{
+		"Allowed": {EntityID: queue.String(), EventName: "QueueStatus"},
+		"Lower":   {EntityID: queue.String(), EventName: "queuestatus"},
+		"Foreign": {EntityID: foreignQueue.String(), EventName: "QueueStatus"},
+		"Unknown": {EntityID: unknownEntity.String(), EventName: "QueueStatus"},
+	} {
+		b.Run("1Item/"+name, func(b *testing.B) {
+			gate := mustWarm(b)
+			requests, decisions := []authz.Request{request}, make([]authz.Decision, 1)
+			b.ReportAllocs()
+			for b.Loop() {
+				gate.AuthorizeInto(b.Context(), agentOfHome, requests, decisions)
+			}
+		})
+	}
+	b.Run("1000Items", func(b *testing.B) {
+		gate := mustWarm(b)
+		requests := many(1000, authz.Request{EntityID: queue.String(), EventName: "QueueStatus"})
+		decisions := make([]authz.Decision, len(requests))
+		b.ReportAllocs()
+		for b.Loop() {
+			gate.AuthorizeInto(b.Context(), agentOfHome, requests, decisions)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(requests)), "ns/item")
+	})
+}
+
+func BenchmarkAuthorizeParallel(b *testing.B) {
+	gate := mustWarm(b)
+	requests := []authz.Request{{EntityID: queue.String(), EventName: "QueueStatus"}}
+	b.RunParallel(func(pb *testing.PB) {
+		decisions := make([]authz.Decision, 1)
+		for pb.Next() {
+			gate.AuthorizeInto(b.Context(), agentOfHome, requests, decisions)
+		}
+	})
+}

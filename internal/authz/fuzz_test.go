@@ -1,0 +1,147 @@
+package authz_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// FuzzVerify signs whatever comes as header and payload. What is accepted must be what an ordinary JSON reader takes the
+// claims for.
+func FuzzVerify(f *testing.F) {
+	header := `{"alg":"HS256","typ":"JWT"}`
+	f.Add(header, mustJSON(fields()))
+	f.Add(`{"alg":"none"}`, mustJSON(fields()))
+	f.Add(header, fmt.Sprintf(`{"sub":%q,"org":%q,"role":"service","orgs":[%q],"grants":[{"entity":%q,"event":"x"}],"exp":1e11}`, me, home, other, queue))
+	f.Add(header, `{"sub":1,"sub":2}`)
+	f.Add(header, `null`)
+	f.Add(`null`, `null`)
+	f.Add(`{"alg":"HS256","crit":["b64"]}`, `{"exp":1.5e-300,"nbf":-0}`)
+	verifier := mustVerifier(f, authz.VerifierOptions{Secret: rtetest.Secret})
+	f.Fuzz(func(t *testing.T, header, payload string) {
+		claims, err := verifier.Verify(rtetest.MustSign(t, []byte(rtetest.Secret), header, payload))
+		if err != nil {
+			if authz.Reason(err) == "" {
+				t.Errorf("no reason for %v", err)
+			}
+			return
+		}
+		var read map[string]any
+		if err := json.Unmarshal([]byte(payload), &read); err != nil {
+			t.Fatalf("accepted, but no JSON: %v", err)
+		}
+		for name, id := range map[string]events.ID{"sub": claims.User, "org": claims.Organization} {
+			if text, _ := read[name].(string); rtetest.MustID(t, text) != id {
+				t.Errorf("%s: %v read as %v", name, read[name], id)
+			}
+		}
+		if role, given := read["role"]; given && role != "" && role != string(claims.Role) {
+			t.Errorf("role: %v read as %v", role, claims.Role)
+		}
+		if _, given := read["exp"]; given == claims.ExpiresAt.IsZero() {
+			t.Errorf("exp: %v read as %v", read["exp"], claims.ExpiresAt)
+		}
+	})
+}
+
+func FuzzParseRecord(f *testing.F) {
+	f.Add([]byte(fmt.Sprintf(`{"kind":"Queue","organization":%q,"members":[%q,%q]}`, home, me, colleague)))
+	f.Add([]byte(fmt.Sprintf(`{"kind":"User","organization":%q}`, home)))
+	f.Add([]byte(`null`))
+	f.Add([]byte(`{"members":[null]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		record, err := authz.ParseRecord(data)
+		if (record == nil) == (err == nil) {
+			t.Fatal(record, err)
+		}
+		if err != nil {
+			return
+		}
+		for i := 1; i < len(record.Members); i++ {
+			if bytes.Compare(record.Members[i-1][:], record.Members[i][:]) >= 0 {
+				t.Fatal("members are not sorted, or one is there twice")
+			}
+		}
+	})
+}
+
+func FuzzRevocation(f *testing.F) {
+	f.Add([]byte(`{"jti":"one","until":1700000000.5}`))
+	f.Add([]byte(fmt.Sprintf(`{"user":%q,"before":1,"until":253402300799}`, me)))
+	f.Add([]byte(`{"user":"","jti":""}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var r, again authz.Revocation
+		if json.Unmarshal(data, &r) != nil {
+			return
+		}
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(text, &again); err != nil || again != r {
+			t.Errorf("%s read as %+v, written as %s, read as %+v, %v", data, r, text, again, err)
+		}
+	})
+}
+
+func FuzzParsePolicy(f *testing.F) {
+	f.Add(authz.DefaultPolicy)
+	f.Add([]byte(`{rules: [{roles: [agent], relation: own, events: ["*"], except: ["User*"]}]}`))
+	f.Add([]byte(`a: &a [*a]`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		policy, err := authz.ParsePolicy(data, events.Builtin())
+		if (policy == nil) == (err == nil) {
+			t.Fatal(policy, err)
+		}
+	})
+}
+
+func FuzzParseJWKS(f *testing.F) {
+	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}`))
+	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},{"kty":"oct","k":"AA"},{"kty":"OKP","crv":"Ed25519","x":"AA"}]}`))
+	f.Add([]byte(`{"keys":[null]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if n, err := authz.CountKeys(data); (n == 0) == (err == nil) {
+			t.Fatal(n, err)
+		}
+	})
+}
+
+// FuzzParseObject compares the splitting of objects with encoding/json, which takes the last of two members.
+func FuzzParseObject(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, ` { } `, `{"a":1}`, `{"a" : {"b":[1,"}",{}]} , "c\"":"\\","":null}`, `{"\u0061":true,"a":false}`, `[1]`, `"{"`,
+		`{"é":"\ud800","x":"\u2028"}`, "{\"a\":\t[\r\n]}", `{"a":"\\","b":-1.5e+3}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !json.Valid(data) {
+			return
+		}
+		got, err := authz.Members(data)
+		var want map[string]json.RawMessage
+		if json.Unmarshal(data, &want) != nil || want == nil {
+			if err == nil {
+				t.Errorf("%q is taken for an object", data)
+			}
+			return
+		}
+		if err != nil { // for an object, only because of two members of one name or too many
+			return
+		}
+		if len(got) != len(want) {
+			t.Errorf("%q: %d members, want %d", data, len(got), len(want))
+		}
+		for name, value := range want {
+			if got[name] != string(value) {
+				t.Errorf("%q: %q is %q, want %q", data, name, got[name], value)
+			}
+		}
+	})
+}
