@@ -9,12 +9,12 @@ import (
 
 // How long things take, on average or between two limits.
 const (
-	timeBetweenCalls = 4 * time.Second
+	timeBetweenCalls = 4500 * time.Millisecond
 	timeToPatience   = 60 * time.Second
 	shortestPatience = 8 * time.Second
 	timeToOverflow   = 25 * time.Second
 	ringingTime      = 12 * time.Second // until the agent is given up
-	talkingTime      = 35 * time.Second
+	talkingTime      = 30 * time.Second
 	shortestTalk     = 5 * time.Second
 	wrapUpTime       = 10 * time.Second // at most
 )

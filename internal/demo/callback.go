@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	timeBetweenRenewals  = 40 * time.Second
-	timeBetweenCallbacks = 12 * time.Second
+	timeBetweenRenewals  = 20 * time.Second
+	timeBetweenCallbacks = 8 * time.Second
 	// mostCallbacks bounds an open list. What would come on top is not written down.
 	mostCallbacks = 12
 )

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	timeBetweenBreaks   = 25 * time.Second // of the whole staff
+	timeBetweenBreaks   = 35 * time.Second // of the whole staff
 	timeBetweenSettings = 30 * time.Second
 	// refreshTime is how long it takes until every status was published again, changed or not, so that somebody who
 	// begins to look in the middle of the day soon sees everybody.

@@ -14,7 +14,7 @@ import (
 )
 
 // NaturalRate is how many events per second a Simulator publishes on average at speed 1.
-const NaturalRate = 7.0
+const NaturalRate = 6.8
 
 // Publisher takes the events of a Simulator.
 type Publisher interface {
