@@ -25,12 +25,16 @@ func TestToken(t *testing.T) {
 		{"another scheme and query", "access_token=alice", []string{"Authorization: Basic YTpi"}, good, ""},
 		{"empty header and query", "access_token=alice", []string{"Authorization: Bearer"}, good, ""},
 		{
-			"header and query, different", "access_token=alice", []string{"Authorization: Bearer bob"}, bad,
+			"header and query, different", "access_token=alice",
+			[]string{"Authorization: Bearer bob"},
+			bad,
 			`Bearer error="invalid_request"`,
 		},
 		{"query twice, different", "access_token=alice&access_token=bob", nil, bad, `Bearer error="invalid_request"`},
 		{
-			"header twice, different", "", []string{"Authorization: Bearer alice", "Authorization: Bearer bob"}, bad,
+			"header twice, different", "",
+			[]string{"Authorization: Bearer alice", "Authorization: Bearer bob"},
+			bad,
 			`Bearer error="invalid_request"`,
 		},
 		{"none", "", nil, unauthorized, "Bearer"},

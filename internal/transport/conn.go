@@ -119,6 +119,15 @@ func closeReason(reason fanout.EndReason) hub.CloseReason {
 	}
 }
 
+// endReason is why the session of a connection ends that the reader cannot go on with: its outbox has ended, or else the
+// client is gone.
+func (c *Conn) endReason() hub.CloseReason {
+	if ended := c.ended.Load(); ended != 0 {
+		return closeReason(fanout.EndReason(ended - 1)) //nolint:gosec // it was set from one
+	}
+	return hub.CloseGone
+}
+
 // Ended says that nothing more will be written. The reader then gives the peer the close timeout.
 func (c *Conn) Ended(reason fanout.EndReason) {
 	c.ended.Store(uint32(reason) + 1)

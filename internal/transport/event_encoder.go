@@ -104,7 +104,7 @@ func (e *MessagePackEncoder) Encode(ev *events.Event) (fanout.Frame, error) {
 	buf = append(buf, packFixArray)
 
 	var prefix [binary.MaxVarintLen64]byte
-	n := binary.PutUvarint(prefix[:], uint64(len(buf)-bodyStart))
+	n := binary.PutUvarint(prefix[:], uint64(len(buf)-bodyStart)) //nolint:gosec // not negative
 	copy(buf[bodyStart-n:], prefix[:n])
 	frame := sealFrame(opBinary, buf[maxPrefix-n:])
 	return fanout.Frame{Bytes: frame, IDOffset: idOffset - (len(buf) - len(frame))}, nil

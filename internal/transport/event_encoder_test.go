@@ -134,9 +134,9 @@ func TestEncoders_Lengths(t *testing.T) {
 			header := 2 + int(extendedLen(frame[1]))
 			masked = append(append(masked[:header:header], 0, 0, 0, 0), masked[header:]...)
 			r := frameReader{maxFrame: 1 << 20}
-			part, rest, err := r.next(masked)
-			if err != nil || len(rest) != 0 || !bytes.Equal(part.payload, frame[header:]) {
-				t.Errorf("%d: %d bytes left, %v", filler, len(rest), err)
+			part, rest, v := r.next(masked)
+			if v != (violation{}) || len(rest) != 0 || !bytes.Equal(part.payload, frame[header:]) {
+				t.Errorf("%d: %d bytes left, %+v", filler, len(rest), v)
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math/bits"
 )
 
@@ -39,13 +38,11 @@ const (
 	maxControl = 125
 )
 
-// violation is what a client did against RFC 6455, and the status code that it is told.
+// violation is what a client did against RFC 6455, and the status code that it is told. Zero: nothing.
 type violation struct {
 	status uint16
 	what   violationKind
 }
-
-func (v violation) Error() string { return fmt.Sprintf("websocket: %s (%d)", v.what, v.status) }
 
 // violationKind is a violation as a metric label.
 type violationKind string
@@ -79,7 +76,7 @@ func sealFrame(opcode byte, buf []byte) []byte {
 	header[0] = finBit | opcode
 	switch len(header) {
 	case 2:
-		header[1] = byte(length)
+		header[1] = byte(length) //nolint:gosec // bounded by headerLen
 	case 4:
 		header[1] = 126
 		binary.BigEndian.PutUint16(header[2:], uint16(length)) //nolint:gosec // bounded by headerLen
@@ -121,6 +118,6 @@ func unmask(p []byte, key uint32, pos int) {
 		p = p[8:]
 	}
 	for i := range p {
-		p[i] ^= byte(key >> (8 * (i & 3)))
+		p[i] ^= byte(key >> (8 * (i & 3))) //nolint:gosec // one byte of the key is wanted
 	}
 }

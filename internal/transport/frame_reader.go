@@ -32,12 +32,12 @@ type framePart struct {
 // atBoundary says whether the next byte begins a frame.
 func (r *frameReader) atBoundary() bool { return r.have == 0 && !r.inPayload }
 
-// next takes bytes from p, at least one, up to the end of the first part in it, which it unmasks in place. The error,
-// if any, is a violation, after which the reader cannot go on.
-func (r *frameReader) next(p []byte) (part framePart, rest []byte, err error) {
+// next takes bytes from p, at least one, up to the end of the first part in it, which it unmasks in place. After a
+// violation the reader cannot go on.
+func (r *frameReader) next(p []byte) (part framePart, rest []byte, v violation) {
 	if !r.inPayload {
-		if p, err = r.readHeader(p); err != nil || !r.inPayload {
-			return framePart{}, p, err
+		if p, v = r.readHeader(p); !r.inPayload {
+			return framePart{}, p, v
 		}
 	}
 	n := len(p)
@@ -57,26 +57,24 @@ func (r *frameReader) next(p []byte) (part framePart, rest []byte, err error) {
 		if complete {
 			r.inMessage = !r.fin
 		}
-		return framePart{opText, payload}, rest, nil
+		return framePart{opText, payload}, rest, violation{}
 	}
 	if !complete || len(r.control) > 0 {
 		r.control = append(r.control, payload...)
 		payload = r.control
 	}
 	if !complete {
-		return framePart{}, rest, nil
+		return framePart{}, rest, violation{}
 	}
 	r.control = nil
 	if r.opcode == opClose {
-		if err := checkClose(payload); err != nil {
-			return framePart{}, rest, err
-		}
+		v = checkClose(payload)
 	}
-	return framePart{r.opcode, payload}, rest, nil
+	return framePart{r.opcode, payload}, rest, v
 }
 
 // readHeader takes header bytes from p. A header that is wrong is refused as soon as its first two bytes are there.
-func (r *frameReader) readHeader(p []byte) (rest []byte, err error) {
+func (r *frameReader) readHeader(p []byte) (rest []byte, v violation) {
 	for len(p) > 0 {
 		r.header[r.have] = p[0]
 		r.have++
@@ -85,8 +83,8 @@ func (r *frameReader) readHeader(p []byte) (rest []byte, err error) {
 			continue
 		}
 		if r.have == 2 {
-			if err := r.checkHeader(); err != nil {
-				return p, err
+			if v := r.checkHeader(); v.status != 0 {
+				return p, v
 			}
 		}
 		extended := extendedLen(r.header[1] & lengthBits)
@@ -107,9 +105,9 @@ func (r *frameReader) readHeader(p []byte) (rest []byte, err error) {
 		r.key = binary.LittleEndian.Uint32(r.header[2+extended:])
 		r.pos = 0
 		r.inPayload = true
-		return p, nil
+		return p, violation{}
 	}
-	return p, nil
+	return p, violation{}
 }
 
 // extendedLen is the number of bytes of the extended payload length.
@@ -125,7 +123,7 @@ func extendedLen(length byte) uint8 {
 }
 
 // checkHeader checks the first two bytes of a header (RFC 6455 sections 5.1, 5.2, 5.4 and 5.5).
-func (r *frameReader) checkHeader() error {
+func (r *frameReader) checkHeader() violation {
 	first, second := r.header[0], r.header[1]
 	r.opcode = first & opcodeBits
 	r.fin = first&finBit != 0
@@ -141,13 +139,13 @@ func (r *frameReader) checkHeader() error {
 	case r.opcode < opClose && (r.opcode == opContinuation) != r.inMessage:
 		return violation{statusProtocolError, violationFragment}
 	}
-	return nil
+	return violation{}
 }
 
 // checkClose checks the payload of a Close frame (RFC 6455 sections 5.5.1 and 7.4).
-func checkClose(payload []byte) error {
+func checkClose(payload []byte) violation {
 	if len(payload) == 0 {
-		return nil
+		return violation{}
 	}
 	if len(payload) < 2 {
 		return violation{statusProtocolError, violationCloseFrame}
@@ -161,5 +159,5 @@ func checkClose(payload []byte) error {
 	if !utf8.Valid(payload[2:]) {
 		return violation{statusInvalidText, violationCloseFrame}
 	}
-	return nil
+	return violation{}
 }

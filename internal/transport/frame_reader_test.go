@@ -3,7 +3,6 @@ package transport
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -30,7 +29,7 @@ func clientFrame(first byte, payload []byte) []byte {
 }
 
 // partsOf reads a stream that comes in pieces of the given size, and tells the parts in one text.
-func partsOf(stream []byte, piece int) (string, error) {
+func partsOf(stream []byte, piece int) (string, violation) {
 	r := frameReader{maxFrame: 1 << 20}
 	var parts []string
 	var data []byte
@@ -44,10 +43,10 @@ func partsOf(stream []byte, piece int) (string, error) {
 		p := stream[:min(piece, len(stream))]
 		stream = stream[len(p):]
 		for len(p) > 0 {
-			part, rest, err := r.next(p)
-			if err != nil {
+			part, rest, v := r.next(p)
+			if v != (violation{}) {
 				flush()
-				return strings.Join(parts, ", "), err
+				return strings.Join(parts, ", "), v
 			}
 			p = rest
 			switch part.opcode {
@@ -63,7 +62,7 @@ func partsOf(stream []byte, piece int) (string, error) {
 		}
 	}
 	flush()
-	return strings.Join(parts, ", "), nil
+	return strings.Join(parts, ", "), violation{}
 }
 
 // The cases follow the sections of the Autobahn test suite: 1 framing, 2 pings, 3 reserved bits, 4 opcodes,
@@ -75,46 +74,58 @@ func TestFrameReader(t *testing.T) {
 		name   string
 		stream [][]byte
 		want   string
-		err    error
+		err    violation
 	}{
-		{"1.1.1 empty text", [][]byte{clientFrame(0x81, nil)}, "", nil},
-		{"1.1.2 text", [][]byte{clientFrame(0x81, []byte("hello"))}, `data "hello"`, nil},
-		{"1.1.2 text of 125 bytes", [][]byte{clientFrame(0x81, []byte(long))}, fmt.Sprintf("data %q", long), nil},
-		{"1.1.3 text of 126 bytes", [][]byte{clientFrame(0x81, []byte(long+"1"))}, fmt.Sprintf("data %q", long+"1"), nil},
-		{"1.1.4 text of 127 bytes", [][]byte{clientFrame(0x81, []byte(long+"12"))}, fmt.Sprintf("data %q", long+"12"), nil},
+		{"1.1.1 empty text", [][]byte{clientFrame(0x81, nil)}, "", violation{}},
+		{"1.1.2 text", [][]byte{clientFrame(0x81, []byte("hello"))}, `data "hello"`, violation{}},
+		{"1.1.2 text of 125 bytes", [][]byte{clientFrame(0x81, []byte(long))}, fmt.Sprintf("data %q", long), violation{}},
+		{"1.1.3 text of 126 bytes", [][]byte{clientFrame(0x81, []byte(long+"1"))}, fmt.Sprintf("data %q", long+"1"), violation{}},
+		{"1.1.4 text of 127 bytes", [][]byte{clientFrame(0x81, []byte(long+"12"))}, fmt.Sprintf("data %q", long+"12"), violation{}},
 		{
-			"1.1.6 text of 65535 bytes", [][]byte{clientFrame(0x81, bytes.Repeat([]byte("x"), 65535))},
-			fmt.Sprintf("data %q", strings.Repeat("x", 65535)), nil,
+			"1.1.6 text of 65535 bytes",
+			[][]byte{clientFrame(0x81, bytes.Repeat([]byte("x"), 65535))},
+			fmt.Sprintf("data %q", strings.Repeat("x", 65535)),
+			violation{},
 		},
 		{
-			"1.1.7 text of 65536 bytes", [][]byte{clientFrame(0x81, bytes.Repeat([]byte("x"), 65536))},
-			fmt.Sprintf("data %q", strings.Repeat("x", 65536)), nil,
+			"1.1.7 text of 65536 bytes",
+			[][]byte{clientFrame(0x81, bytes.Repeat([]byte("x"), 65536))},
+			fmt.Sprintf("data %q", strings.Repeat("x", 65536)),
+			violation{},
 		},
-		{"1.2.2 binary", [][]byte{clientFrame(0x82, []byte{0, 0xff})}, `data "\x00\xff"`, nil},
-		{"2.1 ping without payload", [][]byte{clientFrame(0x89, nil)}, `0x9 ""`, nil},
-		{"2.3 ping with binary payload", [][]byte{clientFrame(0x89, []byte{0, 0xff})}, `0x9 "\x00\xff"`, nil},
-		{"2.4 ping with 125 bytes", [][]byte{clientFrame(0x89, []byte(long))}, fmt.Sprintf("0x9 %q", long), nil},
+		{"1.2.2 binary", [][]byte{clientFrame(0x82, []byte{0, 0xff})}, `data "\x00\xff"`, violation{}},
+		{"2.1 ping without payload", [][]byte{clientFrame(0x89, nil)}, `0x9 ""`, violation{}},
+		{"2.3 ping with binary payload", [][]byte{clientFrame(0x89, []byte{0, 0xff})}, `0x9 "\x00\xff"`, violation{}},
+		{"2.4 ping with 125 bytes", [][]byte{clientFrame(0x89, []byte(long))}, fmt.Sprintf("0x9 %q", long), violation{}},
 		{
-			"2.5 ping with 126 bytes", [][]byte{clientFrame(0x89, []byte(long+"1"))}, "",
+			"2.5 ping with 126 bytes",
+			[][]byte{clientFrame(0x89, []byte(long+"1"))},
+			"",
 			violation{statusProtocolError, violationControl},
 		},
-		{"2.7 unsolicited pong", [][]byte{clientFrame(0x8a, nil)}, `0xa ""`, nil},
+		{"2.7 unsolicited pong", [][]byte{clientFrame(0x8a, nil)}, `0xa ""`, violation{}},
 		{
 			"2.10 ten pings",
 			[][]byte{bytes.Repeat(clientFrame(0x89, []byte("p")), 10)},
-			strings.TrimSuffix(strings.Repeat(`0x9 "p", `, 10), ", "), nil,
+			strings.TrimSuffix(strings.Repeat(`0x9 "p", `, 10), ", "),
+			violation{},
 		},
 		{
-			"3.1 first reserved bit", [][]byte{clientFrame(0xc1, []byte("x"))}, "",
+			"3.1 first reserved bit",
+			[][]byte{clientFrame(0xc1, []byte("x"))},
+			"",
 			violation{statusProtocolError, violationReserved},
 		},
 		{
 			"3.2 good text, then second reserved bit",
 			[][]byte{clientFrame(0x81, []byte("x")), clientFrame(0xa1, []byte("y")), clientFrame(0x89, nil)},
-			`data "x"`, violation{statusProtocolError, violationReserved},
+			`data "x"`,
+			violation{statusProtocolError, violationReserved},
 		},
 		{
-			"3.6 all reserved bits on a ping", [][]byte{clientFrame(0xf9, nil)}, "",
+			"3.6 all reserved bits on a ping",
+			[][]byte{clientFrame(0xf9, nil)},
+			"",
 			violation{statusProtocolError, violationReserved},
 		},
 		{"4.1.1 opcode 3", [][]byte{clientFrame(0x83, nil)}, "", violation{statusProtocolError, violationOpcode}},
@@ -122,64 +133,83 @@ func TestFrameReader(t *testing.T) {
 		{"4.2.1 opcode 11", [][]byte{clientFrame(0x8b, nil)}, "", violation{statusProtocolError, violationOpcode}},
 		{"4.2.5 opcode 15", [][]byte{clientFrame(0x8f, nil)}, "", violation{statusProtocolError, violationOpcode}},
 		{
-			"5.1 ping in two fragments", [][]byte{clientFrame(0x09, []byte("a")), clientFrame(0x80, []byte("b"))}, "",
+			"5.1 ping in two fragments",
+			[][]byte{clientFrame(0x09, []byte("a")), clientFrame(0x80, []byte("b"))},
+			"",
 			violation{statusProtocolError, violationControl},
 		},
 		{
-			"5.3 text in two fragments", [][]byte{clientFrame(0x01, []byte("a")), clientFrame(0x80, []byte("b"))},
-			`data "ab"`, nil,
+			"5.3 text in two fragments",
+			[][]byte{clientFrame(0x01, []byte("a")), clientFrame(0x80, []byte("b"))},
+			`data "ab"`,
+			violation{},
 		},
 		{
 			"5.6 ping between fragments",
 			[][]byte{clientFrame(0x01, []byte("a")), clientFrame(0x89, []byte("p")), clientFrame(0x80, []byte("b"))},
-			`data "a", 0x9 "p", data "b"`, nil,
+			`data "a", 0x9 "p", data "b"`,
+			violation{},
 		},
 		{
-			"5.9 continuation of nothing", [][]byte{clientFrame(0x80, []byte("x"))}, "",
+			"5.9 continuation of nothing",
+			[][]byte{clientFrame(0x80, []byte("x"))},
+			"",
 			violation{statusProtocolError, violationFragment},
 		},
 		{
 			"5.12 continuation after a whole message",
 			[][]byte{clientFrame(0x81, []byte("x")), clientFrame(0x00, []byte("y"))},
-			`data "x"`, violation{statusProtocolError, violationFragment},
+			`data "x"`,
+			violation{statusProtocolError, violationFragment},
 		},
 		{
 			"5.18 text inside a fragmented message",
 			[][]byte{clientFrame(0x01, []byte("a")), clientFrame(0x81, []byte("b"))},
-			`data "a"`, violation{statusProtocolError, violationFragment},
+			`data "a"`,
+			violation{statusProtocolError, violationFragment},
 		},
 		{
 			"5.19 empty fragments",
 			[][]byte{clientFrame(0x01, nil), clientFrame(0x00, nil), clientFrame(0x80, []byte("b"))},
-			`data "b"`, nil,
+			`data "b"`,
+			violation{},
 		},
-		{"7.3.1 close without payload", [][]byte{clientFrame(0x88, nil)}, `0x8 ""`, nil},
+		{"7.3.1 close without payload", [][]byte{clientFrame(0x88, nil)}, `0x8 ""`, violation{}},
 		{
-			"7.3.2 close with one byte", [][]byte{clientFrame(0x88, []byte{3})}, "",
+			"7.3.2 close with one byte",
+			[][]byte{clientFrame(0x88, []byte{3})},
+			"",
 			violation{statusProtocolError, violationCloseFrame},
 		},
-		{"7.3.3 close with status", [][]byte{clientFrame(0x88, []byte{3, 0xe8})}, `0x8 "\x03\xe8"`, nil},
+		{"7.3.3 close with status", [][]byte{clientFrame(0x88, []byte{3, 0xe8})}, `0x8 "\x03\xe8"`, violation{}},
 		{
-			"7.3.4 close with reason", [][]byte{clientFrame(0x88, []byte("\x03\xe8bye"))}, `0x8 "\x03\xe8bye"`, nil,
+			"7.3.4 close with reason", [][]byte{clientFrame(0x88, []byte("\x03\xe8bye"))}, `0x8 "\x03\xe8bye"`, violation{},
 		},
 		{
-			"7.3.6 close of 126 bytes", [][]byte{clientFrame(0x88, append([]byte{3, 0xe8}, long[:124]...))}, "",
+			"7.3.6 close of 126 bytes",
+			[][]byte{clientFrame(0x88, append([]byte{3, 0xe8}, long[:124]...))},
+			"",
 			violation{statusProtocolError, violationControl},
 		},
 		{
-			"7.5.1 close with a reason that is not UTF-8", [][]byte{clientFrame(0x88, []byte("\x03\xe8\xff"))}, "",
+			"7.5.1 close with a reason that is not UTF-8",
+			[][]byte{clientFrame(0x88, []byte("\x03\xe8\xff"))},
+			"",
 			violation{statusInvalidText, violationCloseFrame},
 		},
 		{
 			"not masked", [][]byte{{0x81, 0x01, 'x'}}, "", violation{statusProtocolError, violationUnmasked},
 		},
 		{
-			"a frame that would be 1 GB", [][]byte{{0x82, maskBit | 127, 0, 0, 0, 0, 0x40, 0, 0, 0, 1, 2, 3, 4}}, "",
+			"a frame that would be 1 GB",
+			[][]byte{{0x82, maskBit | 127, 0, 0, 0, 0, 0x40, 0, 0, 0, 1, 2, 3, 4}},
+			"",
 			violation{statusTooBig, violationLength},
 		},
 		{
 			"a frame whose length is negative",
-			[][]byte{{0x82, maskBit | 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4}}, "",
+			[][]byte{{0x82, maskBit | 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4}},
+			"",
 			violation{statusTooBig, violationLength},
 		},
 	}
@@ -188,8 +218,8 @@ func TestFrameReader(t *testing.T) {
 			stream := bytes.Join(test.stream, nil)
 			for _, piece := range []int{1, 2, 3, 7, 64, 1 << 20} {
 				got, err := partsOf(stream, piece)
-				if got != test.want || !errors.Is(err, test.err) {
-					t.Fatalf("in pieces of %d: %s, %v; want %s, %v", piece, got, err, test.want, test.err)
+				if got != test.want || err != test.err {
+					t.Fatalf("in pieces of %d: %s, %+v; want %s, %+v", piece, got, err, test.want, test.err)
 				}
 			}
 		})
@@ -203,7 +233,7 @@ func TestCheckClose(t *testing.T) {
 	}
 	for status := range uint16(6000) {
 		err := checkClose(binary.BigEndian.AppendUint16(nil, status))
-		if want := good[status] || status >= 3000 && status < 5000; (err == nil) != want {
+		if want := good[status] || status >= 3000 && status < 5000; (err == violation{}) != want {
 			t.Errorf("status %d: %v", status, err)
 		}
 	}
@@ -239,7 +269,7 @@ func TestSealFrame(t *testing.T) {
 		if length > 0 {
 			want = fmt.Sprintf("data %q", payload)
 		}
-		if got, err := partsOf(frame, 1<<20); err != nil || got != want {
+		if got, err := partsOf(frame, 1<<20); err != (violation{}) || got != want {
 			t.Errorf("%d bytes: not read back: %v", length, err)
 		}
 	}
@@ -253,7 +283,7 @@ func FuzzFrameReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte, piece uint8) {
 		whole, wholeErr := partsOf(stream, 1<<20)
 		pieces, piecesErr := partsOf(stream, int(piece)+1)
-		if whole != pieces || !errors.Is(wholeErr, piecesErr) {
+		if whole != pieces || wholeErr != piecesErr {
 			t.Errorf("whole: %s, %v; in pieces of %d: %s, %v", whole, wholeErr, piece, pieces, piecesErr)
 		}
 	})

@@ -189,5 +189,7 @@ func TestShutdown_Aborts(t *testing.T) {
 		t.Error(err)
 	}
 	open.expectEnd()
-	early.expectText(`{"error":"Handshake was canceled."}`)
+	for err := error(nil); err == nil; { // the answer to its handshake may have come through or not
+		_, _, err = early.next()
+	}
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"encoding/json"
 	"unicode/utf8"
 )
@@ -52,11 +53,9 @@ func unquote(text []byte) (value string, ok bool) {
 	if len(text) < 2 || text[0] != '"' {
 		return "", false
 	}
-	for _, c := range text {
-		if c == '\\' {
-			err := json.Unmarshal(text, &value)
-			return value, err == nil
-		}
+	if bytes.IndexByte(text, '\\') >= 0 {
+		err := json.Unmarshal(text, &value)
+		return value, err == nil
 	}
 	return string(text[1 : len(text)-1]), true
 }

@@ -159,7 +159,8 @@ func TestJSONEncode(t *testing.T) {
 		{"void", hub.Completion{ID: "0"}, `{"type":3,"invocationId":"0","result":null}`},
 		{"bool", hub.Completion{ID: "1", Result: true}, `{"type":3,"invocationId":"1","result":true}`},
 		{
-			"strings", hub.Completion{ID: "1", Result: []string{"a", "<b>"}},
+			"strings",
+			hub.Completion{ID: "1", Result: []string{"a", "<b>"}},
 			`{"type":3,"invocationId":"1","result":["a","<b>"]}`,
 		},
 		{
@@ -171,7 +172,8 @@ func TestJSONEncode(t *testing.T) {
 				`"eventName":"queuestatus"},{"subscribed":false,"message":"Unauthorized","entityId":"f","eventName":""}]}`,
 		},
 		{
-			"error", hub.Completion{ID: `a"b`, Error: "Failed to invoke 'X' <é>\n\x01"},
+			"error",
+			hub.Completion{ID: `a"b`, Error: "Failed to invoke 'X' <é>\n\x01"},
 			`{"type":3,"invocationId":"a\"b","error":"Failed to invoke 'X' <é>\n\u0001"}`,
 		},
 	}

@@ -138,7 +138,7 @@ func appendPackString(dst []byte, s string) []byte {
 func appendPackArray(dst []byte, n int) []byte {
 	switch {
 	case n < 16:
-		return append(dst, packFixArray|byte(n))
+		return append(dst, packFixArray|byte(n)) //nolint:gosec // bounded here
 	case n <= math.MaxUint16:
 		return binary.BigEndian.AppendUint16(append(dst, packArray16), uint16(n))
 	default:

@@ -92,7 +92,7 @@ func (r *packReader) length(fix, wide byte) int {
 		r.fail()
 		return 0
 	}
-	return int(n) //nolint:gosec // not larger than a slice
+	return int(n)
 }
 
 func (r *packReader) arrayLen() int { return r.length(packFixArray, packArray16) }
@@ -266,7 +266,7 @@ func (r *packReader) appendExt(dst []byte) []byte {
 		at = time.Unix(int64(binary.BigEndian.Uint32(data)), 0)
 	case 8:
 		both := binary.BigEndian.Uint64(data)
-		at = time.Unix(int64(both&(1<<34-1)), int64(both>>34)) //nolint:gosec // 34 and 30 bits
+		at = time.Unix(int64(both&(1<<34-1)), int64(both>>34))
 	case 12:
 		seconds := int64(binary.BigEndian.Uint64(data[4:])) //nolint:gosec // two's complement
 		at = time.Unix(seconds, int64(binary.BigEndian.Uint32(data)))

@@ -68,14 +68,16 @@ func TestMessagePackEncode_Results(t *testing.T) {
 		{"strings", []string{"a", long, strings.Repeat("y", 70_000)}, []any{"a", long, strings.Repeat("y", 70_000)}},
 		{"many strings", many, manyAny},
 		{
-			"results", []hub.SubscriptionResult{{Subscribed: true, EntityID: "e", EventName: "n"}, {Message: &message}},
+			"results",
+			[]hub.SubscriptionResult{{Subscribed: true, EntityID: "e", EventName: "n"}, {Message: &message}},
 			[]any{
 				map[string]any{"Subscribed": true, "Message": nil, "EntityId": "e", "EventName": "n"},
 				map[string]any{"Subscribed": false, "Message": "Unauthorized", "EntityId": "", "EventName": ""},
 			},
 		},
 		{
-			"subscriptions", []hub.Subscription{{
+			"subscriptions",
+			[]hub.Subscription{{
 				ID: "i", AllRootEntities: true, RootEntityID: "r", RootEntityType: "t", OrganizationID: "o", EventType: "v",
 				EntityType: "u", EntityID: "e",
 			}},

@@ -7,7 +7,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
-	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
@@ -76,7 +75,7 @@ func (c *Conn) read(buffered []byte) {
 
 // finish ends the reader's half.
 func (c *Conn) finish() {
-	c.closeSession(hub.CloseGone)
+	c.closeSession(c.endReason())
 	c.leave(readerHalf)
 	c.h.registry.readers.Done()
 }
@@ -106,10 +105,10 @@ func (c *Conn) consume(p []byte) {
 	for len(p) > 0 && c.phase < phaseDeaf {
 		var (
 			part framePart
-			err  error
+			v    violation
 		)
-		if part, p, err = c.frames.next(p); err != nil {
-			c.violated(err)
+		if part, p, v = c.frames.next(p); v.status != 0 {
+			c.violated(v)
 			return
 		}
 		switch part.opcode {
@@ -201,11 +200,7 @@ func (c *Conn) refuseMessage(err error) {
 
 // violated ends the connection because of what the client did against RFC 6455, by a Close frame that says so
 // (section 7.1.7).
-func (c *Conn) violated(err error) {
-	var v violation
-	if !errors.As(err, &v) {
-		v = violation{status: statusProtocolError}
-	}
+func (c *Conn) violated(v violation) {
 	if c.phase < phaseClosing {
 		c.h.metrics.protocolErrors[string(v.what)].Inc()
 	}
@@ -239,7 +234,7 @@ func (c *Conn) readFailed(err error) {
 	case c.phase == phaseOpen && c.ended.Load() == 0:
 		c.sleepOn()
 	case !c.lingering:
-		c.closeSession(closeReason(fanout.EndReason(c.ended.Load() - 1))) //nolint:gosec // it was set from one
+		c.closeSession(c.endReason())
 		c.linger()
 	default:
 		c.sock.abort()
@@ -262,7 +257,7 @@ func (c *Conn) lost() {
 		c.h.metrics.handshakesFailed[handshakeGone].Inc()
 		c.leave(writerHalf)
 	}
-	c.closeSession(hub.CloseGone)
+	c.closeSession(c.endReason())
 	c.phase = phaseOver
 }
 

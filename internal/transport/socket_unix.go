@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"net"
 	"syscall"
@@ -33,9 +34,9 @@ func (s *socket) readNow(fd uintptr) (done bool) {
 	for {
 		n, err := syscall.Read(int(fd), buf[:])
 		switch {
-		case err == syscall.EINTR:
+		case errors.Is(err, syscall.EINTR):
 			continue
-		case err == syscall.EAGAIN:
+		case errors.Is(err, syscall.EAGAIN):
 			s.buffers.put(buf)
 			return false
 		case err == nil && n == 0:
@@ -50,10 +51,10 @@ func (s *socket) readNow(fd uintptr) (done bool) {
 func (s *socket) writeNow(fd uintptr) (done bool) {
 	for {
 		n, err := syscall.Write(int(fd), s.out)
-		switch err {
-		case syscall.EINTR:
+		switch {
+		case errors.Is(err, syscall.EINTR):
 			continue
-		case syscall.EAGAIN:
+		case errors.Is(err, syscall.EAGAIN):
 			err = nil
 		}
 		s.outLen, s.outErr = max(n, 0), err

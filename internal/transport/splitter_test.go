@@ -48,7 +48,8 @@ func TestSplitter(t *testing.T) {
 		{"JSON, empty", takeJSON, "\x1e", []string{"\x1e"}, nil},
 		{
 			"JSON, as large as allowed", takeJSON, strings.Repeat("x", 99) + "\x1e",
-			[]string{strings.Repeat("x", 99) + "\x1e"}, nil,
+			[]string{strings.Repeat("x", 99) + "\x1e"},
+			nil,
 		},
 		{"JSON, too large", takeJSON, strings.Repeat("x", 100) + "\x1e", nil, errTooLarge},
 		{"JSON, too large after a good one", takeJSON, "a\x1e" + strings.Repeat("x", 101), []string{"a\x1e"}, errTooLarge},

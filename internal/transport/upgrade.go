@@ -102,7 +102,7 @@ func (h *Handler) switchProtocols(w http.ResponseWriter, accept string) (conn ne
 		return nil, nil, err
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
-		peeked, _ := rw.Reader.Peek(n) // cannot fail: they are there
+		peeked, _ := rw.Peek(n) // cannot fail: they are there
 		buffered = append(buffered, peeked...)
 	}
 	response := "HTTP/1.1 101 Switching Protocols\r\n" +

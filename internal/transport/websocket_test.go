@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -304,7 +303,6 @@ func TestTLS(t *testing.T) {
 	w.expect(opClose, "\x03\xe8")
 	w.expectEnd()
 	gone := s.open("json")
-	gone.Conn.(*tls.Conn).NetConn().(*net.TCPConn).SetLinger(0)
-	gone.Conn.(*tls.Conn).NetConn().Close()
+	gone.Conn.(*tls.Conn).NetConn().Close() // no farewell of TLS
 	s.eventually("the connections are removed", func() bool { return s.Connections() == 0 })
 }
