@@ -1,0 +1,21 @@
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rte-server/rte-server/api"
+)
+
+func (p *program) asyncAPICommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "asyncapi",
+		Short: "Print the AsyncAPI document of the hub and of the lanes of Redis",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := io.WriteString(cmd.OutOrStdout(), api.AsyncAPI())
+			return err
+		},
+	}
+}
