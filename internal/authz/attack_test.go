@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/http"
 	"os"
@@ -235,9 +236,7 @@ func TestAttack_OrganizationsNotOnesOwn(t *testing.T) {
 		{"orgs": []string{other.String()}},
 	} {
 		f := with("role", "service")
-		for name, value := range extra {
-			f[name] = value
-		}
+		maps.Copy(f, extra)
 		claims, err := verifier.Verify(mustHS256(t, f))
 		if err != nil {
 			t.Fatal(err)
@@ -293,7 +292,7 @@ func TestAttack_TokenInTheLog(t *testing.T) {
 		t.Error("nothing was logged: the test shows nothing")
 	}
 	for _, token := range tokens {
-		for _, part := range strings.Split(token, ".") {
+		for part := range strings.SplitSeq(token, ".") {
 			if len(part) > 16 && strings.Contains(said.String(), part) {
 				t.Errorf("a part of a token was said: %s", said.String())
 			}

@@ -39,17 +39,24 @@ func BenchmarkVerify(b *testing.B) {
 // mustWarm is a gate on a cached directory that holds the entities of organization.
 func mustWarm(tb testing.TB) *authz.Gate {
 	tb.Helper()
-	d := mustCached(tb, authz.CachedDirectoryOptions{Source: organization()})
-	d.Lookup(tb.Context(), agentOfHome, []events.ID{me, queue, foreignQueue, unknownEntity}, make([]authz.Entity, 4))
+	s := organization()
+	members := []events.ID{me}
+	for range 499 {
+		members = append(members, events.NewID())
+	}
+	s.records[ownQueue] = authz.NewRecord(events.KindQueue, home, members...)
+	d := mustCached(tb, authz.CachedDirectoryOptions{Source: s})
+	d.Lookup(tb.Context(), agentOfHome, []events.ID{me, queue, ownQueue, foreignQueue, unknownEntity}, make([]authz.Entity, 5))
 	return mustGate(tb, d)
 }
 
 func BenchmarkAuthorize(b *testing.B) {
 	for name, request := range map[string]authz.Request{
-		"Allowed": {EntityID: queue.String(), EventName: "QueueStatus"},
-		"Lower":   {EntityID: queue.String(), EventName: "queuestatus"},
-		"Foreign": {EntityID: foreignQueue.String(), EventName: "QueueStatus"},
-		"Unknown": {EntityID: unknownEntity.String(), EventName: "QueueStatus"},
+		"Allowed":       {EntityID: queue.String(), EventName: "QueueStatus"},
+		"Lower":         {EntityID: queue.String(), EventName: "queuestatus"},
+		"Member of 500": {EntityID: ownQueue.String(), EventName: "QueueStatus"},
+		"Foreign":       {EntityID: foreignQueue.String(), EventName: "QueueStatus"},
+		"Unknown":       {EntityID: unknownEntity.String(), EventName: "QueueStatus"},
 	} {
 		b.Run("1Item/"+name, func(b *testing.B) {
 			gate := mustWarm(b)

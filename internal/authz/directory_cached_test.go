@@ -128,11 +128,11 @@ func TestCachedDirectory_TimesOfLife(t *testing.T) {
 		read(3, queue, foreignQueue, unknownEntity)
 		time.Sleep(time.Second - 1)
 		read(0, queue, foreignQueue, unknownEntity)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		read(2, queue, foreignQueue, unknownEntity)
 		time.Sleep(time.Minute - time.Second - 1)
 		read(0, queue)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		read(1, queue)
 	})
 }

@@ -52,14 +52,6 @@ type FileDirectory struct {
 
 var _ Directory = (*FileDirectory)(nil)
 
-// Change says what of a directory is no longer what it was.
-type Change struct {
-	// All says that anything may have changed.
-	All bool
-	// Entities are those that changed, users included: a change of a user's own record is a change of the user's rights.
-	Entities []events.ID
-}
-
 // NewFileDirectory reads the file. An error names what is wrong in it.
 func NewFileDirectory(o FileDirectoryOptions) (*FileDirectory, error) {
 	if o.Logger == nil {

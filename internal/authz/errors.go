@@ -11,7 +11,7 @@ const (
 	ErrTokenMissing      TokenError = "missing"
 	ErrTokenTooLarge     TokenError = "too_large"
 	ErrTokenMalformed    TokenError = "malformed"
-	ErrTokenAlgorithm    TokenError = "bad_algorithm" // not in the list of allowed ones, "none" included
+	ErrTokenAlgorithm    TokenError = "bad_algorithm" //nolint:gosec // no credential: not in the list of allowed ones, "none" included
 	ErrTokenKey          TokenError = "unknown_key"   // no key that could have signed it
 	ErrTokenSignature    TokenError = "bad_signature"
 	ErrTokenExpired      TokenError = "expired"
@@ -35,8 +35,7 @@ func (e TokenError) Error() string { return "token refused: " + string(e) }
 
 // Reason is the word for the error of Verify: one of the constants above, or "malformed" for any other error.
 func Reason(err error) string {
-	var reason TokenError
-	if errors.As(err, &reason) {
+	if reason, ok := errors.AsType[TokenError](err); ok {
 		return string(reason)
 	}
 	return string(ErrTokenMalformed)

@@ -111,7 +111,7 @@ func (g *Gate) Authorize(ctx context.Context, claims *Claims, requests []Request
 
 // AuthorizeInto is Authorize into decisions, which has the length of requests. It allocates nothing of its own.
 func (g *Gate) AuthorizeInto(ctx context.Context, claims *Claims, requests []Request, decisions []Decision) {
-	b := g.batches.Get().(*batch) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	b := g.batches.Get().(*batch) // the pool holds nothing else
 	b.reset()
 	for i := range requests {
 		q, v := g.read(&requests[i])
@@ -202,18 +202,18 @@ func (g *Gate) permission(claims *Claims, q question, definition *events.Definit
 		relationMember:       definition.Kind != events.KindUser && e.Member,
 		relationOrganization: true,
 	}
-	policy := g.policy.Load()
-	for r := relationOwn; r < relationGranted; r++ {
-		if !holds[r] {
-			continue
-		}
-		if rule := policy.rule(claims.Role, r, q.event); rule != 0 {
-			return ground{r, rule}
+	rules := g.policy.Load().of(claims.Role)
+	if rules == nil {
+		return ground{}
+	}
+	for r := range relationGranted { // those before it
+		if rule := rules[r][q.event]; rule != 0 && holds[r] {
+			return ground{r, int(rule)}
 		}
 	}
 	for i := range claims.Grants {
 		if claims.Grants[i].covers(q.entity, definition.Name) {
-			return ground{relationGranted, policy.rule(claims.Role, relationGranted, q.event)}
+			return ground{relationGranted, int(rules[relationGranted][q.event])}
 		}
 	}
 	return ground{}

@@ -189,17 +189,16 @@ func definition(tb testing.TB, name string) *events.Definition {
 }
 
 func TestAuthorize_AllocatesNothing(t *testing.T) {
-	gate := mustGate(t, callCentre())
-	claims := authz.Claims{User: me, Organization: home, Role: authz.RoleAgent}
-	requests := []authz.Request{{EntityID: ownQueue.String(), EventName: "QueueStatus"}}
-	decisions := make([]authz.Decision, 1)
-	if allocs := testing.AllocsPerRun(1000, func() {
-		gate.AuthorizeInto(t.Context(), &claims, requests, decisions)
-	}); allocs > 0 && !raceEnabled {
-		t.Errorf("%v allocations", allocs)
-	}
-	if decisions[0].Refusal != "" {
-		t.Error(decisions[0].Refusal)
+	for name, gate := range map[string]*authz.Gate{"Claims": mustGate(t, authz.ClaimsDirectory{}), "Cached": mustWarm(t)} {
+		for _, entity := range []events.ID{queue, foreignQueue, unknownEntity} {
+			requests := []authz.Request{{EntityID: entity.String(), EventName: "queueStatus"}}
+			decisions := make([]authz.Decision, 1)
+			if allocs := testing.AllocsPerRun(1000, func() {
+				gate.AuthorizeInto(t.Context(), agentOfHome, requests, decisions)
+			}); allocs > 0 && !raceEnabled {
+				t.Errorf("%s: %v allocations", name, allocs)
+			}
+		}
 	}
 }
 

@@ -104,7 +104,7 @@ type setKey struct {
 }
 
 func newKeySet(set JWKS, changed func(), logger *zap.Logger, metrics *keySetMetrics) *keySet {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:gosec // run calls it; without run there is nothing to end
 	return &keySet{
 		JWKS: set, changed: changed, logger: logger, metrics: metrics, ctx: ctx, cancel: cancel,
 		client: &http.Client{

@@ -268,7 +268,7 @@ func TestKeySet_TakesOnlyKeysForSignatures(t *testing.T) {
 	t.Parallel()
 	key, encryption, derivation := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P256())
 	private, tied := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P256())
-	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // too short on purpose
+	weak, err := rsa.GenerateKey(rand.Reader, 1024) // too short on purpose
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,9 +36,11 @@ func (r relation) String() string { return relationNames[r] }
 
 // Policy is a table of rules, made for one catalogue. It does not change.
 type Policy struct {
-	// rules[role][relation][type] is the number, from 1, of the first rule that allows it; 0: none does.
-	rules [len(roles)][numRelations][]uint16
+	rules [len(roles)]roleRules // in the order of roles
 }
+
+// roleRules says, by relation and type, the number, from 1, of the first rule that allows it; 0: none does.
+type roleRules [numRelations][]uint16
 
 // policyFile is the form of a policy.
 type policyFile struct {
@@ -127,12 +129,12 @@ func selectTypes(catalog *events.Catalog, patterns []string) (map[events.Type]bo
 	return selected, nil
 }
 
-// rule is the number of the rule that allows a role to listen to a type where the relation holds; 0: none does.
-func (p *Policy) rule(role Role, r relation, t events.Type) int {
+// of are the rules of a role; nil: there is no such role.
+func (p *Policy) of(role Role) *roleRules {
 	for i := range roles {
 		if roles[i] == role {
-			return int(p.rules[i][r][t])
+			return &p.rules[i]
 		}
 	}
-	return 0
+	return nil
 }

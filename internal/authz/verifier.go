@@ -349,10 +349,10 @@ func (v *Verifier) loadPEM(data []byte) error {
 
 // reason is the TokenError for an error of the JWT library, whose text may quote the token and is dropped.
 func (v *Verifier) reason(token *jwt.Token, err error) error {
-	var own TokenError
-	switch {
-	case errors.As(err, &own):
+	if own, ok := errors.AsType[TokenError](err); ok {
 		return own
+	}
+	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return ErrTokenMalformed
 	case token != nil && (token.Method == nil || !slices.Contains(v.options.Algorithms, token.Method.Alg())):

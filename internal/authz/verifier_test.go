@@ -230,7 +230,7 @@ func TestVerify_Refusals(t *testing.T) {
 			if !errors.Is(err, test.want) || claims != nil {
 				t.Fatalf("got %v, %v; want %v", claims, err, test.want)
 			}
-			for _, part := range strings.Split(test.token, ".") {
+			for part := range strings.SplitSeq(test.token, ".") {
 				if len(part) > 8 && strings.Contains(fmt.Sprint(err, logs.All()), part) {
 					t.Errorf("the error or the log carries the token: %v, %v", err, logs.All())
 				}
@@ -425,7 +425,7 @@ func TestVerifier_PublicKeyFileIsWatched(t *testing.T) {
 }
 
 func TestNewVerifier_RefusesMistakes(t *testing.T) {
-	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // too short on purpose
+	weak, err := rsa.GenerateKey(rand.Reader, 1024) // too short on purpose
 	if err != nil {
 		t.Fatal(err)
 	}

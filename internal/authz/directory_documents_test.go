@@ -1,0 +1,77 @@
+package authz_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// store is a DocumentReader in a map.
+type store map[events.ID]string
+
+func (s store) Documents(_ context.Context, ids []events.ID, documents [][]byte) error {
+	if s == nil {
+		return errors.New("away")
+	}
+	for i, id := range ids {
+		if text, ok := s[id]; ok {
+			documents[i] = []byte(text)
+		}
+	}
+	return nil
+}
+
+func TestDocumentSource(t *testing.T) {
+	core, logs := observer.New(zap.DebugLevel)
+	d := mustCached(t, authz.CachedDirectoryOptions{Source: authz.NewDocumentSource(store{
+		queue:    fmt.Sprintf(`{"kind":"Queue","organization":%q,"members":[%q]}`, home, me),
+		me:       fmt.Sprintf(`{"kind":"User","organization":%q,"name":"Anna","email":"ignored"}`, home),
+		callList: `{"kind":"CallList"}`,
+		ownQueue: ``,
+	}, zap.New(core))})
+	want := []authz.Entity{
+		{State: authz.StateKnown, Kind: events.KindQueue, Organization: home, Member: true},
+		{State: authz.StateKnown, Kind: events.KindUser, Organization: home},
+		{},
+		{},
+		{},
+	}
+	if diff := cmp.Diff(want, lookup(t, d, agentOfHome, queue, me, callList, ownQueue, unknownEntity)); diff != "" {
+		t.Error(diff)
+	}
+	if logs.Len() != 2 {
+		t.Errorf("the log is %v", logs.All())
+	}
+	gone := mustCached(t, authz.CachedDirectoryOptions{Source: authz.NewDocumentSource(store(nil), nil)})
+	if got := lookup(t, gone, agentOfHome, queue); got[0] != away {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestParseChange(t *testing.T) {
+	for text, want := range map[string]*authz.Change{
+		`{"all":true}`: {All: true},
+		fmt.Sprintf(`{"entities":[%q,%q]}`, queue, me): {Entities: []events.ID{queue, me}},
+		`{}`:                                    nil,
+		`{"all":false}`:                         nil,
+		`{"entities":[]}`:                       nil,
+		`{"entities":["sales"]}`:                nil,
+		`{"entities":"` + queue.String() + `"}`: nil,
+		`all`:                                   nil,
+		`{"entities":[` + strings.Repeat(fmt.Sprintf("%q,", queue), 10_000) + fmt.Sprintf("%q]}", me): nil,
+	} {
+		change, err := authz.ParseChange([]byte(text))
+		if (err == nil) != (want != nil) || want != nil && !cmp.Equal(*want, change) {
+			t.Errorf("%.60s: %+v, %v", text, change, err)
+		}
+	}
+}
