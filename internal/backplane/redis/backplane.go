@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"hash/crc32"
 	"runtime"
 	"strings"
 	"sync"
@@ -23,21 +23,20 @@ import (
 type Backplane struct {
 	options  Options
 	node     string // tells this node's canaries from those of others
+	started  time.Time
 	receiver *backplane.Receiver
 	logger   *zap.Logger
-	log      *backplane.Throttle
+	log      *backplane.Throttle // of what happens to connections
+	losses   *backplane.Throttle
 	metrics  *metrics
 
 	table     *table
 	scheduler *scheduler
-	queued    atomic.Int64 // bytes of messages that wait for a worker
+	queued    atomic.Int64 // bytes of items that wait for a worker
 	epochs    atomic.Uint64
-	healthy   atomic.Bool // the present epoch heard a canary, so that the next one need not wait
 
-	commands goredis.UniversalClient
-
-	mu     sync.Mutex
-	health backplane.Health // guarded by mu
+	shards  []*link  // nil in a cluster
+	cluster *cluster // nil if it is none
 }
 
 var _ backplane.Backplane = (*Backplane)(nil)
@@ -51,85 +50,110 @@ func New(o Options) (*Backplane, error) {
 	b := &Backplane{
 		options:   o,
 		node:      events.NewID().String(),
+		started:   time.Now(),
 		receiver:  backplane.NewReceiver(o.Options),
 		logger:    o.Logger,
 		log:       backplane.NewThrottle(o.Logger),
-		table:     newTable(o.Linger),
+		losses:    backplane.NewThrottle(o.Logger),
 		scheduler: newScheduler(),
-		commands:  o.newCommands(),
-		health:    backplane.Health{Detail: "not connected yet"},
+	}
+	b.table = newTable(o.Linger, b.route)
+	if o.Cluster {
+		b.cluster = newCluster(b, o.commands(o.Addresses, "").(*goredis.ClusterClient))
+	} else {
+		b.shards = b.newShards()
 	}
 	b.metrics = newMetrics(o.Registerer, b)
 	return b, nil
 }
 
+// newShards makes the links to the servers, or to the masters that Sentinels watch.
+func (b *Backplane) newShards() []*link {
+	o := &b.options
+	var links []*link
+	if o.SentinelMaster == "" {
+		for _, address := range o.Addresses {
+			commands := o.commands([]string{address}, "")
+			links = append(links, newLink(b, address, commands, func(context.Context) (string, error) { return address, nil }))
+		}
+		return links
+	}
+	masters := []string{o.SentinelMaster}
+	if o.Sharded {
+		masters = strings.Split(o.SentinelMaster, ",")
+	}
+	for _, master := range masters {
+		s := &sentinels{options: o, master: master}
+		k := newLink(b, master, o.commands(o.Addresses, master), s.address)
+		k.watch = s.watch
+		links = append(links, k)
+	}
+	return links
+}
+
+// route is the link that a lane belongs to. It is called with table.mu held.
+func (b *Backplane) route(lane string) *link {
+	if b.cluster != nil {
+		return b.cluster.route(lane)
+	}
+	return b.shard(lane)
+}
+
+func (b *Backplane) shard(lane string) *link {
+	if len(b.shards) == 1 {
+		return b.shards[0]
+	}
+	return b.shards[crc32.ChecksumIEEE([]byte(lane))%uint32(len(b.shards))] //nolint:gosec // a few
+}
+
+// commands is the client through which a lane is published to.
+func (b *Backplane) commands(lane string) goredis.UniversalClient {
+	if b.cluster != nil {
+		return b.cluster.client
+	}
+	return b.shard(lane).commands
+}
+
+// refresh is called when lanes seem to belong elsewhere.
+func (b *Backplane) refresh() {
+	if b.cluster != nil {
+		b.cluster.refresh()
+	}
+}
+
 // Run receives until ctx ends. It may be called once.
 func (b *Backplane) Run(ctx context.Context) error {
-	var workers sync.WaitGroup
+	var workers, others sync.WaitGroup
 	count := b.options.Workers
 	if count == 0 {
 		count = runtime.GOMAXPROCS(0)
 	}
 	for range count {
-		workers.Go(b.work)
+		w := &worker{b: b}
+		workers.Go(w.run)
 	}
-	var sweeper sync.WaitGroup
-	sweeper.Go(func() { b.sweep(ctx) })
-	b.connect(ctx)
-	sweeper.Wait()
+	others.Go(func() { b.sweep(ctx) })
+	for _, k := range b.shards {
+		others.Go(func() { k.run(ctx) })
+	}
+	if b.cluster != nil {
+		others.Go(func() { b.cluster.run(ctx) })
+	}
+	others.Wait()
 	b.scheduler.close()
 	workers.Wait()
-	return b.commands.Close()
+	return b.close()
 }
 
-// Back-off between two epochs. The first steps are small, as most reasons for an epoch to end are over at once; the
-// steps are large, so that a Redis that comes back is not met by a storm: 6 dials in the first 3 s, then 2 per 3 s.
-const (
-	backoffFirst  = 20 * time.Millisecond
-	backoffLast   = 2 * time.Second
-	backoffFactor = 3
-)
-
-// connect lives one epoch after the other.
-func (b *Backplane) connect(ctx context.Context) {
-	backoff := backoffFirst
-	for ctx.Err() == nil {
-		err := b.epoch(ctx)
-		b.table.reset()
-		if ctx.Err() != nil {
-			return
-		}
-		b.setHealth(false, err.Error())
-		b.metrics.ended(err)
-		b.log.Warn("redis connection ended", func() []zap.Field { return []zap.Field{zap.Error(err)} })
-		if b.healthy.Swap(false) {
-			backoff = backoffFirst
-		}
-		wait := backoff/2 + rand.N(backoff/2) //nolint:gosec // jitter
-		backoff = min(backoff*backoffFactor, backoffLast)
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
+func (b *Backplane) close() error {
+	if b.cluster != nil {
+		return b.cluster.client.Close()
 	}
-}
-
-// epoch connects and stays connected as long as nothing is in doubt.
-func (b *Backplane) epoch(ctx context.Context) error {
-	address := b.options.Addresses[0]
-	if b.options.SentinelMaster != "" {
-		var err error
-		if address, err = b.options.master(ctx); err != nil {
-			return end(endDial, "%w", err)
-		}
+	var err error
+	for _, k := range b.shards {
+		err = errors.Join(err, k.commands.Close())
 	}
-	conn, err := b.options.openSubscriber(ctx, address)
-	if err != nil {
-		return end(endDial, "%w", err)
-	}
-	number := b.epochs.Add(1)
-	b.logger.Info("redis connected", zap.String("address", address), zap.Uint64("epoch", number))
-	return newEpoch(b, conn, fmt.Sprintf("rte:hb:%s:%d", b.node, number)).run(ctx)
+	return err
 }
 
 // sweep gives up lanes that have lingered, and asks again for those that were refused.
@@ -150,61 +174,9 @@ func (b *Backplane) sweep(ctx context.Context) {
 	}
 }
 
-// offer puts a message into the mailbox of its lane. If the node has fallen too far behind, the message is lost and
-// counted.
-func (b *Backplane) offer(l *lane, m message) {
-	size := int64(m.size())
-	if b.queued.Add(size) > int64(b.options.TotalQueue) {
-		b.queued.Add(-size)
-		b.metrics.overflow.WithLabelValues("total").Inc()
-		return
-	}
-	ok, schedule := l.mailbox.put(m, b.options.LaneQueue)
-	if !ok {
-		b.queued.Add(-size)
-		b.metrics.overflow.WithLabelValues("lane").Inc()
-		return
-	}
-	if schedule {
-		b.scheduler.add(l)
-	}
-}
-
-// work hands the events of one lane after the other to the sink.
-func (b *Backplane) work() {
-	for l := b.scheduler.next(); l != nil; l = b.scheduler.next() {
-		messages, bytes := l.mailbox.take()
-		if len(messages) == 0 {
-			continue
-		}
-		for i := range messages {
-			b.deliver(l, &messages[i])
-		}
-		b.queued.Add(-int64(bytes))
-		l.mailbox.give(messages)
-		b.scheduler.add(l)
-	}
-}
-
-// deliver hands the event of a message to the sink.
-func (b *Backplane) deliver(l *lane, m *message) {
-	if m.tooLong > 0 {
-		b.receiver.Refuse(l.organization, m.tooLong, events.ReasonTooLarge)
-		return
-	}
-	_, data, err := backplane.ParseMessage(m.payload)
-	if err != nil {
-		b.receiver.Refuse(l.organization, len(m.payload), err)
-		return
-	}
-	if ev, ok := b.receiver.Decode(l.organization, data); ok {
-		b.receiver.Dispatch(&ev)
-	}
-}
-
 // refused records lanes that the server does not allow.
-func (b *Backplane) refused(lanes []*lane, text string) {
-	b.table.refuse(lanes, fmt.Errorf("%w: %s", backplane.ErrRefused, text))
+func (b *Backplane) refused(k *link, lanes []*lane, text string) {
+	b.table.refuse(k, lanes, fmt.Errorf("%w: %s", backplane.ErrRefused, text))
 	if len(lanes) == 1 {
 		b.log.Warn("lane refused", func() []zap.Field {
 			return []zap.Field{zap.String("lane", lanes[0].name), zap.String("answer", text)}
@@ -276,46 +248,15 @@ func (b *Backplane) lanes(topics []events.Topic) (names []string, counts map[str
 	return names, counts
 }
 
-// Publish sends an event.
-func (b *Backplane) Publish(ctx context.Context, data []byte) error {
-	ev, err := b.options.Catalog.Decode(data)
-	if err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	if err := b.send(ctx, b.options.Layout.Lane(ev.Organization, ev.Entity), data); err != nil {
-		kind := backplane.ErrUnavailable
-		if refused := goredis.Error(nil); errors.As(err, &refused) && strings.HasPrefix(refused.Error(), "NOPERM") {
-			kind = backplane.ErrRefused
-		}
-		return fmt.Errorf("publish: %w: %w", kind, err)
-	}
-	return nil
-}
-
-// send publishes a message on a Redis channel.
-func (b *Backplane) send(ctx context.Context, channel string, payload any) error {
-	if b.options.Cluster {
-		return b.commands.SPublish(ctx, channel, payload).Err()
-	}
-	return b.commands.Publish(ctx, channel, payload).Err()
-}
-
-// proven says that the present epoch works.
-func (b *Backplane) proven() { b.healthy.Store(true) }
-
-// Health says whether canaries arrive.
+// Health says whether canaries arrive, from all servers.
 func (b *Backplane) Health() backplane.Health {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.health
-}
-
-func (b *Backplane) setHealth(connected bool, detail string) {
-	b.mu.Lock()
-	before := b.health.Connected
-	b.health = backplane.Health{Connected: connected, Detail: detail}
-	b.mu.Unlock()
-	if connected != before {
-		b.metrics.setConnected(connected)
+	if b.cluster != nil {
+		return b.cluster.health()
 	}
+	for _, k := range b.shards {
+		if h := k.get(); !h.Connected {
+			return h
+		}
+	}
+	return backplane.Health{Connected: true}
 }

@@ -2,12 +2,17 @@ package redis
 
 import (
 	"context"
-	"strconv"
-	"strings"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/sequence"
 )
+
+// clockless is how far a server's clock is trusted to be from this node's, if it may not be asked.
+const clockless = 5 * time.Second
 
 // probe publishes canaries on the way that events take, and expects each on this epoch's connection. It finds what a
 // PING cannot: a connection to a server that is no longer the master, or whose subscriptions are gone. A canary that
@@ -23,10 +28,10 @@ func (e *epoch) probe(ctx context.Context) error {
 	silence := silence{limit: e.b.options.ProbeTimeout}
 	var taken uint64 // the number of the last canary that Redis took
 	for number := uint64(1); ; number++ {
-		if err := e.release(ctx, number); err == nil {
+		if err := e.sing(ctx, number); err == nil {
 			taken = number
 		} else if ctx.Err() == nil {
-			e.b.setHealth(false, "publish: "+err.Error())
+			e.link.set(backplane.Health{Detail: e.link.name + ": publish: " + err.Error()})
 			e.b.log.Warn("canary not published", func() []zap.Field { return []zap.Field{zap.Error(err)} })
 		}
 		select {
@@ -40,25 +45,47 @@ func (e *epoch) probe(ctx context.Context) error {
 	}
 }
 
-// release publishes a canary.
-func (e *epoch) release(ctx context.Context, number uint64) error {
+// sing publishes a canary. It carries the time of the server: all that was published before that time has then
+// arrived before the canary.
+func (e *epoch) sing(ctx context.Context, number uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, e.b.options.CommandTimeout)
 	defer cancel()
-	payload := strconv.FormatUint(number, 10) + " " + strconv.FormatInt(int64(time.Since(e.started)), 10)
-	return e.b.send(ctx, e.canary.name, payload)
+	settled, err := e.server.clock(ctx)
+	if refused(err) {
+		settled = backplane.StreamID{Milliseconds: uint64(time.Now().Add(-clockless).UnixMilli())} //nolint:gosec // not negative
+	} else if err != nil {
+		return err
+	}
+	sent := time.Since(e.started)
+	return e.b.send(ctx, e.link.commands, e.canary.name, fmt.Sprintf("%d %d %s", number, sent, settled))
 }
 
 // hear takes a canary that arrived.
 func (e *epoch) hear(payload []byte) {
-	first, second, _ := strings.Cut(string(payload), " ")
-	number, err1 := strconv.ParseUint(first, 10, 64)
-	sent, err2 := strconv.ParseInt(second, 10, 64)
-	if err1 != nil || err2 != nil {
+	var number uint64
+	var sent time.Duration
+	var text string
+	if _, err := fmt.Sscan(string(payload), &number, &sent, &text); err != nil {
 		return
 	}
-	if e.heard.Swap(number) == 0 {
-		e.b.proven()
+	settled, ok := backplane.ParseStreamID(text)
+	if !ok {
+		return
 	}
-	e.b.metrics.canary.Observe((time.Since(e.started) - time.Duration(sent)).Seconds())
-	e.b.setHealth(true, "")
+	now := time.Now()
+	e.era = &sequence.Era{Settled: settled, At: now}
+	e.b.metrics.canary.Observe((now.Sub(e.started) - sent).Seconds())
+	if e.heard.Swap(number) == 0 {
+		e.link.proven(now)
+	}
+	e.link.proof.Store(int64(now.Sub(e.b.started)))
+	e.link.set(backplane.Health{Connected: true})
+}
+
+// proven records that the present epoch works, and for how long none did.
+func (k *link) proven(now time.Time) {
+	k.healthy.Store(true)
+	if before := time.Duration(k.proof.Load()); before > 0 {
+		k.b.metrics.outage.Observe((now.Sub(k.b.started) - before).Seconds())
+	}
 }

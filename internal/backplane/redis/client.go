@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"time"
 
@@ -43,72 +42,80 @@ func (o *Options) dial(ctx context.Context, network, address string) (net.Conn, 
 	return secure, nil
 }
 
-// newCommands makes the client of ordinary commands. It follows a failover by itself. It does not repeat a command
-// that may have been carried out: one PUBLISH would become several.
-func (o *Options) newCommands() goredis.UniversalClient {
-	u := &goredis.UniversalOptions{
-		Addrs:                 o.Addresses,
-		MasterName:            o.SentinelMaster,
-		SentinelUsername:      o.SentinelUsername,
-		SentinelPassword:      o.SentinelPassword,
-		IsClusterMode:         o.Cluster,
-		Username:              o.Username,
-		Password:              o.Password,
-		DB:                    o.DB,
-		ClientName:            clientName,
-		Dialer:                o.dial,
-		Protocol:              2,
-		MaxRetries:            -1,
-		DialTimeout:           o.DialTimeout,
-		DialerRetries:         1,
-		ReadTimeout:           o.CommandTimeout,
-		WriteTimeout:          o.CommandTimeout,
-		ContextTimeoutEnabled: true,
-		DisableIdentity:       true,
-		MaintNotificationsConfig: &maintnotifications.Config{
-			Mode: maintnotifications.ModeDisabled,
-		},
+// client are the settings of every connection to one server. A command that may have been carried out is never
+// repeated: one PUBLISH would become several.
+func (o *Options) client(address string) *goredis.Options {
+	return &goredis.Options{
+		Addr:                     address,
+		Username:                 o.Username,
+		Password:                 o.Password,
+		DB:                       o.DB,
+		ClientName:               clientName,
+		Dialer:                   o.dial,
+		Protocol:                 2,
+		MaxRetries:               -1,
+		DialTimeout:              o.DialTimeout,
+		DialerRetries:            1,
+		ReadTimeout:              o.CommandTimeout,
+		WriteTimeout:             o.CommandTimeout,
+		ContextTimeoutEnabled:    true,
+		DisableIdentity:          true, // Redis 7.0 would need a permission for it
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
-	return goredis.NewUniversalClient(u)
+}
+
+// commands makes the client of ordinary commands, which follows a failover by itself. master is the name of a master
+// that the Sentinels at the addresses watch.
+func (o *Options) commands(addresses []string, master string) goredis.UniversalClient {
+	c := o.client("")
+	return goredis.NewUniversalClient(&goredis.UniversalOptions{
+		Addrs:                    addresses,
+		MasterName:               master,
+		SentinelUsername:         o.SentinelUsername,
+		SentinelPassword:         o.SentinelPassword,
+		IsClusterMode:            o.Cluster,
+		Username:                 c.Username,
+		Password:                 c.Password,
+		DB:                       c.DB,
+		ClientName:               c.ClientName,
+		Dialer:                   c.Dialer,
+		Protocol:                 c.Protocol,
+		MaxRetries:               c.MaxRetries,
+		DialTimeout:              c.DialTimeout,
+		DialerRetries:            c.DialerRetries,
+		ReadTimeout:              c.ReadTimeout,
+		WriteTimeout:             c.WriteTimeout,
+		ContextTimeoutEnabled:    c.ContextTimeoutEnabled,
+		DisableIdentity:          c.DisableIdentity,
+		MaintNotificationsConfig: c.MaintNotificationsConfig,
+	})
 }
 
 // subscriber is an authenticated connection that nothing but its epoch reads and writes.
 type subscriber struct {
 	net.Conn
-	client *goredis.Client
+	address string
+	client  *goredis.Client
 }
 
 // openSubscriber dials and authenticates by go-redis, which then does not touch the connection again.
 func (o *Options) openSubscriber(ctx context.Context, address string) (*subscriber, error) {
-	s := &subscriber{}
-	s.client = goredis.NewClient(&goredis.Options{
-		Addr:       address,
-		Username:   o.Username,
-		Password:   o.Password,
-		DB:         o.DB,
-		ClientName: clientName,
-		Dialer: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if s.Conn != nil {
-				return nil, errRedial
-			}
-			conn, err := o.dial(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			s.Conn = conn
-			return conn, nil
-		},
-		Protocol:                 2,
-		PoolSize:                 1,
-		MaxRetries:               -1,
-		DialTimeout:              o.DialTimeout,
-		DialerRetries:            1,
-		ReadTimeout:              o.DialTimeout,
-		WriteTimeout:             o.DialTimeout,
-		ContextTimeoutEnabled:    true,
-		DisableIdentity:          true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
+	s := &subscriber{address: address}
+	options := o.client(address)
+	options.PoolSize = 1
+	options.ReadTimeout, options.WriteTimeout = o.DialTimeout, o.DialTimeout
+	options.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if s.Conn != nil {
+			return nil, errRedial
+		}
+		conn, err := o.dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		s.Conn = conn
+		return conn, nil
+	}
+	s.client = goredis.NewClient(options)
 	err := s.client.Ping(ctx).Err()
 	if err == nil {
 		err = s.SetDeadline(time.Time{})
@@ -129,34 +136,4 @@ func (s *subscriber) Close() error {
 	}
 	_ = s.client.Close()
 	return err
-}
-
-// master asks the Sentinels for the address of the master.
-func (o *Options) master(ctx context.Context) (string, error) {
-	var failed error
-	for _, address := range o.Addresses {
-		sentinel := goredis.NewSentinelClient(&goredis.Options{
-			Addr:                     address,
-			Username:                 o.SentinelUsername,
-			Password:                 o.SentinelPassword,
-			Dialer:                   o.dial,
-			Protocol:                 2,
-			PoolSize:                 1,
-			MaxRetries:               -1,
-			DialTimeout:              o.DialTimeout,
-			DialerRetries:            1,
-			ReadTimeout:              o.CommandTimeout,
-			WriteTimeout:             o.CommandTimeout,
-			ContextTimeoutEnabled:    true,
-			DisableIdentity:          true,
-			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-		})
-		found, err := sentinel.GetMasterAddrByName(ctx, o.SentinelMaster).Result()
-		_ = sentinel.Close()
-		if err == nil && len(found) == 2 {
-			return net.JoinHostPort(found[0], found[1]), nil
-		}
-		failed = errors.Join(failed, fmt.Errorf("sentinel %s: %w", address, err))
-	}
-	return "", failed
 }

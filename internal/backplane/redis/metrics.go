@@ -4,65 +4,123 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/sequence"
+)
+
+// The bounds that messages can run into, as metric labels.
+const (
+	boundLane  = "lane"  // Options.LaneQueue
+	boundTotal = "total" // Options.TotalQueue
+	boundHeld  = "held"  // what a lane holds back during a repair
 )
 
 // metrics are what a Backplane counts.
 type metrics struct {
-	connected   prometheus.Gauge
 	epochs      *prometheus.CounterVec // by the reason for their end
+	outage      prometheus.Histogram
 	canary      prometheus.Histogram
-	overflow    *prometheus.CounterVec // by the bound that was reached
+	overflow    *prometheus.CounterVec // by bound
 	unconfirmed prometheus.Counter
+	duplicates  *prometheus.CounterVec // by kind
+	gaps        *prometheus.CounterVec // by kind
+	repaired    prometheus.Counter
+	repairs     prometheus.Histogram
+	readErrors  prometheus.Counter
+	losses      *prometheus.CounterVec // by reason
 }
 
 func newMetrics(reg prometheus.Registerer, b *Backplane) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	vec := func(name, help, label string, values ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+		for _, value := range values {
+			v.WithLabelValues(value)
+		}
+		return v
+	}
+	seconds := func(name, help string, first float64) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(first, 4, 9),
+		})
+	}
 	m := &metrics{
-		connected: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_backplane_connected",
-			Help: "1 while canaries arrive from Redis, else 0.",
-		}),
-		epochs: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rte_backplane_epochs_total",
-			Help: "Subscribed connections to Redis that ended, by the reason.",
-		}, []string{"reason"}),
-		canary: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "rte_backplane_canary_seconds",
-			Help:    "Time from publishing a canary to its arrival.",
-			Buckets: prometheus.ExponentialBuckets(0.000_1, 4, 9),
-		}),
-		overflow: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rte_backplane_overflow_total",
-			Help: "Messages lost because the node fell behind, by the bound that was reached.",
-		}, []string{"bound"}),
-		unconfirmed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "rte_backplane_unconfirmed_total",
-			Help: "Lanes that could not be acquired.",
-		}),
+		epochs: vec("rte_backplane_epochs_total",
+			"Subscribed connections to Redis that ended, by the reason.", "reason", endReasons()...),
+		outage: seconds("rte_backplane_outage_seconds",
+			"Time between the last canary of a connection and the first one of the next.", 0.01),
+		canary: seconds("rte_backplane_canary_seconds",
+			"Time from publishing a canary to its arrival.", 0.000_1),
+		overflow: vec("rte_backplane_overflow_total",
+			"Times that messages were given up because the node fell behind, by the bound that was reached.",
+			"bound", boundLane, boundTotal, boundHeld),
+		unconfirmed: counter("rte_backplane_unconfirmed_total",
+			"Lanes that could not be acquired."),
+		duplicates: vec("rte_backplane_duplicates_total",
+			"Events that arrived again and were dropped, by what gave them away.",
+			"kind", sequence.DuplicateSequence.String(), sequence.DuplicateID.String()),
+		gaps: vec("rte_backplane_gaps_total",
+			"Gaps in the events of a lane, by how they ended.", "kind",
+			sequence.GapRepaired.String(), sequence.GapFork.String(), sequence.GapLost.String(), sequence.GapPlain.String()),
+		repaired: counter("rte_backplane_repaired_events_total",
+			"Events that were read from a journal because they had not arrived."),
+		repairs: seconds("rte_backplane_repair_seconds",
+			"Time for which a lane's events were held back by a repair.", 0.001),
+		readErrors: counter("rte_backplane_journal_errors_total",
+			"Reads of journals that failed and were tried again."),
+		losses: vec("rte_backplane_losses_total",
+			"Times that events of a lane may be missing, or are, by the reason.", "reason", lossReasons()...),
 	}
-	for r := range numEndReasons {
-		m.epochs.WithLabelValues(r.String())
+	if reg != nil {
+		reg.MustRegister(m.epochs, m.outage, m.canary, m.overflow, m.unconfirmed, m.duplicates, m.gaps, m.repaired,
+			m.repairs, m.readErrors, m.losses)
+		registerGauges(reg, b)
 	}
-	m.overflow.WithLabelValues("lane")
-	m.overflow.WithLabelValues("total")
-	if reg == nil {
-		return m
-	}
-	lanes := func(state string, count func() int) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name:        "rte_backplane_lanes",
-			Help:        "Lanes of this node, by what Redis said to their subscription.",
-			ConstLabels: prometheus.Labels{"state": state},
-		}, func() float64 { return float64(count()) })
-	}
-	reg.MustRegister(m.connected, m.epochs, m.canary, m.overflow, m.unconfirmed,
-		lanes("confirmed", func() int { _, confirmed, _ := b.table.count(); return confirmed }),
-		lanes("failed", func() int { _, _, failed := b.table.count(); return failed }),
-		lanes("pending", func() int { all, confirmed, failed := b.table.count(); return all - confirmed - failed }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "rte_backplane_queue_bytes",
-			Help: "Messages that arrived and were not handed to the fan-out yet, in bytes.",
-		}, func() float64 { return float64(b.queued.Load()) }))
 	return m
+}
+
+// registerGauges shows what is known without counting.
+func registerGauges(reg prometheus.Registerer, b *Backplane) {
+	gauge := func(name, help string, labels prometheus.Labels, value func() float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
+	}
+	gauge("rte_backplane_connected", "1 while canaries arrive from Redis, else 0.", nil, func() float64 {
+		if b.Health().Connected {
+			return 1
+		}
+		return 0
+	})
+	gauge("rte_backplane_queue_bytes", "Messages that arrived and were not handed to the fan-out yet, in bytes.", nil,
+		func() float64 { return float64(b.queued.Load()) })
+	gauge("rte_backplane_queue_limit_bytes", "What the queue may hold at most, in bytes.", nil,
+		func() float64 { return float64(b.options.TotalQueue) })
+	lanes := func(state string, count func(all, confirmed, failed int) int) {
+		gauge("rte_backplane_lanes", "Lanes of this node, by what Redis said to their subscription.",
+			prometheus.Labels{"state": state}, func() float64 { return float64(count(b.table.count())) })
+	}
+	lanes("confirmed", func(_, confirmed, _ int) int { return confirmed })
+	lanes("failed", func(_, _, failed int) int { return failed })
+	lanes("pending", func(all, confirmed, failed int) int { return all - confirmed - failed })
+}
+
+func endReasons() []string {
+	var names []string
+	for r := range numEndReasons {
+		names = append(names, r.String())
+	}
+	return names
+}
+
+func lossReasons() []string {
+	var names []string
+	for _, r := range backplane.LossReasons() {
+		names = append(names, r.String())
+	}
+	return names
 }
 
 // ended counts the end of an epoch.
@@ -73,12 +131,4 @@ func (m *metrics) ended(err error) {
 		reason = why.reason
 	}
 	m.epochs.WithLabelValues(reason.String()).Inc()
-}
-
-func (m *metrics) setConnected(connected bool) {
-	if connected {
-		m.connected.Set(1)
-		return
-	}
-	m.connected.Set(0)
 }

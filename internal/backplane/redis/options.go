@@ -18,7 +18,7 @@ type Options struct {
 	backplane.Options
 
 	// Addresses are host:port: of one server; of the Sentinels if SentinelMaster is set; of some servers of the
-	// cluster if Cluster is set. Required.
+	// cluster if Cluster is set; of all servers if Sharded is set. Required.
 	Addresses []string
 	// Username and Password are those of the node's user on Redis; empty: none.
 	Username, Password string
@@ -32,6 +32,13 @@ type Options struct {
 	SentinelUsername, SentinelPassword string
 	// Cluster says that the addresses are those of a Redis Cluster.
 	Cluster bool
+
+	// Sharded says that the lanes are spread over independent servers, lane by crc32_ieee(lane) mod their number: over
+	// those at Addresses or, with Sentinels, over the masters that SentinelMaster names, separated by commas. All
+	// nodes and publishers must have them in the same order.
+	Sharded bool
+	// Losses is told what listeners must fetch again; nil: nobody is.
+	Losses backplane.Losses
 
 	// Linger is how long a lane stays subscribed after its last listener has gone. Default 60 s.
 	Linger time.Duration
@@ -59,8 +66,8 @@ type Options struct {
 // Batches keep the answer of Redis to a resubscription far below the limit of its output buffers, which counts
 // confirmations as it counts messages: 600,000 in one command would be 40 MB and end the connection.
 const (
-	batchLanes   = 512 // lanes of a SUBSCRIBE
-	batchesAhead = 16  // commands that are not confirmed yet
+	batchLanes = 512             // lanes of a SUBSCRIBE
+	lanesAhead = 16 * batchLanes // lanes that are asked for and not confirmed yet
 )
 
 // withDefaults checks the options and replaces zero values.
@@ -74,8 +81,10 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("redis backplane: a cluster has no sentinel master")
 	case o.Cluster && o.DB != 0:
 		return o, errors.New("redis backplane: a cluster has no databases")
-	case !o.Cluster && o.SentinelMaster == "" && len(o.Addresses) > 1:
-		return o, errors.New("redis backplane: several addresses need a sentinel master or a cluster")
+	case o.Cluster && o.Sharded:
+		return o, errors.New("redis backplane: a cluster spreads the lanes itself")
+	case !o.Cluster && !o.Sharded && o.SentinelMaster == "" && len(o.Addresses) > 1:
+		return o, errors.New("redis backplane: several addresses need a sentinel master, a cluster or shards")
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()

@@ -5,30 +5,42 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/sequence"
 )
 
 // table has the lanes of this node: who counts on them, and what must be asked of Redis.
 type table struct {
 	linger time.Duration
+	route  func(lane string) *link // called with mu held; nil: it is not known where the lane belongs
 
 	mu        sync.Mutex
 	lanes     map[string]*lane   // guarded by mu; by name
 	lingering map[*lane]struct{} // guarded by mu; those whose expires is set
-	queue     []*lane            // guarded by mu; lanes whose subscription may differ from what is wanted
-	work      chan struct{}      // has room for one; filled when the queue is
 }
 
-func newTable(linger time.Duration) *table {
-	return &table{
-		linger:    linger,
-		lanes:     map[string]*lane{},
-		lingering: map[*lane]struct{}{},
-		work:      make(chan struct{}, 1),
+func newTable(linger time.Duration, route func(string) *link) *table {
+	return &table{linger: linger, route: route, lanes: map[string]*lane{}, lingering: map[*lane]struct{}{}}
+}
+
+// queue holds lanes that a loop of an epoch has to see to.
+type queue struct {
+	lanes []*lane       // guarded by table.mu
+	work  chan struct{} // has room for one; filled when lanes is
+}
+
+func newQueue() queue { return queue{work: make(chan struct{}, 1)} }
+
+func (q *queue) addLocked(l *lane) {
+	q.lanes = append(q.lanes, l)
+	q.signal()
+}
+
+func (q *queue) signal() {
+	select {
+	case q.work <- struct{}{}:
+	default:
 	}
 }
-
-// wantedLocked says that the lane shall be subscribed.
-func (l *lane) wantedLocked() bool { return l.refs > 0 || !l.expires.IsZero() }
 
 // acquire counts n topics on the lane of that name, which begins if it is new; nil if the name is no lane.
 func (t *table) acquire(name string, n int) *lane {
@@ -41,6 +53,7 @@ func (t *table) acquire(name string, n int) *lane {
 			return nil
 		}
 		l = &lane{name: name, organization: organization}
+		l.link.Store(t.route(name))
 		t.lanes[name] = l
 	}
 	l.refs += n
@@ -96,83 +109,197 @@ func (t *table) retry() {
 	}
 }
 
+// enqueueLocked has the lane's link see to it: first to where its journal ends, unless that is known.
 func (t *table) enqueueLocked(l *lane) {
-	if l.queued {
-		return
-	}
-	l.queued = true
-	t.queue = append(t.queue, l)
-	select {
-	case t.work <- struct{}{}:
+	link := l.link.Load()
+	switch {
+	case l.queued:
+	case !l.wantedLocked() && l.state == unsubscribed:
+		delete(t.lanes, l.name)
+	case link == nil:
+	case !l.located && l.state == unsubscribed:
+		l.queued = true
+		link.scouts.addLocked(l)
 	default:
+		l.queued = true
+		link.joins.addLocked(l)
 	}
 }
 
-// reset queues every lane for the next epoch, in which nothing is subscribed yet. Lanes that only linger are not
-// worth asking for again.
-func (t *table) reset() {
+// scouts takes lanes from the queue of those whose journal was not looked up.
+func (t *table) scouts(link *link) []*lane {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.queue = make([]*lane, 0, len(t.lanes))
-	clear(t.lingering)
-	for _, l := range t.lanes {
-		l.queued, l.state, l.expires = false, unsubscribed, time.Time{}
+	n := min(len(link.scouts.lanes), batchLanes)
+	lanes := link.scouts.lanes[:n:n]
+	link.scouts.lanes = link.scouts.lanes[n:]
+	return lanes
+}
+
+// located records what was looked up, and has the lanes subscribed.
+func (t *table) located(link *link, lanes []*lane, found []place) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, l := range lanes {
+		if l.link.Load() != link {
+			continue // it belongs elsewhere by now, and is in the queue there
+		}
+		l.located, l.origin, l.counted = true, found[i].Position, found[i].counted
+		l.queued = false
 		t.enqueueLocked(l)
 	}
 }
 
-// batch takes from the queue what one command can ask for: the lanes to subscribe or, if there are none among the
-// first ones, the lanes to give up. Both nil: nothing is to be done.
-func (t *table) batch() (join, leave []*lane) {
+// finish ends an epoch of a link: nothing is subscribed there any more. Those that were, which are given, keep the
+// latest proof that nothing was missed until then. All lanes are queued again, but those that only linger.
+func (t *table) finish(link *link, joined map[string]*lane, era *sequence.Era, history string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(t.queue) > 0 && len(join) < batchLanes && len(leave) < batchLanes {
-		l := t.queue[0]
-		var list *[]*lane
-		next := l.state
+	for _, l := range joined {
+		if era != nil {
+			l.era = era
+		}
+		l.history = history
+	}
+	link.joins.lanes, link.scouts.lanes, link.orphans = nil, nil, nil
+	for _, l := range t.lanes {
+		if l.link.Load() != link {
+			continue
+		}
+		if l.refs == 0 {
+			l.expires = time.Time{}
+			delete(t.lingering, l)
+		}
+		l.queued, l.state = false, unsubscribed
+		t.enqueueLocked(l)
+	}
+}
+
+// batch takes from the queue what one command can ask for, at most so many lanes; none if nothing is to be done.
+func (t *table) batch(link *link, most int) (v verb, lanes []*lane) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := min(len(link.orphans), most); n > 0 {
+		lanes, link.orphans = link.orphans[:n:n], link.orphans[n:]
+		return verbDrop, lanes
+	}
+	q := &link.joins
+	for len(q.lanes) > 0 && len(lanes) < most {
+		l := q.lanes[0]
+		next, state := verbPing, l.state
 		switch wanted := l.wantedLocked(); {
+		case l.link.Load() != link:
+			q.lanes = q.lanes[1:]
+			continue
 		case wanted && l.state == unsubscribed:
-			list, next = &join, subscribing
+			next, state = verbJoin, subscribing
 		case !wanted && l.state == subscribed:
-			list, next = &leave, unsubscribing
+			next, state = verbLeave, unsubscribing
 		case !wanted && l.state == unsubscribed:
 			delete(t.lanes, l.name)
 		}
-		if list != nil {
-			// One command has one kind; a lane that was refused has a command of its own.
-			if len(join)+len(leave) > 0 && (len(*list) == 0 || l.alone || (*list)[0].alone) {
-				return join, leave
+		if next != verbPing {
+			// One command has one verb; a lane that was refused has a command of its own.
+			if len(lanes) > 0 && (next != v || l.alone || lanes[0].alone) {
+				return v, lanes
 			}
-			*list = append(*list, l)
+			v = next
+			lanes = append(lanes, l)
 		}
-		l.state, l.queued = next, false
-		t.queue = t.queue[1:]
+		l.state, l.queued = state, false
+		q.lanes = q.lanes[1:]
 	}
-	return join, leave
+	return v, lanes
 }
 
-// confirm records what the server answered for a lane, and asks again if that is not what is wanted by now.
-func (t *table) confirm(l *lane, state subscription) {
+// join records that a lane is subscribed, and answers what its sequence must be told.
+func (t *table) join(link *link, l *lane, history string) *joined {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l.state = state
-	if state == subscribed {
-		l.failed, l.alone = nil, false
+	n := &joined{
+		origin:  l.origin,
+		counted: l.counted,
+		lapse: sequence.Break{
+			Era:     l.era,
+			Changed: l.history != history || history == "",
+			Reason:  backplane.LossOutage,
+		},
 	}
+	if l.link.Load() != link {
+		return n
+	}
+	l.state, l.failed, l.alone = subscribed, nil, false
 	l.notifyLocked()
-	if l.wantedLocked() != (state == subscribed) {
+	if !l.wantedLocked() {
 		t.enqueueLocked(l)
-	} else if state == unsubscribed {
-		delete(t.lanes, l.name)
+	}
+	return n
+}
+
+// leave records that a lane, which was given up, is no longer subscribed: it ends, or begins anew.
+func (t *table) leave(link *link, l *lane) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.link.Load() != link {
+		return
+	}
+	l.state, l.located, l.era, l.history = unsubscribed, false, nil, ""
+	l.notifyLocked()
+	t.enqueueLocked(l)
+}
+
+// moved records that lanes are no longer subscribed here, or cannot be, because they belong to another server. They
+// are queued when it is known to which.
+func (t *table) moved(link *link, lanes []*lane, era *sequence.Era, history string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range lanes {
+		if history != "" {
+			l.history = history
+			if era != nil {
+				l.era = era
+			}
+		}
+		if l.link.Load() != link {
+			continue
+		}
+		l.state = unsubscribed
+		l.notifyLocked()
+	}
+}
+
+// reroute changes where lanes belong by calling change, and has those that moved subscribed there. Where they were
+// subscribed until now they are given up.
+func (t *table) reroute(change func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change()
+	for name, l := range t.lanes {
+		from, to := l.link.Load(), t.route(name)
+		switch {
+		case from == to && l.state == unsubscribed && l.failed == nil:
+			t.enqueueLocked(l) // it was moved away, and came back
+		case from != to:
+			if from != nil && (l.state == subscribed || l.state == subscribing) {
+				from.orphans = append(from.orphans, l)
+				from.joins.signal()
+			}
+			l.link.Store(to)
+			l.queued, l.state, l.failed = false, unsubscribed, nil
+			t.enqueueLocked(l)
+		}
 	}
 }
 
 // refuse records that the server refused a command for these lanes. If they were several, each is asked for once
 // more by itself, to find those that are not allowed.
-func (t *table) refuse(lanes []*lane, err error) {
+func (t *table) refuse(link *link, lanes []*lane, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range lanes {
+		if l.link.Load() != link {
+			continue
+		}
 		l.state, l.alone = unsubscribed, true
 		if len(lanes) > 1 {
 			t.enqueueLocked(l)
@@ -183,9 +310,9 @@ func (t *table) refuse(lanes []*lane, err error) {
 	}
 }
 
-// state is what Acquire waits for: nil and true when the lane is confirmed, an error if it was refused, else a
-// channel that is closed at the next change.
-func (t *table) state(l *lane) (done bool, err error, changed <-chan struct{}) {
+// state is what Acquire waits for: true when the lane is confirmed or was refused, else a channel that is closed at
+// the next change.
+func (t *table) state(l *lane) (done bool, refused error, changed <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {

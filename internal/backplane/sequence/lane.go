@@ -48,6 +48,9 @@ func (l *Lane) Start(origin backplane.Position, counted bool) {
 	l.last, l.counted = origin, counted
 }
 
+// Reset makes the lane one that knows nothing. Pages that were asked for before are not for it.
+func (l *Lane) Reset() { *l = Lane{generation: l.generation} }
+
 // Last is the position of the last counted event that was delivered, or that is not to be delivered.
 func (l *Lane) Last() backplane.Position { return l.last }
 

@@ -51,7 +51,7 @@ type repair struct {
 
 // Broken is told that messages may have been missed. What arrives from now on is held back until the journal was read.
 func (l *Lane) Broken(now time.Time, b Break) {
-	if b.Era != nil {
+	if b.Era != nil && (l.era == nil || b.Era.At.After(l.era.At)) {
 		l.era = b.Era
 	}
 	old := l.repair

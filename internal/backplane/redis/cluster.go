@@ -1,0 +1,286 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+)
+
+const (
+	slotCount = 16384
+	// refreshInterval is how often the cluster is asked who has which slots, and refreshPause the least time between
+	// two times when something says that this has changed.
+	refreshInterval = time.Second
+	refreshPause    = 50 * time.Millisecond
+	// views is how many servers are asked: one that was cut off from the others does not know that it lost its slots.
+	views = 3
+)
+
+// cluster keeps a link to every master of a Redis Cluster that has slots, and every lane at the link of its slot.
+type cluster struct {
+	b      *Backplane
+	client *goredis.ClusterClient
+	asked  chan struct{} // has room for one; filled to refresh at once
+
+	slots [slotCount]*link // guarded by table.mu; nil: nobody is known to have the slot
+
+	mu    sync.Mutex
+	known []string                // guarded by mu; addresses to ask
+	links map[string]*clusterLink // guarded by mu; by address
+}
+
+// clusterLink is a link that runs.
+type clusterLink struct {
+	*link
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+func newCluster(b *Backplane, client *goredis.ClusterClient) *cluster {
+	return &cluster{
+		b:      b,
+		client: client,
+		asked:  make(chan struct{}, 1),
+		known:  slices.Clone(b.options.Addresses),
+		links:  map[string]*clusterLink{},
+	}
+}
+
+// route is the link of a lane's slot. It is called with table.mu held.
+func (c *cluster) route(lane string) *link { return c.slots[slot(lane)] }
+
+// refresh asks for a new view of the cluster.
+func (c *cluster) refresh() {
+	select {
+	case c.asked <- struct{}{}:
+	default:
+	}
+}
+
+// run follows the cluster until ctx ends.
+func (c *cluster) run(ctx context.Context) {
+	defer c.stop()
+	ticker := time.NewTicker(refreshInterval)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		if owners, err := c.look(ctx); err == nil {
+			c.follow(ctx, owners)
+		} else if ctx.Err() == nil {
+			c.b.log.Warn("cluster not seen", func() []zap.Field { return []zap.Field{zap.Error(err)} })
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(refreshPause):
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		case <-c.asked:
+		}
+	}
+}
+
+// stop ends all links and waits for them.
+func (c *cluster) stop() {
+	c.mu.Lock()
+	links := c.links
+	c.links = nil
+	c.mu.Unlock()
+	for _, k := range links {
+		k.stop()
+		<-k.done
+	}
+}
+
+// owner is who says to have a slot, and since which configuration of the cluster.
+type owner struct {
+	address string
+	epoch   uint64
+}
+
+// look asks some servers of the cluster who has which slots. If they do not agree, the later configuration is true.
+func (c *cluster) look(ctx context.Context) (owners []owner, err error) {
+	c.mu.Lock()
+	known := slices.Clone(c.known)
+	c.mu.Unlock()
+	rand.Shuffle(len(known), func(i, j int) { known[i], known[j] = known[j], known[i] }) //nolint:gosec // no secret
+	owners = make([]owner, slotCount)
+	seen := 0
+	for _, address := range known {
+		text, failed := c.nodes(ctx, address)
+		if failed != nil {
+			err = errors.Join(err, failed)
+			continue
+		}
+		claim(owners, text)
+		if seen++; seen == views {
+			break
+		}
+	}
+	if seen == 0 {
+		return nil, err
+	}
+	return owners, nil
+}
+
+// nodes asks a server for its view.
+func (c *cluster) nodes(ctx context.Context, address string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.b.options.CommandTimeout)
+	defer cancel()
+	options := c.b.options.client(address)
+	options.PoolSize = 1
+	client := goredis.NewClient(options)
+	defer client.Close()
+	return client.ClusterNodes(ctx).Result()
+}
+
+// claim enters the slots of the masters in a view (CLUSTER NODES).
+func claim(owners []owner, view string) {
+	for line := range strings.Lines(view) {
+		fields := strings.Fields(line)
+		if len(fields) < 9 {
+			continue
+		}
+		flags := strings.Split(fields[2], ",")
+		if !slices.Contains(flags, "master") || slices.Contains(flags, "fail") || slices.Contains(flags, "noaddr") {
+			continue
+		}
+		// ip:port@busport,hostname
+		address, _, _ := strings.Cut(fields[1], "@")
+		epoch, err := strconv.ParseUint(fields[6], 10, 64)
+		if _, _, bad := net.SplitHostPort(address); bad != nil || err != nil {
+			continue
+		}
+		for _, r := range fields[8:] {
+			for s, last := slotRange(r); s <= last; s++ {
+				if owners[s].address == "" || epoch > owners[s].epoch {
+					owners[s] = owner{address, epoch}
+				}
+			}
+		}
+	}
+}
+
+// slotRange reads "7" or "7-9"; for anything else, such as a slot on its way, last is less than first.
+func slotRange(text string) (first, last int) {
+	from, to, isRange := strings.Cut(text, "-")
+	first, err := strconv.Atoi(from)
+	if err != nil {
+		return 0, -1
+	}
+	last = first
+	if isRange {
+		if last, err = strconv.Atoi(to); err != nil {
+			return 0, -1
+		}
+	}
+	if first < 0 || last >= slotCount {
+		return 0, -1
+	}
+	return first, last
+}
+
+// follow starts links to new masters, moves the lanes whose slots moved, and ends the links that have no slots left.
+func (c *cluster) follow(ctx context.Context, owners []owner) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	needed := map[string]*link{}
+	var known []string
+	for _, o := range owners {
+		if o.address == "" || needed[o.address] != nil {
+			continue
+		}
+		k := c.links[o.address]
+		if k == nil {
+			k = c.start(ctx, o.address)
+			c.links[o.address] = k
+		}
+		needed[o.address] = k.link
+		known = append(known, o.address)
+	}
+	c.known = append(known, c.b.options.Addresses...)
+	c.b.table.reroute(func() {
+		for s, o := range owners {
+			c.slots[s] = needed[o.address]
+		}
+	})
+	for address, k := range c.links {
+		if needed[address] == nil {
+			delete(c.links, address)
+			k.stop()
+		}
+	}
+}
+
+func (c *cluster) start(ctx context.Context, address string) *clusterLink {
+	k := &clusterLink{done: make(chan struct{})}
+	k.link = newLink(c.b, address, c.client, func(context.Context) (string, error) { return address, nil })
+	k.canary = func(name string) string { return c.canary(k.link, name) }
+	ctx, k.stop = context.WithCancel(ctx)
+	go func() {
+		defer close(k.done)
+		k.run(ctx)
+	}()
+	return k
+}
+
+// canary finds a name with a slot of the link's master. It is the name given if the master has no slot by now; the
+// server will refuse it.
+func (c *cluster) canary(k *link, name string) string {
+	c.b.table.mu.Lock()
+	defer c.b.table.mu.Unlock()
+	for i := range slotCount * 4 {
+		if try := name + ":" + strconv.Itoa(i); c.slots[slot(try)] == k {
+			return try
+		}
+	}
+	return name
+}
+
+// health is good when all links are, and every slot has one.
+func (c *cluster) health() backplane.Health {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.links) == 0 {
+		return backplane.Health{Detail: "cluster not seen yet"}
+	}
+	for _, k := range c.links {
+		if h := k.get(); !h.Connected {
+			return h
+		}
+	}
+	return backplane.Health{Connected: true}
+}
+
+// slot is the slot of a channel or a key (CRC16 of what is in the first braces, else of all).
+func slot(key string) int {
+	if open := strings.IndexByte(key, '{'); open >= 0 {
+		if n := strings.IndexByte(key[open+1:], '}'); n > 0 {
+			key = key[open+1 : open+1+n]
+		}
+	}
+	var crc uint16
+	for i := range len(key) {
+		crc ^= uint16(key[i]) << 8
+		for range 8 {
+			carry := crc & 0x8000
+			crc <<= 1
+			if carry != 0 {
+				crc ^= 0x1021
+			}
+		}
+	}
+	return int(crc % slotCount)
+}

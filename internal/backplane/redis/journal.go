@@ -1,0 +1,267 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/sequence"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+const (
+	// repairers is how many reads of journals are under way at once on a link.
+	repairers = 2
+	// laneReads is how many lanes are read at once: many lanes have little to repair.
+	laneReads = 200
+	// entryReads is how many entries are asked for at once.
+	entryReads = laneReads * 50
+)
+
+// journalRead is a lane's place in a journal queue.
+type journalRead struct {
+	sequence.Read
+	queued bool
+}
+
+// journal is the queue of the lanes of a link whose journals are to be read, first come first served: a lane with
+// much to read comes back to the end after every page.
+type journal struct {
+	mu    sync.Mutex
+	lanes []*lane       // guarded by mu
+	work  chan struct{} // has room for one; filled when lanes is
+}
+
+func newJournal() *journal { return &journal{work: make(chan struct{}, 1)} }
+
+// add queues a read. A lane has one: a later one takes the place of one that was not begun.
+func (j *journal) add(l *lane, r sequence.Read) {
+	j.mu.Lock()
+	l.reading.Read = r
+	if !l.reading.queued {
+		l.reading.queued = true
+		j.lanes = append(j.lanes, l)
+	}
+	j.mu.Unlock()
+	j.signal()
+}
+
+func (j *journal) signal() {
+	select {
+	case j.work <- struct{}{}:
+	default:
+	}
+}
+
+// laneRead is a lane and what to read for it.
+type laneRead struct {
+	lane *lane
+	sequence.Read
+}
+
+// take takes reads from the queue that fit into one call.
+func (j *journal) take() []laneRead {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var reads []laneRead
+	for count := 0; len(j.lanes) > 0 && len(reads) < laneReads; {
+		l := j.lanes[0]
+		if count += l.reading.Count; count > entryReads && len(reads) > 0 {
+			break
+		}
+		j.lanes = j.lanes[1:]
+		l.reading.queued = false
+		reads = append(reads, laneRead{l, l.reading.Read})
+	}
+	if len(j.lanes) > 0 {
+		j.signal()
+	}
+	return reads
+}
+
+// repair reads journals for the lanes that want it, as long as the epoch lives. A read that fails is tried again; if
+// the epoch ends meanwhile, its lanes will want another.
+func (e *epoch) repair(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-e.link.journal.work:
+		}
+		for reads := e.link.journal.take(); len(reads) > 0; reads = e.link.journal.take() {
+			wait := 20 * time.Millisecond
+			pages, err := e.read(ctx, reads)
+			for ; err != nil; pages, err = e.read(ctx, reads) {
+				e.b.metrics.readErrors.Inc()
+				e.b.log.Warn("journal not read", func() []zap.Field { return []zap.Field{zap.Error(err)} })
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(wait):
+					wait = min(2*wait, time.Second)
+				}
+			}
+			e.hand(reads, pages)
+		}
+	}
+}
+
+// hand gives pages to their lanes and waits until they were taken: what is in memory of the journals is bounded by
+// what two calls bring.
+func (e *epoch) hand(reads []laneRead, pages []*sequence.Page) {
+	var taken sync.WaitGroup
+	taken.Add(len(reads))
+	for i, r := range reads {
+		e.b.post(r.lane, &page{page: pages[i], taken: &taken})
+	}
+	taken.Wait()
+}
+
+// page brings what was read of a journal to its lane.
+type page struct {
+	page  *sequence.Page
+	taken *sync.WaitGroup
+}
+
+func (n *page) tell(w *worker, l *lane, now time.Time) {
+	defer n.taken.Done()
+	for i := range n.page.Entries {
+		w.b.decodeEntry(l, &n.page.Entries[i])
+	}
+	l.sequence.Page(w, now, n.page)
+}
+
+// decodeEntry makes the event of a journal's entry.
+func (b *Backplane) decodeEntry(l *lane, m *sequence.Message) {
+	if m.Event.Data != nil {
+		m.Event, _ = b.receiver.Decode(l.organization, m.Event.Data)
+	}
+}
+
+// read reads the counters and then the journals. The order matters: an event that is counted and not among the entries
+// is lost. The server is the one that the lanes are subscribed at, and they were before: what is added after the read
+// arrives by itself.
+func (e *epoch) read(ctx context.Context, reads []laneRead) ([]*sequence.Page, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.b.options.CommandTimeout)
+	defer cancel()
+	if !e.b.options.Cluster && sameCount(reads) {
+		if pages, err := e.readTogether(ctx, reads); err == nil {
+			return pages, nil
+		}
+		// One lane that cannot be read must not keep the others from it.
+	}
+	return e.readEach(ctx, reads)
+}
+
+func sameCount(reads []laneRead) bool {
+	return len(reads) > 1 && !slices.ContainsFunc(reads, func(r laneRead) bool { return r.Count != reads[0].Count })
+}
+
+// readTogether reads with two commands for all lanes; a lane without news costs next to nothing.
+func (e *epoch) readTogether(ctx context.Context, reads []laneRead) ([]*sequence.Page, error) {
+	counters := make([]string, len(reads))
+	streams := make([]string, 2*len(reads))
+	for i, r := range reads {
+		counters[i] = counterKey(r.lane.name)
+		streams[i], streams[len(reads)+i] = journalKey(r.lane.name), r.After.String()
+	}
+	pipe := e.server.Pipeline()
+	numbers := pipe.MGet(ctx, counters...)
+	entries := pipe.XRead(ctx, &goredis.XReadArgs{Streams: streams, Count: int64(reads[0].Count), Block: -1})
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, goredis.Nil) {
+		return nil, err
+	}
+	byKey := make(map[string]*sequence.Page, len(reads))
+	pages := make([]*sequence.Page, len(reads))
+	for i, r := range reads {
+		pages[i] = &sequence.Page{Generation: r.Generation}
+		if text, ok := numbers.Val()[i].(string); ok {
+			pages[i].Counter = counterOf(text)
+		}
+		byKey[streams[i]] = pages[i]
+	}
+	for _, stream := range entries.Val() {
+		if p := byKey[stream.Stream]; p != nil {
+			p.Entries = entriesOf(stream.Messages)
+			p.More = len(stream.Messages) >= reads[0].Count
+		}
+	}
+	return pages, nil
+}
+
+// readEach reads each lane by commands of its own.
+func (e *epoch) readEach(ctx context.Context, reads []laneRead) ([]*sequence.Page, error) {
+	pipe := e.server.Pipeline()
+	counters := make([]*goredis.StringCmd, len(reads))
+	entries := make([]*goredis.XMessageSliceCmd, len(reads))
+	for i, r := range reads {
+		counters[i] = pipe.Get(ctx, counterKey(r.lane.name))
+		entries[i] = pipe.XRangeN(ctx, journalKey(r.lane.name), "("+r.After.String(), "+", int64(r.Count))
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	pages := make([]*sequence.Page, len(reads))
+	for i, r := range reads {
+		found, err := entries[i].Result()
+		if err == nil && !errors.Is(counters[i].Err(), goredis.Nil) {
+			err = counters[i].Err()
+		}
+		switch {
+		case refused(err):
+			pages[i] = &sequence.Page{Generation: r.Generation, Failed: true}
+			continue
+		case err != nil:
+			return nil, err
+		}
+		pages[i] = &sequence.Page{
+			Generation: r.Generation,
+			Entries:    entriesOf(found),
+			More:       len(found) >= r.Count,
+			Counter:    counterOf(counters[i].Val()),
+		}
+	}
+	return pages, nil
+}
+
+// counterOf is the number of events that a lane counted. One without a counter, or with something else in its place,
+// has counted none.
+func counterOf(text string) uint64 {
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// entriesOf are the entries of a journal with their events not yet decoded. What is not an event has a place all the
+// same.
+func entriesOf(found []goredis.XMessage) []sequence.Message {
+	entries := make([]sequence.Message, 0, len(found))
+	for _, x := range found {
+		id, ok := backplane.ParseStreamID(x.ID)
+		if !ok {
+			continue
+		}
+		m := sequence.Message{Position: backplane.Position{ID: id}}
+		if text, ok := x.Values["n"].(string); ok {
+			m.N = counterOf(text)
+		}
+		if text, ok := x.Values["d"].(string); ok {
+			m.Event = events.Event{Data: []byte(text)}
+		}
+		entries = append(entries, m)
+	}
+	return entries
+}
+
+// refused says that Redis will not answer, now or later: the node's user may not read this, or it is not what it
+// should be.
+func refused(err error) bool {
+	return goredis.HasErrorPrefix(err, "NOPERM") || goredis.HasErrorPrefix(err, "WRONGTYPE")
+}

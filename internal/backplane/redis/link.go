@@ -1,0 +1,126 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+)
+
+// link is the subscribed connection to one Redis master, over all its epochs.
+type link struct {
+	b    *Backplane
+	name string // of the server or the master, for the log and for Health
+	// commands is the client of ordinary commands, through which everybody publishes.
+	commands goredis.UniversalClient
+	// address finds the server to connect to.
+	address func(ctx context.Context) (string, error)
+	// watch returns an error when the server at the address is no longer the one to be connected to, and nil when
+	// ctx ends; nil: nobody can tell.
+	watch func(ctx context.Context, address string) error
+	// canary makes the name of a canary's channel one that belongs to this server; nil: any does.
+	canary func(name string) string
+
+	// The queues and orphans are guarded by table.mu.
+	scouts  queue   // lanes whose journal is to be looked up
+	joins   queue   // lanes whose subscription may differ from what is wanted
+	orphans []*lane // lanes that are subscribed here and belong elsewhere
+	journal *journal
+
+	healthy atomic.Bool  // the present epoch heard a canary, so that the next one need not wait
+	proof   atomic.Int64 // when the last canary was heard, in nanoseconds since the backplane's start; 0: never
+
+	mu     sync.Mutex
+	health backplane.Health // guarded by mu
+}
+
+func newLink(b *Backplane, name string, commands goredis.UniversalClient, address func(context.Context) (string, error)) *link {
+	return &link{
+		b:        b,
+		name:     name,
+		commands: commands,
+		address:  address,
+		scouts:   newQueue(),
+		joins:    newQueue(),
+		journal:  newJournal(),
+		health:   backplane.Health{Detail: "not connected yet"},
+	}
+}
+
+// Back-off between two epochs. The first steps are small, as most reasons for an epoch to end are over at once; the
+// steps are large, so that a Redis that comes back is not met by a storm: 6 dials in the first 3 s, then 2 per 3 s.
+const (
+	backoffFirst  = 20 * time.Millisecond
+	backoffLast   = 2 * time.Second
+	backoffFactor = 3
+)
+
+// run lives one epoch after the other until ctx ends.
+func (k *link) run(ctx context.Context) {
+	backoff := backoffFirst
+	for ctx.Err() == nil {
+		err := k.epoch(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		k.set(backplane.Health{Detail: k.name + ": " + err.Error()})
+		k.b.metrics.ended(err)
+		k.b.log.Warn("redis connection ended", func() []zap.Field {
+			return []zap.Field{zap.String("server", k.name), zap.Error(err)}
+		})
+		if k.healthy.Swap(false) {
+			backoff = backoffFirst
+		}
+		wait := backoff/2 + rand.N(backoff/2) //nolint:gosec // jitter
+		backoff = min(backoff*backoffFactor, backoffLast)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// epoch connects, and stays connected as long as nothing is in doubt.
+func (k *link) epoch(ctx context.Context) error {
+	address, err := k.address(ctx)
+	if err != nil {
+		return end(endDial, "%w", err)
+	}
+	server, err := k.b.options.openServer(ctx, address)
+	if err != nil {
+		return end(endDial, "%w", err)
+	}
+	defer server.Close()
+	conn, err := k.b.options.openSubscriber(ctx, address)
+	if err != nil {
+		return end(endDial, "%w", err)
+	}
+	number := k.b.epochs.Add(1)
+	k.b.logger.Info("redis connected", zap.String("server", k.name), zap.String("address", address), zap.Uint64("epoch", number))
+	canary := fmt.Sprintf("rte:hb:%s:%d", k.b.node, number)
+	if k.canary != nil {
+		canary = k.canary(canary)
+	}
+	e := newEpoch(k, server, conn, canary)
+	defer func() { k.b.table.finish(k, e.lanes, e.era, server.history) }()
+	return e.run(ctx)
+}
+
+func (k *link) set(h backplane.Health) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.health = h
+}
+
+func (k *link) get() backplane.Health {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.health
+}

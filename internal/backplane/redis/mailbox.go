@@ -1,0 +1,113 @@
+package redis
+
+import (
+	"sync"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/backplane/sequence"
+)
+
+// mailbox holds what goes to a lane from the reader and the repairers until a worker takes it. Its scheduled flag
+// gives the lane to one worker at a time, which keeps its events in order.
+type mailbox struct {
+	mu        sync.Mutex
+	items     []item // guarded by mu
+	spare     []item // guarded by mu; an empty slice to reuse
+	bytes     int    // guarded by mu; of items
+	scheduled bool   // guarded by mu; the lane is in the scheduler or with a worker
+}
+
+// item is a message that arrived on a lane, or a notice.
+type item struct {
+	payload []byte
+	era     *sequence.Era // the latest when the message was read
+	notice  notice        // nil: it is a message
+}
+
+// notice is what a lane must know between two messages.
+type notice interface {
+	tell(w *worker, l *lane, now time.Time)
+}
+
+// itemCost is what an item counts for beside its payload: one without payload takes room, too.
+const itemCost = 64
+
+func (i *item) size() int { return len(i.payload) + itemCost }
+
+// quantum is how many bytes of a lane's messages a worker handles before it goes on to the next lane.
+const quantum = 64 << 10
+
+// put appends an item. If limit is not 0 and the mailbox would then hold more bytes, it does not and answers false.
+// schedule says that the lane must be given to the scheduler.
+func (m *mailbox) put(it item, limit int) (ok, schedule bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	size := it.size()
+	if limit > 0 && m.bytes+size > limit {
+		return false, false
+	}
+	m.items = append(m.items, it)
+	m.bytes += size
+	schedule = !m.scheduled
+	m.scheduled = true
+	return true, schedule
+}
+
+// shed takes all messages out and leaves the notices. first is the first message; nil if there was none. plain is how
+// many of the messages had no position.
+func (m *mailbox) shed() (first *item, bytes, plain int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var kept []item
+	for i := range m.items {
+		it := &m.items[i]
+		if it.notice != nil {
+			kept = append(kept, *it)
+			continue
+		}
+		if first == nil {
+			first = it
+		}
+		if len(it.payload) == 0 || it.payload[0] != '#' {
+			plain++
+		}
+		bytes += it.size()
+	}
+	m.items = kept
+	m.bytes -= bytes
+	return first, bytes, plain
+}
+
+// take returns the first items, about a quantum, and their bytes. If there are none the lane is no longer scheduled.
+func (m *mailbox) take() (taken []item, bytes int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.bytes <= quantum {
+		taken, bytes = m.items, m.bytes
+		m.items, m.spare = m.spare, nil
+	} else {
+		n := 0
+		for bytes < quantum {
+			bytes += m.items[n].size()
+			n++
+		}
+		taken, m.items = m.items[:n:n], m.items[n:]
+	}
+	m.bytes -= bytes
+	m.scheduled = len(taken) > 0
+	return taken, bytes
+}
+
+// give returns the slice that take handed out, for reuse.
+func (m *mailbox) give(taken []item) {
+	const largest = 1024 // more is left to the collector
+	if cap(taken) > largest {
+		return
+	}
+	clear(taken)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.spare == nil {
+		m.spare = taken[:0]
+	}
+}

@@ -1,0 +1,80 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+)
+
+// scout looks up where the journals of new lanes end, before they are subscribed: whatever is published after the
+// subscription is then known to come after that, also if the connection is lost before the first event.
+func (e *epoch) scout(ctx context.Context) error {
+	for {
+		lanes := e.b.table.scouts(e.link)
+		if len(lanes) == 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-e.link.scouts.work:
+			}
+			continue
+		}
+		wait := 20 * time.Millisecond
+		found, err := e.locate(ctx, lanes)
+		for ; err != nil; found, err = e.locate(ctx, lanes) {
+			e.b.log.Warn("journals not found", func() []zap.Field { return []zap.Field{zap.Error(err)} })
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(wait):
+				wait = min(2*wait, time.Second)
+			}
+		}
+		e.b.table.located(e.link, lanes, found)
+	}
+}
+
+// place is where a lane's journal ends; counted is false if that cannot be known.
+type place struct {
+	backplane.Position
+	counted bool
+}
+
+// locate reads the counter and the last entry of each lane. The counter comes first: if an event is added in between,
+// the entry tells its number.
+func (e *epoch) locate(ctx context.Context, lanes []*lane) ([]place, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.b.options.CommandTimeout)
+	defer cancel()
+	pipe := e.server.Pipeline()
+	counters := make([]*goredis.StringCmd, len(lanes))
+	last := make([]*goredis.XMessageSliceCmd, len(lanes))
+	for i, l := range lanes {
+		counters[i] = pipe.Get(ctx, counterKey(l.name))
+		last[i] = pipe.XRevRangeN(ctx, journalKey(l.name), "+", "-", 1)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	found := make([]place, len(lanes))
+	for i := range lanes {
+		entries, err := last[i].Result()
+		if err == nil && !errors.Is(counters[i].Err(), goredis.Nil) {
+			err = counters[i].Err()
+		}
+		if refused(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found[i] = place{backplane.Position{N: counterOf(counters[i].Val())}, true}
+		for _, m := range entriesOf(entries) {
+			found[i].ID = m.ID
+			found[i].N = max(found[i].N, m.N)
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,74 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// sentinels find the master of a name.
+type sentinels struct {
+	options *Options
+	master  string
+}
+
+// address asks the Sentinels, one after the other, for the address of the master.
+func (s *sentinels) address(ctx context.Context) (string, error) {
+	var failed error
+	for _, address := range s.options.Addresses {
+		client := s.client(address)
+		found, err := s.ask(ctx, client)
+		_ = client.Close()
+		if err == nil {
+			return found, nil
+		}
+		failed = errors.Join(failed, fmt.Errorf("sentinel %s: %w", address, err))
+	}
+	return "", failed
+}
+
+func (s *sentinels) client(address string) *goredis.SentinelClient {
+	options := s.options.client(address)
+	options.Username, options.Password = s.options.SentinelUsername, s.options.SentinelPassword
+	options.ClientName, options.DB, options.PoolSize = "", 0, 1
+	return goredis.NewSentinelClient(options)
+}
+
+func (s *sentinels) ask(ctx context.Context, client *goredis.SentinelClient) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.options.CommandTimeout)
+	defer cancel()
+	found, err := client.GetMasterAddrByName(ctx, s.master).Result()
+	if err != nil {
+		return "", err
+	}
+	if len(found) != 2 {
+		return "", errProtocol
+	}
+	return net.JoinHostPort(found[0], found[1]), nil
+}
+
+// watch asks the Sentinels again and again until one names another master than the address: then that is the error.
+// It is nil if ctx ended before.
+func (s *sentinels) watch(ctx context.Context, address string) error {
+	clients := make([]*goredis.SentinelClient, len(s.options.Addresses))
+	for i, a := range s.options.Addresses {
+		clients[i] = s.client(a)
+		defer clients[i].Close()
+	}
+	ticker := time.NewTicker(s.options.ProbeInterval)
+	defer ticker.Stop()
+	for turn := 0; ; turn++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if found, err := s.ask(ctx, clients[turn%len(clients)]); err == nil && found != address {
+			return fmt.Errorf("the master is %s", found)
+		}
+	}
+}

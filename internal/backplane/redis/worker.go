@@ -1,0 +1,185 @@
+package redis
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/sequence"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// worker takes one lane after the other and hands their events to the sink. It is the sequence's host for the lane
+// that it has.
+type worker struct {
+	b       *Backplane
+	lane    *lane
+	message sequence.Message // the present one; here, so that it needs no allocation
+}
+
+var _ sequence.Host = (*worker)(nil)
+
+// run works until the scheduler is closed.
+func (w *worker) run() {
+	for l := w.b.scheduler.next(); l != nil; l = w.b.scheduler.next() {
+		items, bytes := l.mailbox.take()
+		if len(items) == 0 {
+			continue
+		}
+		w.lane = l
+		now := time.Now()
+		for i := range items {
+			if it := &items[i]; it.notice != nil {
+				it.notice.tell(w, l, now)
+			} else {
+				w.arrive(it, now)
+			}
+		}
+		w.b.queued.Add(-int64(bytes))
+		l.mailbox.give(items)
+		w.want(l)
+		w.b.scheduler.add(l)
+	}
+}
+
+// arrive takes a message of the lane.
+func (w *worker) arrive(it *item, now time.Time) {
+	position, data, err := backplane.ParseMessage(it.payload)
+	if err != nil {
+		w.b.receiver.Refuse(w.lane.organization, len(it.payload), err)
+		return
+	}
+	m := &w.message
+	m.Position, m.Era, m.Shared = position, it.era, true
+	m.Event, _ = w.b.receiver.Decode(w.lane.organization, data)
+	w.lane.sequence.Live(w, now, m)
+}
+
+// want has the lane's journal read if the lane needs it.
+func (w *worker) want(l *lane) {
+	link := l.link.Load()
+	if link == nil {
+		return // it will be subscribed elsewhere, and then break and want again
+	}
+	if read, ok := l.sequence.Want(); ok {
+		link.journal.add(l, read)
+	}
+}
+
+// Deliver hands an event to the sink.
+func (w *worker) Deliver(ev *events.Event) { w.b.receiver.Dispatch(ev) }
+
+// Duplicate counts.
+func (w *worker) Duplicate(kind sequence.DuplicateKind) {
+	w.b.metrics.duplicates.WithLabelValues(kind.String()).Inc()
+}
+
+// Overflow counts.
+func (w *worker) Overflow() { w.b.metrics.overflow.WithLabelValues(boundHeld).Inc() }
+
+// Repaired counts.
+func (w *worker) Repaired(kind sequence.GapKind, delivered int, took time.Duration) {
+	w.b.metrics.gaps.WithLabelValues(kind.String()).Inc()
+	w.b.metrics.repaired.Add(float64(delivered))
+	w.b.metrics.repairs.Observe(took.Seconds())
+}
+
+// Lost tells who listens.
+func (w *worker) Lost(loss backplane.Loss) {
+	loss.Organization, loss.Lane = w.lane.organization, w.lane.name
+	w.b.metrics.losses.WithLabelValues(loss.Reason.String()).Inc()
+	w.b.losses.Warn("events lost", func() []zap.Field {
+		return []zap.Field{
+			zap.String("lane", loss.Lane), zap.Stringer("reason", loss.Reason), zap.Int("events", loss.Events),
+			zap.Time("from", loss.From), zap.Time("to", loss.To),
+		}
+	})
+	if w.b.options.Losses != nil {
+		w.b.options.Losses.Lost(loss)
+	}
+}
+
+// joined says that the lane is subscribed from here on.
+type joined struct {
+	origin  backplane.Position // of a lane that was not subscribed before
+	counted bool
+	lapse   sequence.Break // of a lane that was
+}
+
+func (n *joined) tell(_ *worker, l *lane, now time.Time) {
+	if l.started {
+		l.sequence.Broken(now, n.lapse)
+		return
+	}
+	l.started = true
+	l.sequence.Start(n.origin, n.counted)
+}
+
+// left says that the lane was given up.
+type left struct{}
+
+func (left) tell(_ *worker, l *lane, _ time.Time) {
+	l.started = false
+	l.sequence.Reset()
+}
+
+// overflowed says that messages of the lane were given up here because the node fell behind.
+type overflowed struct {
+	lapse sequence.Break
+}
+
+func (n *overflowed) tell(_ *worker, l *lane, now time.Time) {
+	if l.started {
+		l.sequence.Broken(now, n.lapse)
+	}
+}
+
+// tooLong says that a message was not kept because of its size.
+type tooLong struct {
+	size int
+}
+
+func (n tooLong) tell(w *worker, l *lane, _ time.Time) {
+	w.b.receiver.Refuse(l.organization, n.size, events.ReasonTooLarge)
+}
+
+// offer puts a message into the mailbox of its lane. If the node has fallen too far behind, the lane's messages are
+// given up, this one included, and will be read from the journal.
+func (b *Backplane) offer(l *lane, it item) {
+	size := int64(it.size())
+	bound := boundTotal
+	if b.queued.Add(size) <= int64(b.options.TotalQueue) {
+		ok, schedule := l.mailbox.put(it, b.options.LaneQueue)
+		if schedule {
+			b.scheduler.add(l)
+		}
+		if ok {
+			return
+		}
+		bound = boundLane
+	}
+	b.queued.Add(-size)
+	if it.notice != nil {
+		b.post(l, it.notice)
+		return
+	}
+	first, bytes, plain := l.mailbox.shed()
+	b.queued.Add(-int64(bytes))
+	if len(it.payload) == 0 || it.payload[0] != '#' {
+		plain++
+	}
+	if first == nil {
+		first = &it
+	}
+	b.metrics.overflow.WithLabelValues(bound).Inc()
+	b.post(l, &overflowed{sequence.Break{Era: first.era, Reason: backplane.LossOverflow, Plain: plain}})
+}
+
+// post puts a notice into the mailbox of a lane.
+func (b *Backplane) post(l *lane, n notice) {
+	b.queued.Add(itemCost)
+	if _, schedule := l.mailbox.put(item{notice: n}, 0); schedule {
+		b.scheduler.add(l)
+	}
+}
