@@ -17,7 +17,7 @@ func TestAlertsWatchWhatThereIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	redis := rtetest.MustStartRedis(t)
-	metrics := startServer(t, settings{"redis.addresses": redis.Addr}).metrics()
+	metrics := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr}).Metrics()
 	watched := map[string]bool{}
 	for _, name := range regexp.MustCompile(`\brte_\w+`).FindAllString(string(alerts), -1) {
 		watched[name] = true

@@ -31,10 +31,10 @@ func startDev(t *testing.T) string {
 	cmd := exec.Command("make", "dev", "FLAGS=--listen=127.0.0.1:0 --console.listen=127.0.0.1:0")
 	cmd.Dir = "../.."
 	cmd.Env = append(os.Environ(), "PATH="+path)
-	srv := startProgram(t, cmd)
+	srv := rtetest.MustStartProgram(t, cmd)
 	wallboard := regexp.MustCompile(`wallboard +(http://\S+)`)
-	srv.waitLong(5*time.Minute, "make dev to build the program and print the URL", func() bool { return wallboard.MatchString(srv.log.text()) })
-	return wallboard.FindStringSubmatch(srv.log.text())[1]
+	srv.WaitLong(5*time.Minute, "make dev to build the program and print the URL", func() bool { return wallboard.MatchString(srv.Log()) })
+	return wallboard.FindStringSubmatch(srv.Log())[1]
 }
 
 // TestDev opens the page of "make dev" in a browser.

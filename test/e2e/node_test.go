@@ -14,10 +14,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-)
 
-// patience is how long a test waits for something that should happen at once.
-const patience = 30 * time.Second
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
 
 // nodeCommand makes the command that runs a script of node/, killed when the test ends.
 func nodeCommand(t *testing.T, script string, args ...string) *exec.Cmd {
@@ -171,7 +170,7 @@ func (c *client) do(command map[string]any) (json.RawMessage, error) {
 		return l.Result, nil
 	case <-c.done:
 		return nil, errors.New("the client's process has ended")
-	case <-time.After(patience):
+	case <-time.After(rtetest.Patience):
 		return nil, fmt.Errorf("no answer to %s", text)
 	}
 }
@@ -229,7 +228,7 @@ func (c *client) next() message {
 		return m
 	case <-c.done:
 		c.t.Fatal("the client's process has ended")
-	case <-time.After(patience):
+	case <-time.After(rtetest.Patience):
 		c.t.Fatal("no message arrived")
 	}
 	panic("unreachable")
@@ -244,7 +243,7 @@ func (c *client) event(name string) line {
 			c.t.Fatalf("the client told %q (%s), want %q", l.Event, l.Error, name)
 		}
 		return l
-	case <-time.After(patience):
+	case <-time.After(rtetest.Patience):
 		c.t.Fatalf("the client did not tell %q", name)
 	}
 	panic("unreachable")
@@ -275,7 +274,7 @@ func startScript(t *testing.T, cmd *exec.Cmd) *script {
 		t.Fatal(err)
 	}
 	// Killed when it hangs, so that reading its lines ends.
-	hung := time.AfterFunc(2*patience, func() { _ = cmd.Process.Kill() })
+	hung := time.AfterFunc(2*rtetest.Patience, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
 		hung.Stop()
 		_, _ = io.Copy(io.Discard, stdout) // what nobody wanted to read

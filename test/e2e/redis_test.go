@@ -14,17 +14,17 @@ import (
 func TestRedisAwayAtStart(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	redis.Kill()
-	srv := startServer(t, settings{"redis.addresses": redis.Addr})
+	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr})
 
-	srv.waitFor("/readyz to say that Redis is away", func() bool {
-		report := srv.readiness()
+	srv.WaitFor("/readyz to say that Redis is away", func() bool {
+		report := srv.Readiness()
 		return len(report.Degraded) == 1 && report.Degraded[0].Check == "backplane" && report.Degraded[0].Detail != ""
 	})
-	if n := srv.metric("rte_console_degraded", `check="backplane"`); n != 1 {
+	if n := srv.Metric("rte_console_degraded", `check="backplane"`); n != 1 {
 		t.Errorf("rte_console_degraded is %v, want 1", n)
 	}
-	srv.waitFor("the log to say that Redis is away", func() bool {
-		for line := range strings.Lines(srv.log.text()) {
+	srv.WaitFor("the log to say that Redis is away", func() bool {
+		for line := range strings.Lines(srv.Log()) {
 			if strings.Contains(line, "redis") && strings.Contains(line, `"warn"`) {
 				return true
 			}
@@ -34,7 +34,7 @@ func TestRedisAwayAtStart(t *testing.T) {
 
 	c := connect(t, clientOptions{URL: srv.HubURL, Token: mustTokenOfAgent(t, authz.RoleAgent)})
 	redis.Start()
-	srv.waitFor("the node to find Redis", func() bool { return len(srv.readiness().Degraded) == 0 })
+	srv.WaitFor("the node to find Redis", func() bool { return len(srv.Readiness().Degraded) == 0 })
 
 	var results []subscriptionResult
 	c.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))
@@ -47,7 +47,7 @@ func TestRedisAwayAtStart(t *testing.T) {
 // TestGarbage publishes what is no event, over and over, to a lane that the node listens to.
 func TestGarbage(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
-	srv := startServer(t, settings{"redis.addresses": redis.Addr, "log.level": "info"})
+	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr, "log.level": "info"})
 	c := connect(t, clientOptions{URL: srv.HubURL, Token: mustTokenOfAgent(t, authz.RoleAgent)})
 	var results []subscriptionResult
 	c.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))
@@ -81,11 +81,11 @@ func TestGarbage(t *testing.T) {
 	if got := c.next().Data["activeQueues"]; got != 9.0 {
 		t.Errorf("received %v, want the one event between the garbage", got)
 	}
-	if got, want := srv.metric("rte_backplane_refused_total"), float64(rounds*len(garbage)); got != want {
+	if got, want := srv.Metric("rte_backplane_refused_total"), float64(rounds*len(garbage)); got != want {
 		t.Errorf("%v messages were counted as refused, want %v", got, want)
 	}
 	lines := 0
-	for line := range strings.Lines(srv.log.text()) {
+	for line := range strings.Lines(srv.Log()) {
 		if strings.Contains(line, "refused") {
 			lines++
 		}
@@ -96,7 +96,7 @@ func TestGarbage(t *testing.T) {
 	if lines == 0 || lines > 2 {
 		t.Errorf("the log has %d lines about %d refused messages, want one per interval", lines, rounds*len(garbage))
 	}
-	if report := srv.readiness(); report.State != "ready" || len(report.Degraded) != 0 {
+	if report := srv.Readiness(); report.State != "ready" || len(report.Degraded) != 0 {
 		t.Errorf("/readyz says %+v", report)
 	}
 }

@@ -25,7 +25,7 @@ type rawClient struct {
 }
 
 // dialRaw connects without negotiation and does the SignalR handshake. The socket's buffer is as small as it can be.
-func dialRaw(t *testing.T, srv *server, token string) *rawClient {
+func dialRaw(t *testing.T, srv *rtetest.Server, token string) *rawClient {
 	t.Helper()
 	conn, err := net.Dial("tcp", srv.Host)
 	if err != nil {
@@ -65,7 +65,7 @@ func (c *rawClient) send(message string) {
 // until reads hub messages until one contains text, and answers it.
 func (c *rawClient) until(text string) string {
 	c.t.Helper()
-	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.conn.SetReadDeadline(time.Now().Add(rtetest.Patience)); err != nil {
 		c.t.Fatal(err)
 	}
 	for {
@@ -82,7 +82,7 @@ func (c *rawClient) until(text string) string {
 // TestFrozenClient has one client that stops reading among others that read.
 func TestFrozenClient(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
-	srv := startServer(t, settings{
+	srv := startServer(t, rtetest.Settings{
 		"redis.addresses": redis.Addr, "limits.outbox_bytes": "262144", "timeouts.send": "2s", "timeouts.close": "1s",
 	})
 	token := mustTokenOfAgent(t, authz.RoleAgent)
@@ -102,7 +102,7 @@ func TestFrozenClient(t *testing.T) {
 	defer publisher.Close()
 	note := strings.Repeat("x", 16<<10)
 	isSlow := func() bool {
-		return srv.metric("rte_fanout_outboxes_ended_total", `reason="slow"`) == 1
+		return srv.Metric("rte_fanout_outboxes_ended_total", `reason="slow"`) == 1
 	}
 	var slowest time.Duration
 	n := 0
@@ -130,7 +130,7 @@ func TestFrozenClient(t *testing.T) {
 	t.Logf("ended as slow after %d events of %d bytes; the slowest to the other client took %v", n, len(note), slowest)
 
 	// What the frozen client has not read ends with the end of its connection.
-	if err := frozen.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := frozen.conn.SetReadDeadline(time.Now().Add(rtetest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.Copy(io.Discard, frozen.reader); err != nil && !errors.Is(err, syscall.ECONNRESET) {

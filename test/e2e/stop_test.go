@@ -10,12 +10,12 @@ import (
 // TestStop ends a node that has clients; startServer's cleanup checks that it ended well.
 func TestStop(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
-	srv := startServer(t, settings{"redis.addresses": redis.Addr})
+	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr})
 	token := mustTokenOfAgent(t, authz.RoleAgent)
 	plain := connect(t, clientOptions{URL: srv.HubURL, Token: token})
 	reconnecting := connect(t, clientOptions{URL: srv.HubURL, Token: token, Reconnect: true})
 
-	srv.stop()
+	srv.Stop()
 	if got := plain.event("close"); got.Error != "" {
 		t.Errorf("the client was closed with %q, want no error", got.Error)
 	}
@@ -29,7 +29,7 @@ func TestStop(t *testing.T) {
 // TestWithoutRedis runs a single node, which says so.
 func TestWithoutRedis(t *testing.T) {
 	srv := startServer(t, nil)
-	srv.waitFor("the log to say that the node is alone", func() bool { return srv.logs("single node") })
+	srv.WaitFor("the log to say that the node is alone", func() bool { return srv.Logs("single node") })
 	c := connect(t, clientOptions{URL: srv.HubURL, Token: mustTokenOfAgent(t, authz.RoleAgent)})
 	var results []subscriptionResult
 	c.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))

@@ -86,7 +86,7 @@ func userStatus(organization, user string, activeQueues int) []byte {
 
 func TestSubscribe(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
-	srv := startServer(t, settings{
+	srv := startServer(t, rtetest.Settings{
 		"redis.addresses": redis.Addr, "directory.kind": "file", "directory.file": mustWriteDirectory(t),
 	})
 	c := connect(t, clientOptions{URL: srv.HubURL, Token: mustTokenOfAgent(t, authz.RoleAgent)})
@@ -158,9 +158,9 @@ func TestSubscribe(t *testing.T) {
 	t.Run("leaves nothing behind when the client goes", func(t *testing.T) {
 		c.stop()
 		c.event("close")
-		srv.waitFor("the session to end", func() bool { return srv.metric("rte_hub_sessions_open") == 0 })
+		srv.WaitFor("the session to end", func() bool { return srv.Metric("rte_hub_sessions_open") == 0 })
 		for _, left := range []string{"rte_hub_subscriptions_active", "rte_transport_connections"} {
-			if n := srv.metric(left); n != 0 {
+			if n := srv.Metric(left); n != 0 {
 				t.Errorf("%s is %v, want 0", left, n)
 			}
 		}
@@ -170,7 +170,7 @@ func TestSubscribe(t *testing.T) {
 // TestPublishedSamples runs the calls of the published JavaScript samples.
 func TestPublishedSamples(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
-	srv := startServer(t, settings{
+	srv := startServer(t, rtetest.Settings{
 		"redis.addresses": redis.Addr, "directory.kind": "file", "directory.file": mustWriteDirectory(t),
 	})
 	tokens := serveToken(t, srv.HubURL, mustTokenOfAgent(t, authz.RoleAgent))

@@ -41,7 +41,7 @@ func payload(change ...string) string {
 
 // ask makes one of the two requests that a client shows its token to and answers the status. The upgrade is the
 // browser's: its token stands in the query unless header says otherwise.
-func ask(t *testing.T, srv *server, upgrade bool, token string, header bool) int {
+func ask(t *testing.T, srv *rtetest.Server, upgrade bool, token string, header bool) int {
 	t.Helper()
 	method, target := http.MethodPost, srv.HubURL+"/negotiate?negotiateVersion=1"
 	if upgrade {
@@ -118,7 +118,7 @@ func TestTokens(t *testing.T) {
 		{"for another audience", sign(secret, hs256, payload(rtetest.Audience, "something-else")), false},
 	}
 
-	srv := startServer(t, settings{"auth.public_key_file": keyFile})
+	srv := startServer(t, rtetest.Settings{"auth.public_key_file": keyFile})
 	upgrades := 0.0
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -138,12 +138,12 @@ func TestTokens(t *testing.T) {
 		})
 	}
 	// Each upgrade ended without a handshake, and was counted when it did.
-	srv.waitFor("the connections to end", func() bool { return srv.metric("rte_transport_connections") == 0 })
-	if got := srv.metric("rte_transport_handshakes_failed_total"); got != upgrades {
+	srv.WaitFor("the connections to end", func() bool { return srv.Metric("rte_transport_connections") == 0 })
+	if got := srv.Metric("rte_transport_handshakes_failed_total"); got != upgrades {
 		t.Errorf("%v connections were upgraded, want the %v with good tokens", got, upgrades)
 	}
 	for _, test := range tests {
-		if len(test.token) > len("garbage") && strings.Contains(srv.log.text(), test.token) {
+		if len(test.token) > len("garbage") && strings.Contains(srv.Log(), test.token) {
 			t.Errorf("the log contains the token that is %s", test.name)
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build race
 
-package e2e
+package rtetest
 
 // buildFlags are those of the tests: a race in the program is then found by what the tests make it do.
-var buildFlags = []string{"-race"}
+func buildFlags() []string { return []string{"-race"} }

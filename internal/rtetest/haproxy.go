@@ -1,0 +1,133 @@
+package rtetest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// HAProxy is a load balancer in front of nodes, with TLS and without sticky sessions.
+type HAProxy struct {
+	// Addr is where clients connect, as host:port.
+	Addr string
+	// HubURL is the URL of the hub.
+	HubURL string
+	// Certificate is what it shows to clients.
+	Certificate *Certificate
+
+	t     testing.TB
+	stats string // where HAProxy tells about itself, as host:port
+}
+
+// MustStartHAProxy starts HAProxy with deploy/haproxy.cfg and waits until it sends clients to each of the nodes. Nothing
+// is changed in the file but addresses, the certificate, the number of connections and the time between two checks of a
+// node; balance is "leastconn", as in the file, or "roundrobin". The end of the test stops it and checks that its log
+// contains no token.
+func MustStartHAProxy(t testing.TB, balance string, nodes ...*Server) *HAProxy {
+	t.Helper()
+	program := MustLookPath(t, "haproxy", "apt-get install haproxy")
+	addr := MustFreeAddr(t)
+	h := &HAProxy{
+		Addr: addr, HubURL: "https://" + addr + "/rte", Certificate: MustMakeCertificate(t),
+		t: t, stats: MustFreeAddr(t),
+	}
+	path := filepath.Join(t.TempDir(), "haproxy.cfg")
+	if err := os.WriteFile(path, []byte(h.config(balance, nodes)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := &recorder{}
+	cmd := exec.Command(program, "-db", "-f", path)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed
+		if strings.Contains(log.text(), "eyJ") {
+			t.Error("the load balancer's log contains a token")
+		}
+		if t.Failed() {
+			t.Logf("log of haproxy:\n%s", log.text())
+		}
+	})
+	h.WaitFor(len(nodes))
+	return h
+}
+
+// config is deploy/haproxy.cfg for these nodes.
+func (h *HAProxy) config(balance string, nodes []*Server) string {
+	h.t.Helper()
+	root, err := moduleRoot()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	file, err := os.ReadFile(filepath.Join(root, "deploy", "haproxy.cfg"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	text := string(file)
+	servers := ""
+	for i, node := range nodes {
+		// Clients come to one port, checks to the other.
+		_, checked, _ := strings.Cut(strings.TrimPrefix(node.ConsoleURL, "http://"), ":")
+		servers += fmt.Sprintf("    server rte-%d %s port %s\n", i+1, node.Host, checked)
+	}
+	for _, change := range [][2]string{
+		{"maxconn 50000", "maxconn 2000\n    stats socket ipv4@" + h.stats + " level user"},
+		{"bind :8443", "bind " + h.Addr},
+		{"/etc/haproxy/certs/rte.pem", h.Certificate.ServerFile},
+		{"balance leastconn", "balance " + balance},
+		{"check port 9090 inter 1s", "check inter 200ms"},
+		{" resolvers containers", ""},
+		{"    server rte-1 rte-1:8080\n    server rte-2 rte-2:8080\n", servers},
+	} {
+		if !strings.Contains(text, change[0]) {
+			h.t.Fatalf("deploy/haproxy.cfg has no %q", change[0])
+		}
+		text = strings.Replace(text, change[0], change[1], 1)
+	}
+	return text
+}
+
+// WaitFor waits until HAProxy sends clients to that many nodes.
+func (h *HAProxy) WaitFor(nodes int) {
+	h.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(Patience); h.up() != nodes; <-tick.C {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("HAProxy sends clients to %d nodes, want %d", h.up(), nodes)
+		}
+	}
+}
+
+// up is the number of nodes that HAProxy sends clients to; -1 while it does not answer.
+func (h *HAProxy) up() int {
+	conn, err := net.Dial("tcp", h.stats)
+	if err != nil {
+		return -1
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(Patience)) // fails with what follows
+	if _, err := io.WriteString(conn, "show stat\n"); err != nil {
+		return -1
+	}
+	table, err := io.ReadAll(conn)
+	if err != nil {
+		return -1
+	}
+	up := 0
+	for line := range strings.Lines(string(table)) {
+		if strings.HasPrefix(line, "nodes,rte-") && strings.Contains(line, ",UP,") {
+			up++
+		}
+	}
+	return up
+}

@@ -1,0 +1,258 @@
+package rtetest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Patience is how long a test waits for something that should happen at once.
+const Patience = 30 * time.Second
+
+// Settings are configuration keys and their values.
+type Settings map[string]string
+
+// Server is a program that serves until SIGTERM, in a process of its own. Its methods are for the goroutine of the test.
+type Server struct {
+	// Host is where clients connect, as host:port. It stays the same when the server is started again.
+	Host string
+	// HubURL is the URL of the hub.
+	HubURL string
+	// ConsoleURL is the URL of the operator's port.
+	ConsoleURL string
+
+	t    testing.TB
+	make func() *exec.Cmd
+	log  recorder
+	http *http.Client
+
+	cmd     *exec.Cmd     // the last that was started
+	done    chan struct{} // closed when its process has ended
+	stopped bool
+}
+
+// MustStartServer starts "rte-server serve" of the program at path, with the issuer, audience and secret of this package
+// and further settings, and waits until it is ready. The end of the test stops it and checks that it stopped cleanly and
+// that its log keeps no secret.
+func MustStartServer(t testing.TB, path string, s Settings) *Server {
+	t.Helper()
+	listen, console := MustFreeAddr(t), MustFreeAddr(t)
+	all := Settings{
+		"listen":           listen,
+		"console.listen":   console,
+		"auth.hmac_secret": Secret,
+		"auth.issuer":      Issuer,
+		"auth.audience":    Audience,
+		"directory.kind":   "claims",
+		"log.format":       "json",
+		"log.level":        "debug",
+		"shutdown.delay":   "0s",
+		"shutdown.drain":   "100ms",
+	}
+	maps.Copy(all, s)
+	args := []string{"serve"}
+	for key, value := range all {
+		args = append(args, "--"+key+"="+value)
+	}
+	srv := newServer(t, func() *exec.Cmd { return exec.Command(path, args...) })
+	srv.Host, srv.HubURL, srv.ConsoleURL = listen, "http://"+listen+"/rte", "http://"+console
+	srv.Start()
+	return srv
+}
+
+// MustStartProgram starts a command that serves until SIGTERM. The end of the test stops it, as MustStartServer does.
+func MustStartProgram(t testing.TB, cmd *exec.Cmd) *Server {
+	t.Helper()
+	srv := newServer(t, func() *exec.Cmd { return cmd })
+	srv.start()
+	return srv
+}
+
+func newServer(t testing.TB, command func() *exec.Cmd) *Server {
+	t.Helper()
+	// It keeps no connection, and so no goroutine.
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: Patience}
+	srv := &Server{t: t, make: command, http: client, stopped: true}
+	t.Cleanup(func() {
+		srv.Stop()
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", filepath.Base(srv.cmd.Path), srv.Log())
+		}
+	})
+	return srv
+}
+
+// Start starts the server again after Stop, where it listened before, and waits until it is ready.
+func (s *Server) Start() {
+	s.t.Helper()
+	s.start()
+	s.WaitFor("the node to be ready", func() bool { return s.Readiness().State == "ready" })
+}
+
+func (s *Server) start() {
+	s.t.Helper()
+	cmd := s.make()
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	// The configuration is what the test says, not what the one who runs it has set.
+	cmd.Env = slices.DeleteFunc(cmd.Env, func(variable string) bool { return strings.HasPrefix(variable, "RTE_") })
+	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0") // else a program built with -race takes a second to end
+	// In a group of its own: the signal that stops it reaches what it has started.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cmd.Wait() // its result stands in cmd.ProcessState
+	}()
+	s.cmd, s.done, s.stopped = cmd, done, false
+}
+
+// Stop ends the program with SIGTERM and checks that it ended well. It does nothing when the program was stopped.
+func (s *Server) Stop() {
+	s.t.Helper()
+	if s.stopped {
+		return
+	}
+	s.stopped = true
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM) // it may have ended already, which is found below
+	select {
+	case <-s.done:
+	case <-time.After(Patience):
+		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
+		<-s.done
+		s.t.Error("the program did not stop")
+	}
+	text := s.Log()
+	// make passes the signal on, waits and ends by the signal itself.
+	clean := s.cmd.ProcessState.ExitCode() == 0 || filepath.Base(s.cmd.Path) == "make" && strings.Contains(text, "stopped")
+	if !clean {
+		s.t.Errorf("the program ended with %v, want a clean stop", s.cmd.ProcessState)
+	}
+	for _, never := range []string{Secret, "eyJ", "access_token=", "DATA RACE", "panic:"} {
+		if strings.Contains(text, never) {
+			s.t.Errorf("the log contains %q", never)
+		}
+	}
+}
+
+// WaitFor polls until condition holds, and fails the test when it takes too long or the program ends.
+func (s *Server) WaitFor(what string, condition func() bool) {
+	s.t.Helper()
+	s.WaitLong(Patience, what, condition)
+}
+
+// WaitLong is WaitFor for what may take its time.
+func (s *Server) WaitLong(limit time.Duration, what string, condition func() bool) {
+	s.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(limit)
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-s.done:
+			s.t.Fatalf("the program ended while the test waited for %s: %v", what, s.cmd.ProcessState)
+		case <-timeout:
+			s.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// Readiness is what /readyz answers.
+type Readiness struct {
+	State    string
+	Degraded []struct{ Check, Detail string }
+}
+
+// Readiness asks /readyz. It is the zero value while nobody answers.
+func (s *Server) Readiness() (report Readiness) {
+	response, err := s.http.Get(s.ConsoleURL + "/readyz")
+	if err != nil {
+		return report
+	}
+	defer response.Body.Close()
+	_ = json.NewDecoder(response.Body).Decode(&report) // what cannot be read is not ready
+	return report
+}
+
+// Log is everything that the program has printed so far.
+func (s *Server) Log() string { return s.log.text() }
+
+// Logs says whether a line of the log contains text, in any case.
+func (s *Server) Logs(text string) bool {
+	return strings.Contains(strings.ToLower(s.Log()), strings.ToLower(text))
+}
+
+// Metric is the sum of the samples of a metric whose labels contain all of those given, each as `name="value"`.
+func (s *Server) Metric(name string, labels ...string) float64 {
+	s.t.Helper()
+	sum := 0.0
+	for sample := range strings.Lines(s.Metrics()) {
+		series, value, _ := strings.Cut(strings.TrimSpace(sample), " ")
+		metric, text, _ := strings.Cut(series, "{")
+		matches := metric == name
+		for _, label := range labels {
+			matches = matches && strings.Contains(text, label)
+		}
+		if !matches {
+			continue
+		}
+		number, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			s.t.Fatalf("metric %q: %v", sample, err)
+		}
+		sum += number
+	}
+	return sum
+}
+
+// Metrics is what /metrics answers.
+func (s *Server) Metrics() string {
+	s.t.Helper()
+	response, err := s.http.Get(s.ConsoleURL + "/metrics")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		s.t.Fatalf("GET /metrics: %s, %v", response.Status, err)
+	}
+	return string(text)
+}
+
+// recorder keeps what a program writes.
+type recorder struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf.Write(p)
+}
+
+// text is everything written so far.
+func (r *recorder) text() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf.String()
+}
