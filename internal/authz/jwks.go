@@ -83,14 +83,14 @@ type keySet struct {
 	cancel  context.CancelFunc
 
 	keys    atomic.Pointer[[]setKey] // nil before the first good reading
+	failing atomic.Bool              // the last reading failed; set by whoever reads
 	waiting atomic.Int32             // callers of refresh
 
 	mu   sync.Mutex
 	next *reading // guarded by mu: a reading that has not begun; nil: nobody wants one
 
-	fetching sync.Mutex // held by the one reading that has begun; never taken under mu
-	began    time.Time  // guarded by fetching
-	failing  bool       // guarded by fetching
+	turn  chan struct{} // holds one element while a reading is under way
+	began time.Time     // owned by whoever has the turn
 }
 
 // reading is one request for the key set, shared by everybody who asked for it before it began.
@@ -107,6 +107,7 @@ func newKeySet(set JWKS, changed func(), logger *zap.Logger, metrics *keySetMetr
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:gosec // run calls it; without run there is nothing to end
 	return &keySet{
 		JWKS: set, changed: changed, logger: logger, metrics: metrics, ctx: ctx, cancel: cancel,
+		turn: make(chan struct{}, 1),
 		client: &http.Client{
 			Timeout: jwksTimeout,
 			// One request in minutes is not worth an open connection.
@@ -124,7 +125,7 @@ func (s *keySet) run(ctx context.Context) {
 	for {
 		s.refresh()
 		pause := jwksRefresh
-		if s.keys.Load() == nil || s.isFailing() {
+		if s.failing.Load() {
 			pause = jwksRetry
 		}
 		select {
@@ -133,12 +134,6 @@ func (s *keySet) run(ctx context.Context) {
 		case <-time.After(pause):
 		}
 	}
-}
-
-func (s *keySet) isFailing() bool {
-	s.fetching.Lock()
-	defer s.fetching.Unlock()
-	return s.failing
 }
 
 // find returns the keys that may have signed a token with this key id and algorithm. known is false if the set should
@@ -181,8 +176,8 @@ func (s *keySet) refresh() {
 
 // read carries out a reading, when it is its turn.
 func (s *keySet) read(r *reading) {
-	s.fetching.Lock()
-	defer s.fetching.Unlock()
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
 	defer close(r.done)
 	if !s.began.IsZero() {
 		time.Sleep(time.Until(s.began.Add(jwksPause)))
@@ -194,17 +189,15 @@ func (s *keySet) read(r *reading) {
 	keys, err := s.fetch()
 	if err != nil {
 		s.metrics.failed.Inc()
-		if !s.failing {
+		if !s.failing.Swap(true) {
 			s.logger.Warn("key set cannot be read, the last good one stays in force", zap.Error(err))
 		}
-		s.failing = true
 		return
 	}
 	s.metrics.read.Inc()
-	if s.failing {
+	if s.failing.Swap(false) {
 		s.logger.Info("key set can be read again", zap.String("url", s.URL))
 	}
-	s.failing = false
 	if before := s.keys.Swap(&keys); before == nil || !sameKeys(*before, keys) {
 		s.logger.Info("key set is in force", zap.String("url", s.URL), zap.Int("keys", len(keys)))
 		s.changed()
