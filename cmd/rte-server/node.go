@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -145,8 +146,11 @@ func (n *node) listen() (err error) {
 		WriteTimeout:      2*c.Timeouts.ReadHeader + c.Timeouts.Send,
 		MaxHeaderBytes:    c.Limits.HeaderBytes,
 	})
-	if err != nil || c.Console.Listen == "" {
-		return err
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if c.Console.Listen == "" {
+		return nil
 	}
 	n.operators, err = newServer(c.Console.Listen, n.logger.Named("console"), &http.Server{
 		Handler: console.New(console.Options{
@@ -156,8 +160,9 @@ func (n *node) listen() (err error) {
 	})
 	if err != nil {
 		n.clients.close()
+		return fmt.Errorf("console.listen: %w", err)
 	}
-	return err
+	return nil
 }
 
 // server is an HTTP server on an open port.
