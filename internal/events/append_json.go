@@ -31,8 +31,8 @@ func grow(dst []byte, n int) []byte {
 type jsonWriter struct {
 	src          []byte
 	dst          []byte
-	from         int      // src[from:] up to where the walk stands is not copied yet
-	dictionaries []string // names of top-level properties whose keys are data
+	from         int     // src[from:] up to where the walk stands is not copied yet
+	dictionaries nameSet // top-level properties whose keys are data
 }
 
 func (w *jsonWriter) document() Reason {
@@ -118,15 +118,15 @@ func (w *jsonWriter) name(start, end int, escaped bool, depth int) (isDictionary
 	if !escaped {
 		run, ok = camelRun(name)
 	}
-	if ok {
-		if run > 0 {
-			w.copyTo(start)
-			for _, c := range name[:run] {
-				w.dst = append(w.dst, c|0x20)
-			}
-			w.from = start + run
+	switch {
+	case ok && run == 0:
+	case ok:
+		w.copyTo(start)
+		for _, c := range name[:run] {
+			w.dst = append(w.dst, c|0x20)
 		}
-	} else {
+		w.from = start + run
+	default:
 		var scratch [maxShort]byte
 		name = appendUnescaped(scratch[:0], name)
 		if r, _ := utf8.DecodeRune(name); isUpperUnit(r) {
@@ -136,7 +136,7 @@ func (w *jsonWriter) name(start, end int, escaped bool, depth int) (isDictionary
 			w.from = end
 		}
 	}
-	return depth == 1 && len(w.dictionaries) > 0 && isIn(w.dictionaries, name)
+	return depth == 1 && w.dictionaries.has(name)
 }
 
 func (w *jsonWriter) array(i, depth int, rename bool) (next int, why Reason) {
@@ -199,14 +199,4 @@ func appendEscaped(dst, text []byte) []byte {
 		}
 	}
 	return dst
-}
-
-// isIn is slices.Contains without making a string of name.
-func isIn(names []string, name []byte) bool {
-	for _, n := range names { //nolint:modernize // see above
-		if n == string(name) {
-			return true
-		}
-	}
-	return false
 }

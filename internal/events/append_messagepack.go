@@ -172,9 +172,9 @@ func (w *packWriter) name(name []byte, escaped bool, depth int, rename bool) Val
 
 func (w *packWriter) typeOf(name []byte) ValueType {
 	switch {
-	case isIn(w.known.dateTimes, name):
+	case w.known.dateTimes.has(name):
 		return TypeDateTime
-	case isIn(w.known.dictionaries, name):
+	case w.known.dictionaries.has(name):
 		return TypeDictionary
 	default:
 		return TypeObject

@@ -15,6 +15,9 @@ func CamelCase(name string) string {
 // camelRun is how many of the first bytes of name have to be lowered to make it camel case. ok is false if
 // that depends on letters beyond ASCII.
 func camelRun(name []byte) (n int, ok bool) {
+	if len(name) > 1 && isUpper(name[0]) && isLower(name[1]) { // as nearly all names are
+		return 1, true
+	}
 	for i, c := range name {
 		if c >= utf8.RuneSelf {
 			return 0, false
@@ -40,6 +43,8 @@ func camelRun(name []byte) (n int, ok bool) {
 }
 
 func isUpper(c byte) bool { return c-'A' <= 'Z'-'A' }
+
+func isLower(c byte) bool { return c-'a' <= 'z'-'a' }
 
 // appendCamel adds the camel case of name, letters of any script, to dst.
 func appendCamel(dst, name []byte) []byte {

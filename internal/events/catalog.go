@@ -33,8 +33,8 @@ type Catalog struct {
 // derived is what the hot path reads of a definition.
 type derived struct {
 	lower        string            // Name in lower case
-	dictionaries []string          // dictionary-typed properties, in Pascal and in camel case
-	dateTimes    []string          // properties of type DateTime, in Pascal and in camel case
+	dictionaries nameSet           // properties of type dictionary, in Pascal and in camel case
+	dateTimes    nameSet           // properties of type DateTime, in Pascal and in camel case
 	pascal       map[string]string // names in Pascal case by names in camel case, the envelope's included
 	keys         []keyName         // of ConflationKey, what the topic does not say already
 }
@@ -85,9 +85,9 @@ func derive(d *Definition, envelope []Property) derived {
 		v.pascal[camel] = p.Name
 		switch p.Type {
 		case TypeDictionary:
-			v.dictionaries = append(v.dictionaries, p.Name, camel)
+			v.dictionaries.add(p.Name, camel)
 		case TypeDateTime:
-			v.dateTimes = append(v.dateTimes, p.Name, camel)
+			v.dateTimes.add(p.Name, camel)
 		}
 	}
 	for _, name := range d.ConflationKey {

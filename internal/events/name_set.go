@@ -1,0 +1,26 @@
+package events
+
+// nameSet is a small set of names that nearly no name is in: the length of a name mostly says so already.
+type nameSet struct {
+	lengths uint64 // bit n is set for a name of length n modulo 64
+	names   []string
+}
+
+func (s *nameSet) add(names ...string) {
+	for _, name := range names {
+		s.lengths |= 1 << (len(name) % 64)
+		s.names = append(s.names, name)
+	}
+}
+
+// has says whether name is in the set, without making a string of it.
+func (s *nameSet) has(name []byte) bool { return s.lengths>>(len(name)%64)&1 != 0 && s.find(name) }
+
+func (s *nameSet) find(name []byte) bool {
+	for _, n := range s.names { //nolint:modernize // slices.Contains wants a string, which would be allocated
+		if n == string(name) {
+			return true
+		}
+	}
+	return false
+}
