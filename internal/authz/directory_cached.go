@@ -54,6 +54,7 @@ type CachedDirectory struct {
 	breaker *breaker
 	turns   chan struct{} // holds one element for each reading under way
 	metrics *cachedMetrics
+	made    time.Time // since when the tables count
 
 	mu       sync.RWMutex
 	known    *recordTable           // guarded by mu: records of the organization that asked
@@ -93,7 +94,7 @@ func NewCachedDirectory(o CachedDirectoryOptions) (*CachedDirectory, error) {
 	return &CachedDirectory{
 		options: o, metrics: metrics, breaker: newBreaker(o.Logger, metrics.open), turns: make(chan struct{}, o.Concurrency),
 		known: newRecordTable(o.CacheBytes * 3 / 4), unknown: newRecordTable(o.CacheBytes / 4),
-		underway: map[recordKey]*fetched{},
+		underway: map[recordKey]*fetched{}, made: time.Now(),
 	}, nil
 }
 
@@ -124,7 +125,7 @@ func (d *CachedDirectory) Lookup(ctx context.Context, caller *Claims, ids []even
 // lookupCached describes what is in the cache. The other entities, of which it returns the number, are left as
 // StateUnavailable.
 func (d *CachedDirectory) lookupCached(caller *Claims, ids []events.ID, entities []Entity) (missing int) {
-	now := time.Now()
+	now := time.Since(d.made)
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	for i, id := range ids {
@@ -194,7 +195,7 @@ func (d *CachedDirectory) fetch(ctx context.Context, caller *Claims, ids []event
 	defer cancel()
 	records := make([]*Record, len(ids))
 	ok := d.ask(ctx, ids, records)
-	now := time.Now()
+	now := time.Since(d.made)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	defer close(f.done)
@@ -211,9 +212,9 @@ func (d *CachedDirectory) fetch(ctx context.Context, caller *Claims, ids []event
 		switch {
 		case f.stale:
 		case records[i] != nil && caller.BelongsTo(records[i].Organization):
-			d.known.put(key, records[i], now.Add(d.options.KnownTTL))
+			d.known.put(key, records[i], now+d.options.KnownTTL)
 		default:
-			d.unknown.put(key, records[i].withoutMembers(), now.Add(d.options.UnknownTTL))
+			d.unknown.put(key, records[i].withoutMembers(), now+d.options.UnknownTTL)
 		}
 	}
 	d.metrics.size.Set(float64(d.known.size + d.unknown.size))

@@ -12,7 +12,8 @@ const (
 	memberSize     = 16
 )
 
-// recordTable is a bounded set of records, each until a time, by who asked and for what. Whoever owns it locks it.
+// recordTable is a bounded set of records, each until a time, by who asked and for what. Whoever owns it locks it, and
+// says since when times are counted: a monotonic clock is read in half the time of time.Now.
 type recordTable struct {
 	limit int // bytes
 	size  int // bytes
@@ -23,7 +24,7 @@ type recordTable struct {
 type recordNode struct {
 	organization events.ID
 	record       *Record // nil: there is none
-	until        time.Time
+	until        time.Duration
 	next         *recordNode
 }
 
@@ -32,17 +33,17 @@ func newRecordTable(limit int) *recordTable {
 }
 
 // get finds a record whose time is not over. It only reads.
-func (t *recordTable) get(key recordKey, now time.Time) (record *Record, ok bool) {
+func (t *recordTable) get(key recordKey, now time.Duration) (record *Record, ok bool) {
 	for node := t.byID[key.id]; node != nil; node = node.next {
 		if node.organization == key.organization {
-			return node.record, now.Before(node.until)
+			return node.record, now < node.until
 		}
 	}
 	return nil, false
 }
 
 // put adds a record or replaces it, and makes room for it.
-func (t *recordTable) put(key recordKey, record *Record, until time.Time) {
+func (t *recordTable) put(key recordKey, record *Record, until time.Duration) {
 	t.drop(key)
 	size := sizeOf(record)
 	if size > t.limit {
@@ -91,10 +92,10 @@ func (t *recordTable) drop(key recordKey) {
 // evict gives up the entity of a few, taken at random by the order of the map, whose newest record expires first.
 func (t *recordTable) evict() {
 	var victim events.ID
-	var until time.Time
+	var until time.Duration
 	seen := 0
 	for id, node := range t.byID {
-		if seen == 0 || node.until.Before(until) {
+		if seen == 0 || node.until < until {
 			victim, until = id, node.until
 		}
 		if seen++; seen == evictionSample {
