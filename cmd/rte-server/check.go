@@ -12,7 +12,6 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/console"
-	"github.com/rte-server/rte-server/internal/events"
 )
 
 // minSecret is how long a secret that guards something should be, in bytes.
@@ -56,8 +55,12 @@ func tryParts(c *Config) (wrong []error) {
 	try(err)
 	_, _, err = newDirectory(c, zap.NewNop(), nil)
 	try(err)
-	_, err = newAuthorizer(c, events.Builtin(), authz.ClaimsDirectory{}, nil)
+	catalog, err := newCatalog(&c.Events)
 	try(err)
+	if err == nil {
+		_, err = newAuthorizer(c, catalog, authz.ClaimsDirectory{}, nil)
+		try(err)
+	}
 	_, err = newTLS(&c.Redis)
 	try(err)
 	return wrong

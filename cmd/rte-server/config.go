@@ -20,10 +20,8 @@ type Config struct {
 	Policy    struct {
 		File string
 	}
-	Redis  RedisConfig
-	Events struct {
-		MaxBytes int
-	}
+	Redis       RedisConfig
+	Events      EventsConfig
 	MessagePack struct {
 		Keys string
 	}
@@ -45,6 +43,18 @@ type Config struct {
 		Level  string
 		Format string
 	}
+}
+
+// EventsConfig says which events are known, and what becomes of those that are wrong or late.
+type EventsConfig struct {
+	MaxBytes    int
+	CatalogFile string
+	Unknown     string
+	Validation  string
+	SampleEvery int
+	Quarantine  int
+	Expire      bool
+	ClockSkew   time.Duration
 }
 
 // AuthConfig says which tokens are accepted.

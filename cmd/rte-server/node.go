@@ -39,6 +39,7 @@ type node struct {
 
 	clients   *server
 	operators *server // nil: there is no such port
+	ingress   *events.Ingress
 }
 
 // replaced are the parts of a node that are not what the configuration says. Zero: nothing is replaced.
@@ -51,21 +52,30 @@ type replaced struct {
 func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	reg := newRegistry()
 	n = &node{config: c, logger: logger, registry: reg}
-	catalog := events.Builtin().Limit(c.Events.MaxBytes)
+	catalog, err := newCatalog(&c.Events)
+	if err != nil {
+		return nil, err
+	}
+	ingress, err := newIngress(&c.Events, catalog, reg)
+	if err != nil {
+		return nil, err
+	}
 	registry := subscriptions.NewRegistry()
 
 	dispatcher, err := fanout.New(fanout.Options{
-		Registry: registry, State: catalog.StateKey,
-		JSON: transport.NewJSONEncoder(catalog), MessagePack: transport.NewMessagePackEncoder(catalog, keyStyle(c)),
+		Registry: registry, State: catalog.StateKey, Expires: expires(&c.Events),
+		Malformed: func(ev *events.Event, err error) { ingress.Refused(ev.Data, err) },
+		JSON:      transport.NewJSONEncoder(catalog), MessagePack: transport.NewMessagePackEncoder(catalog, keyStyle(c)),
 		Shards: c.Fanout.Shards, Backlog: int64(c.Fanout.Backlog),
 		OutboxBytes: c.Limits.OutboxBytes, OutboxAge: c.Limits.OutboxAge,
-		Registerer: reg, Logger: logger.Named("fanout"),
+		Registerer: reg,
 	})
 	if err != nil {
 		return nil, err
 	}
+	n.ingress = ingress
 	n.backplane, err = newBackplane(&c.Redis, backplane.Options{
-		Catalog: catalog, Sink: dispatcher, Registerer: reg, Logger: logger.Named("backplane"),
+		Catalog: catalog, Decoder: ingress, Sink: dispatcher, Registerer: reg, Logger: logger.Named("backplane"),
 	})
 	if err != nil {
 		return nil, err
@@ -107,7 +117,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		TokenTTL: c.Timeouts.Negotiate, MaxConnections: c.Limits.Connections,
 		HandshakeTimeout: c.Timeouts.Handshake, KeepAliveInterval: c.Timeouts.KeepAlive, ClientTimeout: c.Timeouts.Client,
 		SendTimeout: c.Timeouts.Send, CloseTimeout: c.Timeouts.Close,
-		MaxMessageBytes: c.Limits.MessageBytes, MaxFrameBytes: int64(c.Limits.FrameBytes),
+		MessagePackKeys: keyStyle(c), MaxMessageBytes: c.Limits.MessageBytes, MaxFrameBytes: int64(c.Limits.FrameBytes),
 		Registerer: reg, Logger: logger.Named("transport"),
 	})
 	if err != nil {
@@ -154,7 +164,7 @@ func (n *node) listen() (err error) {
 	}
 	n.operators, err = newServer(c.Console.Listen, n.logger.Named("console"), &http.Server{
 		Handler: console.New(console.Options{
-			Readiness: n.readiness, Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
+			Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() }, Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
 		}),
 		ReadHeaderTimeout: c.Timeouts.ReadHeader, // and nothing else: profiles take as long as they were asked to
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -152,6 +153,46 @@ func newTLS(c *RedisConfig) (*tls.Config, error) {
 		secure.Certificates = []tls.Certificate{certificate}
 	}
 	return secure, nil
+}
+
+// newCatalog makes the catalogue: the built-in events and those of a file.
+func newCatalog(c *EventsConfig) (*events.Catalog, error) {
+	catalog := events.Builtin()
+	if c.CatalogFile != "" {
+		text, err := os.ReadFile(c.CatalogFile)
+		if err != nil {
+			return nil, fmt.Errorf("events.catalog_file: %w", err)
+		}
+		if catalog, err = events.LoadCatalog(text); err != nil {
+			return nil, fmt.Errorf("events.catalog_file: %w", err)
+		}
+	}
+	return catalog.Limit(c.MaxBytes), nil
+}
+
+// newIngress makes what published messages go through first.
+func newIngress(c *EventsConfig, catalog *events.Catalog, reg prometheus.Registerer) (*events.Ingress, error) {
+	unknown, err := events.ParseUnknownPolicy(c.Unknown)
+	if err != nil {
+		return nil, fmt.Errorf("events.unknown: %w", err)
+	}
+	validation, err := events.ParseValidation(c.Validation)
+	if err != nil {
+		return nil, fmt.Errorf("events.validation: %w", err)
+	}
+	return events.NewIngress(events.IngressOptions{
+		Catalog: catalog, Unknown: unknown, Validation: validation,
+		SampleEvery: uint64(c.SampleEvery), Quarantine: c.Quarantine, //nolint:gosec // counts are not negative
+		Registerer: reg,
+	}), nil
+}
+
+// expires says when events are not worth delivering any more; nil: they always are.
+func expires(c *EventsConfig) func(*events.Event) time.Time {
+	if !c.Expire {
+		return nil
+	}
+	return func(ev *events.Event) time.Time { return ev.Expires(c.ClockSkew) }
 }
 
 // keyStyle is how MessagePack clients receive the names of properties.

@@ -90,6 +90,18 @@ func (p *running) logged(message string) logLine {
 	}
 }
 
+// metric is the value of a metric; empty if there is none of that name.
+func (p *running) metric(name string) string {
+	p.t.Helper()
+	_, body := ask(p.t, http.MethodGet, p.operators+"/metrics")
+	for line := range strings.Lines(body) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
 // recorder keeps what is written to it, and hands out lines.
 type recorder struct {
 	lines chan string // nil: not wanted; those that find no place are left out

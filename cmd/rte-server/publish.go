@@ -42,17 +42,21 @@ func (p *program) publishCommand() *cobra.Command {
 		}
 		ctx, stop := untilSignal(cmd.Context())
 		defer stop()
-		return withPublisher(ctx, &l.Config, newLogger(&l.Config, p.stderr), func(ctx context.Context, to demo.Publisher) error {
-			return publishLines(ctx, events.Builtin().Limit(l.Events.MaxBytes), to, in, p.stdout)
+		catalog, err := newCatalog(&l.Events)
+		if err != nil {
+			return err
+		}
+		return withPublisher(ctx, &l.Config, catalog, newLogger(&l.Config, p.stderr), func(ctx context.Context, to demo.Publisher) error {
+			return publishLines(ctx, catalog, to, in, p.stdout)
 		})
 	}
 	return cmd
 }
 
 // withPublisher runs do with the configured backplane. It returns when do does.
-func withPublisher(ctx context.Context, c *Config, logger *zap.Logger, do func(context.Context, demo.Publisher) error) error {
+func withPublisher(ctx context.Context, c *Config, catalog *events.Catalog, logger *zap.Logger, do func(context.Context, demo.Publisher) error) error {
 	to, err := newBackplane(&c.Redis, backplane.Options{
-		Catalog: events.Builtin().Limit(c.Events.MaxBytes), Sink: nobody{}, Logger: logger.Named("backplane"),
+		Catalog: catalog, Sink: nobody{}, Logger: logger.Named("backplane"),
 	})
 	if err != nil {
 		return err

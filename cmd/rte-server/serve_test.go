@@ -126,7 +126,8 @@ func TestServe_PortInUse(t *testing.T) {
 func TestPublishAndTap(t *testing.T) {
 	const organization = "00000000-0000-0000-0000-000000000000" // of the samples
 	redis := rtetest.MustStartRedis(t)
-	p := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
+	// The samples are of 2020; those with a MessageTTLSeconds have outlived it.
+	p := start(t, serveArgs("--redis.addresses="+redis.Addr, "--events.expire=false")...)
 	token := mustServiceToken(t, organization)
 
 	files, err := filepath.Glob("../../testdata/events/[A-Z]*.json")

@@ -76,7 +76,11 @@ func (p *program) simulate(ctx context.Context, c *Config, simulation *simulatio
 		ctx, cancel = context.WithTimeout(ctx, duration)
 		defer cancel()
 	}
-	return withPublisher(ctx, c, logger, func(ctx context.Context, to demo.Publisher) error {
+	catalog, err := newCatalog(&c.Events)
+	if err != nil {
+		return err
+	}
+	return withPublisher(ctx, c, catalog, logger, func(ctx context.Context, to demo.Publisher) error {
 		return simulation.simulator(demo.NewOrganization(), to, logger, nil).Run(ctx)
 	})
 }

@@ -12,7 +12,6 @@ import (
 // Memory is the backplane of a single node: what is published here arrives here. It keeps no queue: Publish hands
 // the event to the sink before it returns. Its methods may be called from any goroutine.
 type Memory struct {
-	catalog  *events.Catalog
 	layout   Layout
 	receiver *Receiver
 
@@ -32,7 +31,6 @@ var _ Backplane = (*Memory)(nil)
 // NewMemory makes a Memory.
 func NewMemory(o Options) *Memory {
 	return &Memory{
-		catalog:  o.Catalog,
 		layout:   o.Layout,
 		receiver: NewReceiver(o),
 		lanes:    map[string]*memoryLane{},
@@ -80,7 +78,7 @@ func (m *Memory) Release(topics []events.Topic) {
 // Publish hands the event to the sink if its lane has listeners.
 func (m *Memory) Publish(_ context.Context, data []byte) error {
 	// The sink may keep what it gets; the caller may use its buffer again.
-	ev, err := m.catalog.Decode(bytes.Clone(data))
+	ev, err := m.receiver.decoder.Decode(bytes.Clone(data))
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}

@@ -7,10 +7,17 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
+// Decoder makes events of messages. *events.Catalog and *events.Ingress do.
+type Decoder interface {
+	Decode(data []byte) (events.Event, error)
+}
+
 // Options are what every backplane needs.
 type Options struct {
-	// Catalog decodes the events. Required.
+	// Catalog decodes the events that this node publishes. Required.
 	Catalog *events.Catalog
+	// Decoder decodes those that arrive. nil: Catalog.
+	Decoder Decoder
 	// Sink receives them. Required.
 	Sink Sink
 	// Layout must be that of the publishers.

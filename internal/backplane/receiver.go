@@ -15,7 +15,7 @@ var errForeign = errors.New("event of another organization")
 // Receiver makes events of the messages that arrive on lanes: what is no event, or not one of the lane's own
 // organization, is counted, logged now and then, and left behind. Its methods may be called from any goroutine.
 type Receiver struct {
-	catalog *events.Catalog
+	decoder Decoder
 	sink    Sink
 	log     *Throttle
 	metrics *metrics
@@ -23,8 +23,12 @@ type Receiver struct {
 
 // NewReceiver makes a Receiver. It registers the metrics that all backplanes have.
 func NewReceiver(o Options) *Receiver {
+	decoder := o.Decoder
+	if decoder == nil {
+		decoder = o.Catalog
+	}
 	return &Receiver{
-		catalog: o.Catalog,
+		decoder: decoder,
 		sink:    o.Sink,
 		log:     NewThrottle(o.Logger),
 		metrics: newMetrics(o.Registerer),
@@ -34,7 +38,7 @@ func NewReceiver(o Options) *Receiver {
 // Decode makes the event of a message's JSON, without its frame; false if it is refused.
 func (r *Receiver) Decode(organization events.ID, data []byte) (events.Event, bool) {
 	r.metrics.received.Inc()
-	ev, err := r.catalog.Decode(data)
+	ev, err := r.decoder.Decode(data)
 	if err == nil && ev.Organization != organization {
 		err = errForeign
 	}

@@ -15,6 +15,9 @@ type Options struct {
 	Readiness *Readiness
 	// Gatherer is what /metrics answers; required.
 	Gatherer prometheus.Gatherer
+	// Quarantine is what /api/quarantine answers: the messages of publishers that something was wrong with. nil: there is no
+	// such path.
+	Quarantine func() any
 	// Registerer receives the metrics of the readiness; nil: none.
 	Registerer prometheus.Registerer
 	// Token is what callers must send as "Authorization: Bearer TOKEN" for everything but the two probes. Empty: nothing
@@ -42,6 +45,11 @@ func New(o Options) *Server {
 	guarded := http.NewServeMux()
 	guarded.HandleFunc("GET /{$}", s.index)
 	guarded.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
+	if o.Quarantine != nil {
+		guarded.HandleFunc("GET /api/quarantine", func(w http.ResponseWriter, _ *http.Request) {
+			writeJSON(w, http.StatusOK, o.Quarantine())
+		})
+	}
 	guarded.HandleFunc("GET /debug/pprof/", pprof.Index)
 	guarded.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	guarded.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -79,7 +87,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 // index names what can be asked for.
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write([]byte("/metrics\n/healthz\n/readyz\n/debug/pprof/\n")) // a caller that has gone needs no answer
+	_, _ = w.Write([]byte("/metrics\n/healthz\n/readyz\n/api/quarantine\n/debug/pprof/\n")) // a caller that has gone needs no answer
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

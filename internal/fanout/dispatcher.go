@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/subscriptions"
@@ -27,6 +26,9 @@ type Options struct {
 	State func(ev *events.Event) (key events.ID, ok bool)
 	// Expires says when nobody wants ev any more; zero: never. nil: no event ever expires.
 	Expires func(ev *events.Event) time.Time
+
+	// Malformed is told of events that could not be encoded, and why. nil: they are only counted.
+	Malformed func(ev *events.Event, err error)
 
 	// Shards is the number of goroutines that write. Default: GOMAXPROCS, at most subscriptions.MaxShards.
 	Shards int
@@ -45,8 +47,6 @@ type Options struct {
 
 	// Registerer receives the metrics. nil: none are kept.
 	Registerer prometheus.Registerer
-	// Logger reports events that cannot be encoded. nil: nothing is logged.
-	Logger *zap.Logger
 }
 
 func (o *Options) setDefaults() {
@@ -62,8 +62,8 @@ func (o *Options) setDefaults() {
 	if o.Expires == nil {
 		o.Expires = func(*events.Event) time.Time { return time.Time{} }
 	}
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
+	if o.Malformed == nil {
+		o.Malformed = func(*events.Event, error) {}
 	}
 }
 
@@ -156,7 +156,7 @@ func (d *Dispatcher) Dispatch(ev *events.Event) {
 	}
 	if err := d.encode(b, ev); err != nil {
 		d.metrics.malformed.Inc()
-		d.options.Logger.Debug("event not encoded", zap.Error(err))
+		d.options.Malformed(ev, err)
 		return
 	}
 	d.metrics.heard.Inc()
