@@ -40,8 +40,8 @@ if ((${#packages[@]})); then
 fi
 
 # The modules of a directory are there when npm's own record of them is newer than the lock file.
-for lock in test/*/package-lock.json; do
-  [[ -f $lock ]] || continue
+mapfile -t locks < <(find test -name package-lock.json -not -path '*/node_modules/*')
+for lock in "${locks[@]}"; do
   dir=$(dirname "$lock")
   if [[ ! $dir/node_modules/.package-lock.json -nt $lock ]]; then
     npm ci --prefix "$dir" --no-audit --no-fund
