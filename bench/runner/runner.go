@@ -76,7 +76,7 @@ func Play(ctx context.Context, o Options, plan scenarios.Scenario, p peer.Peer, 
 	if err := errors.Join(quiet, s.play(ctx)); err != nil {
 		m := s.measurement("error")
 		m.Error = err.Error()
-		s.results = append(s.results, m)
+		s.record(m)
 	}
 	return s.results
 }
