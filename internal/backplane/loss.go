@@ -46,7 +46,7 @@ func (r LossReason) String() string {
 func LossReasons() []LossReason {
 	all := make([]LossReason, numLossReasons)
 	for i := range all {
-		all[i] = LossReason(i) //nolint:gosec // a handful
+		all[i] = LossReason(i)
 	}
 	return all
 }

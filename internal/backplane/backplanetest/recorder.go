@@ -35,18 +35,23 @@ func NewRecorder() *Recorder { return &Recorder{arrived: make(chan struct{})} }
 
 // Dispatch records an event.
 func (r *Recorder) Dispatch(ev *events.Event) {
-	a := Arrival{Topic: ev.Topic, ID: ev.ID, Number: -1, Data: string(ev.Data)}
-	if _, rest, ok := bytes.Cut(ev.Data, []byte(`"Number":`)); ok {
-		digits, _, _ := bytes.Cut(rest, []byte(","))
-		if n, err := strconv.Atoi(string(digits)); err == nil {
-			a.Number = n
-		}
-	}
+	a := Arrival{Topic: ev.Topic, ID: ev.ID, Number: Number(ev.Data), Data: string(ev.Data)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.arrivals = append(r.arrivals, a)
 	close(r.arrived)
 	r.arrived = make(chan struct{})
+}
+
+// Number is the number of an Event from its JSON; -1: it has none.
+func Number(data []byte) int {
+	if _, rest, ok := bytes.Cut(data, []byte(`"Number":`)); ok {
+		digits, _, _ := bytes.Cut(rest, []byte(","))
+		if n, err := strconv.Atoi(string(digits)); err == nil {
+			return n
+		}
+	}
+	return -1
 }
 
 // Count is how many events arrived.

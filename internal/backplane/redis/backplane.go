@@ -29,6 +29,7 @@ type Backplane struct {
 	log      *backplane.Throttle // of what happens to connections
 	losses   *backplane.Throttle
 	metrics  *metrics
+	script   *goredis.Script // publishes where there are no Functions
 
 	table     *table
 	scheduler *scheduler
@@ -55,6 +56,7 @@ func New(o Options) (*Backplane, error) {
 		logger:    o.Logger,
 		log:       backplane.NewThrottle(o.Logger),
 		losses:    backplane.NewThrottle(o.Logger),
+		script:    publishScript(),
 		scheduler: newScheduler(),
 	}
 	b.table = newTable(o.Linger, b.route)
@@ -217,7 +219,7 @@ func (b *Backplane) Acquire(ctx context.Context, topics []events.Topic) []error 
 // confirmed waits until a lane is confirmed.
 func (b *Backplane) confirmed(ctx context.Context, l *lane) error {
 	for {
-		done, err, changed := b.table.state(l)
+		done, changed, err := b.table.state(l)
 		if done {
 			return err
 		}

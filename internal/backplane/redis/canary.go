@@ -52,7 +52,7 @@ func (e *epoch) sing(ctx context.Context, number uint64) error {
 	defer cancel()
 	settled, err := e.server.clock(ctx)
 	if refused(err) {
-		settled = backplane.StreamID{Milliseconds: uint64(time.Now().Add(-clockless).UnixMilli())} //nolint:gosec // not negative
+		settled = backplane.StreamID{Milliseconds: uint64(time.Now().Add(-clockless).UnixMilli())}
 	} else if err != nil {
 		return err
 	}

@@ -4,15 +4,30 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"go.uber.org/zap"
 )
 
 // clientName is how a node's connections appear in CLIENT LIST.
 const clientName = "rte-server"
+
+// LogTo has go-redis log to a logger what it otherwise writes to the standard error output. It is for the whole
+// process, and must be called before anything else of this package.
+func LogTo(log *zap.Logger) { goredis.SetLogger(driverLog{log}) }
+
+// driverLog takes the messages of go-redis. They say nothing that this package does not notice by itself.
+type driverLog struct{ log *zap.Logger }
+
+func (l driverLog) Printf(_ context.Context, format string, args ...any) {
+	if entry := l.log.Check(zap.DebugLevel, "redis driver"); entry != nil {
+		entry.Write(zap.String("text", fmt.Sprintf(format, args...)))
+	}
+}
 
 // errRedial is what go-redis is told when it wants to replace a subscribed connection by itself.
 var errRedial = errors.New("an epoch has one connection")

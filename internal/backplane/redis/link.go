@@ -98,6 +98,7 @@ func (k *link) epoch(ctx context.Context) error {
 		return end(endDial, "%w", err)
 	}
 	defer server.Close()
+	k.b.provide(ctx, server.Client)
 	conn, err := k.b.options.openSubscriber(ctx, address)
 	if err != nil {
 		return end(endDial, "%w", err)

@@ -126,8 +126,7 @@ func lossReasons() []string {
 // ended counts the end of an epoch.
 func (m *metrics) ended(err error) {
 	reason := endProtocol
-	var why *ended
-	if errors.As(err, &why) {
+	if why, ok := errors.AsType[*ended](err); ok {
 		reason = why.reason
 	}
 	m.epochs.WithLabelValues(reason.String()).Inc()

@@ -57,6 +57,8 @@ type Options struct {
 	// LaneQueue and TotalQueue bound the bytes of messages that wait for this node, of one lane and of all.
 	// Default 8 MiB and 256 MiB.
 	LaneQueue, TotalQueue int
+	// JournalLength is about how many events the journal of a lane keeps that Publish adds to. Default 5000.
+	JournalLength int
 	// Workers is how many goroutines hand events to the sink. Default: as many as there are processors.
 	Workers int
 	// Dial opens connections; nil: a net.Dialer. For tests that put something between the node and Redis.
@@ -101,6 +103,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.CommandTimeout = cmp.Or(o.CommandTimeout, 2*time.Second)
 	o.MaxMessage = cmp.Or(o.MaxMessage, 1<<20)
 	o.LaneQueue = cmp.Or(o.LaneQueue, 8<<20)
+	o.JournalLength = cmp.Or(o.JournalLength, 5000)
 	o.TotalQueue = cmp.Or(o.TotalQueue, 256<<20)
 	return o, nil
 }

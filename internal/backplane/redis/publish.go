@@ -2,34 +2,95 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Publish sends an event.
+// Publishing is tried this often if an event has an Id, by which nodes know it when it comes twice, and once if not.
+const (
+	publishTries = 4
+	publishPause = 50 * time.Millisecond
+)
+
+// Publish adds an event to the journal of its lane and sends it, in one step of Redis.
 func (b *Backplane) Publish(ctx context.Context, data []byte) error {
 	ev, err := b.options.Catalog.Decode(data)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
-	lane := b.options.Layout.Lane(ev.Organization, ev.Entity)
-	if err := b.send(ctx, b.commands(lane), lane, data); err != nil {
-		kind := backplane.ErrUnavailable
-		if refused(err) {
-			kind = backplane.ErrRefused
-		}
-		return fmt.Errorf("publish: %w: %w", kind, err)
+	tries := publishTries
+	if ev.ID == (events.ID{}) {
+		tries = 1
 	}
-	return nil
+	for pause := publishPause; ; pause *= 2 {
+		err := b.publish(ctx, &ev)
+		tries--
+		switch {
+		case err == nil:
+			return nil
+		case refused(err):
+			return fmt.Errorf("publish: %w: %w", backplane.ErrRefused, err)
+		case tries == 0:
+			return fmt.Errorf("publish: %w: %w", backplane.ErrUnavailable, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("publish: %w: %w", backplane.ErrUnavailable, errors.Join(ctx.Err(), err))
+		case <-time.After(pause):
+		}
+	}
 }
 
-// send publishes a message on a Redis channel.
+// publish calls the function, which is loaded if the server does not have it, or does the same by a script if the
+// server has no functions.
+func (b *Backplane) publish(ctx context.Context, ev *events.Event) error {
+	lane := b.options.Layout.Lane(ev.Organization, ev.Entity)
+	client := b.commands(lane)
+	keys := []string{journalKey(lane), counterKey(lane)}
+	args := []any{lane, ev.Data, b.options.JournalLength, 0, b.options.publishWord()}
+	err := client.FCall(ctx, "rte_publish", keys, args...).Err()
+	switch {
+	case noFunction(err):
+		if err := b.loadFor(ctx, client, keys[0]); err != nil {
+			return err
+		}
+		return client.FCall(ctx, "rte_publish", keys, args...).Err()
+	case noFunctions(err):
+		return b.script.Run(ctx, client, keys, args...).Err()
+	}
+	return err
+}
+
+// loadFor loads the functions into the server that has a key.
+func (b *Backplane) loadFor(ctx context.Context, client goredis.UniversalClient, key string) error {
+	if cluster, ok := client.(*goredis.ClusterClient); ok {
+		master, err := cluster.MasterForKey(ctx, key)
+		if err != nil {
+			return err
+		}
+		return master.FunctionLoadReplace(ctx, Functions()).Err()
+	}
+	return client.FunctionLoadReplace(ctx, Functions()).Err()
+}
+
+// send publishes a message on a Redis channel, without a journal.
 func (b *Backplane) send(ctx context.Context, client goredis.UniversalClient, channel string, payload any) error {
 	if b.options.Cluster {
 		return client.SPublish(ctx, channel, payload).Err()
 	}
 	return client.Publish(ctx, channel, payload).Err()
+}
+
+// publishWord is the command that brings a message to the subscribers.
+func (o *Options) publishWord() string {
+	if o.Cluster {
+		return "SPUBLISH"
+	}
+	return "PUBLISH"
 }

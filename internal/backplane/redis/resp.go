@@ -201,9 +201,6 @@ func (r *reader) skip(n int) error {
 	}
 }
 
-// idle says that the next call of next waits for the server.
-func (r *reader) idle() bool { return r.pos == r.end }
-
 // number reads a size.
 func number(text []byte) (int, bool) {
 	const longest = 1 << 40 // far more than a Redis can hold

@@ -54,5 +54,5 @@ func (s *server) clock(ctx context.Context) (backplane.StreamID, error) {
 	if err != nil {
 		return backplane.StreamID{}, err
 	}
-	return backplane.StreamID{Milliseconds: uint64(max(0, now.UnixMilli()))}, nil //nolint:gosec // not negative
+	return backplane.StreamID{Milliseconds: uint64(max(0, now.UnixMilli()))}, nil
 }

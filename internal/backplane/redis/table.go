@@ -312,16 +312,16 @@ func (t *table) refuse(link *link, lanes []*lane, err error) {
 
 // state is what Acquire waits for: true when the lane is confirmed or was refused, else a channel that is closed at
 // the next change.
-func (t *table) state(l *lane) (done bool, refused error, changed <-chan struct{}) {
+func (t *table) state(l *lane) (done bool, changed <-chan struct{}, refused error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
 	case l.state == subscribed:
 		return true, nil, nil
 	case l.failed != nil:
-		return true, l.failed, nil
+		return true, nil, l.failed
 	}
-	return false, nil, l.changedLocked()
+	return false, l.changedLocked(), nil
 }
 
 // count is how many lanes there are, how many of them are confirmed and how many refused.

@@ -17,7 +17,9 @@ const (
 
 	// plainMemory is for how long a lane is taken to have publishers without a journal after one was noticed.
 	plainMemory = 10 * time.Minute
-	// plainReach is how far back the journal is read to find out whether it has the latest plain event.
+	// plainSpan is how far back the journal is read to find out whether it has the plain events that arrived: those
+	// of this time and, if it is no further back than plainReach, the latest.
+	plainSpan  = 5 * time.Second
 	plainReach = 5 * time.Minute
 	// plainMargin is for the time between the journal's entry and the arrival of its event.
 	plainMargin = 2 * time.Second
@@ -124,13 +126,18 @@ func (l *Lane) pick() {
 		return
 	}
 	r.candidates = map[events.ID]struct{}{}
+	from, oldest := l.era.At.Add(-plainSpan), latest
 	for _, p := range l.plain.tail {
-		if p.at.After(l.era.At) || p.at.Equal(latest) {
-			r.candidates[p.id] = struct{}{}
+		if p.at.Before(from) && p.at.Before(latest) {
+			continue
+		}
+		r.candidates[p.id] = struct{}{}
+		if p.at.Before(oldest) {
+			oldest = p.at
 		}
 	}
 	r.tested = len(r.candidates)
-	r.after = earlier(r.after, back(l.era.Settled, l.era.At.Sub(latest)+plainMargin))
+	r.after = earlier(r.after, back(l.era.Settled, l.era.At.Sub(oldest)+plainMargin))
 }
 
 // Want is the read that the lane needs now; false if it needs none, or one is under way.
@@ -299,7 +306,7 @@ func (l *Lane) report(h Host, now time.Time, r *repair) {
 	}
 	if r.missing > 0 {
 		kind = GapLost
-		loss.Reason, loss.Events = backplane.LossTrimmed, int(min(r.missing, 1<<31)) //nolint:gosec // bounded
+		loss.Reason, loss.Events = backplane.LossTrimmed, int(min(r.missing, 1<<31))
 		h.Lost(loss)
 	}
 	if kind != GapRepaired || r.delivered > 0 {
@@ -324,7 +331,7 @@ func (l *Lane) plainLoss(now time.Time, r *repair) bool {
 
 // back is a stream id some time before another.
 func back(id backplane.StreamID, d time.Duration) backplane.StreamID {
-	ms := uint64(max(0, d.Milliseconds())) //nolint:gosec // not negative
+	ms := uint64(max(0, d.Milliseconds()))
 	if ms >= id.Milliseconds {
 		return backplane.StreamID{}
 	}

@@ -1,0 +1,138 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// nodeRules are the rules of a node's user, as docs/redis.md has them.
+const nodeRules = "on >secret resetkeys resetchannels &rte:* %R~rte:* nocommands " +
+	"+ping +client|setname +subscribe +unsubscribe +ssubscribe +sunsubscribe +publish +spublish " +
+	"+get +mget +xread +xrange +xrevrange +time +info +cluster|nodes +cluster|slots"
+
+// publishingRules are what a node needs beside them to publish by itself and to load the functions.
+const publishingRules = nodeRules + " ~rte:* +fcall +fcall_ro +function|load +incr +xadd +set +hset +expire +eval +evalsha"
+
+// mustSetUser makes a user of a server.
+func mustSetUser(t testing.TB, server *rtetest.Redis, name, rules string) {
+	t.Helper()
+	client := server.Client()
+	defer client.Close()
+	args := []any{"ACL", "SETUSER", name}
+	for rule := range strings.FieldsSeq(rules) {
+		args = append(args, rule)
+	}
+	if err := client.Do(context.Background(), args...).Err(); err != nil {
+		t.Fatalf("acl setuser: %v", err)
+	}
+}
+
+// mustNode starts a node without listeners and waits until it is connected.
+func mustNode(t testing.TB, o redis.Options) (*redis.Backplane, *backplanetest.Recorder, *prometheus.Registry) {
+	t.Helper()
+	sink, metrics := backplanetest.NewRecorder(), prometheus.NewRegistry()
+	o.Catalog, o.Sink, o.Registerer = events.Builtin(), sink, metrics
+	b := mustRun(t, o)
+	waitHealth(t, b, true)
+	return b, sink, metrics
+}
+
+func TestAccess_nodeUser(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	mustSetUser(t, server, "node", nodeRules)
+	mustSetUser(t, server, "publisher", publishingRules)
+	as := func(user string) redis.Options {
+		o := quick(server.Addr)
+		o.Username, o.Password = user, "secret"
+		return o
+	}
+	listener, sink, _ := mustNode(t, as("node"))
+	publisher, _, _ := mustNode(t, as("publisher"))
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	backplanetest.MustAcquire(t, listener, topic)
+	ev := backplanetest.NewEvent(topic, 1)
+	backplanetest.MustPublish(t, publisher, ev)
+	sink.Wait(t, 1)
+	if err := listener.Publish(t.Context(), ev.JSON()); !errors.Is(err, backplane.ErrRefused) {
+		t.Errorf("a node that may not publish: %v", err)
+	}
+}
+
+func TestAccess_laneRefused(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	allowed, refused := events.ID{1}, events.ID{2}
+	rules := fmt.Sprintf("resetchannels &rte:hb:* &rte:org:%s ", allowed)
+	mustSetUser(t, server, "node", nodeRules+" "+rules)
+	o := quick(server.Addr)
+	o.Username, o.Password = "node", "secret"
+	b, sink, metrics := mustNode(t, o)
+
+	var topics []events.Topic
+	for _, organization := range []events.ID{refused, allowed} {
+		topics = append(topics, backplanetest.Topic(organization, events.NewID()))
+	}
+	errs := b.Acquire(t.Context(), topics)
+	if len(errs) != 2 || !errors.Is(errs[0], backplane.ErrRefused) || errs[1] != nil {
+		t.Fatalf("acquire: %v; want the first refused and the second not", errs)
+	}
+	client := server.Client()
+	defer client.Close()
+	publish := func(topic events.Topic, number int) {
+		t.Helper()
+		lane := backplane.Layout{}.Lane(topic.Organization, topic.Entity)
+		if err := client.Publish(t.Context(), lane, backplanetest.NewEvent(topic, number).JSON()).Err(); err != nil {
+			t.Fatalf("publish: %v", err)
+		}
+	}
+	publish(topics[1], 1)
+	sink.Wait(t, 1)
+
+	// The permission comes, and goes while the lane is subscribed: Redis then ends the connection.
+	mustSetUser(t, server, "node", fmt.Sprintf("&rte:org:%s", refused))
+	backplanetest.MustAcquire(t, b, topics[0])
+	publish(topics[0], 2)
+	sink.Wait(t, 2)
+	mustSetUser(t, server, "node", rules)
+	waitValue(t, metrics, "rte_backplane_lanes", "failed", 1)
+	waitHealth(t, b, true)
+	publish(topics[1], 3)
+	sink.Wait(t, 3)
+}
+
+func TestAccess_wrongPassword(t *testing.T) {
+	server := rtetest.MustStartRedis(t, "--requirepass", "right")
+	o := quick(server.Addr)
+	o.Password = "wrong"
+	o.Catalog, o.Sink = events.Builtin(), backplanetest.NewRecorder()
+	b := mustRun(t, o)
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	if errs := b.Acquire(t.Context(), []events.Topic{topic}); len(errs) != 1 || !errors.Is(errs[0], backplane.ErrUnavailable) {
+		t.Errorf("acquire: %v", errs)
+	}
+	if h := b.Health(); h.Connected || h.Detail == "" {
+		t.Errorf("health: %+v", h)
+	}
+}
+
+// waitValue waits until a metric has a value.
+func waitValue(t testing.TB, metrics *prometheus.Registry, name, label string, want float64) {
+	t.Helper()
+	n := &rigNode{metrics: metrics}
+	for deadline := time.Now().Add(rtetest.Patience); n.value(t, name, label) != want; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s{%s} is %v, want %v", name, label, n.value(t, name, label), want)
+		}
+	}
+}

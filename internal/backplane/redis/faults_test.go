@@ -1,0 +1,169 @@
+package redis_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// quick are the options of nodes in short tests: everything that waits does so a quarter as long.
+func quick(address string) redis.Options {
+	return redis.Options{
+		Addresses:      []string{address},
+		ProbeInterval:  125 * time.Millisecond,
+		ProbeTimeout:   500 * time.Millisecond,
+		DialTimeout:    500 * time.Millisecond,
+		CommandTimeout: 500 * time.Millisecond,
+	}
+}
+
+// load is what short tests publish per second.
+var load = [tiers]int{tier0: 200, tier1: 300, tier2: 1500}
+
+func TestFault_connectionsKilled(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 16)
+	r.node(quick(server.Addr))
+	r.node(quick(server.Addr))
+	r.publish(load)
+	for range 10 {
+		time.Sleep(300 * time.Millisecond)
+		if err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
+			t.Fatalf("client kill: %v", err)
+		}
+	}
+	r.check("CLIENT KILL TYPE pubsub each 300 ms")
+	for i, n := range r.nodes {
+		if lost := n.value(t, "rte_backplane_gaps_total", "lost"); lost > 0 {
+			t.Errorf("node %d: %.0f gaps were lost", i, lost)
+		}
+	}
+}
+
+func TestFault_killedAndRestartedEmpty(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	proxy := rtetest.MustStartProxy(t, server.Addr)
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 16)
+	n := r.node(quick(proxy.Addr))
+	r.publish(load)
+	time.Sleep(time.Second)
+	before := proxy.Dials()
+	server.Kill()
+	waitHealth(t, n.Backplane, false)
+	time.Sleep(time.Second)
+	// What comes before the library is back is not published, as it would be by publishers that do not load it.
+	server.Start()
+	started := time.Now()
+	waitHealth(t, n.Backplane, true)
+	if took := time.Since(started); took > 2*time.Second {
+		t.Errorf("it took %s to be connected again", took)
+	}
+	if dials := proxy.Dials() - before; dials > 20 {
+		t.Errorf("%d dials in about a second", dials)
+	}
+	time.Sleep(time.Second)
+	r.stopPublishing()
+	r.settle()
+	for _, row := range r.report("kill -9, restart without data") {
+		for how, s := range row {
+			if s.duplicates+s.disorders > 0 || s.unflagged > 0 {
+				t.Errorf("T%d: %+v", how, s)
+			}
+		}
+	}
+	if forks := n.value(t, "rte_backplane_gaps_total", "fork"); forks < 16 {
+		t.Errorf("%.0f of 16 lanes are known to have lost their journal", forks)
+	}
+}
+
+func TestFault_frozenServer(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 16)
+	n := r.node(quick(server.Addr))
+	r.publish(load)
+	time.Sleep(500 * time.Millisecond)
+	server.Freeze()
+	time.Sleep(1500 * time.Millisecond)
+	server.Thaw()
+	waitHealth(t, n.Backplane, true)
+	time.Sleep(500 * time.Millisecond)
+	r.check("SIGSTOP 1.5 s")
+	if n.value(t, "rte_backplane_epochs_total", "silent") == 0 {
+		t.Error("the silence was not noticed")
+	}
+}
+
+func TestFault_outputBufferOverflow(t *testing.T) {
+	server := rtetest.MustStartRedis(t, "--client-output-buffer-limit", "pubsub 256kb 256kb 1")
+	proxy := rtetest.MustStartProxy(t, server.Addr)
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 16)
+	r.padding = 8 << 10
+	o := quick(proxy.Addr)
+	o.ProbeTimeout, o.CommandTimeout = 5*time.Second, 5*time.Second // the silence must not be what ends the epoch
+	n := r.node(o)
+	r.publish(load)
+	time.Sleep(300 * time.Millisecond)
+	proxy.Blackhole()
+	for client.Do(t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Val() != "" {
+		time.Sleep(10 * time.Millisecond)
+	}
+	proxy.Open()
+	time.Sleep(500 * time.Millisecond)
+	r.check("output buffer overflow")
+	if n.value(t, "rte_backplane_epochs_total", "lost") == 0 {
+		t.Error("the connection was not lost")
+	}
+}
+
+func TestFault_halfOpenConnection(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	proxy := rtetest.MustStartProxy(t, server.Addr)
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 16)
+	n := r.node(quick(proxy.Addr))
+	r.publish(load)
+	time.Sleep(500 * time.Millisecond)
+	proxy.Hang()
+	time.Sleep(2 * time.Second)
+	r.check("half-open connection")
+	if outage := n.value(t, "rte_backplane_outage_seconds"); outage > 1.5 {
+		t.Errorf("events were late by %.1f s, with a probe timeout of 0.5 s", outage)
+	}
+	if n.value(t, "rte_backplane_epochs_total", "silent") == 0 {
+		t.Error("the silence was not noticed")
+	}
+}
+
+func TestFault_splitFrames(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	proxy := rtetest.MustStartProxy(t, server.Addr)
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 16)
+	n := r.node(quick(proxy.Addr))
+	proxy.Split(101)
+	r.publish([tiers]int{50, 50, 300})
+	time.Sleep(time.Second)
+	proxy.Split(1)
+	time.Sleep(time.Second)
+	r.check("split frames")
+	if ended := n.value(t, "rte_backplane_epochs_total"); ended > 0 {
+		t.Errorf("%.0f connections ended", ended)
+	}
+	for _, row := range r.report("split frames") {
+		if row[tier0].missing > 0 {
+			t.Errorf("%d plain events are missing", row[tier0].missing)
+		}
+	}
+}

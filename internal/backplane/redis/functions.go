@@ -1,0 +1,57 @@
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"strconv"
+	"strings"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+)
+
+// functionsVersion must grow with every change of rte.lua: a server that has an older library gets this one.
+const functionsVersion = 1
+
+//go:embed rte.lua
+var publishBody string
+
+// Functions is the library of Redis Functions that publishers call, for FUNCTION LOAD. Nodes load it by themselves if
+// their user may.
+func Functions() string {
+	return "#!lua name=rte\n" + publishBody + `
+redis.register_function('rte_publish', publish)
+redis.register_function{function_name='rte_version', flags={'no-writes'},
+  callback=function() return ` + strconv.Itoa(functionsVersion) + ` end}
+`
+}
+
+// publishScript is rte_publish for a Redis without Functions (before 7.0).
+func publishScript() *goredis.Script {
+	return goredis.NewScript(publishBody + "return publish(KEYS, ARGV)\n")
+}
+
+// noFunction says that a server has no library, or none with this function.
+func noFunction(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "Function not found")
+}
+
+// noFunctions says that a server knows no Functions at all.
+func noFunctions(err error) bool {
+	return err != nil && strings.Contains(strings.ToLower(err.Error()), "unknown command")
+}
+
+// provide loads the library into a server that does not have this version of it. It is part of the server's data: an
+// empty restart has lost it.
+func (b *Backplane) provide(ctx context.Context, server *goredis.Client) {
+	version, err := server.FCallRO(ctx, "rte_version", nil).Int()
+	if err == nil && version >= functionsVersion || noFunctions(err) {
+		return
+	}
+	if err == nil || noFunction(err) {
+		err = server.FunctionLoadReplace(ctx, Functions()).Err()
+	}
+	if err != nil {
+		b.log.Warn("functions not loaded", func() []zap.Field { return []zap.Field{zap.Error(err)} })
+	}
+}

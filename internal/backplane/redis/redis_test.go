@@ -1,0 +1,243 @@
+package redis_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+func TestNew_refusesOptions(t *testing.T) {
+	base := backplane.Options{Catalog: events.Builtin(), Sink: backplanetest.NewRecorder()}
+	for name, o := range map[string]redis.Options{
+		"no catalog":             {Addresses: []string{"a:1"}},
+		"no address":             {Options: base},
+		"cluster with sentinels": {Options: base, Addresses: []string{"a:1"}, Cluster: true, SentinelMaster: "m"},
+		"cluster with database":  {Options: base, Addresses: []string{"a:1"}, Cluster: true, DB: 1},
+		"cluster with shards":    {Options: base, Addresses: []string{"a:1"}, Cluster: true, Sharded: true},
+		"two lone addresses":     {Options: base, Addresses: []string{"a:1", "b:1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := redis.New(o); err == nil {
+				t.Error("no error")
+			}
+		})
+	}
+}
+
+// Redis need not be there when the node starts.
+func TestBackplane_redisAwayAtStart(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	server.Kill()
+	o := quick(server.Addr)
+	sink := backplanetest.NewRecorder()
+	o.Catalog, o.Sink = events.Builtin(), sink
+	b := mustRun(t, o)
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	started := time.Now()
+	errs := b.Acquire(t.Context(), []events.Topic{topic, topic})
+	if took := time.Since(started); took > 3*time.Second {
+		t.Errorf("acquire took %s", took)
+	}
+	if len(errs) != 2 || !errors.Is(errs[0], backplane.ErrUnavailable) || !errors.Is(errs[1], backplane.ErrUnavailable) {
+		t.Errorf("acquire: %v", errs)
+	}
+	if err := b.Publish(t.Context(), backplanetest.NewEvent(topic, 0).JSON()); !errors.Is(err, backplane.ErrUnavailable) {
+		t.Errorf("publish: %v", err)
+	}
+	if h := b.Health(); h.Connected || !strings.Contains(h.Detail, "refused") {
+		t.Errorf("health: %+v", h)
+	}
+	server.Start()
+	waitHealth(t, b, true)
+	backplanetest.MustAcquire(t, b, topic)
+	backplanetest.MustPublish(t, b, backplanetest.NewEvent(topic, 1))
+	sink.Wait(t, 1)
+}
+
+// Whatever is published on a lane, the node counts it, says so once, and goes on.
+func TestBackplane_malformedMessages(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	core, logs := observer.New(zap.WarnLevel)
+	o := quick(server.Addr)
+	o.Logger = zap.New(core)
+	b, sink, metrics := mustNode(t, o)
+	mine, other := backplanetest.Topic(events.NewID(), events.NewID()), backplanetest.Topic(events.NewID(), events.NewID())
+	backplanetest.MustAcquire(t, b, mine)
+	lane := backplane.Layout{}.Lane(mine.Organization, mine.Entity)
+	client := server.Client()
+	defer client.Close()
+	for _, message := range []string{
+		"", "{", "[1]", "#", "#1", "#1 2\n{}", "#x 1-1\n{}", "#1 1-1 {}", strings.Repeat("x", 1<<20), strings.Repeat("x", 3<<20),
+		`{"EventType":7}`, string(backplanetest.NewEvent(other, 1).JSON()),
+		"#7 1-1\n" + string(backplanetest.NewEvent(other, 1).JSON()),
+	} {
+		if err := client.Publish(t.Context(), lane, message).Err(); err != nil {
+			t.Fatalf("publish: %v", err)
+		}
+	}
+	if err := client.Publish(t.Context(), lane, backplanetest.NewEvent(mine, 2).JSON()).Err(); err != nil {
+		t.Fatalf("publish: %v", err)
+	}
+	if got := sink.Wait(t, 1)[0]; got.Number != 2 {
+		t.Errorf("arrived %+v", got)
+	}
+	for reason, want := range map[string]float64{"frame": 5, "too_large": 2, "foreign_organization": 2, "not_object": 1} {
+		waitValue(t, metrics, "rte_backplane_refused_total", reason, want)
+	}
+	if n := logs.FilterMessage("message refused").Len(); n != 1 {
+		t.Errorf("%d warnings were logged, want 1", n)
+	}
+	if n := (&rigNode{metrics: metrics}).value(t, "rte_backplane_epochs_total"); n > 0 {
+		t.Errorf("%.0f connections ended", n)
+	}
+}
+
+// A node subscribes to what its listeners want, and gives it up some time after the last has gone.
+func TestBackplane_lanesFollowInterest(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	o := quick(server.Addr)
+	o.Linger = 100 * time.Millisecond
+	b, _, metrics := mustNode(t, o)
+	var topics []events.Topic
+	for range 1500 {
+		topics = append(topics, backplanetest.Topic(events.NewID(), events.NewID()))
+	}
+	backplanetest.MustAcquire(t, b, topics...)
+	client := server.Client()
+	defer client.Close()
+	lanes := func() int {
+		t.Helper()
+		names, err := client.PubSubChannels(t.Context(), "rte:org:*").Result()
+		if err != nil {
+			t.Fatalf("pubsub channels: %v", err)
+		}
+		return len(names)
+	}
+	if n := lanes(); n != len(topics) {
+		t.Errorf("%d lanes are subscribed, want %d", n, len(topics))
+	}
+	b.Release(topics[:1000])
+	waitValue(t, metrics, "rte_backplane_lanes", "confirmed", 500)
+	if n := lanes(); n != 500 {
+		t.Errorf("%d lanes are subscribed, want 500", n)
+	}
+	b.Release(topics[1000:])
+	waitValue(t, metrics, "rte_backplane_lanes", "confirmed", 0)
+}
+
+// The journal, not the connection, is what tells that events were forgotten; only the lanes concerned are told.
+func TestFault_journalForgotten(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 4)
+	proxy := rtetest.MustStartProxy(t, server.Addr)
+	n := r.node(quick(proxy.Addr))
+	r.publish([tiers]int{tier2: 400})
+	time.Sleep(300 * time.Millisecond)
+	proxy.Blackhole()
+	time.Sleep(200 * time.Millisecond)
+	trimmed := r.streams[tier2].lane
+	if err := client.XTrimMaxLen(t.Context(), "rte:j:{"+trimmed+"}", 0).Err(); err != nil {
+		t.Fatalf("xtrim: %v", err)
+	}
+	proxy.Cut()
+	proxy.Open()
+	time.Sleep(500 * time.Millisecond)
+	r.stopPublishing()
+	r.settleNow(n)
+	row := r.report("journal of one lane trimmed")[0][tier2]
+	if row.missing == 0 || row.unflagged > 0 || row.duplicates+row.disorders > 0 {
+		t.Errorf("T2: %+v", row)
+	}
+	for _, l := range n.losses {
+		if l.Lane != trimmed || l.Reason != backplane.LossTrimmed || l.Events != row.missing {
+			t.Errorf("told %+v; %d events of lane %s are missing", l, row.missing, trimmed)
+		}
+	}
+}
+
+func TestFault_flushall(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 4)
+	n := r.node(quick(server.Addr))
+	r.publish([tiers]int{tier2: 400})
+	time.Sleep(300 * time.Millisecond)
+	if err := client.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatalf("flushall: %v", err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	r.check("FLUSHALL")
+	if len(n.losses) != 4 {
+		t.Errorf("%d losses were told, want one per lane: %+v", len(n.losses), n.losses)
+	}
+}
+
+// A server without the library gets it from the first node that publishes there.
+func TestPublish_loadsFunctions(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	b, sink, _ := mustNode(t, quick(server.Addr))
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	backplanetest.MustAcquire(t, b, topic)
+	client := server.Client()
+	defer client.Close()
+	for number := range 2 {
+		if err := client.FunctionFlush(t.Context()).Err(); err != nil {
+			t.Fatalf("function flush: %v", err)
+		}
+		backplanetest.MustPublish(t, b, backplanetest.NewEvent(topic, number))
+	}
+	sink.Wait(t, 2)
+	version, err := client.FCallRO(t.Context(), "rte_version", nil).Int()
+	if err != nil || version < 1 {
+		t.Errorf("rte_version: %d, %v", version, err)
+	}
+}
+
+// The function checks that its keys belong to the lane before it writes: an ACL confines a publisher by its keys.
+func TestFunction_refusesKeysOfOtherLanes(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	if err := client.FunctionLoad(t.Context(), redis.Functions()).Err(); err != nil {
+		t.Fatalf("function load: %v", err)
+	}
+	const lane = "rte:org:a"
+	for name, call := range map[string]struct {
+		keys []string
+		args []any
+		want string
+	}{
+		"its own":               {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}"}, []any{lane, "{}", 10, 0}, ""},
+		"with a snapshot":       {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:a}:x"}, []any{lane, "{}", 10, 5}, ""},
+		"journal of another":    {[]string{"rte:j:{rte:org:b}", "rte:n:{rte:org:a}"}, []any{lane, "{}", 10, 0}, "RTEKEY"},
+		"counter of another":    {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:b}"}, []any{lane, "{}", 10, 0}, "RTEKEY"},
+		"snapshot of another":   {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:b}:x"}, []any{lane, "{}", 10, 5}, "RTEKEY"},
+		"snapshot with no name": {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:a}"}, []any{lane, "{}", 10, 5}, "RTEKEY"},
+		"another command":       {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}"}, []any{lane, "{}", 10, 0, "DEL"}, "RTEARG"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := client.XLen(t.Context(), "rte:j:{rte:org:a}").Val()
+			err := client.FCall(t.Context(), "rte_publish", call.keys, call.args...).Err()
+			after := client.XLen(t.Context(), "rte:j:{rte:org:a}").Val()
+			if call.want == "" && (err != nil || after != before+1) {
+				t.Errorf("%v, %d entries were added", err, after-before)
+			}
+			if call.want != "" && (err == nil || !strings.HasPrefix(err.Error(), call.want) || after != before) {
+				t.Errorf("%v, %d entries were added; want %s", err, after-before, call.want)
+			}
+		})
+	}
+}

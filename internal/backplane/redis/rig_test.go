@@ -1,0 +1,365 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// tier is how an event is published, see docs/redis.md.
+type tier int
+
+const (
+	tier0 tier = iota // PUBLISH
+	tier1             // journal and PUBLISH
+	tier2             // the function
+	tiers
+)
+
+// stream is what one publisher sends to one lane in one tier: events with the numbers 0, 1, 2...
+type stream struct {
+	topic events.Topic
+	lane  string
+	tier  tier
+
+	// Owned by the publisher until it has stopped.
+	sent  []time.Time // when each was published
+	acked []bool      // Redis said that it has it
+}
+
+// rig is a load on a Redis, and the nodes that should get all of it.
+type rig struct {
+	t       testing.TB
+	layout  backplane.Layout
+	cluster bool
+	client  goredis.UniversalClient // of the publishers
+	streams []*stream
+	nodes   []*rigNode
+	padding int
+	maxlen  int // of the journals
+
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// newRig makes a rig with streams of each tier in each of lanes lanes, in four organizations.
+func newRig(t testing.TB, client goredis.UniversalClient, lanes int) *rig {
+	t.Helper()
+	r := &rig{t: t, layout: backplane.Layout{Lanes: (lanes + 3) / 4}, client: client, maxlen: 5000}
+	for i := range lanes {
+		organization := events.ID{15: byte(i%4 + 1)}
+		for how := range tiers {
+			r.streams = append(r.streams, r.newStream(organization, i/4, how))
+		}
+	}
+	return r
+}
+
+// newStream finds an entity with the lane of that number.
+func (r *rig) newStream(organization events.ID, lane int, how tier) *stream {
+	for {
+		topic := backplanetest.Topic(organization, events.NewID())
+		name := r.layout.Lane(organization, topic.Entity)
+		if r.layout.Lanes <= 1 || strings.HasSuffix(name, fmt.Sprintf(":%d", lane)) {
+			return &stream{topic: topic, lane: name, tier: how}
+		}
+	}
+}
+
+// publish begins to send so many events per second of each tier, until stopPublishing.
+func (r *rig) publish(rates [tiers]int) {
+	ctx, stop := context.WithCancel(context.Background())
+	r.stop = stop
+	for how, rate := range rates {
+		if rate > 0 {
+			r.running.Go(func() { r.send(ctx, tier(how), rate) })
+		}
+	}
+	r.t.Cleanup(r.stopPublishing)
+}
+
+func (r *rig) stopPublishing() {
+	r.stop()
+	r.running.Wait()
+}
+
+// send publishes a batch every 10 ms, and never the same event twice.
+func (r *rig) send(ctx context.Context, how tier, rate int) {
+	var mine []*stream
+	for _, s := range r.streams {
+		if s.tier == how {
+			mine = append(mine, s)
+		}
+	}
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	began, sent := time.Now(), 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		pipe := r.client.Pipeline()
+		var acks []func()
+		// What could not be sent while Redis was away is left out.
+		due := int(time.Since(began).Seconds() * float64(rate))
+		for sent = max(sent, due-rate/10); sent < due; sent++ {
+			s := mine[sent%len(mine)]
+			cmd := r.command(pipe, s)
+			number := len(s.sent)
+			s.sent = append(s.sent, time.Now())
+			s.acked = append(s.acked, false)
+			acks = append(acks, func() { s.acked[number] = cmd.Err() == nil })
+		}
+		_, _ = pipe.Exec(context.Background())
+		for _, ack := range acks {
+			ack()
+		}
+	}
+}
+
+// command publishes the next event of a stream.
+func (r *rig) command(pipe goredis.Pipeliner, s *stream) goredis.Cmder {
+	ctx := context.Background()
+	ev := backplanetest.NewEvent(s.topic, len(s.sent))
+	ev.Padding = r.padding
+	data := ev.JSON()
+	journal := "rte:j:{" + s.lane + "}"
+	word := "PUBLISH"
+	if r.cluster {
+		word = "SPUBLISH"
+	}
+	switch s.tier {
+	case tier2:
+		return pipe.FCall(ctx, "rte_publish", []string{journal, "rte:n:{" + s.lane + "}"}, s.lane, data, r.maxlen, 0, word)
+	case tier1:
+		// Pipelined, and so that both or none is done: as MULTI and EXEC, in one command.
+		return pipe.Eval(ctx, `redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'd', ARGV[2])
+			return redis.call(ARGV[4], ARGV[1], ARGV[2])`, []string{journal}, s.lane, data, r.maxlen, word)
+	default:
+		return pipe.Do(ctx, word, s.lane, data)
+	}
+}
+
+// rigNode is a node, and what it got.
+type rigNode struct {
+	*redis.Backplane
+	metrics *prometheus.Registry
+
+	mu     sync.Mutex
+	got    map[events.ID]*got // guarded by mu; by entity
+	losses []backplane.Loss   // guarded by mu
+}
+
+// got is what a node got of a stream.
+type got struct {
+	times      []int // how often each number arrived
+	last       int
+	duplicates int
+	disorders  int
+}
+
+// node starts a node that listens to all streams.
+func (r *rig) node(o redis.Options) *rigNode {
+	r.t.Helper()
+	n := &rigNode{got: map[events.ID]*got{}, metrics: prometheus.NewRegistry()}
+	var topics []events.Topic
+	for _, s := range r.streams {
+		n.got[s.topic.Entity] = &got{last: -1}
+		topics = append(topics, s.topic)
+	}
+	o.Catalog, o.Sink, o.Losses, o.Registerer, o.Layout = events.Builtin(), n, n, n.metrics, r.layout
+	n.Backplane = mustRun(r.t, o)
+	waitHealth(r.t, n.Backplane, true)
+	backplanetest.MustAcquire(r.t, n, topics...)
+	r.nodes = append(r.nodes, n)
+	return n
+}
+
+func (n *rigNode) Dispatch(ev *events.Event) {
+	number := backplanetest.Number(ev.Data)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	g := n.got[ev.Entity]
+	for len(g.times) <= number {
+		g.times = append(g.times, 0)
+	}
+	if g.times[number]++; g.times[number] > 1 {
+		g.duplicates++
+	} else if number < g.last {
+		g.disorders++
+	}
+	g.last = max(g.last, number)
+}
+
+func (n *rigNode) Lost(loss backplane.Loss) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.losses = append(n.losses, loss)
+}
+
+// value is the sum of a counter over its labels, or of those with a label value.
+func (n *rigNode) value(t testing.TB, name string, label ...string) float64 {
+	t.Helper()
+	families, err := n.metrics.Gather()
+	if err != nil {
+		t.Fatalf("gather: %v", err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if len(label) > 0 && (len(m.GetLabel()) == 0 || m.GetLabel()[0].GetValue() != label[0]) {
+				continue
+			}
+			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetHistogram().GetSampleSum()
+		}
+	}
+	return sum
+}
+
+// tally is how it went for one tier at one node.
+type tally struct {
+	published, acked, delivered, missing, duplicates, disorders int
+	// unflagged are missing events that no told loss covers.
+	unflagged int
+}
+
+// tally counts what a node got of a tier.
+func (r *rig) tally(n *rigNode, how tier) (sum tally) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range r.streams {
+		if s.tier != how {
+			continue
+		}
+		g := n.got[s.topic.Entity]
+		sum.published += len(s.sent)
+		sum.duplicates += g.duplicates
+		sum.disorders += g.disorders
+		for number, acked := range s.acked {
+			if acked {
+				sum.acked++
+			}
+			if number < len(g.times) && g.times[number] > 0 {
+				sum.delivered++
+			} else if acked {
+				sum.missing++
+				if !told(n.losses, s.lane, s.sent[number]) {
+					sum.unflagged++
+				}
+			}
+		}
+	}
+	return sum
+}
+
+// told says that a loss of a lane covers a time.
+func told(losses []backplane.Loss, lane string, at time.Time) bool {
+	const slack = 2 * time.Second // between the publisher's note and the node's
+	return slices.ContainsFunc(losses, func(l backplane.Loss) bool {
+		return l.Lane == lane && at.After(l.From.Add(-slack)) && at.Before(l.To.Add(slack))
+	})
+}
+
+// settleNow waits until a node has got the last event of every stream.
+func (r *rig) settleNow(n *rigNode) {
+	r.t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		behind := 0
+		n.mu.Lock()
+		for _, s := range r.streams {
+			if len(s.sent) > 0 && s.acked[len(s.sent)-1] && n.got[s.topic.Entity].last < len(s.sent)-1 {
+				behind++
+			}
+		}
+		n.mu.Unlock()
+		if behind == 0 {
+			return
+		}
+	}
+}
+
+// settle waits until the nodes have everything of the journaled tiers, or get nothing more.
+func (r *rig) settle() {
+	r.t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		missing := 0
+		for _, n := range r.nodes {
+			missing += r.tally(n, tier1).missing + r.tally(n, tier2).missing
+		}
+		if missing == 0 {
+			return
+		}
+	}
+}
+
+// report prints how it went, and returns it by node and tier.
+func (r *rig) report(fault string) [][tiers]tally {
+	r.t.Helper()
+	var all [][tiers]tally
+	for i, n := range r.nodes {
+		var row [tiers]tally
+		var line strings.Builder
+		for how := range tiers {
+			s := r.tally(n, how)
+			row[how] = s
+			fmt.Fprintf(&line, "\n  T%d published %d acknowledged %d delivered %d missing %d (not told %d) duplicated %d out of order %d",
+				how, s.published, s.acked, s.delivered, s.missing, s.unflagged, s.duplicates, s.disorders)
+		}
+		all = append(all, row)
+		n.mu.Lock()
+		reasons := map[string]int{}
+		for _, l := range n.losses {
+			reasons[l.Reason.String()]++
+		}
+		n.mu.Unlock()
+		told := ""
+		for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+			told += fmt.Sprintf(" %s %d", reason, reasons[reason])
+		}
+		r.t.Logf("%s, node %d:%s\n  repaired %.0f, told%s, epochs %.0f, outage %.2f s", fault, i, line.String(),
+			n.value(r.t, "rte_backplane_repaired_events_total"), told,
+			n.value(r.t, "rte_backplane_epochs_total"), n.value(r.t, "rte_backplane_outage_seconds"))
+	}
+	return all
+}
+
+// check fails unless everything that was journaled arrived once and in order, and whatever else is missing was told.
+func (r *rig) check(fault string) {
+	r.t.Helper()
+	r.stopPublishing()
+	r.settle()
+	for i, row := range r.report(fault) {
+		for how, s := range row {
+			if s.duplicates > 0 || s.disorders > 0 {
+				r.t.Errorf("node %d, T%d: %d duplicates, %d out of order", i, how, s.duplicates, s.disorders)
+			}
+			if tier(how) != tier0 && s.missing > 0 {
+				r.t.Errorf("node %d, T%d: %d events are missing", i, how, s.missing)
+			}
+			if s.unflagged > 0 {
+				r.t.Errorf("node %d, T%d: %d events are missing and nobody was told", i, how, s.unflagged)
+			}
+			if s.delivered == 0 && s.published > 0 {
+				r.t.Errorf("node %d, T%d: nothing arrived", i, how)
+			}
+		}
+	}
+}
