@@ -17,12 +17,17 @@ programs=(
   openssl:openssl
   node:nodejs
   npm:npm
+  java:openjdk-17-jdk-headless
+  javac:openjdk-17-jdk-headless
+  mvn:maven
 )
 
 packages=()
 for entry in "${programs[@]}"; do
   command -v "${entry%%:*}" >/dev/null || packages+=("${entry##*:}")
 done
+# Debian has the module in a package of its own.
+python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 
 if ((${#packages[@]})); then
   if ! command -v apt-get >/dev/null; then
@@ -48,3 +53,22 @@ for lock in "${locks[@]}"; do
     touch "$dir/node_modules/.package-lock.json"
   fi
 done
+
+# Microsoft's Java client, into build/java.
+clients=test/clients/java
+if [[ -n $(find $clients -newer build/java/clients.jar 2>&1) ]]; then
+  # Not every registry has the artifact for MessagePack. The tests play the script with what is there.
+  mvn --quiet --batch-mode --file $clients --activate-profiles messagepack clean package >/dev/null 2>&1 || {
+    echo "the Java client goes without MessagePack, whose artifact cannot be had" >&2
+    mvn --quiet --batch-mode --file $clients clean package
+  }
+  touch build/java/clients.jar
+fi
+
+# A client for Python, into build/python.
+requirements=test/clients/python/requirements.txt
+if [[ ! build/python/requirements.txt -nt $requirements ]]; then
+  python3 -m venv --clear build/python
+  build/python/bin/pip install --quiet --requirement $requirements
+  cp $requirements build/python
+fi

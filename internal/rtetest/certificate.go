@@ -22,8 +22,8 @@ type Certificate struct {
 	AuthorityFile string
 	// ServerFile holds the certificate of the server and its key, in PEM.
 	ServerFile string
-	// Authority has the authority's certificate.
-	Authority *x509.CertPool
+	// Server is the certificate of the server.
+	Server *x509.Certificate
 }
 
 // MustMakeCertificate makes an authority and a certificate, in files of the test.
@@ -33,7 +33,6 @@ func MustMakeCertificate(t testing.TB) *Certificate {
 	c := &Certificate{
 		AuthorityFile: filepath.Join(dir, "authority.pem"),
 		ServerFile:    filepath.Join(dir, "server.pem"),
-		Authority:     x509.NewCertPool(),
 	}
 	authority := template("rte-server tests")
 	authority.IsCA, authority.BasicConstraintsValid = true, true
@@ -53,7 +52,10 @@ func MustMakeCertificate(t testing.TB) *Certificate {
 	}
 	serverPEM = append(serverPEM, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
 
-	c.Authority.AppendCertsFromPEM(authorityPEM)
+	block, _ := pem.Decode(serverPEM)
+	if c.Server, err = x509.ParseCertificate(block.Bytes); err != nil {
+		t.Fatal(err)
+	}
 	for path, text := range map[string][]byte{c.AuthorityFile: authorityPEM, c.ServerFile: serverPEM} {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)

@@ -73,11 +73,11 @@ func (h *HAProxy) config(balance string, nodes []*Server) string {
 		h.t.Fatal(err)
 	}
 	text := string(file)
-	servers := ""
+	servers := strings.Builder{}
 	for i, node := range nodes {
 		// Clients come to one port, checks to the other.
 		_, checked, _ := strings.Cut(strings.TrimPrefix(node.ConsoleURL, "http://"), ":")
-		servers += fmt.Sprintf("    server rte-%d %s port %s\n", i+1, node.Host, checked)
+		fmt.Fprintf(&servers, "    server rte-%d %s port %s\n", i+1, node.Host, checked)
 	}
 	for _, change := range [][2]string{
 		{"maxconn 50000", "maxconn 2000\n    stats socket ipv4@" + h.stats + " level user"},
@@ -86,7 +86,7 @@ func (h *HAProxy) config(balance string, nodes []*Server) string {
 		{"balance leastconn", "balance " + balance},
 		{"check port 9090 inter 1s", "check inter 200ms"},
 		{" resolvers containers", ""},
-		{"    server rte-1 rte-1:8080\n    server rte-2 rte-2:8080\n", servers},
+		{"    server rte-1 rte-1:8080\n    server rte-2 rte-2:8080\n", servers.String()},
 	} {
 		if !strings.Contains(text, change[0]) {
 			h.t.Fatalf("deploy/haproxy.cfg has no %q", change[0])

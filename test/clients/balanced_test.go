@@ -1,0 +1,151 @@
+package clients
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// herdSize is how many connections a rolling restart must not lose.
+const herdSize = 500
+
+// TestThreeNodes plays the script with every client through HAProxy, which ends TLS and gives each request to the next
+// of three nodes: what one negotiated, another one upgrades. Then all nodes are restarted, one after the other, under
+// those clients and under a herd of connections, none of which may be lost.
+func TestThreeNodes(t *testing.T) {
+	s := newStage(t)
+	var nodes []*rtetest.Server
+	for range 3 {
+		// Long enough for the load balancer to see that a node stops.
+		nodes = append(nodes, s.startNode(t, rtetest.Settings{"shutdown.delay": "2s", "shutdown.drain": "1s"}))
+	}
+	balancer := rtetest.MustStartHAProxy(t, "roundrobin", nodes...)
+	s.hubURL, s.certificate = balancer.HubURL, balancer.Certificate
+
+	agent := s.agent(t)
+	herd := startHerd(t, s, agent)
+	s.playAll(t, len(nodes), func() {
+		if report := herd.ask(t); report.Subscribed != herdSize {
+			t.Fatalf("the herd is not ready: %+v", report)
+		}
+		for _, node := range nodes {
+			node.Stop()
+			node.Start()
+			balancer.WaitFor(len(nodes))
+		}
+	})
+
+	t.Run("no connection of the herd is lost", func(t *testing.T) {
+		herd.waitFor(t, "all are back and subscribed", func(r report) bool {
+			return r.Connected == herdSize && r.Subscribed == herdSize
+		})
+		const events = 3
+		before := herd.ask(t).Received
+		s.publish(t, agent, events)
+		r := herd.waitFor(t, "events arrive everywhere", func(r report) bool {
+			for i, received := range r.Received {
+				if received-before[i] < events {
+					return false
+				}
+			}
+			return true
+		})
+		for i, received := range r.Received {
+			if received-before[i] != events {
+				t.Errorf("connection %d received %d events, want %d", i, received-before[i], events)
+			}
+		}
+		if r.Reconnects < herdSize {
+			t.Errorf("%d reconnects of %d connections: each of them had to go at least once", r.Reconnects, herdSize)
+		}
+		sessions := 0.0
+		for _, node := range nodes {
+			sessions += node.Metric("rte_hub_sessions_open")
+		}
+		t.Logf("%d reconnects; sessions on all nodes: %v", r.Reconnects, sessions)
+	})
+}
+
+// herd is node/herd.js.
+type herd struct {
+	stdin  io.Writer
+	stdout *bufio.Scanner
+}
+
+// report is what a herd prints.
+type report struct {
+	Connected, Subscribed, Reconnects int
+	Lost                              []string
+	Received                          []int // by connection
+}
+
+// startHerd starts to connect herdSize connections that listen to an agent.
+func startHerd(t *testing.T, s *stage, agent string) *herd {
+	t.Helper()
+	cmd := node("herd.js", s.hubURL, s.token, fmt.Sprint(herdSize), agent, eventName)(t, s)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// Killed when it hangs, so that reading its lines ends.
+	hung := time.AfterFunc(5*time.Minute, func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() {
+		hung.Stop()
+		_ = stdin.Close()
+		_ = cmd.Wait() // it ends with its input
+	})
+	h := &herd{stdin, bufio.NewScanner(stdout)}
+	h.stdout.Buffer(nil, 1<<20)
+	return h
+}
+
+// ask asks how the herd is. It fails the test when a connection has given up.
+func (h *herd) ask(t *testing.T) (r report) {
+	t.Helper()
+	if _, err := io.WriteString(h.stdin, "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if !h.stdout.Scan() {
+		t.Fatal("the herd has ended")
+	}
+	if err := json.Unmarshal(h.stdout.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(r.Lost)
+	if lost := slices.Compact(r.Lost); len(lost) > 0 {
+		t.Fatalf("the herd lost connections: %q", lost)
+	}
+	return r
+}
+
+// waitFor asks until condition holds.
+func (h *herd) waitFor(t *testing.T, what string, condition func(report) bool) report {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		r := h.ask(t)
+		if condition(r) {
+			return r
+		}
+		if time.Now().After(deadline) {
+			r.Received = nil
+			t.Fatalf("waited in vain until %s: %+v", what, r)
+		}
+	}
+}

@@ -1,0 +1,308 @@
+package clients
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// patience is how long a client may take for what should happen at once: many of them start at the same time.
+const patience = 2 * rtetest.Patience
+
+// maxMessages bounds the messages of a connection that nobody has taken yet.
+const maxMessages = 2000
+
+// client is a client library in a process of its own. Its methods may be called from any goroutine.
+type client struct {
+	library
+	protocols []string // that it speaks; static once hello is closed
+	hello     chan struct{}
+	done      chan struct{} // closed when the process has ended
+	lastID    atomic.Int64
+
+	mu          sync.Mutex // guards the following fields
+	stdin       io.WriteCloser
+	answers     map[int64]chan line
+	connections map[int64]*connection
+	noise       []string // what the process printed that is not for this program
+}
+
+// line is what an adapter prints.
+type line struct {
+	Protocols []string `json:"protocols"`
+
+	ID     int64           `json:"id"`
+	Result json.RawMessage `json:"result"`
+	Error  string          `json:"error"`
+
+	Connection int64           `json:"connection"`
+	Event      string          `json:"event"`
+	Message    json.RawMessage `json:"message"`
+}
+
+// startClient starts the process of a client. The end of the test ends it.
+func startClient(t *testing.T, l library, s *stage) *client {
+	t.Helper()
+	cmd := l.command(t, s)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &client{
+		library: l, hello: make(chan struct{}), done: make(chan struct{}), stdin: stdin,
+		answers: map[int64]chan line{}, connections: map[int64]*connection{},
+	}
+	cmd.Stderr = c
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(c.done)
+		c.read(stdout)
+		_ = cmd.Wait() // it was told to end, or its connections fail
+	}()
+	t.Cleanup(func() {
+		_ = stdin.Close() // the adapter ends with its input
+		select {
+		case <-c.done:
+		case <-time.After(patience):
+			t.Errorf("%s does not end", l.name)
+			_ = cmd.Process.Kill()
+			<-c.done
+		}
+		if t.Failed() && len(c.noise) > 0 {
+			t.Logf("%s printed:\n%s", l.name, strings.Join(c.noise, "\n"))
+		}
+	})
+	return c
+}
+
+// Write takes what the process writes to its standard error.
+func (c *client) Write(p []byte) (int, error) {
+	c.note(strings.TrimRight(string(p), "\n"))
+	return len(p), nil
+}
+
+func (c *client) note(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.noise = append(c.noise, text)
+}
+
+// read takes what the process prints until it ends.
+func (c *client) read(stdout io.Reader) {
+	scanner := bufio.NewScanner(stdout)
+	scanner.Buffer(nil, 8<<20)
+	for scanner.Scan() {
+		var l line
+		if err := json.Unmarshal(scanner.Bytes(), &l); err != nil {
+			c.note(scanner.Text())
+			continue
+		}
+		switch {
+		case l.Protocols != nil:
+			c.protocols = l.Protocols
+			close(c.hello)
+		case l.Event != "":
+			c.mu.Lock()
+			conn := c.connections[l.Connection]
+			c.mu.Unlock()
+			conn.tell(l)
+		default:
+			c.mu.Lock()
+			c.answers[l.ID] <- l
+			delete(c.answers, l.ID)
+			c.mu.Unlock()
+		}
+	}
+}
+
+// waitReady waits until the process takes commands.
+func (c *client) waitReady(t *testing.T) {
+	t.Helper()
+	select {
+	case <-c.hello:
+	case <-c.done:
+		t.Fatal("the client's process has ended")
+	case <-time.After(patience):
+		t.Fatal("the client does not start")
+	}
+}
+
+// speaks says whether the client has a hub protocol.
+func (c *client) speaks(protocol string) bool { return slices.Contains(c.protocols, protocol) }
+
+// do gives the process a command and waits for its answer.
+func (c *client) do(command map[string]any) (json.RawMessage, error) {
+	id := c.lastID.Add(1)
+	command["id"] = id
+	text, err := json.Marshal(command)
+	if err != nil {
+		return nil, err
+	}
+	answer := make(chan line, 1)
+	c.mu.Lock()
+	c.answers[id] = answer
+	_, err = c.stdin.Write(append(text, '\n'))
+	c.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case l := <-answer:
+		if l.Error != "" {
+			return nil, errors.New(l.Error)
+		}
+		return l.Result, nil
+	case <-c.done:
+		return nil, errors.New("the client's process has ended")
+	case <-time.After(patience):
+		return nil, fmt.Errorf("no answer to %v", command["do"])
+	}
+}
+
+// connection is a connection of a client.
+type connection struct {
+	client   *client
+	number   int64
+	protocol string
+	messages chan json.RawMessage // the MessageReceived, in the order of their arrival
+	events   chan line            // what else the connection tells
+}
+
+// options say how to connect.
+type options struct {
+	url, token, protocol string
+	skipNegotiation      bool
+	reconnect            bool
+}
+
+// retryDelays are those of a client that reconnects by itself: as long as a node takes to come back on a busy machine.
+var retryDelays = append([]int{0}, slices.Repeat([]int{250}, 200)...)
+
+// open connects.
+func (c *client) open(o options) (*connection, error) {
+	number := c.lastID.Add(1)
+	conn := &connection{
+		client: c, number: number, protocol: o.protocol,
+		messages: make(chan json.RawMessage, maxMessages), events: make(chan line, 16),
+	}
+	c.mu.Lock()
+	c.connections[number] = conn
+	c.mu.Unlock()
+	command := map[string]any{"do": "open", "connection": number, "url": o.url, "token": o.token, "protocol": o.protocol}
+	if o.skipNegotiation {
+		command["skipNegotiation"] = true
+	}
+	if o.reconnect {
+		command["retryDelays"] = retryDelays
+	}
+	_, err := c.do(command)
+	return conn, err
+}
+
+// mustOpen is open for a connection that must not fail.
+func (c *client) mustOpen(t *testing.T, o options) *connection {
+	t.Helper()
+	conn, err := c.open(o)
+	if err != nil {
+		t.Fatalf("connect: %v", err)
+	}
+	return conn
+}
+
+// tell takes what the connection tells.
+func (c *connection) tell(l line) {
+	if l.Event == "message" {
+		select {
+		case c.messages <- l.Message:
+		default:
+			c.client.note("more messages came than anybody waits for")
+		}
+		return
+	}
+	select {
+	case c.events <- l:
+	default:
+		c.client.note("more events came than anybody waits for: " + l.Event)
+	}
+}
+
+// invoke calls a hub method; the error is the one that the library reports.
+func (c *connection) invoke(target string, args ...any) (json.RawMessage, error) {
+	if args == nil {
+		args = []any{}
+	}
+	return c.client.do(map[string]any{"do": "invoke", "connection": c.number, "target": target, "args": args})
+}
+
+// mustInvoke calls a hub method that must not fail and decodes what it returns into result.
+func (c *connection) mustInvoke(t *testing.T, result any, target string, args ...any) {
+	t.Helper()
+	answer, err := c.invoke(target, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", target, err)
+	}
+	if err := json.Unmarshal(answer, result); err != nil {
+		t.Fatalf("%s answered %s: %v", target, answer, err)
+	}
+}
+
+// close disconnects.
+func (c *connection) close(t *testing.T) {
+	t.Helper()
+	if _, err := c.client.do(map[string]any{"do": "close", "connection": c.number}); err != nil {
+		t.Fatalf("disconnect: %v", err)
+	}
+}
+
+// next waits for the next MessageReceived.
+func (c *connection) next(t *testing.T) message {
+	t.Helper()
+	select {
+	case text := <-c.messages:
+		var m message
+		if err := json.Unmarshal(text, &m); err != nil {
+			t.Fatalf("MessageReceived %s: %v", text, err)
+		}
+		return m
+	case l := <-c.events:
+		t.Fatalf("the connection told %q (%s) when a message had to come", l.Event, l.Error)
+	case <-c.client.done:
+		t.Fatal("the client's process has ended")
+	case <-time.After(patience):
+		t.Fatal("no message arrived")
+	}
+	panic("unreachable")
+}
+
+// expect waits for what the connection has to tell next.
+func (c *connection) expect(t *testing.T, event string) line {
+	t.Helper()
+	select {
+	case l := <-c.events:
+		if l.Event != event {
+			t.Fatalf("the connection told %q (%s), want %q", l.Event, l.Error, event)
+		}
+		return l
+	case <-c.client.done:
+		t.Fatal("the client's process has ended")
+	case <-time.After(patience):
+		t.Fatalf("the connection did not tell %q", event)
+	}
+	panic("unreachable")
+}

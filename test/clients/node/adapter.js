@@ -1,0 +1,40 @@
+// What a command does with Microsoft's JavaScript client; the same in Node and in a page. See ../doc.go for the commands.
+//
+// signalR and msgpack are the two packages of one release; tell takes what the client says by itself.
+export function makeAdapter(signalR, msgpack, tell) {
+  const connections = new Map();
+  const commands = {
+    async open({ connection: number, url, token, protocol, skipNegotiation, retryDelays }) {
+      let builder = new signalR.HubConnectionBuilder()
+        .withUrl(url, {
+          accessTokenFactory: () => token,
+          ...(skipNegotiation ? { skipNegotiation, transport: signalR.HttpTransportType.WebSockets } : {}),
+        })
+        .configureLogging(signalR.LogLevel.None);
+      if (protocol === "messagepack") {
+        builder = builder.withHubProtocol(new msgpack.MessagePackHubProtocol());
+      }
+      if (retryDelays) {
+        builder = builder.withAutomaticReconnect(retryDelays);
+      }
+      const connection = builder.build();
+      const event = (name, more) => tell({ connection: number, event: name, ...more });
+      connection.on("MessageReceived", (message) => event("message", { message }));
+      connection.onreconnecting((error) => event("reconnecting", { error: error?.message }));
+      connection.onreconnected(() => event("reconnected"));
+      connection.onclose((error) => event("closed", { error: error?.message }));
+      await connection.start();
+      connections.set(number, connection);
+    },
+    invoke: ({ connection, target, args }) => connections.get(connection).invoke(target, ...args),
+    close: ({ connection }) => connections.get(connection).stop(),
+  };
+  return async (command) => {
+    try {
+      const result = await commands[command.do](command);
+      return { id: command.id, result: result ?? null };
+    } catch (error) {
+      return { id: command.id, error: error.message };
+    }
+  };
+}

@@ -1,0 +1,53 @@
+package clients
+
+import (
+	"testing"
+)
+
+// TestOneNode plays the script with every client against one node, which is restarted under them.
+func TestOneNode(t *testing.T) {
+	s := newStage(t)
+	node := s.startNode(t, nil)
+	s.hubURL = node.HubURL
+	s.playAll(t, 1, func() {
+		node.Stop()
+		node.Start()
+	})
+}
+
+// playAll plays the script with every client. restart stops every node and starts it again.
+func (s *stage) playAll(t *testing.T, nodes int, restart func()) {
+	t.Helper()
+	var clients []*client
+	for _, l := range libraries() {
+		clients = append(clients, startClient(t, l, s))
+	}
+	listeners := make([][]*listener, len(clients))
+	t.Run("script", func(t *testing.T) {
+		for i, c := range clients {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				c.waitReady(t)
+				for _, m := range modes {
+					if c.speaks(m.protocol) {
+						t.Run(m.String(), func(t *testing.T) { s.play(t, c, m) })
+					}
+				}
+				listeners[i] = s.listen(t, c, nodes)
+			})
+		}
+	})
+	restart()
+	t.Run("restart", func(t *testing.T) {
+		for i, c := range clients {
+			t.Run(c.name, func(t *testing.T) {
+				if len(listeners[i]) == 0 {
+					t.Fatal("the client has no connection")
+				}
+				for _, l := range listeners[i] {
+					t.Run(l.String(), func(t *testing.T) { s.comeBack(t, l) })
+				}
+			})
+		}
+	})
+}

@@ -1,0 +1,230 @@
+package clients
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// mode is a way to connect.
+type mode struct {
+	protocol        string
+	skipNegotiation bool
+}
+
+func (m mode) String() string {
+	how := "negotiated"
+	if m.skipNegotiation {
+		how = "without negotiation"
+	}
+	return m.protocol + ", " + how
+}
+
+// modes are all ways to connect.
+var modes = []mode{{"json", false}, {"json", true}, {"messagepack", false}, {"messagepack", true}}
+
+// name is a property's name as clients receive it: camel case in JSON, as published in MessagePack.
+func (c *connection) name(published string) string {
+	if c.protocol == "messagepack" {
+		return published
+	}
+	return strings.ToLower(published[:1]) + published[1:]
+}
+
+// item is an item of Subscribe and Unsubscribe.
+func item(entity, event string) map[string]string {
+	return map[string]string{"EntityId": entity, "EventName": event}
+}
+
+// result is what Subscribe or Unsubscribe answers to an item; an empty message stands for success.
+func (c *connection) result(message, entity, event string) map[string]any {
+	answer := map[string]any{
+		c.name("Subscribed"): message == "", c.name("Message"): nil,
+		c.name("EntityId"): entity, c.name("EventName"): strings.ToLower(event),
+	}
+	if message != "" {
+		answer[c.name("Message")] = message
+	}
+	return answer
+}
+
+// subscription is how a subscription looks in ActiveSubscriptions and in MessageReceived.
+func (c *connection) subscription(agent, id string) map[string]any {
+	return map[string]any{
+		c.name("Id"): id, c.name("AllRootEntities"): false, c.name("RootEntityId"): organization,
+		c.name("RootEntityType"): "Organization", c.name("OrganizationId"): organization, c.name("EventType"): eventName,
+		c.name("EntityType"): "User", c.name("EntityId"): agent, c.name("AllEntities"): false,
+	}
+}
+
+// message is a MessageReceived, as the library decoded it.
+type message map[string]map[string]any
+
+// play plays the script, up to what a restart of the server brings.
+func (s *stage) play(t *testing.T, c *client, m mode) {
+	t.Run("refuses a wrong token", func(t *testing.T) {
+		_, err := c.open(options{s.hubURL, "garbage", m.protocol, m.skipNegotiation, false})
+		want := c.refusedAtNegotiate
+		if m.skipNegotiation {
+			want = c.refusedAtUpgrade
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("connect with a wrong token: %v; want an error with %q", err, want)
+		}
+	})
+
+	conn := c.mustOpen(t, options{s.hubURL, s.token, m.protocol, m.skipNegotiation, false})
+	agent := s.agent(t)
+	var id string
+	t.Run("calls all methods", func(t *testing.T) { id = s.call(t, conn, agent) })
+	t.Run("receives 1000 events in order", func(t *testing.T) { s.receive(t, conn, agent, id, 1000) })
+	t.Run("stops listening", func(t *testing.T) {
+		var results []map[string]any
+		conn.mustInvoke(t, &results, "Unsubscribe", []any{item(agent, eventName), item(agent, eventName)})
+		want := []map[string]any{conn.result("", agent, eventName), conn.result("Not subscribed", agent, eventName)}
+		if diff := cmp.Diff(want, results); diff != "" {
+			t.Errorf("Unsubscribe (-want +got):\n%s", diff)
+		}
+		var all bool
+		conn.mustInvoke(t, &all, "UnsubscribeAll")
+		var active []map[string]any
+		conn.mustInvoke(t, &active, "ActiveSubscriptions")
+		if !all || len(active) != 0 {
+			t.Errorf("UnsubscribeAll answered %v, and ActiveSubscriptions %v", all, active)
+		}
+	})
+	t.Run("disconnects", func(t *testing.T) {
+		conn.close(t)
+		if l := conn.expect(t, "closed"); l.Error != "" {
+			t.Errorf("the connection ended with %q, want no error", l.Error)
+		}
+	})
+}
+
+// call calls the methods, and one that does not exist. It answers the id of the subscription to the agent.
+func (s *stage) call(t *testing.T, conn *connection, agent string) (id string) {
+	var names []string
+	conn.mustInvoke(t, &names, "AvailableSubscriptions")
+	if len(names) != 31 || !slices.Contains(names, eventName) {
+		t.Errorf("AvailableSubscriptions answered %v, want the names of 31 events", names)
+	}
+	var results []map[string]any
+	conn.mustInvoke(t, &results, "Subscribe", []any{item(agent, eventName), item(stranger, eventName)})
+	want := []map[string]any{conn.result("", agent, eventName), conn.result("Unauthorized", stranger, eventName)}
+	if diff := cmp.Diff(want, results); diff != "" {
+		t.Errorf("Subscribe (-want +got):\n%s", diff)
+	}
+	var active []map[string]any
+	conn.mustInvoke(t, &active, "ActiveSubscriptions")
+	if len(active) != 1 {
+		t.Fatalf("ActiveSubscriptions answered %v, want one", active)
+	}
+	id, _ = active[0][conn.name("Id")].(string)
+	if diff := cmp.Diff(conn.subscription(agent, id), active[0]); diff != "" || len(id) != 36 {
+		t.Errorf("ActiveSubscriptions (-want +got):\n%s", diff)
+	}
+	const noSuch = "Failed to invoke 'NoSuch' due to an error on the server. HubException: Method does not exist."
+	if answer, err := conn.invoke("NoSuch"); err == nil || !strings.Contains(err.Error(), noSuch) {
+		t.Errorf("a method that does not exist: %s, %v; want the error %q", answer, err, noSuch)
+	}
+	return id
+}
+
+// receive publishes events of an agent and takes them.
+func (s *stage) receive(t *testing.T, conn *connection, agent, id string, events int) {
+	s.publish(t, agent, events)
+	var numbers, want []int
+	for n := range events {
+		m := conn.next(t)
+		if diff := cmp.Diff(conn.subscription(agent, id), m[conn.name("Subscription")]); diff != "" {
+			t.Fatalf("subscription of event %d (-want +got):\n%s", n, diff)
+		}
+		data := m[conn.name("Data")]
+		number, _ := data[conn.name("Number")].(float64)
+		if data[conn.name("EntityId")] != agent || data[conn.name("CallerNumber")] != "+123457890123" {
+			t.Fatalf("event %d is %v", n, data)
+		}
+		numbers, want = append(numbers, int(number)), append(want, n)
+	}
+	if conn.client.unordered {
+		slices.Sort(numbers)
+	}
+	if diff := cmp.Diff(want, numbers); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// listener is a connection that lives when the server is restarted.
+type listener struct {
+	*connection
+	options options
+	agent   string
+}
+
+// listen opens the connections that will see a restart: with each protocol one that the user of the library has to open
+// again, and one that the library opens again by itself, if it can.
+func (s *stage) listen(t *testing.T, c *client, nodes int) []*listener {
+	var all []*listener
+	for _, protocol := range c.protocols {
+		reconnects := []bool{false}
+		if c.reconnect >= reconnectAgain || c.reconnect == reconnectOnce && nodes > 1 {
+			reconnects = append(reconnects, true)
+		}
+		for _, reconnect := range reconnects {
+			o := options{s.hubURL, s.token, protocol, false, reconnect}
+			l := &listener{c.mustOpen(t, o), o, s.agent(t)}
+			s.hear(t, l)
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// hear subscribes and checks that an event comes.
+func (s *stage) hear(t *testing.T, l *listener) {
+	t.Helper()
+	var results []map[string]any
+	l.mustInvoke(t, &results, "Subscribe", []any{item(l.agent, eventName)})
+	if diff := cmp.Diff([]map[string]any{l.result("", l.agent, eventName)}, results); diff != "" {
+		t.Fatalf("Subscribe (-want +got):\n%s", diff)
+	}
+	s.publish(t, l.agent, 1)
+	l.next(t)
+}
+
+// comeBack checks what a connection tells when its server stops, has it opened again if the library does not do that,
+// and checks that it hears events again. More than one node may have stopped under it.
+func (s *stage) comeBack(t *testing.T, l *listener) {
+	if !l.options.reconnect {
+		if got := l.expect(t, "closed"); got.Error != "" {
+			t.Errorf("the connection ended with %q, want no error: the server only wants it to come again", got.Error)
+		}
+		l.connection = l.client.mustOpen(t, l.options)
+	} else {
+		l.expectReconnected(t)
+	}
+	s.hear(t, l)
+}
+
+// expectReconnected waits until the library has reconnected, as often as a node stopped under it.
+func (l *listener) expectReconnected(t *testing.T) {
+	t.Helper()
+	for again := true; again; again = len(l.events) > 0 {
+		if l.client.reconnect == reconnectTold {
+			if got := l.expect(t, "reconnecting"); got.Error != "" {
+				t.Errorf("the connection was lost with %q, want no error", got.Error)
+			}
+		}
+		l.expect(t, "reconnected")
+	}
+}
+
+func (l *listener) String() string {
+	if l.options.reconnect {
+		return fmt.Sprintf("%s, by itself", l.protocol)
+	}
+	return l.protocol
+}

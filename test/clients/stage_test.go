@@ -1,0 +1,139 @@
+package clients
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// programs is the binary that the tests start; TestMain removes it.
+var programs rtetest.Programs
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asGoClient) != "" {
+		runGoClient()
+		return
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		programs.Remove()
+		os.Exit(code)
+	}))
+}
+
+// The organization of these tests, and somebody who is not in it.
+const (
+	organization = "29f6e823-b484-e611-80c9-00505689257e"
+	stranger     = "a1eeb030-ff4b-ea11-ac9c-00155d4fdcf3"
+	maxAgents    = 400
+)
+
+// agentID is the id of one of the users of the organization.
+func agentID(n int64) string { return fmt.Sprintf("aa9730c4-ce86-e611-80c9-%012x", n) }
+
+// stage is what the script is played on: a hub somewhere, and a Redis whose events it delivers.
+type stage struct {
+	// hubURL is where clients connect.
+	hubURL string
+	// certificate is what the hub shows to clients; nil: it speaks plain HTTP.
+	certificate *rtetest.Certificate
+	// page serves the page with Microsoft's client for browsers, from another origin than the hub.
+	page *httptest.Server
+	// token lets its bearer listen to everybody of the organization.
+	token string
+
+	publisher *goredis.Client
+	settings  rtetest.Settings // of its nodes
+	agents    atomic.Int64     // that were given to somebody
+}
+
+// newStage makes a stage without a hub.
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	redis := rtetest.MustStartRedis(t)
+	publisher := redis.Client()
+	t.Cleanup(func() { publisher.Close() })
+	page := httptest.NewServer(http.FileServerFS(pageFiles(t)))
+	t.Cleanup(page.Close)
+	return &stage{
+		page: page, publisher: publisher,
+		token: rtetest.MustToken(t, authz.Claims{
+			User: rtetest.MustID(t, agentID(0)), Organization: rtetest.MustID(t, organization), Role: authz.RoleService,
+		}),
+		settings: rtetest.Settings{
+			"redis.addresses": redis.Addr, "directory.kind": "file", "directory.file": mustWriteDirectory(t),
+			"origins": page.URL, "log.level": "info",
+			"timeouts.keep_alive": "1s", // pings come among everything else
+		},
+	}
+}
+
+// mustWriteDirectory writes the directory file and answers its path.
+func mustWriteDirectory(t *testing.T) string {
+	t.Helper()
+	text := strings.Builder{}
+	fmt.Fprintln(&text, "entities:")
+	for n := range int64(maxAgents) {
+		fmt.Fprintf(&text, "  - {id: %s, kind: User, organization: %s, name: Agent %d}\n", agentID(n), organization, n)
+	}
+	fmt.Fprintf(&text, "  - {id: %s, kind: User, organization: 39f6e823-b484-e611-80c9-00505689257e, name: A stranger}\n", stranger)
+	path := filepath.Join(t.TempDir(), "directory.yaml")
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// startNode starts a node of the stage.
+func (s *stage) startNode(t *testing.T, more rtetest.Settings) *rtetest.Server {
+	t.Helper()
+	settings := maps.Clone(s.settings)
+	maps.Copy(settings, more)
+	return rtetest.MustStartServer(t, programs.MustBuild(t, "node/adapter.js", "node/node.js", "node/chromium.js",
+		"node/page.html", "node/herd.js", "node/package-lock.json", "java/src", "java/pom.xml", "python"), settings)
+}
+
+// agent is a user to whom nobody else listens.
+func (s *stage) agent(t *testing.T) string {
+	t.Helper()
+	n := s.agents.Add(1)
+	if n >= maxAgents {
+		t.Fatalf("the stage has only %d agents", maxAgents)
+	}
+	return agentID(n)
+}
+
+// eventName is the event that is published: one that is never conflated.
+const eventName = "UserCallInArrived"
+
+// publish publishes events of an agent, with the numbers from 0 on.
+func (s *stage) publish(t *testing.T, agent string, events int) {
+	t.Helper()
+	pipeline := s.publisher.Pipeline()
+	for n := range events {
+		event, err := json.Marshal(map[string]any{
+			"RootEntityType": "Organization", "RootEntityId": organization, "OrganizationId": organization,
+			"EventType": eventName, "EntityType": "User", "EntityId": agent, "UserId": agent,
+			"MessageTTLSeconds": -1, "CallerNumber": "+123457890123", "TargetNumber": nil, "Number": n,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pipeline.Publish(t.Context(), "rte:org:"+organization, event)
+	}
+	if _, err := pipeline.Exec(t.Context()); err != nil {
+		t.Fatalf("publish: %v", err)
+	}
+}
