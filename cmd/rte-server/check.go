@@ -51,7 +51,7 @@ func tryParts(c *Config) (wrong []error) {
 			wrong = append(wrong, err)
 		}
 	}
-	_, err := newVerifier(&c.Auth, zap.NewNop(), nil)
+	_, err := newVerifier(&c.Auth, nil, zap.NewNop(), nil)
 	try(err)
 	_, _, err = newDirectory(c, zap.NewNop(), nil)
 	try(err)
@@ -140,6 +140,9 @@ func (p *problems) checkAuth(c *Config) {
 	}
 	if c.Auth.HMACSecret == "" && c.Auth.PreviousHMACSecret != "" {
 		p.add("auth.previous_hmac_secret", "has no meaning without auth.hmac_secret")
+	}
+	if c.Auth.RevocationTTL == 0 {
+		p.add("auth.revocation_ttl", "must not be 0: a revocation that is forgotten at once revokes nothing")
 	}
 	if c.Directory.Kind == "file" && c.Directory.File == "" {
 		p.add("directory.file", "must be set for directory.kind file")

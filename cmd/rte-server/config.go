@@ -40,8 +40,9 @@ type Config struct {
 		Timeout time.Duration
 	}
 	Log struct {
-		Level  string
-		Format string
+		Level     string
+		Format    string
+		AuditRate int
 	}
 }
 
@@ -69,6 +70,7 @@ type AuthConfig struct {
 	Leeway             time.Duration
 	RequireExpiry      bool
 	MaxTokenBytes      int
+	RevocationTTL      time.Duration
 	Claims             struct {
 		User, Organization, Organizations, Role, Grants, TokenID string
 	}

@@ -40,6 +40,8 @@ type node struct {
 	clients   *server
 	operators *server // nil: there is no such port
 	ingress   *events.Ingress
+	operator  *operator
+	audit     *zap.Logger // who did what
 }
 
 // replaced are the parts of a node that are not what the configuration says. Zero: nothing is replaced.
@@ -51,7 +53,7 @@ type replaced struct {
 // newNode puts a node together and opens its ports. Nothing runs yet. The caller must run it.
 func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	reg := newRegistry()
-	n = &node{config: c, logger: logger, registry: reg}
+	n = &node{config: c, logger: logger, registry: reg, audit: newAudit(logger, c.Log.AuditRate, reg)}
 	catalog, err := newCatalog(&c.Events)
 	if err != nil {
 		return nil, err
@@ -81,7 +83,8 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		return nil, err
 	}
 
-	verifier, err := newVerifier(&c.Auth, logger.Named("authz"), reg)
+	revocations := authz.NewRevocations(0, reg)
+	verifier, err := newVerifier(&c.Auth, revocations, logger.Named("authz"), reg)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +105,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 
 	n.hub, err = hub.New(hub.Options{
 		Catalog: catalog, Authorizer: authorizer, Registry: registry, Dispatcher: dispatcher, Lanes: n.backplane,
+		Revoked: revocations.Check,
 		Limits: hub.Limits{
 			Subscriptions: c.Limits.Subscriptions, Items: c.Limits.Items, ArgumentBytes: 2 * c.Limits.MessageBytes,
 			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe,
@@ -123,7 +127,8 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n.tasks = append(n.tasks, dispatcher.Run, n.backplane.Run, n.hub.Run, verifier.Run)
+	n.operator = &operator{hub: n.hub, revocations: revocations, ttl: c.Auth.RevocationTTL, audit: n.audit}
+	n.tasks = append(n.tasks, dispatcher.Run, n.backplane.Run, n.hub.Run, verifier.Run, n.operator.sweep)
 	n.readiness = console.NewReadiness(console.Check{Name: "backplane", Problem: n.backplaneProblem})
 	return n, n.listen()
 }
@@ -134,6 +139,9 @@ func (n *node) open(conn hub.Conn, claims *authz.Claims) (transport.Session, err
 	if err != nil {
 		return nil, err // not session: a nil *hub.Session is not a nil transport.Session
 	}
+	n.audit.Info("connected", zap.String("connection", session.ID()), zap.Stringer("protocol", conn.Protocol()),
+		zap.Stringer("user", claims.User), zap.Stringer("organization", claims.Organization),
+		zap.String("role", string(claims.Role)), zap.String("jti", claims.TokenID))
 	return session, nil
 }
 
@@ -164,7 +172,8 @@ func (n *node) listen() (err error) {
 	}
 	n.operators, err = newServer(c.Console.Listen, n.logger.Named("console"), &http.Server{
 		Handler: console.New(console.Options{
-			Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() }, Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
+			Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() }, Operations: n.operator.operations(),
+			Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
 		}),
 		ReadHeaderTimeout: c.Timeouts.ReadHeader, // and nothing else: profiles take as long as they were asked to
 	})

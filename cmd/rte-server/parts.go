@@ -26,7 +26,7 @@ func claimNames(c *AuthConfig) authz.ClaimNames {
 }
 
 // newVerifier makes the verifier of tokens.
-func newVerifier(c *AuthConfig, logger *zap.Logger, reg prometheus.Registerer) (*authz.Verifier, error) {
+func newVerifier(c *AuthConfig, revocations *authz.Revocations, logger *zap.Logger, reg prometheus.Registerer) (*authz.Verifier, error) {
 	var sets []authz.JWKS
 	for _, text := range c.JWKSURL {
 		set, err := authz.ParseJWKS(text)
@@ -39,7 +39,7 @@ func newVerifier(c *AuthConfig, logger *zap.Logger, reg prometheus.Registerer) (
 		KeySets: sets, Secret: c.HMACSecret, PreviousSecret: c.PreviousHMACSecret, PublicKeyFile: c.PublicKeyFile,
 		Algorithms: c.Algorithms, Issuers: c.Issuer, Audiences: c.Audience,
 		Leeway: c.Leeway, RequireExpiry: c.RequireExpiry, MaxTokenSize: c.MaxTokenBytes, Claims: claimNames(c),
-		Logger: logger, Registerer: reg,
+		Revocations: revocations, Logger: logger, Registerer: reg,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("auth: %w", err)

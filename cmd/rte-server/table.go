@@ -39,6 +39,7 @@ func newTable(c *Config) *table {
 	t.span(&c.Auth.Leeway, "auth.leeway", 0, "how much the clocks of token issuers may differ from this one")
 	t.toggle(&c.Auth.RequireExpiry, "auth.require_expiry", true, "refuse tokens that never expire")
 	t.size(&c.Auth.MaxTokenBytes, "auth.max_token_bytes", 16<<10, "size of the largest accepted token")
+	t.span(&c.Auth.RevocationTTL, "auth.revocation_ttl", 30*24*time.Hour, "how long a revocation counts that does not say until when; no token should live longer")
 	t.text(&c.Auth.Claims.User, "auth.claims.user", "sub", "claim with the id of the user")
 	t.text(&c.Auth.Claims.Organization, "auth.claims.organization", "org", "claim with the id of the organization")
 	t.text(&c.Auth.Claims.Organizations, "auth.claims.organizations", "orgs", "claim with further organizations")
@@ -120,6 +121,7 @@ func newTable(c *Config) *table {
 
 	t.choice(&c.Log.Level, "log.level", "info", []string{"debug", "info", "warn", "error"}, "what is worth a line in the log")
 	t.choice(&c.Log.Format, "log.format", "json", []string{"json", "console"}, "form of the log: for machines or for people")
+	t.count(&c.Log.AuditRate, "log.audit_rate", 100, "entries of each kind in a second that the audit log has room for; the others are counted; 0: there is no audit log")
 	return t
 }
 

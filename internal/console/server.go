@@ -18,6 +18,8 @@ type Options struct {
 	// Quarantine is what /api/quarantine answers: the messages of publishers that something was wrong with. nil: there is no
 	// such path.
 	Quarantine func() any
+	// Operations are served below /api/.
+	Operations Operations
 	// Registerer receives the metrics of the readiness; nil: none.
 	Registerer prometheus.Registerer
 	// Token is what callers must send as "Authorization: Bearer TOKEN" for everything but the two probes. Empty: nothing
@@ -56,10 +58,13 @@ func New(o Options) *Server {
 	guarded.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	guarded.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
 	guarded.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	o.Operations.handle(guarded)
+	// A page of another origin in the operator's browser could not read an answer, but it could have something done.
+	own := http.NewCrossOriginProtection().Handler(guarded)
 	if o.Token == "" {
-		s.mux.Handle("/", requireLoopbackHost(guarded))
+		s.mux.Handle("/", requireLoopbackHost(own))
 	} else {
-		s.mux.Handle("/", requireBearer(o.Token, guarded))
+		s.mux.Handle("/", requireBearer(o.Token, own))
 	}
 	return s
 }
@@ -87,7 +92,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 // index names what can be asked for.
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write([]byte("/metrics\n/healthz\n/readyz\n/api/quarantine\n/debug/pprof/\n")) // a caller that has gone needs no answer
+	_, _ = w.Write([]byte("/metrics\n/healthz\n/readyz\n/api/quarantine\n/api/revoke\n/debug/pprof/\n")) // a caller that has gone needs no answer
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

@@ -21,6 +21,10 @@ const (
 	CloseDrain
 	// CloseHandshake: the handshake failed or took too long; its answer has told why.
 	CloseHandshake
+	// CloseRevoked: the token of the session was revoked. The client must not come back with it.
+	CloseRevoked
+	// CloseByOperator: an operator ended the connection; the client may come back.
+	CloseByOperator
 	numCloseReasons
 )
 
@@ -28,6 +32,7 @@ const (
 func (r CloseReason) String() string {
 	return [numCloseReasons]string{
 		"gone", "client", "peer", "protocol_error", "slow", "silent", "drain", "handshake",
+		"revoked", "operator",
 	}[r]
 }
 
@@ -41,8 +46,10 @@ func (r CloseReason) Message() (text string, allowReconnect, ok bool) {
 		return "", false, true
 	case CloseProtocolError, CloseSlow, CloseSilent:
 		return errorText, true, true
-	case CloseDrain:
+	case CloseDrain, CloseByOperator:
 		return "", true, true
+	case CloseRevoked:
+		return errorText, false, true
 	default:
 		return "", false, false
 	}

@@ -10,8 +10,13 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// ErrDraining is the error of Open once Drain was called.
-var ErrDraining = errors.New("hub is draining")
+// The errors of Open.
+var (
+	// ErrDraining says that Drain was called.
+	ErrDraining = errors.New("hub is draining")
+	// ErrRevoked says that the token was revoked after it was verified.
+	ErrRevoked = errors.New("token is revoked")
+)
 
 // Hub opens sessions and runs what their clients call. Its methods may be called from any goroutine.
 type Hub struct {
@@ -42,7 +47,7 @@ func (h *Hub) Run(ctx context.Context) error {
 }
 
 // Open begins the session of a connection whose handshake succeeded. Whoever opened a session must see to it that it
-// is closed, also when the connection ended by itself. The error is ErrDraining; conn was not used then.
+// is closed, also when the connection ended by itself. The error is ErrDraining or ErrRevoked; conn was not used then.
 func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
 	s := &Session{hub: h, conn: conn, claims: claims}
 	// Drain may close the session as soon as it is in the list, but not before it has its outbox.
@@ -51,12 +56,28 @@ func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
 	if !h.sessions.add(s) {
 		return nil, ErrDraining
 	}
+	// Only now: a revocation that comes later finds the session in the list.
+	if h.options.Revoked(claims) {
+		s.closed = true
+		h.sessions.remove(s)
+		return nil, ErrRevoked
+	}
 	s.outbox = h.options.Dispatcher.Open(conn, conn.Protocol())
 	return s, nil
 }
 
 // Sessions are the open sessions.
 func (h *Hub) Sessions() *Sessions { return &h.sessions }
+
+// CloseIf closes the sessions that match and says how many. It does not wait for them.
+func (h *Hub) CloseIf(reason CloseReason, match func(*Session) bool) (closed int) {
+	for s := range h.sessions.All() {
+		if match(s) && s.Close(reason) {
+			closed++
+		}
+	}
+	return closed
+}
 
 // Drain refuses new sessions and closes those that are open with CloseDrain, evenly spread over a time: clients that
 // reconnect at once, as Microsoft's do, then do not come all together. When ctx ends, the rest is closed at once

@@ -49,6 +49,10 @@ type Options struct {
 	Dispatcher *fanout.Dispatcher
 	Lanes      Lanes
 
+	// Revoked says whether a token was revoked meanwhile; Open asks. A revocation must be in force for it before CloseIf
+	// is called for the sessions that are open. nil: no token ever is.
+	Revoked func(*authz.Claims) bool
+
 	Limits Limits
 	// Pool is how many invocations run at once. Default: 4 per processor: they wait for directories and for Redis.
 	// Each place costs about 120 KB.
@@ -71,6 +75,9 @@ func (o *Options) complete() error {
 	setDefault(&o.Limits.Invocation, 10*time.Second)
 	setDefault(&o.Limits.Lanes, 2*time.Second)
 	setDefault(&o.Pool, 4*runtime.GOMAXPROCS(0))
+	if o.Revoked == nil {
+		o.Revoked = func(*authz.Claims) bool { return false }
+	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}

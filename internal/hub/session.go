@@ -135,12 +135,12 @@ func (s *Session) commit(c *call, frame []byte) bool {
 func (s *Session) Send(frame []byte) bool { return s.outbox.Send(frame) }
 
 // Close ends the session: a call that runs is given up, the client is told the reason, and what the session held is
-// given back. It does not wait. Only the first reason counts.
-func (s *Session) Close(reason CloseReason) {
+// given back. It does not wait. Only the first reason counts: the answer says whether this was it.
+func (s *Session) Close(reason CloseReason) (first bool) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return
+		return false
 	}
 	s.closed = true
 	entries, cancel := s.active.entries(), s.cancel
@@ -155,6 +155,7 @@ func (s *Session) Close(reason CloseReason) {
 	s.hub.sessions.remove(s)
 	s.hub.metrics.subscriptions.Sub(float64(len(entries)))
 	s.hub.metrics.closed[reason].Inc()
+	return true
 }
 
 func (s *Session) isClosed() bool {

@@ -25,13 +25,14 @@ const (
 	handshakeViolation handshakeFailure = "websocket"
 	handshakeGone      handshakeFailure = "gone"
 	handshakeDraining  handshakeFailure = "draining"
+	handshakeRevoked   handshakeFailure = "revoked"
 	handshakeRefused   handshakeFailure = "refused"
 )
 
 // handshakeFailures are all of them.
 var handshakeFailures = [...]handshakeFailure{
 	handshakeTimeout, handshakeTooLarge, handshakeMalformed, handshakeProtocol, handshakeVersion, handshakeViolation,
-	handshakeGone, handshakeDraining, handshakeRefused,
+	handshakeGone, handshakeDraining, handshakeRevoked, handshakeRefused,
 }
 
 // The texts of failed handshakes (1.5), and of a session that could not be opened (D9).
@@ -111,6 +112,10 @@ func (c *Conn) open(protocol *hubProtocol) {
 	case errors.Is(err, hub.ErrDraining):
 		c.h.metrics.handshakesFailed[handshakeDraining].Inc()
 		c.hangUp(c.EncodeClose(hub.CloseDrain))
+		return
+	case errors.Is(err, hub.ErrRevoked):
+		c.h.metrics.handshakesFailed[handshakeRevoked].Inc()
+		c.hangUp(c.EncodeClose(hub.CloseRevoked))
 		return
 	case err != nil:
 		c.h.log.Warn("session refused", zap.String("connection", c.ID()), zap.Error(err))

@@ -193,3 +193,16 @@ func TestShutdown_Aborts(t *testing.T) {
 		_, _, err = early.next()
 	}
 }
+
+// TestHandshake_Revoked checks that a token that is revoked between its verification and the handshake is of no use.
+func TestHandshake_Revoked(t *testing.T) {
+	s := startServer(t, func(o *setup) { o.hub.Revoked = func(*authz.Claims) bool { return true } })
+	w := s.dial()
+	w.text(`{"protocol":"json","version":1}` + separator)
+	w.expectText("{}")
+	w.expectText(`{"type":7,"error":"Connection closed with an error."}`)
+	w.expectClose(1000)
+	if n := s.count("rte_transport_handshakes_failed_total", "reason", "revoked"); n != 1 {
+		t.Errorf("counted %v times", n)
+	}
+}

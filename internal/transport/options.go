@@ -28,14 +28,15 @@ type Session interface {
 	// Send sends a frame of the transport, behind everything sent before. It refuses, false, when too much waits.
 	Send(frame []byte) bool
 	// Close ends the session: the outbox sends what Conn.EncodeClose makes of the reason, then calls Conn.Ended. A
-	// second call is ignored.
-	Close(reason hub.CloseReason)
+	// second call is ignored: it is not the first.
+	Close(reason hub.CloseReason) (first bool)
 }
 
 // Options are what a Handler needs.
 type Options struct {
 	// Open begins the session of a connection whose handshake succeeded. An error closes the connection: for good
-	// (D9), or with hub.ErrDraining so that the client comes back, to another node.
+	// (D9), or with hub.ErrDraining so that the client comes back, to another node. With hub.ErrRevoked it is told what
+	// it would have been told a moment later.
 	Open func(conn hub.Conn, claims *authz.Claims) (Session, error)
 	// Verifier checks the token of every request.
 	Verifier Verifier

@@ -1,0 +1,80 @@
+package hub_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+func TestCloseIf(t *testing.T) {
+	run(t, hub.Options{}, func(t *testing.T, r *rig) {
+		mine, another := r.connect(t), r.connect(t)
+		mine.invoke(t, "1", "Subscribe", items(1))
+		closed := r.CloseIf(hub.CloseByOperator, func(s *hub.Session) bool { return s == mine.Session })
+		synctest.Wait()
+		if closed != 1 {
+			t.Errorf("closed %d sessions", closed)
+		}
+		expect(t, mine.lines(), "close operator")
+		expect(t, another.lines())
+		if closed = r.CloseIf(hub.CloseRevoked, func(s *hub.Session) bool { return s == mine.Session }); closed != 0 {
+			t.Errorf("closed %d sessions that had ended", closed)
+		}
+	})
+}
+
+func TestOpen_Revoked(t *testing.T) {
+	revoked := func(*authz.Claims) bool { return true }
+	run(t, hub.Options{Revoked: revoked}, func(t *testing.T, r *rig) {
+		c := &conn{}
+		if _, err := r.Open(c, &authz.Claims{}); !errors.Is(err, hub.ErrRevoked) {
+			t.Errorf("opened with %v", err)
+		}
+		expect(t, c.lines())
+	})
+}
+
+// TestOpen_WhileRevoking opens sessions while their token is revoked: each is refused or closed, none is left.
+func TestOpen_WhileRevoking(t *testing.T) {
+	claims := &authz.Claims{Organization: organization, TokenID: "x"}
+	for range 200 {
+		revocations := &switchable{}
+		r := newRig(t, hub.Options{Revoked: revocations.check})
+		stop := r.start(t)
+		var opening sync.WaitGroup
+		for range 8 {
+			opening.Go(func() { _, _ = r.Open(&conn{}, claims) })
+		}
+		opening.Go(func() {
+			revocations.revoke()
+			r.CloseIf(hub.CloseRevoked, func(*hub.Session) bool { return true })
+		})
+		opening.Wait()
+		if n := r.Sessions().Len(); n != 0 {
+			t.Fatalf("%d sessions go on with a revoked token", n)
+		}
+		stop()
+	}
+}
+
+// switchable revokes everything from some moment on.
+type switchable struct {
+	mu sync.Mutex
+	on bool // guarded by mu
+}
+
+func (s *switchable) revoke() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.on = true
+}
+
+func (s *switchable) check(*authz.Claims) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.on
+}
