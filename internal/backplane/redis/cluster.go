@@ -211,11 +211,16 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 		known = append(known, o.address)
 	}
 	c.known = append(known, c.b.options.Addresses...)
+	changed := false
 	c.b.table.reroute(func() {
 		for s, o := range owners {
+			changed = changed || c.slots[s] != needed[o.address]
 			c.slots[s] = needed[o.address]
 		}
 	})
+	if changed {
+		c.client.ReloadState(ctx) // it would notice by itself, some seconds later
+	}
 	for address, k := range c.links {
 		if needed[address] == nil {
 			delete(c.links, address)

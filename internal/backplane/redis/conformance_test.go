@@ -13,7 +13,10 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A pool of go-redis that could not dial ends a second after it was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // mustRun makes a backplane that runs until the test ends.
 func mustRun(t testing.TB, o redis.Options) *redis.Backplane {

@@ -1,0 +1,4 @@
+package redis
+
+// Slot is the slot of a channel.
+func Slot(channel string) int { return slot(channel) }

@@ -1,0 +1,131 @@
+//go:build faults
+
+package redis_test
+
+import (
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// full is what the long tests publish per second.
+var full = [tiers]int{tier0: 500, tier1: 500, tier2: 4000}
+
+// sentinelRig is a rig with two nodes behind Sentinels.
+func sentinelRig(t *testing.T) (*rtetest.Sentinels, *rig) {
+	t.Helper()
+	s := rtetest.MustStartSentinels(t, 1500*time.Millisecond)
+	client := goredis.NewFailoverClient(&goredis.FailoverOptions{
+		MasterName: rtetest.SentinelMaster, SentinelAddrs: s.Addrs,
+		MaxRetries: -1, Protocol: 2, ReadTimeout: time.Second, DialTimeout: time.Second,
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	r := newRig(t, client, 16)
+	for range 2 {
+		r.node(redis.Options{Addresses: s.Addrs, SentinelMaster: rtetest.SentinelMaster})
+	}
+	r.publish(full)
+	time.Sleep(time.Second)
+	return s, r
+}
+
+func TestFault_sentinelMasterKilled(t *testing.T) {
+	s, r := sentinelRig(t)
+	master := s.Master()
+	master.Kill()
+	s.WaitForMasterOtherThan(master)
+	time.Sleep(4 * time.Second)
+	r.checkForks("Sentinel, master killed")
+}
+
+func TestFault_sentinelMasterFrozen(t *testing.T) {
+	s, r := sentinelRig(t)
+	master := s.Master()
+	master.Freeze()
+	s.WaitForMasterOtherThan(master)
+	time.Sleep(4 * time.Second)
+	master.Thaw()
+	time.Sleep(4 * time.Second)
+	r.checkForks("Sentinel, master frozen")
+}
+
+func TestFault_sentinelFailover(t *testing.T) {
+	s, r := sentinelRig(t)
+	s.Failover()
+	time.Sleep(4 * time.Second)
+	r.checkForks("SENTINEL FAILOVER")
+}
+
+// checkForks fails unless everything that Redis kept arrived once, and whatever is missing was told.
+func (r *rig) checkForks(fault string) {
+	r.t.Helper()
+	r.stopPublishing()
+	r.settle()
+	for i, row := range r.report(fault) {
+		for how, s := range row {
+			if s.duplicates > 0 || s.unflagged > 0 {
+				r.t.Errorf("node %d, T%d: %d duplicates, %d events are missing and nobody was told", i, how, s.duplicates, s.unflagged)
+			}
+			if s.delivered == 0 {
+				r.t.Errorf("node %d, T%d: nothing arrived", i, how)
+			}
+		}
+	}
+	for i, n := range r.nodes {
+		if h := n.Health(); !h.Connected {
+			r.t.Errorf("node %d: %s", i, h.Detail)
+		}
+	}
+}
+
+// clusterRig is a rig with two nodes and a cluster of three masters with a replica each.
+func clusterRig(t *testing.T) (*rtetest.Cluster, *rig) {
+	t.Helper()
+	c := rtetest.MustStartCluster(t, 3, 3, 1500*time.Millisecond)
+	client := goredis.NewClusterClient(&goredis.ClusterOptions{
+		Addrs: c.Addrs(), MaxRetries: -1, MaxRedirects: 5, Protocol: 2, ReadTimeout: time.Second, DialTimeout: time.Second,
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	r := newRig(t, client, 16)
+	r.cluster = true
+	for range 2 {
+		r.node(redis.Options{Addresses: c.Addrs(), Cluster: true})
+	}
+	r.publish([tiers]int{tier0: 100, tier1: 100, tier2: 1000})
+	time.Sleep(time.Second)
+	return c, r
+}
+
+func TestFault_clusterSlotMoved(t *testing.T) {
+	c, r := clusterRig(t)
+	lane := r.streams[0].lane
+	slot := redis.Slot(lane)
+	from := slot * 3 / 16384
+	c.MoveSlot(slot, from, (from+1)%3)
+	time.Sleep(2 * time.Second)
+	c.MoveSlot(slot, (from+1)%3, from)
+	time.Sleep(2 * time.Second)
+	r.checkForks("cluster, slot moved and moved back")
+}
+
+func TestFault_clusterMasterKilled(t *testing.T) {
+	c, r := clusterRig(t)
+	c.Servers[1].Kill()
+	time.Sleep(8 * time.Second)
+	r.checkForks("cluster, master killed")
+}
+
+func TestFault_clusterFailover(t *testing.T) {
+	c, r := clusterRig(t)
+	client := c.Servers[3].Client()
+	defer client.Close()
+	if err := client.ClusterFailover(t.Context()).Err(); err != nil {
+		t.Fatalf("cluster failover: %v", err)
+	}
+	time.Sleep(4 * time.Second)
+	r.checkForks("CLUSTER FAILOVER")
+}

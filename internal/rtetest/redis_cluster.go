@@ -1,0 +1,137 @@
+package rtetest
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// clusterSlots is how many slots a Redis Cluster has.
+const clusterSlots = 16384
+
+// Cluster is a Redis Cluster of a test. The masters have equal shares of the slots; the replica of master i is server
+// masters + i.
+type Cluster struct {
+	Servers []*Redis
+
+	t       testing.TB
+	masters int
+}
+
+// MustStartCluster starts a cluster and waits until it works. A server is called down after timeout.
+func MustStartCluster(t testing.TB, masters, replicas int, timeout time.Duration) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, masters: masters}
+	for range masters + replicas {
+		_, bus, _ := net.SplitHostPort(MustFreeAddr(t))
+		c.Servers = append(c.Servers, MustStartRedis(t, "--cluster-enabled", "yes", "--cluster-port", bus,
+			"--cluster-node-timeout", strconv.FormatInt(timeout.Milliseconds(), 10), "--cluster-replica-validity-factor", "0"))
+		c.must(len(c.Servers)-1, "CLUSTER", "SET-CONFIG-EPOCH", len(c.Servers))
+		c.meet(len(c.Servers)-1, bus)
+	}
+	for i := range masters {
+		c.must(i, "CLUSTER", "ADDSLOTSRANGE", i*clusterSlots/masters, (i+1)*clusterSlots/masters-1)
+	}
+	c.waitFor("all to know all", func(i int) bool {
+		return strings.Count(c.text(i, "CLUSTER", "NODES"), "connected") == len(c.Servers)
+	})
+	for i := range replicas {
+		c.must(masters+i, "CLUSTER", "REPLICATE", c.ID(i%masters))
+	}
+	c.WaitHealthy()
+	c.waitFor("the replicas", func(i int) bool {
+		return strings.Count(c.text(i, "CLUSTER", "NODES"), "slave") == replicas &&
+			(i < masters || strings.Contains(c.text(i, "INFO", "replication"), "master_link_status:up"))
+	})
+	return c
+}
+
+// meet introduces a server to the first one.
+func (c *Cluster) meet(i int, bus string) {
+	c.t.Helper()
+	host, port, _ := net.SplitHostPort(c.Servers[i].Addr)
+	c.must(0, "CLUSTER", "MEET", host, port, bus)
+}
+
+// ID is the name that a server has in the cluster.
+func (c *Cluster) ID(i int) string { return c.text(i, "CLUSTER", "MYID") }
+
+// WaitHealthy waits until all servers that run say that the cluster is.
+func (c *Cluster) WaitHealthy() {
+	c.t.Helper()
+	c.waitFor("a healthy cluster", func(i int) bool {
+		text := c.text(i, "CLUSTER", "INFO")
+		return text == "" || strings.Contains(text, "cluster_state:ok")
+	})
+}
+
+// MoveSlot moves a slot and its keys from one master to another.
+func (c *Cluster) MoveSlot(slot, from, to int) {
+	c.t.Helper()
+	c.must(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", c.ID(from))
+	c.must(from, "CLUSTER", "SETSLOT", slot, "MIGRATING", c.ID(to))
+	host, port, _ := net.SplitHostPort(c.Servers[to].Addr)
+	client := c.Servers[from].Client()
+	defer client.Close()
+	for {
+		keys, err := client.ClusterGetKeysInSlot(context.Background(), slot, 100).Result()
+		if err != nil {
+			c.t.Fatalf("keys in slot: %v", err)
+		}
+		if len(keys) == 0 {
+			break
+		}
+		args := []any{"MIGRATE", host, port, "", 0, 5000, "KEYS"}
+		for _, key := range keys {
+			args = append(args, key)
+		}
+		c.must(from, args...)
+	}
+	c.must(to, "CLUSTER", "SETSLOT", slot, "NODE", c.ID(to))
+	c.must(from, "CLUSTER", "SETSLOT", slot, "NODE", c.ID(to))
+}
+
+// Addrs are the addresses of the masters at the start.
+func (c *Cluster) Addrs() (all []string) {
+	for _, r := range c.Servers[:c.masters] {
+		all = append(all, r.Addr)
+	}
+	return all
+}
+
+// must has a server carry out a command.
+func (c *Cluster) must(i int, args ...any) {
+	c.t.Helper()
+	client := c.Servers[i].Client()
+	defer client.Close()
+	if err := client.Do(context.Background(), args...).Err(); err != nil {
+		c.t.Fatalf("%v: %v", args, err)
+	}
+}
+
+// text is what a server answers; empty if it does not.
+func (c *Cluster) text(i int, args ...any) string {
+	client := c.Servers[i].Client()
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	text, _ := client.Do(ctx, args...).Text()
+	return text
+}
+
+// waitFor waits until it is true of every server.
+func (c *Cluster) waitFor(what string, condition func(i int) bool) {
+	c.t.Helper()
+	deadline := time.Now().Add(Patience)
+	for i := range c.Servers {
+		for !condition(i) {
+			if time.Now().After(deadline) {
+				c.t.Fatalf("waited for %s: server %d says\n%s", what, i, c.text(i, "CLUSTER", "NODES"))
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}

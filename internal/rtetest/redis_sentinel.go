@@ -1,0 +1,127 @@
+package rtetest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// SentinelMaster is the name of the master that Sentinels watch.
+const SentinelMaster = "rte"
+
+// Sentinels are three Sentinels of a test that watch a master with two replicas.
+type Sentinels struct {
+	// Addrs are the addresses of the Sentinels.
+	Addrs []string
+	// Servers are the master that was the first one, and its replicas.
+	Servers []*Redis
+
+	t testing.TB
+}
+
+// MustStartSentinels starts a master, two replicas and three Sentinels that call it down after that time, and waits
+// until they know each other. The test's end stops them.
+func MustStartSentinels(t testing.TB, downAfter time.Duration) *Sentinels {
+	t.Helper()
+	s := &Sentinels{t: t}
+	master := MustStartRedis(t)
+	host, port, _ := net.SplitHostPort(master.Addr)
+	s.Servers = []*Redis{master}
+	for range 2 {
+		s.Servers = append(s.Servers, MustStartRedis(t, "--replicaof", host+" "+port))
+	}
+	for range 3 {
+		s.Addrs = append(s.Addrs, s.mustStart(host, port, downAfter))
+	}
+	s.waitFor("sentinels", func(ctx context.Context, c *goredis.SentinelClient) bool {
+		info, err := c.Master(ctx, SentinelMaster).Result()
+		return err == nil && info["num-slaves"] == "2" && info["num-other-sentinels"] == "2" && info["flags"] == "master"
+	})
+	return s
+}
+
+func (s *Sentinels) mustStart(host, port string, downAfter time.Duration) string {
+	s.t.Helper()
+	addr, dir := MustFreeAddr(s.t), s.t.TempDir()
+	_, own, _ := net.SplitHostPort(addr)
+	config := filepath.Join(dir, "sentinel.conf")
+	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nlogfile %s\n"+
+		"sentinel monitor %[4]s %s %s 2\nsentinel down-after-milliseconds %[4]s %[7]d\n"+
+		"sentinel failover-timeout %[4]s 5000\nsentinel parallel-syncs %[4]s 1\n",
+		own, dir, filepath.Join(dir, "sentinel.log"), SentinelMaster, host, port, downAfter.Milliseconds())
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		s.t.Fatalf("write sentinel.conf: %v", err)
+	}
+	path := MustLookPath(s.t, "redis-server", "apt-get install redis-server")
+	cmd := exec.Command(path, config, "--sentinel")
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		s.t.Fatalf("start sentinel: %v", err)
+	}
+	s.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return addr
+}
+
+// Master is the server that the Sentinels call the master.
+func (s *Sentinels) Master() *Redis {
+	s.t.Helper()
+	var found *Redis
+	s.waitFor("a master", func(ctx context.Context, c *goredis.SentinelClient) bool {
+		addr, err := c.GetMasterAddrByName(ctx, SentinelMaster).Result()
+		for _, r := range s.Servers {
+			if err == nil && len(addr) == 2 && net.JoinHostPort(addr[0], addr[1]) == r.Addr {
+				found = r
+			}
+		}
+		return found != nil
+	})
+	return found
+}
+
+// Failover has the Sentinels make a replica the master, and waits until they have agreed on it.
+func (s *Sentinels) Failover() {
+	s.t.Helper()
+	before := s.Master()
+	asked := false
+	s.waitFor("failover", func(ctx context.Context, c *goredis.SentinelClient) bool {
+		if !asked {
+			asked = c.Failover(ctx, SentinelMaster).Err() == nil
+		}
+		return s.Master() != before
+	})
+}
+
+// WaitForMasterOtherThan waits until the Sentinels have another master.
+func (s *Sentinels) WaitForMasterOtherThan(r *Redis) {
+	s.t.Helper()
+	s.waitFor("another master", func(context.Context, *goredis.SentinelClient) bool { return s.Master() != r })
+}
+
+// waitFor waits until every Sentinel says so.
+func (s *Sentinels) waitFor(what string, condition func(context.Context, *goredis.SentinelClient) bool) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	for _, addr := range s.Addrs {
+		c := goredis.NewSentinelClient(&goredis.Options{Addr: addr, MaxRetries: -1, Protocol: 2})
+		for !condition(ctx, c) {
+			if ctx.Err() != nil {
+				s.t.Fatalf("waited for %s at %s", what, addr)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		_ = c.Close()
+	}
+}
