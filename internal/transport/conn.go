@@ -34,6 +34,7 @@ type Conn struct {
 	greeted  atomic.Bool   // the handshake has come, or the connection ends without
 	pinged   atomic.Bool   // the client has sent a ping: the client timeout counts
 	status   atomic.Uint32 // of the Close frame, if it tells of a violation; else 0
+	final    atomic.Uint32 // 1 + the fanout.EndReason for which the shard ends the connection by itself; else 0
 	ended    atomic.Uint32 // 1 + the fanout.EndReason of the outbox; 0 before
 	halves   atomic.Uint32 // that have ended
 }
@@ -104,8 +105,20 @@ func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bo
 	return frame, next, true
 }
 
-// Final makes the last frames of an outbox that the shard ended.
-func (c *Conn) Final(reason fanout.EndReason) []byte { return c.EncodeClose(closeReason(reason)) }
+// Final makes the last frames of an outbox that the shard ends. The reason counts from now on: the peer may answer the
+// frames before Ended is called.
+func (c *Conn) Final(reason fanout.EndReason) []byte {
+	c.final.Store(uint32(reason) + 1)
+	return c.EncodeClose(closeReason(reason))
+}
+
+// finalReason is why the shard ends the connection by itself, and the given reason if it does not.
+func (c *Conn) finalReason(otherwise hub.CloseReason) hub.CloseReason {
+	if final := c.final.Load(); final != 0 {
+		return closeReason(fanout.EndReason(final - 1)) //nolint:gosec // it was set from one
+	}
+	return otherwise
+}
 
 // closeReason is why a session ends whose outbox ended.
 func closeReason(reason fanout.EndReason) hub.CloseReason {
@@ -117,15 +130,6 @@ func closeReason(reason fanout.EndReason) hub.CloseReason {
 	default:
 		return hub.CloseGone
 	}
-}
-
-// endReason is why the session of a connection ends that the reader cannot go on with: its outbox has ended, or else the
-// client is gone.
-func (c *Conn) endReason() hub.CloseReason {
-	if ended := c.ended.Load(); ended != 0 {
-		return closeReason(fanout.EndReason(ended - 1)) //nolint:gosec // it was set from one
-	}
-	return hub.CloseGone
 }
 
 // Ended says that nothing more will be written. The reader then gives the peer the close timeout.

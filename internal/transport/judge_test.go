@@ -101,9 +101,9 @@ func TestMetrics(t *testing.T) {
 	s.open("json")
 	packed := s.open("messagepack")
 	for protocol, want := range map[string]float64{"none": 1, "json": 1, "messagepack": 1} {
-		if got := s.count("rte_transport_connections", "protocol", protocol); got != want {
-			t.Errorf("%s: %v connections", protocol, got)
-		}
+		s.eventually("the connections of "+protocol+" are counted", func() bool {
+			return s.count("rte_transport_connections", "protocol", protocol) == want
+		})
 	}
 	packed.Close()
 	s.eventually("the connection is counted out", func() bool {

@@ -75,7 +75,7 @@ func (c *Conn) read(buffered []byte) {
 
 // finish ends the reader's half.
 func (c *Conn) finish() {
-	c.closeSession(c.endReason())
+	c.closeSession(hub.CloseGone)
 	c.leave(readerHalf)
 	c.h.registry.readers.Done()
 }
@@ -234,7 +234,7 @@ func (c *Conn) readFailed(err error) {
 	case c.phase == phaseOpen && c.ended.Load() == 0:
 		c.sleepOn()
 	case !c.lingering:
-		c.closeSession(c.endReason())
+		c.closeSession(hub.CloseGone)
 		c.linger()
 	default:
 		c.sock.abort()
@@ -257,15 +257,16 @@ func (c *Conn) lost() {
 		c.h.metrics.handshakesFailed[handshakeGone].Inc()
 		c.leave(writerHalf)
 	}
-	c.closeSession(c.endReason())
+	c.closeSession(hub.CloseGone)
 	c.phase = phaseOver
 }
 
-// closeSession closes the session, if there is one, once.
+// closeSession closes the session, if there is one, once. What the reader has found out counts unless the shard was
+// first: a peer that closes then only answers.
 func (c *Conn) closeSession(reason hub.CloseReason) {
 	if c.session != nil && !c.closed {
 		c.closed = true
-		c.session.Close(reason)
+		c.session.Close(c.finalReason(reason))
 	}
 }
 
