@@ -44,6 +44,7 @@ type crowd struct {
 }
 
 func newCrowd(tb testing.TB, clients, topics int) *crowd {
+	tb.Helper()
 	r := newRig(tb, fanout.Options{})
 	c := &crowd{rig: r, listeners: int64(clients)}
 	c.rig.Dispatcher = mustNew(tb, fanout.Options{Registry: r.registry, JSON: kilobyte})
@@ -66,6 +67,7 @@ func newCrowd(tb testing.TB, clients, topics int) *crowd {
 }
 
 func mustNew(tb testing.TB, o fanout.Options) *fanout.Dispatcher {
+	tb.Helper()
 	d, err := fanout.New(o)
 	if err != nil {
 		tb.Fatal(err)

@@ -336,7 +336,7 @@ func (s *Shard) keepAlive(now time.Time) {
 // ticks is the number of ticks in d, rounded up.
 func (s *Shard) ticks(d time.Duration) uint32 {
 	n := (d + s.options.Tick - 1) / s.options.Tick
-	return uint32(min(max(n, 1), wheelSlots)) //nolint:gosec // between 1 and 64
+	return uint32(min(max(n, 1), wheelSlots))
 }
 
 // stop ends everything: nothing is written any more.
