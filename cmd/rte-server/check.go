@@ -53,12 +53,12 @@ func tryParts(c *Config) (wrong []error) {
 	}
 	_, err := newVerifier(&c.Auth, nil, zap.NewNop(), nil)
 	try(err)
-	_, _, err = newDirectory(c, zap.NewNop(), nil)
+	_, _, err = newDirectory(c, nil, zap.NewNop(), nil)
 	try(err)
 	catalog, err := newCatalog(&c.Events)
 	try(err)
 	if err == nil {
-		_, err = newAuthorizer(c, catalog, authz.ClaimsDirectory{}, nil)
+		_, err = newAuthorizer(c, catalog, authz.ClaimsDirectory{}, nil, zap.NewNop(), nil)
 		try(err)
 	}
 	_, err = newTLS(&c.Redis)

@@ -91,21 +91,21 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	directory := r.directory
 	if directory == nil {
 		var refresh task
-		if directory, refresh, err = newDirectory(c, logger.Named("authz"), reg); err != nil {
+		if directory, refresh, err = newDirectory(c, n.changed, logger.Named("authz"), reg); err != nil {
 			return nil, err
 		}
 		if refresh != nil {
 			n.tasks = append(n.tasks, refresh)
 		}
 	}
-	authorizer, err := newAuthorizer(c, catalog, directory, reg)
+	authorizer, err := newAuthorizer(c, catalog, directory, n.changed, logger.Named("authz"), reg)
 	if err != nil {
 		return nil, err
 	}
 
 	n.hub, err = hub.New(hub.Options{
 		Catalog: catalog, Authorizer: authorizer, Registry: registry, Dispatcher: dispatcher, Lanes: n.backplane,
-		Revoked: revocations.Check,
+		Judge: authorizer, Revoked: revocations.Check,
 		Limits: hub.Limits{
 			Subscriptions: c.Limits.Subscriptions, Items: c.Limits.Items, ArgumentBytes: 2 * c.Limits.MessageBytes,
 			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe,
@@ -127,11 +127,14 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n.operator = &operator{hub: n.hub, revocations: revocations, ttl: c.Auth.RevocationTTL, audit: n.audit}
-	n.tasks = append(n.tasks, dispatcher.Run, n.backplane.Run, n.hub.Run, verifier.Run, n.operator.sweep)
+	n.operator = &operator{hub: n.hub, gate: authorizer, revocations: revocations, ttl: c.Auth.RevocationTTL, audit: n.audit}
+	n.tasks = append(n.tasks, dispatcher.Run, n.backplane.Run, n.hub.Run, verifier.Run, authorizer.Run, n.operator.sweep)
 	n.readiness = console.NewReadiness(console.Check{Name: "backplane", Problem: n.backplaneProblem})
 	return n, n.listen()
 }
+
+// changed is told, while the node runs, of what was changed in the directory or the policy.
+func (n *node) changed(change authz.Change) { n.hub.Recheck(change) }
 
 // open begins the session of a connection.
 func (n *node) open(conn hub.Conn, claims *authz.Claims) (transport.Session, error) {

@@ -16,6 +16,7 @@ import (
 // operator does what is asked for on the operator's port.
 type operator struct {
 	hub         *hub.Hub
+	gate        *authz.Gate
 	revocations *authz.Revocations
 	ttl         time.Duration // of revocations that do not say until when they count
 	audit       *zap.Logger
@@ -23,7 +24,7 @@ type operator struct {
 
 // operations are the paths of the port.
 func (o *operator) operations() console.Operations {
-	return console.Operations{Revoke: o.revoke}
+	return console.Operations{Revoke: o.revoke, Explain: o.explain, Connections: o.connections, Disconnect: o.disconnect}
 }
 
 // revoked is the answer to a revocation.

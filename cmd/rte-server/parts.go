@@ -60,13 +60,14 @@ func first(of []string) string {
 	return of[0]
 }
 
-// newDirectory makes the directory that is configured. run, if it is not nil, keeps it fresh.
-func newDirectory(c *Config, logger *zap.Logger, reg prometheus.Registerer) (directory authz.Directory, run task, err error) {
+// newDirectory makes the directory that is configured. run, if it is not nil, keeps it fresh and calls changed when
+// something in it is no longer what it was.
+func newDirectory(c *Config, changed func(authz.Change), logger *zap.Logger, reg prometheus.Registerer) (directory authz.Directory, run task, err error) {
 	switch c.Directory.Kind {
 	case "claims":
 		return authz.ClaimsDirectory{}, nil, nil
 	case "file":
-		file, err := authz.NewFileDirectory(authz.FileDirectoryOptions{Path: c.Directory.File, Logger: logger, Registerer: reg})
+		file, err := authz.NewFileDirectory(authz.FileDirectoryOptions{Path: c.Directory.File, Changed: changed, Logger: logger, Registerer: reg})
 		if err != nil {
 			return nil, nil, fmt.Errorf("directory.file: %w", err)
 		}
@@ -92,19 +93,17 @@ func newDirectory(c *Config, logger *zap.Logger, reg prometheus.Registerer) (dir
 	}
 }
 
-// newAuthorizer makes the judge over subscriptions.
-func newAuthorizer(c *Config, catalog *events.Catalog, directory authz.Directory, reg prometheus.Registerer) (*authz.Gate, error) {
-	o := authz.AuthorizerOptions{Catalog: catalog, Directory: directory, Registerer: reg}
-	if c.Policy.File != "" {
-		data, err := os.ReadFile(c.Policy.File)
-		if err != nil {
-			return nil, fmt.Errorf("policy.file: %w", err)
-		}
-		if o.Policy, err = authz.ParsePolicy(data, catalog); err != nil {
-			return nil, fmt.Errorf("policy.file: %w", err)
-		}
+// newAuthorizer makes the judge over subscriptions. Its Run calls changed when there is another policy.
+func newAuthorizer(
+	c *Config, catalog *events.Catalog, directory authz.Directory, changed func(authz.Change), logger *zap.Logger, reg prometheus.Registerer,
+) (*authz.Gate, error) {
+	gate, err := authz.NewAuthorizer(authz.AuthorizerOptions{
+		Catalog: catalog, Directory: directory, PolicyFile: c.Policy.File, Changed: changed, Logger: logger, Registerer: reg,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("policy.file: %w", err)
 	}
-	return authz.NewAuthorizer(o)
+	return gate, nil
 }
 
 // newBackplane makes the backplane that is configured: Redis, or none but the process itself.

@@ -68,7 +68,7 @@ func (p *program) newRoot() *cobra.Command {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(p.devCommand(), p.serveCommand(), p.tokenCommand(), p.publishCommand(), p.tapCommand(), p.simulateCommand(),
+	root.AddCommand(p.devCommand(), p.serveCommand(), p.tokenCommand(), p.publishCommand(), p.tapCommand(), p.explainCommand(), p.simulateCommand(),
 		p.configCommand(), p.asyncAPICommand(), p.versionCommand())
 	return root
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -82,4 +83,101 @@ func TestServe_AuditIsBounded(t *testing.T) {
 		n := p.metric("rte_audit_entries_dropped_total")
 		return n != "" && n != "0"
 	})
+}
+
+// otherOrganization has nothing to do with testOrganization.
+const otherOrganization = "39f6e823-b484-e611-80c9-00505689257e"
+
+func TestServe_Explain(t *testing.T) {
+	p := start(t, serveArgs()...)
+	p.connect(mustServiceToken(t, testOrganization), "")
+
+	colleague := "cc9730c4-ce86-e611-80c9-00505689257e"
+	for name, test := range map[string]struct {
+		query  string
+		status int
+		want   string
+	}{
+		"allowed to a connection": {
+			"user=" + testUser + "&entity=" + colleague + "&event=UserStatus", 200,
+			`"role":"service","source":"connection","allowed":true`,
+		},
+		"granted by its token":         {"user=" + testUser + "&entity=" + colleague + "&event=UserAlert", 200, `"allowed":true`},
+		"another role":                 {"user=" + testUser + "&organization=" + otherOrganization + "&role=agent&entity=" + colleague + "&event=UserAlert", 200, `"message":"Unauthorized"`},
+		"invalid entity":               {"user=" + testUser + "&entity=x&event=UserStatus", 200, `"message":"Invalid entity id"`},
+		"somebody who is not there":    {"user=" + colleague + "&entity=" + colleague + "&event=UserStatus", 400, "say of which organization"},
+		"nobody":                       {"entity=" + colleague + "&event=UserStatus", 400, "user: must be a GUID"},
+		"unknown role":                 {"user=" + testUser + "&role=king", 400, "role: must be"},
+		"organization that is no GUID": {"user=" + testUser + "&organization=x", 400, "organization: must be a GUID"},
+		"misspelt":                     {"usr=" + testUser, 400, "unknown parameter"},
+		"twice":                        {"user=" + testUser + "&user=" + colleague, 400, "user: is there twice"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if status, body := ask(t, "GET", p.operators+"/api/explain?"+test.query); status != test.status || !strings.Contains(body, test.want) {
+				t.Errorf("%d %s, want %d and %s", status, body, test.status, test.want)
+			}
+		})
+	}
+
+	told := mustCommand(t, "", "explain", "--url", p.operators, "--user", testUser, "--entity", colleague, "--event", "UserAlert")
+	for _, want := range []string{"service of " + testOrganization + " by its connection", "yes  policy", "\nallowed\n"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("no %q in\n%s", want, told)
+		}
+	}
+	told = mustCommand(t, "", "explain", "--url", p.operators, "--user", testUser, "--org", testOrganization, "--entity", colleague, "--event", "UserAlert")
+	if !strings.Contains(told, "no   policy") || !strings.Contains(told, "\nrefused: Unauthorized\n") {
+		t.Errorf("told\n%s", told)
+	}
+	if _, stderr, err := command(t, "", "explain", "--url", p.operators); exitCode(err) != 1 || !strings.Contains(stderr, "user: must be a GUID") {
+		t.Errorf("ended with %v: %s", err, stderr)
+	}
+}
+
+func TestServe_ConnectionsAndDisconnect(t *testing.T) {
+	p := start(t, serveArgs()...)
+	one, another := p.connect(mustServiceToken(t, testOrganization), ""), p.connect(mustServiceToken(t, otherOrganization), "")
+	one.subscribe(testUser, "UserStatus")
+	list := func(query string) connectionList {
+		t.Helper()
+		_, body := ask(t, "GET", p.operators+"/api/connections?"+query)
+		var l connectionList
+		if err := json.Unmarshal([]byte(body), &l); err != nil {
+			t.Fatalf("%v: %s", err, body)
+		}
+		return l
+	}
+	eventually(t, "both sessions", func() bool { return list("").Open == 2 }) // they begin behind the answer to the handshake
+	all := list("user=" + testUser)
+	if all.Open != 2 || all.Matching != 2 || len(all.Connections) != 2 {
+		t.Errorf("%+v", all)
+	}
+	if some := list("limit=1"); some.Matching != 2 || len(some.Connections) != 1 {
+		t.Errorf("%+v", some)
+	}
+	ours := list("organization=" + testOrganization)
+	if ours.Open != 2 || len(ours.Connections) != 1 {
+		t.Fatalf("%+v", ours)
+	}
+	c := ours.Connections[0]
+	if c.User != testUser || c.Organization != testOrganization || c.Role != "service" || c.Protocol != "json" ||
+		c.Subscriptions != 1 || c.TokenID == "" || time.Since(c.Since) > time.Minute {
+		t.Errorf("%+v", c)
+	}
+
+	for query, want := range map[string]string{
+		"": "either", "user=x": "GUID", "connection=x&user=" + testUser: "either", "all=true": "unknown",
+	} {
+		if status, answer := p.post("/api/disconnect?"+query, ""); status != 400 || !strings.Contains(answer, want) {
+			t.Errorf("disconnect?%s: %d %s", query, status, answer)
+		}
+	}
+	if _, answer := p.post("/api/disconnect?connection="+c.ID, ""); !strings.Contains(answer, `"closed":1`) {
+		t.Errorf("disconnected: %s", answer)
+	}
+	one.expect(`{"type":7,"allowReconnect":true}`)
+	if _, answer := p.post("/api/disconnect?user="+testUser, ""); !strings.Contains(answer, `"closed":1`) {
+		t.Errorf("disconnected: %s", answer)
+	}
+	another.expect(`{"type":7,"allowReconnect":true}`)
 }

@@ -56,7 +56,7 @@ func newTable(c *Config) *table {
 	t.span(&c.Directory.KnownTTL, "directory.known_ttl", authz.DefaultKnownTTL, "how long an answer is believed")
 	t.span(&c.Directory.UnknownTTL, "directory.unknown_ttl", authz.DefaultUnknownTTL, "how long it is believed that an entity does not exist, or is foreign")
 	t.size(&c.Directory.CacheBytes, "directory.cache_bytes", authz.DefaultCacheBytes, "memory for answers")
-	t.text(&c.Policy.File, "policy.file", "", "file with the rules of who may listen to what; none: the built-in ones")
+	t.text(&c.Policy.File, "policy.file", "", "file with the rules of who may listen to what; none: the built-in ones; it is watched")
 
 	t.list(&c.Redis.Addresses, "redis.addresses", "Redis, as host:port; several: Sentinels or members of a cluster; none: a single node without Redis")
 	t.text(&c.Redis.Username, "redis.username", "", "user of this node on Redis")

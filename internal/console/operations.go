@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 )
 
 // Operations are what operators can ask for and do, besides looking. Their answers are sent as JSON. They may be called
@@ -12,7 +13,16 @@ import (
 type Operations struct {
 	// Revoke takes back tokens: POST /api/revoke with a revocation as JSON.
 	Revoke func(ctx context.Context, revocation []byte) (answer any, err error)
+	// Explain says why somebody may listen to something, or may not: GET /api/explain.
+	Explain Operation
+	// Connections lists connections of this node: GET /api/connections.
+	Connections Operation
+	// Disconnect ends connections of this node: POST /api/disconnect.
+	Disconnect Operation
 }
+
+// Operation does what the query of a request says.
+type Operation func(ctx context.Context, query url.Values) (answer any, err error)
 
 // BadRequest is what is wrong with a request, in words for its caller.
 type BadRequest string
@@ -33,6 +43,13 @@ func (o *Operations) handle(mux *http.ServeMux) {
 			}
 			return o.Revoke(r.Context(), body)
 		}))
+	}
+	for pattern, operation := range map[string]Operation{
+		"GET /api/explain": o.Explain, "GET /api/connections": o.Connections, "POST /api/disconnect": o.Disconnect,
+	} {
+		if operation != nil {
+			mux.HandleFunc(pattern, answer(func(r *http.Request) (any, error) { return operation(r.Context(), r.URL.Query()) }))
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -28,9 +29,15 @@ func newOperations() *console.Server {
 					return text, nil
 				}
 			},
+			Explain:     echo,
+			Connections: echo,
+			Disconnect:  echo,
 		},
 	})
 }
+
+// echo answers with the user that it is asked about.
+func echo(_ context.Context, query url.Values) (any, error) { return query.Get("user"), nil }
 
 func TestServer_Operations(t *testing.T) {
 	s := newOperations()
@@ -44,6 +51,10 @@ func TestServer_Operations(t *testing.T) {
 		"mistake of the caller":  {"POST", "/api/revoke", "bad", nil, 400, `{"error":"not so"}`},
 		"not now":                {"POST", "/api/revoke", "full", nil, 503, `{"error":"no room"}`},
 		"too long":               {"POST", "/api/revoke", strings.Repeat("x", 5000), nil, 400, `{"error":"the body cannot be read, or is too long"}`},
+		"explained":              {"GET", "/api/explain?user=x", "", nil, 200, `"x"`},
+		"listed":                 {"GET", "/api/connections?user=x", "", nil, 200, `"x"`},
+		"disconnected":           {"POST", "/api/disconnect?user=x", "", nil, 200, `"x"`},
+		"disconnected by a link": {"GET", "/api/disconnect?user=x", "", nil, 405, "Method Not Allowed"},
 		"looked at":              {"GET", "/api/revoke", "", nil, 405, "Method Not Allowed"},
 		"page of another origin": {"POST", "/api/revoke", "x", []string{"Sec-Fetch-Site", "cross-site"}, 403, "cross-origin request"},
 		"page of an old browser": {"POST", "/api/revoke", "x", []string{"Origin", "https://evil.example"}, 403, "cross-origin request"},

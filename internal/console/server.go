@@ -92,7 +92,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 // index names what can be asked for.
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write([]byte("/metrics\n/healthz\n/readyz\n/api/quarantine\n/api/revoke\n/debug/pprof/\n")) // a caller that has gone needs no answer
+	_, _ = w.Write([]byte("/metrics\n/healthz\n/readyz\n/api/quarantine\n/api/revoke\n/api/explain\n/api/connections\n/api/disconnect\n/debug/pprof/\n")) // a caller that has gone needs no answer
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

@@ -34,11 +34,20 @@ func compareListeners(a, b fanout.Listener) int {
 	return compareTopics(a.Entry.Topic(), b.Entry.Topic())
 }
 
-// has says whether there is a subscription to a topic.
-func (a active) has(topic events.Topic) bool {
-	_, ok := slices.BinarySearchFunc(a, topic, func(l fanout.Listener, topic events.Topic) int {
+// find finds the subscription to a topic.
+func (a active) find(topic events.Topic) (l fanout.Listener, ok bool) {
+	i, ok := slices.BinarySearchFunc(a, topic, func(l fanout.Listener, topic events.Topic) int {
 		return compareTopics(l.Entry.Topic(), topic)
 	})
+	if !ok {
+		return l, false
+	}
+	return a[i], true
+}
+
+// has says whether there is a subscription to a topic.
+func (a active) has(topic events.Topic) bool {
+	_, ok := a.find(topic)
 	return ok
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
@@ -25,6 +26,8 @@ type call struct {
 	record  []byte                 // completion, if one is wanted
 	added   []fanout.Listener      // their entries are acquired, their lanes held
 	removed []*subscriptions.Entry // of the session
+	topics  []events.Topic         // of added
+	change  uint64                 // number of the last change before it was decided
 }
 
 // outcome says how an invocation ended.

@@ -5,8 +5,10 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
@@ -23,6 +25,20 @@ func TestCloseIf(t *testing.T) {
 		expect(t, another.lines())
 		if closed = r.CloseIf(hub.CloseRevoked, func(s *hub.Session) bool { return s == mine.Session }); closed != 0 {
 			t.Errorf("closed %d sessions that had ended", closed)
+		}
+	})
+}
+
+func TestInfo(t *testing.T) {
+	run(t, hub.Options{}, func(t *testing.T, r *rig) {
+		before := time.Now()
+		time.Sleep(2 * time.Second)
+		c := r.connect(t)
+		c.invoke(t, "1", "Subscribe", items(1, 2))
+		info := c.Info()
+		if info.ID != "connection" || info.Protocol != fanout.ProtocolJSON || info.Claims != c.Claims() ||
+			info.Subscriptions != 2 || info.Since.Sub(before) != 2*time.Second {
+			t.Errorf("%+v", info)
 		}
 	})
 }

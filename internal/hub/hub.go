@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
@@ -24,6 +25,8 @@ type Hub struct {
 	metrics  *metrics
 	pool     *pool
 	sessions Sessions
+	rechecks rechecks
+	made     time.Time
 	names    []string // answer of AvailableSubscriptions
 }
 
@@ -32,7 +35,8 @@ func New(o Options) (*Hub, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	h := &Hub{options: o, names: o.Catalog.Names()}
+	h := &Hub{options: o, made: time.Now(), names: o.Catalog.Names()}
+	h.rechecks.wake = make(chan struct{}, 1)
 	h.sessions.open = map[*Session]struct{}{}
 	h.metrics = newMetrics(o.Registerer, h)
 	h.pool = newPool(&h.options, h.metrics)
@@ -40,16 +44,20 @@ func New(o Options) (*Hub, error) {
 }
 
 // Run runs the pool until ctx ends and the calls that it has begun are answered, which takes no longer than the
-// invocation limit. Calls that come later are answered with an error. It does not close sessions: see Drain.
+// invocation limit. Calls that come later are answered with an error. It does not close sessions: see Drain. Besides it
+// does what Recheck asks for.
 func (h *Hub) Run(ctx context.Context) error {
+	var rechecking sync.WaitGroup
+	rechecking.Go(func() { h.recheck(ctx) })
 	h.pool.run(ctx)
+	rechecking.Wait()
 	return nil
 }
 
 // Open begins the session of a connection whose handshake succeeded. Whoever opened a session must see to it that it
 // is closed, also when the connection ended by itself. The error is ErrDraining or ErrRevoked; conn was not used then.
 func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
-	s := &Session{hub: h, conn: conn, claims: claims}
+	s := &Session{hub: h, conn: conn, claims: claims, opened: uint32(time.Since(h.made) / time.Second)} //nolint:gosec // 136 years
 	// Drain may close the session as soon as it is in the list, but not before it has its outbox.
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,6 +18,8 @@ type metrics struct {
 	// Items of Subscribe, by what became of them.
 	granted, refused, limited, unavailable prometheus.Counter
 
+	rechecks, ended prometheus.Counter
+
 	busy     prometheus.Gauge
 	replaced prometheus.Counter
 }
@@ -42,6 +44,14 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 			Name:    "rte_hub_invocation_seconds",
 			Help:    "Time from a call to its answer, waiting for a place in the pool included.",
 			Buckets: []float64{50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3, .1, .5, 1, 2.5, 10},
+		}),
+		rechecks: auto.NewCounter(prometheus.CounterOpts{
+			Name: "rte_hub_rechecks_total",
+			Help: "Rounds through the sessions after the directory or the policy changed.",
+		}),
+		ended: auto.NewCounter(prometheus.CounterOpts{
+			Name: "rte_hub_subscriptions_ended_total",
+			Help: "Subscriptions that ended because they were no longer allowed.",
 		}),
 		busy: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_hub_pool_busy",

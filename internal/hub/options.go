@@ -49,6 +49,8 @@ type Options struct {
 	Dispatcher *fanout.Dispatcher
 	Lanes      Lanes
 
+	// Judge decides for Recheck. nil: everything stays allowed.
+	Judge Judge
 	// Revoked says whether a token was revoked meanwhile; Open asks. A revocation must be in force for it before CloseIf
 	// is called for the sessions that are open. nil: no token ever is.
 	Revoked func(*authz.Claims) bool
@@ -75,6 +77,9 @@ func (o *Options) complete() error {
 	setDefault(&o.Limits.Invocation, 10*time.Second)
 	setDefault(&o.Limits.Lanes, 2*time.Second)
 	setDefault(&o.Pool, 4*runtime.GOMAXPROCS(0))
+	if o.Judge == nil {
+		o.Judge = lenient{}
+	}
 	if o.Revoked == nil {
 		o.Revoked = func(*authz.Claims) bool { return false }
 	}
@@ -86,6 +91,17 @@ func (o *Options) complete() error {
 		return errors.New("hub: limits and pool must not be negative")
 	}
 	return nil
+}
+
+// lenient is the Judge that takes nothing back.
+type lenient struct{}
+
+func (lenient) Recheck(_ context.Context, _ *authz.Claims, topics []events.Topic) []bool {
+	allowed := make([]bool, len(topics))
+	for i := range allowed {
+		allowed[i] = true
+	}
+	return allowed
 }
 
 func setDefault[T comparable](field *T, value T) {

@@ -2,11 +2,14 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // Session is the authenticated life of one connection. Its methods may be called from any goroutine. A node has
@@ -17,6 +20,7 @@ type Session struct {
 	conn   Conn
 	claims *authz.Claims
 	outbox *fanout.Outbox
+	opened uint32 // seconds after the hub was made
 
 	// turn is held by the invocation that runs: there is one at a time (D2).
 	turn sync.Mutex
@@ -33,6 +37,25 @@ func (s *Session) ID() string { return s.conn.ID() }
 
 // Claims are those of the token that the connection was opened with.
 func (s *Session) Claims() *authz.Claims { return s.claims }
+
+// Info is what there is to know of a session at one moment.
+type Info struct {
+	ID            string
+	Protocol      fanout.Protocol
+	Claims        *authz.Claims
+	Subscriptions int
+	Since         time.Time // in whole seconds
+}
+
+// Info looks at the session.
+func (s *Session) Info() Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Info{
+		ID: s.ID(), Protocol: s.conn.Protocol(), Claims: s.claims, Subscriptions: len(s.active),
+		Since: s.hub.made.Add(time.Duration(s.opened) * time.Second),
+	}
+}
 
 // Invoke runs a call to its end. The answer, if the call wants one, goes out through the session's outbox. Calls of
 // one session run one at a time; in order, if one goroutine makes them, as a connection's reader does: it then reads
@@ -101,6 +124,9 @@ func (s *Session) answer(c *call, completion *Completion) bool {
 	}
 	if c.outcome == outcomeOK && len(c.added)+len(c.removed) > 0 && s.commit(c, frame) {
 		s.hub.releaseLanes(c.removed)
+		if len(c.added) > 0 && s.hub.rechecks.number.Load() != c.change {
+			s.recheckAdded(c)
+		}
 		return true
 	}
 	c.takeBack()
@@ -124,10 +150,24 @@ func (s *Session) commit(c *call, frame []byte) bool {
 	if s.closed {
 		return false
 	}
+	// A recheck may have ended some of them meanwhile.
+	c.removed = slices.DeleteFunc(c.removed, func(e *subscriptions.Entry) bool { return !s.active.has(e.Topic()) })
 	s.active = s.active.without(c.removed).with(c.added)
 	s.outbox.Apply(fanout.Change{Frame: frame, Add: c.added, Remove: c.removed})
 	s.hub.metrics.subscriptions.Add(float64(len(c.added) - len(c.removed)))
 	return true
+}
+
+// recheckAdded looks at the subscriptions of a call during which something has changed.
+func (s *Session) recheckAdded(c *call) {
+	added := make(map[events.Topic]bool, len(c.topics))
+	for _, topic := range c.topics {
+		added[topic] = true
+	}
+	// Not with the context of the call: what was granted has to be looked at, whatever becomes of the call.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), s.hub.options.Limits.Invocation)
+	defer cancel()
+	s.recheck(ctx, func(topic events.Topic) bool { return added[topic] })
 }
 
 // Send sends a control frame of the connection, such as a pong, behind everything sent before; once the session has

@@ -22,6 +22,7 @@ const (
 func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionResult {
 	results := s.results(requests)
 	asked := requests[:min(len(requests), s.hub.options.Limits.Items)]
+	c.change = s.hub.rechecks.number.Load()
 	decisions := s.hub.options.Authorizer.Authorize(c.ctx, s.claims, asked)
 
 	wanted, topics := s.choose(decisions, results)
@@ -85,6 +86,7 @@ func (s *Session) acquire(c *call, topics []events.Topic) []error {
 				zap.Stringer("organization", topic.Organization), zap.Error(errs[i]))
 			continue
 		}
+		c.topics = append(c.topics, topic)
 		c.added = append(c.added, fanout.Listener{
 			Entry: s.hub.options.Registry.Acquire(topic),
 			ID:    events.NewID(),

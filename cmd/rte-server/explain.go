@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// explainTimeout is how long the answer may take; a directory is part of it.
+const explainTimeout = 10 * time.Second
+
+// maxExplanation bounds what a server can make the command read, in bytes.
+const maxExplanation = 1 << 20
+
+func (p *program) explainCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "explain",
+		Short: "Say why a user may listen to something, or may not",
+		Long: "Asks a running server, by its operator's port, to decide as it would for Subscribe and to give its reasons. The user is\n" +
+			"taken as one of its connections shows it, with all that its token says; without one, as the directory has it.",
+		Args: cobra.NoArgs,
+	}
+	settings := p.newSettings(cmd, false, nil)
+	query := url.Values{}
+	values := map[string]*string{
+		"user":         cmd.Flags().String("user", "", "`GUID` of the user"),
+		"entity":       cmd.Flags().String("entity", "", "`GUID` of what to listen to"),
+		"event":        cmd.Flags().String("event", "", "`name` of the event"),
+		"role":         cmd.Flags().String("role", "", "`role` to ask for, whatever the user's connections show"),
+		"organization": cmd.Flags().String("org", "", "`GUID` of the organization to ask for, whatever the user's connections show"),
+	}
+	server := cmd.Flags().String("url", "", "`URL` of the operator's port; none: console.listen")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		l, err := settings.load(func(*Config) error { return nil })
+		if err != nil {
+			return err
+		}
+		for key, value := range values {
+			if *value != "" {
+				query.Set(key, *value)
+			}
+		}
+		if *server == "" {
+			if *server, err = consoleURL(&l.Config); err != nil {
+				return usageError{err}
+			}
+		}
+		return explain(cmd.Context(), cmd.OutOrStdout(), *server+"/api/explain?"+query.Encode(), l.Console.Token)
+	}
+	return cmd
+}
+
+// consoleURL is where the operator's port of a configuration can be reached from this machine.
+func consoleURL(c *Config) (string, error) {
+	host, port, err := net.SplitHostPort(c.Console.Listen)
+	if err != nil {
+		return "", errors.New("console.listen: there is no such port; say --url")
+	}
+	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port), nil
+}
+
+// explain asks and prints the answer.
+func explain(ctx context.Context, out io.Writer, address, token string) error {
+	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return usageError{fmt.Errorf("--url: %w", err)}
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }() // everything was read
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxExplanation))
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		explanation
+		Error string `json:"error"`
+	}
+	if err := json.Unmarshal(text, &answer); response.StatusCode != http.StatusOK || err != nil {
+		if answer.Error != "" {
+			return errors.New(answer.Error)
+		}
+		return fmt.Errorf("the server answered %s", response.Status)
+	}
+	return answer.print(out)
+}
+
+// print writes an explanation for people.
+func (e *explanation) print(out io.Writer) error {
+	text := fmt.Appendf(nil, "%s, %s of %s by its %s\n", e.User, e.Role, e.Organization, e.Source)
+	for _, step := range e.Steps {
+		mark := "yes"
+		if !step.Passed {
+			mark = "no "
+		}
+		text = fmt.Appendf(text, "  %s  %-12s  %s\n", mark, step.Name, step.Reason)
+	}
+	if e.Allowed {
+		text = append(text, "allowed\n"...)
+	} else {
+		text = fmt.Appendf(text, "refused: %s\n", e.Message)
+	}
+	_, err := out.Write(text)
+	return err
+}

@@ -1,0 +1,151 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
+
+// Judge decides again about subscriptions that were granted. It may be used from any goroutine.
+type Judge interface {
+	// Recheck says of each topic, in order, whether the caller may still listen to it.
+	Recheck(ctx context.Context, claims *authz.Claims, topics []events.Topic) (allowed []bool)
+}
+
+// rechecks are the changes that subscriptions have still to be compared with.
+type rechecks struct {
+	// number of the last change. A Subscribe that began before a change and ends after it knows by this that what it was
+	// granted has to be looked at again: it may have come too late for the round through the sessions.
+	number atomic.Uint64
+
+	mu      sync.Mutex // guards the following fields
+	all     bool
+	changed map[events.ID]struct{}
+	wake    chan struct{} // has one element if there is something to do; static
+}
+
+// maxChanged is how many entities are remembered one by one; with more of them everything is looked at.
+const maxChanged = 10_000
+
+// add notes a change, which must be in force already.
+func (r *rechecks) add(change authz.Change) {
+	r.number.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = map[events.ID]struct{}{}
+	}
+	for _, id := range change.Entities {
+		r.changed[id] = struct{}{}
+	}
+	if r.all = r.all || change.All || len(r.changed) > maxChanged; r.all {
+		clear(r.changed)
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take takes what has changed since the last call.
+func (r *rechecks) take() (all bool, changed map[events.ID]struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all, changed = r.all, r.changed
+	r.all, r.changed = false, nil
+	return all, changed
+}
+
+// Recheck makes Run look at the subscriptions that a change of the directory or the policy is about, and end those that
+// are no longer allowed. The change must be in force. Recheck does not wait: changes that come while Run is at work are
+// looked at together afterwards. A Subscribe that was decided before the change is looked at too.
+func (h *Hub) Recheck(change authz.Change) { h.rechecks.add(change) }
+
+// recheck looks at changes until ctx ends.
+func (h *Hub) recheck(ctx context.Context) {
+	for {
+		select {
+		case <-h.rechecks.wake:
+		case <-ctx.Done():
+			return
+		}
+		all, changed := h.rechecks.take()
+		ended := 0
+		for s := range h.sessions.All() {
+			if ctx.Err() != nil {
+				return
+			}
+			concerned := all
+			if !all {
+				_, concerned = changed[s.claims.User]
+			}
+			ended += s.recheck(ctx, func(topic events.Topic) bool {
+				_, is := changed[topic.Entity]
+				return is || concerned
+			})
+		}
+		h.metrics.rechecks.Inc()
+		if ended > 0 {
+			h.options.Logger.Info("subscriptions ended that are no longer allowed", zap.Bool("all", all),
+				zap.Int("changed", len(changed)), zap.Int("ended", ended))
+		}
+	}
+}
+
+// recheck ends those of the subscriptions concerned that are no longer allowed.
+func (s *Session) recheck(ctx context.Context, concerned func(events.Topic) bool) (ended int) {
+	topics := s.topics(concerned)
+	if len(topics) == 0 {
+		return 0
+	}
+	allowed := s.hub.options.Judge.Recheck(ctx, s.claims, topics)
+	var lost []events.Topic
+	for i, topic := range topics {
+		if !allowed[i] {
+			lost = append(lost, topic)
+		}
+	}
+	return s.end(lost)
+}
+
+// topics are those of the session's subscriptions that are wanted.
+func (s *Session) topics(wanted func(events.Topic) bool) (topics []events.Topic) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.active {
+		if topic := l.Entry.Topic(); wanted(topic) {
+			topics = append(topics, topic)
+		}
+	}
+	return topics
+}
+
+// end ends the subscriptions to topics, as far as there still are any.
+func (s *Session) end(topics []events.Topic) (ended int) {
+	if len(topics) == 0 {
+		return 0
+	}
+	s.mu.Lock()
+	var removed []*subscriptions.Entry
+	for _, topic := range topics {
+		if l, ok := s.active.find(topic); ok {
+			removed = append(removed, l.Entry)
+		}
+	}
+	if len(removed) > 0 {
+		s.active = s.active.without(removed)
+		s.outbox.Apply(fanout.Change{Remove: removed})
+		s.hub.metrics.subscriptions.Sub(float64(len(removed)))
+		s.hub.metrics.ended.Add(float64(len(removed)))
+	}
+	s.mu.Unlock()
+	s.hub.releaseLanes(removed)
+	return len(removed)
+}
