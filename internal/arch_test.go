@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 // livesIn keeps every driver behind its doors; cmd is the program, which only puts the parts together.
 var livesIn = map[string][]string{
 	"github.com/golang-jwt/jwt":       {"authz", "rtetest"},
-	"github.com/MicahParks/keyfunc":   {"authz"},
+	"github.com/MicahParks/jwkset":    {"authz"},
 	"github.com/philippseith/signalr": {"hub", "transport", "rtetest", "cmd"}, // cmd: the client of "tap"
 	"github.com/redis/go-redis":       {"backplane/redis", "rtetest"},
 	"net":                             {"authz", "backplane/redis", "cmd", "console", "demo", "hub", "rtetest", "transport"},
