@@ -27,7 +27,7 @@ func startNode(t *testing.T) *rtetest.Server {
 	t.Helper()
 	return rtetest.MustStartServer(t, programs.MustBuild(t), rtetest.Settings{
 		"timeouts.keep_alive": "1h", "timeouts.client": "2h", "limits.message_bytes": "32MiB", "limits.frame_bytes": "16MiB",
-		"limits.outbox_bytes": "64MiB", "log.level": "info",
+		"limits.outbox_bytes": "64MiB", "log.level": "warn",
 	})
 }
 
