@@ -11,8 +11,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
-	"github.com/coder/websocket"
 	"github.com/philippseith/signalr"
 )
 
@@ -115,7 +115,7 @@ func (a *goAdapter) run(command *goCommand) (any, error) {
 	default:
 		c.unwatch() // the library may or may not tell
 		c.Stop()
-		c.tell("closed", nil)
+		c.tell("closed")
 		return nil, nil
 	}
 }
@@ -160,6 +160,9 @@ func (a *goAdapter) open(command *goCommand) (*goConnection, error) {
 		format = signalr.TransferFormatBinary
 	}
 	c.Client, err = signalr.NewClient(context.Background(), connection,
+		// The library sees a MessagePack ping of the server only when something comes behind it, and would give an idle
+		// connection up after 30 s.
+		signalr.TimeoutInterval(time.Hour),
 		signalr.WithReceiver(c), signalr.TransferFormat(format), signalr.Logger(silent{}, false))
 	if err != nil {
 		return nil, err
@@ -201,18 +204,15 @@ func (c *goConnection) watch(states <-chan signalr.ClientState) {
 	for state := range states {
 		switch state {
 		case signalr.ClientConnected:
-			c.tell("reconnected", nil)
+			c.tell("reconnected")
 		case signalr.ClientClosed:
-			c.tell("closed", c.Err())
+			c.tell("closed")
 		}
 	}
 }
 
-func (c *goConnection) tell(event string, err error) {
-	failure := ""
-	// The end of a WebSocket is an error to the library, however regular.
-	if err != nil && websocket.CloseStatus(err) != websocket.StatusNormalClosure {
-		failure = err.Error()
-	}
-	c.adapter.tell(map[string]any{"connection": c.number, "event": event, "error": failure})
+// tell tells no error: the end of a WebSocket is one to the library, however regular, and may be that of whatever it
+// was about to write.
+func (c *goConnection) tell(event string) {
+	c.adapter.tell(map[string]any{"connection": c.number, "event": event, "error": ""})
 }
