@@ -71,6 +71,8 @@ type AuthConfig struct {
 	RequireExpiry      bool
 	MaxTokenBytes      int
 	RevocationTTL      time.Duration
+	CloseAtExpiry      bool
+	ExpiryGrace        time.Duration
 	Claims             struct {
 		User, Organization, Organizations, Role, Grants, TokenID string
 	}

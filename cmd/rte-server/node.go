@@ -120,6 +120,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		Path: c.Path, Next: r.next, Origins: c.Origins,
 		TokenTTL: c.Timeouts.Negotiate, MaxConnections: c.Limits.Connections,
 		HandshakeTimeout: c.Timeouts.Handshake, KeepAliveInterval: c.Timeouts.KeepAlive, ClientTimeout: c.Timeouts.Client,
+		CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
 		SendTimeout: c.Timeouts.Send, CloseTimeout: c.Timeouts.Close,
 		MessagePackKeys: keyStyle(c), MaxMessageBytes: c.Limits.MessageBytes, MaxFrameBytes: int64(c.Limits.FrameBytes),
 		Registerer: reg, Logger: logger.Named("transport"),

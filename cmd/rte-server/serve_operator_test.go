@@ -181,3 +181,16 @@ func TestServe_ConnectionsAndDisconnect(t *testing.T) {
 	}
 	another.expect(`{"type":7,"allowReconnect":true}`)
 }
+
+// TestServe_CloseAtExpiry checks that a client is sent away when its token has expired, and only if that is wanted.
+func TestServe_CloseAtExpiry(t *testing.T) {
+	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization, "--ttl=2s"))
+	p := start(t, serveArgs("--auth.close_at_expiry", "--auth.expiry_grace=0s")...)
+	p.connect(token, "").expect(`{"type":7,"allowReconnect":true}`)
+	if n := p.metric(`rte_hub_sessions_closed_total{reason="expired"}`); n != "1" {
+		t.Errorf("%s sessions are counted", n)
+	}
+	if status, _ := ask(t, "POST", p.clients+"/rte/negotiate", "Authorization", "Bearer "+token); status != 401 {
+		t.Errorf("negotiate with the expired token: %d", status)
+	}
+}

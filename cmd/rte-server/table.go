@@ -40,6 +40,8 @@ func newTable(c *Config) *table {
 	t.toggle(&c.Auth.RequireExpiry, "auth.require_expiry", true, "refuse tokens that never expire")
 	t.size(&c.Auth.MaxTokenBytes, "auth.max_token_bytes", 16<<10, "size of the largest accepted token")
 	t.span(&c.Auth.RevocationTTL, "auth.revocation_ttl", 30*24*time.Hour, "how long a revocation counts that does not say until when; no token should live longer")
+	t.toggle(&c.Auth.CloseAtExpiry, "auth.close_at_expiry", false, "close connections when their token expires, so that clients come back with a new one; otherwise a token counts when a connection is opened")
+	t.span(&c.Auth.ExpiryGrace, "auth.expiry_grace", 30*time.Second, "how long after the expiry that happens")
 	t.text(&c.Auth.Claims.User, "auth.claims.user", "sub", "claim with the id of the user")
 	t.text(&c.Auth.Claims.Organization, "auth.claims.organization", "org", "claim with the id of the organization")
 	t.text(&c.Auth.Claims.Organizations, "auth.claims.organizations", "orgs", "claim with further organizations")

@@ -25,6 +25,8 @@ const (
 	CloseRevoked
 	// CloseByOperator: an operator ended the connection; the client may come back.
 	CloseByOperator
+	// CloseExpired: the token of the session has expired; the client should connect again, with a new one.
+	CloseExpired
 	numCloseReasons
 )
 
@@ -32,7 +34,7 @@ const (
 func (r CloseReason) String() string {
 	return [numCloseReasons]string{
 		"gone", "client", "peer", "protocol_error", "slow", "silent", "drain", "handshake",
-		"revoked", "operator",
+		"revoked", "operator", "expired",
 	}[r]
 }
 
@@ -46,7 +48,7 @@ func (r CloseReason) Message() (text string, allowReconnect, ok bool) {
 		return "", false, true
 	case CloseProtocolError, CloseSlow, CloseSilent:
 		return errorText, true, true
-	case CloseDrain, CloseByOperator:
+	case CloseDrain, CloseByOperator, CloseExpired:
 		return "", true, true
 	case CloseRevoked:
 		return errorText, false, true

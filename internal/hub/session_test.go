@@ -21,7 +21,7 @@ func TestClose(t *testing.T) {
 		hub.CloseGone: "gone", hub.CloseByClient: "client", hub.CloseByPeer: "peer",
 		hub.CloseProtocolError: "protocol_error", hub.CloseSlow: "slow", hub.CloseSilent: "silent",
 		hub.CloseDrain: "drain", hub.CloseHandshake: "handshake",
-		hub.CloseRevoked: "revoked", hub.CloseByOperator: "operator",
+		hub.CloseRevoked: "revoked", hub.CloseByOperator: "operator", hub.CloseExpired: "expired",
 	} {
 		t.Run(label, func(t *testing.T) {
 			run(t, hub.Options{}, func(t *testing.T, r *rig) {

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 )
@@ -23,6 +24,7 @@ type Conn struct {
 	// Static once the session is open.
 	protocol *hubProtocol
 	session  Session
+	expires  time.Duration // when the connection is to end because of its token, since h.started; 0: never
 
 	reader // owned by the reader goroutine
 
@@ -32,6 +34,7 @@ type Conn struct {
 	// Written by one half, read by the other.
 	lastRead atomic.Int64  // when bytes came last, since h.started; busy while an invocation runs
 	greeted  atomic.Bool   // the handshake has come, or the connection ends without
+	expired  atomic.Bool   // expires has come: what the shard takes for silence is the end of the token
 	pinged   atomic.Bool   // the client has sent a ping: the client timeout counts
 	status   atomic.Uint32 // of the Close frame, if it tells of a violation; else 0
 	final    atomic.Uint32 // 1 + the fanout.EndReason for which the shard ends the connection by itself; else 0
@@ -84,7 +87,7 @@ func (c *Conn) TryWrite(p []byte) (n int, err error) { return c.sock.tryWrite(p)
 // WriteAll hands all of p to the socket within the send timeout (W9).
 func (c *Conn) WriteAll(p []byte) error { return c.sock.writeAll(p, c.h.options.SendTimeout) }
 
-// KeepAlive is the ping that is due, when to ask again, and whether the client is still there (1.8).
+// KeepAlive is the ping that is due, when to ask again, and whether the client is still there (1.8) and its token good.
 func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bool) {
 	at := now.Sub(c.h.started)
 	if c.nextPing == 0 {
@@ -102,30 +105,49 @@ func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bo
 		}
 		next = min(next, left)
 	}
+	if c.expires != 0 {
+		left := c.expires - at
+		if left <= 0 {
+			c.expired.Store(true)
+			return nil, 0, false
+		}
+		next = min(next, left)
+	}
 	return frame, next, true
+}
+
+// expireWith makes the connection end with a token, if it is to.
+func (c *Conn) expireWith(claims *authz.Claims) {
+	if c.h.options.CloseAtExpiry && !claims.ExpiresAt.IsZero() {
+		// At least 1: 0 is never.
+		c.expires = max(claims.ExpiresAt.Sub(c.h.started)+c.h.options.ExpiryGrace, 1)
+	}
 }
 
 // Final makes the last frames of an outbox that the shard ends. The reason counts from now on: the peer may answer the
 // frames before Ended is called.
 func (c *Conn) Final(reason fanout.EndReason) []byte {
 	c.final.Store(uint32(reason) + 1)
-	return c.EncodeClose(closeReason(reason))
+	return c.EncodeClose(c.closeReason(reason))
 }
 
 // finalReason is why the shard ends the connection by itself, and the given reason if it does not.
 func (c *Conn) finalReason(otherwise hub.CloseReason) hub.CloseReason {
 	if final := c.final.Load(); final != 0 {
-		return closeReason(fanout.EndReason(final - 1)) //nolint:gosec // it was set from one
+		return c.closeReason(fanout.EndReason(final - 1)) //nolint:gosec // it was set from one
 	}
 	return otherwise
 }
 
 // closeReason is why a session ends whose outbox ended.
-func closeReason(reason fanout.EndReason) hub.CloseReason {
+func (c *Conn) closeReason(reason fanout.EndReason) hub.CloseReason {
 	switch reason {
 	case fanout.EndSlow:
 		return hub.CloseSlow
 	case fanout.EndSilent:
+		if c.expired.Load() {
+			return hub.CloseExpired
+		}
 		return hub.CloseSilent
 	default:
 		return hub.CloseGone

@@ -107,6 +107,7 @@ func (c *Conn) handshake(message []byte) {
 func (c *Conn) open(protocol *hubProtocol) {
 	c.messages.take = protocol.take
 	c.setProtocol(protocol)
+	c.expireWith(c.claims)
 	session, err := c.h.options.Open(c, c.claims)
 	switch {
 	case errors.Is(err, hub.ErrDraining):

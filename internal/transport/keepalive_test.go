@@ -3,6 +3,10 @@ package transport
 import (
 	"testing"
 	"time"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/hub"
 )
 
 // The times of section 1.8, with a clock of the test's own.
@@ -38,4 +42,40 @@ func TestKeepAlive(t *testing.T) {
 	received(time.Hour + time.Minute)
 	expect("the last moment", time.Hour+90*time.Second-1, true, 1, true)
 	expect("silent", time.Hour+90*time.Second, false, 0, false)
+}
+
+// The end of a token is found by the same wheel.
+func TestKeepAlive_Expiry(t *testing.T) {
+	start := time.Now()
+	claims := &authz.Claims{ExpiresAt: start.Add(20 * time.Second)}
+	for name, test := range map[string]struct {
+		options Options
+		claims  *authz.Claims
+		at      time.Duration
+		ok      bool
+		next    time.Duration
+	}{
+		"the last moment":    {Options{CloseAtExpiry: true, ExpiryGrace: time.Second}, claims, 21*time.Second - 1, true, 1},
+		"expired":            {Options{CloseAtExpiry: true, ExpiryGrace: time.Second}, claims, 21 * time.Second, false, 0},
+		"expired before":     {Options{CloseAtExpiry: true}, &authz.Claims{ExpiresAt: start.Add(-time.Hour)}, 1, false, 0},
+		"never expires":      {Options{CloseAtExpiry: true}, &authz.Claims{}, time.Hour, true, 15 * time.Second},
+		"nobody asks for it": {Options{}, claims, time.Hour, true, 15 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.options.KeepAliveInterval, test.options.ClientTimeout = 15*time.Second, 30*time.Second
+			c := &Conn{h: &Handler{started: start, options: test.options}, protocol: hubProtocols(0)["json"]}
+			c.expireWith(test.claims)
+			_, next, ok := c.KeepAlive(start.Add(test.at))
+			if ok != test.ok || next != test.next {
+				t.Errorf("next %s, ok %v, want %s, %v", next, ok, test.next, test.ok)
+			}
+			want := hub.CloseSilent
+			if !test.ok {
+				want = hub.CloseExpired
+			}
+			if got := c.closeReason(fanout.EndSilent); got != want {
+				t.Errorf("closed as %s, want %s", got, want)
+			}
+		})
+	}
 }

@@ -67,6 +67,10 @@ type Options struct {
 	KeepAliveInterval time.Duration
 	// ClientTimeout is how long a client that has pinged once may be silent (1.8). 0: 30 s.
 	ClientTimeout time.Duration
+	// CloseAtExpiry ends a connection ExpiryGrace after its token has expired; the client is told to reconnect, which
+	// takes a new token. false: the token counts when the connection is opened.
+	CloseAtExpiry bool
+	ExpiryGrace   time.Duration
 	// SendTimeout is how long one send may block (W9). 0: 10 s.
 	SendTimeout time.Duration
 	// CloseTimeout is how long the peer may take to answer the end of a connection (W8). 0: 5 s.
@@ -115,7 +119,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("transport: token lifetime %s is shorter than %s", o.TokenTTL, minTokenTTL)
 	}
 	for _, d := range []time.Duration{
-		o.HandshakeTimeout, o.KeepAliveInterval, o.ClientTimeout, o.SendTimeout, o.CloseTimeout,
+		o.HandshakeTimeout, o.KeepAliveInterval, o.ClientTimeout, o.SendTimeout, o.CloseTimeout, o.ExpiryGrace,
 	} {
 		if d < 0 {
 			return o, fmt.Errorf("transport: timeout %s is negative", d)
