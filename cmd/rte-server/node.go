@@ -116,7 +116,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		return nil, err
 	}
 	n.transport, err = transport.New(transport.Options{
-		Open: n.open, Verifier: verifier, Secret: []byte(cmp.Or(c.Connection.Secret, c.Auth.HMACSecret)),
+		Open: n.open, Verifier: verifier, Refused: n.refused, Secret: []byte(cmp.Or(c.Connection.Secret, c.Auth.HMACSecret)),
 		Path: c.Path, Next: r.next, Origins: c.Origins,
 		TokenTTL: c.Timeouts.Negotiate, MaxConnections: c.Limits.Connections,
 		HandshakeTimeout: c.Timeouts.Handshake, KeepAliveInterval: c.Timeouts.KeepAlive, ClientTimeout: c.Timeouts.Client,
@@ -147,6 +147,11 @@ func (n *node) open(conn hub.Conn, claims *authz.Claims) (transport.Session, err
 		zap.Stringer("user", claims.User), zap.Stringer("organization", claims.Organization),
 		zap.String("role", string(claims.Role)), zap.String("jti", claims.TokenID))
 	return session, nil
+}
+
+// refused is told of a request whose token was refused.
+func (n *node) refused(remote, reason string) {
+	n.audit.Info("refused", zap.String("remote", remote), zap.String("reason", reason))
 }
 
 // backplaneProblem says why no events arrive; empty: they do.

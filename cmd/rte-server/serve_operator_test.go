@@ -47,7 +47,7 @@ func TestServe_Revoke(t *testing.T) {
 	}
 
 	log := p.output.text()
-	for _, want := range []string{`"msg":"connected"`, `"msg":"revoked"`, `"user":"` + testUser + `"`} {
+	for _, want := range []string{`"msg":"connected"`, `"msg":"revoked"`, `"msg":"refused"`, `"reason":"revoked"`, `"user":"` + testUser + `"`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the audit log has no %s", want)
 		}

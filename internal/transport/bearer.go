@@ -60,17 +60,18 @@ func headerTokens(r *http.Request) []string {
 // refuseToken answers a request without a good token (RFC 6750 section 3), before anything is upgraded. Neither the
 // answer nor the log repeats anything of the token.
 func (h *Handler) refuseToken(w http.ResponseWriter, r *http.Request, kind requestKind, err error) {
-	challenge, reason := `Bearer error="invalid_token"`, refusedToken
+	challenge, reason, why := `Bearer error="invalid_token"`, refusedToken, authz.Reason(err)
 	switch {
 	case errors.Is(err, errNoToken):
-		challenge = "Bearer"
+		challenge, why = "Bearer", string(authz.ErrTokenMissing)
 	case errors.Is(err, errTwoTokens):
-		challenge, reason = `Bearer error="invalid_request"`, refusedTwoTokens
+		challenge, reason, why = `Bearer error="invalid_request"`, refusedTwoTokens, refusals[refusedTwoTokens].label
 	}
 	if entry := h.log.Check(zapcore.DebugLevel, "request refused"); entry != nil {
-		entry.Write(zap.Stringer("request", kind), zap.String("reason", authz.Reason(err)),
+		entry.Write(zap.Stringer("request", kind), zap.String("reason", why),
 			zap.String("remote", r.RemoteAddr))
 	}
+	h.options.Refused(r.RemoteAddr, why)
 	w.Header().Set("WWW-Authenticate", challenge)
 	h.metrics.refused[kind][reason].Inc()
 	w.WriteHeader(refusals[reason].status)

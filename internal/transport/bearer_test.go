@@ -92,3 +92,29 @@ func TestToken_AnotherForTheWebSocket(t *testing.T) {
 		t.Errorf("another token of the same user: %s", response.Status)
 	}
 }
+
+// TestBearer_RefusalIsTold checks what an audit log gets to know of refused requests.
+func TestBearer_RefusalIsTold(t *testing.T) {
+	told := make(chan string, 10)
+	s := startServer(t, func(o *setup) {
+		o.Refused = func(remote, reason string) {
+			if remote == "" {
+				t.Error("no address")
+			}
+			told <- reason
+		}
+	})
+	for _, test := range []struct{ target, token, want string }{
+		{"/rte/negotiate", "", "missing"},
+		{"/rte/negotiate", "mallory", "bad_signature"},
+		{"/rte/negotiate?access_token=bob", "alice", "two_tokens"},
+	} {
+		s.do(http.MethodPost, test.target, test.token)
+		if got := <-told; got != test.want {
+			t.Errorf("%s with %q: %s, want %s", test.target, test.token, got, test.want)
+		}
+	}
+	if s.do(http.MethodPost, "/rte/negotiate", "alice"); len(told) != 0 {
+		t.Error("a good token is told of")
+	}
+}

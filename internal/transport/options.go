@@ -40,6 +40,9 @@ type Options struct {
 	Open func(conn hub.Conn, claims *authz.Claims) (Session, error)
 	// Verifier checks the token of every request.
 	Verifier Verifier
+	// Refused is told of each request that is refused because of its token: from what address it came and why, in a
+	// word of authz.Reason, or "two_tokens". It must not wait. nil: nobody is told.
+	Refused func(remote, reason string)
 	// Secret is shared by all nodes: the key of connection tokens is derived from it, so that any node accepts what
 	// another negotiated. Empty: a random key, only this process accepts its tokens.
 	Secret []byte
@@ -105,6 +108,9 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.CloseTimeout, 5*time.Second)
 	setDefault(&o.MaxMessageBytes, 32<<10)
 	setDefault(&o.MaxFrameBytes, 16<<20)
+	if o.Refused == nil {
+		o.Refused = func(string, string) {}
+	}
 	if o.Next == nil {
 		o.Next = http.NotFoundHandler()
 	}
