@@ -34,19 +34,23 @@ type deviation struct {
 // deviations are all of them. Each is something that the RFC allows, or that only a broken client would see.
 var deviations = []deviation{
 	{
-		regexp.MustCompile(`^2\.1[01]$`), verdict{"FAILED", "OK", normal},
+		regexp.MustCompile(`^2\.1[01]$`),
+		verdict{"FAILED", "OK", normal},
 		"of pings that come together only the last is answered (RFC 6455 section 5.5.3)",
 	},
 	{
-		regexp.MustCompile(`^5\.([678]|19|20)$`), verdict{"FAILED", "OK", normal},
+		regexp.MustCompile(`^5\.([678]|19|20)$`),
+		verdict{"FAILED", "OK", normal},
 		"a ping that comes together with the end of a message is answered behind that message",
 	},
 	{
-		regexp.MustCompile(`^6\.`), verdict{"OK", "WRONG CODE", normal},
+		regexp.MustCompile(`^6\.`),
+		verdict{"OK", "WRONG CODE", normal},
 		"text is checked as part of a hub message, whose error ends the connection with status 1000 (W4, D7)",
 	},
 	{
-		regexp.MustCompile(`^6\.4\.`), verdict{"NON-STRICT", "WRONG CODE", normal},
+		regexp.MustCompile(`^6\.4\.`),
+		verdict{"NON-STRICT", "WRONG CODE", normal},
 		"and not before the hub message is complete",
 	},
 }
