@@ -26,7 +26,7 @@ type Outbox struct {
 	state     outboxState
 	reason    EndReason // set when state leaves open
 	closed    bool      // its session has closed it
-	touched   bool      // in the touched of a lane
+	lane      *lane     // the lane in whose touched it is; nil: in none
 	full      bool      // the socket is full: a goroutine writes, frames collect in waiting
 	waiting   *waiting  // nil unless full
 	inFlight  int       // bytes in the hands of that goroutine
@@ -116,7 +116,7 @@ func (o *Outbox) addEvent(l *lane, b *broadcast, id events.ID, now time.Time) {
 	o.touch(l)
 	o.buf = f.splice(o.buf, id)
 	o.collected++
-	l.collected += len(f.Bytes)
+	o.lane.collected += len(f.Bytes)
 	if len(o.buf) >= o.shard.options.WriteBytes {
 		o.flush()
 	}
@@ -127,10 +127,10 @@ func (o *Outbox) touch(l *lane) {
 	if o.buf == nil {
 		o.buf = o.shard.buffers.get()
 	}
-	if o.touched {
+	if o.lane != nil {
 		return
 	}
-	o.touched = true
+	o.lane = l
 	if l.owner == nil && l.idle() {
 		o.shard.ring.push(l)
 	}

@@ -199,7 +199,7 @@ func (s *Shard) flushNext(l *lane) {
 	o := l.touched[l.flushed]
 	l.touched[l.flushed] = nil
 	l.flushed++
-	o.touched = false
+	o.lane = nil
 	o.flush()
 	if l.flushed == len(l.touched) {
 		l.touched, l.collected, l.flushing, l.flushed = l.touched[:0], 0, false, 0
