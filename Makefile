@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test deps alerts shell lint fmt fuzz bench bench-peers vuln vendor-signalr picture image check clean
+.PHONY: help build dev test deps alerts shell lint fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr picture image check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ test: deps build alerts shell ## run every test, after installing what the tests
 	go vet ./...
 	go test -race -timeout 20m ./...
 
-deps: ## install what the tests need, where it is missing (Debian packages, npm modules)
+deps: ## install what the tests need, where it is missing (Debian packages, client libraries)
 	scripts/install-test-deps.sh
 
 alerts: deps ## check deploy/: HAProxy and Prometheus configuration, alerts and their tests
@@ -56,6 +56,12 @@ bench: ## run the benchmarks that match BENCH (all), BENCHCOUNT times
 
 bench-peers: ## compare with other servers, on an idle machine, and put the result into docs/performance.md
 	cd bench && go run ./cmd/peers -docs ../docs
+
+compatibility: deps ## make docs/compatibility.md of what the tests say (needs Python 2.7, as autobahn does)
+	scripts/compatibility.sh
+
+autobahn: ## be judged by the Autobahn test suite (needs Python 2.7, PYTHON2 says where it is)
+	scripts/autobahn.sh
 
 vuln: ## look for known vulnerabilities in what the binary calls (asks vuln.go.dev)
 	scripts/vuln.sh

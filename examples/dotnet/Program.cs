@@ -1,0 +1,122 @@
+// Microsoft's .NET client, driven by lines of JSON. See test/clients/doc.go for the commands.
+
+using System.Collections.Concurrent;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Http.Connections;
+using Microsoft.AspNetCore.SignalR.Client;
+using Microsoft.Extensions.DependencyInjection;
+
+var connections = new ConcurrentDictionary<long, HubConnection>();
+
+Tell(new { protocols = new[] { "json", "messagepack" } });
+while (Console.In.ReadLine() is { } line)
+{
+    var command = JsonNode.Parse(line)!.AsObject();
+    // Not awaited: commands of different connections do not wait for each other.
+    _ = Task.Run(() => Answer(command));
+}
+
+async Task Answer(JsonObject command)
+{
+    var id = command["id"]!.GetValue<long>();
+    try
+    {
+        Tell(new { id, result = await Run(command) });
+    }
+    catch (Exception failure)
+    {
+        Tell(new { id, error = failure.Message });
+    }
+}
+
+async Task<object?> Run(JsonObject command)
+{
+    var number = command["connection"]!.GetValue<long>();
+    switch (command["do"]!.GetValue<string>())
+    {
+        case "open":
+            connections[number] = await Open(number, command);
+            return null;
+        case "invoke":
+            var target = command["target"]!.GetValue<string>();
+            var args = command["args"]!.AsArray().Select(FromJson).ToArray();
+            return ToJson(await connections[number].InvokeCoreAsync<object?>(target, args));
+        default:
+            await connections[number].StopAsync();
+            return null;
+    }
+}
+
+async Task<HubConnection> Open(long number, JsonObject command)
+{
+    var token = command["token"]!.GetValue<string>();
+    IHubConnectionBuilder builder = new HubConnectionBuilder();
+    builder = builder.WithUrl(command["url"]!.GetValue<string>(), options =>
+    {
+        // Asked for every request and every reconnect: an application fetches a fresh token here.
+        options.AccessTokenProvider = () => Task.FromResult<string?>(token);
+        options.Transports = HttpTransportType.WebSockets;
+        options.SkipNegotiation = command["skipNegotiation"]?.GetValue<bool>() ?? false;
+    });
+    if (command["protocol"]!.GetValue<string>() == "messagepack")
+    {
+        builder = builder.AddMessagePackProtocol();
+    }
+    if (command["retryDelays"] is JsonArray delays)
+    {
+        builder = builder.WithAutomaticReconnect(
+            delays.Select(delay => TimeSpan.FromMilliseconds(delay!.GetValue<int>())).ToArray());
+    }
+    var connection = builder.Build();
+    // The name of the method counts case-sensitively, and its number of arguments as well.
+    connection.On<object>("MessageReceived", message =>
+        Tell(new { connection = number, @event = "message", message = ToJson(message) }));
+    connection.Reconnecting += failure => TellEvent(number, "reconnecting", failure);
+    // Subscriptions end with the connection: an application subscribes again here.
+    connection.Reconnected += _ => TellEvent(number, "reconnected", null);
+    connection.Closed += failure => TellEvent(number, "closed", failure);
+    await connection.StartAsync();
+    return connection;
+}
+
+Task TellEvent(long number, string name, Exception? failure)
+{
+    Tell(new { connection = number, @event = name, error = failure?.Message });
+    return Task.CompletedTask;
+}
+
+void Tell(object line)
+{
+    var text = JsonSerializer.Serialize(line);
+    lock (connections)
+    {
+        Console.Out.WriteLine(text);
+        Console.Out.Flush();
+    }
+}
+
+// FromJson is a value as an application has it: both protocols can write it.
+static object? FromJson(JsonNode? node) => node switch
+{
+    null => null,
+    JsonObject properties => properties.ToDictionary(property => property.Key, property => FromJson(property.Value)),
+    JsonArray items => items.Select(FromJson).ToList(),
+    _ => node.GetValueKind() switch
+    {
+        JsonValueKind.True => true,
+        JsonValueKind.False => false,
+        JsonValueKind.Number => node.GetValue<double>(),
+        _ => node.GetValue<string>(),
+    },
+};
+
+// ToJson is what was received as something that can be printed: JSON comes as a JsonElement, MessagePack as dictionaries
+// with keys of any type.
+static object? ToJson(object? value) => value switch
+{
+    IDictionary<object, object?> properties =>
+        properties.ToDictionary(property => property.Key.ToString()!, property => ToJson(property.Value)),
+    object?[] items => items.Select(ToJson).ToArray(),
+    _ => value,
+};

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// client is a row of the table of clients.
+type client struct {
+	subtest string // of the tests of test/clients
+	title   string // the library with its version, and where it runs
+}
+
+// allClients are the clients of test/clients with the versions that are pinned there.
+func allClients(root fs.FS) ([]client, error) {
+	packages, err := npmVersions(root, path.Join(clients, "node", "package.json"))
+	if err != nil {
+		return nil, err
+	}
+	var found []client
+	for _, major := range []string{"10", "9", "8", "7", "6", "5", "3"} {
+		library := fmt.Sprintf("`@microsoft/signalr` %s, `signalr-protocol-msgpack` %s",
+			packages["signalr-"+major], packages["signalr-"+major+"-msgpack"])
+		found = append(found, client{"node_" + major, library + ", in Node"})
+		if major == "10" {
+			found = append(found, client{"chromium_10", library + ", in Chromium on a page of another origin"})
+		}
+	}
+	java, err := javaVersion(root, path.Join(clients, "java", "pom.xml"))
+	if err != nil {
+		return nil, err
+	}
+	python, err := lineVersion(root, path.Join(clients, "python", "requirements.txt"), `(?m)^signalrcore==(\S+)$`)
+	if err != nil {
+		return nil, err
+	}
+	library, err := lineVersion(root, "go.mod", `philippseith/signalr v(\S+)`)
+	if err != nil {
+		return nil, err
+	}
+	return append(found,
+		client{"java", "`com.microsoft.signalr` " + java + ", in Java"},
+		client{"python", "`signalrcore` " + python + ", in Python"},
+		client{"go", "`philippseith/signalr` " + library + ", in Go"},
+	), nil
+}
+
+// npmVersions are the versions of aliases such as "npm:@microsoft/signalr@10.0.11".
+func npmVersions(root fs.FS, name string) (map[string]string, error) {
+	data, err := fs.ReadFile(root, name)
+	if err != nil {
+		return nil, err
+	}
+	var file struct{ Dependencies map[string]string }
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	for alias, version := range file.Dependencies {
+		file.Dependencies[alias] = version[strings.LastIndexByte(version, '@')+1:]
+	}
+	return file.Dependencies, nil
+}
+
+// javaVersion is the version in the project of the Java client.
+func javaVersion(root fs.FS, name string) (string, error) {
+	data, err := fs.ReadFile(root, name)
+	if err != nil {
+		return "", err
+	}
+	var project struct {
+		Version string `xml:"properties>signalr.version"`
+	}
+	if err := xml.Unmarshal(data, &project); err != nil {
+		return "", fmt.Errorf("read %s: %w", name, err)
+	}
+	return project.Version, nil
+}
+
+// lineVersion is the group of a pattern in a file.
+func lineVersion(root fs.FS, name, pattern string) (string, error) {
+	data, err := fs.ReadFile(root, name)
+	if err != nil {
+		return "", err
+	}
+	found := regexp.MustCompile(pattern).FindSubmatch(data)
+	if found == nil {
+		return "", fmt.Errorf("read %s: %w", name, errNoVersion)
+	}
+	return string(found[1]), nil
+}
+
+// errNoVersion says that a file does not name the version of a client.
+var errNoVersion = errors.New("no version of the client")
+
+// column is a column of the table of clients: the part of the script that is counted there.
+type column struct {
+	title  string
+	wanted func(subtest string) bool
+}
+
+// columns are those behind the name of the client.
+func columns() []column {
+	step := func(name string) func(string) bool {
+		return func(subtest string) bool { return strings.HasSuffix(subtest, "/"+name) }
+	}
+	return []column{
+		{"JSON", func(subtest string) bool {
+			return strings.Contains(subtest, "/json,_") && strings.Contains(subtest, "/script/")
+		}},
+		{"MessagePack", func(subtest string) bool {
+			return strings.Contains(subtest, "/messagepack,_") && strings.Contains(subtest, "/script/")
+		}},
+		{"with negotiation", func(subtest string) bool { return strings.Contains(subtest, ",_negotiated/") }},
+		{"without", func(subtest string) bool { return strings.Contains(subtest, ",_without_negotiation/") }},
+		{"wrong token", step("refuses_a_wrong_token")},
+		{"all methods", step("calls_all_methods")},
+		{"1,000 events", step("receives_1000_events_in_order")},
+		{"restart", func(subtest string) bool {
+			return strings.Contains(subtest, "/restart/") && !strings.HasSuffix(subtest, ",_by_itself")
+		}},
+		{"reconnects by itself", func(subtest string) bool { return strings.HasSuffix(subtest, ",_by_itself") }},
+	}
+}

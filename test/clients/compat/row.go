@@ -1,0 +1,216 @@
+package main
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Packages whose tests show what rows say.
+const (
+	transport = "internal/transport"
+	hub       = "internal/hub"
+	clients   = "test/clients"
+	rfc6455   = "test/clients/rfc6455"
+	e2e       = "test/e2e"
+)
+
+// row is a thing that a compatible server does.
+type row struct {
+	id, what string
+	// tests show it, besides those of internal/transport whose names begin with Test and the row's id. A test of another
+	// package is written behind its package, as "test/e2e.TestTwoNodes".
+	tests []string
+}
+
+// section is a table of the page.
+type section struct {
+	title string
+	rows  []row
+}
+
+// sections are those of the server; the clients have a table of their own.
+func sections() []section {
+	return []section{
+		{"Negotiate", []row{
+			{"N1", "`POST {hub}/negotiate` only; other methods get 405, `text/plain`, no body.", nil},
+			{"N2", "No body is needed. Names of query parameters count in any case; parameters that are not known are no harm.", nil},
+			{"N3", "200, `application/json` without a charset, Content-Length, one object and nothing behind it.", nil},
+			{"N4", "Version: absent is 0, not an integer or below the minimum is an error, above 1 is answered as 1.", nil},
+			{"N5", "Version 1: `negotiateVersion`, `connectionId`, `connectionToken`, `availableTransports`, in this order.", nil},
+			{"N6", "Version 0: no `connectionToken`; the `connectionId` is what the WebSocket URL takes.", nil},
+			{"N7", "`useStatefulReconnect` is never granted, so never written; clients that ask for it run as others do (1.11).", nil},
+			{"N8", "The connection id is 22 characters and public, the token secret; both need no escaping in a URL.", []string{"TestTokens"}},
+			{"N9", "An error is `{\"error\":\"...\"}` with status 200.", nil},
+			{"N10", "No redirects: any node that shares the secret accepts what another negotiated.", []string{e2e + ".TestTwoNodes"}},
+			{"N11", "Only WebSockets is listed.", nil},
+			{"N12", "An id that is not used within 15 s is forgotten; then 404.", []string{"TestTokens_Expire"}},
+			{"N13", "No value is null.", nil},
+			{
+				"CORS", "The exact origin is echoed if it is configured, with credentials, on every answer; preflights need no token.",
+				[]string{clients + ".TestOrigins"},
+			},
+		}},
+		{"Tokens (1.2)", []row{
+			{
+				"1.2", "`Authorization: Bearer` or `access_token`, at negotiate and at the upgrade; 401 before any upgrade. Different tokens " +
+					"in one request are refused with 400. The token of the WebSocket may be another one of the same user.",
+				[]string{"TestToken", "TestToken_AnotherForTheWebSocket", e2e + ".TestTokens"},
+			},
+		}},
+		{"The hub's own path (1.3)", []row{
+			{
+				"1.3", "WebSocket without id: a new connection. Unknown, expired or used id: 404. Id in use: 409. Requests of other " +
+					"transports: 400, 404 or 405 with ASP.NET Core's texts. The path counts in any case and with a trailing slash.",
+				[]string{"TestEndpoint", "TestEndpoint_TokenRace", "TestTokens_Expire", "TestUpgrade_Malformed"},
+			},
+		}},
+		{"WebSocket (1.4)", []row{
+			{"W1", "No subprotocol is selected.", nil},
+			{"W2", "Compression is declined.", nil},
+			{"W3", "Text frames for JSON, binary ones for MessagePack, also for the answer to the handshake; errors of the handshake are text.", nil},
+			{"W4", "The frame type of clients does not matter.", nil},
+			{"W5", "Hub messages may be split over WebSocket messages, and one of these may hold many.", nil},
+			{"W6", "A WebSocket message of the server holds complete hub messages.", nil},
+			{"W7", "Pings are answered; of pings that come together, the last.", nil},
+			{
+				"W8", "Behind the Close message a Close frame 1000 without a reason; then the peer has 5 s. A Close frame of the client is answered.",
+				nil,
+			},
+			{"W9", "One send may block for 10 s.", []string{"TestSocket_WriteAllHasATimeout"}},
+			{
+				"W10", "What breaks RFC 6455 gets a Close frame that says so and no Close message: the client may come back.",
+				[]string{"TestFrameReader", "TestCheckClose"},
+			},
+			{"W11", "HTTP/1.1, with and without TLS in this process.", []string{"TestTLS"}},
+			{
+				"RFC 6455", "The cases of the Autobahn test suite in our words, against the program; a strict library as the client.",
+				[]string{rfc6455 + ".TestRFC6455", "TestFrameReader", "TestIndependentClient"},
+			},
+			{
+				"Autobahn", "The Autobahn test suite itself, in all cases that can be asked of a hub. See below.",
+				[]string{rfc6455 + ".TestAutobahn"},
+			},
+		}},
+		{"Handshake (1.5)", []row{
+			{
+				"1.5", "JSON whatever the protocol; `{}` before the session is opened; what follows at once is processed; names in any case; " +
+					"versions up to 2. Errors in ASP.NET Core's words, within 15 s and 32768 bytes, then Close 1000.",
+				[]string{
+					"TestHandshake_Accepted", "TestHandshake_Failed", "TestHandshake_Largest", "TestHandshake_Timeout", "TestW5_StreamOfBytes",
+				},
+			},
+		}},
+		{"Messages (1.6, 1.10)", []row{
+			{"1.6", "JSON as ASP.NET Core writes it; every order of properties, unknown ones, headers and stream ids are read.", []string{
+				"TestJSONDecode", "TestJSONDecode_Malformed", "TestJSONEncode", "TestJSONEncoder", "TestEncoders_Lengths",
+			}},
+			{"1.10", "MessagePack byte by byte, property names as in C# unless configured otherwise.", []string{
+				"TestMessagePackDecode", "TestMessagePackDecode_Malformed", "TestMessagePackEncode_Bytes", "TestMessagePackEncode_Results",
+				"TestMessagePackEncoder", "TestMessagePackToJSON",
+			}},
+		}},
+		{"Calls (1.7)", []row{
+			{"D1", "Methods by name in any case; nothing but the five methods can be called.", []string{hub + ".TestH8OnlyTheFiveMethods"}},
+			{
+				"D2", "The calls of one connection run one at a time, in order.",
+				[]string{hub + ".TestH9CallsOfASessionRunOneAtATime"},
+			},
+			{
+				"D3", "A call without an id is never answered, not even with an error.",
+				[]string{hub + ".TestIdlessCallsAreNeverAnswered"},
+			},
+			{"D4", "Unknown types of messages are ignored.", nil},
+			{"D5", "Messages about calls that do not exist are ignored, as are Ack and Sequence; pings are not answered.", nil},
+			{"D6", "A Close message is answered by one, then Close 1000.", nil},
+			{"D7", "A malformed message ends the connection with ASP.NET Core's words and leave to reconnect.", nil},
+			{"D8", "So does a hub message of more than 32768 bytes, however it is cut into WebSocket messages.", nil},
+			{"D9", "A session that cannot be opened ends without leave to reconnect.", nil},
+			{
+				"D10", "A session that the server ends for good ends without leave to reconnect.",
+				[]string{"TestHandshake_Revoked", hub + ".TestCloseIf"},
+			},
+			{
+				"1.7", "Errors in ASP.NET Core's words.",
+				[]string{"TestErrorTexts", hub + ".TestH8WhatDoesNotBindIsRefusedInTheWordsOfASPNET"},
+			},
+		}},
+		{"Keep-alive, close and drain (1.8, 1.9)", []row{
+			{
+				"1.8", "A ping every 15 s; the client may be silent for 30 s, which counts from its first ping on and not while a call runs.",
+				[]string{
+					"TestKeepAlive", "TestKeepAlive_ServerPings", "TestKeepAlive_ClientTimeout", "TestKeepAlive_PausedWhileAnInvocationRuns",
+				},
+			},
+			{
+				"1.9", "A node that stops refuses new connections with 503 and sends its clients away, with leave to reconnect, spread over time.",
+				[]string{"TestDrain", "TestShutdown_Aborts"},
+			},
+			{"Hostile clients", "Each gets the answer of these tables or a clean close, and the others notice nothing.", []string{"TestHostile"}},
+		}},
+		{"Load balancer without sticky sessions (2)", []row{
+			{
+				"Any node", "A token of one node is good on every other, once, for a short time, for the same user.",
+				[]string{"TestTokens", "TestEndpoint_TokenRace", e2e + ".TestTwoNodes"},
+			},
+			{
+				"HAProxy", "Every client plays its script through HAProxy, with TLS, each request on the next of three nodes.",
+				[]string{clients + ".TestThreeNodes/script"},
+			},
+			{
+				"Rolling restart", "All three nodes are restarted under 500 connections that reconnect by themselves. None is lost.",
+				[]string{clients + ".TestThreeNodes/restart", clients + ".TestThreeNodes/no_connection_of_the_herd_is_lost"},
+			},
+		}},
+	}
+}
+
+// split cuts the name of a row's test into package and name.
+func split(test string) (pkg, name string) {
+	if i := strings.Index(test, ".Test"); i >= 0 {
+		return test[:i], test[i+1:]
+	}
+	return transport, test
+}
+
+// allTests are the tests that show a row; known are those of internal/transport.
+func (r row) allTests(known []string) []string {
+	tests := slices.Clone(r.tests)
+	for _, name := range known {
+		if strings.HasPrefix(name, "Test"+r.id+"_") {
+			tests = append(tests, name)
+		}
+	}
+	slices.Sort(tests)
+	return tests
+}
+
+// testNames are the names of the tests of a directory.
+func testNames(root fs.FS, dir string) ([]string, error) {
+	files, err := fs.Glob(root, path.Join(dir, "*_test.go"))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, file := range files {
+		source, err := fs.ReadFile(root, file)
+		if err != nil {
+			return nil, err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, fmt.Errorf("read the tests of %s: %w", dir, err)
+		}
+		for _, declaration := range parsed.Decls {
+			if f, ok := declaration.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test") {
+				names = append(names, f.Name.Name)
+			}
+		}
+	}
+	return names, nil
+}
