@@ -48,7 +48,7 @@ func TestThreeNodes(t *testing.T) {
 		})
 		const events = 3
 		before := herd.ask(t).Received
-		s.publish(t, agent, events)
+		s.publish(t, &connection{protocol: "json"}, agent, events)
 		r := herd.waitFor(t, "events arrive everywhere", func(r report) bool {
 			for i, received := range r.Received {
 				if received-before[i] < events {

@@ -25,6 +25,8 @@ type library struct {
 	reconnect reconnect
 	// unordered says that the library hands over events in any order, whatever the order of their arrival.
 	unordered bool
+	// noTimes says that the library drops a MessagePack message with a time in it.
+	noTimes bool
 }
 
 // reconnect is whether and how a library reconnects by itself.
@@ -71,7 +73,7 @@ func libraries() []library {
 			refusedAtNegotiate: refusedAtNegotiate10, refusedAtUpgrade: refusedAtUpgrade10,
 		},
 		library{
-			name: "java", command: java, reconnect: reconnectNever,
+			name: "java", command: java, reconnect: reconnectNever, noTimes: true,
 			refusedAtNegotiate: "Unexpected status code returned from negotiate: 401 Unauthorized.",
 			refusedAtUpgrade:   "There was an error starting the WebSocket transport.",
 		},

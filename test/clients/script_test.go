@@ -34,6 +34,9 @@ func (c *connection) name(published string) string {
 	return strings.ToLower(published[:1]) + published[1:]
 }
 
+// readsTimes says whether the library can read a time, which is a value of an own type in MessagePack.
+func (c *connection) readsTimes() bool { return c.protocol == "json" || !c.client.noTimes }
+
 // item is an item of Subscribe and Unsubscribe.
 func item(entity, event string) map[string]string {
 	return map[string]string{"EntityId": entity, "EventName": event}
@@ -135,7 +138,7 @@ func (s *stage) call(t *testing.T, conn *connection, agent string) (id string) {
 
 // receive publishes events of an agent and takes them.
 func (s *stage) receive(t *testing.T, conn *connection, agent, id string, events int) {
-	s.publish(t, agent, events)
+	s.publish(t, conn, agent, events)
 	var numbers, want []int
 	for n := range events {
 		m := conn.next(t)
@@ -146,6 +149,9 @@ func (s *stage) receive(t *testing.T, conn *connection, agent, id string, events
 		number, _ := data[conn.name("Number")].(float64)
 		if data[conn.name("EntityId")] != agent || data[conn.name("CallerNumber")] != "+123457890123" {
 			t.Fatalf("event %d is %v", n, data)
+		}
+		if at, _ := data[conn.name("Timestamp")].(string); conn.readsTimes() && !strings.HasPrefix(at, eventTime) {
+			t.Fatalf("event %d is of %q, want %s", n, at, eventTime)
 		}
 		numbers, want = append(numbers, int(number)), append(want, n)
 	}
@@ -191,7 +197,7 @@ func (s *stage) hear(t *testing.T, l *listener) {
 	if diff := cmp.Diff([]map[string]any{l.result("", l.agent, eventName)}, results); diff != "" {
 		t.Fatalf("Subscribe (-want +got):\n%s", diff)
 	}
-	s.publish(t, l.agent, 1)
+	s.publish(t, l.connection, l.agent, 1)
 	l.next(t)
 }
 

@@ -118,20 +118,27 @@ func (s *stage) agent(t *testing.T) string {
 // eventName is the event that is published: one that is never conflated.
 const eventName = "UserCallInArrived"
 
-// publish publishes events of an agent, with the numbers from 0 on.
-func (s *stage) publish(t *testing.T, agent string, events int) {
+// eventTime is when it was published.
+const eventTime = "2020-01-01T12:00:00"
+
+// publish publishes events of an agent to a connection, with the numbers from 0 on.
+func (s *stage) publish(t *testing.T, conn *connection, agent string, events int) {
 	t.Helper()
 	pipeline := s.publisher.Pipeline()
 	for n := range events {
-		event, err := json.Marshal(map[string]any{
+		event := map[string]any{
 			"RootEntityType": "Organization", "RootEntityId": organization, "OrganizationId": organization,
 			"EventType": eventName, "EntityType": "User", "EntityId": agent, "UserId": agent,
 			"MessageTTLSeconds": -1, "CallerNumber": "+123457890123", "TargetNumber": nil, "Number": n,
-		})
+		}
+		if conn.readsTimes() {
+			event["Timestamp"] = eventTime + "Z"
+		}
+		data, err := json.Marshal(event)
 		if err != nil {
 			t.Fatal(err)
 		}
-		pipeline.Publish(t.Context(), "rte:org:"+organization, event)
+		pipeline.Publish(t.Context(), "rte:org:"+organization, data)
 	}
 	if _, err := pipeline.Exec(t.Context()); err != nil {
 		t.Fatalf("publish: %v", err)

@@ -15,8 +15,10 @@ stdout = threading.Lock()
 
 
 def tell(**line):
+    # What JSON does not have are the times of MessagePack.
+    text = json.dumps(line, default=lambda time: time.to_datetime().isoformat())
     with stdout:
-        print(json.dumps(line), flush=True)
+        print(text, flush=True)
 
 
 class Connection:
