@@ -35,6 +35,9 @@ type Backplane struct {
 	scheduler *scheduler
 	queued    atomic.Int64 // bytes of items that wait for a worker
 	epochs    atomic.Uint64
+	peers     *peers
+	checkups  checkups
+	recent    atomic.Int64 // bytes that all lanes keep for other nodes
 
 	shards  []*link  // nil in a cluster
 	cluster *cluster // nil if it is none
@@ -60,6 +63,7 @@ func New(o Options) (*Backplane, error) {
 		scheduler: newScheduler(),
 	}
 	b.table = newTable(o.Linger, b.route)
+	b.peers = newPeers(b)
 	if o.Cluster {
 		b.cluster = newCluster(b, o.commands(o.Addresses, "").(*goredis.ClusterClient))
 	} else {
@@ -135,6 +139,7 @@ func (b *Backplane) Run(ctx context.Context) error {
 		workers.Go(w.run)
 	}
 	others.Go(func() { b.sweep(ctx) })
+	others.Go(func() { b.peers.run(ctx) })
 	for _, k := range b.shards {
 		others.Go(func() { k.run(ctx) })
 	}
@@ -158,16 +163,22 @@ func (b *Backplane) close() error {
 	return err
 }
 
-// sweep gives up lanes that have lingered, and asks again for those that were refused.
+// sweep gives up lanes that have lingered, asks again for those that were refused, and has lanes checked up.
 func (b *Backplane) sweep(ctx context.Context) {
 	linger := time.NewTicker(max(b.options.Linger/8, time.Millisecond))
 	defer linger.Stop()
 	retry := time.NewTicker(5 * time.Second)
 	defer retry.Stop()
+	check := time.NewTicker(b.options.CheckInterval)
+	defer check.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-check.C:
+			for _, l := range b.checkups.all() {
+				b.post(l, checkup{})
+			}
 		case now := <-linger.C:
 			b.table.expire(now)
 		case <-retry.C:

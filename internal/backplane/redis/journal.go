@@ -119,21 +119,26 @@ func (e *epoch) hand(reads []laneRead, pages []*sequence.Page) {
 	var taken sync.WaitGroup
 	taken.Add(len(reads))
 	for i, r := range reads {
-		e.b.post(r.lane, &page{page: pages[i], taken: &taken})
+		e.b.post(r.lane, &page{page: pages[i], latest: r.Latest, taken: &taken})
 	}
 	taken.Wait()
 }
 
 // page brings what was read of a journal to its lane.
 type page struct {
-	page  *sequence.Page
-	taken *sync.WaitGroup
+	page   *sequence.Page
+	latest bool // for an audit
+	taken  *sync.WaitGroup
 }
 
 func (n *page) tell(w *worker, l *lane, now time.Time) {
 	defer n.taken.Done()
 	for i := range n.page.Entries {
 		w.b.decodeEntry(l, &n.page.Entries[i])
+	}
+	if n.latest {
+		l.sequence.Audited(w, now, n.page)
+		return
 	}
 	l.sequence.Page(w, now, n.page)
 }
@@ -151,7 +156,7 @@ func (b *Backplane) decodeEntry(l *lane, m *sequence.Message) {
 func (e *epoch) read(ctx context.Context, reads []laneRead) ([]*sequence.Page, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.b.options.CommandTimeout)
 	defer cancel()
-	if !e.b.options.Cluster && sameCount(reads) {
+	if !e.b.options.Cluster && alike(reads) {
 		if pages, err := e.readTogether(ctx, reads); err == nil {
 			return pages, nil
 		}
@@ -160,8 +165,11 @@ func (e *epoch) read(ctx context.Context, reads []laneRead) ([]*sequence.Page, e
 	return e.readEach(ctx, reads)
 }
 
-func sameCount(reads []laneRead) bool {
-	return len(reads) > 1 && !slices.ContainsFunc(reads, func(r laneRead) bool { return r.Count != reads[0].Count })
+// alike says that the reads fit into one command.
+func alike(reads []laneRead) bool {
+	return len(reads) > 1 && !slices.ContainsFunc(reads, func(r laneRead) bool {
+		return r.Latest || r.Count != reads[0].Count
+	})
 }
 
 // readTogether reads with two commands for all lanes; a lane without news costs next to nothing.
@@ -203,6 +211,10 @@ func (e *epoch) readEach(ctx context.Context, reads []laneRead) ([]*sequence.Pag
 	entries := make([]*goredis.XMessageSliceCmd, len(reads))
 	for i, r := range reads {
 		counters[i] = pipe.Get(ctx, counterKey(r.lane.name))
+		if r.Latest {
+			entries[i] = pipe.XRevRangeN(ctx, journalKey(r.lane.name), "+", "-", int64(r.Count))
+			continue
+		}
 		entries[i] = pipe.XRangeN(ctx, journalKey(r.lane.name), "("+r.After.String(), "+", int64(r.Count))
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
@@ -224,6 +236,9 @@ func (e *epoch) readEach(ctx context.Context, reads []laneRead) ([]*sequence.Pag
 			Entries:    entriesOf(found),
 			More:       len(found) >= r.Count,
 			Counter:    counterOf(counters[i].Val()),
+		}
+		if r.Latest {
+			slices.Reverse(pages[i].Entries)
 		}
 	}
 	return pages, nil

@@ -28,6 +28,7 @@ type lane struct {
 	// Static.
 	name         string
 	organization events.ID
+	serve        func(payload []byte) // takes the messages of a channel that is no organization's lane; else nil
 
 	// link is where the lane is subscribed; nil while that is not known. It changes under table.mu.
 	link atomic.Pointer[link]
@@ -52,6 +53,9 @@ type lane struct {
 	started  bool // the sequence has its origin
 	sequence sequence.Lane
 	reading  journalRead
+	recent   recent
+	inquiry  inquiry
+	checked  bool // it is among the lanes that are checked up
 }
 
 // wantedLocked says that the lane shall be subscribed.

@@ -28,6 +28,7 @@ type metrics struct {
 	repaired    prometheus.Counter
 	repairs     prometheus.Histogram
 	readErrors  prometheus.Counter
+	peerAnswers prometheus.Counter
 	losses      *prometheus.CounterVec // by reason
 }
 
@@ -71,12 +72,14 @@ func newMetrics(reg prometheus.Registerer, b *Backplane) *metrics {
 			"Time for which a lane's events were held back by a repair.", 0.001),
 		readErrors: counter("rte_backplane_journal_errors_total",
 			"Reads of journals that failed and were tried again."),
+		peerAnswers: counter("rte_backplane_peer_answers_total",
+			"Repairs that another node completed with events that have no journal."),
 		losses: vec("rte_backplane_losses_total",
 			"Times that events of a lane may be missing, or are, by the reason.", "reason", lossReasons()...),
 	}
 	if reg != nil {
 		reg.MustRegister(m.epochs, m.outage, m.canary, m.overflow, m.unconfirmed, m.duplicates, m.gaps, m.repaired,
-			m.repairs, m.readErrors, m.losses)
+			m.repairs, m.readErrors, m.peerAnswers, m.losses)
 		registerGauges(reg, b)
 	}
 	return m
@@ -98,6 +101,10 @@ func registerGauges(reg prometheus.Registerer, b *Backplane) {
 		func() float64 { return float64(b.queued.Load()) })
 	gauge("rte_backplane_queue_limit_bytes", "What the queue may hold at most, in bytes.", nil,
 		func() float64 { return float64(b.options.TotalQueue) })
+	gauge("rte_backplane_peer_bytes", "Events without a journal that are kept for nodes that missed them, in bytes.", nil,
+		func() float64 { return float64(b.recent.Load()) })
+	gauge("rte_backplane_peer_limit_bytes", "What may be kept of them at most, in bytes.", nil,
+		func() float64 { return float64(max(0, b.options.PeerMemory)) })
 	lanes := func(state string, count func(all, confirmed, failed int) int) {
 		gauge("rte_backplane_lanes", "Lanes of this node, by what Redis said to their subscription.",
 			prometheus.Labels{"state": state}, func() float64 { return float64(count(b.table.count())) })

@@ -59,6 +59,11 @@ type Options struct {
 	LaneQueue, TotalQueue int
 	// JournalLength is about how many events the journal of a lane keeps that Publish adds to. Default 5000.
 	JournalLength int
+	// PeerMemory is how many bytes of the latest events without a journal are kept for nodes that missed them, of all
+	// lanes together; negative: none. Default 64 MiB.
+	PeerMemory int
+	// CheckInterval is how often lanes with events without a position are compared with their journals. Default 10 s.
+	CheckInterval time.Duration
 	// Workers is how many goroutines hand events to the sink. Default: as many as there are processors.
 	Workers int
 	// Dial opens connections; nil: a net.Dialer. For tests that put something between the node and Redis.
@@ -103,6 +108,8 @@ func (o Options) withDefaults() (Options, error) {
 	o.CommandTimeout = cmp.Or(o.CommandTimeout, 2*time.Second)
 	o.MaxMessage = cmp.Or(o.MaxMessage, 1<<20)
 	o.LaneQueue = cmp.Or(o.LaneQueue, 8<<20)
+	o.PeerMemory = cmp.Or(o.PeerMemory, 64<<20)
+	o.CheckInterval = cmp.Or(o.CheckInterval, 10*time.Second)
 	o.JournalLength = cmp.Or(o.JournalLength, 5000)
 	o.TotalQueue = cmp.Or(o.TotalQueue, 256<<20)
 	return o, nil

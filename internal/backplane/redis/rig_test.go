@@ -296,13 +296,13 @@ func (r *rig) settleNow(n *rigNode) {
 	}
 }
 
-// settle waits until the nodes have everything of the journaled tiers, or get nothing more.
+// settle waits until the nodes have everything of the journaled tiers, and know what they do not have of the other.
 func (r *rig) settle() {
 	r.t.Helper()
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		missing := 0
 		for _, n := range r.nodes {
-			missing += r.tally(n, tier1).missing + r.tally(n, tier2).missing
+			missing += r.tally(n, tier0).unflagged + r.tally(n, tier1).missing + r.tally(n, tier2).missing
 		}
 		if missing == 0 {
 			return

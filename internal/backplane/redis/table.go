@@ -66,6 +66,25 @@ func (t *table) acquire(name string, n int) *lane {
 	return l
 }
 
+// serve has a channel subscribed that is not a lane of an organization, for good; handle takes its messages, one at a
+// time.
+func (t *table) serve(name string, handle func(payload []byte)) *lane {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := &lane{name: name, serve: handle, refs: 1, located: true}
+	l.link.Store(t.route(name))
+	t.lanes[name] = l
+	t.enqueueLocked(l)
+	return l
+}
+
+// find is the lane of that name; nil if there is none.
+func (t *table) find(name string) *lane {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lanes[name]
+}
+
 // release takes n topics back. The lane stays for the linger time.
 func (t *table) release(name string, n int) {
 	t.mu.Lock()
@@ -329,6 +348,10 @@ func (t *table) count() (all, confirmed, failed int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range t.lanes {
+		if l.serve != nil {
+			continue
+		}
+		all++
 		if l.state == subscribed {
 			confirmed++
 		}
@@ -336,5 +359,5 @@ func (t *table) count() (all, confirmed, failed int) {
 			failed++
 		}
 	}
-	return len(t.lanes), confirmed, failed
+	return all, confirmed, failed
 }

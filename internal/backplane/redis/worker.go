@@ -15,6 +15,7 @@ import (
 type worker struct {
 	b       *Backplane
 	lane    *lane
+	now     time.Time
 	message sequence.Message // the present one; here, so that it needs no allocation
 }
 
@@ -27,8 +28,8 @@ func (w *worker) run() {
 		if len(items) == 0 {
 			continue
 		}
-		w.lane = l
 		now := time.Now()
+		w.lane, w.now = l, now
 		for i := range items {
 			if it := &items[i]; it.notice != nil {
 				it.notice.tell(w, l, now)
@@ -45,6 +46,14 @@ func (w *worker) run() {
 
 // arrive takes a message of the lane.
 func (w *worker) arrive(it *item, now time.Time) {
+	switch {
+	case w.lane.serve != nil:
+		w.lane.serve(it.payload)
+		return
+	case len(it.payload) > 0 && it.payload[0] == questionMark:
+		w.question(w.lane, it.payload, now)
+		return
+	}
 	position, data, err := backplane.ParseMessage(it.payload)
 	if err != nil {
 		w.b.receiver.Refuse(w.lane.organization, len(it.payload), err)
@@ -62,13 +71,28 @@ func (w *worker) want(l *lane) {
 	if link == nil {
 		return // it will be subscribed elsewhere, and then break and want again
 	}
-	if read, ok := l.sequence.Want(); ok {
+	switch read, ok := l.sequence.Want(); {
+	case !ok:
+	case read.Peers:
+		w.b.peers.ask(l, read)
+	default:
 		link.journal.add(l, read)
 	}
 }
 
 // Deliver hands an event to the sink.
 func (w *worker) Deliver(ev *events.Event) { w.b.receiver.Dispatch(ev) }
+
+// Plain keeps an event for other nodes.
+func (w *worker) Plain(ev *events.Event) {
+	l := w.lane
+	w.b.checkups.add(l)
+	if l.sequence.Journaled(w.now) {
+		l.recent.clear(&w.b.recent) // nobody needs it, and there would be a hole
+		return
+	}
+	l.recent.add(ev, w.now, &w.b.recent, int64(w.b.options.PeerMemory))
+}
 
 // Duplicate counts.
 func (w *worker) Duplicate(kind sequence.DuplicateKind) {
@@ -88,6 +112,7 @@ func (w *worker) Repaired(kind sequence.GapKind, delivered int, took time.Durati
 // Lost tells who listens.
 func (w *worker) Lost(loss backplane.Loss) {
 	loss.Organization, loss.Lane = w.lane.organization, w.lane.name
+	w.lane.recent.clear(&w.b.recent)
 	w.b.metrics.losses.WithLabelValues(loss.Reason.String()).Inc()
 	w.b.losses.Warn("events lost", func() []zap.Field {
 		return []zap.Field{
@@ -108,20 +133,23 @@ type joined struct {
 }
 
 func (n *joined) tell(_ *worker, l *lane, now time.Time) {
-	if l.started {
+	switch {
+	case l.serve != nil:
+	case l.started:
 		l.sequence.Broken(now, n.lapse)
-		return
+	default:
+		l.started = true
+		l.sequence.Start(now, n.origin, n.counted)
 	}
-	l.started = true
-	l.sequence.Start(n.origin, n.counted)
 }
 
 // left says that the lane was given up.
 type left struct{}
 
-func (left) tell(_ *worker, l *lane, _ time.Time) {
+func (left) tell(w *worker, l *lane, _ time.Time) {
 	l.started = false
 	l.sequence.Reset()
+	l.recent.clear(&w.b.recent)
 }
 
 // overflowed says that messages of the lane were given up here because the node fell behind.

@@ -29,6 +29,7 @@ type Lane struct {
 	// subscribed. counted says that last.N is known, also if it is 0.
 	last    backplane.Position
 	counted bool
+	joined  time.Time          // when it was subscribed
 	read    backplane.StreamID // entries of the journal without a number were delivered up to here
 	era     *Era               // the latest; nil: none yet
 	base    time.Time          // the ring's times count from here
@@ -43,9 +44,9 @@ type Lane struct {
 	generation uint64 // of repairs
 }
 
-// Start is told where the lane's journal ended before it was subscribed; counted is false if that is not known.
-func (l *Lane) Start(origin backplane.Position, counted bool) {
-	l.last, l.counted = origin, counted
+// Start is told that the lane is subscribed, and where its journal ended before; counted is false if that is not known.
+func (l *Lane) Start(now time.Time, origin backplane.Position, counted bool) {
+	l.last, l.counted, l.joined = origin, counted, now
 }
 
 // Reset makes the lane one that knows nothing. Pages that were asked for before are not for it.
@@ -53,6 +54,9 @@ func (l *Lane) Reset() { *l = Lane{generation: l.generation} }
 
 // Last is the position of the last counted event that was delivered, or that is not to be delivered.
 func (l *Lane) Last() backplane.Position { return l.last }
+
+// Journaled says that the publishers of the events without position are believed to write the journal.
+func (l *Lane) Journaled(now time.Time) bool { return l.plain.journaled(now) }
 
 // Repairing says that messages are held back.
 func (l *Lane) Repairing() bool { return l.repair != nil }
@@ -106,7 +110,8 @@ func (l *Lane) advance(h Host, now time.Time, m *Message) {
 // livePlain delivers an event that has no position.
 func (l *Lane) livePlain(h Host, now time.Time, m *Message) {
 	if l.deliver(h, now, m) {
-		l.plain.add(l.ids.key(&m.Event), now)
+		l.plain.add(l.ids.key(&m.Event), m.Event.ID, now)
+		h.Plain(&m.Event)
 	}
 }
 
@@ -137,6 +142,7 @@ func (l *Lane) hold(h Host, m *Message) {
 			if l.held[i].N == 0 {
 				h.Overflow()
 				l.repair.plainLost++
+				l.repair.spilled = true
 			}
 		}
 		l.drop()
@@ -153,5 +159,5 @@ func (l *Lane) hold(h Host, m *Message) {
 // drop forgets what is held.
 func (l *Lane) drop() {
 	l.held, l.bytes = nil, 0
-	l.repair.sure = 0
+	l.repair.sure, l.repair.stale = 0, 0
 }

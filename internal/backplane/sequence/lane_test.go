@@ -44,23 +44,27 @@ type world struct {
 	read      *sequence.Read // asked, not answered
 	delivered []uint64
 	seen      map[uint64]bool
+	answers   bool   // another node knows all plain events
+	mix       []tier // how events are published
 	losses    map[backplane.LossReason]int
 	forgot    bool            // Redis forgot something that it had acknowledged
 	gone      map[uint64]bool // what a failover took before the node asked for it: nobody can know of it
 }
 
-// item is a message on the wire, or a canary.
+// item is a message on the wire, a canary, or a question to the other nodes.
 type item struct {
-	message sequence.Message
-	canary  backplane.StreamID
+	message  sequence.Message
+	canary   backplane.StreamID
+	question *sequence.Read
+	asked    int // how many events had been published before
 }
 
 func newWorld(t *rapid.T) *world {
 	w := &world{
-		t: t, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Hour,
+		t: t, mix: []tier{counted, journaled, plain}, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Hour,
 		seen: map[uint64]bool{}, gone: map[uint64]bool{}, losses: map[backplane.LossReason]int{},
 	}
-	w.lane.Start(backplane.Position{}, true)
+	w.lane.Start(w.time(), backplane.Position{}, true)
 	return w
 }
 
@@ -106,6 +110,10 @@ func (w *world) receive(n int) {
 			w.era = &sequence.Era{Settled: next.canary, At: w.time()}
 			continue
 		}
+		if next.question != nil {
+			w.answerAsPeer(next)
+			continue
+		}
 		next.message.Era = w.era
 		w.lane.Live(w, w.time(), &next.message)
 	}
@@ -143,7 +151,11 @@ func (w *world) trim(keep int) {
 }
 
 func (w *world) ask() {
-	if r, ok := w.lane.Want(); ok {
+	r, ok := w.lane.Want()
+	switch {
+	case ok && r.Peers:
+		w.wire = append(w.wire, item{question: &r, asked: len(w.tiers)})
+	case ok:
 		w.read = &r
 	}
 }
@@ -167,11 +179,29 @@ func (w *world) answer() {
 	w.lane.Page(w, w.time(), p)
 }
 
+// answerAsPeer answers as a node does that heard everything up to the question.
+func (w *world) answerAsPeer(q item) {
+	a := &sequence.Answer{Generation: q.question.Generation, Complete: w.answers}
+	known := binary.BigEndian.Uint64(q.question.Known[:]) - 1
+	for number, how := range w.tiers[:q.asked] {
+		if w.answers && uint64(number) > known && how != counted {
+			a.Events = append(a.Events, events.Event{ID: id(uint64(number)), Data: []byte("{}")})
+		}
+	}
+	w.lane.Answer(w, w.time(), a)
+}
+
 // settle lets everything that is on its way arrive.
 func (w *world) settle() {
-	for w.receive(len(w.wire)); w.lane.Repairing(); w.now += time.Millisecond {
+	w.receive(len(w.wire))
+	for turns := 0; w.lane.Repairing(); turns++ {
+		if turns > 1000 {
+			w.t.Fatal("a repair does not end")
+		}
 		w.ask()
 		w.answer()
+		w.receive(len(w.wire))
+		w.now += time.Millisecond
 	}
 }
 
@@ -184,6 +214,7 @@ func (w *world) Deliver(ev *events.Event) {
 	w.delivered = append(w.delivered, number)
 }
 
+func (w *world) Plain(*events.Event)                           {}
 func (w *world) Duplicate(sequence.DuplicateKind)              {}
 func (w *world) Overflow()                                     {}
 func (w *world) Repaired(sequence.GapKind, int, time.Duration) {}
@@ -192,7 +223,7 @@ func (w *world) Lost(loss backplane.Loss)                      { w.losses[loss.R
 // steps takes random steps, with what a draw of the given weights chooses.
 func (w *world) steps(t *rapid.T, faults ...func()) {
 	actions := []func(){
-		func() { w.publish(tier(rapid.IntRange(0, 2).Draw(t, "tier"))) },
+		func() { w.publish(rapid.SampledFrom(w.mix).Draw(t, "tier")) },
 		func() { w.publish(counted) },
 		func() { w.publish(counted) },
 		func() { w.receive(rapid.IntRange(1, 4).Draw(t, "messages")) },
@@ -232,6 +263,33 @@ func TestLane_brokenConnection(t *testing.T) {
 		}
 		if w.losses[backplane.LossFork]+w.losses[backplane.LossTrimmed] > 0 {
 			t.Fatalf("losses were told that were none: %v", w.losses)
+		}
+	})
+}
+
+// Another node that heard everything makes good for events without a journal, from the first that arrived on.
+func TestLane_peers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		w.answers, w.mix = true, []tier{counted, plain}
+		w.publish(plain)
+		w.receive(1)
+		w.steps(t, func() { w.breaks(rapid.IntRange(0, 3).Draw(t, "arrived"), false) })
+		for number := range w.tiers {
+			if !w.seen[uint64(number)] {
+				t.Fatalf("event %d is missing", number)
+			}
+		}
+		if len(w.losses) > 0 {
+			t.Fatalf("losses were told that were none: %v", w.losses)
+		}
+		next := map[bool]uint64{}
+		for _, number := range w.delivered {
+			isPlain := w.tiers[number] == plain
+			if number < next[isPlain] {
+				t.Fatalf("event %d was delivered after %d", number, next[isPlain]-1)
+			}
+			next[isPlain] = number + 1
 		}
 	})
 }

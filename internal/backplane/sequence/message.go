@@ -61,6 +61,8 @@ func (k GapKind) String() string { return [numGapKinds]string{"repaired", "fork"
 type Host interface {
 	// Deliver hands on an event: the next one of the lane.
 	Deliver(ev *events.Event)
+	// Plain is told of an event without position that was delivered just now.
+	Plain(ev *events.Event)
 	// Duplicate counts an event that was delivered before.
 	Duplicate(kind DuplicateKind)
 	// Overflow counts a plain message that was held and had to be given up.
@@ -91,8 +93,14 @@ type Break struct {
 	Plain int
 }
 
-// Read asks for the entries of the journal.
+// Read asks for the entries of the journal or, if Peers is set, for what other nodes received.
 type Read struct {
+	// Peers says that the journal has no more to give, and that events without a journal may be missing: those that
+	// others received after the one with this Id.
+	Peers bool
+	Known events.ID
+	// Latest says that the latest entries are to be read, for Audited, and not those After an id, for Page.
+	Latest bool
 	// After is the id after which to read.
 	After backplane.StreamID
 	// Count is how many entries to read at most.
@@ -112,4 +120,13 @@ type Page struct {
 	Counter uint64
 	// Failed says that the journal cannot be read, now or later.
 	Failed bool
+}
+
+// Answer is the answer of another node to a Read with Peers.
+type Answer struct {
+	Generation uint64
+	// Events are those that followed the known one, in the order in which they arrived there.
+	Events []events.Event
+	// Complete says that there were no others until now; false: nobody knows.
+	Complete bool
 }

@@ -12,33 +12,70 @@ const plainKept = 64
 // plainTail remembers the latest events of a lane that came without a position: whether the journal has them tells
 // if their publishers write it.
 type plainTail struct {
-	seen      bool      // there was one
-	journaled bool      // all that were looked for were in the journal
-	noticed   time.Time // when one was not; zero: never
-	tail      []plain   // a circle of the latest
-	next      int       // where the next goes once the circle is full
+	seen    bool      // there was one
+	news    bool      // there was one since the last audit
+	written int       // how many were found in the journal
+	noticed time.Time // when one was not; zero: never
+	tail    []plain   // a circle of the latest
+	next    int       // where the next goes once the circle is full
+}
+
+const (
+	// plainProof is how many plain events of a lane must have been found in the journal, and none not, until its
+	// publishers are believed to write it.
+	plainProof = 20
+	// plainMemory is for how long they are not, after one was missed.
+	plainMemory = 10 * time.Minute
+)
+
+// journaled says that the publishers of these events write the journal.
+func (p *plainTail) journaled(now time.Time) bool {
+	return p.written >= plainProof && (p.noticed.IsZero() || now.Sub(p.noticed) >= plainMemory)
+}
+
+// verify is told which events the journal has, of those that reached says it should have.
+func (p *plainTail) verify(now time.Time, written map[events.ID]bool, reached func(e *plain) bool) {
+	for i := range p.tail {
+		e := &p.tail[i]
+		switch {
+		case e.written:
+		case written[e.key]:
+			e.written = true
+			p.written++
+		case reached(e):
+			p.noticed = now
+		}
+	}
 }
 
 // plain is an event without position.
 type plain struct {
-	id events.ID
-	at time.Time
+	key events.ID // see ids.key
+	id  events.ID // its own; zero: it has none
+	at  time.Time
+
+	written bool // the journal has it
 }
 
-func (p *plainTail) add(id events.ID, now time.Time) {
-	p.seen = true
+func (p *plainTail) add(key, id events.ID, now time.Time) {
+	p.seen, p.news = true, true
 	if len(p.tail) < plainKept {
-		p.tail = append(p.tail, plain{id, now})
+		p.tail = append(p.tail, plain{key: key, id: id, at: now})
 		return
 	}
-	p.tail[p.next] = plain{id, now}
+	p.tail[p.next] = plain{key: key, id: id, at: now}
 	p.next = (p.next + 1) % plainKept
 }
 
 // latest is when the last one came.
-func (p *plainTail) latest() time.Time {
+func (p *plainTail) latest() time.Time { return p.last().at }
+
+// latestID is the Id of the last one; zero if there was none, or it has none.
+func (p *plainTail) latestID() events.ID { return p.last().id }
+
+func (p *plainTail) last() plain {
 	if len(p.tail) == 0 {
-		return time.Time{}
+		return plain{}
 	}
-	return p.tail[(p.next+len(p.tail)-1)%len(p.tail)].at
+	return p.tail[(p.next+len(p.tail)-1)%len(p.tail)]
 }

@@ -15,8 +15,6 @@ const (
 	// pageBytes is what a page should have at most, going by the largest event of the page before.
 	pageBytes = 1 << 20
 
-	// plainMemory is for how long a lane is taken to have publishers without a journal after one was noticed.
-	plainMemory = 10 * time.Minute
 	// plainSpan is how far back the journal is read to find out whether it has the plain events that arrived: those
 	// of this time and, if it is no further back than plainReach, the latest.
 	plainSpan  = 5 * time.Second
@@ -38,13 +36,17 @@ type repair struct {
 	exact   bool               // reading began at or before last.ID, so that a jump of N proves a loss
 	asked   bool               // a read is under way
 	sure    int                // how many held messages were there when it was asked for
+	stale   int                // how many held messages came before the latest break
 	before  uint64             // last.N at that time
 	largest int                // bytes of the largest entry so far
 
-	candidates map[events.ID]struct{} // plain events that the journal should have if their publishers write it
-	tested     int                    // how many candidates there were
-	failed     bool                   // the journal cannot be read
+	candidates map[events.ID]bool // plain events that the journal should have if their publishers write it; true: it has
+	failed     bool               // the journal cannot be read
 
+	last *Page // the last page; then other nodes were asked; nil: not yet
+	told bool  // and one of them knew
+
+	spilled   bool   // plain messages were given up since the latest read
 	delivered int    // events from the journal
 	missing   uint64 // events known to be missing
 	forked    bool
@@ -70,6 +72,7 @@ func (l *Lane) Broken(now time.Time, b Break) {
 		r.after = r.plain // so that a lane without counted events is not read from its beginning
 	}
 	r.exact = r.after.Compare(l.last.ID) <= 0
+	r.stale = len(l.held)
 	l.pick()
 	if old != nil {
 		r.resume(old)
@@ -125,18 +128,17 @@ func (l *Lane) pick() {
 	if !l.plain.seen || l.era == nil || l.era.At.Sub(latest) > plainReach {
 		return
 	}
-	r.candidates = map[events.ID]struct{}{}
+	r.candidates = map[events.ID]bool{}
 	from, oldest := l.era.At.Add(-plainSpan), latest
 	for _, p := range l.plain.tail {
 		if p.at.Before(from) && p.at.Before(latest) {
 			continue
 		}
-		r.candidates[p.id] = struct{}{}
+		r.candidates[p.key] = false
 		if p.at.Before(oldest) {
 			oldest = p.at
 		}
 	}
-	r.tested = len(r.candidates)
 	r.after = earlier(r.after, back(l.era.Settled, l.era.At.Sub(oldest)+plainMargin))
 }
 
@@ -146,7 +148,11 @@ func (l *Lane) Want() (Read, bool) {
 	if r == nil || r.asked {
 		return Read{}, false
 	}
-	r.asked = true
+	r.asked, r.spilled = true, false
+	if r.last != nil {
+		return Read{Peers: true, Known: l.plain.latestID(), Generation: r.generation}, true
+	}
+	r.told = false
 	r.sure = len(l.held)
 	r.before = l.last.N
 	count := firstCount
@@ -166,7 +172,7 @@ func (l *Lane) Again(generation uint64) {
 // Page takes what was read. When it was the last page, what was held back follows.
 func (l *Lane) Page(h Host, now time.Time, p *Page) {
 	r := l.repair
-	if r == nil || r.generation != p.Generation || !r.asked {
+	if r == nil || r.generation != p.Generation || !r.asked || r.last != nil {
 		return // of a repair that began anew since
 	}
 	r.asked = false
@@ -193,7 +199,37 @@ func (l *Lane) Page(h Host, now time.Time, p *Page) {
 		r.forked = true // the counter was lost with the journal
 		l.last.N = p.Counter
 	}
+	if l.plainLoss(now, r) && l.plain.latestID() != (events.ID{}) {
+		r.last = p
+		return
+	}
 	l.finish(h, now, p)
+}
+
+// Answer takes what another node received, and ends the repair.
+func (l *Lane) Answer(h Host, now time.Time, a *Answer) {
+	r := l.repair
+	if r == nil || r.generation != a.Generation || !r.asked || r.last == nil {
+		return // of a repair that began anew since
+	}
+	r.asked = false
+	held := map[events.ID]bool{}
+	for i := r.stale; i < len(l.held); i++ {
+		held[l.ids.key(&l.held[i].Event)] = true
+	}
+	for i := range a.Events {
+		m := Message{Event: a.Events[i]}
+		key := l.ids.key(&m.Event)
+		if held[key] {
+			break // from here on it is all held, together with what else arrived
+		}
+		if !l.ids.has(key) {
+			r.delivered++
+			l.livePlain(h, now, &m)
+		}
+	}
+	r.told = a.Complete && !r.spilled
+	l.finish(h, now, r.last)
 }
 
 // entry takes an entry of the journal.
@@ -201,8 +237,8 @@ func (l *Lane) entry(h Host, now time.Time, m *Message) {
 	id := l.ids.key(&m.Event)
 	event := m.Event.Data != nil
 	known := event && l.ids.has(id)
-	if event {
-		delete(l.repair.candidates, id)
+	if _, ok := l.repair.candidates[id]; ok && event {
+		l.repair.candidates[id] = true
 	}
 	if m.N == 0 {
 		l.read = later(l.read, m.ID)
@@ -271,10 +307,11 @@ func (l *Lane) finish(h Host, now time.Time, p *Page) {
 		if l.counted && m.N != l.last.N+1 && i >= r.sure && !p.Failed {
 			// It arrived after the journal was asked, so the journal may know more by now.
 			l.repair, l.held = r, held[i:]
+			r.stale = max(0, r.stale-i)
 			for j := range l.held {
 				l.bytes += l.held[j].size()
 			}
-			r.after, r.counted, r.exact = l.last.ID, l.last.ID, true
+			r.after, r.counted, r.exact, r.last = l.last.ID, l.last.ID, true, nil
 			return
 		}
 		l.place(r, m)
@@ -294,7 +331,7 @@ func (l *Lane) report(h Host, now time.Time, r *repair) {
 		loss.From = r.era.At
 	}
 	kind := GapRepaired
-	if l.plainLoss(now, r) {
+	if !r.told && l.plainLoss(now, r) {
 		kind = GapPlain
 		loss.Reason, loss.Events = r.reason, r.plainLost
 		h.Lost(loss)
@@ -320,13 +357,14 @@ func (l *Lane) plainLoss(now time.Time, r *repair) bool {
 	if !p.seen {
 		return r.plainLost > 0
 	}
-	switch {
-	case r.failed || len(r.candidates) > 0:
+	if r.failed {
 		p.noticed = now
-	case r.tested > 0:
-		p.journaled = true
 	}
-	return !p.journaled || !p.noticed.IsZero() && now.Sub(p.noticed) < plainMemory
+	p.verify(now, r.candidates, func(e *plain) bool {
+		_, candidate := r.candidates[e.key]
+		return candidate
+	})
+	return !p.journaled(now)
 }
 
 // back is a stream id some time before another.
