@@ -103,7 +103,7 @@ func startHerd(t *testing.T, s *stage, agent string) *herd {
 		t.Fatal(err)
 	}
 	// Killed when it hangs, so that reading its lines ends.
-	hung := time.AfterFunc(5*time.Minute, func() { _ = cmd.Process.Kill() })
+	hung := time.AfterFunc(15*time.Minute, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
 		hung.Stop()
 		_ = stdin.Close()
