@@ -78,12 +78,17 @@ func (r *Recorder) Wait(t testing.TB, n int) []Arrival {
 	return got
 }
 
-// WaitTopic waits until an event of a topic has arrived that had not when it was called, or until the last one that
-// arrived is of that topic.
-func (r *Recorder) WaitTopic(t testing.TB, topic events.Topic) {
+// WaitTopic waits until n events of a topic have arrived, whatever has of others.
+func (r *Recorder) WaitTopic(t testing.TB, topic events.Topic, n int) {
 	t.Helper()
-	r.until(t, "an event of the topic", func(all []Arrival) bool {
-		return len(all) > 0 && all[len(all)-1].Topic == topic
+	r.until(t, fmt.Sprintf("%d events of the topic", n), func(all []Arrival) bool {
+		of := 0
+		for i := range all {
+			if all[i].Topic == topic {
+				of++
+			}
+		}
+		return of >= n
 	})
 }
 

@@ -126,11 +126,11 @@ func (s *suite) nothingAfterRelease(t *testing.T) {
 	topic, fence := Topic(events.NewID(), events.NewID()), Topic(events.NewID(), events.NewID())
 	MustAcquire(t, n, topic, fence)
 	n.Release([]events.Topic{topic})
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for round, deadline := 1, time.Now().Add(10*time.Second); ; round++ {
 		before := n.Count()
 		MustPublish(t, n, NewEvent(topic, 0))
 		MustPublish(t, n, NewEvent(fence, 0))
-		n.WaitTopic(t, fence)
+		n.WaitTopic(t, fence, round)
 		if n.Count() == before+1 {
 			return
 		}
