@@ -54,6 +54,7 @@ type lane struct {
 	sequence sequence.Lane
 	reading  journalRead
 	recent   recent
+	states   backplane.States
 	inquiry  inquiry
 	checked  bool // it is among the lanes that are checked up
 }
