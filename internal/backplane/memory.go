@@ -5,52 +5,34 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
-)
-
-const (
-	// memoryStates is how many bytes of state events a Memory keeps.
-	memoryStates = 64 << 20
-	// memoryTidy is how often a lane looks for states that have expired.
-	memoryTidy = time.Minute
 )
 
 // Memory is the backplane of a single node: what is published here arrives here. It keeps no queue: Publish hands
 // the event to the sink before it returns. Its methods may be called from any goroutine.
 type Memory struct {
-	catalog  *events.Catalog
 	layout   Layout
 	receiver *Receiver
-	limit    StatesLimit
 
 	mu    sync.Mutex
-	lanes map[string]*memoryLane // guarded by mu; by name, those with listeners or states
+	lanes map[string]*memoryLane // guarded by mu; by name, those with listeners
 }
 
 // memoryLane lets one event at a time through.
 type memoryLane struct {
-	name string
 	refs int // guarded by Memory.mu
 
-	order  sync.Mutex // held while an event goes to the sink
-	states States     // guarded by order
-	tidied time.Time  // guarded by order
+	order sync.Mutex // held while an event goes to the sink
 }
 
-var (
-	_ Backplane = (*Memory)(nil)
-	_ Snapshots = (*Memory)(nil)
-)
+var _ Backplane = (*Memory)(nil)
 
 // NewMemory makes a Memory.
 func NewMemory(o Options) *Memory {
 	return &Memory{
-		catalog:  o.Catalog,
 		layout:   o.Layout,
 		receiver: NewReceiver(o),
-		limit:    StatesLimit{Bytes: memoryStates},
 		lanes:    map[string]*memoryLane{},
 	}
 }
@@ -63,46 +45,33 @@ func (m *Memory) Run(ctx context.Context) error {
 
 // Acquire counts the topics; it always works.
 func (m *Memory) Acquire(_ context.Context, topics []events.Topic) []error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, t := range topics {
-		m.lane(t, 1)
+		name := m.layout.Lane(t.Organization, t.Entity)
+		l := m.lanes[name]
+		if l == nil {
+			l = &memoryLane{}
+			m.lanes[name] = l
+		}
+		l.refs++
 	}
 	return nil
 }
 
 // Release gives the topics back. There is nothing to linger for.
 func (m *Memory) Release(topics []events.Topic) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, t := range topics {
-		l, _ := m.lane(t, -1)
-		m.drop(l)
-	}
-}
-
-// lane is the lane of a topic, which begins if it is new, and how many listeners it has after so many more.
-func (m *Memory) lane(t events.Topic, more int) (l *memoryLane, listeners int) {
-	name := m.layout.Lane(t.Organization, t.Entity)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if l = m.lanes[name]; l == nil {
-		l = &memoryLane{name: name}
-		m.lanes[name] = l
-	}
-	if l.refs += more; l.refs < 0 {
-		panic("backplane: Release without Acquire")
-	}
-	return l, l.refs
-}
-
-// drop ends a lane that has neither listeners nor states.
-func (m *Memory) drop(l *memoryLane) {
-	l.order.Lock()
-	defer l.order.Unlock()
-	if l.states.Tidy(time.Now(), &m.limit) {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if l.refs == 0 && m.lanes[l.name] == l {
-		delete(m.lanes, l.name)
+		name := m.layout.Lane(t.Organization, t.Entity)
+		l := m.lanes[name]
+		if l == nil {
+			panic("backplane: Release without Acquire")
+		}
+		if l.refs--; l.refs == 0 {
+			delete(m.lanes, name)
+		}
 	}
 }
 
@@ -113,42 +82,16 @@ func (m *Memory) Publish(_ context.Context, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
-	l, listeners := m.lane(ev.Topic, 0)
-	l.order.Lock()
-	now := time.Now()
-	l.states.Add(m.catalog, &ev, now, &m.limit)
-	if listeners > 0 {
-		m.receiver.Dispatch(&ev)
+	m.mu.Lock()
+	l := m.lanes[m.layout.Lane(ev.Organization, ev.Entity)]
+	m.mu.Unlock()
+	if l == nil {
+		return nil
 	}
-	tidy := now.Sub(l.tidied) > memoryTidy
-	if tidy {
-		l.tidied = now
-	}
-	l.order.Unlock()
-	if tidy {
-		m.drop(l)
-	}
-	return nil
-}
-
-// Snapshot brings the latest state events of this process.
-func (m *Memory) Snapshot(_ context.Context, topics []events.Topic, apply func([]events.Topic, []*events.Event)) error {
-	for _, topics := range m.layout.Group(topics) {
-		l, _ := m.lane(topics[0], 0)
-		l.snapshot(topics, apply)
-	}
-	return nil
-}
-
-func (l *memoryLane) snapshot(topics []events.Topic, apply func([]events.Topic, []*events.Event)) {
 	l.order.Lock()
 	defer l.order.Unlock()
-	now := time.Now()
-	var last []*events.Event
-	for _, t := range topics {
-		last = l.states.Last(last, t, now)
-	}
-	apply(topics, last)
+	m.receiver.Dispatch(&ev)
+	return nil
 }
 
 // Health is always good.

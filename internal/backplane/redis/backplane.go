@@ -38,7 +38,6 @@ type Backplane struct {
 	peers     *peers
 	checkups  checkups
 	recent    atomic.Int64 // bytes that all lanes keep for other nodes
-	states    backplane.StatesLimit
 
 	shards  []*link  // nil in a cluster
 	cluster *cluster // nil if it is none
@@ -61,7 +60,6 @@ func New(o Options) (*Backplane, error) {
 		log:       backplane.NewThrottle(o.Logger),
 		losses:    backplane.NewThrottle(o.Logger),
 		script:    publishScript(),
-		states:    backplane.StatesLimit{Bytes: int64(o.SnapshotMemory)},
 		scheduler: newScheduler(),
 	}
 	b.table = newTable(o.Linger, b.route)

@@ -134,16 +134,20 @@ type page struct {
 func (n *page) tell(w *worker, l *lane, now time.Time) {
 	defer n.taken.Done()
 	for i := range n.page.Entries {
-		m := &n.page.Entries[i]
-		if m.Event.Data != nil {
-			m.Event, _ = w.b.receiver.DecodeAgain(l.organization, m.Event.Data)
-		}
+		w.b.decodeEntry(l, &n.page.Entries[i])
 	}
 	if n.latest {
 		l.sequence.Audited(w, now, n.page)
 		return
 	}
 	l.sequence.Page(w, now, n.page)
+}
+
+// decodeEntry makes the event of a journal's entry.
+func (b *Backplane) decodeEntry(l *lane, m *sequence.Message) {
+	if m.Event.Data != nil {
+		m.Event, _ = b.receiver.Decode(l.organization, m.Event.Data)
+	}
 }
 
 // read reads the counters and then the journals. The order matters: an event that is counted and not among the entries
@@ -179,7 +183,7 @@ func (e *epoch) readTogether(ctx context.Context, reads []laneRead) ([]*sequence
 	pipe := e.server.Pipeline()
 	numbers := pipe.MGet(ctx, counters...)
 	entries := pipe.XRead(ctx, &goredis.XReadArgs{Streams: streams, Count: int64(reads[0].Count), Block: -1})
-	if _, err := pipe.Exec(ctx); err != nil && !isNil(err) {
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, goredis.Nil) {
 		return nil, err
 	}
 	byKey := make(map[string]*sequence.Page, len(reads))
@@ -217,7 +221,7 @@ func (e *epoch) readEach(ctx context.Context, reads []laneRead) ([]*sequence.Pag
 	pages := make([]*sequence.Page, len(reads))
 	for i, r := range reads {
 		found, err := entries[i].Result()
-		if err == nil && !isNil(counters[i].Err()) {
+		if err == nil && !errors.Is(counters[i].Err(), goredis.Nil) {
 			err = counters[i].Err()
 		}
 		switch {
@@ -270,8 +274,6 @@ func entriesOf(found []goredis.XMessage) []sequence.Message {
 	}
 	return entries
 }
-
-func isNil(err error) bool { return errors.Is(err, goredis.Nil) }
 
 // refused says that Redis will not answer, now or later: the node's user may not read this, or it is not what it
 // should be.

@@ -54,7 +54,6 @@ type lane struct {
 	sequence sequence.Lane
 	reading  journalRead
 	recent   recent
-	states   backplane.States
 	inquiry  inquiry
 	checked  bool // it is among the lanes that are checked up
 }

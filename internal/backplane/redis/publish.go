@@ -54,13 +54,6 @@ func (b *Backplane) publish(ctx context.Context, ev *events.Event) error {
 	client := b.commands(lane)
 	keys := []string{journalKey(lane), counterKey(lane)}
 	args := []any{lane, ev.Data, b.options.JournalLength, 0, b.options.publishWord()}
-	if key, ok := b.options.Catalog.StateKey(ev); ok && ev.TTLSeconds > 0 {
-		keys = append(keys, stateKey(lane, b.options.Catalog.Definition(ev.Type), ev.Topic))
-		args[3] = ev.TTLSeconds // the function has an upper bound
-		if key != (events.ID{}) {
-			args = append(args, key.String())
-		}
-	}
 	err := client.FCall(ctx, "rte_publish", keys, args...).Err()
 	switch {
 	case noFunction(err):

@@ -10,7 +10,7 @@ local function publish(keys, args)
   if command ~= 'PUBLISH' and command ~= 'SPUBLISH' then
     return redis.error_reply('RTEARG the fifth argument is PUBLISH or SPUBLISH')
   end
-  local ttl = math.min(tonumber(args[4]) or 0, 86400)
+  local ttl = tonumber(args[4]) or 0
   local n = redis.call('INCR', keys[2])
   local id = redis.call('XADD', keys[1], 'MAXLEN', '~', args[3], '*', 'n', n, 'd', json)
   redis.call('EXPIRE', keys[1], 600)
@@ -19,15 +19,6 @@ local function publish(keys, args)
     if args[6] then
       redis.call('HSET', keys[3], args[6], message)
       redis.call('EXPIRE', keys[3], ttl)
-      -- Fields do not expire by themselves: now and then those go that the lane's events have outlived.
-      if n % 256 == 0 then
-        local limit = tonumber(string.match(id, '^%d+')) - ttl * 1000
-        local all = redis.call('HGETALL', keys[3])
-        for i = 1, #all, 2 do
-          local at = tonumber(string.match(all[i + 1], '^#%d+ (%d+)'))
-          if at and at < limit then redis.call('HDEL', keys[3], all[i]) end
-        end
-      end
     else
       redis.call('SET', keys[3], message, 'EX', ttl)
     end

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -60,7 +61,7 @@ func (e *epoch) locate(ctx context.Context, lanes []*lane) ([]place, error) {
 	found := make([]place, len(lanes))
 	for i := range lanes {
 		entries, err := last[i].Result()
-		if err == nil && !isNil(counters[i].Err()) {
+		if err == nil && !errors.Is(counters[i].Err(), goredis.Nil) {
 			err = counters[i].Err()
 		}
 		if refused(err) {

@@ -54,7 +54,6 @@ func (w *worker) arrive(it *item, now time.Time) {
 		w.question(w.lane, it.payload, now)
 		return
 	}
-	w.b.receiver.Arrived()
 	position, data, err := backplane.ParseMessage(it.payload)
 	if err != nil {
 		w.b.receiver.Refuse(w.lane.organization, len(it.payload), err)
@@ -82,13 +81,7 @@ func (w *worker) want(l *lane) {
 }
 
 // Deliver hands an event to the sink.
-func (w *worker) Deliver(ev *events.Event) {
-	w.lane.states.Add(w.b.options.Catalog, ev, w.now, &w.b.states)
-	if w.lane.states.Any() {
-		w.b.checkups.add(w.lane)
-	}
-	w.b.receiver.Dispatch(ev)
-}
+func (w *worker) Deliver(ev *events.Event) { w.b.receiver.Dispatch(ev) }
 
 // Plain keeps an event for other nodes.
 func (w *worker) Plain(ev *events.Event) {
@@ -120,7 +113,6 @@ func (w *worker) Repaired(kind sequence.GapKind, delivered int, took time.Durati
 func (w *worker) Lost(loss backplane.Loss) {
 	loss.Organization, loss.Lane = w.lane.organization, w.lane.name
 	w.lane.recent.clear(&w.b.recent)
-	w.lane.states.Clear(w.now, &w.b.states)
 	w.b.metrics.losses.WithLabelValues(loss.Reason.String()).Inc()
 	w.b.losses.Warn("events lost", func() []zap.Field {
 		return []zap.Field{
@@ -147,7 +139,6 @@ func (n *joined) tell(_ *worker, l *lane, now time.Time) {
 		l.sequence.Broken(now, n.lapse)
 	default:
 		l.started = true
-		l.states.Begin(now)
 		l.sequence.Start(now, n.origin, n.counted)
 	}
 }
@@ -159,7 +150,6 @@ func (left) tell(w *worker, l *lane, _ time.Time) {
 	l.started = false
 	l.sequence.Reset()
 	l.recent.clear(&w.b.recent)
-	l.states.Clear(time.Time{}, &w.b.states)
 }
 
 // overflowed says that messages of the lane were given up here because the node fell behind.
@@ -179,7 +169,6 @@ type tooLong struct {
 }
 
 func (n tooLong) tell(w *worker, l *lane, _ time.Time) {
-	w.b.receiver.Arrived()
 	w.b.receiver.Refuse(l.organization, n.size, events.ReasonTooLarge)
 }
 

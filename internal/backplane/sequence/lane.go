@@ -58,19 +58,6 @@ func (l *Lane) Last() backplane.Position { return l.last }
 // Journaled says that the publishers of the events without position are believed to write the journal.
 func (l *Lane) Journaled(now time.Time) bool { return l.plain.journaled(now) }
 
-// Passed says that an event with a position was delivered, or will not be: nothing that is delivered from now on is it.
-func (l *Lane) Passed(p backplane.Position) bool {
-	return !l.counted || p.ID.Compare(l.last.ID) <= 0
-}
-
-// When is the time of an id by this node's clock; by that of the server if nothing is known about their difference.
-func (l *Lane) When(id backplane.StreamID) time.Time {
-	if l.era == nil {
-		return time.UnixMilli(int64(id.Milliseconds)) //nolint:gosec // a time
-	}
-	return l.when(id)
-}
-
 // Repairing says that messages are held back.
 func (l *Lane) Repairing() bool { return l.repair != nil }
 
