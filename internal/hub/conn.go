@@ -9,6 +9,8 @@ type Conn interface {
 	ID() string
 	// Protocol is the hub protocol that the handshake chose.
 	Protocol() fanout.Protocol
+	// Features are the extensions that the client asked for.
+	Features() Features
 	// EncodeCompletion makes the frame, WebSocket header included, that carries c to the client.
 	EncodeCompletion(c *Completion) []byte
 	// EncodeClose makes the last frames of a connection: a SignalR Close message where the reason wants one,

@@ -26,6 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // conn is a connection whose frames are lines of text.
 type conn struct {
 	protocol fanout.Protocol
+	features hub.Features
 	// onFrame, if set, sees every line when it is written.
 	onFrame func(line string)
 
@@ -68,6 +69,8 @@ func (c *conn) Ended(fanout.EndReason) {
 func (c *conn) ID() string { return "connection" }
 
 func (c *conn) Protocol() fanout.Protocol { return c.protocol }
+
+func (c *conn) Features() hub.Features { return c.features }
 
 func (c *conn) EncodeCompletion(completion *hub.Completion) []byte {
 	switch {

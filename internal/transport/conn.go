@@ -17,9 +17,10 @@ import (
 // the session is open is the reader too and then the shard. The half that ends last closes the socket.
 type Conn struct {
 	// Static after the upgrade.
-	h    *Handler
-	id   connID
-	sock *socket
+	h        *Handler
+	id       connID
+	sock     *socket
+	features hub.Features
 
 	// Static once the session is open.
 	protocol *hubProtocol
@@ -59,6 +60,9 @@ func (c *Conn) ID() string { return c.id.String() }
 
 // Protocol is the hub protocol that the handshake chose.
 func (c *Conn) Protocol() fanout.Protocol { return c.protocol.protocol() }
+
+// Features are the extensions that the URL of the upgrade asked for.
+func (c *Conn) Features() hub.Features { return c.features }
 
 // EncodeCompletion makes the frame that carries a completion.
 func (c *Conn) EncodeCompletion(completion *hub.Completion) []byte {

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/hub"
 )
 
 // isWebSocket says whether a GET asks for a WebSocket (RFC 6455 section 4.2.1).
@@ -43,7 +44,7 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *http.Request, claims *a
 		h.refuse(w, requestHub, refusedBadUpgrade)
 		return
 	}
-	c := &Conn{h: h, reader: reader{claims: claims}}
+	c := &Conn{h: h, features: hub.ParseFeatures(queryValue(r, "features")), reader: reader{claims: claims}}
 	if reason, ok := h.admit(c, queryValue(r, "id")); !ok {
 		h.refuse(w, requestHub, reason)
 		return

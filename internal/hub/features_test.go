@@ -1,0 +1,27 @@
+package hub_test
+
+import (
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+func TestParseFeatures(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want hub.Features
+	}{
+		"nothing":            {},
+		"notices":            {"notices", hub.Features{Notices: true}},
+		"both":               {"notices,snapshot", hub.Features{Notices: true, Snapshot: true}},
+		"spaces and case":    {" Snapshot ,, NOTICES", hub.Features{Notices: true, Snapshot: true}},
+		"unknown is ignored": {"replay,notices,*", hub.Features{Notices: true}},
+		"parts of names":     {"notice,snapshots", hub.Features{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := hub.ParseFeatures(test.text); got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
