@@ -149,22 +149,37 @@ func (t *tapping) named(topic tapTopic) bool { return slices.Contains(t.topics, 
 
 // invoke calls a method of the hub and reads its answer into result.
 func invoke(ctx context.Context, client signalr.Client, result any, method string, arguments ...any) error {
-	select {
-	case answer := <-client.Invoke(method, arguments...):
-		if answer.Error != nil {
-			return fmt.Errorf("%s: %w", method, answer.Error)
+	value, err := await(ctx, client.Invoke(method, arguments...))
+	if err != nil {
+		return fmt.Errorf("%s: %w", method, err)
+	}
+	// The library has read the answer without knowing what it is.
+	text, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("%s: %w", method, err)
+	}
+	if err := json.Unmarshal(text, result); err != nil {
+		return fmt.Errorf("%s: %w", method, err)
+	}
+	return nil
+}
+
+// await waits for the answer of a call. The library hands over its result and the absence of an error one by one, in any
+// order, and then closes the channel.
+func await(ctx context.Context, answers <-chan signalr.InvokeResult) (value any, err error) {
+	for {
+		select {
+		case answer, ok := <-answers:
+			if !ok {
+				return value, err
+			}
+			if answer.Value != nil {
+				value = answer.Value
+			}
+			err = errors.Join(err, answer.Error)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
-		// The library has read the answer without knowing what it is.
-		text, err := json.Marshal(answer.Value)
-		if err != nil {
-			return fmt.Errorf("%s: %w", method, err)
-		}
-		if err := json.Unmarshal(text, result); err != nil {
-			return fmt.Errorf("%s: %w", method, err)
-		}
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

@@ -110,8 +110,7 @@ func (a *goAdapter) run(command *goCommand) (any, error) {
 		a.connections[command.Connection] = c
 		return nil, err
 	case "invoke":
-		answer := <-c.Invoke(command.Target, command.Args...)
-		return answer.Value, answer.Error
+		return c.invoke(command.Target, command.Args)
 	default:
 		c.unwatch() // the library may or may not tell
 		c.Stop()
@@ -126,6 +125,17 @@ type goConnection struct {
 	adapter *goAdapter
 	number  int64
 	unwatch func()
+}
+
+// invoke calls a method. The library hands over its result and the absence of an error one by one, in any order.
+func (c *goConnection) invoke(target string, args []any) (result any, err error) {
+	for answer := range c.Invoke(target, args...) {
+		if answer.Value != nil {
+			result = answer.Value
+		}
+		err = errors.Join(err, answer.Error)
+	}
+	return result, err
 }
 
 // MessageReceived is called by the library.
