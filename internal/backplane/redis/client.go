@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -115,23 +116,39 @@ type subscriber struct {
 
 // openSubscriber dials and authenticates by go-redis, which then does not touch the connection again.
 func (o *Options) openSubscriber(ctx context.Context, address string) (*subscriber, error) {
-	s := &subscriber{address: address}
+	var (
+		mu     sync.Mutex // go-redis dials in a goroutine of its own, which may go on when Ping has given up
+		dialed net.Conn   // guarded by mu
+		over   bool       // guarded by mu; nothing is dialed any more
+	)
 	options := o.client(address)
 	options.PoolSize = 1
 	options.ReadTimeout, options.WriteTimeout = o.DialTimeout, o.DialTimeout
 	options.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if s.Conn != nil {
+		mu.Lock()
+		again := over || dialed != nil
+		mu.Unlock()
+		if again {
 			return nil, errRedial
 		}
 		conn, err := o.dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		s.Conn = conn
+		mu.Lock()
+		defer mu.Unlock()
+		if over {
+			_ = conn.Close() // nobody waits for it
+			return nil, errRedial
+		}
+		dialed = conn
 		return conn, nil
 	}
-	s.client = goredis.NewClient(options)
+	s := &subscriber{address: address, client: goredis.NewClient(options)}
 	err := s.client.Ping(ctx).Err()
+	mu.Lock()
+	s.Conn, over = dialed, true
+	mu.Unlock()
 	if err == nil {
 		err = s.SetDeadline(time.Time{})
 	}
