@@ -105,7 +105,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 
 	n.hub, err = hub.New(hub.Options{
 		Catalog: catalog, Authorizer: authorizer, Registry: registry, Dispatcher: dispatcher, Lanes: n.backplane,
-		Judge: authorizer, Revoked: revocations.Check,
+		Judge: authorizer, Explainer: authorizer, Revoked: revocations.Check,
 		Limits: hub.Limits{
 			Subscriptions: c.Limits.Subscriptions, Items: c.Limits.Items, ArgumentBytes: 2 * c.Limits.MessageBytes,
 			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe,

@@ -43,7 +43,12 @@ const (
 // explain decides as Subscribe does and says why. The caller is the user as one of its connections to this node shows it.
 // If there is none, or role or organization are given, it is the bearer of a plain token with that role (agent) in that
 // organization (the one that the directory says).
+//
+// With a trace it answers instead what was refused to a client that was told that trace, and why at that time.
 func (o *operator) explain(ctx context.Context, query url.Values) (any, error) {
+	if query.Has("trace") {
+		return o.explainTrace(query)
+	}
 	if err := onlyKeys(query, "user", "entity", "event", "role", "organization"); err != nil {
 		return nil, err
 	}
@@ -60,6 +65,19 @@ func (o *operator) explain(ctx context.Context, query url.Values) (any, error) {
 		User: user.String(), Organization: claims.Organization.String(), Role: claims.Role, Source: source,
 		Explanation: o.gate.Explain(ctx, claims, authz.Request{EntityID: query.Get("entity"), EventName: query.Get("event")}),
 	}, nil
+}
+
+// explainTrace looks up a refusal of this node.
+func (o *operator) explainTrace(query url.Values) (any, error) {
+	if err := onlyKeys(query, "trace"); err != nil {
+		return nil, err
+	}
+	refusal, ok := o.hub.Refusal(query.Get("trace"))
+	if !ok {
+		return nil, console.BadRequest("trace: is not known to this node, or no longer")
+	}
+	o.audit.Info("explained", zap.String("trace", refusal.Trace), zap.String("user", refusal.User))
+	return refusal, nil
 }
 
 // claimsOf are the claims for an explanation.

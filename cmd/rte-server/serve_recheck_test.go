@@ -35,7 +35,8 @@ func TestServe_Recheck(t *testing.T) {
 
 	p := start(t, serveArgs("--directory.kind=file", "--directory.file="+directory, "--policy.file="+policy)...)
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
-	c := p.connect(token, "")
+	c, told := p.connect(token, ""), p.connect(token, "?features=notices")
+	told.subscribe(queue, "QueueStatus")
 	for entity, event := range map[string]string{queue: "QueueStatus", testUser: "UserStatus"} {
 		if answer := c.subscribe(entity, event); !strings.Contains(answer, `"subscribed":true`) {
 			t.Fatal(answer)
@@ -46,6 +47,7 @@ func TestServe_Recheck(t *testing.T) {
 	eventually(t, "the end of the member's subscription", func() bool {
 		return p.metric("rte_hub_subscriptions_active") == "1"
 	})
+	told.expect(`{"type":1,"target":"SubscriptionsEnded","arguments":[{"code":"unauthorized","total":1,"subscriptions":[{"id":"`)
 	if answer := c.subscribe(queue, "QueueStatus"); !strings.Contains(answer, `"message":"Unauthorized"`) {
 		t.Error(answer)
 	}
@@ -53,7 +55,7 @@ func TestServe_Recheck(t *testing.T) {
 	eventually(t, "the end of every subscription of agents", func() bool {
 		return p.metric("rte_hub_subscriptions_active") == "0"
 	})
-	if n := p.metric("rte_hub_subscriptions_ended_total"); n != "2" {
+	if n := p.metric("rte_hub_subscriptions_ended_total"); n != "3" {
 		t.Errorf("%s ends are counted", n)
 	}
 }

@@ -13,6 +13,8 @@ type Conn interface {
 	Features() Features
 	// EncodeCompletion makes the frame, WebSocket header included, that carries c to the client.
 	EncodeCompletion(c *Completion) []byte
+	// EncodeNotice makes the frame, WebSocket header included, that invokes the notice's client method with it.
+	EncodeNotice(n Notice) []byte
 	// EncodeClose makes the last frames of a connection: a SignalR Close message where the reason wants one,
 	// and a WebSocket Close frame.
 	EncodeClose(reason CloseReason) []byte

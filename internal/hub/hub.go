@@ -26,6 +26,7 @@ type Hub struct {
 	pool     *pool
 	sessions Sessions
 	rechecks rechecks
+	refusals refusals
 	made     time.Time
 	names    []string // answer of AvailableSubscriptions
 }

@@ -33,6 +33,11 @@ type SubscriptionResult struct {
 	Message    *string `json:"message"`
 	EntityID   string  `json:"entityId"`
 	EventName  string  `json:"eventName"`
+	// Code says the same as Subscribed and Message in a stable word. Only clients with Features.Notices get it; for all
+	// others it is empty, and left out.
+	Code string `json:"code,omitempty"`
+	// TraceID is what an operator finds the refusal by; see Hub.Refusal. Empty: there is none, and it is left out.
+	TraceID string `json:"traceId,omitempty"`
 }
 
 // Subscription is an active subscription as ActiveSubscriptions lists it and MessageReceived carries it.

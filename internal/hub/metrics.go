@@ -18,7 +18,7 @@ type metrics struct {
 	// Items of Subscribe, by what became of them.
 	granted, refused, limited, unavailable prometheus.Counter
 
-	rechecks, ended prometheus.Counter
+	rechecks, ended, traced prometheus.Counter
 
 	busy     prometheus.Gauge
 	replaced prometheus.Counter
@@ -34,6 +34,15 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		Name: "rte_hub_pool_size",
 		Help: "Invocations that can run at once.",
 	}, func() float64 { return float64(h.options.Pool) })
+
+	auto.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rte_hub_refusals_kept",
+		Help: "Refusals that can be looked up by their trace.",
+	}, func() float64 { return float64(h.refusals.len()) })
+	auto.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rte_hub_refusals_limit",
+		Help: "Refusals that can be kept; each further one takes the place of the oldest.",
+	}, func() float64 { return maxRefusals })
 
 	m := &metrics{
 		subscriptions: auto.NewGauge(prometheus.GaugeOpts{
@@ -52,6 +61,10 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		ended: auto.NewCounter(prometheus.CounterOpts{
 			Name: "rte_hub_subscriptions_ended_total",
 			Help: "Subscriptions that ended because they were no longer allowed.",
+		}),
+		traced: auto.NewCounter(prometheus.CounterOpts{
+			Name: "rte_hub_refusals_traced_total",
+			Help: "Calls of Subscribe with refusals whose client was told a trace.",
 		}),
 		busy: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_hub_pool_busy",

@@ -51,6 +51,8 @@ type Options struct {
 
 	// Judge decides for Recheck. nil: everything stays allowed.
 	Judge Judge
+	// Explainer explains refusals to operators. nil: clients with Features.Notices get no trace.
+	Explainer Explainer
 	// Revoked says whether a token was revoked meanwhile; Open asks. A revocation must be in force for it before CloseIf
 	// is called for the sessions that are open. nil: no token ever is.
 	Revoked func(*authz.Claims) bool

@@ -10,7 +10,6 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // Judge decides again about subscriptions that were granted. It may be used from any goroutine.
@@ -133,15 +132,22 @@ func (s *Session) end(topics []events.Topic) (ended int) {
 		return 0
 	}
 	s.mu.Lock()
-	var removed []*subscriptions.Entry
+	var lost []fanout.Listener
 	for _, topic := range topics {
 		if l, ok := s.active.find(topic); ok {
-			removed = append(removed, l.Entry)
+			lost = append(lost, l)
 		}
 	}
+	removed := active(lost).entries()
 	if len(removed) > 0 {
+		var notice []byte
+		if s.conn.Features().Notices {
+			notice = s.conn.EncodeNotice(&SubscriptionsEnded{
+				Code: codeUnauthorized, Total: len(lost), Subscriptions: s.hub.named(lost),
+			})
+		}
 		s.active = s.active.without(removed)
-		s.outbox.Apply(fanout.Change{Remove: removed})
+		s.outbox.Apply(fanout.Change{Frame: notice, Remove: removed})
 		s.hub.metrics.subscriptions.Sub(float64(len(removed)))
 		s.hub.metrics.ended.Add(float64(len(removed)))
 	}

@@ -83,6 +83,14 @@ func (c *conn) EncodeCompletion(completion *hub.Completion) []byte {
 	}
 }
 
+func (c *conn) EncodeNotice(n hub.Notice) []byte {
+	text, err := json.Marshal(n)
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Appendf(nil, "%s %s\n", n.Target(), text)
+}
+
 func (c *conn) EncodeClose(reason hub.CloseReason) []byte {
 	return []byte("close " + reason.String() + "\n")
 }

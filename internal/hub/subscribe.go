@@ -36,6 +36,9 @@ func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionRes
 		results[i].refuse(refusedLimit)
 	}
 	s.hub.metrics.count(results)
+	if s.conn.Features().Notices {
+		annotate(results, s.trace(c, requests, results))
+	}
 	return results
 }
 
@@ -122,6 +125,9 @@ func (s *Session) unsubscribe(c *call, requests []authz.Request) []SubscriptionR
 			}
 		}
 	}
+	if s.conn.Features().Notices {
+		annotate(results, "")
+	}
 	return results
 }
 
@@ -139,18 +145,7 @@ func (s *Session) activeSubscriptions() []Subscription {
 	defer s.mu.Unlock()
 	list := make([]Subscription, len(s.active))
 	for i, l := range s.active {
-		topic := l.Entry.Topic()
-		d := s.hub.options.Catalog.Definition(topic.Type)
-		organization := topic.Organization.String()
-		list[i] = Subscription{
-			ID:             l.ID.String(),
-			RootEntityID:   organization,
-			RootEntityType: "Organization",
-			OrganizationID: organization,
-			EventType:      d.Name,
-			EntityType:     d.Kind.String(),
-			EntityID:       topic.Entity.String(),
-		}
+		list[i] = s.hub.describe(l)
 	}
 	return list
 }

@@ -30,8 +30,9 @@ type codec interface {
 	// decode reads a hub message, its separator or length prefix included. The invocation is set for
 	// messageInvocation and messageStreamInvocation and does not refer to message.
 	decode(message []byte) (messageType, *hub.Invocation, error)
-	// appendCompletion, appendClose and appendPing add hub messages, separator or length prefix included.
+	// appendCompletion, appendNotice, appendClose and appendPing add hub messages, separator or length prefix included.
 	appendCompletion(dst []byte, c *hub.Completion) []byte
+	appendNotice(dst []byte, n hub.Notice) []byte
 	appendClose(dst []byte, text string, allowReconnect bool) []byte
 	appendPing(dst []byte) []byte
 }

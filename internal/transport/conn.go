@@ -69,6 +69,11 @@ func (c *Conn) EncodeCompletion(completion *hub.Completion) []byte {
 	return c.protocol.frame(c.protocol.appendCompletion(newFrame(128), completion))
 }
 
+// EncodeNotice makes the frame that carries a notice.
+func (c *Conn) EncodeNotice(n hub.Notice) []byte {
+	return c.protocol.frame(c.protocol.appendNotice(newFrame(512), n))
+}
+
 // EncodeClose makes the last frames of the connection: a Close hub message where the reason has one, and a Close frame
 // (W8, D6, D7). A client that broke the WebSocket protocol gets a Close frame alone, whose status tells.
 func (c *Conn) EncodeClose(reason hub.CloseReason) []byte {

@@ -26,6 +26,15 @@ func (jsonCodec) appendCompletion(dst []byte, c *hub.Completion) []byte {
 	return append(dst, '}', recordSeparator)
 }
 
+// appendNotice writes an Invocation that wants no answer.
+func (jsonCodec) appendNotice(dst []byte, n hub.Notice) []byte {
+	dst = append(dst, `{"type":1,"target":`...)
+	dst = appendJSONString(dst, n.Target())
+	dst = append(dst, `,"arguments":[`...)
+	dst = appendJSONValue(dst, n)
+	return append(dst, ']', '}', recordSeparator)
+}
+
 // appendClose writes a Close message; what says nothing is left out (section 1.6).
 func (jsonCodec) appendClose(dst []byte, text string, allowReconnect bool) []byte {
 	dst = append(dst, `{"type":7`...)

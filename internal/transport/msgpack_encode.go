@@ -28,6 +28,13 @@ func (m messagePackCodec) appendCompletion(dst []byte, c *hub.Completion) []byte
 	return appendPackMessage(dst, body)
 }
 
+// appendNotice writes [1, {}, nil, target, [notice], []].
+func (m messagePackCodec) appendNotice(dst []byte, n hub.Notice) []byte {
+	body := append(make([]byte, 0, 512), packFixArray|6, byte(messageInvocation), packFixMap, packNil)
+	body = append(appendPackString(body, n.Target()), packFixArray|1)
+	return appendPackMessage(dst, append(m.keys.appendNotice(body, n), packFixArray))
+}
+
 // appendClose writes [7, error or nil, allowReconnect].
 func (messagePackCodec) appendClose(dst []byte, text string, allowReconnect bool) []byte {
 	body := []byte{packFixArray | 3, byte(messageClose)}
@@ -78,18 +85,20 @@ func (k packKeys) appendResult(dst []byte, result any) []byte {
 		}
 		return dst
 	case []hub.Subscription:
-		dst = appendPackArray(dst, len(result))
-		for i := range result {
-			dst = k.appendSubscription(dst, &result[i])
-		}
-		return dst
+		return k.appendSubscriptions(dst, result)
 	default:
 		return append(dst, packNil)
 	}
 }
 
 func (k packKeys) appendSubscriptionResult(dst []byte, r *hub.SubscriptionResult) []byte {
-	dst = append(dst, packFixMap|4)
+	properties := byte(4)
+	for _, extension := range []string{r.Code, r.TraceID} {
+		if extension != "" {
+			properties++
+		}
+	}
+	dst = append(dst, packFixMap|properties)
 	dst = appendPackBool(k.append(dst, "Subscribed"), r.Subscribed)
 	dst = k.append(dst, "Message")
 	if r.Message == nil {
@@ -98,7 +107,34 @@ func (k packKeys) appendSubscriptionResult(dst []byte, r *hub.SubscriptionResult
 		dst = appendPackString(dst, *r.Message)
 	}
 	dst = appendPackString(k.append(dst, "EntityId"), r.EntityID)
-	return appendPackString(k.append(dst, "EventName"), r.EventName)
+	dst = appendPackString(k.append(dst, "EventName"), r.EventName)
+	if r.Code != "" {
+		dst = appendPackString(k.append(dst, "Code"), r.Code)
+	}
+	if r.TraceID != "" {
+		dst = appendPackString(k.append(dst, "TraceId"), r.TraceID)
+	}
+	return dst
+}
+
+// appendNotice adds the argument of a notice.
+func (k packKeys) appendNotice(dst []byte, n hub.Notice) []byte {
+	switch n := n.(type) {
+	case *hub.SubscriptionsEnded:
+		dst = appendPackString(k.append(append(dst, packFixMap|3), "Code"), n.Code)
+		dst = appendPackInt(k.append(dst, "Total"), n.Total)
+		return k.appendSubscriptions(k.append(dst, "Subscriptions"), n.Subscriptions)
+	default:
+		return append(dst, packNil)
+	}
+}
+
+func (k packKeys) appendSubscriptions(dst []byte, list []hub.Subscription) []byte {
+	dst = appendPackArray(dst, len(list))
+	for i := range list {
+		dst = k.appendSubscription(dst, &list[i])
+	}
+	return dst
 }
 
 func (k packKeys) appendSubscription(dst []byte, s *hub.Subscription) []byte {
@@ -119,6 +155,18 @@ func appendPackBool(dst []byte, value bool) []byte {
 		return append(dst, packTrue)
 	}
 	return append(dst, packFalse)
+}
+
+// appendPackInt adds a number that is not negative.
+func appendPackInt(dst []byte, n int) []byte {
+	switch {
+	case n < 128:
+		return append(dst, byte(n)) //nolint:gosec // bounded here
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(dst, packUint8+1), uint16(n))
+	default:
+		return binary.BigEndian.AppendUint32(append(dst, packUint8+2), uint32(n)) //nolint:gosec // no count is that large
+	}
 }
 
 func appendPackString(dst []byte, s string) []byte {

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/json"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+// TestServe_Trace follows a refusal from what the client is told to why.
+func TestServe_Trace(t *testing.T) {
+	p := start(t, serveArgs()...)
+	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
+	const colleague = "cc9730c4-ce86-e611-80c9-00505689257e"
+
+	answer := p.connect(token, "").subscribe(colleague, "UserAlert")
+	if want := `"result":[{"subscribed":false,"message":"Unauthorized","entityId":"` + colleague + `","eventName":"useralert"}]`; !strings.Contains(answer, want) {
+		t.Errorf("a stock client was told %s", answer)
+	}
+	answer = p.connect(token, "?features=notices,unheard-of").subscribe(colleague, "UserAlert")
+	var completion struct{ Result []hub.SubscriptionResult }
+	if err := json.Unmarshal([]byte(answer), &completion); err != nil || len(completion.Result) != 1 || completion.Result[0].Code != "unauthorized" {
+		t.Fatalf("a client with notices was told %s", answer)
+	}
+
+	look := func(query string) (status int, body string) {
+		t.Helper()
+		return ask(t, "GET", p.operators+"/api/explain?"+query)
+	}
+	status, body := look("trace=" + completion.Result[0].TraceID)
+	for _, want := range []string{
+		`"user":"` + testUser + `"`, `"role":"agent"`, `"refused":1`, `"eventName":"UserAlert","code":"unauthorized"`,
+		`{"step":"policy","passed":false,"reason":"no rule allows it to the role \"agent\"`,
+	} {
+		if status != 200 || !strings.Contains(body, want) {
+			t.Errorf("%d, no %s in %s", status, want, body)
+		}
+	}
+	for query, want := range map[string]string{
+		"trace=" + url.QueryEscape("' or 1"):                          "not known to this node",
+		"trace=" + completion.Result[0].TraceID + "&user=" + testUser: "unknown parameter",
+	} {
+		if status, body := look(query); status != 400 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s", query, status, body)
+		}
+	}
+}
