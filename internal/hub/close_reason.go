@@ -27,6 +27,8 @@ const (
 	CloseByOperator
 	// CloseExpired: the token of the session has expired; the client should connect again, with a new one.
 	CloseExpired
+	// CloseResync: events are missing; the client should connect again, and fetch what it shows.
+	CloseResync
 	numCloseReasons
 )
 
@@ -34,7 +36,7 @@ const (
 func (r CloseReason) String() string {
 	return [numCloseReasons]string{
 		"gone", "client", "peer", "protocol_error", "slow", "silent", "drain", "handshake",
-		"revoked", "operator", "expired",
+		"revoked", "operator", "expired", "resync",
 	}[r]
 }
 
@@ -48,7 +50,7 @@ func (r CloseReason) Message() (text string, allowReconnect, ok bool) {
 		return "", false, true
 	case CloseProtocolError, CloseSlow, CloseSilent:
 		return errorText, true, true
-	case CloseDrain, CloseByOperator, CloseExpired:
+	case CloseDrain, CloseByOperator, CloseExpired, CloseResync:
 		return "", true, true
 	case CloseRevoked:
 		return errorText, false, true

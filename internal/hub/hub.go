@@ -27,6 +27,7 @@ type Hub struct {
 	sessions Sessions
 	rechecks rechecks
 	refusals refusals
+	resyncs  resyncs
 	made     time.Time
 	names    []string // answer of AvailableSubscriptions
 }
@@ -38,6 +39,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h := &Hub{options: o, made: time.Now(), names: o.Catalog.Names()}
 	h.rechecks.wake = make(chan struct{}, 1)
+	h.resyncs = resyncs{wake: make(chan struct{}, 1), lost: map[string]Loss{}}
 	h.sessions.open = map[*Session]struct{}{}
 	h.metrics = newMetrics(o.Registerer, h)
 	h.pool = newPool(&h.options, h.metrics)
@@ -46,12 +48,13 @@ func New(o Options) (*Hub, error) {
 
 // Run runs the pool until ctx ends and the calls that it has begun are answered, which takes no longer than the
 // invocation limit. Calls that come later are answered with an error. It does not close sessions: see Drain. Besides it
-// does what Recheck asks for.
+// does what Recheck and Lost ask for.
 func (h *Hub) Run(ctx context.Context) error {
-	var rechecking sync.WaitGroup
-	rechecking.Go(func() { h.recheck(ctx) })
+	var others sync.WaitGroup
+	others.Go(func() { h.recheck(ctx) })
+	others.Go(func() { h.resync(ctx) })
 	h.pool.run(ctx)
-	rechecking.Wait()
+	others.Wait()
 	return nil
 }
 

@@ -20,6 +20,10 @@ type metrics struct {
 
 	rechecks, ended, traced prometheus.Counter
 
+	lost      prometheus.Counter
+	resyncing prometheus.Gauge
+	resynced  [numTold]prometheus.Counter
+
 	busy     prometheus.Gauge
 	replaced prometheus.Counter
 }
@@ -66,6 +70,14 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 			Name: "rte_hub_refusals_traced_total",
 			Help: "Calls of Subscribe with refusals whose client was told a trace.",
 		}),
+		lost: auto.NewCounter(prometheus.CounterOpts{
+			Name: "rte_hub_losses_total",
+			Help: "Losses of events in a lane that clients are told of.",
+		}),
+		resyncing: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_hub_resync_waiting",
+			Help: "Clients that will be told of a loss of events.",
+		}),
 		busy: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_hub_pool_busy",
 			Help: "Invocations that run; when it stays at rte_hub_pool_size, others wait.",
@@ -81,6 +93,13 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 	}, []string{"reason"})
 	for r := range numCloseReasons {
 		m.closed[r] = closed.WithLabelValues(r.String())
+	}
+	resynced := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_hub_resync_clients_total",
+		Help: "Clients that were to be told of a loss of events, by how: by a notice, by the end of the connection, or gone before.",
+	}, []string{"how"})
+	for how := range numTold {
+		m.resynced[how] = resynced.WithLabelValues(how.String())
 	}
 	invocations := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_hub_invocations_total",

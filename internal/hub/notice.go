@@ -1,8 +1,13 @@
 package hub
 
-import "github.com/rte-server/rte-server/internal/fanout"
+import (
+	"time"
 
-// Notice is the argument of an invocation that only clients with Features.Notices receive: *SubscriptionsEnded.
+	"github.com/rte-server/rte-server/internal/fanout"
+)
+
+// Notice is the argument of an invocation that only clients with Features.Notices receive: *SubscriptionsEnded or
+// *Resync.
 type Notice interface {
 	// Target is the client method.
 	Target() string
@@ -23,6 +28,23 @@ type SubscriptionsEnded struct {
 
 // Target is the client method.
 func (*SubscriptionsEnded) Target() string { return "SubscriptionsEnded" }
+
+// Resync says that events may be missing that were published while the client listened to them, and that the server
+// cannot get them any more.
+type Resync struct {
+	OrganizationID string `json:"organizationId"`
+	// Reason is why they are missing, in a word of the backplane.
+	Reason string `json:"reason"`
+	// From and To are when they were published; nil: not known.
+	From *time.Time `json:"from"`
+	To   *time.Time `json:"to"`
+	// Total is how many subscriptions are concerned; Subscriptions names the first maxNamed of them.
+	Total         int            `json:"total"`
+	Subscriptions []Subscription `json:"subscriptions"`
+}
+
+// Target is the client method.
+func (*Resync) Target() string { return "Resync" }
 
 // named describes the first maxNamed of some listeners.
 func (h *Hub) named(listeners []fanout.Listener) []Subscription {
@@ -51,3 +73,12 @@ func (h *Hub) describe(l fanout.Listener) Subscription {
 
 // rootEntityType is what every subscription is rooted in.
 const rootEntityType = "Organization"
+
+// moment is a time for clients, nil if it is not known.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Millisecond)
+	return &t
+}

@@ -58,6 +58,7 @@ type Options struct {
 	Revoked func(*authz.Claims) bool
 
 	Limits Limits
+	Resync ResyncOptions
 	// Pool is how many invocations run at once. Default: 4 per processor: they wait for directories and for Redis.
 	// Each place costs about 120 KB.
 	Pool int
@@ -78,6 +79,8 @@ func (o *Options) complete() error {
 	setDefault(&o.Limits.ArgumentBytes, 64<<10)
 	setDefault(&o.Limits.Invocation, 10*time.Second)
 	setDefault(&o.Limits.Lanes, 2*time.Second)
+	setDefault(&o.Resync.Window, 10*time.Second)
+	setDefault(&o.Resync.Rate, 500)
 	setDefault(&o.Pool, 4*runtime.GOMAXPROCS(0))
 	if o.Judge == nil {
 		o.Judge = lenient{}
@@ -87,6 +90,9 @@ func (o *Options) complete() error {
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
+	}
+	if o.Resync.Window < 0 || o.Resync.Rate < 0 {
+		return errors.New("hub: window and rate of resync must not be negative")
 	}
 	l := o.Limits
 	if l.Subscriptions < 0 || l.Items < 0 || l.ArgumentBytes < 0 || l.Invocation < 0 || l.Lanes < 0 || o.Pool < 0 {

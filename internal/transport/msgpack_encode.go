@@ -3,6 +3,7 @@ package transport
 import (
 	"encoding/binary"
 	"math"
+	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/hub"
@@ -124,6 +125,13 @@ func (k packKeys) appendNotice(dst []byte, n hub.Notice) []byte {
 		dst = appendPackString(k.append(append(dst, packFixMap|3), "Code"), n.Code)
 		dst = appendPackInt(k.append(dst, "Total"), n.Total)
 		return k.appendSubscriptions(k.append(dst, "Subscriptions"), n.Subscriptions)
+	case *hub.Resync:
+		dst = appendPackString(k.append(append(dst, packFixMap|6), "OrganizationId"), n.OrganizationID)
+		dst = appendPackString(k.append(dst, "Reason"), n.Reason)
+		dst = appendPackTime(k.append(dst, "From"), n.From)
+		dst = appendPackTime(k.append(dst, "To"), n.To)
+		dst = appendPackInt(k.append(dst, "Total"), n.Total)
+		return k.appendSubscriptions(k.append(dst, "Subscriptions"), n.Subscriptions)
 	default:
 		return append(dst, packNil)
 	}
@@ -167,6 +175,16 @@ func appendPackInt(dst []byte, n int) []byte {
 	default:
 		return binary.BigEndian.AppendUint32(append(dst, packUint8+2), uint32(n)) //nolint:gosec // no count is that large
 	}
+}
+
+// appendPackTime adds a point in time as the extension that .NET reads as a DateTime, in its form of 64 bits: 30 for
+// nanoseconds, 34 for seconds.
+func appendPackTime(dst []byte, t *time.Time) []byte {
+	if t == nil {
+		return append(dst, packNil)
+	}
+	bits := uint64(t.Nanosecond())<<34 | uint64(t.Unix()) //nolint:gosec // neither is negative
+	return binary.BigEndian.AppendUint64(append(dst, packFixExt1+3, packTimestamp), bits)
 }
 
 func appendPackString(dst []byte, s string) []byte {

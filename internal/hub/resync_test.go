@@ -1,0 +1,184 @@
+package hub_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+// laneOf spreads entities over two lanes.
+func laneOf(topic events.Topic) string {
+	return []string{"even", "odd"}[topic.Entity[15]%2]
+}
+
+func lostOdd(from, to time.Time) hub.Loss {
+	return hub.Loss{Organization: organization, Lane: "odd", From: from, To: to, Reason: "outage"}
+}
+
+func withNotices() *conn { return &conn{features: hub.Features{Notices: true}} }
+
+// resyncs reads the notices among lines.
+func resyncs(t *testing.T, lines []string) (notices []hub.Resync) {
+	t.Helper()
+	for _, line := range lines {
+		text, ok := strings.CutPrefix(line, "Resync ")
+		if !ok {
+			t.Fatalf("received %s", line)
+		}
+		var notice hub.Resync
+		if err := json.Unmarshal([]byte(text), &notice); err != nil {
+			t.Fatal(err)
+		}
+		notices = append(notices, notice)
+	}
+	return notices
+}
+
+func TestResync(t *testing.T) {
+	run(t, hub.Options{Resync: hub.ResyncOptions{Lane: laneOf}}, func(t *testing.T, r *rig) {
+		stock, told := r.connect(t), r.connectWith(t, withNotices())
+		elsewhere, idle := r.connect(t), r.connect(t)
+		stock.invoke(t, "1", "Subscribe", items(1, 2))
+		told.invoke(t, "1", "Subscribe", items(1, 2, 3))
+		elsewhere.invoke(t, "1", "Subscribe", items(2, 4))
+		active := told.active(t)
+		to := time.Now()
+		from := to.Add(-3 * time.Second)
+
+		r.Lost(lostOdd(from, to))
+		r.Lost(hub.Loss{Organization: events.ID{9}, Lane: "of others", Reason: "outage"})
+		time.Sleep(10*time.Second + 200*time.Millisecond)
+		synctest.Wait()
+
+		expect(t, stock.lines(), "close resync")
+		notices := resyncs(t, told.lines())
+		if len(notices) != 1 {
+			t.Fatalf("%d notices", len(notices))
+		}
+		n := notices[0]
+		if n.OrganizationID != organization.String() || n.Reason != "outage" || !n.From.Equal(from) || !n.To.Equal(to) ||
+			n.Total != 2 || len(n.Subscriptions) != 2 || n.Subscriptions[0] != active[0] || n.Subscriptions[1] != active[2] {
+			t.Errorf("notice is %+v", n)
+		}
+		expect(t, elsewhere.lines())
+		expect(t, idle.lines())
+		if closed, noticed := r.metric(t, "rte_hub_resync_clients_total", "close"), r.metric(t, "rte_hub_resync_clients_total", "notice"); closed != 1 || noticed != 1 {
+			t.Errorf("%v and %v clients are counted", closed, noticed)
+		}
+	})
+}
+
+// The end of the connections of stock clients is spread over the window, or over longer where the rate wants it.
+func TestResync_Spread(t *testing.T) {
+	for name, test := range map[string]struct {
+		options hub.ResyncOptions
+		over    time.Duration
+		most    int // in a second
+	}{
+		"TheWindow": {hub.ResyncOptions{Lane: laneOf, Window: 20 * time.Second}, 20 * time.Second, 11},
+		"TheRate":   {hub.ResyncOptions{Lane: laneOf, Window: time.Second, Rate: 5}, 40 * time.Second, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, hub.Options{Resync: test.options}, func(t *testing.T, r *rig) {
+				for range 200 {
+					r.connect(t).invoke(t, "1", "Subscribe", items(1))
+				}
+				r.Lost(lostOdd(time.Time{}, time.Time{}))
+				time.Sleep(settled)
+				synctest.Wait()
+				open := 200
+				for range test.over / time.Second {
+					time.Sleep(time.Second)
+					synctest.Wait()
+					closed := open - r.Sessions().Len()
+					if closed > test.most || closed < test.most-2 {
+						t.Errorf("%d connections end in a second, want about %d", closed, test.most-1)
+					}
+					open -= closed
+				}
+				if waiting := r.metric(t, "rte_hub_resync_waiting"); open != 0 || waiting != 0 {
+					t.Errorf("%d connections are left, %v wait", open, waiting)
+				}
+			})
+		})
+	}
+}
+
+// settled is after what time a loss is dealt with.
+const settled = 100 * time.Millisecond
+
+// Losses that come before a client was told are one for it; one that comes later is another.
+func TestResync_SeveralLossesAreOne(t *testing.T) {
+	run(t, hub.Options{Resync: hub.ResyncOptions{Lane: laneOf, Window: time.Minute}}, func(t *testing.T, r *rig) {
+		c := r.connectWith(t, withNotices())
+		c.invoke(t, "1", "Subscribe", items(1, 2))
+		start := time.Now()
+		r.Lost(lostOdd(start, start.Add(time.Second)))
+		r.Lost(lostOdd(start.Add(-time.Second), start))
+		time.Sleep(settled)
+		synctest.Wait()
+		var got []string
+		for range 3 {
+			r.Lost(lostOdd(start, start.Add(2*time.Second)))
+			r.Lost(hub.Loss{Organization: organization, Lane: "even", From: start, To: start, Reason: "fork"})
+			synctest.Wait()
+			if got = c.lines(); got != nil {
+				t.Fatalf("told at once: %q", got)
+			}
+		}
+		time.Sleep(time.Minute + settled)
+		synctest.Wait()
+		notices := resyncs(t, c.lines())
+		if len(notices) != 1 || !notices[0].From.Equal(start.Add(-time.Second)) || !notices[0].To.Equal(start.Add(2*time.Second)) || notices[0].Total != 2 {
+			t.Errorf("notices are %+v", notices)
+		}
+		r.Lost(lostOdd(time.Time{}, start))
+		time.Sleep(time.Minute + settled)
+		synctest.Wait()
+		notices = resyncs(t, c.lines())
+		if len(notices) != 1 || notices[0].From != nil || notices[0].Total != 1 {
+			t.Errorf("notices of the next loss are %+v", notices)
+		}
+	})
+}
+
+func TestResync_GoneMeanwhile(t *testing.T) {
+	run(t, hub.Options{Resync: hub.ResyncOptions{Lane: laneOf}}, func(t *testing.T, r *rig) {
+		left, unsubscribed, told := r.connect(t), r.connect(t), r.connectWith(t, withNotices())
+		for _, c := range []*client{left, unsubscribed, told} {
+			c.invoke(t, "1", "Subscribe", items(1, 2))
+		}
+		r.Lost(lostOdd(time.Time{}, time.Time{}))
+		time.Sleep(settled)
+		synctest.Wait()
+		left.Close(hub.CloseByClient)
+		unsubscribed.invoke(t, "2", "Unsubscribe", items(1))
+		told.invoke(t, "2", "UnsubscribeAll")
+		late := r.connect(t)
+		late.invoke(t, "1", "Subscribe", items(1))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		expect(t, unsubscribed.lines())
+		expect(t, told.lines())
+		expect(t, late.lines())
+		if gone := r.metric(t, "rte_hub_resync_clients_total", "gone"); gone != 3 || r.metric(t, "rte_hub_resync_clients_total") != gone {
+			t.Errorf("%v clients are counted as gone", gone)
+		}
+	})
+}
+
+func TestResync_NobodyIsToBeTold(t *testing.T) {
+	run(t, hub.Options{}, func(t *testing.T, r *rig) {
+		c := r.connect(t)
+		c.invoke(t, "1", "Subscribe", items(1))
+		r.Lost(lostOdd(time.Time{}, time.Time{}))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		expect(t, c.lines())
+	})
+}
