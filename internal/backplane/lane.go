@@ -37,6 +37,16 @@ func (l Layout) Lane(organization, entity events.ID) string {
 	return string(name)
 }
 
+// Group sorts topics by the names of their lanes.
+func (l Layout) Group(topics []events.Topic) map[string][]events.Topic {
+	lanes := map[string][]events.Topic{}
+	for _, t := range topics {
+		name := l.Lane(t.Organization, t.Entity)
+		lanes[name] = append(lanes[name], t)
+	}
+	return lanes
+}
+
 // LaneOrganization is the organization that a lane belongs to; false if the name is not that of a lane.
 func LaneOrganization(name string) (events.ID, bool) {
 	rest, ok := strings.CutPrefix(name, lanePrefix)

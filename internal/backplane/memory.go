@@ -2,37 +2,53 @@ package backplane
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
 )
 
+// memoryTidy is how often a lane looks for states that have expired.
+const memoryTidy = time.Minute
+
 // Memory is the backplane of a single node: what is published here arrives here. It keeps no queue: Publish hands
 // the event to the sink before it returns. Its methods may be called from any goroutine.
 type Memory struct {
+	catalog  *events.Catalog
 	layout   Layout
 	receiver *Receiver
+	limit    StatesLimit
 
 	mu    sync.Mutex
-	lanes map[string]*memoryLane // guarded by mu; by name, those with listeners
+	lanes map[string]*memoryLane // guarded by mu; by name, those with listeners or states
 }
 
-// memoryLane lets one event at a time through.
+// memoryLane lets one event at a time through. Memory.mu is locked inside order, never the other way round.
 type memoryLane struct {
+	name string
 	refs int // guarded by Memory.mu
 
-	order sync.Mutex // held while an event goes to the sink
+	order  sync.Mutex // held while an event goes to the sink
+	states States     // guarded by order
+	tidied time.Time  // guarded by order
+	ended  bool       // guarded by order; the lane is not in Memory.lanes any more
 }
 
-var _ Backplane = (*Memory)(nil)
+var (
+	_ Backplane = (*Memory)(nil)
+	_ Snapshots = (*Memory)(nil)
+)
 
 // NewMemory makes a Memory.
 func NewMemory(o Options) *Memory {
 	return &Memory{
+		catalog:  o.Catalog,
 		layout:   o.Layout,
 		receiver: NewReceiver(o),
+		limit:    StatesLimit{Bytes: int64(cmp.Or(o.SnapshotMemory, DefaultSnapshotMemory))},
 		lanes:    map[string]*memoryLane{},
 	}
 }
@@ -48,30 +64,78 @@ func (m *Memory) Acquire(_ context.Context, topics []events.Topic) []error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, t := range topics {
-		name := m.layout.Lane(t.Organization, t.Entity)
-		l := m.lanes[name]
-		if l == nil {
-			l = &memoryLane{}
-			m.lanes[name] = l
-		}
-		l.refs++
+		m.laneLocked(t).refs++
 	}
 	return nil
 }
 
 // Release gives the topics back. There is nothing to linger for.
 func (m *Memory) Release(topics []events.Topic) {
+	for _, l := range m.release(topics) {
+		m.drop(l)
+	}
+}
+
+// release gives topics back and answers the lanes that have none left.
+func (m *Memory) release(topics []events.Topic) (quiet []*memoryLane) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, t := range topics {
-		name := m.layout.Lane(t.Organization, t.Entity)
-		l := m.lanes[name]
-		if l == nil {
+		l := m.laneLocked(t)
+		if l.refs--; l.refs < 0 {
 			panic("backplane: Release without Acquire")
 		}
-		if l.refs--; l.refs == 0 {
-			delete(m.lanes, name)
+		if l.refs == 0 {
+			quiet = append(quiet, l)
 		}
+	}
+	return quiet
+}
+
+// laneLocked is the lane of a topic, which begins if it is new. It needs mu.
+func (m *Memory) laneLocked(t events.Topic) *memoryLane {
+	name := m.layout.Lane(t.Organization, t.Entity)
+	l := m.lanes[name]
+	if l == nil {
+		l = &memoryLane{name: name}
+		m.lanes[name] = l
+	}
+	return l
+}
+
+// enter locks the order of the lane of a topic.
+func (m *Memory) enter(t events.Topic) *memoryLane {
+	for {
+		m.mu.Lock()
+		l := m.laneLocked(t)
+		m.mu.Unlock()
+		l.order.Lock()
+		if !l.ended {
+			return l
+		}
+		l.order.Unlock()
+	}
+}
+
+// heard says that a lane has listeners.
+func (m *Memory) heard(l *memoryLane) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return l.refs > 0
+}
+
+// drop ends a lane that has neither listeners nor states.
+func (m *Memory) drop(l *memoryLane) {
+	l.order.Lock()
+	defer l.order.Unlock()
+	if l.ended || l.states.Tidy(time.Now(), &m.limit) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l.refs == 0 {
+		l.ended = true
+		delete(m.lanes, l.name)
 	}
 }
 
@@ -82,16 +146,45 @@ func (m *Memory) Publish(_ context.Context, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
-	m.mu.Lock()
-	l := m.lanes[m.layout.Lane(ev.Organization, ev.Entity)]
-	m.mu.Unlock()
-	if l == nil {
-		return nil
+	if l, tidy := m.publish(&ev); tidy {
+		m.drop(l)
 	}
-	l.order.Lock()
-	defer l.order.Unlock()
-	m.receiver.Dispatch(&ev)
 	return nil
+}
+
+// publish says whether the lane has something to tidy up.
+func (m *Memory) publish(ev *events.Event) (l *memoryLane, tidy bool) {
+	l = m.enter(ev.Topic)
+	defer l.order.Unlock()
+	now := time.Now()
+	l.states.Add(m.catalog, ev, now, &m.limit)
+	heard := m.heard(l)
+	if heard {
+		m.receiver.Dispatch(ev)
+	}
+	if tidy = now.Sub(l.tidied) > memoryTidy || !heard && !l.states.Any(); tidy {
+		l.tidied = now
+	}
+	return l, tidy
+}
+
+// Snapshot brings the latest state events of this process.
+func (m *Memory) Snapshot(_ context.Context, topics []events.Topic, apply func([]events.Topic, []*events.Event)) error {
+	for _, topics := range m.layout.Group(topics) {
+		m.snapshot(topics, apply)
+	}
+	return nil
+}
+
+func (m *Memory) snapshot(topics []events.Topic, apply func([]events.Topic, []*events.Event)) {
+	l := m.enter(topics[0])
+	defer l.order.Unlock()
+	now := time.Now()
+	var last []*events.Event
+	for _, t := range topics {
+		last = l.states.Last(last, t, now)
+	}
+	apply(topics, last)
 }
 
 // Health is always good.

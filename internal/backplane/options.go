@@ -22,6 +22,9 @@ type Options struct {
 	Sink Sink
 	// Layout must be that of the publishers.
 	Layout Layout
+	// SnapshotMemory is how many bytes of the latest state events are kept, of all lanes together; negative: none.
+	// Default: DefaultSnapshotMemory.
+	SnapshotMemory int
 	// Logger is told what happens to the backplane. nil: nothing is logged.
 	Logger *zap.Logger
 	// Registerer has the metrics. nil: they are counted and not shown.

@@ -37,7 +37,6 @@ func NewReceiver(o Options) *Receiver {
 
 // Decode makes the event of a message's JSON, without its frame; false if it is refused.
 func (r *Receiver) Decode(organization events.ID, data []byte) (events.Event, bool) {
-	r.metrics.received.Inc()
 	ev, err := r.decoder.Decode(data)
 	if err == nil && ev.Organization != organization {
 		err = errForeign
@@ -49,6 +48,18 @@ func (r *Receiver) Decode(organization events.ID, data []byte) (events.Event, bo
 	return ev, true
 }
 
+// DecodeAgain is Decode for what was, or may have been, decoded before: nothing is counted.
+func (r *Receiver) DecodeAgain(organization events.ID, data []byte) (events.Event, bool) {
+	ev, err := r.decoder.Decode(data)
+	if err != nil || ev.Organization != organization {
+		return events.Event{}, false
+	}
+	return ev, true
+}
+
+// Arrived counts a message that came over a lane.
+func (r *Receiver) Arrived() { r.metrics.received.Inc() }
+
 // Dispatch hands an event to the sink.
 func (r *Receiver) Dispatch(ev *events.Event) {
 	r.metrics.dispatched.Inc()
@@ -58,7 +69,6 @@ func (r *Receiver) Dispatch(ev *events.Event) {
 // Refuse counts a message of size bytes that did not get as far as Decode: its frame is malformed (ErrFrame), or it
 // was too large to be kept (events.ReasonTooLarge).
 func (r *Receiver) Refuse(organization events.ID, size int, err error) {
-	r.metrics.received.Inc()
 	r.count(organization, size, err)
 }
 

@@ -23,6 +23,9 @@ type Definition struct {
 // call. Only state events may be conflated for a slow client and served as a snapshot.
 func (d *Definition) State() bool { return len(d.ConflationKey) > 0 }
 
+// Several says whether a topic has several states at a time (CallbackChanged: one for each callback).
+func (d *Definition) Several() bool { return len(d.keys) > 0 }
+
 // LowerName is the name as SubscriptionResult carries it.
 func (d *Definition) LowerName() string { return d.lower }
 

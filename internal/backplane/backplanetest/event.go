@@ -6,37 +6,33 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// userStatus is the type of all events of the tests.
-var userStatus = func() events.Type {
-	t, ok := events.Builtin().Lookup("UserStatus")
-	if !ok {
-		panic("UserStatus is not in the catalogue")
-	}
-	return t
-}()
-
 // Topic is the UserStatus of a user.
 func Topic(organization, entity events.ID) events.Topic {
-	return events.Topic{Organization: organization, Entity: entity, Type: userStatus}
+	return events.Topic{Organization: organization, Entity: entity, Type: events.UserStatus}
 }
 
-// Event is a UserStatus event that carries a number.
+// Event is an event that carries a number.
 type Event struct {
 	events.Topic
-	ID     events.ID
-	Number int
+	ID         events.ID
+	Number     int
+	TTLSeconds int
+	// CallBack is what a CallbackChanged is about.
+	CallBack events.ID
 	// Padding is how many bytes of text are added.
 	Padding int
 }
 
-// NewEvent makes an event with an Id of its own.
+// NewEvent makes an event with an Id of its own that expires in a minute.
 func NewEvent(topic events.Topic, number int) Event {
-	return Event{Topic: topic, ID: events.NewID(), Number: number}
+	return Event{Topic: topic, ID: events.NewID(), Number: number, TTLSeconds: 60}
 }
 
 // JSON is the event as publishers send it.
 func (ev Event) JSON() []byte {
+	d := events.Builtin().Definition(ev.Type)
 	return fmt.Appendf(nil, `{"Id":%q,"RootEntityType":"Organization","RootEntityId":%q,"OrganizationId":%q,`+
-		`"EntityType":"User","EntityId":%q,"EventType":"UserStatus","MessageTTLSeconds":60,"Number":%d,"Padding":"%*s"}`,
-		ev.ID.String(), ev.Organization.String(), ev.Organization.String(), ev.Entity.String(), ev.Number, ev.Padding, "")
+		`"EntityType":%q,"EntityId":%q,"EventType":%q,"MessageTTLSeconds":%d,"CallBackId":%q,"Number":%d,"Padding":"%*s"}`,
+		ev.ID.String(), ev.Organization.String(), ev.Organization.String(), d.Kind.String(), ev.Entity.String(), d.Name,
+		ev.TTLSeconds, ev.CallBack.String(), ev.Number, ev.Padding, "")
 }

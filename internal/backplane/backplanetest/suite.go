@@ -29,6 +29,10 @@ func Test(t *testing.T, nodes int, start Start) {
 			t.Run("AcquiredMeansDelivered", s.acquiredMeansDelivered)
 			t.Run("RefusesMalformed", s.refusesMalformed)
 			t.Run("OtherOrganizationsAreQuiet", s.otherOrganizationsAreQuiet)
+			t.Run("Snapshot", s.snapshot)
+			t.Run("SnapshotOfSeveralStates", s.snapshotOfSeveralStates)
+			t.Run("SnapshotExpires", s.snapshotExpires)
+			t.Run("SnapshotFitsToWhatFollows", s.snapshotFitsToWhatFollows)
 		})
 	}
 }

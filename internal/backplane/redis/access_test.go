@@ -20,10 +20,11 @@ import (
 // nodeRules are the rules of a node's user, as docs/redis.md has them.
 const nodeRules = "on >secret resetkeys resetchannels &rte:* %R~rte:* nocommands " +
 	"+ping +client|setname +subscribe +unsubscribe +ssubscribe +sunsubscribe +publish +spublish " +
-	"+get +mget +xread +xrange +xrevrange +time +info +cluster|nodes +cluster|slots"
+	"+get +mget +hvals +xread +xrange +xrevrange +time +info +cluster|nodes +cluster|slots"
 
 // publishingRules are what a node needs beside them to publish by itself and to load the functions.
-const publishingRules = nodeRules + " ~rte:* +fcall +fcall_ro +function|load +incr +xadd +set +hset +expire +eval +evalsha"
+const publishingRules = nodeRules + " ~rte:* +fcall +fcall_ro +function|load +incr +xadd +expire +eval +evalsha " +
+	"+set +hset +hdel +hlen +hexists +hgetall +ttl"
 
 // mustSetUser makes a user of a server.
 func mustSetUser(t testing.TB, server *rtetest.Redis, name, rules string) {

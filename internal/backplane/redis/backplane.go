@@ -38,6 +38,8 @@ type Backplane struct {
 	peers     *peers
 	checkups  checkups
 	recent    atomic.Int64 // bytes that all lanes keep for other nodes
+	states    backplane.StatesLimit
+	reads     chan struct{} // a token for each reading of states that is under way
 
 	shards  []*link  // nil in a cluster
 	cluster *cluster // nil if it is none
@@ -60,9 +62,11 @@ func New(o Options) (*Backplane, error) {
 		log:       backplane.NewThrottle(o.Logger),
 		losses:    backplane.NewThrottle(o.Logger),
 		script:    publishScript(),
+		states:    backplane.StatesLimit{Bytes: int64(o.SnapshotMemory)},
+		reads:     make(chan struct{}, snapshotReads),
 		scheduler: newScheduler(),
 	}
-	b.table = newTable(o.Linger, b.route)
+	b.table = newTable(o.Linger, b.route, func(l *lane) { b.post(l, left{}) })
 	b.peers = newPeers(b)
 	if o.Cluster {
 		b.cluster = newCluster(b, o.commands(o.Addresses, "").(*goredis.ClusterClient))

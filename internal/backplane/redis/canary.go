@@ -50,22 +50,24 @@ func (e *epoch) probe(ctx context.Context) error {
 func (e *epoch) sing(ctx context.Context, number uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, e.b.options.CommandTimeout)
 	defer cancel()
+	asked := time.Now()
 	settled, err := e.server.clock(ctx)
 	if refused(err) {
-		settled = backplane.StreamID{Milliseconds: uint64(time.Now().Add(-clockless).UnixMilli())}
+		asked = asked.Add(-clockless)
+		settled = backplane.StreamID{Milliseconds: uint64(asked.UnixMilli())}
 	} else if err != nil {
 		return err
 	}
-	sent := time.Since(e.started)
-	return e.b.send(ctx, e.link.commands, e.canary.name, fmt.Sprintf("%d %d %s", number, sent, settled))
+	payload := fmt.Sprintf("%d %d %d %s", number, asked.Sub(e.started), time.Since(e.started), settled)
+	return e.b.send(ctx, e.link.commands, e.canary.name, payload)
 }
 
 // hear takes a canary that arrived.
 func (e *epoch) hear(payload []byte) {
 	var number uint64
-	var sent time.Duration
+	var asked, sent time.Duration
 	var text string
-	if _, err := fmt.Sscan(string(payload), &number, &sent, &text); err != nil {
+	if _, err := fmt.Sscan(string(payload), &number, &asked, &sent, &text); err != nil {
 		return
 	}
 	settled, ok := backplane.ParseStreamID(text)
@@ -73,7 +75,7 @@ func (e *epoch) hear(payload []byte) {
 		return
 	}
 	now := time.Now()
-	e.era = &sequence.Era{Settled: settled, At: now}
+	e.era = &sequence.Era{Settled: settled, At: now, Asked: e.started.Add(asked)}
 	e.b.metrics.canary.Observe((now.Sub(e.started) - sent).Seconds())
 	if e.heard.Swap(number) == 0 {
 		e.link.proven(now)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// checkups has the lanes with events that came without a position: what they say about the lane is found out later,
-// and what is kept of them goes some time.
+// checkups has the lanes of which something is kept that goes some time, or with events that came without a position:
+// what those say about the lane is found out later.
 type checkups struct {
 	mu    sync.Mutex
 	lanes map[*lane]struct{} // guarded by mu
@@ -47,6 +47,7 @@ type checkup struct{}
 
 func (checkup) tell(w *worker, l *lane, now time.Time) {
 	kept := l.recent.tidy(now, &w.b.recent)
+	kept = l.states.Tidy(now, &w.b.states) || kept
 	read, news := l.sequence.Audit()
 	link := l.link.Load()
 	switch {

@@ -69,6 +69,36 @@ func TestFault_oneOfThreeNodesCutOff(t *testing.T) {
 	}
 }
 
+// Events on lanes of which nothing was heard before are missed as others are, and are told or come from other nodes as
+// others are: that a lane was quiet does not say who publishes on it.
+func TestFault_quietLanes(t *testing.T) {
+	for name, alone := range map[string]bool{"alone": true, "with another node": false} {
+		t.Run(name, func(t *testing.T) {
+			server := rtetest.MustStartRedis(t)
+			proxy := rtetest.MustStartProxy(t, server.Addr)
+			client := server.Client()
+			defer client.Close()
+			r := newRig(t, client, 16)
+			n := r.node(quick(proxy.Addr))
+			if !alone {
+				r.node(quick(server.Addr))
+			}
+			time.Sleep(2 * time.Second) // sinceMargin, and a canary after it
+			proxy.Hang()
+			r.publish([tiers]int{tier0: 200})
+			waitHealth(t, n.Backplane, false)
+			waitHealth(t, n.Backplane, true)
+			r.check("quiet lanes, " + name)
+			switch s := r.tally(n, tier0); {
+			case alone && s.missing == 0:
+				t.Error("nothing was missed")
+			case !alone && (s.missing > 0 || len(n.losses) > 0):
+				t.Errorf("T0: %+v, told %+v", s, n.losses)
+			}
+		})
+	}
+}
+
 func TestFault_killedAndRestartedEmpty(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)

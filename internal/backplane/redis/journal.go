@@ -25,30 +25,26 @@ const (
 	entryReads = laneReads * 50
 )
 
-// journalRead is a lane's place in a journal queue.
-type journalRead struct {
-	sequence.Read
-	queued bool
-}
-
 // journal is the queue of the lanes of a link whose journals are to be read, first come first served: a lane with
 // much to read comes back to the end after every page.
 type journal struct {
 	mu    sync.Mutex
-	lanes []*lane       // guarded by mu
-	work  chan struct{} // has room for one; filled when lanes is
+	lanes []*lane                 // guarded by mu
+	reads map[*lane]sequence.Read // guarded by mu; of lanes
+	work  chan struct{}           // has room for one; filled when lanes is
 }
 
-func newJournal() *journal { return &journal{work: make(chan struct{}, 1)} }
+func newJournal() *journal {
+	return &journal{reads: map[*lane]sequence.Read{}, work: make(chan struct{}, 1)}
+}
 
 // add queues a read. A lane has one: a later one takes the place of one that was not begun.
 func (j *journal) add(l *lane, r sequence.Read) {
 	j.mu.Lock()
-	l.reading.Read = r
-	if !l.reading.queued {
-		l.reading.queued = true
+	if _, queued := j.reads[l]; !queued {
 		j.lanes = append(j.lanes, l)
 	}
+	j.reads[l] = r
 	j.mu.Unlock()
 	j.signal()
 }
@@ -73,12 +69,13 @@ func (j *journal) take() []laneRead {
 	var reads []laneRead
 	for count := 0; len(j.lanes) > 0 && len(reads) < laneReads; {
 		l := j.lanes[0]
-		if count += l.reading.Count; count > entryReads && len(reads) > 0 {
+		read := j.reads[l]
+		if count += read.Count; count > entryReads && len(reads) > 0 {
 			break
 		}
 		j.lanes = j.lanes[1:]
-		l.reading.queued = false
-		reads = append(reads, laneRead{l, l.reading.Read})
+		delete(j.reads, l)
+		reads = append(reads, laneRead{l, read})
 	}
 	if len(j.lanes) > 0 {
 		j.signal()
@@ -134,20 +131,16 @@ type page struct {
 func (n *page) tell(w *worker, l *lane, now time.Time) {
 	defer n.taken.Done()
 	for i := range n.page.Entries {
-		w.b.decodeEntry(l, &n.page.Entries[i])
+		m := &n.page.Entries[i]
+		if m.Event.Data != nil {
+			m.Event, _ = w.b.receiver.DecodeAgain(l.organization, m.Event.Data)
+		}
 	}
 	if n.latest {
 		l.sequence.Audited(w, now, n.page)
 		return
 	}
 	l.sequence.Page(w, now, n.page)
-}
-
-// decodeEntry makes the event of a journal's entry.
-func (b *Backplane) decodeEntry(l *lane, m *sequence.Message) {
-	if m.Event.Data != nil {
-		m.Event, _ = b.receiver.Decode(l.organization, m.Event.Data)
-	}
 }
 
 // read reads the counters and then the journals. The order matters: an event that is counted and not among the entries
@@ -183,7 +176,7 @@ func (e *epoch) readTogether(ctx context.Context, reads []laneRead) ([]*sequence
 	pipe := e.server.Pipeline()
 	numbers := pipe.MGet(ctx, counters...)
 	entries := pipe.XRead(ctx, &goredis.XReadArgs{Streams: streams, Count: int64(reads[0].Count), Block: -1})
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, goredis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil && !isNil(err) {
 		return nil, err
 	}
 	byKey := make(map[string]*sequence.Page, len(reads))
@@ -221,7 +214,7 @@ func (e *epoch) readEach(ctx context.Context, reads []laneRead) ([]*sequence.Pag
 	pages := make([]*sequence.Page, len(reads))
 	for i, r := range reads {
 		found, err := entries[i].Result()
-		if err == nil && !errors.Is(counters[i].Err(), goredis.Nil) {
+		if err == nil && !isNil(counters[i].Err()) {
 			err = counters[i].Err()
 		}
 		switch {
@@ -274,6 +267,8 @@ func entriesOf(found []goredis.XMessage) []sequence.Message {
 	}
 	return entries
 }
+
+func isNil(err error) bool { return errors.Is(err, goredis.Nil) }
 
 // refused says that Redis will not answer, now or later: the node's user may not read this, or it is not what it
 // should be.

@@ -29,6 +29,7 @@ type lane struct {
 	name         string
 	organization events.ID
 	serve        func(payload []byte) // takes the messages of a channel that is no organization's lane; else nil
+	missed       func()               // is told, of such a channel, that some may have been missed; nil: nobody is
 
 	// link is where the lane is subscribed; nil while that is not known. It changes under table.mu.
 	link atomic.Pointer[link]
@@ -52,8 +53,8 @@ type lane struct {
 	// Owned by the worker that has the lane.
 	started  bool // the sequence has its origin
 	sequence sequence.Lane
-	reading  journalRead
 	recent   recent
+	states   backplane.States
 	inquiry  inquiry
 	checked  bool // it is among the lanes that are checked up
 }
@@ -75,6 +76,13 @@ func (l *lane) changedLocked() <-chan struct{} {
 		l.changed = make(chan struct{})
 	}
 	return l.changed
+}
+
+// mayHaveMissed tells whoever takes the messages of a channel that is no organization's lane.
+func (l *lane) mayHaveMissed() {
+	if l.missed != nil {
+		l.missed()
+	}
 }
 
 // The keys of a lane. The lane's name is the hash tag, so that in a cluster they are where its channel is.

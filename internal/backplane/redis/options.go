@@ -62,6 +62,10 @@ type Options struct {
 	// PeerMemory is how many bytes of the latest events without a journal are kept for nodes that missed them, of all
 	// lanes together; negative: none. Default 64 MiB.
 	PeerMemory int
+	// Watch is how long a lane must have been listened to before its publishers are believed to write the journal, if it
+	// has what they published; until then listeners are told of every time without a connection that other nodes cannot
+	// make good for. Default 1 min.
+	Watch time.Duration
 	// CheckInterval is how often lanes with events without a position are compared with their journals. Default 10 s.
 	CheckInterval time.Duration
 	// Workers is how many goroutines hand events to the sink. Default: as many as there are processors.
@@ -109,6 +113,8 @@ func (o Options) withDefaults() (Options, error) {
 	o.MaxMessage = cmp.Or(o.MaxMessage, 1<<20)
 	o.LaneQueue = cmp.Or(o.LaneQueue, 8<<20)
 	o.PeerMemory = cmp.Or(o.PeerMemory, 64<<20)
+	o.SnapshotMemory = cmp.Or(o.SnapshotMemory, backplane.DefaultSnapshotMemory)
+	o.Watch = cmp.Or(o.Watch, time.Minute)
 	o.CheckInterval = cmp.Or(o.CheckInterval, 10*time.Second)
 	o.JournalLength = cmp.Or(o.JournalLength, 5000)
 	o.TotalQueue = cmp.Or(o.TotalQueue, 256<<20)

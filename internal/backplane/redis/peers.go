@@ -42,8 +42,10 @@ type question struct {
 	// Node is who asks, and Generation which of its repairs of the lane it is about.
 	Node       string `json:"node"`
 	Generation uint64 `json:"generation"`
-	// Known is the Id of the last event that the asking node has. It is empty in an announcement.
+	// Known is the Id of the last event that the asking node has; empty: it has none, and asks for those Since a time of
+	// the server, as a stream id. Both are empty in an announcement.
 	Known string `json:"known,omitempty"`
+	Since string `json:"since,omitempty"`
 	// By is the node that announces its answer.
 	By string `json:"by,omitempty"`
 }
@@ -153,7 +155,7 @@ func (p *peers) wake() {
 
 // run sends until ctx ends.
 func (p *peers) run(ctx context.Context) {
-	own := p.b.table.serve(p.channel(), p.receive)
+	own := p.b.table.serve(p.channel(), p.receive, nil)
 	tick := time.NewTicker(peerJitter / 4)
 	defer tick.Stop()
 	for {
@@ -241,7 +243,12 @@ func (p *peers) sendQuestions(ctx context.Context) {
 	messages := make([]utterance, len(asks))
 	for i, l := range asks {
 		w := p.waiting[l]
-		q := question{Node: p.b.node, Generation: w.Generation, Known: w.Known.String()}
+		q := question{Node: p.b.node, Generation: w.Generation}
+		if w.Known != (events.ID{}) {
+			q.Known = w.Known.String()
+		} else {
+			q.Since = w.Since.String()
+		}
 		messages[i] = utterance{channel: l.name, payload: q.encode()}
 	}
 	p.mu.Unlock()
@@ -428,9 +435,9 @@ func (n *answerPart) tell(w *worker, l *lane, now time.Time) {
 }
 
 // question takes what nodes say to each other on a lane.
-func (w *worker) question(l *lane, payload []byte, now time.Time) {
+func (w *worker) question(l *lane, it *item, now time.Time) {
 	var said question
-	if json.Unmarshal(payload[1:], &said) != nil {
+	if json.Unmarshal(it.payload[1:], &said) != nil {
 		return
 	}
 	switch {
@@ -443,7 +450,7 @@ func (w *worker) question(l *lane, payload []byte, now time.Time) {
 		l.inquiry.heard = l.inquiry.heard || l.inquiry.generation == said.Generation
 		w.conclude(l, now)
 	default:
-		w.inform(l, &said, now)
+		w.inform(l, &said, it.era, now)
 	}
 }
 
@@ -462,20 +469,19 @@ func (w *worker) conclude(l *lane, now time.Time) {
 const informEvery = 16
 
 // inform answers another node if this one has what it asks for.
-func (w *worker) inform(l *lane, asked *question, now time.Time) {
+func (w *worker) inform(l *lane, asked *question, era *sequence.Era, now time.Time) {
 	if now.Sub(l.inquiry.since) > time.Second {
 		l.inquiry.answers, l.inquiry.since = 0, now
 	}
-	known, ok := events.ParseID(asked.Known)
 	node, valid := events.ParseID(asked.Node)
-	if !ok || !valid || l.inquiry.answers >= informEvery {
+	if !valid || l.inquiry.answers >= informEvery {
 		return
 	}
 	l.inquiry.answers++
 	a := &answer{lane: l.name, question: *asked}
 	a.Node = node.String()
 	head := part{Lane: l.name, Generation: asked.Generation, By: w.b.node}
-	if data, ok := l.recent.after(known); ok && !l.sequence.Repairing() {
+	if data, ok := l.recent.answer(asked, era); ok && !l.sequence.Repairing() {
 		a.parts = encodeAnswer(head, data)
 	}
 	if a.parts == nil {

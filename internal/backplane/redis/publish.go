@@ -54,6 +54,13 @@ func (b *Backplane) publish(ctx context.Context, ev *events.Event) error {
 	client := b.commands(lane)
 	keys := []string{journalKey(lane), counterKey(lane)}
 	args := []any{lane, ev.Data, b.options.JournalLength, 0, b.options.publishWord()}
+	if key, ok := b.options.Catalog.StateKey(ev); ok {
+		keys = append(keys, stateKey(lane, b.options.Catalog.Definition(ev.Type), ev.Topic))
+		args[3] = int(backplane.StateTTL(ev) / time.Second) // 0: what it replaces is deleted
+		if key != (events.ID{}) {
+			args = append(args, key.String())
+		}
+	}
 	err := client.FCall(ctx, "rte_publish", keys, args...).Err()
 	switch {
 	case noFunction(err):

@@ -2,9 +2,12 @@ package redis
 
 import (
 	"bytes"
+	"math"
 	"sync/atomic"
 	"time"
 
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/sequence"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -16,6 +19,7 @@ const recentSpan = 30 * time.Second
 type recent struct {
 	entries []recentEvent
 	before  events.ID // the Id of the one before the first entry; zero: not known
+	since   time.Time // all that came since then is there; zero: not known
 }
 
 // recentEvent is an event and when it came.
@@ -40,7 +44,7 @@ func (r *recent) add(ev *events.Event, now time.Time, used *atomic.Int64, limit 
 	r.forget(drop)
 	if total > limit {
 		used.Add(-e.size())
-		r.before = e.id
+		r.before, r.since = e.id, now
 		return
 	}
 	r.entries = append(r.entries, e)
@@ -62,19 +66,32 @@ func (r *recent) forget(n int) {
 	if n == 0 {
 		return
 	}
-	r.before = r.entries[n-1].id
+	r.before, r.since = r.entries[n-1].id, r.entries[n-1].at
 	clear(r.entries[:n])
 	if r.entries = r.entries[n:]; len(r.entries) == 0 {
 		r.entries = nil
 	}
 }
 
-// clear forgets everything: there was a hole.
-func (r *recent) clear(used *atomic.Int64) {
+// clear forgets everything: there was a hole until now. It is zero for a lane that is not listened to.
+func (r *recent) clear(now time.Time, used *atomic.Int64) {
 	for i := range r.entries {
 		used.Add(-r.entries[i].size())
 	}
-	*r = recent{}
+	*r = recent{since: now}
+}
+
+// from are the events that came at a time or later; ok is false if there may have been others.
+func (r *recent) from(at time.Time) (data [][]byte, ok bool) {
+	if r.since.IsZero() || !r.since.Before(at) {
+		return nil, false
+	}
+	for i := range r.entries {
+		if !r.entries[i].at.Before(at) {
+			data = append(data, r.entries[i].data)
+		}
+	}
+	return data, true
 }
 
 // after are the events that followed the one with an Id; ok is false if that one is not known here.
@@ -87,4 +104,22 @@ func (r *recent) after(id events.ID) (data [][]byte, ok bool) {
 		found = found || r.entries[i].id == id
 	}
 	return data, found
+}
+
+// sinceMargin is for the clocks of two nodes and a server, which are compared while messages are under way. What is
+// answered twice is known by its Id.
+const sinceMargin = time.Second
+
+// answer are the events that a question asks for; ok is false if they are not all known.
+func (r *recent) answer(q *question, era *sequence.Era) (data [][]byte, ok bool) {
+	if id, ok := events.ParseID(q.Known); ok {
+		return r.after(id)
+	}
+	since, ok := backplane.ParseStreamID(q.Since)
+	if !ok || era == nil || since.Milliseconds > math.MaxInt64/uint64(time.Millisecond) {
+		return nil, false
+	}
+	//nolint:gosec // both are times
+	age := time.Duration(int64(era.Settled.Milliseconds)-int64(since.Milliseconds)) * time.Millisecond
+	return r.from(era.Asked.Add(-age - sinceMargin))
 }

@@ -145,9 +145,11 @@ func TestFault_journalForgotten(t *testing.T) {
 	defer client.Close()
 	r := newRig(t, client, 4)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
-	n := r.node(quick(proxy.Addr))
+	o := quick(proxy.Addr)
+	o.Watch = time.Millisecond
+	n := r.node(o)
 	r.publish([tiers]int{tier2: 400})
-	time.Sleep(300 * time.Millisecond)
+	r.waitDelivered(n, tier2, 20) // so that the lanes are believed to have nothing else
 	proxy.Blackhole()
 	time.Sleep(200 * time.Millisecond)
 	trimmed := r.streams[tier2].lane

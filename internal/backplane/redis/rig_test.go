@@ -17,6 +17,7 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
 	"github.com/rte-server/rte-server/internal/backplane/redis"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
 // tier is how an event is published, see docs/redis.md.
@@ -292,6 +293,27 @@ func (r *rig) settleNow(n *rigNode) {
 		n.mu.Unlock()
 		if behind == 0 {
 			return
+		}
+	}
+}
+
+// waitDelivered waits until a node has got so many events of each stream of a tier.
+func (r *rig) waitDelivered(n *rigNode, how tier, count int) {
+	r.t.Helper()
+	for deadline := time.Now().Add(rtetest.Patience); ; time.Sleep(5 * time.Millisecond) {
+		behind := 0
+		n.mu.Lock()
+		for _, s := range r.streams {
+			if s.tier == how && len(n.got[s.topic.Entity].times) < count {
+				behind++
+			}
+		}
+		n.mu.Unlock()
+		if behind == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("%d streams have not got %d events", behind, count)
 		}
 	}
 }

@@ -1,3 +1,37 @@
+-- The snapshot of a topic: a string or, where a topic has several states, a hash of them by field. A ttl of 0: the event
+-- replaces the last one, and is not kept itself. Nothing in here can keep an event from being published.
+local function snapshot(key, field, message, ttl, n, now)
+  if not field then
+    if ttl > 0 then
+      redis.pcall('SET', key, message, 'EX', ttl)
+    else
+      redis.pcall('EXPIRE', key, 0)
+    end
+    return
+  end
+  if ttl <= 0 then
+    redis.pcall('HDEL', key, field)
+    return
+  end
+  -- Fields do not expire by themselves: now and then those go that the lane's events have outlived.
+  if n % 256 == 0 then
+    local all = redis.pcall('HGETALL', key)
+    for i = 1, #all, 2 do
+      local at = tonumber(string.match(all[i + 1], '^#%d+ (%d+)'))
+      if at and at < now - ttl * 1000 then redis.pcall('HDEL', key, all[i]) end
+    end
+  end
+  local size = redis.pcall('HLEN', key)
+  if type(size) == 'number' and size >= 1000 and redis.pcall('HEXISTS', key, field) ~= 1 then
+    return
+  end
+  redis.pcall('HSET', key, field, message)
+  local left = redis.pcall('TTL', key)
+  if type(left) ~= 'number' or left < ttl then
+    redis.pcall('EXPIRE', key, ttl)
+  end
+end
+
 local function publish(keys, args)
   local lane, json = args[1], args[2]
   local tag = ':{' .. lane .. '}'
@@ -10,18 +44,13 @@ local function publish(keys, args)
   if command ~= 'PUBLISH' and command ~= 'SPUBLISH' then
     return redis.error_reply('RTEARG the fifth argument is PUBLISH or SPUBLISH')
   end
-  local ttl = tonumber(args[4]) or 0
+  local ttl = math.min(tonumber(args[4]) or 0, 86400)
   local n = redis.call('INCR', keys[2])
   local id = redis.call('XADD', keys[1], 'MAXLEN', '~', args[3], '*', 'n', n, 'd', json)
   redis.call('EXPIRE', keys[1], 600)
   local message = '#' .. n .. ' ' .. id .. '\n' .. json
-  if keys[3] and ttl > 0 then
-    if args[6] then
-      redis.call('HSET', keys[3], args[6], message)
-      redis.call('EXPIRE', keys[3], ttl)
-    else
-      redis.call('SET', keys[3], message, 'EX', ttl)
-    end
+  if keys[3] then
+    snapshot(keys[3], args[6], message, ttl, n, tonumber(string.match(id, '^%d+')))
   end
   redis.call(command, lane, message)
   return id

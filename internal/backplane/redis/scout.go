@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -61,7 +60,7 @@ func (e *epoch) locate(ctx context.Context, lanes []*lane) ([]place, error) {
 	found := make([]place, len(lanes))
 	for i := range lanes {
 		entries, err := last[i].Result()
-		if err == nil && !errors.Is(counters[i].Err(), goredis.Nil) {
+		if err == nil && !isNil(counters[i].Err()) {
 			err = counters[i].Err()
 		}
 		if refused(err) {

@@ -12,14 +12,15 @@ import (
 type table struct {
 	linger time.Duration
 	route  func(lane string) *link // called with mu held; nil: it is not known where the lane belongs
+	gone   func(l *lane)           // called with mu held, for a lane that nobody wants and that is not subscribed
 
 	mu        sync.Mutex
 	lanes     map[string]*lane   // guarded by mu; by name
 	lingering map[*lane]struct{} // guarded by mu; those whose expires is set
 }
 
-func newTable(linger time.Duration, route func(string) *link) *table {
-	return &table{linger: linger, route: route, lanes: map[string]*lane{}, lingering: map[*lane]struct{}{}}
+func newTable(linger time.Duration, route func(string) *link, gone func(*lane)) *table {
+	return &table{linger: linger, route: route, gone: gone, lanes: map[string]*lane{}, lingering: map[*lane]struct{}{}}
 }
 
 // queue holds lanes that a loop of an epoch has to see to.
@@ -67,11 +68,11 @@ func (t *table) acquire(name string, n int) *lane {
 }
 
 // serve has a channel subscribed that is not a lane of an organization, for good; handle takes its messages, one at a
-// time.
-func (t *table) serve(name string, handle func(payload []byte)) *lane {
+// time, and missed is told when some may have been missed: at each subscription, too. missed may be nil.
+func (t *table) serve(name string, handle func(payload []byte), missed func()) *lane {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := &lane{name: name, serve: handle, refs: 1, located: true}
+	l := &lane{name: name, serve: handle, missed: missed, refs: 1, located: true}
 	l.link.Store(t.route(name))
 	t.lanes[name] = l
 	t.enqueueLocked(l)
@@ -134,7 +135,7 @@ func (t *table) enqueueLocked(l *lane) {
 	switch {
 	case l.queued:
 	case !l.wantedLocked() && l.state == unsubscribed:
-		delete(t.lanes, l.name)
+		t.forgetLocked(l)
 	case link == nil:
 	case !l.located && l.state == unsubscribed:
 		l.queued = true
@@ -143,6 +144,12 @@ func (t *table) enqueueLocked(l *lane) {
 		l.queued = true
 		link.joins.addLocked(l)
 	}
+}
+
+// forgetLocked ends a lane.
+func (t *table) forgetLocked(l *lane) {
+	delete(t.lanes, l.name)
+	t.gone(l)
 }
 
 // scouts takes lanes from the queue of those whose journal was not looked up.
@@ -215,7 +222,7 @@ func (t *table) batch(link *link, most int) (v verb, lanes []*lane) {
 		case !wanted && l.state == subscribed:
 			next, state = verbLeave, unsubscribing
 		case !wanted && l.state == unsubscribed:
-			delete(t.lanes, l.name)
+			t.forgetLocked(l)
 		}
 		if next != verbPing {
 			// One command has one verb; a lane that was refused has a command of its own.

@@ -51,9 +51,10 @@ func (w *worker) arrive(it *item, now time.Time) {
 		w.lane.serve(it.payload)
 		return
 	case len(it.payload) > 0 && it.payload[0] == questionMark:
-		w.question(w.lane, it.payload, now)
+		w.question(w.lane, it, now)
 		return
 	}
+	w.b.receiver.Arrived()
 	position, data, err := backplane.ParseMessage(it.payload)
 	if err != nil {
 		w.b.receiver.Refuse(w.lane.organization, len(it.payload), err)
@@ -81,14 +82,20 @@ func (w *worker) want(l *lane) {
 }
 
 // Deliver hands an event to the sink.
-func (w *worker) Deliver(ev *events.Event) { w.b.receiver.Dispatch(ev) }
+func (w *worker) Deliver(ev *events.Event) {
+	w.lane.states.Add(w.b.options.Catalog, ev, w.now, &w.b.states)
+	if w.lane.states.Any() {
+		w.b.checkups.add(w.lane)
+	}
+	w.b.receiver.Dispatch(ev)
+}
 
 // Plain keeps an event for other nodes.
 func (w *worker) Plain(ev *events.Event) {
 	l := w.lane
 	w.b.checkups.add(l)
 	if l.sequence.Journaled(w.now) {
-		l.recent.clear(&w.b.recent) // nobody needs it, and there would be a hole
+		l.recent.clear(w.now, &w.b.recent) // nobody needs it, and there would be a hole
 		return
 	}
 	l.recent.add(ev, w.now, &w.b.recent, int64(w.b.options.PeerMemory))
@@ -112,7 +119,8 @@ func (w *worker) Repaired(kind sequence.GapKind, delivered int, took time.Durati
 // Lost tells who listens.
 func (w *worker) Lost(loss backplane.Loss) {
 	loss.Organization, loss.Lane = w.lane.organization, w.lane.name
-	w.lane.recent.clear(&w.b.recent)
+	w.lane.recent.clear(w.now, &w.b.recent)
+	w.lane.states.Clear(&w.b.states)
 	w.b.metrics.losses.WithLabelValues(loss.Reason.String()).Inc()
 	w.b.losses.Warn("events lost", func() []zap.Field {
 		return []zap.Field{
@@ -132,13 +140,16 @@ type joined struct {
 	lapse   sequence.Break // of a lane that was
 }
 
-func (n *joined) tell(_ *worker, l *lane, now time.Time) {
+func (n *joined) tell(w *worker, l *lane, now time.Time) {
 	switch {
 	case l.serve != nil:
+		l.mayHaveMissed()
 	case l.started:
 		l.sequence.Broken(now, n.lapse)
 	default:
 		l.started = true
+		l.recent.clear(now, &w.b.recent)
+		l.sequence.Watch = w.b.options.Watch
 		l.sequence.Start(now, n.origin, n.counted)
 	}
 }
@@ -149,7 +160,8 @@ type left struct{}
 func (left) tell(w *worker, l *lane, _ time.Time) {
 	l.started = false
 	l.sequence.Reset()
-	l.recent.clear(&w.b.recent)
+	l.recent.clear(time.Time{}, &w.b.recent)
+	l.states.Clear(&w.b.states)
 }
 
 // overflowed says that messages of the lane were given up here because the node fell behind.
@@ -158,6 +170,7 @@ type overflowed struct {
 }
 
 func (n *overflowed) tell(_ *worker, l *lane, now time.Time) {
+	l.mayHaveMissed()
 	if l.started {
 		l.sequence.Broken(now, n.lapse)
 	}
@@ -169,6 +182,7 @@ type tooLong struct {
 }
 
 func (n tooLong) tell(w *worker, l *lane, _ time.Time) {
+	w.b.receiver.Arrived()
 	w.b.receiver.Refuse(l.organization, n.size, events.ReasonTooLarge)
 }
 

@@ -25,11 +25,15 @@ const (
 
 // Lane is what is known of the order of a lane. The zero value knows nothing: its first message is the first one.
 type Lane struct {
+	// Watch is how long a lane must have been listened to before its publishers are believed to write the journal.
+	// 0: a minute.
+	Watch time.Duration
+
 	// last is the position of the last counted event that was delivered, or that was there before the lane was
 	// subscribed. counted says that last.N is known, also if it is 0.
 	last    backplane.Position
 	counted bool
-	joined  time.Time          // when it was subscribed
+	joined  time.Time          // when it was subscribed; zero: not known
 	read    backplane.StreamID // entries of the journal without a number were delivered up to here
 	era     *Era               // the latest; nil: none yet
 	base    time.Time          // the ring's times count from here
@@ -50,13 +54,45 @@ func (l *Lane) Start(now time.Time, origin backplane.Position, counted bool) {
 }
 
 // Reset makes the lane one that knows nothing. Pages that were asked for before are not for it.
-func (l *Lane) Reset() { *l = Lane{generation: l.generation} }
+func (l *Lane) Reset() { *l = Lane{Watch: l.Watch, generation: l.generation} }
 
 // Last is the position of the last counted event that was delivered, or that is not to be delivered.
 func (l *Lane) Last() backplane.Position { return l.last }
 
-// Journaled says that the publishers of the events without position are believed to write the journal.
-func (l *Lane) Journaled(now time.Time) bool { return l.plain.journaled(now) }
+// Journaled says that all who publish on the lane are believed to write its journal: they were watched for a while,
+// and it has what they published.
+func (l *Lane) Journaled(now time.Time) bool {
+	p := &l.plain
+	proof := uint64(p.written) //nolint:gosec // a count
+	if !p.seen {
+		proof = l.last.N
+	}
+	watched := l.Watch
+	if watched == 0 {
+		watched = plainWatch
+	}
+	return proof >= plainProof && now.Sub(l.joined) >= watched && p.trusted(now)
+}
+
+// Passed says that an event with a position was delivered, or will not be: nothing that is delivered from now on is it.
+// It is false also if that is not known.
+func (l *Lane) Passed(p backplane.Position) bool {
+	if !l.counted || p.N == 0 {
+		return false
+	}
+	if l.last.ID.IsZero() {
+		return p.N <= l.last.N // the lane was quiet for so long that its journal has gone
+	}
+	return p.ID.Compare(l.last.ID) <= 0
+}
+
+// When is the time of an id by this node's clock; by that of the server if nothing is known about their difference.
+func (l *Lane) When(id backplane.StreamID) time.Time {
+	if l.era == nil {
+		return time.UnixMilli(int64(id.Milliseconds)) //nolint:gosec // a time
+	}
+	return l.when(id)
+}
 
 // Repairing says that messages are held back.
 func (l *Lane) Repairing() bool { return l.repair != nil }
@@ -147,6 +183,7 @@ func (l *Lane) hold(h Host, m *Message) {
 		}
 		l.drop()
 	}
+	l.plain.seen = l.plain.seen || m.N == 0
 	kept := *m
 	if kept.Shared {
 		kept.Event.Data = bytes.Clone(kept.Event.Data)

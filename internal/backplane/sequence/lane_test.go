@@ -2,6 +2,7 @@ package sequence_test
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,7 +34,9 @@ type world struct {
 	lastID  backplane.StreamID
 	counter uint64
 	journal []sequence.Message
-	tiers   []tier // of the events published, by number
+	tiers   []tier               // of the events published, by number
+	times   []backplane.StreamID // when they were
+	sent    []time.Time          // the same by the node's clock
 
 	// The connection.
 	wire []item
@@ -47,6 +50,7 @@ type world struct {
 	answers   bool   // another node knows all plain events
 	mix       []tier // how events are published
 	losses    map[backplane.LossReason]int
+	told      []backplane.Loss
 	forgot    bool            // Redis forgot something that it had acknowledged
 	gone      map[uint64]bool // what a failover took before the node asked for it: nobody can know of it
 }
@@ -55,6 +59,7 @@ type world struct {
 type item struct {
 	message  sequence.Message
 	canary   backplane.StreamID
+	sung     time.Time // when the canary was
 	question *sequence.Read
 	asked    int // how many events had been published before
 }
@@ -82,6 +87,8 @@ func id(number uint64) (id events.ID) {
 func (w *world) publish(how tier) {
 	number := uint64(len(w.tiers))
 	w.tiers = append(w.tiers, how)
+	w.times = append(w.times, w.serverID())
+	w.sent = append(w.sent, w.time())
 	m := sequence.Message{Event: events.Event{ID: id(number), Data: []byte("{}")}, Shared: true}
 	if how != plain {
 		m.ID = w.serverID()
@@ -107,7 +114,7 @@ func (w *world) receive(n int) {
 		next := w.wire[0]
 		w.wire = w.wire[1:]
 		if !next.canary.IsZero() {
-			w.era = &sequence.Era{Settled: next.canary, At: w.time()}
+			w.era = &sequence.Era{Settled: next.canary, At: w.time(), Asked: next.sung}
 			continue
 		}
 		if next.question != nil {
@@ -182,9 +189,14 @@ func (w *world) answer() {
 // answerAsPeer answers as a node does that heard everything up to the question.
 func (w *world) answerAsPeer(q item) {
 	a := &sequence.Answer{Generation: q.question.Generation, Complete: w.answers}
-	known := binary.BigEndian.Uint64(q.question.Known[:]) - 1
+	known := func(number int) bool {
+		if q.question.Known == (events.ID{}) {
+			return w.times[number].Compare(q.question.Since) < 0
+		}
+		return uint64(number) < binary.BigEndian.Uint64(q.question.Known[:])
+	}
 	for number, how := range w.tiers[:q.asked] {
-		if w.answers && uint64(number) > known && how != counted {
+		if w.answers && !known(number) && how != counted {
 			a.Events = append(a.Events, events.Event{ID: id(uint64(number)), Data: []byte("{}")})
 		}
 	}
@@ -218,7 +230,11 @@ func (w *world) Plain(*events.Event)                           {}
 func (w *world) Duplicate(sequence.DuplicateKind)              {}
 func (w *world) Overflow()                                     {}
 func (w *world) Repaired(sequence.GapKind, int, time.Duration) {}
-func (w *world) Lost(loss backplane.Loss)                      { w.losses[loss.Reason]++ }
+
+func (w *world) Lost(loss backplane.Loss) {
+	w.losses[loss.Reason]++
+	w.told = append(w.told, loss)
+}
 
 // steps takes random steps, with what a draw of the given weights chooses.
 func (w *world) steps(t *rapid.T, faults ...func()) {
@@ -230,7 +246,7 @@ func (w *world) steps(t *rapid.T, faults ...func()) {
 		func() { w.receive(rapid.IntRange(1, 4).Draw(t, "messages")) },
 		w.ask,
 		w.answer,
-		func() { w.wire = append(w.wire, item{canary: w.serverID()}) },
+		func() { w.wire = append(w.wire, item{canary: w.serverID(), sung: w.time()}) },
 		func() { w.now += time.Duration(rapid.IntRange(1, 4000).Draw(t, "pause")) * time.Millisecond },
 	}
 	actions = append(actions, faults...)
@@ -267,12 +283,57 @@ func TestLane_brokenConnection(t *testing.T) {
 	})
 }
 
-// Another node that heard everything makes good for events without a journal, from the first that arrived on.
+// Whatever is missing lies in a time that was told, also of publishers that were never heard before.
+func TestLane_silentLoss(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		w.lane.Watch = 24 * time.Hour
+		w.steps(t, func() { w.breaks(rapid.IntRange(0, 3).Draw(t, "arrived"), false) })
+		for number, at := range w.sent {
+			covers := func(l backplane.Loss) bool { return !at.Before(l.From) && !at.After(l.To) }
+			if !w.seen[uint64(number)] && !slices.ContainsFunc(w.told, covers) {
+				t.Fatalf("event %d, published at %s, is missing; told %+v", number, at, w.told)
+			}
+		}
+	})
+}
+
+// A lane that was watched for a while, and of which everything was counted, is believed to have no other events.
+func TestLane_believedJournaled(t *testing.T) {
+	for name, test := range map[string]struct {
+		events  int
+		watched time.Duration
+		told    int
+	}{
+		"nothing was heard":     {0, time.Hour, 1},
+		"few events were heard": {19, time.Hour, 1},
+		"heard for a moment":    {100, 59 * time.Second, 1},
+		"heard for a while":     {20, time.Minute, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(nil)
+			w.wire = append(w.wire, item{canary: w.serverID(), sung: w.time()})
+			for range test.events {
+				w.publish(counted)
+			}
+			w.receive(len(w.wire))
+			w.now += test.watched
+			w.publish(plain)
+			w.breaks(0, false)
+			w.settle()
+			if len(w.told) != test.told {
+				t.Errorf("told %+v", w.told)
+			}
+		})
+	}
+}
+
+// Another node that heard everything makes good for events without a journal.
 func TestLane_peers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		w.answers, w.mix = true, []tier{counted, plain}
-		w.publish(plain)
+		w.wire = append(w.wire, item{canary: w.serverID(), sung: w.time()})
 		w.receive(1)
 		w.steps(t, func() { w.breaks(rapid.IntRange(0, 3).Draw(t, "arrived"), false) })
 		for number := range w.tiers {

@@ -79,6 +79,8 @@ type Era struct {
 	Settled backplane.StreamID
 	// At is when the proof arrived, by this node's clock.
 	At time.Time
+	// Asked is by that clock when the server was asked for its time: what was published before has arrived.
+	Asked time.Time
 }
 
 // Break says that messages of a lane may have been missed.
@@ -96,9 +98,10 @@ type Break struct {
 // Read asks for the entries of the journal or, if Peers is set, for what other nodes received.
 type Read struct {
 	// Peers says that the journal has no more to give, and that events without a journal may be missing: those that
-	// others received after the one with this Id.
+	// others received after the one with the Id Known or, if that is zero, since the server's time Since.
 	Peers bool
 	Known events.ID
+	Since backplane.StreamID
 	// Latest says that the latest entries are to be read, for Audited, and not those After an id, for Page.
 	Latest bool
 	// After is the id after which to read.

@@ -27,6 +27,7 @@ const (
 type repair struct {
 	generation uint64
 	began      time.Time
+	broken     bool                 // there was a time without a connection, or an overflow
 	reason     backplane.LossReason // of a loss of plain messages
 	era        *Era                 // the lane was complete until then; nil: not known
 
@@ -61,7 +62,7 @@ func (l *Lane) Broken(now time.Time, b Break) {
 	old := l.repair
 	l.begin(now)
 	r := l.repair
-	r.reason, r.plainLost = b.Reason, b.Plain
+	r.broken, r.reason, r.plainLost = true, b.Reason, b.Plain
 	if b.Changed {
 		// The clock of this server may be behind that of the one before: entries that seem old may be new.
 		l.skew = now.Add(skewSpan)
@@ -150,7 +151,11 @@ func (l *Lane) Want() (Read, bool) {
 	}
 	r.asked, r.spilled = true, false
 	if r.last != nil {
-		return Read{Peers: true, Known: l.plain.latestID(), Generation: r.generation}, true
+		read := Read{Peers: true, Known: l.plain.latestID(), Generation: r.generation}
+		if r.era != nil {
+			read.Since = r.era.Settled
+		}
+		return read, true
 	}
 	r.told = false
 	r.sure = len(l.held)
@@ -199,9 +204,12 @@ func (l *Lane) Page(h Host, now time.Time, p *Page) {
 		r.forked = true // the counter was lost with the journal
 		l.last.N = p.Counter
 	}
-	if l.plainLoss(now, r) && l.plain.latestID() != (events.ID{}) {
+	switch lost := l.plainLoss(now, r); {
+	case lost && (l.plain.latestID() != events.ID{} || r.era != nil):
 		r.last = p
 		return
+	case !lost && r.spilled:
+		return // what was given up since the journal was asked is in it
 	}
 	l.finish(h, now, p)
 }
@@ -328,7 +336,7 @@ func (l *Lane) finish(h Host, now time.Time, p *Page) {
 func (l *Lane) report(h Host, now time.Time, r *repair) {
 	loss := backplane.Loss{To: now}
 	if r.era != nil {
-		loss.From = r.era.At
+		loss.From = r.era.Asked
 	}
 	kind := GapRepaired
 	if !r.told && l.plainLoss(now, r) {
@@ -351,11 +359,15 @@ func (l *Lane) report(h Host, now time.Time, r *repair) {
 	}
 }
 
-// plainLoss says that the lane has publishers that write no journal, whose events may be missing.
+// plainLoss says that the lane may have publishers that write no journal, and that events of theirs may be missing. That
+// none was heard so far does not mean that there are none.
 func (l *Lane) plainLoss(now time.Time, r *repair) bool {
 	p := &l.plain
-	if !p.seen {
-		return r.plainLost > 0
+	if !p.seen && r.plainLost > 0 {
+		return true
+	}
+	if !p.seen && !r.broken {
+		return false
 	}
 	if r.failed {
 		p.noticed = now
@@ -364,7 +376,7 @@ func (l *Lane) plainLoss(now time.Time, r *repair) bool {
 		_, candidate := r.candidates[e.key]
 		return candidate
 	})
-	return !p.journaled(now)
+	return !l.Journaled(now)
 }
 
 // back is a stream id some time before another.
