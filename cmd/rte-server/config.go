@@ -34,6 +34,10 @@ type Config struct {
 	Hub struct {
 		Pool int
 	}
+	Resync struct {
+		Window time.Duration
+		Rate   int
+	}
 	Shutdown struct {
 		Delay   time.Duration
 		Drain   time.Duration

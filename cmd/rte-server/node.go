@@ -76,7 +76,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		return nil, err
 	}
 	n.ingress = ingress
-	n.backplane, err = newBackplane(&c.Redis, backplane.Options{
+	n.backplane, err = newBackplane(&c.Redis, n, backplane.Options{
 		Catalog: catalog, Decoder: ingress, Sink: dispatcher, Registerer: reg, Logger: logger.Named("backplane"),
 	})
 	if err != nil {
@@ -110,7 +110,8 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 			Subscriptions: c.Limits.Subscriptions, Items: c.Limits.Items, ArgumentBytes: 2 * c.Limits.MessageBytes,
 			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe,
 		},
-		Pool: c.Hub.Pool, Registerer: reg, Logger: logger.Named("hub"),
+		Resync: hub.ResyncOptions{Lane: laneOf(&c.Redis), Window: c.Resync.Window, Rate: c.Resync.Rate},
+		Pool:   c.Hub.Pool, Registerer: reg, Logger: logger.Named("hub"),
 	})
 	if err != nil {
 		return nil, err
@@ -136,6 +137,13 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 
 // changed is told, while the node runs, of what was changed in the directory or the policy.
 func (n *node) changed(change authz.Change) { n.hub.Recheck(change) }
+
+// Lost is told, while the node runs, of events that listeners must fetch again.
+func (n *node) Lost(loss backplane.Loss) {
+	n.hub.Lost(hub.Loss{
+		Organization: loss.Organization, Lane: loss.Lane, From: loss.From, To: loss.To, Reason: loss.Reason.String(),
+	})
+}
 
 // open begins the session of a connection.
 func (n *node) open(conn hub.Conn, claims *authz.Claims) (transport.Session, error) {

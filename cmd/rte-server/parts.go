@@ -106,8 +106,14 @@ func newAuthorizer(
 	return gate, nil
 }
 
-// newBackplane makes the backplane that is configured: Redis, or none but the process itself.
-func newBackplane(c *RedisConfig, o backplane.Options) (backplane.Backplane, error) {
+// laneOf names the lane of a topic.
+func laneOf(c *RedisConfig) func(events.Topic) string {
+	layout := backplane.Layout{Lanes: c.Lanes}
+	return func(topic events.Topic) string { return layout.Lane(topic.Organization, topic.Entity) }
+}
+
+// newBackplane makes the backplane that is configured: Redis, or none but the process itself, which loses nothing.
+func newBackplane(c *RedisConfig, losses backplane.Losses, o backplane.Options) (backplane.Backplane, error) {
 	o.Layout = backplane.Layout{Lanes: c.Lanes}
 	if len(c.Addresses) == 0 {
 		return backplane.NewMemory(o), nil
@@ -117,7 +123,7 @@ func newBackplane(c *RedisConfig, o backplane.Options) (backplane.Backplane, err
 		return nil, err
 	}
 	return redis.New(redis.Options{
-		Options: o, Addresses: c.Addresses, Username: c.Username, Password: c.Password, DB: c.DB, TLS: secure,
+		Options: o, Losses: losses, Addresses: c.Addresses, Username: c.Username, Password: c.Password, DB: c.DB, TLS: secure,
 		SentinelMaster: c.SentinelMaster, SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
 		Cluster: c.Cluster, Linger: c.Linger, ProbeInterval: c.ProbeInterval, ProbeTimeout: c.ProbeTimeout,
 		DialTimeout: c.DialTimeout, CommandTimeout: c.CommandTimeout,

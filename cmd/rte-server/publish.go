@@ -55,7 +55,7 @@ func (p *program) publishCommand() *cobra.Command {
 
 // withPublisher runs do with the configured backplane. It returns when do does.
 func withPublisher(ctx context.Context, c *Config, catalog *events.Catalog, logger *zap.Logger, do func(context.Context, demo.Publisher) error) error {
-	to, err := newBackplane(&c.Redis, backplane.Options{
+	to, err := newBackplane(&c.Redis, nil, backplane.Options{
 		Catalog: catalog, Sink: nobody{}, Logger: logger.Named("backplane"),
 	})
 	if err != nil {

@@ -117,6 +117,9 @@ func newTable(c *Config) *table {
 	t.count(&c.Fanout.Backlog, "fanout.backlog", 1<<16, "deliveries that may wait in front of one of them")
 	t.count(&c.Hub.Pool, "hub.pool", 0, "calls of clients that run at once; 0: four per processor")
 
+	t.span(&c.Resync.Window, "resync.window", 10*time.Second, "time over which the clients are told that events were lost that cannot be repaired: those without notices by the end of their connection")
+	t.count(&c.Resync.Rate, "resync.rate", 500, "how many of them are told in a second; more take longer than the window")
+
 	t.span(&c.Shutdown.Delay, "shutdown.delay", 5*time.Second, "how long a stopping node goes on accepting while /readyz tells the load balancer to choose another")
 	t.span(&c.Shutdown.Drain, "shutdown.drain", 20*time.Second, "time over which the connections of a stopping node are closed")
 	t.span(&c.Shutdown.Timeout, "shutdown.timeout", 45*time.Second, "after that a stopping node ends in any case")

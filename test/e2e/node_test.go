@@ -53,7 +53,7 @@ type client struct {
 
 	// messages are the MessageReceived in the order of their arrival. The reader stops while nobody takes them.
 	messages chan json.RawMessage
-	// events are what else the client tells: "close", "reconnecting", "reconnected".
+	// events are what else the client tells: "close", "reconnecting", "reconnected" and notices.
 	events chan line
 	done   chan struct{} // closed when the process has ended
 }

@@ -4,7 +4,7 @@
 //
 // stdin:  {"id": 1, "do": "start" | "stop" | "invoke" | "send", "target": "...", "args": [...]}
 // stdout: {"id": 1, "result": ...} or {"id": 1, "error": "..."} for each command, and as they happen
-//         {"event": "message" | "close" | "reconnecting" | "reconnected", ...}
+//         {"event": "message" | "close" | "reconnecting" | "reconnected" | "SubscriptionsEnded" | "Resync", ...}
 import { createInterface } from "node:readline";
 import { HttpTransportType, HubConnectionBuilder, LogLevel } from "@microsoft/signalr";
 
@@ -26,6 +26,14 @@ const connection = builder.build();
 connection.on("MessageReceived", (...args) => {
   tell({ event: "message", args });
 });
+// Without them the library warns of invocations that it did not expect, as it would for any stock client.
+if (options.url.includes("features=")) {
+  for (const event of ["SubscriptionsEnded", "Resync"]) {
+    connection.on(event, (...args) => {
+      tell({ event, args });
+    });
+  }
+}
 connection.onreconnecting((error) => tell({ event: "reconnecting", error: error?.message }));
 connection.onreconnected(() => tell({ event: "reconnected" }));
 connection.onclose((error) => tell({ event: "close", error: error?.message }));
