@@ -3,7 +3,7 @@ package fanout
 import (
 	"sync/atomic"
 
-	"github.com/rte-server/rte-server/internal/subscriptions"
+	"github.com/rte-server/rte-server/internal/events"
 )
 
 // item is one thing a shard has to do.
@@ -11,13 +11,14 @@ type item struct {
 	next *item
 	kind itemKind
 
-	number    uint64                 // itemEvent, given by the shard: its place among the events
-	broadcast *broadcast             // itemEvent
-	box       *Outbox                // all others
-	frame     []byte                 // itemSend, itemChange, itemClose: what to send; itemDrained: the buffer to use again
-	change    *Change                // itemChange
-	entries   []*subscriptions.Entry // itemClose
-	err       error                  // itemDrained
+	number    uint64     // itemEvent, given by the shard: its place among the events
+	broadcast *broadcast // itemEvent, itemReplay
+	box       *Outbox    // all others
+	frame     []byte     // itemSend: what to send; itemDrained: the buffer to use again
+	change    *Change    // itemChange, itemClose; itemReplay, itemReplayEnd: the mark of the replay
+	err       error      // itemDrained
+	id        events.ID  // itemReplay: the subscription
+	last      bool       // itemReplay: of a batch
 }
 
 type itemKind uint8
@@ -29,6 +30,8 @@ const (
 	itemChange
 	itemClose
 	itemDrained
+	itemReplay
+	itemReplayEnd
 )
 
 // inbox is the queue in front of a shard: any number of goroutines put items in, the shard takes them all at once.

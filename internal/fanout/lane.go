@@ -53,7 +53,7 @@ func (l *lane) cut(last *item) {
 }
 
 func differ(a, b *item) int {
-	if a.broadcast.entry != b.broadcast.entry {
+	if a.broadcast.entry != b.broadcast.entry || a.kind != b.kind {
 		return 1
 	}
 	return 0

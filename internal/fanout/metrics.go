@@ -12,6 +12,7 @@ type metrics struct {
 	deliveries, writes, bytes, stalls prometheus.Counter
 	dropped                           [numDropReasons]prometheus.Counter
 	ends                              [numEndReasons]prometheus.Counter
+	replays                           [numReplayOutcomes]prometheus.Counter
 
 	full, waitingBytes prometheus.Gauge
 }
@@ -64,6 +65,13 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 	}, []string{"reason"})
 	for r := range numEndReasons {
 		m.ends[r] = ends.WithLabelValues(r.String())
+	}
+	replays := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_fanout_replays_total",
+		Help: "States for new listeners, by what became of them: sent, superseded by what the listener had received, expired, ended, malformed.",
+	}, []string{"outcome"})
+	for r := range numReplayOutcomes {
+		m.replays[r] = replays.WithLabelValues(r.String())
 	}
 	return m
 }

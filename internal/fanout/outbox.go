@@ -26,8 +26,9 @@ type Outbox struct {
 	state     outboxState
 	reason    EndReason // set when state leaves open
 	closed    bool      // its session has closed it
-	lane      *lane     // the lane in whose touched it is; nil: in none
 	full      bool      // the socket is full: a goroutine writes, frames collect in waiting
+	lane      *lane     // the lane in whose touched it is; nil: in none
+	replay    *Replay   // of states for its new listeners; nil: there is none
 	waiting   *waiting  // nil unless full
 	inFlight  int       // bytes in the hands of that goroutine
 	flying    int       // events that are not delivered before it has written them
@@ -59,6 +60,7 @@ type Change struct {
 	Frame  []byte                 // nil: none
 	Add    []Listener             // not of the outbox so far
 	Remove []*subscriptions.Entry // of the outbox so far
+	Replay *Replay                // of states of what is added; nil: none. It must be ended by EndReplay
 }
 
 // Apply makes a change. It keeps c's slices.
@@ -88,8 +90,9 @@ func (o *Outbox) Send(frame []byte) bool {
 // has: its session keeps the list) and, when the bytes are written or the send timeout is over, calls Writer.Ended.
 // nil bytes: nothing more is written. It must be called once for every outbox, also after the shard itself ended it.
 func (o *Outbox) Close(final []byte, entries []*subscriptions.Entry) {
-	if !o.shard.inbox.put(&item{kind: itemClose, box: o, frame: final, entries: entries}) {
-		o.shard.release(entries)
+	c := &Change{Frame: final, Remove: entries}
+	if !o.shard.inbox.put(&item{kind: itemClose, box: o, change: c}) {
+		o.shard.releaseAll(c)
 	}
 }
 
@@ -237,6 +240,7 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 	o.full = false
 	s.fullOutboxes--
 	o.waiting = nil
+	o.goOn()
 	if o.state == outboxClosing {
 		s.ended(o, o.reason)
 	}

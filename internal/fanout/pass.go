@@ -22,9 +22,13 @@ type pass struct {
 	frames [numProtocols][]byte
 }
 
-// begin starts a pass with the first event of the lane. If all its events are of one topic and no outbox has
+// begin starts a pass with the first event of the lane, unless that is a replayed state for one listener. If all its events are of one topic and no outbox has
 // collected anything, which is so while the shard keeps up, they pass together and directly.
-func (s *Shard) begin(l *lane) {
+func (s *Shard) begin(l *lane, now time.Time) {
+	if l.first.kind == itemReplay {
+		s.replay(l, now)
+		return
+	}
 	s.spent++
 	p := &l.pass
 	p.first, p.events, p.pos = l.first, 0, 0
@@ -122,6 +126,9 @@ func (s *Shard) finish(l *lane) {
 	entry := p.first.broadcast.entry
 	if p.list != nil && s.table.LetGo(entry, p.list) {
 		s.forget(entry)
+	}
+	if len(s.watched) > 0 {
+		s.note(p)
 	}
 	var cost int64
 	for it := p.first; it != nil; it = it.next {

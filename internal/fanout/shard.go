@@ -21,6 +21,7 @@ type Shard struct {
 	registry *subscriptions.Registry
 	metrics  *metrics
 	inbox    inbox
+	stopped  <-chan struct{} // closed when run is over or about to be
 
 	total *subscriptions.Backlog // of all shards
 	open  *[numProtocols]atomic.Int64
@@ -32,13 +33,14 @@ type Shard struct {
 	table   *subscriptions.Table[*Outbox]
 	wheel   wheel
 	buffers buffers
-	control lane                           // frames that are no events
-	lanes   map[*subscriptions.Owner]*lane // those with work
-	spare   []*lane                        // for the next that get some
-	ring    ring                           // control and lanes, where they have work
-	number  uint64                         // of the last event that came
-	spent   int                            // by the lane that is being served, in its current step
-	settled uint64                         // changes with additions that were made
+	control lane                              // frames that are no events
+	lanes   map[*subscriptions.Owner]*lane    // those with work
+	spare   []*lane                           // for the next that get some
+	ring    ring                              // control and lanes, where they have work
+	number  uint64                            // of the last event that came
+	spent   int                               // by the lane that is being served, in its current step
+	settled uint64                            // changes with additions that were made
+	watched map[*subscriptions.Entry]*watched // topics of which states are replayed
 	writers sync.WaitGroup
 	counts  counts
 
@@ -63,6 +65,8 @@ func newShard(index int, d *Dispatcher) *Shard {
 		open:     &d.open,
 		table:    subscriptions.NewTable(func(o *Outbox) bool { return o.state != outboxOpen }),
 		lanes:    map[*subscriptions.Owner]*lane{},
+		watched:  map[*subscriptions.Entry]*watched{},
+		stopped:  d.stopped,
 	}
 	return s
 }
@@ -120,6 +124,10 @@ func (s *Shard) accept(it *item, now time.Time) {
 		s.number++
 		it.number = s.number
 		s.laneOf(it.broadcast.entry.Owner()).put(it)
+	case itemReplay:
+		s.laneOf(it.broadcast.entry.Owner()).put(it)
+	case itemReplayEnd:
+		s.unwatch(o, it.change.Replay)
 	case itemOpen:
 		_, next, _ := o.writer.KeepAlive(now)
 		s.wheel.add(o, s.ticks(next))
@@ -135,8 +143,8 @@ func (s *Shard) accept(it *item, now time.Time) {
 			return
 		}
 		o.closed = true
-		s.end(o, EndClosed, now, it.frame...)
-		for _, e := range it.entries {
+		s.end(o, EndClosed, now, it.change.Frame...)
+		for _, e := range it.change.Remove {
 			s.lost(e, s.table.Abandon(e))
 		}
 	case itemDrained:
@@ -182,7 +190,7 @@ func (s *Shard) serve(l *lane, now time.Time) (more bool) {
 		case l.pass.first != nil:
 			s.step(l, now)
 		case l.first != nil && l.collected < turnBytes:
-			s.begin(l)
+			s.begin(l, now)
 		default:
 			l.flushing = true
 		}
@@ -231,9 +239,15 @@ func (s *Shard) change(o *Outbox, c *Change, now time.Time) {
 	}
 	for _, e := range c.Remove {
 		s.lost(e, s.table.Remove(e, o))
+		if o.replay != nil {
+			o.replay.remove(e)
+		}
 	}
 	for _, l := range c.Add {
 		s.table.Add(l.Entry, subscriptions.Subscriber[*Outbox]{Who: o, ID: l.ID, Since: s.number})
+	}
+	if c.Replay != nil {
+		s.watch(o, c.Replay)
 	}
 }
 
@@ -304,6 +318,7 @@ func (s *Shard) ended(o *Outbox, reason EndReason) {
 		s.buffers.put(o.buf)
 		o.buf = nil
 	}
+	o.goOn()
 	s.wheel.remove(o)
 	s.open[o.protocol].Add(-1)
 	s.metrics.ends[reason].Inc()
@@ -345,10 +360,8 @@ func (s *Shard) stop() {
 		switch it.kind {
 		case itemOpen:
 			s.wheel.add(it.box, 1)
-		case itemChange:
+		case itemChange, itemClose:
 			s.releaseAll(it.change)
-		case itemClose:
-			s.release(it.entries)
 		}
 	}
 	s.wheel.each(func(o *Outbox) { s.ended(o, EndClosed) })
@@ -361,11 +374,7 @@ func (s *Shard) releaseAll(c *Change) {
 	for i := range c.Add {
 		s.registry.Release(c.Add[i].Entry)
 	}
-	s.release(c.Remove)
-}
-
-func (s *Shard) release(entries []*subscriptions.Entry) {
-	for _, e := range entries {
+	for _, e := range c.Remove {
 		s.registry.Release(e)
 	}
 }
