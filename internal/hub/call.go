@@ -27,7 +27,10 @@ type call struct {
 	added   []fanout.Listener      // their entries are acquired, their lanes held
 	removed []*subscriptions.Entry // of the session
 	topics  []events.Topic         // of added
-	change  uint64                 // number of the last change before it was decided
+
+	stateful []fanout.Listener // those of added that get a snapshot
+	replay   *fanout.Replay    // brings it, once the call is committed; nil: there is none
+	change   uint64            // number of the last change before it was decided
 }
 
 // outcome says how an invocation ended.

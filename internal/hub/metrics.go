@@ -18,6 +18,9 @@ type metrics struct {
 	// Items of Subscribe, by what became of them.
 	granted, refused, limited, unavailable prometheus.Counter
 
+	// Topics of which a snapshot was wanted: known whether there is one, not known in time.
+	snapshotAnswered, snapshotUnavailable prometheus.Counter
+
 	rechecks, ended, traced prometheus.Counter
 
 	lost      prometheus.Counter
@@ -114,6 +117,12 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		Name: "rte_hub_subscribe_items_total",
 		Help: "Items of Subscribe: granted, refused by validation or policy, over a limit, or unavailable because of the directory or the backplane.",
 	}, []string{"outcome"})
+	snapshots := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_hub_snapshot_topics_total",
+		Help: "Topics of which clients wanted a snapshot: answered, also by there being none, or unavailable in time.",
+	}, []string{"outcome"})
+	m.snapshotAnswered = snapshots.WithLabelValues("answered")
+	m.snapshotUnavailable = snapshots.WithLabelValues("unavailable")
 	m.granted = items.WithLabelValues("granted")
 	m.refused = items.WithLabelValues("refused")
 	m.limited = items.WithLabelValues("limited")

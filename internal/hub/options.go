@@ -38,6 +38,8 @@ type Limits struct {
 	Invocation time.Duration
 	// Lanes is how long Subscribe waits until the events of a new topic reach this node. Default: 2 s.
 	Lanes time.Duration
+	// Snapshot is how long, behind the answer of Subscribe, last states are looked for. Default: 500 ms.
+	Snapshot time.Duration
 }
 
 // Options are what a Hub needs.
@@ -48,6 +50,11 @@ type Options struct {
 	Registry   *subscriptions.Registry
 	Dispatcher *fanout.Dispatcher
 	Lanes      Lanes
+
+	// Snapshots has the last states for clients with Features.Snapshot. nil: there are no snapshots.
+	Snapshots Snapshots
+	// SnapshotsForAll also sends them to clients that did not ask.
+	SnapshotsForAll bool
 
 	// Judge decides for Recheck. nil: everything stays allowed.
 	Judge Judge
@@ -79,6 +86,7 @@ func (o *Options) complete() error {
 	setDefault(&o.Limits.ArgumentBytes, 64<<10)
 	setDefault(&o.Limits.Invocation, 10*time.Second)
 	setDefault(&o.Limits.Lanes, 2*time.Second)
+	setDefault(&o.Limits.Snapshot, 500*time.Millisecond)
 	setDefault(&o.Resync.Window, 10*time.Second)
 	setDefault(&o.Resync.Rate, 500)
 	setDefault(&o.Pool, 4*runtime.GOMAXPROCS(0))
@@ -95,7 +103,7 @@ func (o *Options) complete() error {
 		return errors.New("hub: window and rate of resync must not be negative")
 	}
 	l := o.Limits
-	if l.Subscriptions < 0 || l.Items < 0 || l.ArgumentBytes < 0 || l.Invocation < 0 || l.Lanes < 0 || o.Pool < 0 {
+	if l.Subscriptions < 0 || l.Items < 0 || l.ArgumentBytes < 0 || l.Invocation < 0 || l.Lanes < 0 || l.Snapshot < 0 || o.Pool < 0 {
 		return errors.New("hub: limits and pool must not be negative")
 	}
 	return nil

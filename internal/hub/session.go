@@ -59,7 +59,7 @@ func (s *Session) Info() Info {
 
 // Invoke runs a call to its end. The answer, if the call wants one, goes out through the session's outbox. Calls of
 // one session run one at a time; in order, if one goroutine makes them, as a connection's reader does: it then reads
-// on when the answer is on its way. When ctx ends, or the session is closed, the call is given up and what it has
+// on when the answer and the snapshot behind it, if there is one, are on their way. When ctx ends, or the session is closed, the call is given up and what it has
 // begun is taken back. It takes no longer than the invocation limit.
 func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	s.turn.Lock()
@@ -84,6 +84,9 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	}
 	s.hub.metrics.invocations[c.method][how].Inc()
 	s.hub.metrics.seconds.Observe(time.Since(start).Seconds())
+	if c.replay != nil {
+		s.snapshot(c)
+	}
 }
 
 // whenClosed makes Close call cancel, nil: nothing. It is false if the session has ended already.
@@ -153,7 +156,8 @@ func (s *Session) commit(c *call, frame []byte) bool {
 	// A recheck may have ended some of them meanwhile.
 	c.removed = slices.DeleteFunc(c.removed, func(e *subscriptions.Entry) bool { return !s.active.has(e.Topic()) })
 	s.active = s.active.without(c.removed).with(c.added)
-	s.outbox.Apply(fanout.Change{Frame: frame, Add: c.added, Remove: c.removed})
+	c.replay = s.replayFor(c)
+	s.outbox.Apply(fanout.Change{Frame: frame, Add: c.added, Remove: c.removed, Replay: c.replay})
 	s.hub.metrics.subscriptions.Add(float64(len(c.added) - len(c.removed)))
 	return true
 }

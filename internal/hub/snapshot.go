@@ -1,0 +1,116 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
+
+// Snapshots know the last state events of topics. They may be used from any goroutine.
+type Snapshots interface {
+	// Snapshot calls apply, once or several times in turn, with topics and with the events that were last published of
+	// them and have not outlived their time: none, one, or several where a topic is about several things. apply must
+	// not wait, and must not keep the events or their Data. It is called between two events of a lane: what was
+	// dispatched before is in the snapshot, what is not in it is dispatched later.
+	//
+	// The topics are held by Lanes. If there is an error apply was not called for all of them.
+	Snapshot(ctx context.Context, topics []events.Topic, apply func(topics []events.Topic, last []*events.Event)) error
+}
+
+// snapshotBytes is how much of a snapshot is held at a time, while a client takes it.
+const snapshotBytes = 1 << 20
+
+// replayFor prepares the snapshot of what a call adds; nil: there is none. The session commits it with the answer.
+func (s *Session) replayFor(c *call) *fanout.Replay {
+	options := &s.hub.options
+	if options.Snapshots == nil || !options.SnapshotsForAll && !s.conn.Features().Snapshot {
+		return nil
+	}
+	var entries []*subscriptions.Entry
+	for i := range c.added {
+		if d := options.Catalog.Definition(c.added[i].Entry.Topic().Type); d != nil && d.State() {
+			c.stateful = append(c.stateful, c.added[i])
+			entries = append(entries, c.added[i].Entry)
+		}
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	return fanout.NewReplay(entries)
+}
+
+// snapshot sends the last states of what a call has begun to listen to, behind its answer.
+func (s *Session) snapshot(c *call) {
+	defer s.outbox.EndReplay(c.replay)
+	n := &snapshot{listeners: make(map[events.Topic]fanout.Listener, len(c.stateful))}
+	for _, l := range c.stateful {
+		topic := l.Entry.Topic()
+		n.listeners[topic] = l
+		n.left = append(n.left, topic)
+	}
+	m := s.hub.metrics
+	for len(n.left) > 0 {
+		before := len(n.left)
+		err := n.look(c.ctx, s.hub)
+		m.snapshotAnswered.Add(float64(before - len(n.left)))
+		if err == nil || len(n.states) > 0 {
+			// What the client does not take in the time that a call has is left out, as is what is not known in time.
+			if sent := s.outbox.Replay(c.ctx, c.replay, n.states); err == nil {
+				err = sent
+			}
+		}
+		if err == nil && before > len(n.left) {
+			continue
+		}
+		m.snapshotUnavailable.Add(float64(len(n.left)))
+		s.hub.options.Logger.Debug("snapshot not complete", zap.Int("topics", len(n.left)), zap.Error(err))
+		return
+	}
+}
+
+// snapshot is what is known of topics that a session has begun to listen to.
+type snapshot struct {
+	listeners map[events.Topic]fanout.Listener
+	left      []events.Topic // not looked up
+	states    []fanout.State // of the others, as far as they are not sent
+}
+
+// look looks topics up until it has snapshotBytes of states.
+func (n *snapshot) look(ctx context.Context, h *Hub) error {
+	ctx, cancel := context.WithTimeout(ctx, h.options.Limits.Snapshot)
+	defer cancel()
+	asked := n.left
+	n.left, n.states = nil, nil
+	answered, size := make(map[events.Topic]bool, len(asked)), 0
+	err := h.options.Snapshots.Snapshot(ctx, asked, func(topics []events.Topic, last []*events.Event) {
+		begun := map[events.Topic]bool{} // with a state that is taken
+		for _, topic := range topics {
+			answered[topic] = true
+		}
+		for _, ev := range last {
+			l, ok := n.listeners[ev.Topic]
+			switch {
+			case !ok:
+			case size >= snapshotBytes && !begun[ev.Topic]:
+				answered[ev.Topic] = false // next time
+			default:
+				begun[ev.Topic] = true
+				kept := *ev
+				kept.Data = bytes.Clone(ev.Data)
+				size += len(kept.Data)
+				n.states = append(n.states, fanout.State{Listener: l, Event: &kept})
+			}
+		}
+	})
+	for _, topic := range asked {
+		if !answered[topic] {
+			n.left = append(n.left, topic)
+		}
+	}
+	return err
+}
