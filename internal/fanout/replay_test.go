@@ -140,15 +140,16 @@ func TestReplay(t *testing.T) {
 					states = append(states, st.state(fmt.Sprintf("k%d,1", i)))
 					lines = append(lines, st.line(fmt.Sprintf("k%d,1", i)))
 				}
-				go func() {
+				var client sync.WaitGroup
+				client.Go(func() {
 					for !s.contains("k99,1") {
 						time.Sleep(time.Second)
 						s.freeze(60)
 					}
-				}()
+				})
 				st.send(states...)
 				st.end()
-				synctest.Wait()
+				client.Wait()
 				want(t, slices.DeleteFunc(s.lines(), func(l string) bool { return l == "ping" }), lines)
 				want(t, s.ends(), "[]")
 			},
