@@ -53,7 +53,7 @@ func tryParts(c *Config) (wrong []error) {
 	}
 	_, err := newVerifier(&c.Auth, nil, zap.NewNop(), nil)
 	try(err)
-	_, _, err = newDirectory(c, nil, zap.NewNop(), nil)
+	_, _, err = newDirectory(c, nil, nil, zap.NewNop(), nil)
 	try(err)
 	catalog, err := newCatalog(&c.Events)
 	try(err)
@@ -152,6 +152,9 @@ func (p *problems) checkAuth(c *Config) {
 	}
 	if c.Directory.Kind == "http" && c.Directory.URL == "" {
 		p.add("directory.url", "must be set for directory.kind http")
+	}
+	if c.Directory.Kind == "redis" && len(c.Redis.Addresses) == 0 {
+		p.add("redis.addresses", "must be set for directory.kind redis")
 	}
 	if c.Directory.Kind != "http" && (c.Directory.URL != "" || c.Directory.Token != "") {
 		p.add("directory.kind", "must be http for directory.url and directory.token to have a meaning")

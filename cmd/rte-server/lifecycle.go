@@ -19,7 +19,7 @@ func (n *node) run(ctx context.Context, also ...task) error {
 	parts, stopParts := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopParts()
 	group, failed := errgroup.WithContext(parts)
-	for _, t := range append(n.tasks, n.clients.serve) {
+	for _, t := range n.tasks {
 		group.Go(func() error { return t(failed) })
 	}
 	if n.operators != nil {
@@ -29,6 +29,8 @@ func (n *node) run(ctx context.Context, also ...task) error {
 	for _, t := range also {
 		group.Go(func() error { return t(failed) })
 	}
+	n.awaitRevocations(ctx, failed)
+	group.Go(func() error { return n.clients.serve(failed) })
 	n.readiness.Ready()
 	n.logger.Info("listening for clients", zap.Stringer("address", n.clients.listener.Addr()))
 
@@ -49,6 +51,22 @@ func (n *node) run(ctx context.Context, also ...task) error {
 		return err
 	case <-deadline.Done():
 		return errStopTimeout // the process ends, and with it what is stuck
+	}
+}
+
+// awaitRevocations waits until the node knows what other nodes have revoked. If Redis is away it goes on without: no
+// event arrives then, and what is revoked ends when Redis is back.
+func (n *node) awaitRevocations(ctx, failed context.Context) {
+	if n.shared == nil {
+		return
+	}
+	select {
+	case <-n.shared.Tried():
+		if !n.shared.Current() {
+			n.logger.Warn("revocations were not read; clients with revoked tokens can connect until they are")
+		}
+	case <-failed.Done():
+	case <-ctx.Done():
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/redis"
 	"github.com/rte-server/rte-server/internal/console"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
@@ -41,7 +42,8 @@ type node struct {
 	operators *server // nil: there is no such port
 	ingress   *events.Ingress
 	operator  *operator
-	audit     *zap.Logger // who did what
+	shared    *authz.SharedRevocations // nil: there are no other nodes
+	audit     *zap.Logger              // who did what
 }
 
 // replaced are the parts of a node that are not what the configuration says. Zero: nothing is replaced.
@@ -91,7 +93,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	directory := r.directory
 	if directory == nil {
 		var refresh task
-		if directory, refresh, err = newDirectory(c, n.changed, logger.Named("authz"), reg); err != nil {
+		if directory, refresh, err = newDirectory(c, documents(n.backplane), n.changed, logger.Named("authz"), reg); err != nil {
 			return nil, err
 		}
 		if refresh != nil {
@@ -130,8 +132,19 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		return nil, err
 	}
 	n.operator = &operator{hub: n.hub, gate: authorizer, revocations: revocations, ttl: c.Auth.RevocationTTL, audit: n.audit}
+	if r, ok := n.backplane.(*redis.Backplane); ok {
+		control := newControl(r, logger.Named("control"), reg)
+		if err := n.share(control, revocations); err != nil {
+			return nil, err
+		}
+		n.operator.share(control, n.shared)
+		if cached, ok := directory.(*authz.CachedDirectory); ok {
+			n.follow(control, cached)
+		}
+	}
 	n.tasks = append(n.tasks, dispatcher.Run, n.backplane.Run, n.hub.Run, verifier.Run, authorizer.Run, n.operator.sweep)
-	n.readiness = console.NewReadiness(console.Check{Name: "backplane", Problem: n.backplaneProblem})
+	n.readiness = console.NewReadiness(console.Check{Name: "backplane", Problem: n.backplaneProblem},
+		console.Check{Name: "revocations", Problem: n.revocationsProblem})
 	return n, n.listen()
 }
 

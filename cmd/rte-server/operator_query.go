@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/backplane/redis"
 	"github.com/rte-server/rte-server/internal/console"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/hub"
@@ -167,9 +169,16 @@ func describe(s *hub.Session) connection {
 	}
 }
 
-// disconnect ends one connection, or those of a user. The clients may come back at once.
-func (o *operator) disconnect(_ context.Context, query url.Values) (any, error) {
-	if err := onlyKeys(query, "connection", "user"); err != nil {
+// disconnected is the answer to a disconnection.
+type disconnected struct {
+	Closed int    `json:"closed"` // connections of this node
+	Nodes  reach  `json:"nodes"`  // that were told
+	Detail string `json:"detail,omitempty"`
+}
+
+// disconnect ends one connection, or those of a user, of this node or of all. The clients may come back at once.
+func (o *operator) disconnect(ctx context.Context, query url.Values) (any, error) {
+	if err := onlyKeys(query, "connection", "user", "nodes"); err != nil {
 		return nil, err
 	}
 	id := query.Get("connection")
@@ -179,16 +188,55 @@ func (o *operator) disconnect(_ context.Context, query url.Values) (any, error) 
 		return nil, console.BadRequest("want either connection or user")
 	case query.Has("user") && !isUser:
 		return nil, console.BadRequest("user: must be a GUID")
+	case query.Has("nodes") && query.Get("nodes") != string(allNodes) && query.Get("nodes") != string(thisNode):
+		return nil, console.BadRequest("nodes: must be all or this")
 	}
-	closed := o.hub.CloseIf(hub.CloseByOperator, func(s *hub.Session) bool {
-		return isUser && s.Claims().User == user || !isUser && s.ID() == id
-	})
+	answer := disconnected{Closed: o.close(id, user), Nodes: thisNode}
+	if query.Get("nodes") != string(allNodes) {
+		return answer, nil
+	}
+	if answer.Detail = o.tellDisconnection(ctx, disconnection{Connection: id, User: query.Get("user")}); answer.Detail != "" {
+		return console.Accepted{Answer: answer}, nil
+	}
+	answer.Nodes = allNodes
+	return answer, nil
+}
+
+// tellDisconnection tells the other nodes. If that is not possible it says why.
+func (o *operator) tellDisconnection(ctx context.Context, d disconnection) (problem string) {
+	if o.control == nil {
+		return ""
+	}
+	message, err := json.Marshal(d)
+	if err == nil {
+		err = o.control.redis.Tell(ctx, redis.DisconnectChannel, message)
+	}
+	if err != nil {
+		return "disconnected from this node only: " + err.Error()
+	}
+	return ""
+}
+
+// disconnectTold ends connections of this node because another was asked to, or a back end wants it.
+func (o *operator) disconnectTold(message []byte) error {
+	d, user, err := parseDisconnection(message)
+	if err == nil {
+		o.close(d.Connection, user)
+	}
+	return err
+}
+
+// close ends the connection with an id, or those of a user if it is empty.
+func (o *operator) close(id string, user events.ID) (closed int) {
 	about := zap.String("connection", id)
-	if isUser {
+	if id == "" {
 		about = zap.Stringer("user", user)
 	}
+	closed = o.hub.CloseIf(hub.CloseByOperator, func(s *hub.Session) bool {
+		return id == "" && s.Claims().User == user || id != "" && s.ID() == id
+	})
 	o.audit.Info("disconnected", about, zap.Int("closed", closed))
-	return map[string]int{"closed": closed}, nil
+	return closed
 }
 
 // onlyKeys refuses what is misspelt rather than pass it over.

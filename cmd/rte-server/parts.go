@@ -61,8 +61,8 @@ func first(of []string) string {
 }
 
 // newDirectory makes the directory that is configured. run, if it is not nil, keeps it fresh and calls changed when
-// something in it is no longer what it was.
-func newDirectory(c *Config, changed func(authz.Change), logger *zap.Logger, reg prometheus.Registerer) (directory authz.Directory, run task, err error) {
+// something in it is no longer what it was. documents is where a directory in Redis is read.
+func newDirectory(c *Config, documents authz.DocumentReader, changed func(authz.Change), logger *zap.Logger, reg prometheus.Registerer) (directory authz.Directory, run task, err error) {
 	switch c.Directory.Kind {
 	case "claims":
 		return authz.ClaimsDirectory{}, nil, nil
@@ -79,18 +79,32 @@ func newDirectory(c *Config, changed func(authz.Change), logger *zap.Logger, reg
 		if err != nil {
 			return nil, nil, fmt.Errorf("directory.url: %w", err)
 		}
-		cached, err := authz.NewCachedDirectory(authz.CachedDirectoryOptions{
-			Source: source, Timeout: c.Directory.Timeout, Concurrency: c.Directory.Concurrency,
-			KnownTTL: c.Directory.KnownTTL, UnknownTTL: c.Directory.UnknownTTL, CacheBytes: c.Directory.CacheBytes,
-			Logger: logger, Registerer: reg,
-		})
-		if err != nil {
-			return nil, nil, fmt.Errorf("directory: %w", err)
-		}
-		return cached, nil, nil
-	default:
-		return nil, nil, fmt.Errorf("directory.kind: this version has no directory of kind %s", c.Directory.Kind)
+		directory, err = newCachedDirectory(&c.Directory, source, logger, reg)
+		return directory, nil, err
+	default: // "redis"
+		directory, err = newCachedDirectory(&c.Directory, authz.NewDocumentSource(documents, logger, reg), logger, reg)
+		return directory, nil, err
 	}
+}
+
+// newCachedDirectory makes a directory of a source that takes its time.
+func newCachedDirectory(c *DirectoryConfig, source authz.Source, logger *zap.Logger, reg prometheus.Registerer) (authz.Directory, error) {
+	cached, err := authz.NewCachedDirectory(authz.CachedDirectoryOptions{
+		Source: source, Timeout: c.Timeout, Concurrency: c.Concurrency,
+		KnownTTL: c.KnownTTL, UnknownTTL: c.UnknownTTL, CacheBytes: c.CacheBytes, Logger: logger, Registerer: reg,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("directory: %w", err)
+	}
+	return cached, nil
+}
+
+// documents is where a directory in Redis is read; nil if there is no Redis.
+func documents(b backplane.Backplane) authz.DocumentReader {
+	if r, ok := b.(*redis.Backplane); ok {
+		return r
+	}
+	return nil
 }
 
 // newAuthorizer makes the judge over subscriptions. Its Run calls changed when there is another policy.

@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/events"
@@ -21,18 +22,19 @@ type DocumentReader interface {
 //
 // A document that is not of the form is taken for one that does not exist.
 type DocumentSource struct {
-	reader DocumentReader
-	logger *zap.Logger
+	reader  DocumentReader
+	logger  *zap.Logger
+	refused prometheus.Counter
 }
 
 var _ Source = (*DocumentSource)(nil)
 
-// NewDocumentSource makes a source of what a store holds. The logger may be nil.
-func NewDocumentSource(reader DocumentReader, logger *zap.Logger) *DocumentSource {
+// NewDocumentSource makes a source of what a store holds. The logger and the registerer may be nil.
+func NewDocumentSource(reader DocumentReader, logger *zap.Logger, reg prometheus.Registerer) *DocumentSource {
 	if logger == nil {
 		logger = zap.NewNop()
 	}
-	return &DocumentSource{reader: reader, logger: logger}
+	return &DocumentSource{reader: reader, logger: logger, refused: newRefusedDocuments(reg)}
 }
 
 // Records implements Source.
@@ -41,6 +43,7 @@ func (s *DocumentSource) Records(ctx context.Context, ids []events.ID, records [
 	if err := s.reader.Documents(ctx, ids, documents); err != nil {
 		return err
 	}
+	refused, example, reason := 0, events.ID{}, error(nil)
 	for i, data := range documents {
 		records[i] = nil
 		if data == nil {
@@ -48,10 +51,15 @@ func (s *DocumentSource) Records(ctx context.Context, ids []events.ID, records [
 		}
 		record, err := ParseRecord(data)
 		if err != nil {
-			s.logger.Warn("a record of the directory is refused", zap.Stringer("entity", ids[i]), zap.Error(err))
+			refused, example, reason = refused+1, ids[i], err
 			continue
 		}
 		records[i] = record
+	}
+	if refused > 0 {
+		s.refused.Add(float64(refused))
+		s.logger.Warn("records of the directory are refused", zap.Int("records", refused),
+			zap.Stringer("entity", example), zap.NamedError("reason", reason))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -32,12 +33,13 @@ func (s store) Documents(_ context.Context, ids []events.ID, documents [][]byte)
 
 func TestDocumentSource(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
+	registry := prometheus.NewPedanticRegistry()
 	d := mustCached(t, authz.CachedDirectoryOptions{Source: authz.NewDocumentSource(store{
 		queue:    fmt.Sprintf(`{"kind":"Queue","organization":%q,"members":[%q]}`, home, me),
 		me:       fmt.Sprintf(`{"kind":"User","organization":%q,"name":"Anna","email":"ignored"}`, home),
 		callList: `{"kind":"CallList"}`,
 		ownQueue: ``,
-	}, zap.New(core))})
+	}, zap.New(core), registry)})
 	want := []authz.Entity{
 		{State: authz.StateKnown, Kind: events.KindQueue, Organization: home, Member: true},
 		{State: authz.StateKnown, Kind: events.KindUser, Organization: home},
@@ -48,10 +50,13 @@ func TestDocumentSource(t *testing.T) {
 	if diff := cmp.Diff(want, lookup(t, d, agentOfHome, queue, me, callList, ownQueue, unknownEntity)); diff != "" {
 		t.Error(diff)
 	}
-	if logs.Len() != 2 {
+	if logs.Len() != 1 || logs.All()[0].ContextMap()["records"] != int64(2) {
 		t.Errorf("the log is %v", logs.All())
 	}
-	gone := mustCached(t, authz.CachedDirectoryOptions{Source: authz.NewDocumentSource(store(nil), nil)})
+	if n := metric(t, registry, "rte_authz_directory_malformed_total"); n != 2 {
+		t.Errorf("%v are counted", n)
+	}
+	gone := mustCached(t, authz.CachedDirectoryOptions{Source: authz.NewDocumentSource(store(nil), nil, nil)})
 	if got := lookup(t, gone, agentOfHome, queue); got[0] != away {
 		t.Errorf("got %+v", got)
 	}

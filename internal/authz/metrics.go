@@ -98,6 +98,40 @@ func newRevocationMetrics(reg prometheus.Registerer) *revocationMetrics {
 	return m
 }
 
+// sharedMetrics say how the revocations of all nodes are kept the same.
+type sharedMetrics struct {
+	kept, keepFailed, lost   prometheus.Counter
+	readings, readingsFailed prometheus.Counter
+	malformed                prometheus.Gauge
+	unsaved, unsavedCapacity prometheus.Gauge
+}
+
+func newSharedMetrics(reg prometheus.Registerer) *sharedMetrics {
+	shared := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_authz_revocations_shared_total",
+		Help: "Attempts to store revocations of this node for all nodes, by result; lost are those that are not tried again.",
+	}, []string{"result"})
+	readings := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_authz_revocation_readings_total",
+		Help: "Readings of the stored revocations of all nodes, by result.",
+	}, []string{"result"})
+	m := &sharedMetrics{
+		kept: shared.WithLabelValues("ok"), keepFailed: shared.WithLabelValues("failed"), lost: shared.WithLabelValues("lost"),
+		readings: readings.WithLabelValues("ok"), readingsFailed: readings.WithLabelValues("failed"),
+		malformed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_authz_revocations_malformed", Help: "Stored revocations that the last reading could not understand.",
+		}),
+		unsaved: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_authz_revocations_unsaved", Help: "Revocations of this node that could not be stored for the others yet.",
+		}),
+		unsavedCapacity: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_authz_revocations_unsaved_capacity", Help: "How many of them are kept at most.",
+		}),
+	}
+	register(reg, shared, readings, m.malformed, m.unsaved, m.unsavedCapacity)
+	return m
+}
+
 // fetchResult is how a reading of a directory's source ended.
 type fetchResult uint8
 
@@ -148,6 +182,16 @@ func newCachedMetrics(reg prometheus.Registerer) *cachedMetrics {
 	}
 	register(reg, lookups, fetches, m.seconds, m.size, m.capacity, m.open)
 	return m
+}
+
+// newRefusedDocuments counts documents of a directory that are not of the form.
+func newRefusedDocuments(reg prometheus.Registerer) prometheus.Counter {
+	refused := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "rte_authz_directory_malformed_total",
+		Help: "Documents of the directory that were not of the documented form, and so taken for entities that do not exist.",
+	})
+	register(reg, refused)
+	return refused
 }
 
 // gateMetrics counts decisions.

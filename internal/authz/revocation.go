@@ -3,6 +3,7 @@ package authz
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,13 @@ func (r *Revocation) Covers(c *Claims) bool {
 		return r.TokenID == c.TokenID
 	}
 	return r.User == c.User && (r.Before.IsZero() || c.IssuedAt.Before(r.Before))
+}
+
+// member is the revocation as it stands in a store, which has Until beside it: the same one is the same text.
+func (r *Revocation) member() ([]byte, error) {
+	without := *r
+	without.Until = time.Time{}
+	return json.Marshal(without)
 }
 
 // revocationMessage is the form of a revocation between nodes, in Redis and in requests of operators. Times are in
@@ -134,35 +142,38 @@ func NewRevocations(limit int, reg prometheus.Registerer) *Revocations {
 	}
 }
 
-// Add takes a revocation into force. One whose time is over is ignored. The error is ErrRevocationsFull.
-func (l *Revocations) Add(r Revocation) error {
+// Add takes a revocation into force. One whose time is over is ignored. fresh says that it is about tokens that were not
+// revoked before. The error is ErrRevocationsFull.
+func (l *Revocations) Add(r Revocation) (fresh bool, err error) {
 	now := time.Now()
 	if !r.Until.After(now) {
-		return nil
+		return false, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, token := l.byToken[r.TokenID]
-	_, user := l.byUser[r.User]
+	tokenUntil, token := l.byToken[r.TokenID]
+	ofUser, user := l.byUser[r.User]
 	known := r.TokenID != "" && token || r.TokenID == "" && user
 	if !known && l.lengthLocked() >= l.limit {
 		l.sweepLocked(now)
 		if l.lengthLocked() >= l.limit {
 			l.metrics.refused.Inc()
-			return ErrRevocationsFull
+			return false, ErrRevocationsFull
 		}
 	}
 	if r.TokenID != "" {
-		l.byToken[r.TokenID] = later(l.byToken[r.TokenID], r.Until)
+		fresh = !now.Before(tokenUntil)
+		l.byToken[r.TokenID] = later(tokenUntil, r.Until)
 	} else {
-		l.byUser[r.User] = l.byUser[r.User].with(&r)
+		fresh = !ofUser.includes(&r, now)
+		l.byUser[r.User] = ofUser.with(&r)
 	}
 	if l.sweepDue.IsZero() || r.Until.Before(l.sweepDue) {
 		l.sweepDue = r.Until
 	}
 	l.any.Store(true)
 	l.metrics.length.Set(float64(l.lengthLocked()))
-	return nil
+	return fresh, nil
 }
 
 // Check says whether the token of the claims is revoked.
@@ -178,6 +189,33 @@ func (l *Revocations) Check(c *Claims) (revoked bool) {
 	}
 	u, ok := l.byUser[c.User]
 	return ok && (now.Before(u.allUntil) || now.Before(u.beforeUntil) && c.IssuedAt.Before(u.before))
+}
+
+// Len is how many revocations are in force, or have just ended.
+func (l *Revocations) Len() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.lengthLocked()
+}
+
+// All are the revocations in force: for each user at most one by issue time and one of all tokens.
+func (l *Revocations) All() []Revocation {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	all := make([]Revocation, 0, l.lengthLocked())
+	for id, until := range l.byToken {
+		all = append(all, Revocation{TokenID: id, Until: until})
+	}
+	for id, u := range l.byUser {
+		if !u.before.IsZero() {
+			all = append(all, Revocation{User: id, Before: u.before, Until: u.beforeUntil})
+		}
+		if !u.allUntil.IsZero() {
+			all = append(all, Revocation{User: id, Until: u.allUntil})
+		}
+	}
+	now := time.Now()
+	return slices.DeleteFunc(all, func(r Revocation) bool { return !r.Until.After(now) })
 }
 
 // Sweep forgets what no longer matters. Whoever owns the list calls it from time to time.
@@ -216,6 +254,11 @@ func (l *Revocations) sweepLocked(now time.Time) {
 }
 
 func (l *Revocations) lengthLocked() int { return len(l.byToken) + len(l.byUser) }
+
+// includes says whether all tokens that a revocation by user is about are revoked at a time.
+func (u userRevocation) includes(r *Revocation, now time.Time) bool {
+	return now.Before(u.allUntil) || !r.Before.IsZero() && now.Before(u.beforeUntil) && !r.Before.After(u.before)
+}
 
 // with is the union of u and a revocation by user.
 func (u userRevocation) with(r *Revocation) userRevocation {

@@ -44,7 +44,7 @@ func TestRevocations_Check(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			list := authz.NewRevocations(0, nil)
 			for _, r := range test.add {
-				if err := list.Add(r); err != nil {
+				if _, err := list.Add(r); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -73,7 +73,7 @@ func TestRevocations_EndAndMakeRoom(t *testing.T) {
 		list := authz.NewRevocations(3, registry)
 		add := func(r authz.Revocation, want error) {
 			t.Helper()
-			if err := list.Add(r); !errors.Is(err, want) {
+			if _, err := list.Add(r); !errors.Is(err, want) {
 				t.Errorf("got %v, want %v", err, want)
 			}
 		}

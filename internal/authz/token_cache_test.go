@@ -131,12 +131,12 @@ func TestVerify_Revoked(t *testing.T) {
 	verifier := mustVerifier(t, o)
 	token, another := mustHS256(t, fields()), mustHS256(t, with("jti", "another"))
 	verifies(t, verifier, token, nil)
-	if err := revocations.Add(authz.Revocation{TokenID: "one", Until: time.Now().Add(time.Hour)}); err != nil {
+	if _, err := revocations.Add(authz.Revocation{TokenID: "one", Until: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	verifies(t, verifier, token, authz.ErrTokenRevoked) // although it was verified before
 	verifies(t, verifier, another, nil)
-	if err := revocations.Add(authz.Revocation{User: me, Until: time.Now().Add(time.Hour)}); err != nil {
+	if _, err := revocations.Add(authz.Revocation{User: me, Until: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	verifies(t, verifier, another, authz.ErrTokenRevoked)

@@ -30,6 +30,11 @@ type BadRequest string
 // Error is the words.
 func (e BadRequest) Error() string { return string(e) }
 
+// Accepted is an answer that says that something is not done everywhere yet. Its status is 202.
+type Accepted struct {
+	Answer any
+}
+
 // maxRequestBytes bounds the body of a request; a revocation has 150 bytes.
 const maxRequestBytes = 4 << 10
 
@@ -59,7 +64,11 @@ func answer(work func(*http.Request) (any, error)) http.HandlerFunc {
 		r.Body = http.MaxBytesReader(w, r.Body, maxRequestBytes)
 		body, err := work(r)
 		if err == nil {
-			writeJSON(w, http.StatusOK, body)
+			status := http.StatusOK
+			if accepted, ok := body.(Accepted); ok {
+				status, body = http.StatusAccepted, accepted.Answer
+			}
+			writeJSON(w, status, body)
 			return
 		}
 		status := http.StatusServiceUnavailable

@@ -18,9 +18,10 @@ import (
 )
 
 // nodeRules are the rules of a node's user, as docs/redis.md has them.
-const nodeRules = "on >secret resetkeys resetchannels &rte:* %R~rte:* nocommands " +
+const nodeRules = "on >secret resetkeys resetchannels &rte:* %R~rte:* ~rte:c:* nocommands " +
 	"+ping +client|setname +subscribe +unsubscribe +ssubscribe +sunsubscribe +publish +spublish " +
-	"+get +mget +hvals +xread +xrange +xrevrange +time +info +cluster|nodes +cluster|slots"
+	"+get +mget +hvals +xread +xrange +xrevrange +time +info +cluster|nodes +cluster|slots " +
+	"+zadd +zscan +zremrangebyscore"
 
 // publishingRules are what a node needs beside them to publish by itself and to load the functions.
 const publishingRules = nodeRules + " ~rte:* +fcall +fcall_ro +function|load +incr +xadd +expire +eval +evalsha " +
@@ -66,6 +67,15 @@ func TestAccess_nodeUser(t *testing.T) {
 	ev := backplanetest.NewEvent(topic, 1)
 	backplanetest.MustPublish(t, publisher, ev)
 	sink.Wait(t, 1)
+	if err := listener.Revocations().Keep(t.Context(), []byte(`{"jti":"one"}`), time.Now().Add(time.Hour), []byte("{}")); err != nil {
+		t.Errorf("a node that may revoke: %v", err)
+	}
+	if got := kept(t, listener.Revocations()); len(got) != 1 {
+		t.Errorf("kept are %v", got)
+	}
+	if err := listener.Documents(t.Context(), make([]events.ID, 2), make([][]byte, 2)); err != nil {
+		t.Errorf("a node that may read the directory: %v", err)
+	}
 	if err := listener.Publish(t.Context(), ev.JSON()); !errors.Is(err, backplane.ErrRefused) {
 		t.Errorf("a node that may not publish: %v", err)
 	}
