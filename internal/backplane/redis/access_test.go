@@ -137,13 +137,25 @@ func TestAccess_wrongPassword(t *testing.T) {
 	}
 }
 
-// waitValue waits until a metric has a value.
+// waitValue waits until a metric has a value; an empty label stands for the sum of all.
 func waitValue(t testing.TB, metrics *prometheus.Registry, name, label string, want float64) {
 	t.Helper()
 	n := &rigNode{metrics: metrics}
-	for deadline := time.Now().Add(rtetest.Patience); n.value(t, name, label) != want; time.Sleep(5 * time.Millisecond) {
+	value := func() float64 {
+		if label == "" {
+			return n.value(t, name)
+		}
+		return n.value(t, name, label)
+	}
+	waitFor(t, fmt.Sprintf("%s{%s} is %v", name, label, want), func() bool { return value() == want })
+}
+
+// waitFor waits until something is so.
+func waitFor(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(rtetest.Patience); !so(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s{%s} is %v, want %v", name, label, n.value(t, name, label), want)
+			t.Fatalf("waited in vain until %s", what)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,10 +32,12 @@ type Backplane struct {
 
 	table     *table
 	scheduler *scheduler
+	workers   sync.WaitGroup
 	queued    atomic.Int64 // bytes of items that wait for a worker
 	epochs    atomic.Uint64
 	peers     *peers
 	checkups  checkups
+	pages     pages
 	recent    atomic.Int64 // bytes that all lanes keep for other nodes
 	states    backplane.StatesLimit
 	reads     chan struct{} // a token for each reading of states that is under way
@@ -54,18 +55,19 @@ func New(o Options) (*Backplane, error) {
 		return nil, err
 	}
 	b := &Backplane{
-		options:   o,
-		node:      events.NewID().String(),
-		started:   time.Now(),
-		receiver:  backplane.NewReceiver(o.Options),
-		logger:    o.Logger,
-		log:       backplane.NewThrottle(o.Logger),
-		losses:    backplane.NewThrottle(o.Logger),
-		script:    publishScript(),
-		states:    backplane.StatesLimit{Bytes: int64(o.SnapshotMemory)},
-		reads:     make(chan struct{}, snapshotReads),
-		scheduler: newScheduler(),
+		options:  o,
+		node:     events.NewID().String(),
+		started:  time.Now(),
+		receiver: backplane.NewReceiver(o.Options),
+		logger:   o.Logger,
+		log:      backplane.NewThrottle(o.Logger),
+		losses:   backplane.NewThrottle(o.Logger),
+		script:   publishScript(),
+		states:   backplane.StatesLimit{Bytes: int64(o.SnapshotMemory)},
+		reads:    make(chan struct{}, snapshotReads),
 	}
+	b.pages.room = make(chan struct{}, 1)
+	b.scheduler = newScheduler(o.Workers, b.work)
 	b.table = newTable(o.Linger, b.route, func(l *lane) { b.post(l, left{}) })
 	b.peers = newPeers(b)
 	if o.Cluster {
@@ -133,15 +135,8 @@ func (b *Backplane) refresh() {
 
 // Run receives until ctx ends. It may be called once.
 func (b *Backplane) Run(ctx context.Context) error {
-	var workers, others sync.WaitGroup
-	count := b.options.Workers
-	if count == 0 {
-		count = runtime.GOMAXPROCS(0)
-	}
-	for range count {
-		w := &worker{b: b}
-		workers.Go(w.run)
-	}
+	var others, relieving sync.WaitGroup
+	relieving.Go(b.scheduler.relieve)
 	others.Go(func() { b.sweep(ctx) })
 	others.Go(func() { b.peers.run(ctx) })
 	for _, k := range b.shards {
@@ -152,8 +147,15 @@ func (b *Backplane) Run(ctx context.Context) error {
 	}
 	others.Wait()
 	b.scheduler.close()
-	workers.Wait()
+	relieving.Wait()
+	b.workers.Wait()
 	return b.close()
+}
+
+// work starts a worker.
+func (b *Backplane) work() {
+	w := &worker{b: b}
+	b.workers.Go(w.run)
 }
 
 func (b *Backplane) close() error {

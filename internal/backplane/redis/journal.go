@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -93,6 +94,9 @@ func (e *epoch) repair(ctx context.Context) error {
 		case <-e.link.journal.work:
 		}
 		for reads := e.link.journal.take(); len(reads) > 0; reads = e.link.journal.take() {
+			if err := e.b.pages.wait(ctx); err != nil {
+				return err
+			}
 			wait := 20 * time.Millisecond
 			pages, err := e.read(ctx, reads)
 			for ; err != nil; pages, err = e.read(ctx, reads) {
@@ -105,31 +109,63 @@ func (e *epoch) repair(ctx context.Context) error {
 					wait = min(2*wait, time.Second)
 				}
 			}
-			e.hand(reads, pages)
+			e.b.hand(reads, pages)
 		}
 	}
 }
 
-// hand gives pages to their lanes and waits until they were taken: what is in memory of the journals is bounded by
-// what two calls bring.
-func (e *epoch) hand(reads []laneRead, pages []*sequence.Page) {
-	var taken sync.WaitGroup
-	taken.Add(len(reads))
-	for i, r := range reads {
-		e.b.post(r.lane, &page{page: pages[i], latest: r.Latest, taken: &taken})
+// pageMemory is how many bytes of journals may wait for their lanes. A lane has one page at most.
+const pageMemory = 16 << 20
+
+// pages bounds what was read of journals and not yet taken by the lanes. A lane whose organization is kept waiting may
+// not hold up the repair of others.
+type pages struct {
+	bytes atomic.Int64
+	room  chan struct{} // has room for one; filled when a page was taken
+}
+
+// wait waits until there is room.
+func (p *pages) wait(ctx context.Context) error {
+	for p.bytes.Load() > pageMemory {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.room:
+		}
 	}
-	taken.Wait()
+	p.signal() // for others that wait
+	return nil
+}
+
+func (p *pages) signal() {
+	select {
+	case p.room <- struct{}{}:
+	default:
+	}
+}
+
+// hand gives pages to their lanes.
+func (b *Backplane) hand(reads []laneRead, pages []*sequence.Page) {
+	for i, r := range reads {
+		n := &page{page: pages[i], latest: r.Latest}
+		for j := range n.page.Entries {
+			n.size += int64(len(n.page.Entries[j].Event.Data)) + itemCost
+		}
+		b.pages.bytes.Add(n.size)
+		b.post(r.lane, n)
+	}
 }
 
 // page brings what was read of a journal to its lane.
 type page struct {
 	page   *sequence.Page
 	latest bool // for an audit
-	taken  *sync.WaitGroup
+	size   int64
 }
 
 func (n *page) tell(w *worker, l *lane, now time.Time) {
-	defer n.taken.Done()
+	defer w.b.pages.signal()
+	defer w.b.pages.bytes.Add(-n.size)
 	for i := range n.page.Entries {
 		m := &n.page.Entries[i]
 		if m.Event.Data != nil {

@@ -28,6 +28,7 @@ type lane struct {
 	// Static.
 	name         string
 	organization events.ID
+	share        *share
 	serve        func(payload []byte) // takes the messages of a channel that is no organization's lane; else nil
 	missed       func()               // is told, of such a channel, that some may have been missed; nil: nobody is
 

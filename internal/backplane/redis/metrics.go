@@ -11,9 +11,10 @@ import (
 
 // The bounds that messages can run into, as metric labels.
 const (
-	boundLane  = "lane"  // Options.LaneQueue
-	boundTotal = "total" // Options.TotalQueue
-	boundHeld  = "held"  // what a lane holds back during a repair
+	boundLane         = "lane"         // Options.LaneQueue
+	boundOrganization = "organization" // a part of Options.TotalQueue
+	boundTotal        = "total"        // Options.TotalQueue
+	boundHeld         = "held"         // what a lane holds back during a repair
 )
 
 // metrics are what a Backplane counts.
@@ -57,7 +58,7 @@ func newMetrics(reg prometheus.Registerer, b *Backplane) *metrics {
 			"Time from publishing a canary to its arrival.", 0.000_1),
 		overflow: vec("rte_backplane_overflow_total",
 			"Times that messages were given up because the node fell behind, by the bound that was reached.",
-			"bound", boundLane, boundTotal, boundHeld),
+			"bound", boundLane, boundOrganization, boundTotal, boundHeld),
 		unconfirmed: counter("rte_backplane_unconfirmed_total",
 			"Lanes that could not be acquired."),
 		duplicates: vec("rte_backplane_duplicates_total",
@@ -101,6 +102,10 @@ func registerGauges(reg prometheus.Registerer, b *Backplane) {
 		func() float64 { return float64(b.queued.Load()) })
 	gauge("rte_backplane_queue_limit_bytes", "What the queue may hold at most, in bytes.", nil,
 		func() float64 { return float64(b.options.TotalQueue) })
+	gauge("rte_backplane_stalled_workers", "Workers that the fan-out keeps waiting with events of an organization.", nil,
+		func() float64 { return float64(b.scheduler.stalled()) })
+	gauge("rte_backplane_stalled_workers_limit", "How many of them are replaced at most; then all organizations wait.", nil,
+		func() float64 { return stallWorkers })
 	gauge("rte_backplane_peer_bytes", "Events without a journal that are kept for nodes that missed them, in bytes.", nil,
 		func() float64 { return float64(b.recent.Load()) })
 	gauge("rte_backplane_peer_limit_bytes", "What may be kept of them at most, in bytes.", nil,

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"runtime"
 	"time"
 
 	"go.uber.org/zap"
@@ -117,6 +118,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Watch = cmp.Or(o.Watch, time.Minute)
 	o.CheckInterval = cmp.Or(o.CheckInterval, 10*time.Second)
 	o.JournalLength = cmp.Or(o.JournalLength, 5000)
+	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
 	o.TotalQueue = cmp.Or(o.TotalQueue, 256<<20)
 	return o, nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
+	"github.com/rte-server/rte-server/internal/events"
 )
 
 // table has the lanes of this node: who counts on them, and what must be asked of Redis.
@@ -15,12 +16,16 @@ type table struct {
 	gone   func(l *lane)           // called with mu held, for a lane that nobody wants and that is not subscribed
 
 	mu        sync.Mutex
-	lanes     map[string]*lane   // guarded by mu; by name
-	lingering map[*lane]struct{} // guarded by mu; those whose expires is set
+	lanes     map[string]*lane     // guarded by mu; by name
+	shares    map[events.ID]*share // guarded by mu; by organization
+	lingering map[*lane]struct{}   // guarded by mu; those whose expires is set
 }
 
 func newTable(linger time.Duration, route func(string) *link, gone func(*lane)) *table {
-	return &table{linger: linger, route: route, gone: gone, lanes: map[string]*lane{}, lingering: map[*lane]struct{}{}}
+	return &table{
+		linger: linger, route: route, gone: gone,
+		lanes: map[string]*lane{}, shares: map[events.ID]*share{}, lingering: map[*lane]struct{}{},
+	}
 }
 
 // queue holds lanes that a loop of an epoch has to see to.
@@ -53,7 +58,7 @@ func (t *table) acquire(name string, n int) *lane {
 		if !ok {
 			return nil
 		}
-		l = &lane{name: name, organization: organization}
+		l = &lane{name: name, organization: organization, share: t.shareLocked(organization)}
 		l.link.Store(t.route(name))
 		t.lanes[name] = l
 	}
@@ -72,7 +77,7 @@ func (t *table) acquire(name string, n int) *lane {
 func (t *table) serve(name string, handle func(payload []byte), missed func()) *lane {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := &lane{name: name, serve: handle, missed: missed, refs: 1, located: true}
+	l := &lane{name: name, share: &share{}, serve: handle, missed: missed, refs: 1, located: true}
 	l.link.Store(t.route(name))
 	t.lanes[name] = l
 	t.enqueueLocked(l)
@@ -149,6 +154,9 @@ func (t *table) enqueueLocked(l *lane) {
 // forgetLocked ends a lane.
 func (t *table) forgetLocked(l *lane) {
 	delete(t.lanes, l.name)
+	if l.share.lanes--; l.share.lanes == 0 {
+		delete(t.shares, l.organization)
+	}
 	t.gone(l)
 }
 

@@ -14,6 +14,7 @@ import (
 // that it has.
 type worker struct {
 	b       *Backplane
+	turn    turn
 	lane    *lane
 	now     time.Time
 	message sequence.Message // the present one; here, so that it needs no allocation
@@ -21,14 +22,13 @@ type worker struct {
 
 var _ sequence.Host = (*worker)(nil)
 
-// run works until the scheduler is closed.
+// run works until it is not needed any more.
 func (w *worker) run() {
-	for l := w.b.scheduler.next(); l != nil; l = w.b.scheduler.next() {
+	for l, now := w.b.scheduler.next(w); l != nil; l, now = w.b.scheduler.next(w) {
 		items, bytes := l.mailbox.take()
 		if len(items) == 0 {
 			continue
 		}
-		now := time.Now()
 		w.lane, w.now = l, now
 		for i := range items {
 			if it := &items[i]; it.notice != nil {
@@ -37,7 +37,7 @@ func (w *worker) run() {
 				w.arrive(it, now)
 			}
 		}
-		w.b.queued.Add(-int64(bytes))
+		w.b.unqueue(l, int64(bytes))
 		l.mailbox.give(items)
 		w.want(l)
 		w.b.scheduler.add(l)
@@ -190,8 +190,14 @@ func (n tooLong) tell(w *worker, l *lane, _ time.Time) {
 // given up, this one included, and will be read from the journal.
 func (b *Backplane) offer(l *lane, it item) {
 	size := int64(it.size())
-	bound := boundTotal
-	if b.queued.Add(size) <= int64(b.options.TotalQueue) {
+	queued, shared := b.queued.Add(size), l.share.queued.Add(size)
+	var bound string
+	switch total := int64(b.options.TotalQueue); {
+	case queued > total:
+		bound = boundTotal
+	case shared > total/shareParts:
+		bound = boundOrganization
+	default:
 		ok, schedule := l.mailbox.put(it, b.options.LaneQueue)
 		if schedule {
 			b.scheduler.add(l)
@@ -201,13 +207,13 @@ func (b *Backplane) offer(l *lane, it item) {
 		}
 		bound = boundLane
 	}
-	b.queued.Add(-size)
+	b.unqueue(l, size)
 	if it.notice != nil {
 		b.post(l, it.notice)
 		return
 	}
 	first, bytes, plain := l.mailbox.shed()
-	b.queued.Add(-int64(bytes))
+	b.unqueue(l, int64(bytes))
 	if len(it.payload) == 0 || it.payload[0] != '#' {
 		plain++
 	}
@@ -218,9 +224,16 @@ func (b *Backplane) offer(l *lane, it item) {
 	b.post(l, &overflowed{sequence.Break{Era: first.era, Reason: backplane.LossOverflow, Plain: plain}})
 }
 
+// unqueue counts bytes that do not wait for a worker any more.
+func (b *Backplane) unqueue(l *lane, bytes int64) {
+	b.queued.Add(-bytes)
+	l.share.queued.Add(-bytes)
+}
+
 // post puts a notice into the mailbox of a lane.
 func (b *Backplane) post(l *lane, n notice) {
 	b.queued.Add(itemCost)
+	l.share.queued.Add(itemCost)
 	if _, schedule := l.mailbox.put(item{notice: n}, 0); schedule {
 		b.scheduler.add(l)
 	}
