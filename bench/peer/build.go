@@ -33,7 +33,7 @@ func Build(ctx context.Context, peers []Peer, bench, binaries string) error {
 		case "centrifugo":
 			pkg = "github.com/centrifugal/centrifugo/v5"
 		case "rte":
-			dir, pkg = filepath.Dir(bench), "./cmd/rte-server"
+			dir, pkg = filepath.Join(bench, ".."), "./cmd/rte-server"
 			output = filepath.Join(binaries, "rte-server")
 		}
 		cmd := exec.CommandContext(ctx, "go", "build", "-o", output, pkg) //nolint:gosec // the names above

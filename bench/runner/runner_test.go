@@ -3,7 +3,6 @@ package runner_test
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/rte-server/rte-server/bench/peer"
@@ -28,11 +27,7 @@ func TestQuick(t *testing.T) {
 		t.Fatalf("no peer %v", missing)
 	}
 	binaries := t.TempDir()
-	bench, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := peer.Build(t.Context(), peers, bench, binaries); err != nil {
+	if err := peer.Build(t.Context(), peers, "..", binaries); err != nil {
 		t.Fatal(err)
 	}
 	options := runner.Options{
