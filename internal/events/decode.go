@@ -19,14 +19,8 @@ func (c *Catalog) Decode(data []byte) (Event, error) {
 // Topic is the topic that Decode would find, read only as far into data as it takes to know: what follows is
 // not looked at, so Decode may still refuse the message. It is for those who mostly have no listener.
 func (c *Catalog) Topic(data []byte) (Topic, error) {
-	if len(data) > c.limit {
-		return Topic{}, ReasonTooLarge
-	}
-	var values routing
-	if why := values.read(data, topicFields); why != reasonNone {
-		return Topic{}, why
-	}
-	topic, why := c.topic(&values)
+	var r routing
+	topic, why := c.readTopic(data, &r)
 	if why != reasonNone {
 		return Topic{}, why
 	}
@@ -81,8 +75,13 @@ func fieldOf(name []byte) field {
 // timestamp.
 const maxShort = 128
 
-// routing are the values of the routing fields as they stand in the message, quotes included; nil if absent.
-type routing [fieldCount][]byte
+// routing are the values of the routing fields as they stand in the message, quotes included; nil if absent. Reading
+// them can stop in the middle of a message and go on later.
+type routing struct {
+	values [fieldCount][]byte
+	read   fields // those with a value that is not null, for which there may be a substitute; all at the end
+	next   int    // where to go on; 0: at the beginning
+}
 
 // fields is a set of routing fields.
 type fields uint16
@@ -95,28 +94,46 @@ const (
 // decode is Decode with the reason in place of an error. For ReasonUnknownEvent the event is complete but for
 // its type.
 func (c *Catalog) decode(data []byte) (Event, Reason) {
+	var r routing
+	return c.decodeOn(data, &r)
+}
+
+// decodeOn is decode of a message of which r has been read.
+func (c *Catalog) decodeOn(data []byte, r *routing) (Event, Reason) {
 	if len(data) > c.limit {
 		return Event{}, ReasonTooLarge
 	}
-	var values routing
-	if why := values.read(data, allFields); why != reasonNone {
+	if why := r.upTo(data, allFields); why != reasonNone {
 		return Event{}, why
 	}
-	return c.route(data, &values)
+	return c.route(data, &r.values)
 }
 
-// read fills in the routing fields from one pass over data, which ends early once all wanted fields have a
-// value.
-func (values *routing) read(data []byte, wanted fields) Reason {
-	i := skipSpace(data, 0)
-	if i == len(data) || data[i] != '{' {
-		return notObject(data[i:])
+// readTopic reads as much of a message as it takes to know its topic.
+func (c *Catalog) readTopic(data []byte, r *routing) (Topic, Reason) {
+	if len(data) > c.limit {
+		return Topic{}, ReasonTooLarge
 	}
-	i = skipSpace(data, i+1)
-	if i < len(data) && data[i] == '}' {
-		return endOf(data, i+1)
+	if why := r.upTo(data, topicFields); why != reasonNone {
+		return Topic{}, why
 	}
-	for {
+	return c.topic(&r.values)
+}
+
+// upTo reads the properties of a message until all wanted fields have a value, or to its end.
+func (r *routing) upTo(data []byte, wanted fields) Reason {
+	i := r.next
+	if i == 0 {
+		i = skipSpace(data, 0)
+		if i == len(data) || data[i] != '{' {
+			return notObject(data[i:])
+		}
+		if i = skipSpace(data, i+1); i < len(data) && data[i] == '}' {
+			r.read = allFields
+			return endOf(data, i+1)
+		}
+	}
+	for wanted&^r.read != 0 {
 		f, end := readName(data, i)
 		if end < 0 {
 			return ReasonNotJSON
@@ -127,15 +144,12 @@ func (values *routing) read(data []byte, wanted fields) Reason {
 			return why
 		}
 		if f != fieldOther {
-			if values[f] != nil {
+			if r.values[f] != nil {
 				return ReasonDuplicateField
 			}
-			values[f] = data[start:i]
-			if data[start] != 'n' { // for null there may be something in its place
-				wanted &^= 1 << f
-			}
-			if wanted == 0 {
-				return reasonNone
+			r.values[f] = data[start:i]
+			if data[start] != 'n' {
+				r.read |= 1 << f
 			}
 		}
 		i = skipSpace(data, i)
@@ -143,12 +157,15 @@ func (values *routing) read(data []byte, wanted fields) Reason {
 		case i == len(data):
 			return ReasonNotJSON
 		case data[i] == '}':
+			r.read = allFields
 			return endOf(data, i+1)
 		case data[i] != ',':
 			return ReasonNotJSON
 		}
 		i = skipSpace(data, i+1)
+		r.next = i
 	}
+	return reasonNone
 }
 
 // readName reads the name of a property, which begins at i, and the colon behind it.
@@ -197,7 +214,7 @@ func endOf(data []byte, i int) Reason {
 }
 
 // topic makes the topic of the values that were read. For ReasonUnknownEvent it is complete but for its type.
-func (c *Catalog) topic(values *routing) (Topic, Reason) {
+func (c *Catalog) topic(values *[fieldCount][]byte) (Topic, Reason) {
 	var scratch [maxShort]byte
 	name := shortText(scratch[:0], values[fieldEventType])
 	if name == nil {
@@ -231,7 +248,7 @@ func (c *Catalog) topic(values *routing) (Topic, Reason) {
 }
 
 // route makes the event of the values that were read.
-func (c *Catalog) route(data []byte, values *routing) (Event, Reason) {
+func (c *Catalog) route(data []byte, values *[fieldCount][]byte) (Event, Reason) {
 	topic, why := c.topic(values)
 	if why != reasonNone && why != ReasonUnknownEvent {
 		return Event{}, why

@@ -100,22 +100,43 @@ func NewIngress(o IngressOptions) *Ingress {
 // with the catalogue as Options.Validation says: those that are no JSON are refused; those that differ are counted,
 // quarantined and pass, for a client may well understand what the catalogue does not.
 func (in *Ingress) Decode(data []byte) (Event, error) {
+	ev, _, err := in.DecodeIf(data, always)
+	return ev, err
+}
+
+func always(Topic) bool { return true }
+
+// DecodeIf is Decode for those who mostly have no use for an event. An event of a topic that wanted says no to is not
+// read any further, and ok is false, unless it is one to compare: what is wrong with it behind its topic is then found
+// in the sample only, and with ValidateAll every event is read to its end.
+func (in *Ingress) DecodeIf(data []byte, wanted func(Topic) bool) (ev Event, ok bool, err error) {
 	c := in.options.Catalog
-	ev, why := c.decode(data)
+	var r routing
+	topic, why := c.readTopic(data, &r)
+	isTurn := false
+	if why == reasonNone {
+		isTurn = in.isTurn(topic.Type)
+		if ok = wanted(topic); !ok && !isTurn {
+			return Event{}, false, nil
+		}
+		ev, why = c.decodeOn(data, &r)
+	} else {
+		ev, why = c.decode(data) // from the beginning: behind its topic there may be something worse
+	}
 	if why == ReasonUnknownEvent && in.options.Unknown == PassUnknown {
 		in.metrics.unknown.Inc()
-		return ev, nil
+		return ev, true, nil // of the zero Type
 	}
 	if why != reasonNone {
 		in.Refused(data, why)
-		return Event{}, why
+		return Event{}, false, why
 	}
-	if in.isTurn(ev.Type) {
+	if isTurn {
 		if err := in.check(&ev); err != nil {
-			return Event{}, err
+			return Event{}, false, err
 		}
 	}
-	return ev, nil
+	return ev, ok, nil
 }
 
 // Refused counts and quarantines a message that was found malformed elsewhere, for instance by an encoder. Errors

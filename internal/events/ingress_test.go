@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -191,5 +192,67 @@ func TestIngress_Settings(t *testing.T) {
 	}
 	if _, err := events.ParseUnknownPolicy(""); err == nil {
 		t.Error("empty: no error")
+	}
+}
+
+func TestIngress_DecodeIf(t *testing.T) {
+	nobody := func(events.Topic) bool { return false }
+	broken := strings.TrimSuffix(strings.TrimSpace(routed), "}") + `,"Rest":`
+	if _, err := events.Builtin().Decode([]byte(broken)); !errors.Is(err, events.ReasonNotJSON) {
+		t.Fatalf("the sample is not broken: %v", err)
+	}
+
+	t.Run("Unwanted", func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateOff, Registerer: reg})
+		var asked events.Topic
+		_, ok, err := in.DecodeIf([]byte(broken), func(t events.Topic) bool { asked = t; return false })
+		if ok || err != nil || asked.Entity != mustID(t, entityText) {
+			t.Errorf("got %v, %v for %v; what follows the topic is not looked at", ok, err, asked)
+		}
+		if _, _, err := in.DecodeIf([]byte("hello"), nobody); !errors.Is(err, events.ReasonNotJSON) {
+			t.Errorf("what has no topic: %v", err)
+		}
+		counted(t, reg, "refused_total{not_json} 1", "checked_total 0", "quarantine_length 1")
+	})
+
+	t.Run("Wanted", func(t *testing.T) {
+		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin()})
+		want, err := in.Decode([]byte(routed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok, err := in.DecodeIf([]byte(routed), func(events.Topic) bool { return true })
+		if !ok || err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v, %v, want %+v", got, ok, err, want)
+		}
+	})
+
+	t.Run("TheSampleIsOfAllEvents", func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), SampleEvery: 4, Registerer: reg})
+		for range 9 {
+			if _, ok, err := in.DecodeIf([]byte(routed), nobody); ok || err != nil {
+				t.Errorf("got %v, %v", ok, err)
+			}
+		}
+		counted(t, reg, "checked_total 3") // the first, the fourth and the eighth
+	})
+
+	t.Run("AllAreCompared", func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateAll, Registerer: reg})
+		if _, _, err := in.DecodeIf([]byte(broken), nobody); !errors.Is(err, events.ReasonNotJSON) {
+			t.Errorf("what is broken behind its topic: %v", err)
+		}
+		counted(t, reg, "refused_total{not_json} 1")
+	})
+}
+
+func TestIngress_UnwantedEventsAllocateNothing(t *testing.T) {
+	in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateOff})
+	data, nobody := userStatus1KB(t), func(events.Topic) bool { return false }
+	if allocs := testing.AllocsPerRun(100, func() { _, _, _ = in.DecodeIf(data, nobody) }); allocs != 0 {
+		t.Errorf("allocated %v times per event, want 0", allocs)
 	}
 }
