@@ -26,7 +26,8 @@ type AuthorizerOptions struct {
 	Policy *Policy
 	// PolicyFile is a file in the form of DefaultPolicy. It is watched.
 	PolicyFile string
-	// Changed is called, by Run, when another version of the policy has come into force. Default: nothing.
+	// Changed is called, by Run, when another version of the policy has come into force, and again and again with what
+	// Recheck could not decide about because the directory was away. Default: nothing.
 	Changed func(Change)
 
 	Logger     *zap.Logger           // default: none
@@ -41,6 +42,7 @@ type Gate struct {
 	policy     atomic.Pointer[Policy]
 	policyFile *watchedFile // nil: the default policy
 	changed    func(Change) // nil: nobody wants to know
+	undecided  *undecided
 	metrics    *gateMetrics
 	batches    sync.Pool // of *batch
 }
@@ -56,7 +58,7 @@ func NewAuthorizer(o AuthorizerOptions) (*Gate, error) {
 		o.Logger = zap.NewNop()
 	}
 	g := &Gate{
-		catalog: o.Catalog, directory: o.Directory, metrics: newGateMetrics(o.Registerer),
+		catalog: o.Catalog, directory: o.Directory, metrics: newGateMetrics(o.Registerer), undecided: newUndecided(o.Registerer),
 		batches: sync.Pool{New: func() any { return &batch{} }},
 	}
 	var err error
@@ -79,13 +81,17 @@ func NewAuthorizer(o AuthorizerOptions) (*Gate, error) {
 	return g, nil
 }
 
-// Run watches the policy file until ctx ends. It returns nil.
+// Run watches the policy file, and has decided again what Recheck could not decide, until ctx ends. It returns nil.
 func (g *Gate) Run(ctx context.Context) error {
-	if g.policyFile == nil {
-		<-ctx.Done()
-		return nil
+	var running sync.WaitGroup
+	if g.policyFile != nil {
+		running.Go(func() { g.policyFile.run(ctx) })
 	}
-	g.policyFile.run(ctx)
+	if g.changed != nil {
+		running.Go(func() { g.undecided.run(ctx, g.changed) })
+	}
+	<-ctx.Done()
+	running.Wait()
 	return nil
 }
 
@@ -132,22 +138,6 @@ func (g *Gate) AuthorizeInto(ctx context.Context, claims *Claims, requests []Req
 	if cap(b.ids) <= keptBatch {
 		g.batches.Put(b)
 	}
-}
-
-// Recheck says of each topic, in order, whether the caller may still listen to it: all that Authorize decided is decided
-// again, for what the directory and the policy say now. While the directory is away nothing ends.
-func (g *Gate) Recheck(ctx context.Context, claims *Claims, topics []events.Topic) (allowed []bool) {
-	allowed = make([]bool, len(topics))
-	ids, entities := make([]events.ID, len(topics)), make([]Entity, len(topics))
-	for i := range topics {
-		ids[i] = topics[i].Entity
-	}
-	g.directory.Lookup(ctx, claims, ids, entities)
-	for i, topic := range topics {
-		v, _ := g.judge(claims, question{topic.Entity, topic.Type}, &entities[i])
-		allowed[i] = v == verdictUnavailable || v == verdictAllowed && entities[i].Organization == topic.Organization
-	}
-	return allowed
 }
 
 // question is a request that can be asked: it names an entity and an event.

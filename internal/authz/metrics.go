@@ -212,6 +212,30 @@ func newGateMetrics(reg prometheus.Registerer) *gateMetrics {
 	return m
 }
 
+// undecidedMetrics count what is to be decided again.
+type undecidedMetrics struct {
+	length, capacity prometheus.Gauge
+	repeated         prometheus.Counter
+}
+
+func newUndecidedMetrics(reg prometheus.Registerer) *undecidedMetrics {
+	m := &undecidedMetrics{
+		length: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_authz_recheck_undecided", Help: "Changed entities that wait for a directory that is away.",
+		}),
+		capacity: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_authz_recheck_undecided_capacity",
+			Help: "How many of them are named; if there are more, everything is looked at again.",
+		}),
+		repeated: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_authz_recheck_repeated_total",
+			Help: "Times that subscriptions were looked at again because the directory was away before.",
+		}),
+	}
+	register(reg, m.length, m.capacity, m.repeated)
+	return m
+}
+
 // register adds the collectors to a registry, if there is one.
 func register(reg prometheus.Registerer, collectors ...prometheus.Collector) {
 	if reg == nil {

@@ -1,12 +1,17 @@
 package authz_test
 
 import (
+	"context"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -45,6 +50,95 @@ func TestRecheck(t *testing.T) {
 	if allowed := gate.Recheck(t.Context(), both, topics[2:3]); allowed[0] {
 		t.Error("a topic of another organization stays")
 	}
+}
+
+// fickle is a directory that can be away.
+type fickle struct {
+	authz.Directory
+	away atomic.Bool
+}
+
+func (d *fickle) Lookup(ctx context.Context, caller *authz.Claims, ids []events.ID, entities []authz.Entity) {
+	if !d.away.Load() {
+		d.Directory.Lookup(ctx, caller, ids, entities)
+		return
+	}
+	for i := range ids {
+		entities[i] = authz.Entity{State: authz.StateUnavailable}
+	}
+}
+
+// TestRecheck_DirectoryAway checks that a change that cannot be looked at is not forgotten: it is looked at again, less
+// and less often, until the directory is back.
+func TestRecheck_DirectoryAway(t *testing.T) {
+	status, _ := events.Builtin().Lookup("QueueStatus")
+	lost := []events.Topic{{Organization: home, Entity: queue, Type: status}}
+	synctest.Test(t, func(t *testing.T) {
+		directory, registry := &fickle{Directory: callCentre()}, prometheus.NewPedanticRegistry()
+		directory.away.Store(true)
+		var gate *authz.Gate
+		var attempts, ended atomic.Int64
+		gate, err := authz.NewAuthorizer(authz.AuthorizerOptions{
+			Catalog: events.Builtin(), Directory: directory, Registerer: registry,
+			Changed: func(change authz.Change) { // as a hub does
+				attempts.Add(1)
+				if !change.All && !slices.Contains(change.Entities, queue) {
+					t.Errorf("another change: %+v", change)
+				}
+				if !gate.Recheck(context.Background(), agentOfHome, lost)[0] {
+					ended.Add(1)
+				}
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := start(t, gate.Run)
+		defer stop()
+		if !gate.Recheck(t.Context(), agentOfHome, lost)[0] {
+			t.Error("it ends while the directory is away")
+		}
+		if n := metric(t, registry, "rte_authz_recheck_undecided"); n != 1 {
+			t.Errorf("%v are undecided", n)
+		}
+		time.Sleep(10 * time.Minute)
+		// After 1, 2, 4, 8 and 16 seconds and then each 30, and up to a quarter more.
+		if n := attempts.Load(); n < 18 || n > 24 {
+			t.Errorf("%d attempts in ten minutes", n)
+		}
+		directory.away.Store(false)
+		time.Sleep(40 * time.Second)
+		if ended.Load() != 1 {
+			t.Errorf("ended %d times", ended.Load())
+		}
+		before := attempts.Load()
+		time.Sleep(time.Hour)
+		if attempts.Load() != before {
+			t.Error("what was decided is looked at again")
+		}
+		if n := metric(t, registry, "rte_authz_recheck_repeated_total"); n != float64(before) {
+			t.Errorf("%v are counted, want %d", n, before)
+		}
+
+		// The next outage begins with small pauses again, and may concern more than can be named.
+		directory.away.Store(true)
+		many := make([]events.Topic, 10_001)
+		for i := range many {
+			many[i] = events.Topic{Organization: home, Entity: events.NewID(), Type: status}
+		}
+		gate.Recheck(t.Context(), agentOfHome, many)
+		if n := metric(t, registry, "rte_authz_recheck_undecided"); n != 10_000 {
+			t.Errorf("%v are undecided", n)
+		}
+		directory.away.Store(false)
+		time.Sleep(2 * time.Second)
+		if attempts.Load() != before+1 {
+			t.Errorf("%d attempts", attempts.Load()-before)
+		}
+		if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
+			t.Error(problems, err)
+		}
+	})
 }
 
 func TestAuthorize_PolicyFileIsWatched(t *testing.T) {
