@@ -87,6 +87,12 @@ func (p *running) post(path, body string) (status int, answer string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	return p.do(request)
+}
+
+// do sends a request.
+func (p *running) do(request *http.Request) (status int, answer string) {
+	p.t.Helper()
 	httpClient := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	response, err := httpClient.Do(request)
 	if err != nil {

@@ -15,6 +15,7 @@ type Config struct {
 		Listen string
 		Token  string
 	}
+	Publish   PublishConfig
 	Auth      AuthConfig
 	Directory DirectoryConfig
 	Policy    struct {
@@ -80,6 +81,13 @@ type AuthConfig struct {
 	Claims             struct {
 		User, Organization, Organizations, Role, Grants, TokenID string
 	}
+}
+
+// PublishConfig bounds what publishers can ask for at the operator's port.
+type PublishConfig struct {
+	MaxBytes int
+	Timeout  time.Duration
+	Window   time.Duration
 }
 
 // DirectoryConfig says where it is written whose entities are.

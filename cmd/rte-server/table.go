@@ -29,6 +29,10 @@ func newTable(c *Config) *table {
 	t.text(&c.Console.Listen, "console.listen", "127.0.0.1:9090", "address for operators, as host:port; none: there is no such port. Other machines can be let in only with console.token")
 	t.secret(&c.Console.Token, "console.token", "bearer token that operators and Prometheus send; the probes /healthz and /readyz need none")
 
+	t.size(&c.Publish.MaxBytes, "publish.max_bytes", 16<<20, "size of the largest request to /api/publish on the operators' port")
+	t.span(&c.Publish.Timeout, "publish.timeout", 10*time.Second, "how long such a request may take, waiting for the server included")
+	t.span(&c.Publish.Window, "publish.window", 10*time.Minute, "how long an Idempotency-Key is remembered")
+
 	t.secret(&c.Auth.HMACSecret, "auth.hmac_secret", "key of tokens signed with HS256, HS384 or HS512; at least 32 bytes")
 	t.secret(&c.Auth.PreviousHMACSecret, "auth.previous_hmac_secret", "key that is accepted besides auth.hmac_secret while it is being replaced")
 	t.text(&c.Auth.PublicKeyFile, "auth.public_key_file", "", "PEM file with the public keys of tokens signed with RS, PS, ES or EdDSA algorithms; it is watched")

@@ -25,6 +25,8 @@ type Sink interface {
 // Backplane is what a node listens to and publishes through. Redis and Memory implement it; one conformance suite
 // covers both.
 type Backplane interface {
+	Batches
+
 	// Run receives until ctx ends. It does not fail when Redis is away: it goes on trying, and Health tells.
 	Run(ctx context.Context) error
 	// Acquire makes sure that the events of the topics reach this node: when it returns, every event published

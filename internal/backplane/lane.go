@@ -24,7 +24,15 @@ type Layout struct {
 
 // Lane is the name of the lane that carries the events of an entity.
 func (l Layout) Lane(organization, entity events.ID) string {
-	name := make([]byte, 0, len(lanePrefix)+36+4)
+	var name [maxLane]byte
+	return string(l.append(name[:0], organization, entity))
+}
+
+// maxLane is the length of the longest name of a lane.
+const maxLane = len(lanePrefix) + 36 + 1 + 20
+
+// append adds the name of a lane to dst.
+func (l Layout) append(name []byte, organization, entity events.ID) []byte {
 	name = append(name, lanePrefix...)
 	name = organization.Append(name)
 	if l.Lanes > 1 {
@@ -34,7 +42,7 @@ func (l Layout) Lane(organization, entity events.ID) string {
 		name = append(name, ':')
 		name = strconv.AppendUint(name, uint64(crc32.ChecksumIEEE(key[:]))%uint64(l.Lanes), 10)
 	}
-	return string(name)
+	return name
 }
 
 // Group sorts topics by the names of their lanes.

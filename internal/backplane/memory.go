@@ -21,6 +21,7 @@ type Memory struct {
 	layout   Layout
 	receiver *Receiver
 	limit    StatesLimit
+	receipts receipts
 
 	mu    sync.Mutex
 	lanes map[string]*memoryLane // guarded by mu; by name, those with listeners or states
@@ -94,11 +95,12 @@ func (m *Memory) release(topics []events.Topic) (quiet []*memoryLane) {
 
 // laneLocked is the lane of a topic, which begins if it is new. It needs mu.
 func (m *Memory) laneLocked(t events.Topic) *memoryLane {
-	name := m.layout.Lane(t.Organization, t.Entity)
-	l := m.lanes[name]
+	var buffer [maxLane]byte
+	name := m.layout.append(buffer[:0], t.Organization, t.Entity)
+	l := m.lanes[string(name)]
 	if l == nil {
-		l = &memoryLane{name: name}
-		m.lanes[name] = l
+		l = &memoryLane{name: string(name)}
+		m.lanes[l.name] = l
 	}
 	return l
 }
@@ -141,8 +143,7 @@ func (m *Memory) drop(l *memoryLane) {
 
 // Publish hands the event to the sink if its lane has listeners.
 func (m *Memory) Publish(_ context.Context, data []byte) error {
-	// The sink may keep what it gets; the caller may use its buffer again.
-	ev, err := m.receiver.decoder.Decode(bytes.Clone(data))
+	ev, err := m.receiver.decoder.Decode(data)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
@@ -152,15 +153,50 @@ func (m *Memory) Publish(_ context.Context, data []byte) error {
 	return nil
 }
 
+// PublishBatch publishes one after the other, until ctx ends: a sink that is busy makes it wait.
+func (m *Memory) PublishBatch(ctx context.Context, batch [][]byte) (errs []error) {
+	for i, data := range batch {
+		err := ctx.Err()
+		if err != nil {
+			err = fmt.Errorf("publish: %w: %w", ErrUnavailable, err)
+		} else {
+			err = m.Publish(ctx, data)
+		}
+		if err != nil && errs == nil {
+			errs = make([]error, len(batch))
+		}
+		if err != nil {
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
+// concerns says whether anything would become of an event: somebody listens to its lane, or it is kept.
+func (m *Memory) concerns(ev *events.Event) bool {
+	if _, state := m.catalog.StateKey(ev); state {
+		return true
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var name [maxLane]byte
+	return m.lanes[string(m.layout.append(name[:0], ev.Organization, ev.Entity))] != nil
+}
+
 // publish says whether the lane has something to tidy up.
 func (m *Memory) publish(ev *events.Event) (l *memoryLane, tidy bool) {
+	if !m.concerns(ev) {
+		return nil, false
+	}
 	l = m.enter(ev.Topic)
 	defer l.order.Unlock()
 	now := time.Now()
 	l.states.Add(m.catalog, ev, now, &m.limit)
 	heard := m.heard(l)
 	if heard {
-		m.receiver.Dispatch(ev)
+		shared := *ev
+		shared.Data = bytes.Clone(ev.Data) // the sink may keep it; the caller may use its buffer again
+		m.receiver.Dispatch(&shared)
 	}
 	if tidy = now.Sub(l.tidied) > memoryTidy || !heard && !l.states.Any(); tidy {
 		l.tidied = now

@@ -20,7 +20,9 @@ type Options struct {
 	Quarantine func() any
 	// Operations are served below /api/.
 	Operations Operations
-	// Registerer receives the metrics of the readiness; nil: none.
+	// Publishing is POST /api/publish.
+	Publishing Publishing
+	// Registerer receives the metrics; nil: none.
 	Registerer prometheus.Registerer
 	// Token is what callers must send as "Authorization: Bearer TOKEN" for everything but the two probes. Empty: nothing
 	// has to be sent, and only requests that name a loopback host are answered.
@@ -59,6 +61,9 @@ func New(o Options) *Server {
 	guarded.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
 	guarded.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	o.Operations.handle(guarded)
+	if o.Publishing.Take != nil {
+		guarded.Handle("POST /api/publish", newPublisher(o.Publishing, o.Registerer))
+	}
 	// A page of another origin in the operator's browser could not read an answer, but it could have something done.
 	own := http.NewCrossOriginProtection().Handler(guarded)
 	if o.Token == "" {
@@ -92,7 +97,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 // index names what can be asked for.
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write([]byte("/metrics\n/healthz\n/readyz\n/api/quarantine\n/api/revoke\n/api/explain\n/api/connections\n/api/disconnect\n/debug/pprof/\n")) // a caller that has gone needs no answer
+	_, _ = w.Write([]byte("/metrics\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n/api/revoke\n/api/explain\n/api/connections\n/api/disconnect\n/debug/pprof/\n")) // a caller that has gone needs no answer
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

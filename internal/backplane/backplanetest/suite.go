@@ -28,6 +28,8 @@ func Test(t *testing.T, nodes int, start Start) {
 			t.Run("NothingAfterRelease", s.nothingAfterRelease)
 			t.Run("AcquiredMeansDelivered", s.acquiredMeansDelivered)
 			t.Run("RefusesMalformed", s.refusesMalformed)
+			t.Run("Batches", s.batches)
+			t.Run("Receipts", s.receipts)
 			t.Run("OtherOrganizationsAreQuiet", s.otherOrganizationsAreQuiet)
 			t.Run("Snapshot", s.snapshot)
 			t.Run("SnapshotOfSeveralStates", s.snapshotOfSeveralStates)

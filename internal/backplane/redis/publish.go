@@ -47,29 +47,49 @@ func (b *Backplane) Publish(ctx context.Context, data []byte) error {
 	}
 }
 
+// publication is a call of the function that publishes an event.
+type publication struct {
+	client goredis.UniversalClient
+	keys   []string
+	args   []any
+}
+
+// publicationOf is what publishes an event.
+func (b *Backplane) publicationOf(ev *events.Event) publication {
+	lane := b.options.Layout.Lane(ev.Organization, ev.Entity)
+	p := publication{
+		client: b.commands(lane),
+		keys:   []string{journalKey(lane), counterKey(lane)},
+		args:   []any{lane, ev.Data, b.options.JournalLength, 0, b.options.publishWord()},
+	}
+	if key, ok := b.options.Catalog.StateKey(ev); ok {
+		p.keys = append(p.keys, stateKey(lane, b.options.Catalog.Definition(ev.Type), ev.Topic))
+		p.args[3] = int(backplane.StateTTL(ev) / time.Second) // 0: what it replaces is deleted
+		if key != (events.ID{}) {
+			p.args = append(p.args, key.String())
+		}
+	}
+	return p
+}
+
+// on calls the function.
+func (p *publication) on(ctx context.Context, client goredis.Cmdable) *goredis.Cmd {
+	return client.FCall(ctx, "rte_publish", p.keys, p.args...)
+}
+
 // publish calls the function, which is loaded if the server does not have it, or does the same by a script if the
 // server has no functions.
 func (b *Backplane) publish(ctx context.Context, ev *events.Event) error {
-	lane := b.options.Layout.Lane(ev.Organization, ev.Entity)
-	client := b.commands(lane)
-	keys := []string{journalKey(lane), counterKey(lane)}
-	args := []any{lane, ev.Data, b.options.JournalLength, 0, b.options.publishWord()}
-	if key, ok := b.options.Catalog.StateKey(ev); ok {
-		keys = append(keys, stateKey(lane, b.options.Catalog.Definition(ev.Type), ev.Topic))
-		args[3] = int(backplane.StateTTL(ev) / time.Second) // 0: what it replaces is deleted
-		if key != (events.ID{}) {
-			args = append(args, key.String())
-		}
-	}
-	err := client.FCall(ctx, "rte_publish", keys, args...).Err()
+	p := b.publicationOf(ev)
+	err := p.on(ctx, p.client).Err()
 	switch {
 	case noFunction(err):
-		if err := b.loadFor(ctx, client, keys[0]); err != nil {
+		if err := b.loadFor(ctx, p.client, p.keys[0]); err != nil {
 			return err
 		}
-		return client.FCall(ctx, "rte_publish", keys, args...).Err()
+		return p.on(ctx, p.client).Err()
 	case noFunctions(err):
-		return b.script.Run(ctx, client, keys, args...).Err()
+		return b.script.Run(ctx, p.client, p.keys, p.args...).Err()
 	}
 	return err
 }

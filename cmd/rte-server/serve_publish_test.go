@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// eventLine is a UserStatus of the test's user, as published.
+func eventLine(id int) string {
+	return fmt.Sprintf(`{"Id":"0d000000-0000-4000-8000-%012d","OrganizationId":"%s","EntityType":"User","EntityId":"%s","EventType":"UserStatus","MessageTTLSeconds":60}`,
+		id, testOrganization, testUser)
+}
+
+// postOnce is post with an Idempotency-Key.
+func (p *running) postOnce(path, body, key string) (status int, answer string) {
+	p.t.Helper()
+	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.operators+path, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	request.Header.Set("Idempotency-Key", key)
+	return p.do(request)
+}
+
+func TestServe_Publish(t *testing.T) {
+	p := start(t, serveArgs()...)
+	c := p.connect(mustServiceToken(t, testOrganization), "")
+	c.subscribe(testUser, "UserStatus")
+
+	status, answer := p.post("/api/publish", eventLine(1)+"\n"+`{"EventType":"UserStatus"}`+"\n"+eventLine(2)+"\n")
+	want := `{"published":2,"refused":1,"refusals":[{"line":2,"error":"wrong_entity_type"}]}`
+	if status != 207 || strings.TrimSpace(answer) != want {
+		t.Errorf("published: %d %s", status, answer)
+	}
+	c.expect(`"id":"0d000000-0000-4000-8000-000000000001"`)
+	c.expect(`"id":"0d000000-0000-4000-8000-000000000002"`)
+
+	for range 2 {
+		status, answer = p.postOnce("/api/publish", "["+eventLine(3)+"]", "once")
+		if status != 200 || strings.TrimSpace(answer) != `{"published":1,"refused":0}` {
+			t.Errorf("published: %d %s", status, answer)
+		}
+	}
+	p.post("/api/publish", eventLine(4))
+	c.expect(`"id":"0d000000-0000-4000-8000-000000000003"`)
+	c.expect(`"id":"0d000000-0000-4000-8000-000000000004"`)
+	if n := p.metric(`rte_console_published_events_total{result="published"}`); n != "4" {
+		t.Errorf("%s events are counted", n)
+	}
+}
+
+// TestServe_PublishRedis publishes at two nodes of one Redis, the second time in vain.
+func TestServe_PublishRedis(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	args := serveArgs("--redis.addresses=" + redis.Addr)
+	one := start(t, args...)
+	c := one.connect(mustServiceToken(t, testOrganization), "")
+	c.subscribe(testUser, "UserStatus")
+	another := start(t, args...)
+
+	// Events without an Id, which nodes cannot tell apart.
+	body := strings.ReplaceAll(eventLine(1)+"\n"+eventLine(2)+"\n", `"Id":`, `"Number":`)
+	for _, p := range []*running{one, another, one} {
+		status, answer := p.postOnce("/api/publish", body, "once")
+		if status != 200 || strings.TrimSpace(answer) != `{"published":2,"refused":0}` {
+			t.Errorf("published: %d %s", status, answer)
+		}
+	}
+	if status, answer := another.post("/api/publish", eventLine(3)); status != 200 {
+		t.Errorf("published: %d %s", status, answer)
+	}
+	for i := range 3 {
+		c.expect(fmt.Sprintf(`0d000000-0000-4000-8000-%012d"`, i+1))
+	}
+}
+
+// TestServe_PublishWithoutRedis checks that nothing is said to be published that Redis did not take.
+func TestServe_PublishWithoutRedis(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	one := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
+	redis.Kill()
+	status, answer := one.postOnce("/api/publish", eventLine(4), "later")
+	if status != 503 || !strings.Contains(answer, `"error":"backplane unavailable`) {
+		t.Errorf("without Redis: %d %s", status, answer)
+	}
+	status, answer = one.post("/api/publish", eventLine(5))
+	if status != 503 || !strings.Contains(answer, `"line":1`) {
+		t.Errorf("without Redis: %d %s", status, answer)
+	}
+}
+
+func TestServe_PublishNeedsToken(t *testing.T) {
+	p := start(t, serveArgs("--console.token=0123456789abcdef")...)
+	if status, _ := p.post("/api/publish", eventLine(1)); status != 401 {
+		t.Errorf("without a token: %d", status)
+	}
+}

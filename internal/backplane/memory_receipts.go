@@ -1,0 +1,89 @@
+package backplane
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	// memoryReceipts is how many bytes of receipts a Memory keeps. When there are more, new requests have to wait until
+	// some are forgotten: what was promised to be remembered is.
+	memoryReceipts = 64 << 20
+	// receiptCost is what a receipt counts for beside its text.
+	receiptCost = 250
+)
+
+var errReceipts = fmt.Errorf("%w: too many requests are remembered already", ErrUnavailable)
+
+// receipts are the Receipts of one process.
+type receipts struct {
+	mu    sync.Mutex
+	kept  map[string]receipt // guarded by mu; by key
+	bytes int                // guarded by mu; what they count for
+	swept time.Time          // guarded by mu
+}
+
+// receipt is what is kept of a request.
+type receipt struct {
+	text  string
+	state string
+	until time.Time
+}
+
+// Begin implements Receipts.
+func (m *Memory) Begin(_ context.Context, key string, lease time.Duration) (known string, running bool, err error) {
+	r, now := &m.receipts, time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.kept[key]
+	if now.After(before.until) {
+		before = receipt{}
+	}
+	switch before.state {
+	case ReceiptRunning:
+		return "", true, nil
+	case ReceiptFinal:
+		return before.text, false, nil
+	}
+	return before.text, false, r.putLocked(key, receipt{state: ReceiptRunning, until: now.Add(lease)}, now)
+}
+
+// End implements Receipts.
+func (m *Memory) End(_ context.Context, key, text string, final bool, keep time.Duration) error {
+	r, now := &m.receipts, time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	state := ReceiptPartial
+	if final {
+		state = ReceiptFinal
+	}
+	return r.putLocked(key, receipt{text, state, now.Add(keep)}, now)
+}
+
+// putLocked keeps a receipt, if there is room for it. Now and then, and when there is none, those are forgotten whose
+// time is over.
+func (r *receipts) putLocked(key string, next receipt, now time.Time) error {
+	if r.kept == nil {
+		r.kept = map[string]receipt{}
+	}
+	if idle := now.Sub(r.swept); idle > time.Minute || idle > time.Second && r.bytes > memoryReceipts {
+		r.swept = now
+		for key, old := range r.kept {
+			if now.After(old.until) {
+				r.bytes -= len(old.text) + receiptCost
+				delete(r.kept, key)
+			}
+		}
+	}
+	if r.bytes > memoryReceipts {
+		return errReceipts
+	}
+	if old, known := r.kept[key]; known {
+		r.bytes -= len(old.text) + receiptCost
+	}
+	r.kept[key] = next
+	r.bytes += len(next.text) + receiptCost
+	return nil
+}
