@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"bytes"
 	"math"
 	"sync/atomic"
 	"time"
@@ -34,11 +33,13 @@ func (e *recentEvent) size() int64 { return int64(len(e.data)) + 64 }
 // add appends an event. What is too old goes, and so much of this lane's as is needed to stay within the limit of all
 // lanes together.
 func (r *recent) add(ev *events.Event, now time.Time, used *atomic.Int64, limit int64) {
-	e := recentEvent{id: ev.ID, data: bytes.Clone(ev.Data), at: now}
+	e := recentEvent{id: ev.ID, data: ev.Data, at: now}
 	total := used.Add(e.size())
 	drop := 0
+	var room []byte // of an event that goes
 	for drop < len(r.entries) && (total > limit || now.Sub(r.entries[drop].at) > recentSpan) {
 		total = used.Add(-r.entries[drop].size())
+		room = r.entries[drop].data
 		drop++
 	}
 	r.forget(drop)
@@ -47,6 +48,10 @@ func (r *recent) add(ev *events.Event, now time.Time, used *atomic.Int64, limit 
 		r.before, r.since = e.id, now
 		return
 	}
+	if n := len(ev.Data); cap(room) < n || cap(room) > 2*n {
+		room = make([]byte, 0, n)
+	}
+	e.data = append(room[:0], ev.Data...)
 	r.entries = append(r.entries, e)
 }
 

@@ -1,0 +1,172 @@
+package redis_test
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// burst has a Redis publish events by itself, so that the process that receives them does nothing else. KEYS are the
+// lanes; ARGV how many events, the number of the first, and the text before and after what makes their Ids differ.
+const burst = `for i = 0, ARGV[1] - 1 do
+  redis.call('PUBLISH', KEYS[i % #KEYS + 1], ARGV[2 * (i % #KEYS) + 3] .. string.format('%012x', ARGV[2] + i) .. ARGV[2 * (i % #KEYS) + 4])
+end
+return 0`
+
+// burstSize is how many events Redis publishes at a time: 20 MB, of 1 KB each.
+const burstSize = 20_000
+
+// source publishes bursts to lanes.
+type source struct {
+	client *goredis.Client
+	lanes  []string
+	texts  []any
+	first  int
+}
+
+func newSource(b *testing.B, server *rtetest.Redis, topics []events.Topic) *source {
+	b.Helper()
+	s := &source{client: goredis.NewClient(&goredis.Options{Addr: server.Addr, ReadTimeout: time.Minute, Protocol: 2}), first: 1}
+	b.Cleanup(func() { _ = s.client.Close() })
+	for _, topic := range topics {
+		ev := backplanetest.NewEvent(topic, 7)
+		ev.Padding = 1024 - len(ev.JSON())
+		// The last 12 digits of the Id are the number.
+		text := string(ev.JSON())
+		id := ev.ID.String()
+		before, after, _ := strings.Cut(text, id[24:])
+		s.texts = append(s.texts, before, after)
+		s.lanes = append(s.lanes, backplane.Layout{}.Lane(topic.Organization, topic.Entity))
+	}
+	return s
+}
+
+// publish has n events published and waits until count has grown by that many.
+func (s *source) publish(b *testing.B, n int, count *atomic.Int64) {
+	b.Helper()
+	for n > 0 {
+		size := min(n, burstSize)
+		want := count.Load() + int64(size)
+		args := append([]any{size, s.first}, s.texts...)
+		if err := s.client.Eval(context.Background(), burst, s.lanes, args...).Err(); err != nil {
+			b.Fatalf("publish: %v", err)
+		}
+		for deadline := time.Now().Add(rtetest.Patience); count.Load() < want; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				b.Fatalf("%d of %d events arrived", count.Load()-want+int64(size), size)
+			}
+		}
+		n -= size
+		s.first += size
+	}
+}
+
+// cpu is the processor time of this process.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatalf("getrusage: %v", err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// counter is a Sink that looks for listeners, and may have some.
+type counter struct {
+	listened map[events.Topic]int
+	heard    atomic.Int64
+	all      atomic.Int64
+}
+
+func (c *counter) Dispatch(ev *events.Event) {
+	if c.listened[ev.Topic] > 0 {
+		c.heard.Add(1)
+	}
+	c.all.Add(1)
+}
+
+// BenchmarkReceive is what an event of 1 KB costs the node from the socket to the sink, in processor time on one core,
+// beside what it costs a program that reads go-redis' PubSub.Channel and does nothing with it.
+func BenchmarkReceive(b *testing.B) {
+	server := rtetest.MustStartRedis(b, "--client-output-buffer-limit", "pubsub 0 0 0")
+	var topics []events.Topic
+	for range 16 {
+		topics = append(topics, backplanetest.Topic(events.NewID(), events.NewID()))
+	}
+	measure := func(b *testing.B, s *source, count *atomic.Int64) {
+		b.Helper()
+		s.publish(b, burstSize, count) // what grows is grown
+		runtime.GC()
+		b.ReportAllocs()
+		b.ResetTimer()
+		before := cpu(b)
+		s.publish(b, b.N, count)
+		used := cpu(b) - before
+		b.ReportMetric(float64(used.Nanoseconds())/float64(b.N), "cpu-ns/event")
+		b.ReportMetric(float64(b.N)/used.Seconds(), "events/cpu-s")
+	}
+	for name, listeners := range map[string]int{"dropped": 0, "1Listener": 1} {
+		b.Run(name, func(b *testing.B) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+			sink := &counter{listened: map[events.Topic]int{}}
+			for _, topic := range topics {
+				sink.listened[topic] = listeners
+			}
+			node := mustRun(b, redis.Options{
+				Options:   backplane.Options{Catalog: events.Builtin(), Decoder: events.NewIngress(events.IngressOptions{Catalog: events.Builtin()}), Sink: sink},
+				Addresses: []string{server.Addr}, LaneQueue: 64 << 20,
+			})
+			waitHealth(b, node, true)
+			backplanetest.MustAcquire(b, node, topics...)
+			measure(b, newSource(b, server, topics), &sink.all)
+		})
+	}
+	b.Run("bytes", func(b *testing.B) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+		node, _, _ := mustNode(b, redis.Options{Addresses: []string{server.Addr}, LaneQueue: 64 << 20})
+		var count atomic.Int64
+		s := newSource(b, server, topics)
+		for _, lane := range s.lanes {
+			node.Serve(lane, func([]byte) { count.Add(1) })
+		}
+		waitFor(b, "all are subscribed", func() bool {
+			return s.client.PubSubNumSub(context.Background(), s.lanes[15]).Val()[s.lanes[15]] > 0
+		})
+		measure(b, s, &count)
+	})
+	b.Run("goRedisChannel", func(b *testing.B) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+		s := newSource(b, server, topics)
+		client := server.Client()
+		defer client.Close()
+		sub := client.Subscribe(context.Background(), s.lanes...)
+		var count atomic.Int64
+		ended := make(chan struct{})
+		for range s.lanes {
+			if _, err := sub.Receive(context.Background()); err != nil {
+				b.Fatalf("subscribe: %v", err)
+			}
+		}
+		go func() {
+			defer close(ended)
+			for range sub.Channel() {
+				count.Add(1)
+			}
+		}()
+		measure(b, s, &count)
+		_ = sub.Close()
+		<-ended
+	})
+}
