@@ -11,12 +11,16 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// The errors of Open.
+// The errors of Open and of Session.Refresh.
 var (
 	// ErrDraining says that Drain was called.
 	ErrDraining = errors.New("hub is draining")
 	// ErrRevoked says that the token was revoked after it was verified.
 	ErrRevoked = errors.New("token is revoked")
+	// ErrOtherUser says that a token is not of the session's user, or not of the user's organization.
+	ErrOtherUser = errors.New("token of another user")
+	// ErrClosed says that the session has ended.
+	ErrClosed = errors.New("session has ended")
 )
 
 // Hub opens sessions and runs what their clients call. Its methods may be called from any goroutine.
@@ -61,7 +65,8 @@ func (h *Hub) Run(ctx context.Context) error {
 // Open begins the session of a connection whose handshake succeeded. Whoever opened a session must see to it that it
 // is closed, also when the connection ended by itself. The error is ErrDraining or ErrRevoked; conn was not used then.
 func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
-	s := &Session{hub: h, conn: conn, claims: claims, opened: uint32(time.Since(h.made) / time.Second)} //nolint:gosec // 136 years
+	s := &Session{hub: h, conn: conn, opened: uint32(time.Since(h.made) / time.Second)} //nolint:gosec // 136 years
+	s.claims.Store(claims)
 	// Drain may close the session as soon as it is in the list, but not before it has its outbox.
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -83,7 +83,7 @@ func (h *Hub) recheck(ctx context.Context) {
 			}
 			concerned := all
 			if !all {
-				_, concerned = changed[s.claims.User]
+				_, concerned = changed[s.Claims().User]
 			}
 			ended += s.recheck(ctx, func(topic events.Topic) bool {
 				_, is := changed[topic.Entity]
@@ -104,7 +104,7 @@ func (s *Session) recheck(ctx context.Context, concerned func(events.Topic) bool
 	if len(topics) == 0 {
 		return 0
 	}
-	allowed := s.hub.options.Judge.Recheck(ctx, s.claims, topics)
+	allowed := s.hub.options.Judge.Recheck(ctx, s.Claims(), topics)
 	var lost []events.Topic
 	for i, topic := range topics {
 		if !allowed[i] {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
@@ -18,9 +19,10 @@ type Session struct {
 	// Static once Open has returned.
 	hub    *Hub
 	conn   Conn
-	claims *authz.Claims
 	outbox *fanout.Outbox
 	opened uint32 // seconds after the hub was made
+
+	claims atomic.Pointer[authz.Claims] // written with mu held
 
 	// turn is held by the invocation that runs: there is one at a time (D2).
 	turn sync.Mutex
@@ -35,8 +37,8 @@ type Session struct {
 // ID is the public id of the connection.
 func (s *Session) ID() string { return s.conn.ID() }
 
-// Claims are those of the token that the connection was opened with.
-func (s *Session) Claims() *authz.Claims { return s.claims }
+// Claims are those of the token that the connection was opened with, or refreshed with last.
+func (s *Session) Claims() *authz.Claims { return s.claims.Load() }
 
 // Info is what there is to know of a session at one moment.
 type Info struct {
@@ -52,7 +54,7 @@ func (s *Session) Info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Info{
-		ID: s.ID(), Protocol: s.conn.Protocol(), Claims: s.claims, Subscriptions: len(s.active),
+		ID: s.ID(), Protocol: s.conn.Protocol(), Claims: s.Claims(), Subscriptions: len(s.active),
 		Since: s.hub.made.Add(time.Duration(s.opened) * time.Second),
 	}
 }

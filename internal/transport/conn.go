@@ -25,7 +25,6 @@ type Conn struct {
 	// Static once the session is open.
 	protocol *hubProtocol
 	session  Session
-	expires  time.Duration // when the connection is to end because of its token, since h.started; 0: never
 
 	reader // owned by the reader goroutine
 
@@ -35,6 +34,8 @@ type Conn struct {
 	// Written by one half, read by the other.
 	lastRead atomic.Int64  // when bytes came last, since h.started; busy while an invocation runs
 	greeted  atomic.Bool   // the handshake has come, or the connection ends without
+	expires  atomic.Int64  // when the connection is to end because of its token, since h.started; 0: never
+	opened   atomic.Bool   // session is set
 	expired  atomic.Bool   // expires has come: what the shard takes for silence is the end of the token
 	pinged   atomic.Bool   // the client has sent a ping: the client timeout counts
 	status   atomic.Uint32 // of the Close frame, if it tells of a violation; else 0
@@ -114,8 +115,8 @@ func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bo
 		}
 		next = min(next, left)
 	}
-	if c.expires != 0 {
-		left := c.expires - at
+	if expires := time.Duration(c.expires.Load()); expires != 0 {
+		left := expires - at
 		if left <= 0 {
 			c.expired.Store(true)
 			return nil, 0, false
@@ -127,10 +128,12 @@ func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bo
 
 // expireWith makes the connection end with a token, if it is to.
 func (c *Conn) expireWith(claims *authz.Claims) {
+	var expires time.Duration
 	if c.h.options.CloseAtExpiry && !claims.ExpiresAt.IsZero() {
 		// At least 1: 0 is never.
-		c.expires = max(claims.ExpiresAt.Sub(c.h.started)+c.h.options.ExpiryGrace, 1)
+		expires = max(claims.ExpiresAt.Sub(c.h.started)+c.h.options.ExpiryGrace, 1)
 	}
+	c.expires.Store(int64(expires))
 }
 
 // Final makes the last frames of an outbox that the shard ends. The reason counts from now on: the peer may answer the

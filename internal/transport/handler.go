@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,9 @@ type Handler struct {
 	started   time.Time // what the clocks of connections count from
 	invoking  context.Context
 	stop      context.CancelFunc // ends invoking
+
+	refresh sync.Mutex // held while the claims of a session and the expiry of its connection change together
+	asks    asks
 
 	registry *registry
 	buffers  readBuffers
@@ -50,6 +54,9 @@ func New(options Options) (*Handler, error) {
 	if h.tokens, err = newTokens(options.Secret, options.TokenTTL); err != nil {
 		return nil, err
 	}
+	if h.asks, err = newAsks(options.Secret); err != nil {
+		return nil, err
+	}
 	h.invoking, h.stop = context.WithCancel(context.Background())
 	return h, nil
 }
@@ -71,11 +78,13 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	select {
 	case <-empty:
 		h.registry.readers.Wait()
+		h.asks.close()
 		return nil
 	case <-ctx.Done():
 		h.stop()
 		h.registry.abort()
 		h.registry.readers.Wait()
+		h.asks.close()
 		return ctx.Err()
 	}
 }
@@ -91,6 +100,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serve, kind = h.serveHub, requestHub
 	case strings.EqualFold(path, h.options.Path+"/negotiate"):
 		serve, kind = h.serveNegotiate, requestNegotiate
+	case h.options.Refresh && strings.EqualFold(path, h.options.Path+"/refresh"):
+		serve, kind = h.serveRefresh, requestRefresh
 	default:
 		h.options.Next.ServeHTTP(w, r)
 		return

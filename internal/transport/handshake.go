@@ -125,6 +125,7 @@ func (c *Conn) open(protocol *hubProtocol) {
 		return
 	}
 	c.session = session
+	c.opened.Store(true)
 	c.claims = nil
 	c.h.metrics.handshakes.Inc()
 	c.phase = phaseOpen

@@ -11,6 +11,7 @@ type metrics struct {
 	connections      map[string]prometheus.Gauge // by protocol, protocolNone before the handshake
 	refused          [numRequestKinds][numRefusals]prometheus.Counter
 	negotiated       prometheus.Counter
+	refreshed        prometheus.Counter
 	handshakes       prometheus.Counter
 	handshakesFailed map[handshakeFailure]prometheus.Counter
 	receivedBytes    prometheus.Counter
@@ -64,6 +65,10 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 			Name: "rte_transport_negotiations_total",
 			Help: "Negotiations granted.",
 		}),
+		refreshed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_refreshes_total",
+			Help: "Requests that replaced the token of a connection, here or on another node.",
+		}),
 		handshakes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rte_transport_handshakes_total",
 			Help: "Handshakes that began a session.",
@@ -103,7 +108,7 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 	}
 	if reg != nil {
 		for _, c := range []prometheus.Collector{
-			connections, limit, refused, m.negotiated, m.handshakes, handshakesFailed, m.receivedBytes, received,
+			connections, limit, refused, m.negotiated, m.refreshed, m.handshakes, handshakesFailed, m.receivedBytes, received,
 			protocolErrors,
 		} {
 			reg.MustRegister(c)

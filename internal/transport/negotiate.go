@@ -69,6 +69,10 @@ func (h *Handler) negotiation(version int, claims *authz.Claims) []byte {
 	if version == 0 {
 		return []byte(`{"negotiateVersion":0,"connectionId":"` + token + `",` + transports + `}`)
 	}
+	lifetime := ""
+	if seconds := tokenLifetime(claims); h.options.Refresh && seconds > 0 {
+		lifetime = `"tokenLifetimeSeconds":` + strconv.Itoa(seconds) + `,`
+	}
 	return []byte(`{"negotiateVersion":1,"connectionId":"` + id.String() + `","connectionToken":"` + token + `",` +
-		transports + `}`)
+		lifetime + transports + `}`)
 }

@@ -30,6 +30,10 @@ type Session interface {
 	// Close ends the session: the outbox sends what Conn.EncodeClose makes of the reason, then calls Conn.Ended. A
 	// second call is ignored: it is not the first.
 	Close(reason hub.CloseReason) (first bool)
+	// Refresh replaces the claims, without waiting; see hub.Session for its errors. Recheck applies them to what was
+	// granted before.
+	Refresh(claims *authz.Claims) error
+	Recheck(ctx context.Context)
 }
 
 // Options are what a Handler needs.
@@ -74,6 +78,12 @@ type Options struct {
 	// takes a new token. false: the token counts when the connection is opened.
 	CloseAtExpiry bool
 	ExpiryGrace   time.Duration
+	// Refresh lets clients replace the token of a connection, as those of .NET 11 do, by POST to Path + "/refresh", and
+	// tells them in the answer to negotiate how long the token they have is good. false: there is no such path.
+	Refresh bool
+	// Forward takes a message to all nodes, whose Hear then has it, and does not wait for them: the request to refresh
+	// may arrive at another node than the connection is on. nil: there are no other nodes.
+	Forward func(ctx context.Context, message []byte) error
 	// SendTimeout is how long one send may block (W9). 0: 10 s.
 	SendTimeout time.Duration
 	// CloseTimeout is how long the peer may take to answer the end of a connection (W8). 0: 5 s.

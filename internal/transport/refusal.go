@@ -8,10 +8,13 @@ type requestKind uint8
 const (
 	requestHub requestKind = iota
 	requestNegotiate
+	requestRefresh
 	numRequestKinds
 )
 
-func (k requestKind) String() string { return [numRequestKinds]string{"hub", "negotiate"}[k] }
+func (k requestKind) String() string {
+	return [numRequestKinds]string{"hub", "negotiate", "refresh"}[k]
+}
 
 // refusal is why a request was not granted.
 type refusal uint8
@@ -32,6 +35,8 @@ const (
 	refusedUpgradeVersion
 	refusedDraining
 	refusedFull
+	refusedOtherUser
+	refusedForward
 	numRefusals
 )
 
@@ -65,4 +70,6 @@ var refusals = [numRefusals]struct {
 	refusedUpgradeVersion: {"upgrade_version", http.StatusUpgradeRequired, ""},
 	refusedDraining:       {"draining", http.StatusServiceUnavailable, "This node is stopping."},
 	refusedFull:           {"full", http.StatusServiceUnavailable, "This node has no room for another connection."},
+	refusedOtherUser:      {"other_user", http.StatusForbidden, ""},
+	refusedForward:        {"forward", http.StatusServiceUnavailable, ""},
 }

@@ -154,6 +154,13 @@ func (r *registry) abort() {
 	}
 }
 
+// find is the connection with an id; nil: it is not on this node.
+func (r *registry) find(id connID) *Conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.live[id]
+}
+
 // attached are the connections that have a socket.
 func (r *registry) attached() []*Conn {
 	r.mu.Lock()

@@ -47,17 +47,23 @@ type tokens struct {
 	ttl time.Duration
 }
 
-// newTokens derives the key from the secret that all nodes share. Without one the key is random.
+// newTokens derives the key from the secret that all nodes share.
 func newTokens(secret []byte, ttl time.Duration) (*tokens, error) {
+	key, err := deriveKey(secret, "connection token")
+	return &tokens{key, ttl}, err
+}
+
+// deriveKey makes the key for a purpose of the secret that all nodes share. Without one the key is random.
+func deriveKey(secret []byte, purpose string) ([]byte, error) {
 	if len(secret) == 0 {
 		secret = make([]byte, sha256.Size)
 		_, _ = rand.Read(secret) // never fails: crypto/rand ends the process instead
 	}
-	key, err := hkdf.Key(sha256.New, secret, nil, "rte-server connection token", sha256.Size)
+	key, err := hkdf.Key(sha256.New, secret, nil, "rte-server "+purpose, sha256.Size)
 	if err != nil {
-		return nil, fmt.Errorf("derive connection token key: %w", err)
+		return nil, fmt.Errorf("derive key of %s: %w", purpose, err)
 	}
-	return &tokens{key, ttl}, nil
+	return key, nil
 }
 
 // make is a token for a connection of the bearer of claims.
@@ -69,21 +75,26 @@ func (t *tokens) make(id connID, claims *authz.Claims, now time.Time) string {
 
 // parse checks a token, but not whether it has expired.
 func (t *tokens) parse(token string, claims *authz.Claims) (id connID, expires time.Time, ok bool) {
-	first, rest, _ := strings.Cut(token, ".")
-	second, third, _ := strings.Cut(rest, ".")
-	id, ok = parseConnID(first)
-	if !ok {
-		return connID{}, time.Time{}, false
-	}
-	millis, err := strconv.ParseInt(second, 36, 64)
-	if err != nil {
-		return connID{}, time.Time{}, false
-	}
-	mac, err := base64.RawURLEncoding.Strict().DecodeString(third)
-	if err != nil || subtle.ConstantTimeCompare(mac, t.mac(id, millis, claims)) != 1 {
+	id, millis, mac, ok := splitToken(token)
+	if !ok || subtle.ConstantTimeCompare(mac, t.mac(id, millis, claims)) != 1 {
 		return connID{}, time.Time{}, false
 	}
 	return id, time.UnixMilli(millis), true
+}
+
+// splitToken takes a token apart; false if it does not look like one.
+func splitToken(token string) (id connID, expires int64, mac []byte, ok bool) {
+	first, rest, _ := strings.Cut(token, ".")
+	second, third, _ := strings.Cut(rest, ".")
+	if id, ok = parseConnID(first); !ok {
+		return connID{}, 0, nil, false
+	}
+	expires, err := strconv.ParseInt(second, 36, 64)
+	if err != nil {
+		return connID{}, 0, nil, false
+	}
+	mac, err = base64.RawURLEncoding.Strict().DecodeString(third)
+	return id, expires, mac, err == nil && len(mac) == macLen
 }
 
 // mac authenticates the parts of a token and its subject.

@@ -1,0 +1,41 @@
+package hub
+
+import (
+	"context"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// Refresh replaces the claims of the session by those of a new token of the same user in the same organization. From
+// now on they are what Subscribe, revocations and rechecks go by; Recheck must follow. It does not wait. The error is
+// ErrOtherUser, ErrRevoked or ErrClosed; nothing has changed then.
+func (s *Session) Refresh(claims *authz.Claims) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.Claims()
+	switch {
+	case s.closed:
+		return ErrClosed
+	case claims.User != before.User || claims.Organization != before.Organization:
+		return ErrOtherUser
+	}
+	// As in Open: a revocation that comes later finds the new claims.
+	s.claims.Store(claims)
+	if s.hub.options.Revoked(claims) {
+		s.claims.Store(before)
+		return ErrRevoked
+	}
+	// A Subscribe that runs may have been decided by the claims before: it looks at what it was granted again.
+	s.hub.rechecks.number.Add(1)
+	return nil
+}
+
+// Recheck ends the subscriptions that the session's claims do not allow any more. It takes no longer than an
+// invocation.
+func (s *Session) Recheck(ctx context.Context) {
+	// Whatever becomes of the request that brought the new claims: without an answer of the directory nothing ends.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.hub.options.Limits.Invocation)
+	defer cancel()
+	s.recheck(ctx, func(events.Topic) bool { return true })
+}

@@ -1,0 +1,87 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+// agentsOnly is the Judge that allows entity 1 to everybody and the others to those who are no agents.
+type agentsOnly struct{}
+
+func (agentsOnly) Recheck(_ context.Context, claims *authz.Claims, topics []events.Topic) []bool {
+	allowed := make([]bool, len(topics))
+	for i, topic := range topics {
+		allowed[i] = topic.Entity == entity(1) || claims.Role != authz.RoleAgent
+	}
+	return allowed
+}
+
+func TestRefresh(t *testing.T) {
+	var revoked atomic.Bool
+	o := hub.Options{Judge: agentsOnly{}, Revoked: func(*authz.Claims) bool { return revoked.Load() }}
+	run(t, o, func(t *testing.T, r *rig) {
+		c := r.connect(t)
+		before := c.Claims()
+		c.invoke(t, "1", "Subscribe", items(1, 2))
+		refuse := func(claims authz.Claims, want error) {
+			t.Helper()
+			if err := c.Refresh(&claims); !errors.Is(err, want) || c.Claims() != before {
+				t.Errorf("refreshed with %+v: %v", claims, err)
+			}
+		}
+		refuse(authz.Claims{User: entity(9), Organization: organization}, hub.ErrOtherUser)
+		refuse(authz.Claims{Organization: entity(9), Organizations: []events.ID{organization}}, hub.ErrOtherUser)
+		revoked.Store(true)
+		refuse(authz.Claims{Organization: organization}, hub.ErrRevoked)
+		revoked.Store(false)
+
+		if err := c.Refresh(&authz.Claims{Organization: organization, Role: authz.RoleAgent, TokenID: "new"}); err != nil {
+			t.Fatal(err)
+		}
+		c.Recheck(t.Context())
+		if left := c.active(t); len(left) != 1 || c.Info().Claims.TokenID != "new" {
+			t.Errorf("left are %+v of %+v", left, c.Info())
+		}
+		c.Close(hub.CloseGone)
+		before = c.Claims()
+		refuse(authz.Claims{Organization: organization}, hub.ErrClosed)
+	})
+}
+
+// A Subscribe that was decided by the claims before, and ends after the recheck, must not leave what they allowed.
+func TestRefresh_DuringSubscribe(t *testing.T) {
+	run(t, hub.Options{Judge: agentsOnly{}}, func(t *testing.T, r *rig) {
+		release := make(chan struct{})
+		r.lanes.acquire = func(context.Context, []events.Topic) []error {
+			<-release
+			return nil
+		}
+		c := r.connect(t)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			c.Invoke(t.Context(), invocation("1", "Subscribe", items(1, 2)))
+		}()
+		synctest.Wait()
+		if err := c.Refresh(&authz.Claims{Organization: organization, Role: authz.RoleAgent}); err != nil {
+			t.Fatal(err)
+		}
+		c.Recheck(t.Context())
+		time.Sleep(time.Second)
+		close(release)
+		<-done
+		synctest.Wait()
+		c.lines()
+		if left := c.active(t); len(left) != 1 {
+			t.Errorf("left are %+v", left)
+		}
+	})
+}
