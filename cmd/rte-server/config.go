@@ -35,7 +35,8 @@ type Config struct {
 	Hub struct {
 		Pool int
 	}
-	Resync struct {
+	Snapshots SnapshotsConfig
+	Resync    struct {
 		Window time.Duration
 		Rate   int
 	}
@@ -146,4 +147,5 @@ type TimeoutsConfig struct {
 	Close      time.Duration
 	Invocation time.Duration
 	Subscribe  time.Duration
+	Snapshot   time.Duration
 }

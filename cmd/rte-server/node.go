@@ -79,7 +79,8 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	}
 	n.ingress = ingress
 	n.backplane, err = newBackplane(&c.Redis, n, backplane.Options{
-		Catalog: catalog, Decoder: ingress, Sink: dispatcher, Registerer: reg, Logger: logger.Named("backplane"),
+		Catalog: catalog, Decoder: ingress, Sink: dispatcher, SnapshotMemory: c.Snapshots.memory(),
+		Registerer: reg, Logger: logger.Named("backplane"),
 	})
 	if err != nil {
 		return nil, err
@@ -110,8 +111,9 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		Judge: authorizer, Explainer: authorizer, Revoked: revocations.Check,
 		Limits: hub.Limits{
 			Subscriptions: c.Limits.Subscriptions, Items: c.Limits.Items, ArgumentBytes: 2 * c.Limits.MessageBytes,
-			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe,
+			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe, Snapshot: c.Timeouts.Snapshot,
 		},
+		Snapshots: c.Snapshots.source(n.backplane), SnapshotsForAll: c.Snapshots.Mode == snapshotsAlways,
 		Resync: hub.ResyncOptions{Lane: laneOf(&c.Redis), Window: c.Resync.Window, Rate: c.Resync.Rate},
 		Pool:   c.Hub.Pool, Registerer: reg, Logger: logger.Named("hub"),
 	})

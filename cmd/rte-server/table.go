@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/backplane"
 )
 
 // table is the list of all configuration keys. Its flags have the names of the keys and write into a Config; what they
@@ -116,6 +117,7 @@ func newTable(c *Config) *table {
 	t.span(&c.Timeouts.Close, "timeouts.close", 5*time.Second, "how long a client may take to confirm the end of its connection")
 	t.span(&c.Timeouts.Invocation, "timeouts.invocation", 10*time.Second, "how long a call of a client may take, waiting included")
 	t.span(&c.Timeouts.Subscribe, "timeouts.subscribe", 2*time.Second, "how long Subscribe waits for Redis to confirm a lane")
+	t.span(&c.Timeouts.Snapshot, "timeouts.snapshot", 500*time.Millisecond, "how long, behind the answer to Subscribe, last states are looked for; the client's next call waits")
 
 	t.count(&c.Fanout.Shards, "fanout.shards", 0, "goroutines that write to clients; 0: one per processor")
 	t.count(&c.Fanout.Backlog, "fanout.backlog", 1<<16, "deliveries that may wait in front of one of them")
@@ -123,6 +125,9 @@ func newTable(c *Config) *table {
 
 	t.span(&c.Resync.Window, "resync.window", 10*time.Second, "time over which the clients are told that events were lost that cannot be repaired: those without notices by the end of their connection")
 	t.count(&c.Resync.Rate, "resync.rate", 500, "how many of them are told in a second; more take longer than the window")
+
+	t.choice(&c.Snapshots.Mode, "snapshots.mode", snapshotsOptIn, []string{snapshotsOff, snapshotsOptIn, snapshotsAlways}, "who gets the last state of what it subscribes to: nobody, clients that ask with features=snapshot, or everybody")
+	t.size(&c.Snapshots.MemoryBytes, "snapshots.memory_bytes", backplane.DefaultSnapshotMemory, "memory for last states; without Redis nothing else knows them")
 
 	t.span(&c.Shutdown.Delay, "shutdown.delay", 5*time.Second, "how long a stopping node goes on accepting while /readyz tells the load balancer to choose another")
 	t.span(&c.Shutdown.Drain, "shutdown.drain", 20*time.Second, "time over which the connections of a stopping node are closed")
