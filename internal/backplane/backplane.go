@@ -22,6 +22,13 @@ type Sink interface {
 	Dispatch(ev *events.Event)
 }
 
+// Interest is what a Sink can say as well: whether it has a use for the events of a topic. Those of which it says no are
+// not dispatched, and not read further than to their topic. It may be called from any goroutine, and counts what it
+// refuses.
+type Interest interface {
+	Hears(topic events.Topic) bool
+}
+
 // Backplane is what a node listens to and publishes through. Redis and Memory implement it; one conformance suite
 // covers both.
 type Backplane interface {

@@ -22,6 +22,9 @@ type Memory struct {
 	receiver *Receiver
 	limit    StatesLimit
 	receipts receipts
+	interest Interest // nil: the sink wants everything
+	decode   func(data []byte, wanted func(events.Topic) bool) (ev events.Event, ok bool, err error)
+	wanted   func(events.Topic) bool // says whether anything would become of an event
 
 	mu    sync.Mutex
 	lanes map[string]*memoryLane // guarded by mu; by name, those with listeners or states
@@ -45,13 +48,30 @@ var (
 
 // NewMemory makes a Memory.
 func NewMemory(o Options) *Memory {
-	return &Memory{
+	m := &Memory{
 		catalog:  o.Catalog,
 		layout:   o.Layout,
 		receiver: NewReceiver(o),
 		limit:    StatesLimit{Bytes: int64(cmp.Or(o.SnapshotMemory, DefaultSnapshotMemory))},
 		lanes:    map[string]*memoryLane{},
 	}
+	m.interest, _ = o.Sink.(Interest)
+	m.wanted, m.decode = m.wants, m.decodeAll
+	if decoder, ok := m.receiver.decoder.(skimmer); ok {
+		m.decode = decoder.DecodeIf
+	}
+	return m
+}
+
+// wants says whether events of a topic are kept for snapshots or have listeners.
+func (m *Memory) wants(t events.Topic) bool {
+	return m.interest == nil || m.limit.Bytes > 0 && m.catalog.Definition(t.Type).State() || m.interest.Hears(t)
+}
+
+// decodeAll is for decoders that do not ask.
+func (m *Memory) decodeAll(data []byte, _ func(events.Topic) bool) (ev events.Event, ok bool, err error) {
+	ev, err = m.receiver.decoder.Decode(data)
+	return ev, err == nil, err
 }
 
 // Run waits for ctx to end.
@@ -119,8 +139,12 @@ func (m *Memory) enter(t events.Topic) *memoryLane {
 	}
 }
 
-// heard says that a lane has listeners.
-func (m *Memory) heard(l *memoryLane) bool {
+// heard says whether an event of a topic has listeners, or may have. The order of its lane must be locked: a listener
+// that gets a snapshot then gets every state behind it too.
+func (m *Memory) heard(l *memoryLane, t events.Topic) bool {
+	if m.interest != nil {
+		return m.interest.Hears(t)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return l.refs > 0
@@ -141,11 +165,15 @@ func (m *Memory) drop(l *memoryLane) {
 	}
 }
 
-// Publish hands the event to the sink if its lane has listeners.
+// Publish hands the event to the sink if it has listeners. What is malformed behind the topic of an event that has none
+// may pass unnoticed.
 func (m *Memory) Publish(_ context.Context, data []byte) error {
-	ev, err := m.receiver.decoder.Decode(data)
+	ev, ok, err := m.decode(data, m.wanted)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
+	}
+	if !ok {
+		return nil
 	}
 	if l, tidy := m.publish(&ev); tidy {
 		m.drop(l)
@@ -172,27 +200,30 @@ func (m *Memory) PublishBatch(ctx context.Context, batch [][]byte) (errs []error
 	return errs
 }
 
-// concerns says whether anything would become of an event: somebody listens to its lane, or it is kept.
-func (m *Memory) concerns(ev *events.Event) bool {
+// idle says whether nothing would become of an event: nobody listens to its lane, and it is not kept.
+func (m *Memory) idle(ev *events.Event) bool {
+	if m.interest != nil {
+		return false // it was asked while the event was read
+	}
 	if _, state := m.catalog.StateKey(ev); state {
-		return true
+		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var name [maxLane]byte
-	return m.lanes[string(m.layout.append(name[:0], ev.Organization, ev.Entity))] != nil
+	return m.lanes[string(m.layout.append(name[:0], ev.Organization, ev.Entity))] == nil
 }
 
 // publish says whether the lane has something to tidy up.
 func (m *Memory) publish(ev *events.Event) (l *memoryLane, tidy bool) {
-	if !m.concerns(ev) {
+	if m.idle(ev) {
 		return nil, false
 	}
 	l = m.enter(ev.Topic)
 	defer l.order.Unlock()
 	now := time.Now()
 	l.states.Add(m.catalog, ev, now, &m.limit)
-	heard := m.heard(l)
+	heard := m.heard(l, ev.Topic)
 	if heard {
 		shared := *ev
 		shared.Data = bytes.Clone(ev.Data) // the sink may keep it; the caller may use its buffer again

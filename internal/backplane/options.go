@@ -12,6 +12,11 @@ type Decoder interface {
 	Decode(data []byte) (events.Event, error)
 }
 
+// skimmer is a Decoder that does not read events to their end which nobody wants. *events.Ingress is.
+type skimmer interface {
+	DecodeIf(data []byte, wanted func(events.Topic) bool) (ev events.Event, ok bool, err error)
+}
+
 // Options are what every backplane needs.
 type Options struct {
 	// Catalog decodes the events that this node publishes. Required.
