@@ -108,7 +108,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 
 	n.hub, err = hub.New(hub.Options{
 		Catalog: catalog, Authorizer: authorizer, Registry: registry, Dispatcher: dispatcher, Lanes: n.backplane,
-		Judge: authorizer, Explainer: authorizer, Revoked: revocations.Check,
+		Judge: authorizer, Explainer: authorizer, Denied: n.denied, Revoked: revocations.Check,
 		Limits: hub.Limits{
 			Subscriptions: c.Limits.Subscriptions, Items: c.Limits.Items, ArgumentBytes: 2 * c.Limits.MessageBytes,
 			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe, Snapshot: c.Timeouts.Snapshot,
@@ -175,6 +175,20 @@ func (n *node) open(conn hub.Conn, claims *authz.Claims) (transport.Session, err
 // refused is told of a request whose token was refused.
 func (n *node) refused(remote, reason string) {
 	n.audit.Info("refused", zap.String("remote", remote), zap.String("reason", reason))
+}
+
+// denied is told of an item of a Subscribe that was refused.
+func (n *node) denied(s *hub.Session, d hub.Denied) {
+	entry := n.audit.Check(zap.InfoLevel, "subscription refused")
+	if entry == nil {
+		return // masses of them cost next to nothing
+	}
+	entity, claims := "", s.Claims()
+	if d.Entity != (events.ID{}) {
+		entity = d.Entity.String()
+	}
+	entry.Write(zap.String("connection", s.ID()), zap.Stringer("user", claims.User), zap.Stringer("organization", claims.Organization),
+		zap.String("entity", entity), zap.String("event", d.Event), zap.String("code", d.Code), zap.String("trace", d.Trace))
 }
 
 // backplaneProblem says why no events arrive; empty: they do.

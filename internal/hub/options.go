@@ -60,6 +60,8 @@ type Options struct {
 	Judge Judge
 	// Explainer explains refusals to operators. nil: clients with Features.Notices get no trace.
 	Explainer Explainer
+	// Denied is told of each item of a Subscribe that was refused, before the client is. It must not wait. nil: nobody is.
+	Denied func(*Session, Denied)
 	// Revoked says whether a token was revoked meanwhile; Open asks. A revocation must be in force for it before CloseIf
 	// is called for the sessions that are open. nil: no token ever is.
 	Revoked func(*authz.Claims) bool

@@ -36,9 +36,12 @@ func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionRes
 		results[i].refuse(refusedLimit)
 	}
 	s.hub.metrics.count(results)
+	trace := ""
 	if s.conn.Features().Notices {
-		annotate(results, s.trace(c, requests, results))
+		trace = s.trace(c, requests, results)
+		annotate(results, trace)
 	}
+	s.deny(requests, results, trace)
 	return results
 }
 

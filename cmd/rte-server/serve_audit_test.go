@@ -1,0 +1,96 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// auditEntry is a line of the audit log about a refused item.
+type auditEntry struct {
+	Logger, Msg, Connection, User, Organization, Entity, Event, Code, Trace string
+}
+
+// refusals are the entries about refused items so far.
+func (p *running) refusals() (all []auditEntry) {
+	p.t.Helper()
+	for line := range strings.Lines(p.output.text()) {
+		var e auditEntry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			p.t.Fatalf("%v: %s", err, line)
+		}
+		if e.Logger == "audit" && e.Msg == "subscription refused" {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// TestServe_AuditOfRefusals checks that each refused item is in the audit log, with what the operator needs to ask why,
+// and without anything that a client can put there.
+func TestServe_AuditOfRefusals(t *testing.T) {
+	p := start(t, serveArgs()...)
+	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
+	const colleague = "cc9730c4-ce86-e611-80c9-00505689257e"
+	subscribe := func(c *client, items ...[2]string) {
+		t.Helper()
+		var texts []string
+		for _, item := range items {
+			texts = append(texts, fmt.Sprintf(`{"EntityId":%q,"EventName":%q}`, item[0], item[1]))
+		}
+		c.send(`{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[` + strings.Join(texts, ",") + `]]}`)
+		c.expect(`"result":`)
+	}
+	subscribe(p.connect(token, ""),
+		[2]string{testUser, "UserStatus"}, // allowed
+		[2]string{strings.ToUpper(colleague), "useralert"},
+		[2]string{token, "UserStatus"},
+		[2]string{colleague, token},
+	)
+	subscribe(p.connect(token, "?features=notices"), [2]string{colleague, "UserAlert"})
+
+	got := p.refusals()
+	want := []auditEntry{
+		{Entity: colleague, Event: "UserAlert", Code: "unauthorized"},
+		{Event: "UserStatus", Code: "invalid_entity"},
+		{Entity: colleague, Code: "unknown_event"},
+		{Entity: colleague, Event: "UserAlert", Code: "unauthorized"},
+	}
+	if len(got) != len(want) {
+		t.Fatalf("the audit log has %+v", got)
+	}
+	for i, w := range want {
+		w.Logger, w.Msg, w.User, w.Organization = "audit", "subscription refused", testUser, testOrganization
+		w.Connection, w.Trace = got[i].Connection, got[i].Trace
+		if got[i] != w || w.Connection == "" || (w.Trace != "") != (i == 3) {
+			t.Errorf("entry %d is %+v", i, got[i])
+		}
+	}
+	if status, body := ask(t, "GET", p.operators+"/api/explain?trace="+got[3].Trace); status != 200 {
+		t.Errorf("the trace leads to %d %s", status, body)
+	}
+	if log := p.output.text(); strings.Contains(log, token) || strings.Contains(log, token[:60]) {
+		t.Error("a token is in the log")
+	}
+}
+
+// TestServe_AuditOfRefusalsIsBounded asks for more than the audit log has room for.
+func TestServe_AuditOfRefusalsIsBounded(t *testing.T) {
+	p := start(t, serveArgs("--log.audit_rate=5")...)
+	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
+	c := p.connect(token, "")
+	const items = 300
+	c.send(`{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[` +
+		strings.Repeat(`{"EntityId":"x","EventName":"UserStatus"},`, items-1) + `{"EntityId":"x","EventName":"UserStatus"}]]}`)
+	c.ws.SetReadLimit(-1)
+	c.expect(`"result":`)
+	dropped := 0
+	if _, err := fmt.Sscan(p.metric("rte_audit_entries_dropped_total"), &dropped); err != nil {
+		t.Fatal(err)
+	}
+	logged := len(p.refusals())
+	if logged+dropped != items || logged == 0 || logged > items/2 {
+		t.Errorf("%d entries are logged and %d left out, of %d", logged, dropped, items)
+	}
+}
