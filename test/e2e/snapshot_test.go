@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"os/exec"
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// publishJournaled publishes events by the program, which keeps the last state in Redis.
+func publishJournaled(t *testing.T, r *rtetest.Redis, lines ...[]byte) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), programs.MustBuild(t, "node"), "publish", "-", "--redis.addresses", r.Addr)
+	cmd.Stdin = bytes.NewReader(bytes.Join(lines, []byte("\n")))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("publish: %v\n%s", err, out)
+	}
+}
+
+// firstOf subscribes to the status of our agent and answers what arrives first. The library may tell its page of the
+// message before it tells of the answer, which came before.
+func firstOf(t *testing.T, c *client) float64 {
+	t.Helper()
+	answers := make(chan json.RawMessage, 1)
+	go func() {
+		answer, err := c.invoke("Subscribe", subscribeTo(ourAgent, "UserStatus"))
+		if err != nil {
+			t.Errorf("Subscribe: %v", err)
+		}
+		answers <- answer
+	}()
+	m := c.next()
+	var results []subscriptionResult
+	if err := json.Unmarshal(<-answers, &results); err != nil || len(results) != 1 || !results[0].Subscribed {
+		t.Fatalf("Subscribe answered %+v: %v", results, err)
+	}
+	var active []struct{ ID string }
+	c.mustInvoke(&active, "ActiveSubscriptions")
+	if len(active) != 1 || active[0].ID != m.Subscription["id"] {
+		t.Errorf("the snapshot is of subscription %v, the active ones are %v", m.Subscription["id"], active)
+	}
+	number, _ := m.Data["activeQueues"].(float64)
+	return number
+}
+
+// TestSnapshot publishes states before anybody listens. Clients that ask for it get the last one, from the memory of
+// their node or from Redis; others get what is published from then on.
+func TestSnapshot(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr})
+	token := mustTokenOfAgent(t, authz.RoleAgent)
+	asking := func(srv *rtetest.Server) *client {
+		return connect(t, clientOptions{URL: srv.HubURL + "?features=snapshot", Token: token})
+	}
+	publishJournaled(t, redis, userStatus(ourOrganization, ourAgent, 1), userStatus(ourOrganization, ourAgent, 2))
+
+	first := asking(srv)
+	if got := firstOf(t, first); got != 2 {
+		t.Errorf("snapshot of Redis is %v, want 2", got)
+	}
+	stock := connect(t, clientOptions{URL: srv.HubURL, Token: token})
+	var results []subscriptionResult
+	stock.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))
+	first.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus")) // it has that already
+
+	publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 3)) // Redis keeps nothing of it
+	for name, c := range map[string]*client{"asking": first, "stock": stock} {
+		if got := c.next().Data["activeQueues"]; got != 3.0 {
+			t.Errorf("the %s client received %v, want 3", name, got)
+		}
+	}
+	if got := firstOf(t, asking(srv)); got != 3 {
+		t.Errorf("snapshot of the node is %v, want 3", got)
+	}
+
+	publishJournaled(t, redis, userStatus(ourOrganization, ourAgent, 4))
+	if got := firstOf(t, asking(startServer(t, rtetest.Settings{"redis.addresses": redis.Addr}))); got != 4 {
+		t.Errorf("snapshot of Redis, at a new node, is %v, want 4", got)
+	}
+}
