@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	_ "embed"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -19,17 +20,38 @@ var publishBody string
 // Functions is the library of Redis Functions that publishers call, for FUNCTION LOAD. Nodes load it by themselves if
 // their user may.
 func Functions() string {
-	return "#!lua name=rte\n" + publishBody + `
+	return "#!lua name=rte\n-- " + versionText() + "\n" + publishBody + `
 redis.register_function('rte_publish', publish)
 redis.register_function{function_name='rte_version', flags={'no-writes'},
   callback=function() return ` + strconv.Itoa(functionsVersion) + ` end}
 `
 }
 
-// publishScript is rte_publish for a Redis without Functions (before 7.0).
-func publishScript() *goredis.Script {
-	return goredis.NewScript(publishBody + "return publish(KEYS, ARGV)\n")
+// Script is rte_publish for EVALSHA, with the same keys and arguments, where Redis has no Functions (before 7.0).
+func Script() string {
+	return "-- " + versionText() + "\n" + publishBody + "return publish(KEYS, ARGV)\n"
 }
+
+func versionText() string { return "rte-server, version " + strconv.Itoa(functionsVersion) }
+
+// LoadFunctions loads the library into every server that carries lanes, whatever version they have.
+func (b *Backplane) LoadFunctions(ctx context.Context) error {
+	load := func(ctx context.Context, server *goredis.Client) error {
+		return server.FunctionLoadReplace(ctx, Functions()).Err()
+	}
+	if b.cluster != nil {
+		return b.cluster.client.ForEachMaster(ctx, load)
+	}
+	for _, k := range b.shards {
+		if err := k.commands.FunctionLoadReplace(ctx, Functions()).Err(); err != nil {
+			return fmt.Errorf("%s: %w", k.name, err)
+		}
+	}
+	return nil
+}
+
+// publishScript is Script for go-redis.
+func publishScript() *goredis.Script { return goredis.NewScript(Script()) }
 
 // noFunction says that a server has no library, or none with this function.
 func noFunction(err error) bool {
