@@ -50,7 +50,7 @@ func (s *socket) readNow(fd uintptr) (done bool) {
 // writeNow writes what the socket takes and does not ask to be called again.
 func (s *socket) writeNow(fd uintptr) (done bool) {
 	for {
-		n, err := syscall.Write(int(fd), s.out)
+		n, err := writeFD(fd, s.out)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 			continue
