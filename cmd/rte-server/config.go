@@ -78,6 +78,7 @@ type AuthConfig struct {
 	MaxTokenBytes      int
 	RevocationTTL      time.Duration
 	CloseAtExpiry      bool
+	Refresh            bool
 	ExpiryGrace        time.Duration
 	Claims             struct {
 		User, Organization, Organizations, Role, Grants, TokenID string

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 
@@ -74,6 +75,15 @@ func (n *node) follow(c *control, directory *authz.CachedDirectory) {
 		}
 		return err
 	}, func() { apply(authz.Change{All: true}) })
+}
+
+// forward takes what nodes tell each other of refreshed tokens to all of them; nil: there are no others.
+func forward(b backplane.Backplane) func(ctx context.Context, message []byte) error {
+	r, ok := b.(*redis.Backplane)
+	if !ok {
+		return nil
+	}
+	return func(ctx context.Context, message []byte) error { return r.Tell(ctx, redis.RefreshChannel, message) }
 }
 
 // disconnection is a message that ends connections: one, or those of a user.

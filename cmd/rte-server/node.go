@@ -126,6 +126,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		TokenTTL: c.Timeouts.Negotiate, MaxConnections: c.Limits.Connections,
 		HandshakeTimeout: c.Timeouts.Handshake, KeepAliveInterval: c.Timeouts.KeepAlive, ClientTimeout: c.Timeouts.Client,
 		CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
+		Refresh: c.Auth.Refresh, Forward: forward(n.backplane),
 		SendTimeout: c.Timeouts.Send, CloseTimeout: c.Timeouts.Close,
 		MessagePackKeys: keyStyle(c), MaxMessageBytes: c.Limits.MessageBytes, MaxFrameBytes: int64(c.Limits.FrameBytes),
 		Registerer: reg, Logger: logger.Named("transport"),
@@ -140,6 +141,9 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 			return nil, err
 		}
 		n.operator.share(control, n.shared)
+		if c.Auth.Refresh {
+			control.listen(redis.RefreshChannel, "refresh", n.transport.Hear, nil)
+		}
 		if cached, ok := directory.(*authz.CachedDirectory); ok {
 			n.follow(control, cached)
 		}

@@ -47,6 +47,7 @@ func newTable(c *Config) *table {
 	t.span(&c.Auth.RevocationTTL, "auth.revocation_ttl", 30*24*time.Hour, "how long a revocation counts that does not say until when; no token should live longer")
 	t.toggle(&c.Auth.CloseAtExpiry, "auth.close_at_expiry", false, "close connections when their token expires, so that clients come back with a new one; otherwise a token counts when a connection is opened")
 	t.span(&c.Auth.ExpiryGrace, "auth.expiry_grace", 30*time.Second, "how long after the expiry that happens")
+	t.toggle(&c.Auth.Refresh, "auth.refresh", false, "let clients replace the token of a connection without connecting again, by POST to path + /refresh as clients of .NET 11 do; they are told at negotiation how long their token is good")
 	t.text(&c.Auth.Claims.User, "auth.claims.user", "sub", "claim with the id of the user")
 	t.text(&c.Auth.Claims.Organization, "auth.claims.organization", "org", "claim with the id of the organization")
 	t.text(&c.Auth.Claims.Organizations, "auth.claims.organizations", "orgs", "claim with further organizations")

@@ -20,9 +20,9 @@ type Session struct {
 	hub    *Hub
 	conn   Conn
 	outbox *fanout.Outbox
-	opened uint32 // seconds after the hub was made
 
 	claims atomic.Pointer[authz.Claims] // written with mu held
+	opened uint32                       // static: seconds after the hub was made
 
 	// turn is held by the invocation that runs: there is one at a time (D2).
 	turn sync.Mutex

@@ -12,6 +12,8 @@ const (
 	RevokeChannel     = "rte:c:revoke"
 	DirectoryChannel  = "rte:c:directory"
 	DisconnectChannel = "rte:c:disconnect"
+	// RefreshChannel is for nodes alone, which authenticate what they say there.
+	RefreshChannel = "rte:c:refresh"
 )
 
 // Listen has a channel subscribed for good that is no lane. message takes what comes on it, one at a time, and must not

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// TestServe_Refresh lets a client replace its token on a node that does not have its connection.
+func TestServe_Refresh(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	args := serveArgs("--redis.addresses="+redis.Addr, "--auth.refresh", "--auth.close_at_expiry", "--auth.expiry_grace=0s")
+	owner, asked := start(t, args...), start(t, args...)
+	defer owner.stop() // before the end of the other is looked at
+	token := func(user, ttl string) string {
+		t.Helper()
+		return strings.TrimSpace(mustCommand(t, "", "token", "--user", user, "--org", testOrganization, "--ttl="+ttl))
+	}
+	short, long := token(testUser, "4s"), token(testUser, "1h")
+	// Negotiated with one node, connected to the other.
+	status, answer := ask(t, http.MethodPost, asked.clients+"/rte/negotiate?negotiateVersion=1", "Authorization", "Bearer "+short)
+	var negotiated struct {
+		ConnectionToken      string
+		TokenLifetimeSeconds int
+	}
+	if err := json.Unmarshal([]byte(answer), &negotiated); err != nil || status != 200 || negotiated.TokenLifetimeSeconds < 1 || negotiated.TokenLifetimeSeconds > 4 {
+		t.Fatalf("negotiate: %d %s", status, answer)
+	}
+	refreshed, left := owner.connect(short, "?id="+negotiated.ConnectionToken), owner.connect(short, "")
+	eventually(t, "both sessions", func() bool { return owner.metric("rte_hub_sessions_open") == "2" })
+
+	refresh := func(token string) (int, string) {
+		t.Helper()
+		return ask(t, http.MethodPost, asked.clients+"/rte/refresh?id="+negotiated.ConnectionToken, "Authorization", "Bearer "+token)
+	}
+	if status, answer := refresh(token("bb9730c4-ce86-e611-80c9-00505689257e", "1h")); status != 403 || answer != `{"error":"user_changed"}` {
+		t.Errorf("with the token of another user: %d %s", status, answer)
+	}
+	eventually(t, "a refreshed token", func() bool { // both nodes have to hear each other
+		status, answer := refresh(long)
+		return status == 200 && strings.HasPrefix(answer, `{"tokenLifetimeSeconds":35`)
+	})
+	left.expect(`{"type":7,"allowReconnect":true}`)
+	if answer := refreshed.subscribe(testUser, "UserStatus"); !strings.Contains(answer, `"subscribed":true`) {
+		t.Errorf("after the first token has expired: %s", answer)
+	}
+	if status, answer := refresh(short); status != 401 || answer != `{"error":"invalid_token"}` {
+		t.Errorf("with an expired token: %d %s", status, answer)
+	}
+	if strings.Contains(owner.output.text()+asked.output.text(), "eyJ") {
+		t.Error("a token is in the log")
+	}
+}
+
+// TestServe_RefreshAlone is the same on a single node without Redis.
+func TestServe_RefreshAlone(t *testing.T) {
+	p := start(t, serveArgs("--auth.refresh")...)
+	token := mustServiceToken(t, testOrganization)
+	_, answer := ask(t, http.MethodPost, p.clients+"/rte/negotiate?negotiateVersion=1", "Authorization", "Bearer "+token)
+	var negotiated struct{ ConnectionToken string }
+	if err := json.Unmarshal([]byte(answer), &negotiated); err != nil {
+		t.Fatal(err)
+	}
+	refresh := func() (status int) {
+		status, _ = ask(t, http.MethodPost, p.clients+"/rte/refresh?id="+negotiated.ConnectionToken, "Authorization", "Bearer "+token)
+		return status
+	}
+	if status := refresh(); status != 404 {
+		t.Errorf("before there is a connection: %d", status)
+	}
+	p.connect(token, "?id="+negotiated.ConnectionToken)
+	eventually(t, "a refreshed token", func() bool { return refresh() == 200 })
+}
