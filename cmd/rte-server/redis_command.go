@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/demo"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+func (p *program) redisCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "redis",
+		Short: "What Redis needs to know of this program",
+		Args:  cobra.NoArgs,
+	}
+	cmd.AddCommand(p.functionsCommand())
+	return cmd
+}
+
+func (p *program) functionsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "functions",
+		Short: "Print, or load, the functions that publishers call",
+		Long: "Prints the library of Redis Functions with rte_publish, for \"redis-cli -x FUNCTION LOAD REPLACE\". Nodes load it by\n" +
+			"themselves, and again when it is missing or older, if their user may.",
+		Args: cobra.NoArgs,
+	}
+	settings := p.newSettings(cmd, false, map[string]string{"log.format": "console", "log.level": "warn"})
+	script := cmd.Flags().Bool("script", false, "print it as a script for EVALSHA instead, for Redis before 7.0")
+	load := cmd.Flags().Bool("load", false, "load it into the Redis of the configuration")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case *load && *script:
+			return usageError{errors.New("--load: there is nothing to load of a script, publishers send it")}
+		case *script:
+			_, err := io.WriteString(p.stdout, redis.Script())
+			return err
+		case !*load:
+			_, err := io.WriteString(p.stdout, redis.Functions())
+			return err
+		}
+		l, err := settings.load(checkBackplane)
+		if err != nil {
+			return err
+		}
+		return p.loadFunctions(cmd.Context(), &l.Config)
+	}
+	return cmd
+}
+
+// loadFunctions loads the functions into the configured Redis.
+func (p *program) loadFunctions(ctx context.Context, c *Config) error {
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	err := withPublisher(ctx, c, events.Builtin(), newLogger(c, p.stderr), func(ctx context.Context, to demo.Publisher) error {
+		return to.(*redis.Backplane).LoadFunctions(ctx) // checkBackplane wants Redis
+	})
+	if err != nil {
+		return fmt.Errorf("load functions: %w", err)
+	}
+	_, err = fmt.Fprintln(p.stdout, "loaded")
+	return err
+}
