@@ -24,7 +24,8 @@ type Config struct {
 	Redis       RedisConfig
 	Events      EventsConfig
 	MessagePack struct {
-		Keys string
+		Keys  string
+		Times string
 	}
 	Limits   LimitsConfig
 	Timeouts TimeoutsConfig

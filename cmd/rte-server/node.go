@@ -69,7 +69,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	dispatcher, err := fanout.New(fanout.Options{
 		Registry: registry, State: catalog.StateKey, Expires: expires(&c.Events),
 		Malformed: func(ev *events.Event, err error) { ingress.Refused(ev.Data, err) },
-		JSON:      transport.NewJSONEncoder(catalog), MessagePack: transport.NewMessagePackEncoder(catalog, keyStyle(c)),
+		JSON:      transport.NewJSONEncoder(catalog), MessagePack: transport.NewMessagePackEncoder(catalog, packStyle(c)),
 		Shards: c.Fanout.Shards, Backlog: int64(c.Fanout.Backlog),
 		OutboxBytes: c.Limits.OutboxBytes, OutboxAge: c.Limits.OutboxAge,
 		Registerer: reg,
@@ -128,7 +128,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
 		Refresh: c.Auth.Refresh, Forward: forward(n.backplane),
 		SendTimeout: c.Timeouts.Send, CloseTimeout: c.Timeouts.Close,
-		MessagePackKeys: keyStyle(c), MaxMessageBytes: c.Limits.MessageBytes, MaxFrameBytes: int64(c.Limits.FrameBytes),
+		MessagePackStyle: packStyle(c), MaxMessageBytes: c.Limits.MessageBytes, MaxFrameBytes: int64(c.Limits.FrameBytes),
 		Registerer: reg, Logger: logger.Named("transport"),
 	})
 	if err != nil {

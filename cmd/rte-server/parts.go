@@ -214,10 +214,13 @@ func expires(c *EventsConfig) func(*events.Event) time.Time {
 	return func(ev *events.Event) time.Time { return ev.Expires(c.ClockSkew) }
 }
 
-// keyStyle is how MessagePack clients receive the names of properties.
-func keyStyle(c *Config) events.KeyStyle {
+// packStyle is how MessagePack clients receive events.
+func packStyle(c *Config) (style events.PackStyle) {
 	if c.MessagePack.Keys == "camel" {
-		return events.CamelKeys
+		style |= events.CamelKeys
 	}
-	return events.PascalKeys
+	if c.MessagePack.Times == "string" {
+		style |= events.TextTimes
+	}
+	return style
 }

@@ -99,6 +99,7 @@ func newTable(c *Config) *table {
 	t.span(&c.Events.ClockSkew, "events.clock_skew", 5*time.Second, "how far the clocks of publishers may be behind when events.expire decides")
 
 	t.choice(&c.MessagePack.Keys, "messagepack.keys", "pascal", []string{"pascal", "camel"}, "case of the names of properties for MessagePack clients")
+	t.choice(&c.MessagePack.Times, "messagepack.times", "timestamp", []string{"timestamp", "string"}, "how MessagePack clients receive a DateTime; Microsoft's Java client can read only strings")
 
 	t.count(&c.Limits.Connections, "limits.connections", 100_000, "connections of this node; more are answered with 503")
 	t.count(&c.Limits.Subscriptions, "limits.subscriptions", 10_000, "subscriptions of one connection")

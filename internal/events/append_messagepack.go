@@ -10,26 +10,30 @@ import (
 	"unsafe"
 )
 
-// KeyStyle says how names of properties are written in MessagePack.
-type KeyStyle uint8
+// PackStyle says how an event is written in MessagePack: PascalKeys, or a sum of the others.
+type PackStyle uint8
 
 const (
-	// PascalKeys is what ASP.NET Core's default resolver writes: the names as they are in C#. Names that the
-	// catalogue knows are so spelled even if the event was published in camel case; others stay as they are.
-	PascalKeys KeyStyle = iota
-	// CamelKeys are the names as JSON clients receive them.
-	CamelKeys
+	// CamelKeys writes the names of properties as JSON clients receive them.
+	CamelKeys PackStyle = 1 << iota
+	// TextTimes leaves every DateTime a string, as JSON clients receive it. Microsoft's Java client drops a message with
+	// an extension type in it.
+	TextTimes
+
+	// PascalKeys is what ASP.NET Core's default resolver writes: timestamps, and the names as they are in C#. Names that
+	// the catalogue knows are so spelled even if the event was published in camel case; others stay as they are.
+	PascalKeys PackStyle = 0
 )
 
 // AppendMessagePack adds the event's data to dst as MessagePack: integers in their shortest form, other numbers
 // as float64, strings as strings, and properties that the catalogue types as DateTime as timestamps (extension
-// type -1, spec row 1.10). A DateTime without a zone counts as UTC, one that cannot be read stays a string. The
+// type -1, spec row 1.10) unless the style has TextTimes. A DateTime without a zone counts as UTC, one that cannot be read stays a string. The
 // whole document is checked here, as by AppendJSON.
 //
 // It grows dst at most once for events that are mostly strings and small numbers. The error, if any, is a
 // Reason; dst is then returned as it was.
-func (c *Catalog) AppendMessagePack(dst []byte, ev *Event, style KeyStyle) ([]byte, error) {
-	w := packWriter{src: ev.Data, dst: grow(dst, len(ev.Data)), camel: style == CamelKeys}
+func (c *Catalog) AppendMessagePack(dst []byte, ev *Event, style PackStyle) ([]byte, error) {
+	w := packWriter{src: ev.Data, dst: grow(dst, len(ev.Data)), camel: style&CamelKeys != 0, textTimes: style&TextTimes != 0}
 	if def := c.Definition(ev.Type); def != nil {
 		w.known = &def.derived
 	}
@@ -70,7 +74,8 @@ type packWriter struct {
 	src   []byte
 	dst   []byte
 	known *derived // nil: the event type is not known
-	camel bool
+
+	camel, textTimes bool
 }
 
 func (w *packWriter) document() Reason {
@@ -172,7 +177,7 @@ func (w *packWriter) name(name []byte, escaped bool, depth int, rename bool) Val
 
 func (w *packWriter) typeOf(name []byte) ValueType {
 	switch {
-	case w.known.dateTimes.has(name):
+	case !w.textTimes && w.known.dateTimes.has(name):
 		return TypeDateTime
 	case w.known.dictionaries.has(name):
 		return TypeDictionary

@@ -15,7 +15,7 @@ func TestCatalog_AppendMessagePack(t *testing.T) {
 	userStatus, _ := c.Lookup("UserStatus")
 	tests := map[string]struct {
 		event      events.Type
-		style      events.KeyStyle
+		style      events.PackStyle
 		data, want string
 	}{
 		"Empty":              {0, 0, ` { } `, "80"},
@@ -94,11 +94,16 @@ func TestCatalog_AppendMessagePackSamples(t *testing.T) {
 	for _, name := range c.Names() {
 		t.Run(name, func(t *testing.T) {
 			ev := mustDecode(t, c, sample(t, name))
-			dates := dateTimes(c, ev.Type)
-			for style, want := range map[events.KeyStyle]any{
-				events.PascalKeys: decoded(t, ev.Data),
-				events.CamelKeys:  renamed(t, c, &ev),
+			for style, want := range map[events.PackStyle]any{
+				events.PascalKeys:                   decoded(t, ev.Data),
+				events.CamelKeys:                    renamed(t, c, &ev),
+				events.TextTimes:                    decoded(t, ev.Data),
+				events.CamelKeys | events.TextTimes: renamed(t, c, &ev),
 			} {
+				dates := dateTimes(c, ev.Type)
+				if style&events.TextTimes != 0 {
+					dates = nil
+				}
 				got, err := c.AppendMessagePack(nil, &ev, style)
 				if err != nil {
 					t.Fatal(err)
@@ -117,7 +122,7 @@ func TestCatalog_AppendMessagePackSamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := samePacked(unpacked(t, got), decoded(t, ev.Data), dates); diff != "" {
+			if diff := samePacked(unpacked(t, got), decoded(t, ev.Data), dateTimes(c, ev.Type)); diff != "" {
 				t.Errorf("from camel case: %s", diff)
 			}
 		})
@@ -129,7 +134,7 @@ func TestCatalog_AppendMessagePackGrowsOnce(t *testing.T) {
 	for _, name := range c.Names() {
 		ev := mustDecode(t, c, sample(t, name))
 		var roomy [4096]byte
-		for _, style := range []events.KeyStyle{events.PascalKeys, events.CamelKeys} {
+		for _, style := range []events.PackStyle{events.PascalKeys, events.CamelKeys} {
 			if allocs := testing.AllocsPerRun(10, func() { _, _ = c.AppendMessagePack(roomy[:0], &ev, style) }); allocs != 0 {
 				t.Errorf("%s: allocated %v times with room, want 0", name, allocs)
 			}

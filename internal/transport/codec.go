@@ -45,7 +45,7 @@ type hubProtocol struct {
 }
 
 // hubProtocols are the protocols by the name that the handshake uses.
-func hubProtocols(keys events.KeyStyle) map[string]*hubProtocol {
+func hubProtocols(keys events.PackStyle) map[string]*hubProtocol {
 	protocols := map[string]*hubProtocol{}
 	for _, c := range []codec{jsonCodec{}, messagePackCodec{packKeys{keys}}} {
 		p := &hubProtocol{codec: c}

@@ -37,7 +37,7 @@ var (
 func NewJSONEncoder(catalog *events.Catalog) *JSONEncoder { return &JSONEncoder{catalog} }
 
 // NewMessagePackEncoder makes an encoder for the events of a catalogue, with property names in the given style.
-func NewMessagePackEncoder(catalog *events.Catalog, style events.KeyStyle) *MessagePackEncoder {
+func NewMessagePackEncoder(catalog *events.Catalog, style events.PackStyle) *MessagePackEncoder {
 	return &MessagePackEncoder{catalog, packKeys{style}}
 }
 

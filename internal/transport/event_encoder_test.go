@@ -60,7 +60,7 @@ func checkIDOffset(t *testing.T, frame []byte, offset int) {
 }
 
 func TestMessagePackEncoder(t *testing.T) {
-	for style, name := range map[events.KeyStyle]func(string) string{
+	for style, name := range map[events.PackStyle]func(string) string{
 		events.PascalKeys: func(name string) string { return name },
 		events.CamelKeys:  events.CamelCase,
 	} {

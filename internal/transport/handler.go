@@ -42,7 +42,7 @@ func New(options Options) (*Handler, error) {
 	}
 	h := &Handler{
 		options:   options,
-		protocols: hubProtocols(options.MessagePackKeys),
+		protocols: hubProtocols(options.MessagePackStyle),
 		log:       options.Logger,
 		metrics:   newMetrics(options.Registerer, options.MaxConnections),
 		registry:  newRegistry(options.MaxConnections, options.TokenTTL),

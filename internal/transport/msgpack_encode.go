@@ -57,12 +57,12 @@ func appendPackMessage(dst, body []byte) []byte {
 }
 
 // packKeys writes what has property names.
-type packKeys struct{ style events.KeyStyle }
+type packKeys struct{ style events.PackStyle }
 
 // append adds a property name, which is given as .NET has it.
 func (k packKeys) append(dst []byte, name string) []byte {
 	dst = appendPackString(dst, name)
-	if k.style == events.CamelKeys {
+	if k.style&events.CamelKeys != 0 {
 		dst[len(dst)-len(name)] |= 0x20 // all names begin with a single capital letter
 	}
 	return dst

@@ -58,9 +58,9 @@ type Options struct {
 	// pages of the server's own origin.
 	Origins []string
 
-	// MessagePackKeys is how property names are written in results for MessagePack clients. NewMessagePackEncoder takes
-	// the same. 0: as .NET writes them.
-	MessagePackKeys events.KeyStyle
+	// MessagePackStyle is how results are written for MessagePack clients. NewMessagePackEncoder takes the same. 0: as
+	// .NET writes them.
+	MessagePackStyle events.PackStyle
 	// MinNegotiateVersion is the lowest negotiate version that is answered (N4). 0: all.
 	MinNegotiateVersion int
 	// TokenTTL is how long a connection token may wait for its WebSocket (N12), clocks of nodes included. 0: 15 s,

@@ -29,7 +29,7 @@ func TestMessagePack_EqualsTheJSON(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", ev.Data, err)
 		}
-		for style, text := range map[events.KeyStyle]string{events.PascalKeys: string(ev.Data), events.CamelKeys: string(camel)} {
+		for style, text := range map[events.PackStyle]string{events.PascalKeys: string(ev.Data), events.CamelKeys: string(camel)} {
 			body, err := c.AppendMessagePack(nil, ev, style)
 			if err != nil {
 				t.Fatalf("%s: %v", ev.Data, err)
