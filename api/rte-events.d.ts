@@ -32,7 +32,23 @@ export interface SubscriptionResult {
   entityId: string;
   /** In lower case. */
   eventName: string;
+  /** With `features=notices` only. */
+  code?: SubscriptionCode;
+  /** With `features=notices` only, and if it was refused by `Subscribe`: what an operator finds the reason by. */
+  traceId?: string;
 }
+
+/** What became of an EntitySubscription, in a stable word; more words may come. */
+export type SubscriptionCode =
+  | "ok"
+  | "invalid_entity"
+  | "unknown_event"
+  | "wrong_kind"
+  | "unauthorized"
+  | "unavailable"
+  | "limit"
+  | "not_subscribed"
+  | (string & {});
 
 /** An active subscription. */
 export interface Subscription<Name extends string = EventName> {
@@ -51,6 +67,34 @@ export interface Subscription<Name extends string = EventName> {
 export interface MessageReceived<E extends Envelope = RteEvent> {
   subscription: Subscription;
   data: E;
+}
+
+/** The argument of the client method `SubscriptionsEnded`, which the server invokes with `features=notices` only. */
+export interface SubscriptionsEnded {
+  /** Why the server has ended them. */
+  code: SubscriptionCode;
+  /** How many there were. */
+  total: number;
+  /** Up to 500 of them. */
+  subscriptions: Subscription[];
+}
+
+/**
+ * The argument of the client method `Resync`, which the server invokes with `features=notices` only: events may be
+ * missing that it cannot get any more. What they were about should be fetched again.
+ */
+export interface Resync {
+  organizationId: Guid;
+  /** Why they are missing. */
+  reason: "trimmed" | "fork" | "outage" | "overflow" | (string & {});
+  /** When the first of them was published; null: not known. */
+  from: DateTime | null;
+  /** When the last of them was published; null: not known. */
+  to: DateTime | null;
+  /** How many subscriptions of this connection are concerned. */
+  total: number;
+  /** Up to 500 of them. */
+  subscriptions: Subscription[];
 }
 
 /** The methods of the hub, for a typed wrapper around `connection.invoke`. */

@@ -2,9 +2,15 @@ package contract_test
 
 import (
 	"encoding/json"
+	"maps"
+	"os"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/rte-server/rte-server/internal/hub"
 )
 
 // TestAsyncAPI_ParsesWithoutError has the parser of the AsyncAPI initiative read the document.
@@ -39,6 +45,8 @@ func TestAsyncAPI_ParsesWithoutError(t *testing.T) {
 		{"unsubscribeAll", "receive", 1, 1},
 		{"availableSubscriptions", "receive", 1, 1},
 		{"activeSubscriptions", "receive", 1, 1},
+		{"subscriptionsEnded", "send", 1, 0},
+		{"resync", "send", 1, 0},
 		{"messageReceived", "send", 31, 0},
 		{"publish", "receive", 31, 0},
 	}
@@ -47,5 +55,50 @@ func TestAsyncAPI_ParsesWithoutError(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"bearer", "accessToken", "redis"}, got.Security); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestAsyncAPI_Extensions compares what clients with notices get with its schemas, property by property.
+func TestAsyncAPI_Extensions(t *testing.T) {
+	text, err := os.ReadFile(asyncAPIFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document struct {
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]any
+				Required   []string
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]any{
+		"SubscriptionsEnded": hub.SubscriptionsEnded{}, "Resync": hub.Resync{}, "Subscription": hub.Subscription{},
+		"SubscriptionResult": hub.SubscriptionResult{Code: "unauthorized", TraceID: "x"},
+	} {
+		sent := map[string]any{}
+		encoded, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(encoded, &sent); err != nil {
+			t.Fatal(err)
+		}
+		schema := document.Components.Schemas[name]
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(schema.Properties)), slices.Sorted(maps.Keys(sent))); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		for _, required := range schema.Required {
+			if _, ok := sent[required]; !ok {
+				t.Errorf("%s: no %s", name, required)
+			}
+		}
+	}
+	// Those of stock clients have the four published properties.
+	if encoded, err := json.Marshal(hub.SubscriptionResult{}); err != nil || string(encoded) != `{"subscribed":false,"message":null,"entityId":"","eventName":""}` {
+		t.Errorf("a stock client gets %s, %v", encoded, err)
 	}
 }

@@ -134,6 +134,9 @@ func hubChannel(c *events.Catalog) object {
 	for d := range definitions(c) {
 		all = append(all, member{received(d), ref("#/components/messages/" + received(d))})
 	}
+	for _, n := range notices() {
+		all = append(all, member{noticed(n), ref("#/components/messages/" + noticed(n))})
+	}
 	return object{
 		{"address", "/"},
 		{"title", "Hub"},
@@ -192,7 +195,7 @@ func operations(c *events.Catalog) object {
 		toClients = append(toClients, ref("#/channels/hub/messages/"+received(d)))
 		fromPublishers = append(fromPublishers, ref("#/channels/lane/messages/"+published(d)))
 	}
-	return append(all,
+	return append(append(all, noticeOperations()...),
 		member{"messageReceived", object{
 			{"action", "send"},
 			{"title", "MessageReceived"},
@@ -262,7 +265,7 @@ func messages(c *events.Catalog) object {
 			}},
 		)
 	}
-	return all
+	return append(all, noticeMessages()...)
 }
 
 // hubMessage is a message of the hub protocol.
@@ -292,12 +295,12 @@ func schemas(c *events.Catalog) object {
 			{"description", "What became of one EntitySubscription: entityId is echoed, eventName is in lower case, message says why not."},
 			{"type", "object"},
 			{"required", []any{"subscribed", "message", "entityId", "eventName"}},
-			{"properties", object{
+			{"properties", append(object{
 				{"subscribed", flag},
 				{"message", object{{"type", []any{"string", "null"}}}},
 				{"entityId", text},
 				{"eventName", text},
-			}},
+			}, annotations()...)},
 		}},
 		{"Subscription", object{
 			{"description", "An active subscription."},
@@ -318,6 +321,7 @@ func schemas(c *events.Catalog) object {
 			}},
 		}},
 	}
+	all = append(all, noticeSchemas(guid)...)
 	for d := range definitions(c) {
 		all = append(
 			all,

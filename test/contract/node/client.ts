@@ -1,5 +1,5 @@
 // A client that narrows on eventType. It is compiled and not run; lines that must not compile say so.
-import type { EntitySubscription, Hub, MessageReceived, OpenStatus, RteEvent } from "../../../api/rte-events";
+import type { EntitySubscription, Hub, MessageReceived, OpenStatus, Resync, RteEvent, SubscriptionsEnded } from "../../../api/rte-events";
 
 export function onMessage({ subscription, data }: MessageReceived): string {
   switch (data.eventType) {
@@ -48,4 +48,15 @@ export async function listen(hub: Hub, entity: string): Promise<string[]> {
   // @ts-expect-error: the hub has five methods
   void hub.OnConnected;
   return results.filter((r) => !r.subscribed).map((r) => r.message ?? "");
+}
+
+// What clients with notices are told.
+export function onResync({ organizationId, from, to, subscriptions, total }: Resync): string {
+  // @ts-expect-error: the time may not be known
+  const certain: string = from;
+  return `${organizationId} ${certain} ${to ?? "now"} ${total} ${subscriptions.map((s) => s.entityId).join()}`;
+}
+
+export function onEnded({ code, subscriptions }: SubscriptionsEnded): string {
+  return code === "unauthorized" ? subscriptions.map((s) => s.eventType).join() : code;
 }
