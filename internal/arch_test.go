@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"backplane":          {"events"},
 	"backplane/sequence": {"backplane", "events"},
 	"backplane/redis":    {"backplane", "backplane/sequence", "events"},
+	"backplane/resp":     {"backplane", "events"},
 	"console":            {},
 	"demo":               {"authz", "events"},
 	// What tests and generators need, and the program never sees.
@@ -39,7 +40,7 @@ var livesIn = map[string][]string{
 	"github.com/MicahParks/jwkset":    {"authz"},
 	"github.com/philippseith/signalr": {"hub", "transport", "rtetest", "cmd"}, // cmd: the client of "tap"
 	"github.com/redis/go-redis":       {"backplane/redis", "rtetest"},
-	"net":                             {"authz", "backplane/redis", "cmd", "console", "demo", "hub", "rtetest", "transport"},
+	"net":                             {"authz", "backplane/redis", "backplane/resp", "cmd", "console", "demo", "hub", "rtetest", "transport"},
 	"net/http":                        {"authz", "cmd", "console", "demo", "rtetest", "transport"},
 }
 

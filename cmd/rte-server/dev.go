@@ -12,6 +12,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/console"
 	"github.com/rte-server/rte-server/internal/demo"
+	"github.com/rte-server/rte-server/internal/events"
 )
 
 // devDefaults are the keys that a development server has other defaults for.
@@ -28,23 +29,26 @@ func (p *program) devCommand() *cobra.Command {
 		Use:   "dev",
 		Short: "Run everything in one process, with a simulated call centre and a wallboard",
 		Long: "Runs a server without Redis and without files: a demo organization, a simulator that publishes what happens in its\n" +
-			"call centre, tokens for whoever asks, and a page that shows it all. Never let strangers reach it.",
+			"call centre, tokens for whoever asks, and a page that shows it all. Never let strangers reach it.\n\n" +
+			"With --redis-port 6379, publishers that have a Redis client can try theirs without Redis:\n" +
+			"redis-cli PUBLISH rte:org:{OrganizationId} '{...}'",
 		Args: cobra.NoArgs,
 	}
 	settings := p.newSettings(cmd, false, devDefaults)
 	simulation := addSimulationFlags(cmd)
+	redisPort := cmd.Flags().String("redis-port", "", "`port` of this machine, or host:port, on which events can be published as to Redis")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l, err := settings.load(checkDev)
 		if err != nil {
 			return err
 		}
-		return p.dev(cmd.Context(), &l.Config, simulation)
+		return p.dev(cmd.Context(), &l.Config, simulation, *redisPort)
 	}
 	return cmd
 }
 
 // dev runs a development server until ctx ends or a signal comes.
-func (p *program) dev(ctx context.Context, c *Config, simulation *simulation) error {
+func (p *program) dev(ctx context.Context, c *Config, simulation *simulation, redisPort string) error {
 	logger := newLogger(c, p.stderr)
 	for _, warning := range c.warnings() {
 		logger.Warn("unsafe configuration", zap.String("option", warning))
@@ -55,6 +59,14 @@ func (p *program) dev(ctx context.Context, c *Config, simulation *simulation) er
 	if c.Auth.HMACSecret == "" {
 		c.Auth.HMACSecret = randomSecret()
 	}
+	catalog, err := newCatalog(&c.Events)
+	if err != nil {
+		return err
+	}
+	publishers, err := listenRedis(redisPort, logger)
+	if err != nil {
+		return err
+	}
 	organization := demo.NewOrganization()
 	n, err := newNode(c, logger, replaced{
 		directory: demo.NewDirectory(organization),
@@ -63,16 +75,23 @@ func (p *program) dev(ctx context.Context, c *Config, simulation *simulation) er
 		}),
 	})
 	if err != nil {
+		if publishers != nil {
+			_ = publishers.Close()
+		}
 		return err
 	}
 	simulator := simulation.simulator(organization, n.backplane, logger, n.registry)
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	return n.run(ctx, simulator.Run, p.greet(n))
+	also := []task{simulator.Run, p.greet(n, publishers, organization.ID)}
+	if publishers != nil {
+		also = append(also, n.serveRedis(publishers, catalog))
+	}
+	return n.run(ctx, also...)
 }
 
 // greet is a task that prints what can be opened.
-func (p *program) greet(n *node) task {
+func (p *program) greet(n *node, publishers net.Listener, organization events.ID) task {
 	return func(context.Context) error {
 		_, err := fmt.Fprintf(p.stdout, "\n"+
 			"  wallboard   http://%[1]s/\n"+
@@ -81,6 +100,9 @@ func (p *program) greet(n *node) task {
 			"  hub         ws://%[1]s%[2]s\n", dialable(n.clients.listener.Addr()), n.config.Path)
 		if err == nil && n.operators != nil {
 			_, err = fmt.Fprintf(p.stdout, "  operators   http://%s/\n", dialable(n.operators.listener.Addr()))
+		}
+		if err == nil && publishers != nil {
+			_, err = fmt.Fprintf(p.stdout, "  publishers  redis://%s, PUBLISH rte:org:%s '{...}'\n", dialable(publishers.Addr()), organization)
 		}
 		if err == nil {
 			_, err = fmt.Fprintln(p.stdout)

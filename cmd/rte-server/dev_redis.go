@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/backplane/resp"
+	"github.com/rte-server/rte-server/internal/console"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// listenRedis opens the port for publishers that have a Redis client. where is a port of this machine only, or an
+// address; empty: there is no such port, and the listener is nil.
+func listenRedis(where string, logger *zap.Logger) (net.Listener, error) {
+	if where == "" {
+		return nil, nil
+	}
+	address := where
+	if _, err := strconv.ParseUint(where, 10, 16); err == nil {
+		address = net.JoinHostPort("127.0.0.1", where)
+	} else if _, _, err := net.SplitHostPort(where); err != nil {
+		return nil, usageError{fmt.Errorf("--redis-port: %q is neither a port nor host:port", where)}
+	}
+	if !console.IsLoopback(address) {
+		logger.Warn("unsafe configuration", zap.String("option", "--redis-port: everybody who can reach this address can publish"))
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("--redis-port: %w", err)
+	}
+	return listener, nil
+}
+
+// serveRedis is a task that answers publishers.
+func (n *node) serveRedis(listener net.Listener, catalog *events.Catalog) task {
+	server := resp.New(resp.Options{
+		Publisher: n.backplane, Catalog: catalog, MaxBytes: n.config.Events.MaxBytes + 100,
+	})
+	return func(ctx context.Context) error { return server.Serve(ctx, listener) }
+}

@@ -1,0 +1,164 @@
+package resp
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// help is what a client hears that takes this for Redis.
+const help = `this is the publishing port of "rte-server dev", not Redis. It knows PING, HELLO, CLIENT, INFO, QUIT, ` +
+	`PUBLISH and SPUBLISH of an event to rte:org:{OrganizationId}, and FCALL rte_publish`
+
+// client answers the commands of one connection.
+type client struct {
+	server *Server
+	out    *bufio.Writer
+	over   bool // the connection ends
+}
+
+// do answers one command.
+func (c *client) do(ctx context.Context, command [][]byte) {
+	name, arguments := strings.ToUpper(string(command[0])), command[1:]
+	switch name {
+	case "PING":
+		if len(arguments) > 0 {
+			c.bulk(string(arguments[0]))
+			return
+		}
+		c.write("+PONG\r\n")
+	case "ECHO":
+		c.bulk(string(first(arguments)))
+	case "HELLO":
+		c.hello(arguments)
+	case "AUTH":
+		c.fail("ERR AUTH was called, but there are no passwords here: " + help)
+	case "CLIENT":
+		c.aboutClient(arguments)
+	case "SELECT", "RESET", "READONLY":
+		c.write("+OK\r\n")
+	case "COMMAND":
+		c.write("*0\r\n")
+	case "INFO":
+		c.bulk("# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\nrte_server:dev\r\n# Replication\r\nrole:master\r\n")
+	case "PUBLISH", "SPUBLISH":
+		if len(arguments) != 2 {
+			c.fail("ERR wrong number of arguments: want a lane and an event")
+			return
+		}
+		c.publish(ctx, string(arguments[0]), arguments[1], ":1\r\n")
+	case "FCALL":
+		c.call(ctx, arguments)
+	case "QUIT":
+		c.write("+OK\r\n")
+		c.over = true
+	case "POST", "HOST:":
+		// A web page can make a browser send this, and then commands.
+		c.fail("ERR this is no web server")
+		c.over = true
+	default:
+		c.unknown(name)
+	}
+}
+
+func (c *client) unknown(name string) {
+	c.fail(fmt.Sprintf("ERR unknown command %.40q: %s", name, help))
+}
+
+// hello answers what this is, in the protocol that is asked for.
+func (c *client) hello(arguments [][]byte) {
+	version, begin := "2", "*10\r\n"
+	if asked := string(first(arguments)); asked == "3" {
+		version, begin = "3", "%5\r\n"
+	} else if asked != "" && asked != "2" {
+		c.fail("NOPROTO unsupported protocol version")
+		return
+	}
+	c.write(begin)
+	for _, text := range []string{"server", "rte-server", "version", "7.0.0", "mode", "standalone", "role", "master", "proto"} {
+		c.bulk(text)
+	}
+	c.write(":" + version + "\r\n")
+}
+
+// aboutClient accepts what clients tell of themselves.
+func (c *client) aboutClient(arguments [][]byte) {
+	switch strings.ToUpper(string(first(arguments))) {
+	case "ID":
+		c.write(":1\r\n")
+	case "GETNAME":
+		c.bulk("")
+	case "SETNAME", "SETINFO", "NO-EVICT", "NO-TOUCH":
+		c.write("+OK\r\n")
+	default:
+		c.unknown("CLIENT " + string(first(arguments)))
+	}
+}
+
+// call understands FCALL rte_publish COUNT KEY... LANE JSON..., and answers as the function does, with an id.
+func (c *client) call(ctx context.Context, arguments [][]byte) {
+	if string(first(arguments)) != "rte_publish" {
+		c.fail("ERR Function not found: " + help)
+		return
+	}
+	count := -1
+	if len(arguments) > 1 {
+		if n, err := strconv.Atoi(string(arguments[1])); err == nil {
+			count = n
+		}
+	}
+	if count < 0 || count > len(arguments) || len(arguments) < 2+count+2 {
+		c.fail("ERR wrong number of arguments: want FCALL rte_publish COUNT KEY... LANE JSON")
+		return
+	}
+	c.publish(ctx, string(arguments[2+count]), arguments[3+count], "$3\r\n0-1\r\n")
+}
+
+// publish publishes an event, and answers why not if it cannot be: Redis would take it, and leave it to the nodes to
+// find out.
+func (c *client) publish(ctx context.Context, lane string, message []byte, answer string) {
+	organization, ok := backplane.LaneOrganization(lane)
+	if !ok {
+		c.fail(fmt.Sprintf("ERR %.80q is no lane: want rte:org:{OrganizationId}", lane))
+		return
+	}
+	_, data, err := backplane.ParseMessage(message)
+	if err == nil {
+		var ev events.Event
+		if ev, err = c.server.options.Catalog.Decode(data); err == nil && ev.Organization != organization {
+			c.fail("ERR the event belongs to another organization than the lane")
+			return
+		}
+	}
+	if err == nil {
+		err = c.server.options.Publisher.Publish(ctx, data)
+	}
+	if err != nil {
+		c.fail("ERR " + err.Error())
+		return
+	}
+	c.write(answer)
+}
+
+// The methods that write need not say whether they could: Flush does.
+
+func (c *client) write(text string) { _, _ = c.out.WriteString(text) }
+
+func (c *client) bulk(text string) { c.write("$" + strconv.Itoa(len(text)) + "\r\n" + text + "\r\n") }
+
+func (c *client) fail(text string) {
+	c.write("-" + strings.NewReplacer("\r", " ", "\n", " ").Replace(text) + "\r\n")
+}
+
+// first is the first argument, or nothing.
+func first(arguments [][]byte) []byte {
+	if len(arguments) == 0 {
+		return nil
+	}
+	return arguments[0]
+}
