@@ -29,6 +29,12 @@ type Interest interface {
 	Hears(topic events.Topic) bool
 }
 
+// Offers is what a Sink can do as well: take an event only if that does not wait for the node to catch up with the events
+// of its organization, so that others need not wait too.
+type Offers interface {
+	Offer(ev *events.Event) (taken bool)
+}
+
 // Backplane is what a node listens to and publishes through. Redis and Memory implement it; one conformance suite
 // covers both.
 type Backplane interface {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -125,15 +126,19 @@ func (m *Memory) laneLocked(t events.Topic) *memoryLane {
 	return l
 }
 
-// enter locks the order of the lane of a topic.
-func (m *Memory) enter(t events.Topic) *memoryLane {
+// enter locks the order of the lane of a topic; not ok: without wait, that was not possible.
+func (m *Memory) enter(t events.Topic, wait bool) (l *memoryLane, ok bool) {
 	for {
 		m.mu.Lock()
-		l := m.laneLocked(t)
+		l = m.laneLocked(t)
 		m.mu.Unlock()
-		l.order.Lock()
+		if wait {
+			l.order.Lock()
+		} else if !l.order.TryLock() {
+			return nil, false
+		}
 		if !l.ended {
-			return l
+			return l, true
 		}
 		l.order.Unlock()
 	}
@@ -168,27 +173,29 @@ func (m *Memory) drop(l *memoryLane) {
 // Publish hands the event to the sink if it has listeners. What is malformed behind the topic of an event that has none
 // may pass unnoticed.
 func (m *Memory) Publish(_ context.Context, data []byte) error {
-	ev, ok, err := m.decode(data, m.wanted)
-	if err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	if !ok {
-		return nil
-	}
-	if l, tidy := m.publish(&ev); tidy {
-		m.drop(l)
-	}
-	return nil
+	_, err := m.take(data, true, nil)
+	return err
 }
 
-// PublishBatch publishes one after the other, until ctx ends: a sink that is busy makes it wait.
+// PublishBatch publishes one after the other, until ctx ends: a sink that is busy makes it wait. Organizations that have
+// to wait do so behind the others, so that they hold up nobody.
 func (m *Memory) PublishBatch(ctx context.Context, batch [][]byte) (errs []error) {
-	for i, data := range batch {
+	var late []int // those that have to wait, in their order
+	var waiting map[events.ID]bool
+	publish := func(i int, wait bool) {
 		err := ctx.Err()
 		if err != nil {
 			err = fmt.Errorf("publish: %w: %w", ErrUnavailable, err)
 		} else {
-			err = m.Publish(ctx, data)
+			var organization events.ID
+			if organization, err = m.take(batch[i], wait, waiting); errors.Is(err, errBusy) {
+				if waiting == nil {
+					waiting = map[events.ID]bool{}
+				}
+				waiting[organization] = true
+				late = append(late, i)
+				return
+			}
 		}
 		if err != nil && errs == nil {
 			errs = make([]error, len(batch))
@@ -197,7 +204,39 @@ func (m *Memory) PublishBatch(ctx context.Context, batch [][]byte) (errs []error
 			errs[i] = err
 		}
 	}
+	for i := range batch {
+		publish(i, false)
+	}
+	for _, i := range late {
+		publish(i, true)
+	}
 	return errs
+}
+
+// errBusy says that an event would have to wait.
+var errBusy = errors.New("busy")
+
+// take publishes an event. Without wait, the error is errBusy where it would have to, or its organization is among those
+// that are waiting.
+func (m *Memory) take(data []byte, wait bool, waiting map[events.ID]bool) (organization events.ID, err error) {
+	ev, ok, err := m.decode(data, m.wanted)
+	if err != nil {
+		return organization, fmt.Errorf("publish: %w", err)
+	}
+	if !ok || m.idle(&ev) {
+		return ev.Organization, nil
+	}
+	if !wait && waiting[ev.Organization] {
+		return ev.Organization, errBusy
+	}
+	l, tidy, ok := m.publish(&ev, wait)
+	if tidy {
+		m.drop(l)
+	}
+	if !ok {
+		err = errBusy
+	}
+	return ev.Organization, err
 }
 
 // idle says whether nothing would become of an event: nobody listens to its lane, and it is not kept.
@@ -214,25 +253,28 @@ func (m *Memory) idle(ev *events.Event) bool {
 	return m.lanes[string(m.layout.append(name[:0], ev.Organization, ev.Entity))] == nil
 }
 
-// publish says whether the lane has something to tidy up.
-func (m *Memory) publish(ev *events.Event) (l *memoryLane, tidy bool) {
-	if m.idle(ev) {
-		return nil, false
+// publish says whether the event was taken, and whether the lane has something to tidy up.
+func (m *Memory) publish(ev *events.Event, wait bool) (l *memoryLane, tidy, ok bool) {
+	if l, ok = m.enter(ev.Topic, wait); !ok {
+		return nil, false, false
 	}
-	l = m.enter(ev.Topic)
 	defer l.order.Unlock()
-	now := time.Now()
-	l.states.Add(m.catalog, ev, now, &m.limit)
 	heard := m.heard(l, ev.Topic)
 	if heard {
 		shared := *ev
 		shared.Data = bytes.Clone(ev.Data) // the sink may keep it; the caller may use its buffer again
-		m.receiver.Dispatch(&shared)
+		if wait {
+			m.receiver.Dispatch(&shared)
+		} else if !m.receiver.Offer(&shared) {
+			return nil, false, false
+		}
 	}
+	now := time.Now()
+	l.states.Add(m.catalog, ev, now, &m.limit)
 	if tidy = now.Sub(l.tidied) > memoryTidy || !heard && !l.states.Any(); tidy {
 		l.tidied = now
 	}
-	return l, tidy
+	return l, tidy, true
 }
 
 // Snapshot brings the latest state events of this process.
@@ -244,7 +286,7 @@ func (m *Memory) Snapshot(_ context.Context, topics []events.Topic, apply func([
 }
 
 func (m *Memory) snapshot(topics []events.Topic, apply func([]events.Topic, []*events.Event)) {
-	l := m.enter(topics[0])
+	l, _ := m.enter(topics[0], true)
 	defer l.order.Unlock()
 	now := time.Now()
 	var last []*events.Event

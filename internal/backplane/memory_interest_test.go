@@ -67,3 +67,57 @@ func TestMemory_AsksTheSinkFirst(t *testing.T) {
 		t.Errorf("the sink got %q", sink.got)
 	}
 }
+
+// busy is a Sink that takes no more events of an organization for a while.
+type busy struct {
+	choosy
+
+	organization events.ID
+	done         chan struct{} // closed when it does
+}
+
+func (b *busy) Hears(events.Topic) bool { return true }
+
+func (b *busy) Dispatch(ev *events.Event) {
+	if ev.Organization == b.organization {
+		<-b.done
+	}
+	b.choosy.Dispatch(ev)
+}
+
+func (b *busy) Offer(ev *events.Event) bool {
+	select {
+	case <-b.done:
+	default:
+		if ev.Organization == b.organization {
+			return false
+		}
+	}
+	if ev.Organization != b.organization {
+		close(b.done) // the other organization does not wait for the first one
+	}
+	b.choosy.Dispatch(ev)
+	return true
+}
+
+func TestMemory_BusyOrganizationsAreServedLast(t *testing.T) {
+	message := func(i int) string { return string(missed("UserCallInArrived", "User", 1024)[i]) }
+	other := strings.ReplaceAll(message(2), missOrganization.String(), events.ID{0xee}.String())
+	sink := &busy{organization: missOrganization, done: make(chan struct{})}
+	m := backplane.NewMemory(backplane.Options{
+		Catalog: events.Builtin(), Sink: sink, Decoder: events.NewIngress(events.IngressOptions{Catalog: events.Builtin()}),
+	})
+	var batch [][]byte
+	for _, data := range []string{message(0), message(1), "malformed", other, message(3)} {
+		batch = append(batch, []byte(data))
+	}
+	for i, err := range m.PublishBatch(t.Context(), batch) {
+		if (err != nil) != (i == 2) {
+			t.Errorf("event %d: %v", i, err)
+		}
+	}
+	want := strings.Join([]string{other, message(0), message(1), message(3)}, "\n")
+	if got := strings.Join(sink.got, "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

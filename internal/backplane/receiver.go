@@ -66,6 +66,20 @@ func (r *Receiver) Dispatch(ev *events.Event) {
 	r.sink.Dispatch(ev)
 }
 
+// Offer is Dispatch if that does not wait; else it does nothing and says so by false. A sink that does not know may wait.
+func (r *Receiver) Offer(ev *events.Event) bool {
+	sink, ok := r.sink.(Offers)
+	if !ok {
+		r.Dispatch(ev)
+		return true
+	}
+	taken := sink.Offer(ev)
+	if taken {
+		r.metrics.dispatched.Inc()
+	}
+	return taken
+}
+
 // Refuse counts a message of size bytes that did not get as far as Decode: its frame is malformed (ErrFrame), or it
 // was too large to be kept (events.ReasonTooLarge).
 func (r *Receiver) Refuse(organization events.ID, size int, err error) {

@@ -42,6 +42,9 @@ type Options struct {
 	// Backlog is how many deliveries may wait for the listeners of one organization before Dispatch of its next
 	// event waits. Default: 65,536, about 200 ms of one core. Ten times as much may wait for all organizations.
 	Backlog int64
+	// Quota is how many events per second the listeners of one organization are sent; above it its states are held back,
+	// where newer ones replace them, and Dispatch of other events waits. A second's worth may come at once. 0: no limit.
+	Quota int
 	// Tick is the resolution of keep-alive. Default: 1 s.
 	Tick time.Duration
 
@@ -82,7 +85,9 @@ type Dispatcher struct {
 	options Options
 	metrics *metrics
 	shards  []*Shard
+	held    held
 	total   subscriptions.Backlog
+	started time.Time                  // what quotas count from
 	stopped chan struct{}              // closed when Run is over or about to be
 	opened  atomic.Uint64              // outboxes, to spread them over the shards
 	open    [numProtocols]atomic.Int64 // outboxes by protocol: nothing is encoded that nobody speaks
@@ -94,10 +99,14 @@ func New(o Options) (*Dispatcher, error) {
 	if o.Registry == nil || o.JSON == nil {
 		return nil, errors.New("fanout needs a registry and an encoder")
 	}
+	if o.Quota < 0 {
+		return nil, errors.New("fanout: the quota must not be negative")
+	}
 	if o.Shards < 1 || o.Shards > subscriptions.MaxShards {
 		return nil, errors.New("fanout: the number of shards must be between 1 and 32")
 	}
-	d := &Dispatcher{options: o, total: subscriptions.NewBacklog(), stopped: make(chan struct{})}
+	d := &Dispatcher{options: o, total: subscriptions.NewBacklog(), stopped: make(chan struct{}), started: time.Now()}
+	d.held.wake, d.held.owners = make(chan struct{}, 1), map[*subscriptions.Owner]*heldStates{}
 	d.metrics = newMetrics(o.Registerer, d)
 	for i := range o.Shards {
 		d.shards = append(d.shards, newShard(i, d))
@@ -114,6 +123,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	})
 	for _, s := range d.shards {
 		running.Go(func() { s.run(ctx) })
+	}
+	if d.options.Quota > 0 {
+		running.Go(func() { d.release(ctx) })
 	}
 	running.Wait()
 	return nil
@@ -144,36 +156,63 @@ func (d *Dispatcher) Hears(topic events.Topic) bool {
 }
 
 // Dispatch brings ev to every outbox that listens to its topic. It waits for no client, only, when too much is already
-// under way for the event's organization, until the shards have caught up: let each organization's events come from a
-// goroutine of its own. Events of one topic stay in order if they come from one goroutine. It keeps ev.Data.
-func (d *Dispatcher) Dispatch(ev *events.Event) {
+// under way for the event's organization, until the shards have caught up, and where there is a quota until it has room:
+// let each organization's events come from a goroutine of its own. Events of one topic stay in order if they come from
+// one goroutine. It keeps ev.Data.
+func (d *Dispatcher) Dispatch(ev *events.Event) { d.dispatch(ev, true) }
+
+// Offer is Dispatch for those who have events of several organizations at hand: where that would wait it does nothing,
+// and says so by false.
+func (d *Dispatcher) Offer(ev *events.Event) (taken bool) { return d.dispatch(ev, false) }
+
+func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 	entry := d.options.Registry.Find(ev.Topic)
 	if entry == nil {
 		d.metrics.unheard.Inc()
-		return
+		return true
 	}
 	mask, listeners := entry.Shards()
 	if mask == 0 {
 		d.metrics.unheard.Inc()
-		return
+		return true
 	}
 	b := &broadcast{
 		entry:   entry,
-		cost:    max(int64(listeners/bits.OnesCount32(mask)), 1),
+		cost:    costOf(mask, listeners),
 		expires: d.options.Expires(ev),
 	}
 	if !b.expires.IsZero() && b.expired(time.Now()) {
 		d.metrics.expired.Inc()
-		return
+		return true
 	}
+	b.key, b.state = d.options.State(ev)
+	owner := entry.Owner()
+	if !wait && (owner.Backlog.Full(d.options.Backlog) || d.total.Full(d.options.backlogTotal())) {
+		return false
+	}
+	if d.options.Quota > 0 {
+		if dispatch, taken := d.meter(b, ev, wait); !dispatch {
+			return taken
+		}
+	}
+	d.send(b, ev, mask)
+	return true
+}
+
+// costOf is what an event adds to the backlog of each shard in mask.
+func costOf(mask uint32, listeners int) int64 {
+	return max(int64(listeners/bits.OnesCount32(mask)), 1)
+}
+
+// send makes the frames of an event and gives them to shards.
+func (d *Dispatcher) send(b *broadcast, ev *events.Event, mask uint32) {
 	if err := d.encode(b, ev); err != nil {
 		d.metrics.malformed.Inc()
 		d.options.Malformed(ev, err)
 		return
 	}
 	d.metrics.heard.Inc()
-	b.key, b.state = d.options.State(ev)
-	owner := entry.Owner()
+	owner := b.entry.Owner()
 	if owner.Backlog.Wait(d.options.Backlog, d.stopped) || d.total.Wait(d.options.backlogTotal(), d.stopped) {
 		d.metrics.stalls.Inc()
 	}

@@ -9,6 +9,8 @@ import (
 type metrics struct {
 	heard, unheard, expired, malformed prometheus.Counter // events, by what became of them
 
+	held, superseded, paced prometheus.Counter // events above the quota, by what became of them
+
 	deliveries, writes, bytes, stalls prometheus.Counter
 	dropped                           [numDropReasons]prometheus.Counter
 	ends                              [numEndReasons]prometheus.Counter
@@ -52,6 +54,14 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 		func() float64 { return float64(d.total.Pending()) })
 	computed("rte_fanout_backlog_capacity_deliveries", "Backlog of all organizations at which dispatching waits; one of them may have a tenth of it.",
 		func() float64 { return float64(d.options.backlogTotal()) })
+	quota := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_fanout_quota_events_total",
+		Help: "Events above their organization's quota: states that were held back, those that took the place of one, and others that waited.",
+	}, []string{"outcome"})
+	m.held, m.superseded, m.paced = quota.WithLabelValues("held"), quota.WithLabelValues("superseded"), quota.WithLabelValues("paced")
+	computed("rte_fanout_quota_events_held", "States that are held back.", func() float64 { return float64(d.held.total.Load()) })
+	computed("rte_fanout_quota_events_held_capacity", "States of all organizations that can be held back; past that they wait.",
+		func() float64 { return maxHeldTotal })
 	dropped := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_fanout_dropped_total",
 		Help: "Event frames that were not delivered to a listener, by reason.",

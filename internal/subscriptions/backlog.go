@@ -16,6 +16,9 @@ func NewBacklog() Backlog { return Backlog{room: make(chan struct{}, 1)} }
 // Pending is how much is under way.
 func (b *Backlog) Pending() int64 { return b.pending.Load() }
 
+// Full says whether Wait would wait.
+func (b *Backlog) Full(limit int64) bool { return b.pending.Load() > limit }
+
 // Add says that work has been added.
 func (b *Backlog) Add(n int64) { b.pending.Add(n) }
 

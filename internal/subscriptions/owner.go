@@ -10,6 +10,8 @@ import (
 type Owner struct {
 	// Backlog is the work that waits for the organization's listeners.
 	Backlog Backlog
+	// Events counts those that were dispatched to them against a quota.
+	Events Rate
 
 	id   events.ID
 	refs int // guarded by owners.mu

@@ -1,0 +1,132 @@
+package fanout_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
+)
+
+func TestQuota(t *testing.T) {
+	const second = 10 // events, and what may come at once
+	ofOther := events.Topic{Organization: events.ID{9}, Entity: events.ID{1}, Type: 1}
+
+	t.Run("holds back states, of which the newest counts", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, Quota: second}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			_, id := r.listen(r.Open(s, fanout.ProtocolJSON), stateTopic(1))
+			for i := range second {
+				r.publish(stateTopic(1), fmt.Sprintf("%d,", i))
+			}
+			synctest.Wait()
+			want(t, len(s.lines()), second)
+			for i := range 5 {
+				r.publish(stateTopic(1), fmt.Sprintf("a,%d", i))
+				r.publish(stateTopic(1), fmt.Sprintf("b,%d", i))
+			}
+			synctest.Wait()
+			want(t, s.lines(), []string(nil))
+			want(t, r.metric(t, "rte_fanout_quota_events_held", ""), 2.0)
+			want(t, r.metric(t, "rte_fanout_quota_events_total", "held"), 2.0)
+			want(t, r.metric(t, "rte_fanout_quota_events_total", "superseded"), 8.0)
+
+			time.Sleep(time.Second / second)
+			synctest.Wait()
+			want(t, s.lines(), []string{line(id, 1, "a,4")})
+			r.publish(stateTopic(1), "b,5") // still the place of b
+			time.Sleep(time.Second / second)
+			synctest.Wait()
+			want(t, s.lines(), []string{line(id, 1, "b,5")})
+			want(t, r.metric(t, "rte_fanout_quota_events_held", ""), 0.0)
+			time.Sleep(time.Second)
+			r.publish(stateTopic(1), "b,6")
+			synctest.Wait()
+			want(t, s.lines(), []string{line(id, 1, "b,6")})
+		})
+	})
+	t.Run("makes calls wait and loses none", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, Quota: second}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			_, id := r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			start := time.Now()
+			var lines []string
+			for i := range 3 * second {
+				r.publish(callTopic(1), fmt.Sprint(i))
+				lines = append(lines, line(id, 1, fmt.Sprint(i)))
+			}
+			want(t, time.Since(start), 2*time.Second)
+			synctest.Wait()
+			want(t, s.lines(), lines)
+			want(t, r.metric(t, "rte_fanout_quota_events_total", "paced"), 2.0*second)
+		})
+	})
+	t.Run("is that of each organization", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, Quota: second}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			o := r.Open(s, fanout.ProtocolJSON)
+			r.listen(o, callTopic(1))
+			_, id := r.listen(o, ofOther)
+			call := func() bool { return r.Offer(&events.Event{Topic: callTopic(1), Data: []byte("x")}) }
+			for range second {
+				want(t, call(), true)
+			}
+			want(t, call(), false)
+			want(t, r.Offer(&events.Event{Topic: ofOther, Data: []byte("ring")}), true)
+			synctest.Wait()
+			lines := s.lines()
+			want(t, lines[len(lines)-1], line(id, 1, "ring"))
+			want(t, len(lines), second+1)
+		})
+	})
+	t.Run("counts only what has listeners", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, Quota: second}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			for range 10 * second {
+				r.publish(callTopic(2), "x")
+			}
+			want(t, r.Offer(&events.Event{Topic: callTopic(1), Data: []byte("x")}), true)
+		})
+	})
+	t.Run("has a bound for what is held back", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, Quota: second}, func(t *testing.T, r *rig) {
+			r.listen(r.Open(newSocket(), fanout.ProtocolJSON), stateTopic(1))
+			taken := 0
+			for r.Offer(&events.Event{Topic: stateTopic(1), Data: fmt.Append(nil, taken, ",")}) {
+				taken++
+			}
+			want(t, taken, second+4096)
+			time.Sleep(1000 * time.Second) // all of them go out
+			synctest.Wait()
+			want(t, r.metric(t, "rte_fanout_quota_events_held", ""), 0.0)
+		})
+	})
+}
+
+// TestOffer: what would wait is left to the caller, and the organizations behind it are served.
+func TestOffer(t *testing.T) {
+	run(t, fanout.Options{Shards: 1, Backlog: 4}, func(t *testing.T, r *rig) {
+		other := events.Topic{Organization: events.ID{9}, Entity: events.ID{1}, Type: 1}
+		s := newSocket()
+		o := r.Open(s, fanout.ProtocolJSON)
+		r.listen(o, callTopic(1))
+		_, id := r.listen(o, other)
+		synctest.Wait()
+		release := s.hold() // the shard is busy with one write
+		taken := 0
+		for r.Offer(&events.Event{Topic: callTopic(1), Data: []byte("x")}) {
+			taken++
+		}
+		want(t, taken, 5)
+		want(t, r.Offer(&events.Event{Topic: other, Data: []byte("ring")}), true)
+		want(t, r.Offer(&events.Event{Topic: callTopic(2), Data: []byte("nobody listens")}), true)
+		release()
+		synctest.Wait()
+		lines := s.lines()
+		want(t, lines[len(lines)-1], line(id, 1, "ring"))
+		want(t, len(lines), taken+1)
+	})
+}

@@ -1,0 +1,39 @@
+package subscriptions_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
+
+func TestRate(t *testing.T) {
+	var r subscriptions.Rate
+	taken := func(now time.Duration) (n int) {
+		for r.Take(now, 100) {
+			n++
+		}
+		return n
+	}
+	for _, step := range []struct {
+		at   time.Duration
+		want int
+	}{
+		{time.Hour, 100}, // a second's worth at once
+		{time.Hour, 0},
+		{time.Hour + 5*time.Millisecond, 0},
+		{time.Hour + 10*time.Millisecond, 1},
+		{time.Hour + 510*time.Millisecond, 50},
+		{2 * time.Hour, 100}, // nothing is saved up beyond that
+	} {
+		if got := taken(step.at); got != step.want {
+			t.Errorf("at %v: %d were taken, want %d", step.at, got, step.want)
+		}
+	}
+	if free := r.Free(2*time.Hour+4*time.Millisecond, 100); free != 6*time.Millisecond {
+		t.Errorf("there is room in %v, want 6ms", free)
+	}
+	if free := r.Free(3*time.Hour, 100); free != 0 {
+		t.Errorf("there is room in %v, want 0", free)
+	}
+}
