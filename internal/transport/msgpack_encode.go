@@ -128,8 +128,8 @@ func (k packKeys) appendNotice(dst []byte, n hub.Notice) []byte {
 	case *hub.Resync:
 		dst = appendPackString(k.append(append(dst, packFixMap|6), "OrganizationId"), n.OrganizationID)
 		dst = appendPackString(k.append(dst, "Reason"), n.Reason)
-		dst = appendPackTime(k.append(dst, "From"), n.From)
-		dst = appendPackTime(k.append(dst, "To"), n.To)
+		dst = k.appendTime(k.append(dst, "From"), n.From)
+		dst = k.appendTime(k.append(dst, "To"), n.To)
 		dst = appendPackInt(k.append(dst, "Total"), n.Total)
 		return k.appendSubscriptions(k.append(dst, "Subscriptions"), n.Subscriptions)
 	default:
@@ -177,11 +177,14 @@ func appendPackInt(dst []byte, n int) []byte {
 	}
 }
 
-// appendPackTime adds a point in time as the extension that .NET reads as a DateTime, in its form of 64 bits: 30 for
-// nanoseconds, 34 for seconds.
-func appendPackTime(dst []byte, t *time.Time) []byte {
-	if t == nil {
+// appendTime adds a point in time as events have them: as a string, or as the extension that .NET reads as a DateTime,
+// in its form of 64 bits: 30 for nanoseconds, 34 for seconds.
+func (k packKeys) appendTime(dst []byte, t *time.Time) []byte {
+	switch {
+	case t == nil:
 		return append(dst, packNil)
+	case k.style&events.TextTimes != 0:
+		return appendPackString(dst, t.Format(time.RFC3339Nano))
 	}
 	bits := uint64(t.Nanosecond())<<34 | uint64(t.Unix()) //nolint:gosec // neither is negative
 	return binary.BigEndian.AppendUint64(append(dst, packFixExt1+3, packTimestamp), bits)

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
@@ -290,4 +292,39 @@ func FuzzMessagePackDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Notices in both protocols, with the times as .NET and as Java can read them.
+func TestEncode_Resync(t *testing.T) {
+	from := time.Date(2026, 11, 23, 6, 0, 0, 250_000_000, time.UTC)
+	notice := &hub.Resync{
+		OrganizationID: "o", Reason: "outage", From: &from, Total: 70_000,
+		Subscriptions: []hub.Subscription{{ID: "i", EntityID: "e"}},
+	}
+	const want = `{"type":1,"target":"Resync","arguments":[{"organizationId":"o","reason":"outage",` +
+		`"from":"2026-11-23T06:00:00.25Z","to":null,"total":70000,"subscriptions":[{"id":"i","allRootEntities":false,` +
+		`"rootEntityId":"","rootEntityType":"","organizationId":"","eventType":"","entityType":"","entityId":"e",` +
+		`"allEntities":false}]}]}`
+	if diff := cmp.Diff(want+"\x1e", string(jsonCodec{}.appendNotice(nil, notice))); diff != "" {
+		t.Error(diff)
+	}
+	for style, moment := range map[events.PackStyle]any{events.PascalKeys: from, events.TextTimes: "2026-11-23T06:00:00.25Z"} {
+		frame := messagePackCodec{packKeys{style}}.appendNotice(nil, notice)
+		if n, done, err := takeMessagePack(nil, frame, 1<<20); n != len(frame) || !done || err != nil {
+			t.Fatalf("length prefix: %d, %v, %v", n, done, err)
+		}
+		var message []any
+		if err := msgpack.Unmarshal(bodyOf(frame), &message); err != nil {
+			t.Fatal(err)
+		}
+		argument := message[4].([]any)[0].(map[string]any)
+		if at, ok := argument["From"].(time.Time); ok {
+			argument["From"] = at.UTC()
+		}
+		if diff := cmp.Diff([]any{moment, nil, uint32(70_000), "outage", 1}, []any{
+			argument["From"], argument["To"], argument["Total"], argument["Reason"], len(argument["Subscriptions"].([]any)),
+		}); diff != "" {
+			t.Error(diff)
+		}
+	}
 }
