@@ -1,0 +1,196 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// snapshotKey is where Redis has the snapshot of a topic.
+func snapshotKey(t events.Topic) string {
+	d := events.Builtin().Definition(t.Type)
+	return fmt.Sprintf("rte:s:{rte:org:%s}:%s:%s:%s", t.Organization, d.Kind, t.Entity, d.Name)
+}
+
+// TestSnapshot_journalGone has a lane that was quiet for so long that its journal has expired, and its state has not.
+func TestSnapshot_journalGone(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	publisher, _, _ := mustNode(t, quick(server.Addr))
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	backplanetest.MustPublish(t, publisher, backplanetest.NewEvent(topic, 7))
+	client := server.Client()
+	defer client.Close()
+	if n, err := client.Del(t.Context(), "rte:j:{rte:org:"+topic.Organization.String()+"}").Result(); err != nil || n != 1 {
+		t.Fatalf("del: %d, %v", n, err)
+	}
+	node, _, _ := mustNode(t, quick(server.Addr))
+	backplanetest.MustAcquire(t, node, topic)
+	if got := backplanetest.MustSnapshot(t, node, topic)[topic]; len(got) != 1 || got[0] != 7 {
+		t.Errorf("snapshot is %v, want 7", got)
+	}
+}
+
+// TestSnapshot_withoutPosition has a state that somebody wrote by himself: nobody can tell whether it also comes as an
+// event, so it is not used.
+func TestSnapshot_withoutPosition(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	node, _, _ := mustNode(t, quick(server.Addr))
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	client := server.Client()
+	defer client.Close()
+	for name, text := range map[string]string{
+		"an event":                string(backplanetest.NewEvent(topic, 1).JSON()),
+		"nonsense":                "nonsense",
+		"a broken position":       "#1 x\n{}",
+		"of another topic":        "#1 1-1\n" + string(backplanetest.NewEvent(backplanetest.Topic(topic.Organization, events.NewID()), 1).JSON()),
+		"of another organization": "#1 1-1\n" + string(backplanetest.NewEvent(backplanetest.Topic(events.NewID(), topic.Entity), 1).JSON()),
+	} {
+		if err := client.Set(t.Context(), snapshotKey(topic), text, time.Minute).Err(); err != nil {
+			t.Fatal(err)
+		}
+		backplanetest.MustAcquire(t, node, topic)
+		if got := backplanetest.MustSnapshot(t, node, topic)[topic]; len(got) != 0 {
+			t.Errorf("%s: snapshot is %v, want none", name, got)
+		}
+		node.Release([]events.Topic{topic})
+	}
+}
+
+// TestSnapshot_replaced has states that are replaced by events that are not kept.
+func TestSnapshot_replaced(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	publisher, _, _ := mustNode(t, quick(server.Addr))
+	client := server.Client()
+	defer client.Close()
+	organization := events.NewID()
+	callbacks := events.Topic{Organization: organization, Entity: events.NewID(), Type: events.CallbackChanged}
+	for _, topic := range []events.Topic{backplanetest.Topic(organization, events.NewID()), callbacks} {
+		for _, ttl := range []int{60, 0, 60, -1} {
+			ev := backplanetest.NewEvent(topic, 1)
+			ev.TTLSeconds, ev.CallBack = ttl, events.ID{1}
+			backplanetest.MustPublish(t, publisher, ev)
+			exists, err := client.Exists(t.Context(), snapshotKey(topic)).Result()
+			if err != nil || (exists == 1) != (ttl > 0) {
+				t.Errorf("after a TTL of %d, %d snapshots are there: %v", ttl, exists, err)
+			}
+		}
+	}
+}
+
+// TestSnapshot_manyStates publishes more states of a topic than are kept, and states that outlive one another.
+func TestSnapshot_manyStates(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	publisher, _, _ := mustNode(t, quick(server.Addr))
+	topic := events.Topic{Organization: events.NewID(), Entity: events.NewID(), Type: events.CallbackChanged}
+	for number := range 1010 {
+		ev := backplanetest.NewEvent(topic, number)
+		ev.CallBack, ev.TTLSeconds = events.NewID(), 60
+		if number == 1009 {
+			ev.TTLSeconds = 1
+		}
+		backplanetest.MustPublish(t, publisher, ev)
+	}
+	client := server.Client()
+	defer client.Close()
+	if n, err := client.HLen(t.Context(), snapshotKey(topic)).Result(); err != nil || n != 1000 {
+		t.Errorf("%d states are kept, want 1000: %v", n, err)
+	}
+	if left, err := client.TTL(t.Context(), snapshotKey(topic)).Result(); err != nil || left < 30*time.Second {
+		t.Errorf("they are kept for %v: a short-lived state must not take the others with it", left)
+	}
+	node, _, _ := mustNode(t, quick(server.Addr))
+	backplanetest.MustAcquire(t, node, topic)
+	if got := backplanetest.MustSnapshot(t, node, topic)[topic]; len(got) != 1000 {
+		t.Errorf("snapshot has %d states, want 1000", len(got))
+	}
+}
+
+// TestSnapshot_redisFrozen asks while Redis does not answer: what the node knows is there at once, for the rest nobody
+// waits longer than he wants to.
+func TestSnapshot_redisFrozen(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	node, sink, _ := mustNode(t, quick(server.Addr))
+	organization := events.NewID()
+	known, unknown := backplanetest.Topic(organization, events.NewID()), backplanetest.Topic(organization, events.NewID())
+	backplanetest.MustAcquire(t, node, known, unknown)
+	backplanetest.MustPublish(t, node, backplanetest.NewEvent(known, 1))
+	sink.Wait(t, 1)
+	server.Freeze()
+	defer server.Thaw()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	var answered []events.Topic
+	var states int
+	err := node.Snapshot(ctx, []events.Topic{unknown, known}, func(topics []events.Topic, last []*events.Event) {
+		answered, states = append(answered, topics...), states+len(last)
+	})
+	if took := time.Since(begin); err == nil || took > 5*time.Second {
+		t.Errorf("after %v: %v; want an error soon", took, err)
+	}
+	if len(answered) != 1 || answered[0] != known || states != 1 {
+		t.Errorf("%d states of %v", states, answered)
+	}
+}
+
+// TestSnapshot_herd has many ask for the same topics at once. Redis is asked by few of them.
+func TestSnapshot_herd(t *testing.T) {
+	const clients, count = 100, 50
+	server := rtetest.MustStartRedis(t)
+	publisher, _, _ := mustNode(t, quick(server.Addr))
+	organization := events.NewID()
+	var topics []events.Topic
+	for number := range count {
+		topic := backplanetest.Topic(organization, events.NewID())
+		topics = append(topics, topic)
+		if number%2 == 0 {
+			backplanetest.MustPublish(t, publisher, backplanetest.NewEvent(topic, number))
+		}
+	}
+	node, _, _ := mustNode(t, quick(server.Addr))
+	backplanetest.MustAcquire(t, node, topics...)
+	client := server.Client()
+	defer client.Close()
+	before := gets(t, client)
+	var herd sync.WaitGroup
+	for range clients {
+		herd.Go(func() {
+			if got := backplanetest.MustSnapshot(t, node, topics...); len(got) != count/2 {
+				t.Errorf("%d topics have a state, want %d", len(got), count/2)
+			}
+		})
+	}
+	herd.Wait()
+	if read := gets(t, client) - before; read < count || read > 10*count {
+		t.Errorf("%d keys were read for %d clients that want %d", read, clients, count)
+	}
+}
+
+// gets is how many GET a server has done.
+func gets(t *testing.T, client *goredis.Client) int {
+	t.Helper()
+	text, err := client.Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(text, "cmdstat_get:calls=")
+	if !ok {
+		return 0
+	}
+	number, _, _ := strings.Cut(rest, ",")
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
