@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/hub"
 )
 
 // explainTimeout is how long the answer may take; a directory is part of it.
@@ -34,6 +37,7 @@ func (p *program) explainCommand() *cobra.Command {
 		"user":         cmd.Flags().String("user", "", "`GUID` of the user"),
 		"entity":       cmd.Flags().String("entity", "", "`GUID` of what to listen to"),
 		"event":        cmd.Flags().String("event", "", "`name` of the event"),
+		"trace":        cmd.Flags().String("trace", "", "`id` that a client was told with a refusal, in place of all others"),
 		"role":         cmd.Flags().String("role", "", "`role` to ask for, whatever the user's connections show"),
 		"organization": cmd.Flags().String("org", "", "`GUID` of the organization to ask for, whatever the user's connections show"),
 	}
@@ -101,19 +105,33 @@ func explain(ctx context.Context, out io.Writer, address, token string) error {
 		}
 		return fmt.Errorf("the server answered %s", response.Status)
 	}
+	var refusal hub.Refusal // the answer to a trace
+	if err := json.Unmarshal(text, &refusal); err == nil && refusal.Trace != "" {
+		return printRefusal(out, &refusal)
+	}
 	return answer.print(out)
+}
+
+// printRefusal writes for people what was refused, and why at that time.
+func printRefusal(out io.Writer, r *hub.Refusal) error {
+	text := fmt.Appendf(nil, "%s, %s of %s, connection %s\n%s: %d refused\n",
+		r.User, r.Role, r.Organization, r.Connection, r.Time.Format(time.RFC3339), r.Refused)
+	for i := range r.Items {
+		item := &r.Items[i]
+		text = fmt.Appendf(text, "%q of %q\n", item.EventName, item.EntityID)
+		if item.Explanation != nil {
+			text = appendSteps(text, item.Explanation.Steps)
+		}
+		text = fmt.Appendf(text, "  refused: %s (%s)\n", item.Message, item.Code)
+	}
+	_, err := out.Write(text)
+	return err
 }
 
 // print writes an explanation for people.
 func (e *explanation) print(out io.Writer) error {
 	text := fmt.Appendf(nil, "%s, %s of %s by its %s\n", e.User, e.Role, e.Organization, e.Source)
-	for _, step := range e.Steps {
-		mark := "yes"
-		if !step.Passed {
-			mark = "no "
-		}
-		text = fmt.Appendf(text, "  %s  %-12s  %s\n", mark, step.Name, step.Reason)
-	}
+	text = appendSteps(text, e.Steps)
 	if e.Allowed {
 		text = append(text, "allowed\n"...)
 	} else {
@@ -121,4 +139,16 @@ func (e *explanation) print(out io.Writer) error {
 	}
 	_, err := out.Write(text)
 	return err
+}
+
+// appendSteps adds a line for each step.
+func appendSteps(text []byte, steps []authz.Step) []byte {
+	for _, step := range steps {
+		mark := "yes"
+		if !step.Passed {
+			mark = "no "
+		}
+		text = fmt.Appendf(text, "  %s  %-12s  %s\n", mark, step.Name, step.Reason)
+	}
+	return text
 }

@@ -38,6 +38,12 @@ func TestServe_Trace(t *testing.T) {
 			t.Errorf("%d, no %s in %s", status, want, body)
 		}
 	}
+	told := mustCommand(t, "", "explain", "--url", p.operators, "--trace", completion.Result[0].TraceID)
+	for _, want := range []string{testUser + ", agent of ", "1 refused", `"UserAlert" of "` + colleague + `"`, "  no   policy ", "  refused: Unauthorized (unauthorized)\n"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("no %q in\n%s", want, told)
+		}
+	}
 	for query, want := range map[string]string{
 		"trace=" + url.QueryEscape("' or 1"):                          "not known to this node",
 		"trace=" + completion.Result[0].TraceID + "&user=" + testUser: "unknown parameter",

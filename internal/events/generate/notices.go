@@ -1,7 +1,7 @@
 package main
 
-// feature marks what only clients get that ask for an extension by the query parameter features.
-func feature(name string) member { return member{"x-feature", name} }
+// extension marks what only clients get that ask for it by the query parameter features.
+func extension() member { return member{"x-feature", "notices"} }
 
 // notice is an invocation that only clients with the feature notices get.
 type notice struct{ target, description string }
@@ -23,7 +23,7 @@ func noticeMessages() (all object) {
 			{"name", n.target},
 			{"title", n.target},
 			{"summary", n.description},
-			feature("notices"),
+			extension(),
 			{"payload", hubMessage(1, []any{"type", "target", "arguments"}, member{"target", object{{"const", n.target}}}, member{"arguments", object{
 				{"type", "array"},
 				{"minItems", 1},
@@ -42,7 +42,7 @@ func noticeOperations() (all object) {
 			{"action", "send"},
 			{"title", n.target},
 			{"description", n.description},
-			feature("notices"),
+			extension(),
 			{"channel", ref("#/channels/hub")},
 			{"messages", []any{ref("#/channels/hub/messages/" + noticed(n))}},
 		}})
@@ -62,12 +62,12 @@ func annotations() []member {
 			{"type", "string"},
 			{"examples", refusalCodes()},
 			{"description", "Extension, with features=notices: what became of it in a stable word; more words may come."},
-			feature("notices"),
+			extension(),
 		}},
 		{"traceId", object{
 			{"type", "string"},
 			{"description", "Extension, with features=notices: what an operator finds a refusal by."},
-			feature("notices"),
+			extension(),
 		}},
 	}
 }
