@@ -104,7 +104,11 @@ func (s *Session) recheck(ctx context.Context, concerned func(events.Topic) bool
 	if len(topics) == 0 {
 		return 0
 	}
-	allowed := s.hub.options.Judge.Recheck(ctx, s.Claims(), topics)
+	claims := s.Claims()
+	allowed := s.hub.options.Judge.Recheck(ctx, claims, topics)
+	if s.Claims() != claims {
+		return 0 // they were refreshed meanwhile: all topics are looked at again
+	}
 	var lost []events.Topic
 	for i, topic := range topics {
 		if !allowed[i] {
@@ -149,6 +153,7 @@ func (s *Session) end(topics []events.Topic) (ended int) {
 		s.active = s.active.without(removed)
 		s.outbox.Apply(fanout.Change{Frame: notice, Remove: removed})
 		s.hub.metrics.subscriptions.Sub(float64(len(removed)))
+		s.hub.quota.give(s.Claims().Organization, len(removed))
 		s.hub.metrics.ended.Add(float64(len(removed)))
 	}
 	s.mu.Unlock()
