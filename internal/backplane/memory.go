@@ -278,15 +278,24 @@ func (m *Memory) publish(ev *events.Event, wait bool) (l *memoryLane, tidy, ok b
 }
 
 // Snapshot brings the latest state events of this process.
-func (m *Memory) Snapshot(_ context.Context, topics []events.Topic, apply func([]events.Topic, []*events.Event)) error {
+func (m *Memory) Snapshot(ctx context.Context, topics []events.Topic, apply func([]events.Topic, []*events.Event)) error {
 	for _, topics := range m.layout.Group(topics) {
-		m.snapshot(topics, apply)
+		if err := m.snapshot(ctx, topics, apply); err != nil {
+			return fmt.Errorf("snapshot: %w", err)
+		}
 	}
 	return nil
 }
 
-func (m *Memory) snapshot(topics []events.Topic, apply func([]events.Topic, []*events.Event)) {
-	l, _ := m.enter(topics[0], true)
+func (m *Memory) snapshot(ctx context.Context, topics []events.Topic, apply func([]events.Topic, []*events.Event)) error {
+	l, ok := m.enter(topics[0], false)
+	for ; !ok; l, ok = m.enter(topics[0], false) {
+		select {
+		case <-time.After(time.Millisecond): // an event is on its way, and may have to wait for the sink
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	defer l.order.Unlock()
 	now := time.Now()
 	var last []*events.Event
@@ -294,6 +303,7 @@ func (m *Memory) snapshot(topics []events.Topic, apply func([]events.Topic, []*e
 		last = l.states.Last(last, t, now)
 	}
 	apply(topics, last)
+	return nil
 }
 
 // Health is always good.

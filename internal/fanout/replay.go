@@ -53,6 +53,10 @@ func (o *Outbox) Replay(ctx context.Context, r *Replay, states []State) error {
 			o.shard.metrics.replays[replayMalformed].Inc()
 			continue
 		}
+		if o.shard.held.has(it.broadcast.entry.Owner(), stateKey{it.broadcast.entry, it.broadcast.key}) {
+			o.shard.metrics.replays[replaySuperseded].Inc() // by one that is on its way
+			continue
+		}
 		if len(batch) > 0 && batch[0].broadcast.entry.Owner() != it.broadcast.entry.Owner() {
 			if err := o.replayBatch(ctx, r, batch); err != nil {
 				return err
@@ -112,6 +116,17 @@ func (o *Outbox) replayBatch(ctx context.Context, r *Replay, batch []*item) erro
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// has says that a state of this key is held back. Once it says no, the state, if it was, has been dispatched.
+func (h *held) has(owner *subscriptions.Owner, key stateKey) bool {
+	if h.total.Load() == 0 {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	hs := h.owners[owner]
+	return hs != nil && hs.states[key] != nil
 }
 
 // watched is what a shard remembers of a topic while states of it are replayed.

@@ -93,6 +93,20 @@ func TestReplay(t *testing.T) {
 			want(t, s.lines(), []string{"subscribed", st.line("a,1")})
 			want(t, other.lines(), []string{"subscribed", earlier.line("a,1")})
 		}},
+		"leaves out what a quota holds back": {
+			options: fanout.Options{Quota: 1},
+			test: func(t *testing.T, r *rig, s *socket) {
+				r.listen(r.Open(newSocket(), fanout.ProtocolJSON), stateTopic(1))
+				r.publish(stateTopic(1), "a,1")
+				r.publish(stateTopic(1), "a,2")
+				st := r.begin(t, r.Open(s, fanout.ProtocolJSON), stateTopic(1))
+				st.send(st.state("a,2"), st.state("b,1"))
+				st.end()
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				want(t, s.lines(), []string{"subscribed", st.line("b,1"), st.line("a,2")})
+			},
+		},
 		"goes to nobody else": {test: func(t *testing.T, r *rig, s *socket) {
 			other := newSocket()
 			r.listen(r.Open(other, fanout.ProtocolJSON), stateTopic(1))

@@ -24,6 +24,7 @@ type Shard struct {
 	stopped  <-chan struct{} // closed when run is over or about to be
 
 	total *subscriptions.Backlog // of all shards
+	held  *held
 	open  *[numProtocols]atomic.Int64
 
 	// Used by anyone.
@@ -62,6 +63,7 @@ func newShard(index int, d *Dispatcher) *Shard {
 		metrics:  d.metrics,
 		inbox:    newInbox(),
 		total:    &d.total,
+		held:     &d.held,
 		open:     &d.open,
 		table:    subscriptions.NewTable(func(o *Outbox) bool { return o.state != outboxOpen }),
 		lanes:    map[*subscriptions.Owner]*lane{},
