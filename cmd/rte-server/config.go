@@ -28,6 +28,7 @@ type Config struct {
 		Times string
 	}
 	Limits   LimitsConfig
+	Quotas   QuotasConfig
 	Timeouts TimeoutsConfig
 	Fanout   struct {
 		Shards  int
@@ -136,6 +137,13 @@ type LimitsConfig struct {
 	HeaderBytes   int
 	OutboxBytes   int
 	OutboxAge     time.Duration
+}
+
+// QuotasConfig bounds what each organization can have of a node; 0: nothing does.
+type QuotasConfig struct {
+	Connections   int
+	Subscriptions int
+	Events        int
 }
 
 // TimeoutsConfig says how long the server waits for what.

@@ -71,7 +71,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		Malformed: func(ev *events.Event, err error) { ingress.Refused(ev.Data, err) },
 		JSON:      transport.NewJSONEncoder(catalog), MessagePack: transport.NewMessagePackEncoder(catalog, packStyle(c)),
 		Shards: c.Fanout.Shards, Backlog: int64(c.Fanout.Backlog),
-		OutboxBytes: c.Limits.OutboxBytes, OutboxAge: c.Limits.OutboxAge,
+		Quota: c.Quotas.Events, OutboxBytes: c.Limits.OutboxBytes, OutboxAge: c.Limits.OutboxAge,
 		Registerer: reg,
 	})
 	if err != nil {
@@ -110,7 +110,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		Catalog: catalog, Authorizer: authorizer, Registry: registry, Dispatcher: dispatcher, Lanes: n.backplane,
 		Judge: authorizer, Explainer: authorizer, Denied: n.denied, Revoked: revocations.Check,
 		Limits: hub.Limits{
-			Subscriptions: c.Limits.Subscriptions, Items: c.Limits.Items, ArgumentBytes: 2 * c.Limits.MessageBytes,
+			Subscriptions: c.Limits.Subscriptions, Quota: c.Quotas.Subscriptions, Items: c.Limits.Items, ArgumentBytes: 2 * c.Limits.MessageBytes,
 			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe, Snapshot: c.Timeouts.Snapshot,
 		},
 		Snapshots: c.Snapshots.source(n.backplane), SnapshotsForAll: c.Snapshots.Mode == snapshotsAlways,
@@ -123,7 +123,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	n.transport, err = transport.New(transport.Options{
 		Open: n.open, Verifier: verifier, Refused: n.refused, Secret: []byte(cmp.Or(c.Connection.Secret, c.Auth.HMACSecret)),
 		Path: c.Path, Next: r.next, Origins: c.Origins,
-		TokenTTL: c.Timeouts.Negotiate, MaxConnections: c.Limits.Connections,
+		TokenTTL: c.Timeouts.Negotiate, MaxConnections: c.Limits.Connections, Quota: c.Quotas.Connections,
 		HandshakeTimeout: c.Timeouts.Handshake, KeepAliveInterval: c.Timeouts.KeepAlive, ClientTimeout: c.Timeouts.Client,
 		CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
 		Refresh: c.Auth.Refresh, Forward: forward(n.backplane),

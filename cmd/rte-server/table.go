@@ -110,6 +110,10 @@ func newTable(c *Config) *table {
 	t.size(&c.Limits.OutboxBytes, "limits.outbox_bytes", 1<<20, "how much may wait for a client that does not read before its connection is closed")
 	t.span(&c.Limits.OutboxAge, "limits.outbox_age", 30*time.Second, "how long anything may wait for such a client")
 
+	t.count(&c.Quotas.Connections, "quotas.connections", 0, "connections of one organization to this node; more are answered with 503; 0: no limit")
+	t.count(&c.Quotas.Subscriptions, "quotas.subscriptions", 0, "subscriptions of all connections of one organization to this node; 0: no limit")
+	t.count(&c.Quotas.Events, "quotas.events", 0, "events in a second that this node delivers for one organization, however many listen; above that its states are held back, where newer ones replace them, and its other events wait; 0: no limit")
+
 	t.span(&c.Timeouts.ReadHeader, "timeouts.read_header", 10*time.Second, "how long the header of a request may take")
 	t.span(&c.Timeouts.Negotiate, "timeouts.negotiate", 15*time.Second, "how long after negotiation a client may connect")
 	t.span(&c.Timeouts.Handshake, "timeouts.handshake", 15*time.Second, "how long the handshake of the hub may take")

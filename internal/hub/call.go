@@ -27,6 +27,7 @@ type call struct {
 	added   []fanout.Listener      // their entries are acquired, their lanes held
 	removed []*subscriptions.Entry // of the session
 	topics  []events.Topic         // of added
+	taken   int                    // from the quota; those that are not committed are given back
 
 	stateful []fanout.Listener // those of added that get a snapshot
 	replay   *fanout.Replay    // brings it, once the call is committed; nil: there is none

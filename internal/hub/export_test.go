@@ -9,3 +9,13 @@ func (h *Hub) BreakWorker() string {
 	h.pool.do(c)
 	return c.outcome.String()
 }
+
+// QuotaUsed is what all organizations have of their quota.
+func (h *Hub) QuotaUsed() (used int) {
+	h.quota.mu.Lock()
+	defer h.quota.mu.Unlock()
+	for _, n := range h.quota.used {
+		used += n
+	}
+	return used
+}

@@ -29,6 +29,7 @@ type Hub struct {
 	metrics  *metrics
 	pool     *pool
 	sessions Sessions
+	quota    quota
 	rechecks rechecks
 	refusals refusals
 	resyncs  resyncs
@@ -44,6 +45,7 @@ func New(o Options) (*Hub, error) {
 	h := &Hub{options: o, made: time.Now(), names: o.Catalog.Names()}
 	h.rechecks.wake = make(chan struct{}, 1)
 	h.resyncs = resyncs{wake: make(chan struct{}, 1), lost: map[string]Loss{}}
+	h.quota = quota{limit: o.Limits.Quota, used: map[events.ID]int{}}
 	h.sessions.open = map[*Session]struct{}{}
 	h.metrics = newMetrics(o.Registerer, h)
 	h.pool = newPool(&h.options, h.metrics)

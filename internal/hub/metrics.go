@@ -18,6 +18,8 @@ type metrics struct {
 	// Items of Subscribe, by what became of them.
 	granted, refused, limited, unavailable prometheus.Counter
 
+	overQuota prometheus.Counter // of limited
+
 	// Topics of which a snapshot was wanted: known whether there is one, not known in time.
 	snapshotAnswered, snapshotUnavailable prometheus.Counter
 
@@ -72,6 +74,10 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		traced: auto.NewCounter(prometheus.CounterOpts{
 			Name: "rte_hub_refusals_traced_total",
 			Help: "Calls of Subscribe with refusals whose client was told a trace.",
+		}),
+		overQuota: auto.NewCounter(prometheus.CounterOpts{
+			Name: "rte_hub_subscribe_items_over_quota_total",
+			Help: "Items of Subscribe, among those over a limit, for which their organization had no room.",
 		}),
 		lost: auto.NewCounter(prometheus.CounterOpts{
 			Name: "rte_hub_losses_total",

@@ -28,6 +28,9 @@ type Lanes interface {
 type Limits struct {
 	// Subscriptions is how many subscriptions a session may have. Default: 10,000.
 	Subscriptions int
+	// Quota is how many the sessions of an organization may have together; more are refused in the same words.
+	// 0: no limit.
+	Quota int
 	// Items is how many items of one Subscribe are looked at; the others are answered with "Subscription limit
 	// reached". Default: 2,000.
 	Items int
@@ -105,7 +108,7 @@ func (o *Options) complete() error {
 		return errors.New("hub: window and rate of resync must not be negative")
 	}
 	l := o.Limits
-	if l.Subscriptions < 0 || l.Items < 0 || l.ArgumentBytes < 0 || l.Invocation < 0 || l.Lanes < 0 || l.Snapshot < 0 || o.Pool < 0 {
+	if l.Subscriptions < 0 || l.Quota < 0 || l.Items < 0 || l.ArgumentBytes < 0 || l.Invocation < 0 || l.Lanes < 0 || l.Snapshot < 0 || o.Pool < 0 {
 		return errors.New("hub: limits and pool must not be negative")
 	}
 	return nil

@@ -128,6 +128,7 @@ func (s *Session) answer(c *call, completion *Completion) bool {
 		frame = s.conn.EncodeCompletion(completion)
 	}
 	if c.outcome == outcomeOK && len(c.added)+len(c.removed) > 0 && s.commit(c, frame) {
+		s.hub.quota.give(s.Claims().Organization, c.taken-len(c.added)+len(c.removed))
 		s.hub.releaseLanes(c.removed)
 		if len(c.added) > 0 && s.hub.rechecks.number.Load() != c.change {
 			s.recheckAdded(c)
@@ -135,6 +136,7 @@ func (s *Session) answer(c *call, completion *Completion) bool {
 		return true
 	}
 	c.takeBack()
+	s.hub.quota.give(s.Claims().Organization, c.taken)
 	// A refusal is the back-pressure on a client that calls faster than its shard takes the answers.
 	for frame != nil && !s.outbox.Send(frame) {
 		select {
@@ -200,6 +202,7 @@ func (s *Session) Close(reason CloseReason) (first bool) {
 	s.hub.releaseLanes(entries)
 	s.hub.sessions.remove(s)
 	s.hub.metrics.subscriptions.Sub(float64(len(entries)))
+	s.hub.quota.give(s.Claims().Organization, len(entries))
 	s.hub.metrics.closed[reason].Inc()
 	return true
 }

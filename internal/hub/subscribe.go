@@ -25,7 +25,7 @@ func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionRes
 	c.change = s.hub.rechecks.number.Load()
 	decisions := s.hub.options.Authorizer.Authorize(c.ctx, s.Claims(), asked)
 
-	wanted, topics := s.choose(decisions, results)
+	wanted, topics := s.choose(c, decisions, results)
 	errs := s.acquire(c, topics)
 	for i := range decisions {
 		if wanted[i] >= 0 && errs != nil && errs[wanted[i]] != nil {
@@ -48,10 +48,11 @@ func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionRes
 // choose writes into results what is decided without the lanes: refusals, and that everything else is granted. It
 // returns the topics that are new to the session, each once, and for each decision the index of its topic among them,
 // -1 if it has none.
-func (s *Session) choose(decisions []authz.Decision, results []SubscriptionResult) (wanted []int, topics []events.Topic) {
+func (s *Session) choose(c *call, decisions []authz.Decision, results []SubscriptionResult) (wanted []int, topics []events.Topic) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wanted = make([]int, len(decisions))
+	organization := s.Claims().Organization
 	indices := make(map[events.Topic]int, len(decisions))
 	for i := range decisions {
 		d := &decisions[i]
@@ -68,7 +69,12 @@ func (s *Session) choose(decisions []authz.Decision, results []SubscriptionResul
 		case len(s.active)+len(topics) >= s.hub.options.Limits.Subscriptions:
 			results[i].refuse(refusedLimit)
 			continue
+		case !s.hub.quota.take(organization):
+			s.hub.metrics.overQuota.Inc()
+			results[i].refuse(refusedLimit)
+			continue
 		default:
+			c.taken++
 			wanted[i] = len(topics)
 			indices[d.Topic] = len(topics)
 			topics = append(topics, d.Topic)

@@ -21,6 +21,7 @@ type Conn struct {
 	id       connID
 	sock     *socket
 	features hub.Features
+	share    *share // nil where there is no quota; guarded by registry.mu
 
 	// Static once the session is open.
 	protocol *hubProtocol

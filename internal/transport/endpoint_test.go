@@ -177,6 +177,32 @@ func TestMaxConnections(t *testing.T) {
 	s.open("json")
 }
 
+func TestQuota(t *testing.T) {
+	s := startServer(t, func(s *setup) { s.Quota = 2 })
+	one := s.open("json")
+	s.dial() // in its handshake
+	if response, body := s.connect().upgrade("/rte", "bob"); response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("upgrade: %s %q", response.Status, body)
+	}
+	if response, body := s.do(http.MethodPost, "/rte/negotiate", "bob"); response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("negotiate: %s %q", response.Status, body)
+	}
+	if response, body := s.connect().upgrade("/rte", "carol"); response.StatusCode != http.StatusSwitchingProtocols {
+		t.Errorf("upgrade of another organization: %s %q", response.Status, body)
+	}
+	for _, request := range []string{"hub", "negotiate"} {
+		if n := s.count("rte_transport_requests_refused_total", "request", request, "reason", "quota"); n != 1 {
+			t.Errorf("%s: %v were counted", request, n)
+		}
+	}
+	one.Close()
+	s.eventually("there is room again", func() bool {
+		response, _ := s.do(http.MethodPost, "/rte/negotiate", "bob")
+		return response.StatusCode == http.StatusOK
+	})
+	s.open("json")
+}
+
 func TestNext(t *testing.T) {
 	s := startServer(t, func(s *setup) {
 		s.Path = "/live/hub/"
@@ -204,6 +230,7 @@ func TestNew_Options(t *testing.T) {
 		"path of nothing":  func(o *transport.Options) { o.Path = "/" },
 		"negative timeout": func(o *transport.Options) { o.SendTimeout = -1 },
 		"negative limit":   func(o *transport.Options) { o.MaxConnections = -1 },
+		"negative quota":   func(o *transport.Options) { o.Quota = -1 },
 	} {
 		o := good
 		if change(&o); func() bool { _, err := transport.New(o); return err == nil }() {

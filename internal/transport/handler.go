@@ -45,7 +45,7 @@ func New(options Options) (*Handler, error) {
 		protocols: hubProtocols(options.MessagePackStyle),
 		log:       options.Logger,
 		metrics:   newMetrics(options.Registerer, options.MaxConnections),
-		registry:  newRegistry(options.MaxConnections, options.TokenTTL),
+		registry:  newRegistry(options.MaxConnections, options.Quota, options.TokenTTL),
 		started:   time.Now(),
 	}
 	if h.origins, err = parseOrigins(options.Origins); err != nil {

@@ -26,8 +26,8 @@ func (h *Handler) serveNegotiate(w http.ResponseWriter, r *http.Request, claims 
 		h.refuse(w, requestNegotiate, refusedDraining)
 		return
 	}
-	if h.registry.full() {
-		h.refuse(w, requestNegotiate, refusedFull)
+	if reason, ok := h.registry.room(claims.Organization); !ok {
+		h.refuse(w, requestNegotiate, reason)
 		return
 	}
 	version, problem := h.negotiateVersion(r)

@@ -68,6 +68,8 @@ type Options struct {
 	TokenTTL time.Duration
 	// MaxConnections bounds the connections of this node; more are refused with 503. 0: 100,000.
 	MaxConnections int
+	// Quota bounds those of an organization, in the same way. 0: no limit.
+	Quota int
 	// HandshakeTimeout is how long the hub handshake may take (1.5). 0: 15 s.
 	HandshakeTimeout time.Duration
 	// KeepAliveInterval is the time between pings of the server (1.8). 0: 15 s.
@@ -141,7 +143,7 @@ func (o Options) withDefaults() (Options, error) {
 			return o, fmt.Errorf("transport: timeout %s is negative", d)
 		}
 	}
-	if o.MaxConnections < 0 || o.MaxMessageBytes < 0 || o.MaxFrameBytes < 0 {
+	if o.MaxConnections < 0 || o.Quota < 0 || o.MaxMessageBytes < 0 || o.MaxFrameBytes < 0 {
 		return o, errors.New("transport: a limit is negative")
 	}
 	return o, nil

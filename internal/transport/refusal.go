@@ -35,6 +35,7 @@ const (
 	refusedUpgradeVersion
 	refusedDraining
 	refusedFull
+	refusedQuota
 	refusedOtherUser
 	refusedForward
 	numRefusals
@@ -70,6 +71,7 @@ var refusals = [numRefusals]struct {
 	refusedUpgradeVersion: {"upgrade_version", http.StatusUpgradeRequired, ""},
 	refusedDraining:       {"draining", http.StatusServiceUnavailable, "This node is stopping."},
 	refusedFull:           {"full", http.StatusServiceUnavailable, "This node has no room for another connection."},
+	refusedQuota:          {"quota", http.StatusServiceUnavailable, "This organization has no room for another connection on this node."},
 	refusedOtherUser:      {"other_user", http.StatusForbidden, ""},
 	refusedForward:        {"forward", http.StatusServiceUnavailable, ""},
 }

@@ -3,17 +3,21 @@ package transport
 import (
 	"sync"
 	"time"
+
+	"github.com/rte-server/rte-server/internal/events"
 )
 
 // registry knows the connections of this node, and which connection tokens were used on it.
 type registry struct {
 	limit int
+	quota int           // connections of an organization; 0: no limit
 	ttl   time.Duration // no token lives longer
 
 	readers sync.WaitGroup // the goroutines of connections
 
 	mu     sync.Mutex // guards the following fields
 	live   map[connID]*Conn
+	shares map[events.ID]*share // by organization; nil where there is no quota
 	closed bool
 	empty  chan struct{} // closed when closed and live is empty
 	// A token that was used is refused for as long as it has not expired. Ids move from spent to spentBefore after ttl
@@ -22,14 +26,25 @@ type registry struct {
 	rotated            time.Time
 }
 
-func newRegistry(limit int, ttl time.Duration) *registry {
-	return &registry{
+// share is what an organization has of the connections. It is kept as long as there are any.
+type share struct {
+	organization events.ID
+	connections  int // guarded by registry.mu
+}
+
+func newRegistry(limit, quota int, ttl time.Duration) *registry {
+	r := &registry{
 		limit: limit,
+		quota: quota,
 		ttl:   ttl,
 		live:  map[connID]*Conn{},
 		empty: make(chan struct{}),
 		spent: map[connID]struct{}{},
 	}
+	if quota > 0 {
+		r.shares = map[events.ID]*share{}
+	}
+	return r
 }
 
 // len is the number of connections, those included whose upgrade has not been answered.
@@ -64,21 +79,39 @@ func (r *registry) redeem(c *Conn, expires, now time.Time) (refusal, bool) {
 }
 
 func (r *registry) addLocked(c *Conn) (refusal, bool) {
-	switch {
-	case r.closed:
+	if r.closed {
 		return refusedDraining, false
-	case len(r.live) >= r.limit:
-		return refusedFull, false
+	}
+	if reason, ok := r.roomLocked(c.claims.Organization); !ok {
+		return reason, false
 	}
 	r.live[c.id] = c
+	if r.shares != nil {
+		c.share = r.shares[c.claims.Organization]
+		if c.share == nil {
+			c.share = &share{organization: c.claims.Organization}
+			r.shares[c.claims.Organization] = c.share
+		}
+		c.share.connections++
+	}
 	return 0, true
 }
 
-// full says whether there is no room for another connection.
-func (r *registry) full() bool {
+// room says whether there is room for another connection of an organization, or why not.
+func (r *registry) room(organization events.ID) (refusal, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.live) >= r.limit
+	return r.roomLocked(organization)
+}
+
+func (r *registry) roomLocked(organization events.ID) (refusal, bool) {
+	if len(r.live) >= r.limit {
+		return refusedFull, false
+	}
+	if s := r.shares[organization]; s != nil && s.connections >= r.quota {
+		return refusedQuota, false
+	}
+	return 0, true
 }
 
 // known says whether a token stands for a connection: one that is open, or one that may still be opened.
@@ -105,6 +138,12 @@ func (r *registry) remove(c *Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.live, c.id)
+	if s := c.share; s != nil {
+		if s.connections--; s.connections == 0 {
+			delete(r.shares, s.organization)
+		}
+		c.share = nil
+	}
 	r.signalLocked()
 }
 

@@ -32,6 +32,7 @@ var (
 		"alice": {User: mustID("aa9730c4-ce86-e611-80c9-00505689257e"), Organization: organization, Role: authz.RoleAgent},
 		"bob":   {User: mustID("bb9730c4-ce86-e611-80c9-00505689257e"), Organization: organization, Role: authz.RoleAgent},
 		// The same user with another token, as a client has it that fetches one for each request.
+		"carol":       {User: mustID("cc9730c4-ce86-e611-80c9-00505689257e"), Organization: events.ID{0xcc}, Role: authz.RoleAgent},
 		"alice again": {User: mustID("aa9730c4-ce86-e611-80c9-00505689257e"), Organization: organization},
 	}
 )

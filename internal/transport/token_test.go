@@ -66,7 +66,8 @@ func TestTokens(t *testing.T) {
 func TestTokens_Expire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ttl = 15 * time.Second
-		r := newRegistry(10, ttl)
+		r := newRegistry(10, 0, ttl)
+		fresh := func() *Conn { return &Conn{id: newConnID(), reader: reader{claims: &authz.Claims{}}} }
 		redeem := func(c *Conn, issued time.Time) string {
 			reason, ok := r.redeem(c, issued.Add(ttl), time.Now())
 			if ok {
@@ -81,18 +82,18 @@ func TestTokens_Expire(t *testing.T) {
 				t.Errorf("%s: %s, want %s", what, got, want)
 			}
 		}
-		c := &Conn{id: newConnID()}
+		c := fresh()
 		expect("first use", c, "ok")
 		expect("second use", c, "id_in_use")
 		r.remove(c)
 		expect("used up", c, "unknown_id")
 		time.Sleep(ttl - time.Millisecond)
 		expect("used up, a moment before it expires", c, "unknown_id")
-		expect("unused, a moment before it expires", &Conn{id: newConnID()}, "ok")
+		expect("unused, a moment before it expires", fresh(), "ok")
 		time.Sleep(time.Millisecond)
-		expect("unused, expired", &Conn{id: newConnID()}, "unknown_id")
+		expect("unused, expired", fresh(), "unknown_id")
 
-		long := &Conn{id: newConnID()}
+		long := fresh()
 		issued = time.Now()
 		expect("first use", long, "ok")
 		time.Sleep(time.Hour)
@@ -101,10 +102,10 @@ func TestTokens_Expire(t *testing.T) {
 		expect("expired", long, "unknown_id")
 		time.Sleep(time.Hour)
 		issued = time.Now()
-		redeem(&Conn{id: newConnID()}, issued)
+		redeem(fresh(), issued)
 		time.Sleep(time.Hour)
 		issued = time.Now()
-		redeem(&Conn{id: newConnID()}, issued)
+		redeem(fresh(), issued)
 		if n := len(r.spent) + len(r.spentBefore); n > 2 {
 			t.Errorf("%d used tokens are remembered", n)
 		}

@@ -1,0 +1,59 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+func TestQuota(t *testing.T) {
+	const limit = "Subscription limit reached"
+	run(t, hub.Options{Limits: hub.Limits{Quota: 3}}, func(t *testing.T, r *rig) {
+		one, two := r.connect(t), r.connect(t)
+		expect(t, one.invoke(t, "1", "Subscribe", items(1, 2)), results("1", []int{1, 2}))
+		expect(t, two.invoke(t, "1", "Subscribe", items(1, 2)), results("1", []int{1, 2}, "", limit))
+		if n := r.metric(t, "rte_hub_subscribe_items_over_quota_total"); n != 1 {
+			t.Errorf("%v items are counted", n)
+		}
+
+		// What is there already, or not granted, needs no room.
+		expect(t, one.invoke(t, "2", "Subscribe", items(1, 1, 2)), results("2", []int{1, 1, 2}))
+		r.lanes.acquire = func(_ context.Context, topics []events.Topic) []error {
+			errs := make([]error, len(topics))
+			for i := range errs {
+				errs[i] = errors.New("away")
+			}
+			return errs
+		}
+		one.invoke(t, "3", "Unsubscribe", items(1))
+		expect(t, one.invoke(t, "4", "Subscribe", items(5)), results("4", []int{5}, authz.RefusedUnavailable))
+		r.lanes.acquire = nil
+		expect(t, two.invoke(t, "5", "Subscribe", items(5)), results("5", []int{5}))
+		expect(t, two.invoke(t, "6", "Subscribe", items(6)), results("6", []int{6}, limit))
+
+		// Other organizations have room of their own.
+		s, err := r.Open(&conn{}, &authz.Claims{Organization: events.ID{7}, Role: authz.RoleAgent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Invoke(t.Context(), invocation("", "Subscribe", items(1, 2, 3)))
+		if n := s.Info().Subscriptions; n != 3 {
+			t.Errorf("another organization has %d subscriptions", n)
+		}
+
+		// A session that ends makes room.
+		two.Close(hub.CloseByClient)
+		expect(t, one.invoke(t, "7", "Subscribe", items(6, 7, 8)), results("7", []int{6, 7, 8}, "", "", limit))
+		one.invoke(t, "8", "UnsubscribeAll")
+		expect(t, one.invoke(t, "9", "Subscribe", items(1, 2, 3)), results("9", []int{1, 2, 3}))
+		one.Close(hub.CloseByClient)
+		s.Close(hub.CloseByClient)
+		if n := r.QuotaUsed(); n != 0 {
+			t.Errorf("%d subscriptions are still counted", n)
+		}
+	})
+}
