@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -165,10 +166,7 @@ func TestSnapshot(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &states{last: map[events.Topic][]string{}}
-			for topic, texts := range known {
-				s.last[topic] = texts
-			}
+			s := &states{last: maps.Clone(known)}
 			run(t, hub.Options{Snapshots: s}, func(t *testing.T, r *rig) { test(t, r, s) })
 		})
 	}
