@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -179,6 +180,8 @@ func (b *Backplane) readStates(ctx context.Context, l *lane, topics []events.Top
 			found = b.appendStates(found, l, t, messages)
 		}
 	}
+	// Publishers may name a state differently: the newest one of a key is taken.
+	slices.SortStableFunc(found, func(a, b foundState) int { return b.ID.Compare(a.ID) })
 	return found, nil
 }
 

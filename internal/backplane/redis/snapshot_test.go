@@ -115,6 +115,31 @@ func TestSnapshot_manyStates(t *testing.T) {
 	}
 }
 
+// TestSnapshot_fieldsOfSeveralPublishers has publishers that name the state of a callback in different ways.
+func TestSnapshot_fieldsOfSeveralPublishers(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	publisher, _, _ := mustNode(t, quick(server.Addr))
+	topic := events.Topic{Organization: events.NewID(), Entity: events.NewID(), Type: events.CallbackChanged}
+	client := server.Client()
+	defer client.Close()
+	lane := "rte:org:" + topic.Organization.String()
+	keys := []string{"rte:j:{" + lane + "}", "rte:n:{" + lane + "}", snapshotKey(topic)}
+	for number := range 8 {
+		ev := backplanetest.NewEvent(topic, number)
+		ev.CallBack = events.ID{byte(1 + number%2)}
+		if number < 4 || number == 7 {
+			backplanetest.MustPublish(t, publisher, ev)
+		} else if err := client.FCall(t.Context(), "rte_publish", keys, lane, ev.JSON(), 100, 60, "PUBLISH", ev.CallBack.String()).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	node, _, _ := mustNode(t, quick(server.Addr))
+	backplanetest.MustAcquire(t, node, topic)
+	if got := backplanetest.MustSnapshot(t, node, topic)[topic]; len(got) != 2 || got[0]+got[1] != 6+7 {
+		t.Errorf("snapshot is %v, want 6 and 7", got)
+	}
+}
+
 // TestSnapshot_redisFrozen asks while Redis does not answer: what the node knows is there at once, for the rest nobody
 // waits longer than he wants to.
 func TestSnapshot_redisFrozen(t *testing.T) {
