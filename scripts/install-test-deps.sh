@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 programs=(
   gcc:gcc
   redis-server:redis-server
+  redis-cli:redis-tools
   redis-sentinel:redis-sentinel
   haproxy:haproxy
   chromium:chromium
@@ -71,4 +72,12 @@ if [[ ! build/python/requirements.txt -nt $requirements ]]; then
   python3 -m venv --clear build/python
   build/python/bin/pip install --quiet --requirement $requirements
   cp $requirements build/python
+fi
+
+# A Redis client for Python, into build/publishers.
+requirements=test/publishers/requirements.txt
+if [[ ! build/publishers/requirements.txt -nt $requirements ]]; then
+  python3 -m venv --clear build/publishers
+  build/publishers/bin/pip install --quiet --requirement $requirements
+  cp $requirements build/publishers
 fi
