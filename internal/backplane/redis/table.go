@@ -13,12 +13,15 @@ import (
 type table struct {
 	linger time.Duration
 	route  func(lane string) *link // called with mu held; nil: it is not known where the lane belongs
-	gone   func(l *lane)           // called with mu held, for a lane that nobody wants and that is not subscribed
+	gone   func(l *lane)           // called with mu held, for a lane to be given up; through must follow
 
 	mu        sync.Mutex
 	lanes     map[string]*lane     // guarded by mu; by name
 	shares    map[events.ID]*share // guarded by mu; by organization
 	lingering map[*lane]struct{}   // guarded by mu; those whose expires is set
+
+	// Guarded by mu: how many lanes are served, and how many of the others are confirmed and refused.
+	served, confirmed, failed int
 }
 
 func newTable(linger time.Duration, route func(string) *link, gone func(*lane)) *table {
@@ -65,7 +68,7 @@ func (t *table) acquire(name string, n int) *lane {
 	l.refs += n
 	l.expires = time.Time{}
 	delete(t.lingering, l)
-	l.failed = nil // a new listener is a reason to ask again
+	t.failLocked(l, nil) // a new listener is a reason to ask again
 	if l.state == unsubscribed {
 		t.enqueueLocked(l)
 	}
@@ -80,6 +83,7 @@ func (t *table) serve(name string, handle func(payload []byte), missed func()) *
 	l := &lane{name: name, share: &share{}, serve: handle, missed: missed, refs: 1, located: true}
 	l.link.Store(t.route(name))
 	t.lanes[name] = l
+	t.served++
 	t.enqueueLocked(l)
 	return l
 }
@@ -127,6 +131,9 @@ func (t *table) expire(now time.Time) {
 func (t *table) retry() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.failed == 0 {
+		return
+	}
 	for _, l := range t.lanes {
 		if l.failed != nil {
 			t.enqueueLocked(l)
@@ -151,13 +158,25 @@ func (t *table) enqueueLocked(l *lane) {
 	}
 }
 
-// forgetLocked ends a lane.
+// forgetLocked ends a lane. It stays in the table until its messages are through: if somebody wants it again before
+// that, they come before those of the next subscription.
 func (t *table) forgetLocked(l *lane) {
+	l.located, l.era, l.history = false, nil, ""
+	t.gone(l)
+}
+
+// through is told that a lane that was given up has no messages any more.
+func (t *table) through(l *lane) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.wantedLocked() || l.queued || l.state != unsubscribed || t.lanes[l.name] != l {
+		return
+	}
 	delete(t.lanes, l.name)
+	t.failLocked(l, nil)
 	if l.share.lanes--; l.share.lanes == 0 {
 		delete(t.shares, l.organization)
 	}
-	t.gone(l)
 }
 
 // scouts takes lanes from the queue of those whose journal was not looked up.
@@ -204,7 +223,8 @@ func (t *table) finish(link *link, joined map[string]*lane, era *sequence.Era, h
 			l.expires = time.Time{}
 			delete(t.lingering, l)
 		}
-		l.queued, l.state = false, unsubscribed
+		l.queued = false
+		t.setLocked(l, unsubscribed)
 		t.enqueueLocked(l)
 	}
 }
@@ -240,7 +260,8 @@ func (t *table) batch(link *link, most int) (v verb, lanes []*lane) {
 			v = next
 			lanes = append(lanes, l)
 		}
-		l.state, l.queued = state, false
+		t.setLocked(l, state)
+		l.queued = false
 		q.lanes = q.lanes[1:]
 	}
 	return v, lanes
@@ -262,7 +283,9 @@ func (t *table) join(link *link, l *lane, history string) *joined {
 	if l.link.Load() != link {
 		return n
 	}
-	l.state, l.failed, l.alone = subscribed, nil, false
+	l.alone = false
+	t.setLocked(l, subscribed)
+	t.failLocked(l, nil)
 	l.notifyLocked()
 	if !l.wantedLocked() {
 		t.enqueueLocked(l)
@@ -277,7 +300,8 @@ func (t *table) leave(link *link, l *lane) {
 	if l.link.Load() != link {
 		return
 	}
-	l.state, l.located, l.era, l.history = unsubscribed, false, nil, ""
+	l.located, l.era, l.history = false, nil, ""
+	t.setLocked(l, unsubscribed)
 	l.notifyLocked()
 	t.enqueueLocked(l)
 }
@@ -297,7 +321,7 @@ func (t *table) moved(link *link, lanes []*lane, era *sequence.Era, history stri
 		if l.link.Load() != link {
 			continue
 		}
-		l.state = unsubscribed
+		t.setLocked(l, unsubscribed)
 		l.notifyLocked()
 	}
 }
@@ -319,7 +343,9 @@ func (t *table) reroute(change func()) {
 				from.joins.signal()
 			}
 			l.link.Store(to)
-			l.queued, l.state, l.failed = false, unsubscribed, nil
+			l.queued = false
+			t.setLocked(l, unsubscribed)
+			t.failLocked(l, nil)
 			t.enqueueLocked(l)
 		}
 	}
@@ -334,12 +360,13 @@ func (t *table) refuse(link *link, lanes []*lane, err error) {
 		if l.link.Load() != link {
 			continue
 		}
-		l.state, l.alone = unsubscribed, true
+		l.alone = true
+		t.setLocked(l, unsubscribed)
 		if len(lanes) > 1 {
 			t.enqueueLocked(l)
 			continue
 		}
-		l.failed = err
+		t.failLocked(l, err)
 		l.notifyLocked()
 	}
 }
@@ -362,17 +389,28 @@ func (t *table) state(l *lane) (done bool, changed <-chan struct{}, refused erro
 func (t *table) count() (all, confirmed, failed int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, l := range t.lanes {
-		if l.serve != nil {
-			continue
-		}
-		all++
-		if l.state == subscribed {
-			confirmed++
-		}
-		if l.failed != nil {
-			failed++
-		}
+	return len(t.lanes) - t.served, t.confirmed, t.failed
+}
+
+// setLocked changes what is known of a lane's subscription.
+func (t *table) setLocked(l *lane, s subscription) {
+	if l.serve == nil {
+		t.confirmed += one(s == subscribed) - one(l.state == subscribed)
 	}
-	return all, confirmed, failed
+	l.state = s
+}
+
+// failLocked records why the server refused a lane; nil: it did not.
+func (t *table) failLocked(l *lane, err error) {
+	if l.serve == nil {
+		t.failed += one(err != nil) - one(l.failed != nil)
+	}
+	l.failed = err
+}
+
+func one(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }

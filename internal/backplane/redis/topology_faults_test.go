@@ -12,6 +12,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
+func TestFault_connectionKilledWith600000Lanes(t *testing.T) { manyLanes(t, 600_000) }
+
 // full is what the long tests publish per second.
 var full = [tiers]int{tier0: 500, tier1: 500, tier2: 4000}
 

@@ -162,6 +162,7 @@ func (left) tell(w *worker, l *lane, _ time.Time) {
 	l.sequence.Reset()
 	l.recent.clear(time.Time{}, &w.b.recent)
 	l.states.Clear(&w.b.states)
+	w.b.table.through(l)
 }
 
 // overflowed says that messages of the lane were given up here because the node fell behind.

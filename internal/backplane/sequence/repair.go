@@ -360,14 +360,14 @@ func (l *Lane) report(h Host, now time.Time, r *repair) {
 }
 
 // plainLoss says that the lane may have publishers that write no journal, and that events of theirs may be missing. That
-// none was heard so far does not mean that there are none.
+// none was heard so far does not mean that there are none. A connection that holds brings all of them.
 func (l *Lane) plainLoss(now time.Time, r *repair) bool {
 	p := &l.plain
+	if !r.broken && r.plainLost == 0 {
+		return false
+	}
 	if !p.seen && r.plainLost > 0 {
 		return true
-	}
-	if !p.seen && !r.broken {
-		return false
 	}
 	if r.failed {
 		p.noticed = now

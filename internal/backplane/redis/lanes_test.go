@@ -1,0 +1,291 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// One SUBSCRIBE with all of them would be answered with more than Redis keeps for a subscriber.
+func TestFault_connectionKilledWithManyLanes(t *testing.T) { manyLanes(t, 60_000) }
+
+// manyLanes has a node subscribe so many lanes, at a Redis with its own limits, and again when the connection was lost.
+func manyLanes(t *testing.T, count int) {
+	t.Helper()
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	topics := make([]events.Topic, count)
+	for i := range topics {
+		topics[i] = backplanetest.Topic(events.NewID(), events.NewID())
+	}
+	started := time.Now()
+	b, sink, metrics := mustNode(t, redis.Options{Addresses: []string{server.Addr}, ConfirmTimeout: rtetest.Patience})
+	for rest := topics; len(rest) > 0; {
+		n := min(10_000, len(rest))
+		backplanetest.MustAcquire(t, b, rest[:n]...)
+		rest = rest[n:]
+	}
+	t.Logf("%d lanes subscribed in %s", count, time.Since(started).Round(time.Millisecond))
+	heap := memory()
+	if err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
+		t.Fatalf("client kill: %v", err)
+	}
+	started = time.Now()
+	waitFor(t, "the loss is noticed", func() bool { return !b.Health().Connected })
+	waitValue(t, metrics, "rte_backplane_lanes", "confirmed", float64(count))
+	confirmed := time.Since(started)
+	waitHealth(t, b, true)
+	t.Logf("and again in %s, healthy after %s; %d bytes of memory per lane before, %d after", confirmed.Round(time.Millisecond),
+		time.Since(started).Round(time.Millisecond), heap/uint64(count), memory()/uint64(count))
+	for i := range 100 {
+		topic := topics[i*count/100]
+		lane := backplane.Layout{}.Lane(topic.Organization, topic.Entity)
+		if err := client.Publish(t.Context(), lane, backplanetest.NewEvent(topic, 1).JSON()).Err(); err != nil {
+			t.Fatalf("publish: %v", err)
+		}
+	}
+	sink.Wait(t, 100)
+	if ended := (&rigNode{metrics: metrics}).value(t, "rte_backplane_epochs_total"); ended != 1 {
+		t.Errorf("%.0f connections ended, want the one that was killed", ended)
+	}
+}
+
+// memory is what is in use after a collection.
+func memory() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// A node pays for what its listeners want, whatever else is published.
+func TestBackplane_costFollowsInterest(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	b, sink, metrics := mustNode(t, quick(server.Addr))
+	var wanted []events.Topic
+	for range 10 {
+		wanted = append(wanted, backplanetest.Topic(events.NewID(), events.NewID()))
+	}
+	backplanetest.MustAcquire(t, b, wanted...)
+	round := func(number int, topics []events.Topic) {
+		t.Helper()
+		for _, topic := range topics {
+			lane := backplane.Layout{}.Lane(topic.Organization, topic.Entity)
+			text := string(backplanetest.NewEvent(topic, number).JSON())
+			if err := client.Publish(t.Context(), lane, text).Err(); err != nil {
+				t.Fatalf("publish: %v", err)
+			}
+		}
+	}
+	// Redis itself publishes to 10,000 lanes that nobody wants here.
+	const others = `for i = 1, 10000 do redis.call('PUBLISH', 'rte:org:' .. string.format('%08x', i) .. '-0000-0000-0000-000000000000', ARGV[1]) end return 0`
+	for number := range 5 {
+		round(number, wanted)
+		text := string(backplanetest.NewEvent(wanted[0], number).JSON())
+		if err := client.Eval(t.Context(), others, nil, text).Err(); err != nil {
+			t.Fatalf("publish: %v", err)
+		}
+	}
+	round(5, wanted)
+	sink.Wait(t, 60)
+	if got := (&rigNode{metrics: metrics}).value(t, "rte_backplane_received_total"); got != 60 {
+		t.Errorf("the node read %.0f messages of lanes; 60 were for it, of 50,060", got)
+	}
+}
+
+// audience is a Sink with clients that come and go.
+type audience struct {
+	mu      sync.Mutex
+	clients map[events.Topic]map[*client]struct{} // guarded by mu
+}
+
+// client listens to one topic at a time.
+type client struct {
+	got []int // guarded by audience.mu; the numbers of the events since it subscribed
+}
+
+func (a *audience) Dispatch(ev *events.Event) {
+	number := backplanetest.Number(ev.Data)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for c := range a.clients[ev.Topic] {
+		c.got = append(c.got, number)
+	}
+}
+
+func (a *audience) join(topic events.Topic, c *client) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.clients[topic] == nil {
+		a.clients[topic] = map[*client]struct{}{}
+	}
+	c.got = nil
+	a.clients[topic][c] = struct{}{}
+}
+
+func (a *audience) leave(topic events.Topic, c *client) (got []int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.clients[topic], c)
+	return c.got
+}
+
+func (a *audience) last(c *client) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(c.got) == 0 {
+		return -1
+	}
+	return c.got[len(c.got)-1]
+}
+
+// programme is what is published on a topic: the numbers 0, 1, 2...
+type programme struct {
+	topic events.Topic
+	begun atomic.Int64 // how many may have been published
+	acked atomic.Int64 // how many were
+}
+
+// Clients come and go all the time, and lanes with them. Every event that is published after the answer to Subscribe and
+// before the client leaves arrives once, in order.
+func TestBackplane_clientsComeAndGo(t *testing.T) {
+	const (
+		clients   = 1000
+		rate      = 5000 // events per second
+		span      = 3 * time.Second
+		perMoment = 50
+	)
+	server := rtetest.MustStartRedis(t)
+	var programmes []*programme
+	for range 200 { // organizations
+		organization := events.NewID()
+		for range 3 {
+			programmes = append(programmes, &programme{topic: backplanetest.Topic(organization, events.NewID())})
+		}
+	}
+	var nodes []*redis.Backplane
+	var audiences []*audience
+	for range 2 {
+		a := &audience{clients: map[events.Topic]map[*client]struct{}{}}
+		o := redis.Options{Addresses: []string{server.Addr}, Linger: 20 * time.Millisecond, ConfirmTimeout: rtetest.Patience}
+		o.Catalog, o.Sink = events.Builtin(), a
+		b := mustRun(t, o)
+		waitHealth(t, b, true)
+		nodes, audiences = append(nodes, b), append(audiences, a)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var publishing, listening sync.WaitGroup
+	publishing.Go(func() { broadcast(ctx, t, server, programmes, rate, perMoment) })
+	var heard, visits atomic.Int64
+	deadline := time.Now().Add(span)
+	for i := range clients {
+		listening.Go(func() {
+			c := &client{}
+			for time.Now().Before(deadline) && !t.Failed() {
+				got, err := visit(nodes[i%2], audiences[i%2], c, programmes[rand.IntN(len(programmes))])
+				if err != nil {
+					t.Errorf("client %d: %v", i, err)
+				}
+				heard.Add(int64(got))
+				visits.Add(1)
+			}
+		})
+	}
+	listening.Wait()
+	stop()
+	publishing.Wait()
+	total := int64(0)
+	for _, p := range programmes {
+		total += p.acked.Load()
+	}
+	t.Logf("%d events published, %d deliveries in %d subscriptions of %d clients", total, heard.Load(), visits.Load(), clients)
+	if heard.Load() == 0 {
+		t.Error("nothing was heard")
+	}
+}
+
+// visit subscribes for a moment and checks what came.
+func visit(b *redis.Backplane, a *audience, c *client, p *programme) (got int, err error) {
+	topics := []events.Topic{p.topic}
+	if errs := b.Acquire(context.Background(), topics); errs != nil {
+		return 0, fmt.Errorf("acquire: %w", errs[0])
+	}
+	a.join(p.topic, c)
+	first := int(p.begun.Load())
+	time.Sleep(rand.N(200 * time.Millisecond))
+	last := int(p.acked.Load()) - 1
+	for deadline := time.Now().Add(rtetest.Patience); first <= last && a.last(c) < last; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			break
+		}
+	}
+	numbers := a.leave(p.topic, c)
+	b.Release(topics)
+	// What was published before the answer may come, or not.
+	next := first
+	for i, number := range numbers {
+		switch {
+		case i > 0 && number <= numbers[i-1]:
+			return 0, fmt.Errorf("event %d came after %d of %v", number, numbers[i-1], numbers)
+		case number >= first && number != next:
+			return 0, fmt.Errorf("event %d came, %d did not: %v", number, next, numbers)
+		case number >= first:
+			next++
+		}
+	}
+	if next <= last {
+		return 0, fmt.Errorf("events %d to %d were published, and %v came", first, last, numbers)
+	}
+	return len(numbers), nil
+}
+
+// broadcast publishes events until ctx ends, by function and without a journal in turn.
+func broadcast(ctx context.Context, t *testing.T, server *rtetest.Redis, programmes []*programme, rate, perMoment int) {
+	connection := server.Client()
+	defer connection.Close()
+	ticker := time.NewTicker(time.Second / time.Duration(rate/perMoment))
+	defer ticker.Stop()
+	for turn := 0; ; {
+		pipe := connection.Pipeline()
+		var sent []*programme
+		for range perMoment {
+			p := programmes[turn%len(programmes)]
+			turn++
+			data := backplanetest.NewEvent(p.topic, int(p.begun.Add(1)-1)).JSON()
+			lane := backplane.Layout{}.Lane(p.topic.Organization, p.topic.Entity)
+			if turn%2 == 0 {
+				pipe.Publish(context.Background(), lane, data)
+			} else {
+				keys := []string{"rte:j:{" + lane + "}", "rte:n:{" + lane + "}"}
+				pipe.FCall(context.Background(), "rte_publish", keys, lane, data, 1000, 0, "PUBLISH")
+			}
+			sent = append(sent, p)
+		}
+		if _, err := pipe.Exec(context.Background()); err != nil {
+			t.Errorf("publish: %v", err)
+		}
+		for _, p := range sent {
+			p.acked.Add(1)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
