@@ -2,18 +2,31 @@
 //
 //   node client.mjs '{"url": "...", "token": "...", "skipNegotiation": false, "reconnect": false}'
 //
-// stdin:  {"id": 1, "do": "start" | "stop" | "invoke" | "send", "target": "...", "args": [...]}
+// stdin:  {"id": 1, "do": "start" | "stop" | "invoke" | "send" | "refresh", "target": "...", "args": [...], "token": "..."}
 // stdout: {"id": 1, "result": ...} or {"id": 1, "error": "..."} for each command, and as they happen
 //         {"event": "message" | "close" | "reconnecting" | "reconnected" | "SubscriptionsEnded" | "Resync", ...}
 import { createInterface } from "node:readline";
-import { HttpTransportType, HubConnectionBuilder, LogLevel } from "@microsoft/signalr";
+import { DefaultHttpClient, HttpTransportType, HubConnectionBuilder, LogLevel, NullLogger } from "@microsoft/signalr";
 
 const options = JSON.parse(process.argv[2]);
 const tell = (line) => {
   process.stdout.write(JSON.stringify(line) + "\n");
 };
 
+// The library does not say which connection token it has negotiated.
+class HttpClient extends DefaultHttpClient {
+  async send(request) {
+    const response = await super.send(request);
+    if (request.url.includes("/negotiate")) {
+      this.connectionToken = JSON.parse(response.content).connectionToken;
+    }
+    return response;
+  }
+}
+const httpClient = new HttpClient(NullLogger.instance);
+
 const url = {
+  httpClient,
   ...(options.token ? { accessTokenFactory: () => options.token } : {}),
   ...(options.skipNegotiation ? { skipNegotiation: true, transport: HttpTransportType.WebSockets } : {}),
 };
@@ -43,6 +56,13 @@ const commands = {
   stop: () => connection.stop(),
   invoke: ({ target, args }) => connection.invoke(target, ...args),
   send: ({ target, args }) => connection.send(target, ...args),
+  refresh: async ({ token }) => {
+    const response = await fetch(`${options.url}/refresh?id=${encodeURIComponent(httpClient.connectionToken)}`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    return { status: response.status, ...(await response.json()) };
+  },
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -1,0 +1,81 @@
+package e2e
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// refresh hands in a new token for the client's connection, by the address that it connected to.
+func (c *client) refresh(token string) (status int, problem string, lifetime int) {
+	c.t.Helper()
+	answer, err := c.do(map[string]any{"do": "refresh", "token": token})
+	if err != nil {
+		c.t.Fatalf("refresh: %v", err)
+	}
+	var told struct {
+		Status               int
+		Error                string
+		TokenLifetimeSeconds int
+	}
+	if err := json.Unmarshal(answer, &told); err != nil {
+		c.t.Fatalf("refresh answered %s: %v", answer, err)
+	}
+	return told.Status, told.Error, told.TokenLifetimeSeconds
+}
+
+// TestRefresh hands in new tokens through a load balancer that sends each request to the next node.
+func TestRefresh(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	nodes := [2]*rtetest.Server{}
+	for i := range nodes {
+		nodes[i] = startServer(t, rtetest.Settings{
+			"redis.addresses": redis.Addr, "auth.refresh": "true", "auth.close_at_expiry": "true", "auth.expiry_grace": "0s",
+		})
+	}
+	balancer := rtetest.MustStartHAProxy(t, "roundrobin", nodes[:]...)
+	agent := authz.Claims{User: rtetest.MustID(t, ourAgent), Organization: rtetest.MustID(t, ourOrganization), Role: authz.RoleAgent}
+	const ttl = 10 * time.Second
+	short := rtetest.MustTokenFor(t, agent, ttl)
+	expires := time.Now().Add(ttl)
+	kept := connect(t, clientOptions{URL: balancer.HubURL, Token: short})
+	left := connect(t, clientOptions{URL: balancer.HubURL, Token: short})
+	var results []subscriptionResult
+	kept.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))
+
+	stranger := agent
+	stranger.User = rtetest.MustID(t, nobody)
+	for range nodes { // on its own node and on the other
+		if status, problem, _ := kept.refresh(rtetest.MustToken(t, stranger)); status != 403 || problem != "user_changed" {
+			t.Errorf("with the token of another user: %d %s", status, problem)
+		}
+		if status, problem, lifetime := kept.refresh(rtetest.MustToken(t, agent)); status != 200 || lifetime < 3000 {
+			t.Errorf("with a new token: %d %s, good for %d s", status, problem, lifetime)
+		}
+		if status, problem, _ := kept.refresh(rtetest.MustTokenFor(t, agent, -time.Minute)); status != 401 || problem != "invalid_token" {
+			t.Errorf("with an expired token: %d %s", status, problem)
+		}
+	}
+	for i, node := range nodes {
+		if n := node.Metric("rte_transport_requests_refused_total", `request="refresh"`, `reason="other_user"`); n+node.Metric("rte_transport_refreshes_total") == 0 {
+			t.Errorf("node %d had no part in it", i)
+		}
+	}
+	if time.Now().After(expires) {
+		t.Fatal("the machine is too slow for this test")
+	}
+
+	left.event("close") // its token has expired, and so has the first one of the other
+	publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 8))
+	if got := kept.next().Data["activeQueues"]; got != 8.0 {
+		t.Errorf("received event %v, want 8", got)
+	}
+	select {
+	case l := <-kept.events:
+		t.Errorf("the client told %q", l.Event)
+	default:
+	}
+}
