@@ -7,6 +7,7 @@ import (
 )
 
 func main() {
+	spareProcessor()
 	err := run(context.Background(), os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	os.Exit(exitCode(err))
 }

@@ -30,7 +30,8 @@ type Options struct {
 	// Malformed is told of events that could not be encoded, and why. nil: they are only counted.
 	Malformed func(ev *events.Event, err error)
 
-	// Shards is the number of goroutines that write. Default: GOMAXPROCS, at most subscriptions.MaxShards.
+	// Shards is the number of goroutines that write. Default: one less than GOMAXPROCS, at most subscriptions.MaxShards. A
+	// busy shard never waits, and while every processor of the runtime is busy it looks at the network only every 10 ms.
 	Shards int
 	// OutboxBytes is how much may wait behind one full socket before its session ends as slow. Default: 1 MiB.
 	OutboxBytes int
@@ -53,7 +54,7 @@ type Options struct {
 }
 
 func (o *Options) setDefaults() {
-	setDefault(&o.Shards, min(runtime.GOMAXPROCS(0), subscriptions.MaxShards))
+	setDefault(&o.Shards, min(max(runtime.GOMAXPROCS(0)-1, 1), subscriptions.MaxShards))
 	setDefault(&o.OutboxBytes, 1<<20)
 	setDefault(&o.OutboxAge, 30*time.Second)
 	setDefault(&o.WriteBytes, 64<<10)
