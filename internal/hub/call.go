@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/subscriptions"
@@ -16,7 +17,8 @@ type call struct {
 	session  *Session
 	ctx      context.Context
 	method   method
-	argument json.RawMessage // nil: none
+	requests []authz.Request // the argument
+	argument string          // what the library binds in its place; empty: the method has none
 	head     []byte          // how the completion's record begins; nil: no record is wanted
 	done     chan struct{}   // closed when the call has ended
 

@@ -1,10 +1,11 @@
 package hub
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/rte-server/rte-server/internal/authz"
 )
 
 // method is one of the methods that clients can call.
@@ -41,15 +42,15 @@ func methodOf(target string) method {
 // maxDepth is how deep an argument may nest: the 64 levels that ASP.NET Core reads, less those of the message around it.
 const maxDepth = 62
 
-// check looks at a call before the library sees it. It returns the argument for the library (nil: none), or the error
+// check looks at a call before the library sees it. It returns the items of Subscribe and Unsubscribe, or the error
 // for the client in the words of ASP.NET Core without detailed errors (section 1.7), which come in its order: what
 // does not bind is answered first, then what cannot be called in this way.
-func check(inv *Invocation, argumentBytes int) (m method, argument json.RawMessage, refusal string) {
+func check(inv *Invocation, argumentBytes int) (m method, requests []authz.Request, refusal string) {
 	m = methodOf(inv.Target)
 	if m == methodUnknown {
 		return m, nil, failedToInvoke(inv.Target) + " HubException: Method does not exist."
 	}
-	argument, ok := bind(m, inv.Arguments, argumentBytes)
+	requests, ok := bind(m, inv.Arguments, argumentBytes)
 	switch {
 	case !ok:
 		return m, nil, failedToInvoke(inv.Target)
@@ -60,30 +61,26 @@ func check(inv *Invocation, argumentBytes int) (m method, argument json.RawMessa
 		return m, nil, fmt.Sprintf("%s HubException: Client sent %d stream(s), Hub method expects 0.",
 			unexpectedError(inv.Target), inv.Streams)
 	}
-	return m, argument, ""
+	return m, requests, ""
 }
 
-// bind checks number and shape of the arguments. What is in the list is left to the library.
-func bind(m method, arguments []json.RawMessage, argumentBytes int) (argument json.RawMessage, ok bool) {
-	switch m {
-	case methodSubscribe, methodUnsubscribe:
-		if len(arguments) != 1 {
+// hasList says whether a method has a list of requests as its argument.
+func (m method) hasList() bool { return m == methodSubscribe || m == methodUnsubscribe }
+
+// bind checks number and shape of the arguments, and reads the list.
+func bind(m method, arguments []json.RawMessage, argumentBytes int) (requests []authz.Request, ok bool) {
+	switch {
+	case m.hasList():
+		if len(arguments) != 1 || len(arguments[0]) > argumentBytes {
 			return nil, false
 		}
-		return arguments[0], len(arguments[0]) <= argumentBytes && isList(arguments[0])
-	case methodAvailableSubscriptions:
+		return readRequests(arguments[0])
+	case m == methodAvailableSubscriptions:
 		// The sample of the published API passes an argument, which means nothing.
 		return nil, len(arguments) <= 1
 	default:
 		return nil, len(arguments) == 0
 	}
-}
-
-// isList says whether text is a JSON array that the library's loop survives: text that is not JSON, or that nests
-// deeper than encoding/json reads, would end it.
-func isList(text []byte) bool {
-	start := bytes.TrimLeft(text, " \t\r\n")
-	return bytes.HasPrefix(start, []byte("[")) && !tooDeep(text) && json.Valid(text)
 }
 
 func tooDeep(text []byte) bool {

@@ -7,8 +7,6 @@ import (
 
 	"github.com/philippseith/signalr"
 	"go.uber.org/zap"
-
-	"github.com/rte-server/rte-server/internal/authz"
 )
 
 // methods is the hub as the library sees it, one value per call. What is returned is what the library encodes as the
@@ -27,14 +25,17 @@ func (m *methods) OnConnected(string) {}
 // OnDisconnected does nothing, see OnConnected.
 func (m *methods) OnDisconnected(string) {}
 
+// placeholder is what the library binds in the place of a list of requests, see readRequests.
+const placeholder = "{}"
+
 // Subscribe answers each request in order. It never fails as a whole. The names of properties are matched in any case.
-func (m *methods) Subscribe(requests []authz.Request) []SubscriptionResult {
-	return invoke(m, func(c *call) []SubscriptionResult { return c.session.subscribe(c, requests) })
+func (m *methods) Subscribe(struct{}) []SubscriptionResult {
+	return invoke(m, func(c *call) []SubscriptionResult { return c.session.subscribe(c, c.requests) })
 }
 
 // Unsubscribe answers each request in order: whether there was a subscription, which is no more.
-func (m *methods) Unsubscribe(requests []authz.Request) []SubscriptionResult {
-	return invoke(m, func(c *call) []SubscriptionResult { return c.session.unsubscribe(c, requests) })
+func (m *methods) Unsubscribe(struct{}) []SubscriptionResult {
+	return invoke(m, func(c *call) []SubscriptionResult { return c.session.unsubscribe(c, c.requests) })
 }
 
 // UnsubscribeAll ends all subscriptions.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -49,7 +51,7 @@ func newTestWorker(t *testing.T) (w *worker, stop chan struct{}) {
 // begun gives the worker a call that wants a record and reads its message.
 func begun(t *testing.T, w *worker) (c *call, message string) {
 	t.Helper()
-	c = &call{ctx: t.Context(), method: methodSubscribe, argument: []byte("[]"), head: completionHead("a"), done: make(chan struct{})}
+	c = &call{ctx: t.Context(), method: methodSubscribe, argument: "[]", head: completionHead("a"), done: make(chan struct{})}
 	go func() { w.pool.calls <- c }()
 	p := make([]byte, 1024)
 	n, err := w.Read(p)
@@ -160,7 +162,7 @@ func TestH5ReadEndsWithTheWorkerAndNeverWithEOF(t *testing.T) {
 
 func TestH6ReadHonoursTheBuffer(t *testing.T) {
 	w, _ := newTestWorker(t)
-	c := &call{ctx: t.Context(), method: methodUnsubscribe, argument: []byte(`[{"a":"b"}]`), done: make(chan struct{})}
+	c := &call{ctx: t.Context(), method: methodUnsubscribe, argument: `[{"a":"b"}]`, done: make(chan struct{})}
 	go func() { w.pool.calls <- c }()
 	want := `{"type":1,"invocationId":"1","target":"Unsubscribe","arguments":[[{"a":"b"}]]}` + "\x1e"
 	var got []byte
@@ -256,39 +258,35 @@ func TestSessionIsSmall(t *testing.T) {
 	}
 }
 
-// FuzzBind looks for an argument that is let through and makes a message that the library cannot read.
-func FuzzBind(f *testing.F) {
+// FuzzReadRequests compares what is read in one pass with what encoding/json reads.
+func FuzzReadRequests(f *testing.F) {
+	const guid = `"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"`
 	for _, seed := range []string{
-		"[]", "[null]", `[{"EntityId":"x","EventName":"y"}]`, " [ ] ", "[]]", "[\x1e]", `["\u001e"]`, "[[[[[[]]]]]]", "{", "",
-		`["\\"]`, `["\""]`, "[\xff]", "[\"\xff\"]", "[1e999]", `[{"a":1,"a":2}]`,
+		"[]", "[null]", `[{"EntityId":"x","EventName":"y"}]`, " [ ] ", "[]]", "[\x1e]", `["\u001e"]`, "[[[[[[]]]]]]", "{", "", "[{}]",
+		`["\\"]`, `["\""]`, "[\xff]", "[\"\xff\"]", "[1e999]", `[{"a":1,"a":2}]`, `[{"EntityId":"\xff"}]`, `[{"EntityId":"a"},]`,
+		` [ { "ENTITYID" : ` + guid + ` , "eventname" : "UserStatus" } , {"eventName":"a","EventName":"b"} ] ` + "\n",
+		`[{"EntityId":"\u0041","EventName":"ä"}]`, `[{"EntityId":null}]`, `[{"EntityId":1}]`, `[{"EntityId":"a"}{}]`, `[{"x":"y",}]`,
+		`[{"entit\u017fid":"a"}]`, "[{\"EntityId\":\"\x7f\"}]", `[{"More":{"deep":[1]}}]`, `[{"EntityId":"a"`, `[{"EntityId":"a"}] x`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		argument, ok := bind(methodSubscribe, []json.RawMessage{text}, 1<<16)
-		if !ok {
-			return
+		var want []authz.Request
+		wanted := isList(text) && json.Unmarshal(text, &want) == nil
+		got, ok := readRequests(text)
+		if ok != wanted {
+			t.Fatalf("%q: read %v, want %v", text, ok, wanted)
 		}
-		w := &worker{pool: &pool{metrics: newMetrics(nil, &Hub{})}}
-		if err := w.take(&call{method: methodSubscribe, argument: argument}); err != nil {
-			t.Fatal(err)
-		}
-		message := w.unread
-		var parsed struct {
-			Type      int
-			Target    string
-			Arguments []json.RawMessage
-		}
-		if err := json.Unmarshal(message[:len(message)-1], &parsed); err != nil {
-			t.Fatalf("%q: %v", message, err)
-		}
-		if parsed.Type != 1 || parsed.Target != "Subscribe" || len(parsed.Arguments) != 1 {
-			t.Fatalf("%q became %+v", message, parsed)
-		}
-		for _, c := range message[:len(message)-1] {
-			if c == recordSeparator {
-				t.Fatalf("%q has two messages", message)
-			}
+		if ok && !slices.Equal(got, want) {
+			t.Fatalf("%q: read %q, want %q", text, got, want)
 		}
 	})
+}
+
+func TestReadRequests_ManyItemsTakeTwoAllocations(t *testing.T) {
+	text := []byte("[" + strings.Repeat(`{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"UserStatus"},`, 19) +
+		`{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"UserStatus"}]`)
+	if allocs := testing.AllocsPerRun(100, func() { _, _ = readRequests(text) }); allocs != 2 {
+		t.Errorf("allocated %v times, want 2", allocs)
+	}
 }
