@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,9 @@ func start(t *testing.T, args ...string) *running {
 	go func() { p.done <- run(ctx, args, nil, strings.NewReader(""), p.output, p.output) }()
 	t.Cleanup(func() {
 		p.stop()
+		if tokenPattern.MatchString(p.output.text()) {
+			t.Error("a token is in the log")
+		}
 		if t.Failed() {
 			t.Logf("output:\n%s", p.output.text())
 		}
@@ -49,6 +53,9 @@ func start(t *testing.T, args ...string) *running {
 	p.clients = "http://" + p.logged("listening for clients").Address
 	return p
 }
+
+// tokenPattern is what looks like a JWT: a random id may begin alike, but has no dot.
+var tokenPattern = regexp.MustCompile(`eyJ[\w-]+\.`)
 
 // stop stops the program as a signal would, and checks that it ends well.
 func (p *running) stop() {
