@@ -126,7 +126,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		TokenTTL: c.Timeouts.Negotiate, MaxConnections: c.Limits.Connections, Quota: c.Quotas.Connections,
 		HandshakeTimeout: c.Timeouts.Handshake, KeepAliveInterval: c.Timeouts.KeepAlive, ClientTimeout: c.Timeouts.Client,
 		CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
-		Refresh: c.Auth.Refresh, Forward: forward(n.backplane),
+		Refresh: c.Auth.Refresh, Refreshed: n.refreshed, Forward: forward(n.backplane),
 		SendTimeout: c.Timeouts.Send, CloseTimeout: c.Timeouts.Close,
 		MessagePackStyle: packStyle(c), MaxMessageBytes: c.Limits.MessageBytes, MaxFrameBytes: int64(c.Limits.FrameBytes),
 		Registerer: reg, Logger: logger.Named("transport"),
@@ -174,6 +174,12 @@ func (n *node) open(conn hub.Conn, claims *authz.Claims) (transport.Session, err
 		zap.Stringer("user", claims.User), zap.Stringer("organization", claims.Organization),
 		zap.String("role", string(claims.Role)), zap.String("jti", claims.TokenID))
 	return session, nil
+}
+
+// refreshed is told of a connection that has another token.
+func (n *node) refreshed(conn hub.Conn, claims *authz.Claims) {
+	n.audit.Info("refreshed", zap.String("connection", conn.ID()), zap.Stringer("user", claims.User),
+		zap.String("role", string(claims.Role)), zap.String("jti", claims.TokenID))
 }
 
 // refused is told of a request whose token was refused.

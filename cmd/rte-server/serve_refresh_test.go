@@ -50,6 +50,9 @@ func TestServe_Refresh(t *testing.T) {
 	if status, answer := refresh(short); status != 401 || answer != `{"error":"invalid_token"}` {
 		t.Errorf("with an expired token: %d %s", status, answer)
 	}
+	if log := owner.output.text(); strings.Count(log, `"msg":"refreshed"`) != 1 || !strings.Contains(log, `"jti":"`+claimOf(t, long, "jti")+`"`) {
+		t.Error("the audit log does not tell of the new token once")
+	}
 	if strings.Contains(owner.output.text()+asked.output.text(), "eyJ") {
 		t.Error("a token is in the log")
 	}

@@ -51,6 +51,13 @@ func (c *Claims) BelongsTo(organization events.ID) bool {
 	return organization == c.Organization || slices.Contains(c.Organizations, organization)
 }
 
+// Equal says whether two tokens say the same, as a token does that is shown twice.
+func (c *Claims) Equal(other *Claims) bool {
+	return c.User == other.User && c.Organization == other.Organization && slices.Equal(c.Organizations, other.Organizations) &&
+		c.Role == other.Role && slices.Equal(c.Grants, other.Grants) && c.TokenID == other.TokenID &&
+		c.IssuedAt.Equal(other.IssuedAt) && c.ExpiresAt.Equal(other.ExpiresAt)
+}
+
 // Grant is an explicit permission in a token. It counts within the organizations of the bearer only.
 type Grant struct {
 	Entity events.ID // zero: any entity

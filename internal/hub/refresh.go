@@ -8,27 +8,29 @@ import (
 )
 
 // Refresh replaces the claims of the session by those of a new token of the same user in the same organization. From
-// now on they are what Subscribe, revocations and rechecks go by; Recheck must follow. It does not wait. The error is
-// ErrOtherUser, ErrRevoked or ErrClosed; nothing has changed then.
-func (s *Session) Refresh(claims *authz.Claims) error {
+// now on they are what Subscribe, revocations and rechecks go by; if they have changed, Recheck must follow. It does not
+// wait. The error is ErrOtherUser, ErrRevoked or ErrClosed; nothing has changed then.
+func (s *Session) Refresh(claims *authz.Claims) (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.Claims()
 	switch {
 	case s.closed:
-		return ErrClosed
+		return false, ErrClosed
 	case claims.User != before.User || claims.Organization != before.Organization:
-		return ErrOtherUser
+		return false, ErrOtherUser
+	case claims.Equal(before):
+		return false, nil // a client can ask as often as it likes: it costs nothing
 	}
 	// As in Open: a revocation that comes later finds the new claims.
 	s.claims.Store(claims)
 	if s.hub.options.Revoked(claims) {
 		s.claims.Store(before)
-		return ErrRevoked
+		return false, ErrRevoked
 	}
 	// A Subscribe that runs may have been decided by the claims before: it looks at what it was granted again.
 	s.hub.rechecks.number.Add(1)
-	return nil
+	return true, nil
 }
 
 // Recheck ends the subscriptions that the session's claims do not allow any more. It takes no longer than an

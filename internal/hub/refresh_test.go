@@ -33,7 +33,7 @@ func TestRefresh(t *testing.T) {
 		c.invoke(t, "1", "Subscribe", items(1, 2))
 		refuse := func(claims authz.Claims, want error) {
 			t.Helper()
-			if err := c.Refresh(&claims); !errors.Is(err, want) || c.Claims() != before {
+			if _, err := c.Refresh(&claims); !errors.Is(err, want) || c.Claims() != before {
 				t.Errorf("refreshed with %+v: %v", claims, err)
 			}
 		}
@@ -43,8 +43,10 @@ func TestRefresh(t *testing.T) {
 		refuse(authz.Claims{Organization: organization}, hub.ErrRevoked)
 		revoked.Store(false)
 
-		if err := c.Refresh(&authz.Claims{Organization: organization, Role: authz.RoleAgent, TokenID: "new"}); err != nil {
-			t.Fatal(err)
+		for _, want := range []bool{true, false} { // the second time it is nothing new
+			if changed, err := c.Refresh(&authz.Claims{Organization: organization, Role: authz.RoleAgent, TokenID: "new"}); changed != want || err != nil {
+				t.Fatalf("changed: %v, %v", changed, err)
+			}
 		}
 		c.Recheck(t.Context())
 		if left := c.active(t); len(left) != 1 || c.Info().Claims.TokenID != "new" {
@@ -71,8 +73,8 @@ func TestRefresh_DuringSubscribe(t *testing.T) {
 			c.Invoke(t.Context(), invocation("1", "Subscribe", items(1, 2)))
 		}()
 		synctest.Wait()
-		if err := c.Refresh(&authz.Claims{Organization: organization, Role: authz.RoleAgent}); err != nil {
-			t.Fatal(err)
+		if changed, err := c.Refresh(&authz.Claims{Organization: organization, Role: authz.RoleAgent, TokenID: "new"}); !changed || err != nil {
+			t.Fatalf("changed: %v, %v", changed, err)
 		}
 		c.Recheck(t.Context())
 		time.Sleep(time.Second)

@@ -250,11 +250,13 @@ func (s *Session) resync(losses []Loss) told {
 func (s *Session) lanes(of map[events.ID]bool) (names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var before events.Topic
 	for _, l := range s.active {
 		topic := l.Entry.Topic()
-		if !of[topic.Organization] {
-			continue
+		if !of[topic.Organization] || topic.Entity == before.Entity && topic.Organization == before.Organization {
+			continue // the events of an entity are in one lane
 		}
+		before = topic
 		if name := s.hub.options.Resync.Lane(topic); !slices.Contains(names, name) {
 			names = append(names, name)
 		}

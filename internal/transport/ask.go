@@ -147,7 +147,7 @@ func (h *Handler) Hear(message []byte) error {
 	return nil
 }
 
-// reply tells the node that asked. c is the connection that was refreshed; nil: none was.
+// reply tells the node that asked. c is the connection whose subscriptions are to be looked at; nil: none.
 func (h *Handler) reply(c *Conn, answer *ask) {
 	defer h.asks.release()
 	ctx, cancel := context.WithTimeout(h.invoking, askTimeout)

@@ -30,9 +30,9 @@ type Session interface {
 	// Close ends the session: the outbox sends what Conn.EncodeClose makes of the reason, then calls Conn.Ended. A
 	// second call is ignored: it is not the first.
 	Close(reason hub.CloseReason) (first bool)
-	// Refresh replaces the claims, without waiting; see hub.Session for its errors. Recheck applies them to what was
-	// granted before.
-	Refresh(claims *authz.Claims) error
+	// Refresh replaces the claims, without waiting; see hub.Session for its errors. If they have changed, Recheck applies
+	// them to what was granted before.
+	Refresh(claims *authz.Claims) (changed bool, err error)
 	Recheck(ctx context.Context)
 }
 
@@ -83,6 +83,8 @@ type Options struct {
 	// Refresh lets clients replace the token of a connection, as those of .NET 11 do, by POST to Path + "/refresh", and
 	// tells them in the answer to negotiate how long the token they have is good. false: there is no such path.
 	Refresh bool
+	// Refreshed is told of each connection of this node that has another token. It must not wait. nil: nobody is told.
+	Refreshed func(conn hub.Conn, claims *authz.Claims)
 	// Forward takes a message to all nodes, whose Hear then has it, and does not wait for them: the request to refresh
 	// may arrive at another node than the connection is on. nil: there are no other nodes.
 	Forward func(ctx context.Context, message []byte) error
@@ -122,6 +124,9 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.MaxFrameBytes, 16<<20)
 	if o.Refused == nil {
 		o.Refused = func(string, string) {}
+	}
+	if o.Refreshed == nil {
+		o.Refreshed = func(hub.Conn, *authz.Claims) {}
 	}
 	if o.Next == nil {
 		o.Next = http.NotFoundHandler()

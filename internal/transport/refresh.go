@@ -68,7 +68,7 @@ func (h *Handler) refreshByToken(ctx context.Context, token string, claims *auth
 	}
 	c, outcome := h.replaceClaims(id, claims)
 	switch {
-	case outcome == refreshed:
+	case c != nil:
 		c.session.Recheck(ctx)
 	case outcome == refreshUnknown && h.options.Forward != nil:
 		return h.ask(ctx, id, claims)
@@ -77,7 +77,7 @@ func (h *Handler) refreshByToken(ctx context.Context, token string, claims *auth
 }
 
 // replaceClaims replaces the claims of a connection of this node, and moves the time at which it ends. It does not wait.
-// If it worked, the session of the connection must Recheck.
+// The session of the connection that it returns must Recheck; nil: there is nothing to be looked at.
 func (h *Handler) replaceClaims(id connID, claims *authz.Claims) (*Conn, refreshOutcome) {
 	c := h.registry.find(id)
 	if c == nil || !c.opened.Load() {
@@ -85,10 +85,13 @@ func (h *Handler) replaceClaims(id connID, claims *authz.Claims) (*Conn, refresh
 	}
 	h.refresh.Lock()
 	defer h.refresh.Unlock()
-	switch err := c.session.Refresh(claims); {
-	case err == nil:
+	switch changed, err := c.session.Refresh(claims); {
+	case changed:
 		c.expireWith(claims)
+		h.options.Refreshed(c, claims)
 		return c, refreshed
+	case err == nil:
+		return nil, refreshed
 	case errors.Is(err, hub.ErrOtherUser):
 		return nil, refreshOtherUser
 	case errors.Is(err, hub.ErrRevoked):
