@@ -62,6 +62,20 @@ func Start(ctx context.Context, spec Spec) (*Server, error) {
 	return s, nil
 }
 
+// Run starts a program that ends by itself, as Start does, and waits until it has.
+func Run(ctx context.Context, spec Spec) error {
+	s, err := Start(ctx, spec)
+	if err != nil {
+		return err
+	}
+	<-s.done
+	if s.err != nil {
+		return s.exited()
+	}
+	s.cancel(nil)
+	return nil
+}
+
 // watch kills the server when it grows too large. It ends with the server.
 func (s *Server) watch(maxRSS int64) {
 	ticker := time.NewTicker(watchEvery)

@@ -29,6 +29,11 @@ func against(peer, scenario, record string, figure func(*runner.Measurement) flo
 	}
 }
 
+// inside is how many events a second of one core takes of a publisher in the same process.
+func inside(record string) func(*Set, string) float64 {
+	return func(s *Set, rte string) float64 { return 1e6 / cpuPerEvent(s.Get("miss", record, rte)) }
+}
+
 // targets are in the order of the scenarios.
 var targets = []target{
 	{"trickle: CPU per delivery over the physical limit of one write per message", 1.2, true, against(limitPeer, "trickle", "trickle", cpuPerDelivery), times},
@@ -42,7 +47,8 @@ var targets = []target{
 		return cpuPerDelivery(s.Get("presence", "presence", rte)) / cpuPerDelivery(s.Get("trickle", "trickle", rte))
 	}, times},
 	{"storm: connections/s with token and 20 subscriptions over Centrifugo", 1.5, false, against(centrifugoPeer, "storm", "storm", connectionsPerSecond), times},
-	{"miss: events without listener per second of one core", 1e6, false, func(s *Set, rte string) float64 { return 1e6 / cpuPerEvent(s.Get("miss", "miss", rte)) }, count},
+	{"miss: events without listener per second of one core, in process", 1e6, false, inside("call"), count},
+	{"miss: the same for states, which are kept for snapshots", 1e6, false, inside("state"), count},
 	{"slow: CPU per healthy delivery over no slow clients", 1.1, true, func(s *Set, rte string) float64 {
 		return cpuPerHealthyDelivery(s.Get("slow", "slow", rte)) / cpuPerHealthyDelivery(s.Get("slow", "alone", rte))
 	}, times},

@@ -9,9 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/rte-server/rte-server/bench/inside"
 	"github.com/rte-server/rte-server/bench/peer"
 	"github.com/rte-server/rte-server/bench/proc"
 	"github.com/rte-server/rte-server/bench/runner"
@@ -134,8 +136,19 @@ func buildAndMeasure(ctx context.Context, c config, peers []peer.Peer, plans []s
 		if err := peer.Build(ctx, peers, c.bench, binaries); err != nil {
 			return nil, err
 		}
+		if measuresInside(peers, plans) {
+			if err := inside.Build(ctx, c.bench, binaries); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return measure(ctx, c, peers, plans, binaries, progress)
+}
+
+// measuresInside says whether the benchmarks of the product itself are part of what is measured.
+func measuresInside(peers []peer.Peer, plans []scenarios.Scenario) bool {
+	return slices.ContainsFunc(peers, func(p peer.Peer) bool { return p.Name == "rte" }) &&
+		slices.ContainsFunc(plans, func(s scenarios.Scenario) bool { return s.Name == "miss" })
 }
 
 // measure returns what it has when ctx ends. It plays every scenario against every peer that can play it, in rounds, so that what changes on the machine
@@ -184,6 +197,13 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 					return measurements, nil
 				}
 			}
+		}
+		if measuresInside(peers, plans) && !c.quick {
+			misses, err := inside.Miss(ctx, binaries, c.serverCore, round+1)
+			if err != nil {
+				misses = []runner.Measurement{{Scenario: "miss", Record: "in process", Peer: "rte", Run: round + 1, Error: err.Error()}}
+			}
+			measurements = append(measurements, misses...)
 		}
 	}
 	return measurements, nil

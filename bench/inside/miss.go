@@ -1,0 +1,85 @@
+// Package inside measures what only the program itself can show: no protocol is between a publisher and the in-process
+// backplane. It runs the product's own benchmarks on the server's core.
+package inside
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/rte-server/rte-server/bench/proc"
+	"github.com/rte-server/rte-server/bench/runner"
+)
+
+const (
+	program = "backplane.test"
+	// benchmark publishes events that nobody listens to; its sub-benchmarks are the records.
+	benchmark = "BenchmarkMemory_Unheard"
+	unit      = "events/s"
+)
+
+var errOutput = errors.New("no figure in the output of the benchmark")
+
+// Build builds the benchmarks. bench is the folder of this module, binaries where the program goes.
+func Build(ctx context.Context, bench, binaries string) error {
+	output, err := filepath.Abs(filepath.Join(binaries, program))
+	if err != nil {
+		return fmt.Errorf("find folder: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-o", output, "./internal/backplane") //nolint:gosec // a folder that the user names
+	cmd.Dir = filepath.Join(bench, "..")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the benchmarks: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Miss measures how many events without listeners the in-process backplane takes: one measurement for calls and one for
+// states, whose last one is kept for snapshots.
+func Miss(ctx context.Context, binaries string, core, run int) ([]runner.Measurement, error) {
+	path, err := filepath.Abs(filepath.Join(binaries, program))
+	if err != nil {
+		return nil, fmt.Errorf("find folder: %w", err)
+	}
+	var output bytes.Buffer
+	err = proc.Run(ctx, proc.Spec{
+		Path: path, Args: []string{"-test.run=^$", "-test.bench=" + benchmark, "-test.benchtime=2s"}, Core: core, Output: &output,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, output.String())
+	}
+	return parse(output.String(), run)
+}
+
+// parse reads what go test prints: per benchmark a line of its name, the rounds, and figures with their units.
+func parse(output string, run int) ([]runner.Measurement, error) {
+	var measurements []runner.Measurement
+	for line := range strings.Lines(output) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || !strings.HasPrefix(fields[0], benchmark+"/") {
+			continue
+		}
+		for i := 2; i < len(fields); i++ {
+			if fields[i] != unit {
+				continue
+			}
+			rate, err := strconv.ParseFloat(fields[i-1], 64)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %q", errOutput, line)
+			}
+			name, _, _ := strings.Cut(strings.TrimPrefix(fields[0], benchmark+"/"), "-")
+			measurements = append(measurements, runner.Measurement{
+				Scenario: "miss", Record: strings.ToLower(name), Peer: "rte", Run: run, Seconds: 1, ServerCPU: 1, Published: uint64(rate),
+			})
+		}
+	}
+	if len(measurements) == 0 {
+		return nil, fmt.Errorf("%w: %q", errOutput, output)
+	}
+	return measurements, nil
+}

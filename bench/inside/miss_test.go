@@ -1,0 +1,31 @@
+package inside
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestParse_figures(t *testing.T) {
+	got, err := parse(`goos: linux
+BenchmarkMemory_Unheard/Call        	 4123456	       574.0 ns/op	   1742160 events/s	       0 B/op	       0 allocs/op
+BenchmarkMemory_Unheard/State-2     	 2123456	      1160 ns/op	    862069 events/s	       0 B/op	       0 allocs/op
+PASS
+`, 3)
+	if err != nil || len(got) != 2 {
+		t.Fatalf("parse = %v, %v", got, err)
+	}
+	if m := got[0]; m.Record != "call" || m.Published != 1742160 || m.Run != 3 || m.CPUPerEvent() != 1e6/1742160.0 {
+		t.Errorf("calls are %+v", m)
+	}
+	if m := got[1]; m.Record != "state" || m.Published != 862069 {
+		t.Errorf("states are %+v", m)
+	}
+}
+
+func TestParse_without_figures(t *testing.T) {
+	for _, output := range []string{"", "PASS\n", "BenchmarkMemory_Unheard/Call 1 many events/s\n"} {
+		if got, err := parse(output, 1); !errors.Is(err, errOutput) {
+			t.Errorf("parse(%q) = %v, %v", output, got, err)
+		}
+	}
+}
