@@ -37,6 +37,7 @@ func nodeCommand(t *testing.T, script string, args ...string) *exec.Cmd {
 // clientOptions are what node/client.mjs takes.
 type clientOptions struct {
 	URL             string `json:"url"`
+	Features        string `json:"features,omitempty"`
 	Token           string `json:"token,omitempty"`
 	SkipNegotiation bool   `json:"skipNegotiation,omitempty"`
 	Reconnect       bool   `json:"reconnect,omitempty"`

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,10 +42,16 @@ func TestRefresh(t *testing.T) {
 	const ttl = 10 * time.Second
 	short := rtetest.MustTokenFor(t, agent, ttl)
 	expires := time.Now().Add(ttl)
-	kept := connect(t, clientOptions{URL: balancer.HubURL, Token: short})
+	supervisor := agent
+	supervisor.Role = authz.RoleSupervisor
+	kept := connect(t, clientOptions{URL: balancer.HubURL, Features: "notices", Token: rtetest.MustTokenFor(t, supervisor, ttl)})
 	left := connect(t, clientOptions{URL: balancer.HubURL, Token: short})
 	var results []subscriptionResult
 	kept.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))
+	kept.mustInvoke(&results, "Subscribe", subscribeTo(nobody, "UserCallInArrived"))
+	if !results[0].Subscribed {
+		t.Fatalf("Subscribe: %+v", results)
+	}
 
 	stranger := agent
 	stranger.User = rtetest.MustID(t, nobody)
@@ -68,6 +75,12 @@ func TestRefresh(t *testing.T) {
 		t.Fatal("the machine is too slow for this test")
 	}
 
+	// The new token is that of an agent, who hears of colleagues' calls no more.
+	ended := kept.event("SubscriptionsEnded")
+	if len(ended.Args) != 1 || !strings.Contains(string(ended.Args[0]), `{"code":"unauthorized","total":1,"subscriptions":[{`) ||
+		!strings.Contains(string(ended.Args[0]), `"entityId":"`+nobody+`"`) {
+		t.Errorf("the client was told %s", ended.Args)
+	}
 	left.event("close") // its token has expired, and so has the first one of the other
 	publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 8))
 	if got := kept.next().Data["activeQueues"]; got != 8.0 {

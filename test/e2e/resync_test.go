@@ -16,7 +16,7 @@ func TestResync(t *testing.T) {
 	srv := startServer(t, rtetest.Settings{"redis.addresses": proxy.Addr, "resync.window": "2s"})
 	token := mustTokenOfAgent(t, authz.RoleAgent)
 	stock := connect(t, clientOptions{URL: srv.HubURL, Token: token, Reconnect: true})
-	told := connect(t, clientOptions{URL: srv.HubURL + "?features=notices", Token: token, Reconnect: true})
+	told := connect(t, clientOptions{URL: srv.HubURL, Features: "notices", Token: token, Reconnect: true})
 	idle := connect(t, clientOptions{URL: srv.HubURL, Token: token, Reconnect: true})
 	for _, c := range []*client{stock, told} {
 		var results []subscriptionResult

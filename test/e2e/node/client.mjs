@@ -1,6 +1,6 @@
 // Microsoft's client in a process of its own, driven by lines of JSON.
 //
-//   node client.mjs '{"url": "...", "token": "...", "skipNegotiation": false, "reconnect": false}'
+//   node client.mjs '{"url": "...", "features": "...", "token": "...", "skipNegotiation": false, "reconnect": false}'
 //
 // stdin:  {"id": 1, "do": "start" | "stop" | "invoke" | "send" | "refresh", "target": "...", "args": [...], "token": "..."}
 // stdout: {"id": 1, "result": ...} or {"id": 1, "error": "..."} for each command, and as they happen
@@ -30,7 +30,8 @@ const url = {
   ...(options.token ? { accessTokenFactory: () => options.token } : {}),
   ...(options.skipNegotiation ? { skipNegotiation: true, transport: HttpTransportType.WebSockets } : {}),
 };
-let builder = new HubConnectionBuilder().withUrl(options.url, url).configureLogging(LogLevel.Warning);
+const query = options.features ? `?features=${options.features}` : "";
+let builder = new HubConnectionBuilder().withUrl(options.url + query, url).configureLogging(LogLevel.Warning);
 if (options.reconnect) {
   builder = builder.withAutomaticReconnect([0, 50, 100, 200, 400, 800, 1600]);
 }
@@ -40,7 +41,7 @@ connection.on("MessageReceived", (...args) => {
   tell({ event: "message", args });
 });
 // Without them the library warns of invocations that it did not expect, as it would for any stock client.
-if (options.url.includes("features=")) {
+if (options.features) {
   for (const event of ["SubscriptionsEnded", "Resync"]) {
     connection.on(event, (...args) => {
       tell({ event, args });
