@@ -68,7 +68,12 @@ func (a active) named(entity events.ID, event events.Type) active {
 func (a active) with(added []fanout.Listener) active {
 	slices.SortFunc(added, compareListeners)
 	old, from := len(a)-1, len(added)-1
-	a = slices.Grow(a, len(added))[:len(a)+len(added)]
+	if n := len(a) + len(added); n > cap(a) {
+		grown := make(active, len(a), n+n/16) // append would leave up to a quarter unused
+		copy(grown, a)
+		a = grown
+	}
+	a = a[:len(a)+len(added)]
 	for to := len(a) - 1; from >= 0; to-- {
 		if old >= 0 && compareListeners(a[old], added[from]) > 0 {
 			a[to] = a[old]

@@ -1,6 +1,7 @@
 package subscriptions_test
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/rte-server/rte-server/internal/events"
@@ -136,4 +137,32 @@ func BenchmarkTable_Abandon(b *testing.B) {
 		c.ended = true
 		table.Abandon(e)
 	}
+}
+
+// TestTable_MemoryPerSubscription: what a subscription costs a shard beyond its 32 bytes.
+func TestTable_MemoryPerSubscription(t *testing.T) {
+	r := subscriptions.NewRegistry()
+	const topics, subscribers = 100, 1000
+	var entries []*subscriptions.Entry
+	for i := range topics {
+		entries = append(entries, r.Acquire(events.Topic{Entity: events.ID{byte(i)}, Type: 1}))
+	}
+	whos := make([]int, subscribers)
+	table := subscriptions.NewTable(func(*int) bool { return false })
+	heap := func() uint64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	before := heap()
+	for i := range whos {
+		for _, e := range entries {
+			table.Add(e, subscriptions.Subscriber[*int]{Who: &whos[i]})
+		}
+	}
+	if each := (heap() - before) / (topics * subscribers); each > 38 {
+		t.Errorf("a subscription takes %d bytes", each)
+	}
+	runtime.KeepAlive(table)
 }
