@@ -116,6 +116,7 @@ type connection struct {
 	Role          authz.Role `json:"role"`
 	TokenID       string     `json:"jti,omitempty"`
 	Protocol      string     `json:"protocol"`
+	Features      []string   `json:"features,omitempty"` // that the client asked for
 	Subscriptions int        `json:"subscriptions"`
 	Since         time.Time  `json:"since"`
 }
@@ -165,7 +166,8 @@ func describe(s *hub.Session) connection {
 	info := s.Info()
 	return connection{
 		ID: info.ID, User: info.Claims.User.String(), Organization: info.Claims.Organization.String(), Role: info.Claims.Role,
-		TokenID: info.Claims.TokenID, Protocol: info.Protocol.String(), Subscriptions: info.Subscriptions, Since: info.Since.UTC(),
+		TokenID: info.Claims.TokenID, Protocol: info.Protocol.String(), Features: info.Features.Names(),
+		Subscriptions: info.Subscriptions, Since: info.Since.UTC(),
 	}
 }
 

@@ -136,7 +136,7 @@ func TestServe_Explain(t *testing.T) {
 
 func TestServe_ConnectionsAndDisconnect(t *testing.T) {
 	p := start(t, serveArgs()...)
-	one, another := p.connect(mustServiceToken(t, testOrganization), ""), p.connect(mustServiceToken(t, otherOrganization), "")
+	one, another := p.connect(mustServiceToken(t, testOrganization), "?features=notices"), p.connect(mustServiceToken(t, otherOrganization), "")
 	one.subscribe(testUser, "UserStatus")
 	list := func(query string) connectionList {
 		t.Helper()
@@ -161,6 +161,7 @@ func TestServe_ConnectionsAndDisconnect(t *testing.T) {
 	}
 	c := ours.Connections[0]
 	if c.User != testUser || c.Organization != testOrganization || c.Role != "service" || c.Protocol != "json" ||
+		strings.Join(c.Features, "") != "notices" ||
 		c.Subscriptions != 1 || c.TokenID == "" || time.Since(c.Since) > time.Minute {
 		t.Errorf("%+v", c)
 	}

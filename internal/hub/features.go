@@ -23,3 +23,14 @@ func ParseFeatures(text string) (f Features) {
 	}
 	return f
 }
+
+// Names are those of the features that were asked for.
+func (f Features) Names() (names []string) {
+	if f.Notices {
+		names = append(names, "notices")
+	}
+	if f.Snapshot {
+		names = append(names, "snapshot")
+	}
+	return names
+}

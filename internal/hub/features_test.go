@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/rte-server/rte-server/internal/hub"
@@ -21,6 +22,9 @@ func TestParseFeatures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := hub.ParseFeatures(test.text); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+			if again := hub.ParseFeatures(strings.Join(test.want.Names(), ",")); again != test.want {
+				t.Errorf("the names are %v", test.want.Names())
 			}
 		})
 	}

@@ -44,6 +44,7 @@ func (s *Session) Claims() *authz.Claims { return s.claims.Load() }
 type Info struct {
 	ID            string
 	Protocol      fanout.Protocol
+	Features      Features
 	Claims        *authz.Claims
 	Subscriptions int
 	Since         time.Time // in whole seconds
@@ -54,7 +55,7 @@ func (s *Session) Info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Info{
-		ID: s.ID(), Protocol: s.conn.Protocol(), Claims: s.Claims(), Subscriptions: len(s.active),
+		ID: s.ID(), Protocol: s.conn.Protocol(), Features: s.conn.Features(), Claims: s.Claims(), Subscriptions: len(s.active),
 		Since: s.hub.made.Add(time.Duration(s.opened) * time.Second),
 	}
 }
