@@ -227,68 +227,77 @@ func (s *SharedRevocations) enforce(ctx context.Context) {
 	}
 }
 
-// follow stores what waits, and reads what there is.
+// follow stores what waits, reads what there is, and stores what is missing there. What cannot be stored does not keep it
+// from reading: the node may be allowed only that.
 func (s *SharedRevocations) follow(ctx context.Context) (ok bool) {
+	saved := s.save(ctx)
+	stored, err := s.load(ctx)
+	signal(s.came) // also after half a reading
+	if err != nil {
+		s.failed(ctx, err)
+		return false
+	}
+	s.metrics.readings.Inc()
+	if !s.read.Swap(true) {
+		s.options.Logger.Info("revocations read", zap.Int("in_force", s.options.List.Len()))
+	}
+	return saved && s.restore(ctx, stored)
+}
+
+// save stores what waits for the store; false: it is not to be had.
+func (s *SharedRevocations) save(ctx context.Context) (ok bool) {
 	for _, r := range s.waiting() {
-		if r.Until.After(time.Now()) {
-			if err := s.keep(ctx, r); err != nil {
-				s.failed(ctx, err)
-				return false
-			}
+		if r.Until.After(time.Now()) && s.keep(ctx, r) != nil {
+			return false
 		}
 		s.mu.Lock()
 		delete(s.unsaved, r)
 		s.metrics.unsaved.Set(float64(len(s.unsaved)))
 		s.mu.Unlock()
 	}
-	malformed, stored := 0, map[Revocation]struct{}{}
-	limited, cancel := context.WithTimeout(ctx, storeTimeout)
+	return true
+}
+
+// load takes what is stored into force, and returns it without the times.
+func (s *SharedRevocations) load(ctx context.Context) (stored map[Revocation]struct{}, err error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	err := s.options.Store.Kept(limited, func(member []byte, until time.Time) {
+	malformed := 0
+	stored = map[Revocation]struct{}{}
+	err = s.options.Store.Kept(ctx, func(member []byte, until time.Time) {
 		var r Revocation
 		if len(member) > maxMember || r.UnmarshalJSON(member) != nil {
 			malformed++
 			return
 		}
+		r.Until = time.Time{}
 		stored[r] = struct{}{}
 		r.Until = until
 		s.add(r)
 	})
-	signal(s.came) // also after half a reading
-	if err == nil {
-		err = s.restore(ctx, stored)
-	}
-	if err != nil {
-		s.failed(ctx, err)
-		return false
-	}
-	s.metrics.readings.Inc()
 	s.metrics.malformed.Set(float64(malformed))
-	if !s.read.Swap(true) {
-		s.options.Logger.Info("revocations read", zap.Int("in_force", s.options.List.Len()), zap.Int("malformed", malformed))
-	}
-	return true
+	return stored, err
 }
 
 // restore stores again what is in force here and not stored any more: a store that has lost its data gets it back from
-// the nodes, and a revocation is never taken back.
-func (s *SharedRevocations) restore(ctx context.Context, stored map[Revocation]struct{}) error {
+// the nodes, and a revocation is never taken back. False: the store is not to be had.
+func (s *SharedRevocations) restore(ctx context.Context, stored map[Revocation]struct{}) (ok bool) {
 	restored := 0
 	for _, r := range s.options.List.All() {
 		key := r
 		key.Until = time.Time{}
-		if _, ok := stored[key]; ok {
+		if _, is := stored[key]; is {
 			continue
 		}
-		if err := s.keep(ctx, r); err != nil {
-			return err
+		if s.keep(ctx, r) != nil {
+			return false
 		}
 		restored++
 	}
 	if restored > 0 {
 		s.options.Logger.Info("revocations stored again", zap.Int("revocations", restored))
 	}
-	return nil
+	return true
 }
 
 // failed notes that the store is away.

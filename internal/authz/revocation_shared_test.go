@@ -22,7 +22,8 @@ import (
 // cupboard is a store of revocations that can be away.
 type cupboard struct {
 	mu      sync.Mutex
-	away    bool
+	away    bool // nothing works
+	closed  bool // it can only be read
 	members map[string]time.Time
 	told    []string
 	reads   int
@@ -33,7 +34,7 @@ var errAway = errors.New("away")
 func (c *cupboard) Keep(_ context.Context, member []byte, until time.Time, message []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.away {
+	if c.away || c.closed {
 		return errAway
 	}
 	c.members[string(member)] = until
@@ -223,6 +224,22 @@ func TestSharedRevocations_storeAway(t *testing.T) {
 		}
 		if n := metric(t, s.registry, "rte_authz_revocations_unsaved"); n != 0 {
 			t.Errorf("%v wait", n)
+		}
+	})
+}
+
+// TestSharedRevocations_readOnly checks that a node that may not write knows all the same what others revoke.
+func TestSharedRevocations_readOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		later := time.Now().Add(time.Hour)
+		s := newSharing(t, &cupboard{closed: true, members: map[string]time.Time{`{"jti":"one"}`: later}})
+		if err := s.Share(t.Context(), authz.Revocation{TokenID: "own", Until: later}); !errors.Is(err, authz.ErrNotShared) {
+			t.Errorf("shared: %v", err)
+		}
+		s.run(t)
+		<-s.Tried()
+		if !s.Current() || !s.list.Check(&authz.Claims{TokenID: "one"}) {
+			t.Error("what others revoked is not known")
 		}
 	})
 }
