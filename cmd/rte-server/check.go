@@ -162,12 +162,12 @@ func (p *problems) checkAuth(c *Config) {
 }
 
 func (p *problems) checkRedis(r *RedisConfig) {
-	several := r.SentinelMaster != "" || r.Cluster
+	several := r.SentinelMaster != "" || r.Cluster || r.Sharded
 	switch {
 	case len(r.Addresses) == 0 && (several || r.Username != "" || r.Password != "" || r.DB != 0 || r.TLS.Enabled):
 		p.add("redis.addresses", "must be set for the other keys of Redis to have a meaning")
 	case len(r.Addresses) > 1 && !several:
-		p.add("redis.addresses", "several need redis.sentinel_master or redis.cluster")
+		p.add("redis.addresses", "several need redis.sentinel_master, redis.cluster or redis.sharded")
 	}
 	for _, address := range r.Addresses {
 		if err := checkAddress(address); err != nil {
@@ -176,6 +176,9 @@ func (p *problems) checkRedis(r *RedisConfig) {
 	}
 	if r.Cluster && r.SentinelMaster != "" {
 		p.add("redis.sentinel_master", "has no meaning with redis.cluster")
+	}
+	if r.Cluster && r.Sharded {
+		p.add("redis.sharded", "has no meaning with redis.cluster")
 	}
 	if r.Cluster && r.DB != 0 {
 		p.add("redis.db", "must be 0 with redis.cluster")

@@ -119,9 +119,9 @@ type RedisConfig struct {
 	}
 	SentinelMaster                     string
 	SentinelUsername, SentinelPassword string
-	Cluster                            bool
+	Cluster, Sharded                   bool
 	Lanes                              int
-	Linger                             time.Duration
+	Linger, Watch                      time.Duration
 	ProbeInterval, ProbeTimeout        time.Duration
 	DialTimeout, CommandTimeout        time.Duration
 	LaneQueueBytes, TotalQueueBytes    int

@@ -4,10 +4,13 @@ package main
 import (
 	"context"
 	"os"
+
+	"github.com/rte-server/rte-server/internal/backplane/redis"
 )
 
 func main() {
 	spareProcessor()
+	redis.QuietDriver()
 	err := run(context.Background(), os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	os.Exit(exitCode(err))
 }

@@ -139,7 +139,7 @@ func newBackplane(c *RedisConfig, losses backplane.Losses, o backplane.Options) 
 	return redis.New(redis.Options{
 		Options: o, Losses: losses, Addresses: c.Addresses, Username: c.Username, Password: c.Password, DB: c.DB, TLS: secure,
 		SentinelMaster: c.SentinelMaster, SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
-		Cluster: c.Cluster, Linger: c.Linger, ProbeInterval: c.ProbeInterval, ProbeTimeout: c.ProbeTimeout,
+		Cluster: c.Cluster, Sharded: c.Sharded, Linger: c.Linger, Watch: c.Watch, ProbeInterval: c.ProbeInterval, ProbeTimeout: c.ProbeTimeout,
 		DialTimeout: c.DialTimeout, CommandTimeout: c.CommandTimeout,
 		LaneQueue: c.LaneQueueBytes, TotalQueue: c.TotalQueueBytes,
 	})

@@ -155,7 +155,6 @@ func (s *suite) snapshotFitsToWhatFollows(t *testing.T) {
 			t.Errorf("no snapshot, event %d followed %d", next, all[at.after-1].Number)
 		}
 	}
-	if !slices.ContainsFunc(starts, func(at start) bool { return at.number >= 0 }) {
-		t.Error("there was never a snapshot")
-	}
+	// Whether one of those had a snapshot is up to the machine; what comes after the last event has one.
+	sameNumbers(t, "after the last event", MustSnapshot(t, listener.Backplane, topic)[topic], last)
 }

@@ -4,31 +4,26 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-	"go.uber.org/zap"
 )
 
 // clientName is how a node's connections appear in CLIENT LIST.
 const clientName = "rte-server"
 
-// LogTo has go-redis log to a logger what it otherwise writes to the standard error output. It is for the whole
-// process, and must be called before anything else of this package.
-func LogTo(log *zap.Logger) { goredis.SetLogger(driverLog{log}) }
+// QuietDriver has go-redis log nothing. It would write a line to the standard error output for each dial and each command
+// that fails, without a bound; the backplane tells the same by its logger. It is for the whole process, and must be called
+// before anything else of this package.
+func QuietDriver() { goredis.SetLogger(driverLog{}) }
 
-// driverLog takes the messages of go-redis. They say nothing that this package does not notice by itself.
-type driverLog struct{ log *zap.Logger }
+// driverLog is where the lines of go-redis end.
+type driverLog struct{}
 
-func (l driverLog) Printf(_ context.Context, format string, args ...any) {
-	if entry := l.log.Check(zap.DebugLevel, "redis driver"); entry != nil {
-		entry.Write(zap.String("text", fmt.Sprintf(format, args...)))
-	}
-}
+func (driverLog) Printf(context.Context, string, ...any) {}
 
 // errRedial is what go-redis is told when it wants to replace a subscribed connection by itself.
 var errRedial = errors.New("an epoch has one connection")

@@ -2,6 +2,11 @@ package redis_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,11 +15,13 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
 	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
 // A pool of go-redis that could not dial ends a second after it was closed.
 func TestMain(m *testing.M) {
+	redis.QuietDriver()
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
@@ -48,10 +55,62 @@ func waitHealth(t testing.TB, b *redis.Backplane, connected bool) {
 }
 
 func TestConformance(t *testing.T) {
-	server := rtetest.MustStartRedis(t)
+	conforms(t, redis.Options{Addresses: []string{rtetest.MustStartRedis(t).Addr}})
+}
+
+// Everything that is not the network's is the same over TLS.
+func TestConformance_tls(t *testing.T) {
+	addr, roots := mustStartTLS(t)
+	conforms(t, redis.Options{Addresses: []string{addr}, TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}})
+}
+
+// Servers that know nothing of each other.
+func TestConformance_sharded(t *testing.T) {
+	o := redis.Options{Sharded: true}
+	for range 3 {
+		o.Addresses = append(o.Addresses, rtetest.MustStartRedis(t).Addr)
+	}
+	conforms(t, o)
+}
+
+// conforms runs the suite with nodes that have these options.
+func conforms(t *testing.T, base redis.Options) {
+	t.Helper()
 	backplanetest.Test(t, 3, func(t *testing.T, _ string, o backplane.Options) backplane.Backplane {
-		b := mustRun(t, redis.Options{Options: o, Addresses: []string{server.Addr}, Linger: 20 * time.Millisecond})
+		t.Helper()
+		options := base
+		options.Options, options.Linger = o, 20*time.Millisecond
+		b := mustRun(t, options)
 		waitHealth(t, b, true)
 		return b
+	})
+}
+
+// mustStartTLS starts a server that speaks TLS at an address, and answers whom to trust.
+func mustStartTLS(t *testing.T) (addr string, roots *x509.CertPool) {
+	t.Helper()
+	certificate := rtetest.MustMakeCertificate(t)
+	authority, err := os.ReadFile(certificate.AuthorityFile)
+	if err != nil {
+		t.Fatalf("read the authority: %v", err)
+	}
+	roots = x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	addr = rtetest.MustFreeAddr(t)
+	_, port, _ := net.SplitHostPort(addr)
+	rtetest.MustStartRedis(t, "--tls-port", port, "--tls-auth-clients", "no",
+		"--tls-cert-file", certificate.ServerFile, "--tls-key-file", certificate.ServerFile, "--tls-ca-cert-file", certificate.AuthorityFile)
+	return addr, roots
+}
+
+func TestTLS_refusesOtherCertificates(t *testing.T) {
+	addr, _ := mustStartTLS(t)
+	o := quick(addr)
+	o.TLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	o.Catalog, o.Sink = events.Builtin(), backplanetest.NewRecorder()
+	b := mustRun(t, o)
+	waitFor(t, "the certificate is what is wrong", func() bool {
+		h := b.Health()
+		return !h.Connected && strings.Contains(h.Detail, "certificate")
 	})
 }

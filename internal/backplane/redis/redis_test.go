@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"errors"
+	"hash/crc32"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,42 @@ func TestBackplane_redisAwayAtStart(t *testing.T) {
 	backplanetest.MustAcquire(t, b, topic)
 	backplanetest.MustPublish(t, b, backplanetest.NewEvent(topic, 1))
 	sink.Wait(t, 1)
+}
+
+// A server that is away takes its own lanes with it and no others.
+func TestBackplane_oneOfSeveralServersAway(t *testing.T) {
+	servers := []*rtetest.Redis{rtetest.MustStartRedis(t), rtetest.MustStartRedis(t)}
+	o := quick(servers[0].Addr)
+	o.Addresses, o.Sharded = append(o.Addresses, servers[1].Addr), true
+	b, sink, _ := mustNode(t, o)
+	var topics [2][]events.Topic // by server
+	for len(topics[0]) < 3 || len(topics[1]) < 3 {
+		topic := backplanetest.Topic(events.NewID(), events.NewID())
+		lane := backplane.Layout{}.Lane(topic.Organization, topic.Entity)
+		server := crc32.ChecksumIEEE([]byte(lane)) % 2
+		topics[server] = append(topics[server], topic)
+	}
+	backplanetest.MustAcquire(t, b, topics[0][0], topics[1][0])
+	servers[1].Kill()
+	waitHealth(t, b, false)
+	if h := b.Health(); !strings.Contains(h.Detail, servers[1].Addr) {
+		t.Errorf("health: %+v", h)
+	}
+	backplanetest.MustAcquire(t, b, topics[0][1])
+	for number, topic := range topics[0][:2] {
+		backplanetest.MustPublish(t, b, backplanetest.NewEvent(topic, number))
+	}
+	sink.Wait(t, 2)
+	if errs := b.Acquire(t.Context(), topics[1][1:2]); len(errs) != 1 || !errors.Is(errs[0], backplane.ErrUnavailable) {
+		t.Errorf("acquire: %v", errs)
+	}
+	servers[1].Start()
+	waitHealth(t, b, true)
+	backplanetest.MustAcquire(t, b, topics[1][1])
+	for number, topic := range topics[1][:2] {
+		backplanetest.MustPublish(t, b, backplanetest.NewEvent(topic, number))
+	}
+	sink.Wait(t, 4)
 }
 
 // Whatever is published on a lane, the node counts it, says so once, and goes on.
