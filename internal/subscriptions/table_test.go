@@ -161,7 +161,7 @@ func TestTable_MemoryPerSubscription(t *testing.T) {
 			table.Add(e, subscriptions.Subscriber[*int]{Who: &whos[i]})
 		}
 	}
-	if each := (heap() - before) / (topics * subscribers); each > 38 {
+	if each := (heap() - before) / (topics * subscribers); each > 44 { // and what the allocator rounds up
 		t.Errorf("a subscription takes %d bytes", each)
 	}
 	runtime.KeepAlive(table)
