@@ -229,7 +229,7 @@ func (n *node) listen() (err error) {
 	n.operators, err = newServer(c.Console.Listen, n.logger.Named("console"), &http.Server{
 		Handler: console.New(console.Options{
 			Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() }, Operations: n.operator.operations(),
-			Publishing: publishing(c, n.backplane), Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
+			Publishing: publishing(c, n.ingress, n.backplane), Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
 		}),
 		ReadHeaderTimeout: c.Timeouts.ReadHeader, // and nothing else: profiles take as long as they were asked to
 	})

@@ -69,6 +69,6 @@ func (p *program) newRoot() *cobra.Command {
 	root.SetErr(p.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(p.devCommand(), p.serveCommand(), p.tokenCommand(), p.publishCommand(), p.tapCommand(), p.explainCommand(), p.simulateCommand(),
-		p.redisCommand(), p.configCommand(), p.asyncAPICommand(), p.versionCommand())
+		p.benchCommand(), p.redisCommand(), p.configCommand(), p.asyncAPICommand(), p.versionCommand())
 	return root
 }

@@ -39,6 +39,13 @@ func TestServe_Publish(t *testing.T) {
 	c.expect(`"id":"0d000000-0000-4000-8000-000000000001"`)
 	c.expect(`"id":"0d000000-0000-4000-8000-000000000002"`)
 
+	// Also where nobody listens, an event is looked at to its end.
+	unheard := strings.ReplaceAll(eventLine(1), testUser, testOrganization)
+	status, answer = p.post("/api/publish", unheard[:len(unheard)-1])
+	if status != 400 || !strings.Contains(answer, `{"line":1,"error":"not_json"}`) {
+		t.Errorf("published: %d %s", status, answer)
+	}
+
 	for range 2 {
 		status, answer = p.postOnce("/api/publish", "["+eventLine(3)+"]", "once")
 		if status != 200 || strings.TrimSpace(answer) != `{"published":1,"refused":0}` {
