@@ -29,6 +29,7 @@ type Config struct {
 	}
 	Limits   LimitsConfig
 	Quotas   QuotasConfig
+	Memory   MemoryConfig
 	Timeouts TimeoutsConfig
 	Fanout   struct {
 		Shards  int
@@ -144,6 +145,12 @@ type QuotasConfig struct {
 	Connections   int
 	Subscriptions int
 	Events        int
+}
+
+// MemoryConfig is about memory as a whole; 0: it is left to the program.
+type MemoryConfig struct {
+	GCPercent int
+	Limit     int
 }
 
 // TimeoutsConfig says how long the server waits for what.

@@ -148,7 +148,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 			n.follow(control, cached)
 		}
 	}
-	n.tasks = append(n.tasks, dispatcher.Run, n.backplane.Run, n.hub.Run, verifier.Run, authorizer.Run, n.operator.sweep)
+	n.tasks = append(n.tasks, newCollector(&c.Memory).run, dispatcher.Run, n.backplane.Run, n.hub.Run, verifier.Run, authorizer.Run, n.operator.sweep)
 	n.readiness = console.NewReadiness(console.Check{Name: "backplane", Problem: n.backplaneProblem},
 		console.Check{Name: "revocations", Problem: n.revocationsProblem})
 	return n, n.listen()

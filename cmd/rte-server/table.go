@@ -116,6 +116,9 @@ func newTable(c *Config) *table {
 	t.count(&c.Quotas.Subscriptions, "quotas.subscriptions", 0, "subscriptions of all connections of one organization to this node; 0: no limit")
 	t.count(&c.Quotas.Events, "quotas.events", 0, "events in a second that this node delivers for one organization, however many listen; above that its states are held back, where newer ones replace them, and its other events wait; 0: no limit")
 
+	t.count(&c.Memory.GCPercent, "memory.gc_percent", 0, "by how much memory may grow before garbage is collected, as GOGC, which has precedence; 0: 25 while little is allocated, up to 200 while clients come all at once")
+	t.size(&c.Memory.Limit, "memory.limit", 0, "memory that the program tries not to exceed by collecting more often, as GOMEMLIMIT, which has precedence; nine tenths of what a container has are a good choice; 0: none")
+
 	t.span(&c.Timeouts.ReadHeader, "timeouts.read_header", 10*time.Second, "how long the header of a request may take")
 	t.span(&c.Timeouts.Negotiate, "timeouts.negotiate", 15*time.Second, "how long after negotiation a client may connect")
 	t.span(&c.Timeouts.Handshake, "timeouts.handshake", 15*time.Second, "how long the handshake of the hub may take")
