@@ -63,11 +63,10 @@ func TestServe_Publish(t *testing.T) {
 // TestServe_PublishRedis publishes at two nodes of one Redis, the second time in vain.
 func TestServe_PublishRedis(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
-	args := serveArgs("--redis.addresses=" + redis.Addr)
-	one := start(t, args...)
+	one := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
 	c := one.connect(mustServiceToken(t, testOrganization), "")
 	c.subscribe(testUser, "UserStatus")
-	another := start(t, args...)
+	another := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
 
 	// Events without an Id, which nodes cannot tell apart.
 	body := strings.ReplaceAll(eventLine(1)+"\n"+eventLine(2)+"\n", `"Id":`, `"Number":`)
