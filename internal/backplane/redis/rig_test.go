@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime/metrics"
 	"slices"
 	"strings"
 	"sync"
@@ -54,7 +55,11 @@ type rig struct {
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	peak    uint64 // bytes of memory in use, at most; owned by watchMemory until the publishers have stopped
 }
+
+// memoryLimit is what a rig may use: its nodes bound what they keep, whatever the fault.
+const memoryLimit = 768 << 20
 
 // newRig makes a rig with streams of each tier in each of lanes lanes, in four organizations.
 func newRig(t testing.TB, client goredis.UniversalClient, lanes int) *rig {
@@ -89,7 +94,24 @@ func (r *rig) publish(rates [tiers]int) {
 			r.running.Go(func() { r.send(ctx, tier(how), rate) })
 		}
 	}
+	r.running.Go(func() { r.watchMemory(ctx) })
 	r.t.Cleanup(r.stopPublishing)
+}
+
+// watchMemory looks at what is in use, with what waits to be collected.
+func (r *rig) watchMemory(ctx context.Context) {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		metrics.Read(sample)
+		r.peak = max(r.peak, sample[0].Value.Uint64())
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 func (r *rig) stopPublishing() {
@@ -356,9 +378,12 @@ func (r *rig) report(fault string) [][tiers]tally {
 		for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 			told += fmt.Sprintf(" %s %d", reason, reasons[reason])
 		}
-		r.t.Logf("%s, node %d:%s\n  repaired %.0f, told%s, epochs %.0f, outage %.2f s", fault, i, line.String(),
+		r.t.Logf("%s, node %d:%s\n  repaired %.0f, told%s, epochs %.0f, outage %.2f s, memory at most %d MB", fault, i, line.String(),
 			n.value(r.t, "rte_backplane_repaired_events_total"), told,
-			n.value(r.t, "rte_backplane_epochs_total"), n.value(r.t, "rte_backplane_outage_seconds"))
+			n.value(r.t, "rte_backplane_epochs_total"), n.value(r.t, "rte_backplane_outage_seconds"), r.peak>>20)
+	}
+	if r.peak > memoryLimit {
+		r.t.Errorf("%d MB of memory were in use", r.peak>>20)
 	}
 	return all
 }

@@ -1,0 +1,138 @@
+//go:build faults
+
+package redis_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// A Redis that keeps its data over a restart keeps the journals, under another history.
+func TestFault_restartedWithItsData(t *testing.T) {
+	server := rtetest.MustStartRedis(t, "--appendonly", "yes", "--appendfsync", "everysec")
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 16)
+	n := r.node(redis.Options{Addresses: []string{server.Addr}})
+	r.node(redis.Options{Addresses: []string{server.Addr}})
+	r.publish(full)
+	time.Sleep(2 * time.Second)
+	server.Kill()
+	waitHealth(t, n.Backplane, false)
+	server.Start()
+	waitHealth(t, n.Backplane, true)
+	time.Sleep(2 * time.Second)
+	r.check("kill -9, restart with append-only file")
+}
+
+// Nothing reaches Redis, and nothing comes from it, but no connection ends.
+func TestFault_redisUnreachable(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	proxy := rtetest.MustStartProxy(t, server.Addr)
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 16)
+	n := r.node(redis.Options{Addresses: []string{proxy.Addr}})
+	r.publish([tiers]int{tier0: 500, tier1: 500, tier2: 2000})
+	time.Sleep(time.Second)
+	proxy.Blackhole()
+	started := time.Now()
+	waitHealth(t, n.Backplane, false)
+	t.Logf("noticed after %s", time.Since(started).Round(time.Millisecond))
+	time.Sleep(15 * time.Second)
+	proxy.Open()
+	started = time.Now()
+	waitHealth(t, n.Backplane, true)
+	t.Logf("back after %s", time.Since(started).Round(time.Millisecond))
+	r.check("Redis unreachable for 15 s")
+}
+
+// A slow network is no reason to give a connection up.
+func TestFault_slowNetwork(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	proxy := rtetest.MustStartProxy(t, server.Addr)
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 4)
+	n := r.node(redis.Options{Addresses: []string{proxy.Addr}})
+	proxy.Delay(200 * time.Millisecond)
+	r.publish([tiers]int{20, 20, 100})
+	time.Sleep(15 * time.Second)
+	r.check("200 ms of latency")
+	if ended := n.value(t, "rte_backplane_epochs_total"); ended > 0 {
+		t.Errorf("%.0f connections ended", ended)
+	}
+	if s := r.tally(n, tier0); s.missing > 0 || len(n.losses) > 0 {
+		t.Errorf("T0: %+v, told %+v", s, n.losses)
+	}
+}
+
+// The library of functions is part of the data, and gone with it.
+func TestFault_functionsForgotten(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 4)
+	n := r.node(redis.Options{Addresses: []string{server.Addr}})
+	r.publish([tiers]int{20, 20, 100})
+	time.Sleep(time.Second)
+	if err := client.FunctionFlush(t.Context()).Err(); err != nil {
+		t.Fatalf("function flush: %v", err)
+	}
+	// The next connection brings it back.
+	if err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
+		t.Fatalf("client kill: %v", err)
+	}
+	waitFor(t, "the library is back", func() bool {
+		return client.FCallRO(t.Context(), "rte_version", nil).Err() == nil
+	})
+	waitHealth(t, n.Backplane, true)
+	time.Sleep(2 * time.Second)
+	r.check("FUNCTION FLUSH")
+}
+
+// soakSpan is how long faults of all kinds follow each other.
+const soakSpan = 2 * time.Minute
+
+func TestFault_soak(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	proxy := rtetest.MustStartProxy(t, server.Addr)
+	client := server.Client()
+	defer client.Close()
+	r := newRig(t, client, 16)
+	r.node(quick(proxy.Addr))
+	n := r.node(quick(server.Addr))
+	r.publish([tiers]int{tier0: 200, tier1: 200, tier2: 1500})
+	faults := []func(){
+		func() { client.ClientKillByFilter(t.Context(), "TYPE", "pubsub") },
+		func() { client.ClientKillByFilter(t.Context(), "TYPE", "normal") },
+		proxy.Cut,
+		proxy.Hang,
+		func() {
+			proxy.Blackhole()
+			time.Sleep(time.Second)
+			proxy.Open()
+		},
+		func() {
+			server.Freeze()
+			time.Sleep(time.Second)
+			server.Thaw()
+		},
+		func() {
+			proxy.Refuse(true)
+			proxy.Cut()
+			time.Sleep(time.Second)
+			proxy.Refuse(false)
+		},
+	}
+	for deadline := time.Now().Add(soakSpan); time.Now().Before(deadline); {
+		faults[rand.IntN(len(faults))]()
+		time.Sleep(time.Second + rand.N(3*time.Second))
+	}
+	waitHealth(t, n.Backplane, true)
+	r.check("faults of all kinds for 2 minutes")
+}
