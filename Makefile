@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test faults deps alerts shell lint fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr picture image check clean
+.PHONY: help build dev test churn faults deps alerts shell lint fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr picture image check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: deps build alerts shell ## run every test, after installing what the tests
 
 faults: deps ## run what can go wrong with Redis, longer and with Sentinels and clusters: about 10 minutes
 	go test -tags faults -race -timeout 30m -v -run 'TestFault_' ./internal/backplane/redis/
+
+churn: ## let a million clients connect, subscribe and go: nothing may be left of them (some minutes)
+	RTE_CHURN_CYCLES=1000000 go test -run TestNothingIsLeftOfClientsThatWent -timeout 60m -count 1 -v ./internal/hub
 
 deps: ## install what the tests need, where it is missing (Debian packages, client libraries)
 	scripts/install-test-deps.sh
