@@ -61,20 +61,23 @@ func (g *collector) run(ctx context.Context) error {
 		if next := nextPercent(percent, now-last, collectorPause); next != percent {
 			percent = next
 			debug.SetGCPercent(percent)
+			if percent == leastPercent {
+				debug.FreeOSMemory() // nothing else collects what is left of the storm while nothing is allocated
+			}
 		}
 		last = now
 	}
 }
 
-// nextPercent follows a rate of allocation: up at once, because a storm is over when it has been averaged, and down by half at
-// a time. It moves in few steps, as each stops the program for a moment.
+// nextPercent follows a rate of allocation: up at once, because a storm is over when it has been averaged, and down step by
+// step. There are few steps, as each stops the program for a moment.
 func nextPercent(percent int, bytes uint64, over time.Duration) int {
 	rate := float64(bytes) / over.Seconds()
 	fit := leastPercent
 	for fit < mostPercent && rate > cheapRate*float64(fit)/leastPercent {
 		fit *= 2
 	}
-	return max(fit, percent/2)
+	return max(fit, percent/4)
 }
 
 // allocated is how many bytes the program has ever allocated.

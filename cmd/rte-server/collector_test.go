@@ -21,8 +21,8 @@ func TestNextPercent(t *testing.T) {
 		{25, 3 * cheapRate, 100},
 		{25, 1 << 40, 200}, // at once, and no further
 		{200, 1 << 40, 200},
-		{200, 0, 100}, // one step after the other
-		{100, 0, 50},
+		{200, 0, 50}, // one step after the other
+		{100, 0, 25},
 		{50, 0, 25},
 		{200, 3 * cheapRate, 100},
 	} {
