@@ -37,8 +37,11 @@ type link struct {
 	healthy atomic.Bool  // the present epoch heard a canary, so that the next one need not wait
 	proof   atomic.Int64 // when the last canary was heard, in nanoseconds since the backplane's start; 0: never
 
-	mu     sync.Mutex
-	health backplane.Health // guarded by mu
+	outlasting sync.WaitGroup // those who look after masters that were replaced
+
+	mu      sync.Mutex
+	health  backplane.Health // guarded by mu
+	present string           // guarded by mu; the address of the latest epoch; empty: there was none
 }
 
 func newLink(b *Backplane, name string, commands goredis.UniversalClient, address func(context.Context) (string, error)) *link {
@@ -64,6 +67,7 @@ const (
 
 // run lives one epoch after the other until ctx ends.
 func (k *link) run(ctx context.Context) {
+	defer k.outlasting.Wait()
 	backoff := backoffFirst
 	for ctx.Err() == nil {
 		err := k.epoch(ctx)
@@ -103,6 +107,9 @@ func (k *link) epoch(ctx context.Context) error {
 	if err != nil {
 		return end(endDial, "%w", err)
 	}
+	if old := k.move(address); old != "" && old != address {
+		k.outlasting.Go(func() { k.outlast(ctx, old) })
+	}
 	number := k.b.epochs.Add(1)
 	k.b.logger.Info("redis connected", zap.String("server", k.name), zap.String("address", address), zap.Uint64("epoch", number))
 	canary := fmt.Sprintf("rte:hb:%s:%d", k.b.node, number)
@@ -112,6 +119,21 @@ func (k *link) epoch(ctx context.Context) error {
 	e := newEpoch(k, server, conn, canary)
 	defer func() { k.b.table.finish(k, e.lanes, e.era, server.history) }()
 	return e.run(ctx)
+}
+
+// move changes the present address, and answers the one before.
+func (k *link) move(address string) (before string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	before, k.present = k.present, address
+	return before
+}
+
+// at says that an address is the present one.
+func (k *link) at(address string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.present == address
 }
 
 func (k *link) set(h backplane.Health) {

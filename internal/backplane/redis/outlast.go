@@ -1,0 +1,68 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+)
+
+// outlastSpan is for how long a master that was replaced is looked after. Sentinels tell it within some ten seconds.
+const outlastSpan = time.Minute
+
+// outlast looks after a master that was replaced by another. It may not know that yet, and takes events of publishers
+// that do not know either: nobody is subscribed there any more, and its journal is thrown away. When it has learned of
+// it, or is looked after for long enough, listeners are told.
+func (k *link) outlast(ctx context.Context, address string) {
+	ctx, cancel := context.WithTimeout(ctx, outlastSpan)
+	defer cancel()
+	from := k.b.started.Add(time.Duration(k.proof.Load()))
+	took := false
+	for ctx.Err() == nil && !k.at(address) {
+		server, err := k.b.options.openServer(ctx, address)
+		if errors.Is(err, errReplica) {
+			break
+		}
+		if err == nil {
+			took = true
+			_ = server.Close()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(k.b.options.ProbeInterval):
+		}
+	}
+	if errors.Is(ctx.Err(), context.Canceled) || !took {
+		return
+	}
+	k.b.logger.Warn("a redis that was replaced was a master for a while", zap.String("address", address), zap.Duration("for", time.Since(from)))
+	for _, l := range k.b.table.subscribedAt(k) {
+		k.b.post(l, outlasted{from: from})
+	}
+}
+
+// outlasted says that events of the lane may have been published where nobody was subscribed any more.
+type outlasted struct {
+	from time.Time
+}
+
+func (n outlasted) tell(w *worker, l *lane, now time.Time) {
+	if l.started {
+		w.Lost(backplane.Loss{From: n.from, To: now, Reason: backplane.LossFork})
+	}
+}
+
+// subscribedAt are the lanes that are subscribed at a link.
+func (t *table) subscribedAt(k *link) (lanes []*lane) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.lanes {
+		if l.serve == nil && l.state == subscribed && l.link.Load() == k {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes
+}
