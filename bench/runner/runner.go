@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/rte-server/rte-server/bench/event"
 	"github.com/rte-server/rte-server/bench/load"
 	"github.com/rte-server/rte-server/bench/peer"
@@ -53,15 +55,16 @@ type session struct {
 	server    *proc.Server
 	broker    *proc.Server // nil: none
 	launch    peer.Launch
-	client    *load.Client
 	baseRSS   int64
 	saturated map[string]float64 // events per second, by record
 	results   []Measurement
 }
 
-// group is a group of connections and how far it has come.
+// group is a group of connections and how far it has come. It has a client of its own, and so a thread: what one group is
+// sent must not wait in the client until that of another is read.
 type group struct {
 	*load.Group
+	client *load.Client
 	topics int // that each connection has
 	frozen bool
 	result load.Outcome
@@ -124,16 +127,19 @@ func (s *session) play(ctx context.Context) error {
 	if s.baseRSS, err = s.server.RSS(); err != nil {
 		return err
 	}
-	s.client, err = load.New(load.Options{Server: ports[0], Dialect: s.launch.Dialect, Clock: s.clock})
-	if err != nil {
-		return err
+	clients, clientsCtx := errgroup.WithContext(context.WithoutCancel(ctx))
+	clientsCtx, stopClients := context.WithCancel(clientsCtx)
+	for _, g := range s.groups {
+		if g.client, err = load.New(load.Options{Server: ports[0], Dialect: s.launch.Dialect, Clock: s.clock}); err != nil {
+			break
+		}
+		clients.Go(func() error { return g.client.Run(clientsCtx) })
 	}
-	clientCtx, stopClient := context.WithCancel(context.WithoutCancel(ctx))
-	clientDone := make(chan error, 1)
-	go func() { clientDone <- s.client.Run(clientCtx) }()
-	err = s.steps(ctx)
-	stopClient()
-	return errors.Join(err, <-clientDone)
+	if err == nil {
+		err = s.steps(ctx)
+	}
+	stopClients()
+	return errors.Join(err, clients.Wait())
 }
 
 func (s *session) steps(ctx context.Context) error {
@@ -151,13 +157,13 @@ func (s *session) steps(ctx context.Context) error {
 func (s *session) step(ctx context.Context, step scenarios.Step) error {
 	switch {
 	case step.Connect != nil:
-		return s.connect(ctx, *step.Connect, s.client.Connect)
+		return s.connect(ctx, *step.Connect, (*load.Client).Connect)
 	case step.Subscribe != nil:
-		return s.connect(ctx, scenarios.Connect(*step.Subscribe), s.client.Subscribe)
+		return s.connect(ctx, scenarios.Connect(*step.Subscribe), (*load.Client).Subscribe)
 	case step.Freeze != nil:
 		g := s.groups[step.Freeze.Group]
 		g.frozen = true
-		return s.client.Freeze(ctx, g.Group)
+		return g.client.Freeze(ctx, g.Group)
 	case step.Rest != nil:
 		return s.rest(ctx, *step.Rest)
 	default:

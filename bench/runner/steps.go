@@ -81,7 +81,7 @@ func (s *session) measurement(record string) Measurement {
 	return m
 }
 
-type opener func(ctx context.Context, g *load.Group, upTo, inFlight int) (load.Outcome, error)
+type opener func(l *load.Client, ctx context.Context, g *load.Group, upTo, inFlight int) (load.Outcome, error)
 
 func (s *session) connect(ctx context.Context, c scenarios.Connect, open opener) error {
 	g := s.groups[c.Group]
@@ -89,7 +89,7 @@ func (s *session) connect(ctx context.Context, c scenarios.Connect, open opener)
 	if err != nil {
 		return err
 	}
-	outcome, err := open(ctx, g.Group, c.Topics, c.InFlight)
+	outcome, err := open(g.client, ctx, g.Group, c.Topics, c.InFlight)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (s *session) connect(ctx context.Context, c scenarios.Connect, open opener)
 	if c.Record == "" {
 		return nil
 	}
-	account, err := s.client.Account(ctx, g.Group, s.numbers.of)
+	account, err := g.client.Account(ctx, g.Group, s.numbers.of)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (s *session) publish(ctx context.Context, p scenarios.Publish) error {
 		if g.topics == 0 {
 			continue
 		}
-		account, err := s.client.Account(ctx, g.Group, s.numbers.of)
+		account, err := g.client.Account(ctx, g.Group, s.numbers.of)
 		if err != nil {
 			return err
 		}
@@ -193,8 +193,10 @@ func (s *session) window(ctx context.Context, p scenarios.Publish, streams []*st
 	if err := wait(ctx, s.server, p.WarmUp); err != nil {
 		return Measurement{}, err
 	}
-	if err := s.client.Measure(ctx); err != nil {
-		return Measurement{}, err
+	for _, g := range s.groups {
+		if err := g.client.Measure(ctx); err != nil {
+			return Measurement{}, err
+		}
 	}
 	before, err := s.usage(streams)
 	if err != nil {
@@ -208,8 +210,10 @@ func (s *session) window(ctx context.Context, p scenarios.Publish, streams []*st
 	if err != nil {
 		return Measurement{}, err
 	}
-	if err := s.client.Finish(ctx); err != nil {
-		return Measurement{}, err
+	for _, g := range s.groups {
+		if err := g.client.Finish(ctx); err != nil {
+			return Measurement{}, err
+		}
 	}
 	if err := <-profiled; err != nil {
 		return Measurement{}, err

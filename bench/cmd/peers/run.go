@@ -162,8 +162,8 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 	if err != nil {
 		return nil, err
 	}
-	// Client and publisher have a thread each; the kernel, and not the Go scheduler, shares the core between them.
-	runtime.GOMAXPROCS(4)
+	// The clients and publishers have a thread each; the kernel, and not the Go scheduler, shares the core between them.
+	runtime.GOMAXPROCS(6)
 	if err := proc.PinSelf(c.loadCore); err != nil {
 		return nil, err
 	}
