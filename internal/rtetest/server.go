@@ -102,6 +102,12 @@ func (s *Server) Start() {
 	s.WaitFor("the node to be ready", func() bool { return s.Readiness().State == "ready" })
 }
 
+// Unconfigured is an environment without what configures the program: its configuration is what a test says, not what
+// the one who runs the test has set. It changes the slice.
+func Unconfigured(environment []string) []string {
+	return slices.DeleteFunc(environment, func(variable string) bool { return strings.HasPrefix(variable, "RTE_") })
+}
+
 func (s *Server) start() {
 	s.t.Helper()
 	cmd := s.make()
@@ -109,8 +115,7 @@ func (s *Server) start() {
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
 	}
-	// The configuration is what the test says, not what the one who runs it has set.
-	cmd.Env = slices.DeleteFunc(cmd.Env, func(variable string) bool { return strings.HasPrefix(variable, "RTE_") })
+	cmd.Env = Unconfigured(cmd.Env)
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0") // else a program built with -race takes a second to end
 	// In a group of its own: the signal that stops it reaches what it has started.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

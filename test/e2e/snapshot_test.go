@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"os/exec"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 func publishJournaled(t *testing.T, r *rtetest.Redis, lines ...[]byte) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), programs.MustBuild(t, "node"), "publish", "-", "--redis.addresses", r.Addr)
+	cmd.Env = rtetest.Unconfigured(os.Environ())
 	cmd.Stdin = bytes.NewReader(bytes.Join(lines, []byte("\n")))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("publish: %v\n%s", err, out)
