@@ -219,7 +219,7 @@ func (s *Shard) flushNext(l *lane) {
 // write gives p to the socket without waiting and says how much of it the socket took; not ok: the socket is dead.
 func (s *Shard) write(o *Outbox, p []byte) (n int, ok bool) {
 	n, err := o.writer.TryWrite(p)
-	s.spent += writeCost
+	s.spent += writeCost + len(p)/bytesPerCost
 	s.counts.writes++
 	s.counts.bytes += n
 	return n, err == nil
