@@ -22,8 +22,9 @@ type pass struct {
 	frames [numProtocols][]byte
 }
 
-// begin starts a pass with the first event of the lane, unless that is a replayed state for one listener. If all its events are of one topic and no outbox has
-// collected anything, which is so while the shard keeps up, they pass together and directly.
+// begin starts a pass with the first event of the lane, unless that is a replayed state for one listener. If all its
+// events are of one topic and no outbox has collected anything, which is so while the shard keeps up, they pass together
+// and directly.
 func (s *Shard) begin(l *lane, now time.Time) {
 	if l.first.kind == itemReplay {
 		s.replay(l, now)

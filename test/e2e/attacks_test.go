@@ -4,17 +4,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,23 +23,8 @@ import (
 // TestAttackTokens shows a node the tokens that attackers of JWT readers are known to make. internal/authz has each of
 // them in more variants; here it is the whole program that must not fall for it.
 func TestAttackTokens(t *testing.T) {
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := x509.MarshalPKIXPublicKey(&rsaKey.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	publicPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})
-	keyFile := filepath.Join(t.TempDir(), "public.pem")
-	if err := os.WriteFile(keyFile, publicPEM, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	attacker, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, publicPEM, keyFile := mustMakeRSAKey(t)
+	attacker, _, _ := mustMakeRSAKey(t)
 	lure := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		t.Error("a place that a token names was visited")
 	}))

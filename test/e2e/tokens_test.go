@@ -71,25 +71,29 @@ func ask(t *testing.T, srv *rtetest.Server, upgrade bool, token string, header b
 	return response.StatusCode
 }
 
+// mustMakeRSAKey makes a key, and a file of its public half.
+func mustMakeRSAKey(t *testing.T) (key *rsa.PrivateKey, publicPEM []byte, publicFile string) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publicPEM = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})
+	publicFile = filepath.Join(t.TempDir(), "public.pem")
+	if err := os.WriteFile(publicFile, publicPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return key, publicPEM, publicFile
+}
+
 // TestTokens shows every kind of bad token, and a good one, at negotiate and at the upgrade, in header and in query.
 func TestTokens(t *testing.T) {
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := x509.MarshalPKIXPublicKey(&rsaKey.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	publicPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})
-	keyFile := filepath.Join(t.TempDir(), "public.pem")
-	if err := os.WriteFile(keyFile, publicPEM, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	otherRSAKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rsaKey, publicPEM, keyFile := mustMakeRSAKey(t)
+	otherRSAKey, _, _ := mustMakeRSAKey(t)
 
 	const hs256, rs256, none = `{"alg":"HS256","typ":"JWT"}`, `{"alg":"RS256","typ":"JWT"}`, `{"alg":"none","typ":"JWT"}`
 	secret := []byte(rtetest.Secret)
