@@ -18,7 +18,13 @@ import (
 )
 
 // One SUBSCRIBE with all of them would be answered with more than Redis keeps for a subscriber.
-func TestFault_connectionKilledWithManyLanes(t *testing.T) { manyLanes(t, 60_000) }
+func TestFault_connectionKilledWithManyLanes(t *testing.T) {
+	count := 60_000
+	if rtetest.RaceEnabled {
+		count = 20_000
+	}
+	manyLanes(t, count)
+}
 
 // manyLanes has a node subscribe so many lanes, at a Redis with its own limits, and again when the connection was lost.
 func manyLanes(t *testing.T, count int) {

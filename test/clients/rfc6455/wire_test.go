@@ -55,7 +55,7 @@ func dial(t *testing.T, host, token string) *wire {
 	}
 	t.Cleanup(func() { conn.Close() })
 	w := &wire{conn, t, bufio.NewReader(conn), token}
-	_ = conn.SetDeadline(time.Now().Add(rtetest.Patience)) // fails with what follows
+	_ = conn.SetDeadline(time.Now().Add(2 * rtetest.Patience)) // fails with what follows; messages of 16 MiB take a while
 	w.send([]byte("GET /rte HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Bearer " + token + "\r\nConnection: Upgrade\r\n" +
 		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"))
 	response, err := http.ReadResponse(w.in, nil)
