@@ -31,7 +31,7 @@ func TestFault_connectionsKilled(t *testing.T) {
 	r.node(quick(server.Addr))
 	r.publish(load)
 	for range 10 {
-		time.Sleep(300 * time.Millisecond)
+		lasts(300 * time.Millisecond)
 		if err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
 			t.Fatalf("client kill: %v", err)
 		}
@@ -56,10 +56,10 @@ func TestFault_oneOfThreeNodesCutOff(t *testing.T) {
 	r.node(quick(server.Addr))
 	r.publish(load)
 	for range 5 {
-		time.Sleep(700 * time.Millisecond)
+		r.waitMore(n, tier2, 50)
 		proxy.Cut()
 	}
-	time.Sleep(700 * time.Millisecond)
+	r.waitMore(n, tier2, 50)
 	r.check("one of three nodes cut off")
 	if s := r.tally(n, tier0); s.missing > 0 || len(n.losses) > 0 {
 		t.Errorf("T0: %+v, told %+v", s, n.losses)
@@ -83,7 +83,7 @@ func TestFault_quietLanes(t *testing.T) {
 			if !alone {
 				r.node(quick(server.Addr))
 			}
-			time.Sleep(2 * time.Second) // sinceMargin, and a canary after it
+			lasts(2 * time.Second) // the quiet: more than sinceMargin
 			proxy.Hang()
 			r.publish([tiers]int{tier0: 200})
 			waitHealth(t, n.Backplane, false)
@@ -107,11 +107,11 @@ func TestFault_killedAndRestartedEmpty(t *testing.T) {
 	r := newRig(t, client, 16)
 	n := r.node(quick(proxy.Addr))
 	r.publish(load)
-	time.Sleep(time.Second)
+	r.waitDelivered(n, tier2, 50)
 	before := proxy.Dials()
 	server.Kill()
 	waitHealth(t, n.Backplane, false)
-	time.Sleep(time.Second)
+	lasts(time.Second)
 	// What comes before the library is back is not published, as it would be by publishers that do not load it.
 	server.Start()
 	started := time.Now()
@@ -122,7 +122,7 @@ func TestFault_killedAndRestartedEmpty(t *testing.T) {
 	if dials := proxy.Dials() - before; dials > 20 {
 		t.Errorf("%d dials in about a second", dials)
 	}
-	time.Sleep(time.Second)
+	r.waitMore(n, tier2, 50)
 	r.stopPublishing()
 	r.settle()
 	for _, row := range r.report("kill -9, restart without data") {
@@ -144,13 +144,14 @@ func TestFault_frozenServer(t *testing.T) {
 	r := newRig(t, client, 16)
 	n := r.node(quick(server.Addr))
 	r.publish(load)
-	time.Sleep(500 * time.Millisecond)
+	r.waitDelivered(n, tier2, 50)
 	server.Freeze()
-	time.Sleep(1500 * time.Millisecond)
+	waitHealth(t, n.Backplane, false)
+	lasts(time.Second)
 	server.Thaw()
 	waitHealth(t, n.Backplane, true)
-	time.Sleep(500 * time.Millisecond)
-	r.check("SIGSTOP 1.5 s")
+	r.waitMore(n, tier2, 50)
+	r.check("SIGSTOP")
 	if n.value(t, "rte_backplane_epochs_total", "silent") == 0 {
 		t.Error("the silence was not noticed")
 	}
@@ -167,13 +168,13 @@ func TestFault_outputBufferOverflow(t *testing.T) {
 	o.ProbeTimeout, o.CommandTimeout = 5*time.Second, 5*time.Second // the silence must not be what ends the epoch
 	n := r.node(o)
 	r.publish(load)
-	time.Sleep(300 * time.Millisecond)
+	r.waitDelivered(n, tier2, 20)
 	proxy.Blackhole()
-	for client.Do(t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Val() != "" {
-		time.Sleep(10 * time.Millisecond)
-	}
+	waitFor(t, "Redis has given the subscriber up", func() bool {
+		return client.Do(t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Val() == ""
+	})
 	proxy.Open()
-	time.Sleep(500 * time.Millisecond)
+	r.waitMore(n, tier2, 50)
 	r.check("output buffer overflow")
 	if n.value(t, "rte_backplane_epochs_total", "lost") == 0 {
 		t.Error("the connection was not lost")
@@ -188,9 +189,11 @@ func TestFault_halfOpenConnection(t *testing.T) {
 	r := newRig(t, client, 16)
 	n := r.node(quick(proxy.Addr))
 	r.publish(load)
-	time.Sleep(500 * time.Millisecond)
+	r.waitDelivered(n, tier2, 50)
 	proxy.Hang()
-	time.Sleep(2 * time.Second)
+	waitHealth(t, n.Backplane, false)
+	waitHealth(t, n.Backplane, true)
+	r.waitMore(n, tier2, 50)
 	r.check("half-open connection")
 	// Stock go-redis took 45 s and more; half of this is for a machine that has other things to do.
 	if outage := n.value(t, "rte_backplane_outage_seconds"); outage > 5 {
@@ -212,9 +215,9 @@ func TestFault_splitFrames(t *testing.T) {
 	n := r.node(o)
 	proxy.Split(101)
 	r.publish([tiers]int{20, 20, 100})
-	time.Sleep(time.Second)
+	r.waitDelivered(n, tier2, 20)
 	proxy.Split(1)
-	time.Sleep(time.Second)
+	r.waitMore(n, tier2, 20)
 	r.check("split frames")
 	if ended := n.value(t, "rte_backplane_epochs_total"); ended > 0 {
 		t.Errorf("%.0f connections ended", ended)

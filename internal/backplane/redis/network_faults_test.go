@@ -20,12 +20,12 @@ func TestFault_restartedWithItsData(t *testing.T) {
 	n := r.node(redis.Options{Addresses: []string{server.Addr}})
 	r.node(redis.Options{Addresses: []string{server.Addr}})
 	r.publish(full)
-	time.Sleep(2 * time.Second)
+	lasts(2 * time.Second)
 	server.Kill()
 	waitHealth(t, n.Backplane, false)
 	server.Start()
 	waitHealth(t, n.Backplane, true)
-	time.Sleep(2 * time.Second)
+	lasts(2 * time.Second)
 	r.check("kill -9, restart with append-only file")
 }
 
@@ -38,12 +38,12 @@ func TestFault_redisUnreachable(t *testing.T) {
 	r := newRig(t, client, 16)
 	n := r.node(redis.Options{Addresses: []string{proxy.Addr}})
 	r.publish([tiers]int{tier0: 500, tier1: 500, tier2: 2000})
-	time.Sleep(time.Second)
+	lasts(time.Second)
 	proxy.Blackhole()
 	started := time.Now()
 	waitHealth(t, n.Backplane, false)
 	t.Logf("noticed after %s", time.Since(started).Round(time.Millisecond))
-	time.Sleep(15 * time.Second)
+	lasts(15 * time.Second)
 	proxy.Open()
 	started = time.Now()
 	waitHealth(t, n.Backplane, true)
@@ -61,7 +61,7 @@ func TestFault_slowNetwork(t *testing.T) {
 	n := r.node(redis.Options{Addresses: []string{proxy.Addr}})
 	proxy.Delay(200 * time.Millisecond)
 	r.publish([tiers]int{20, 20, 100})
-	time.Sleep(15 * time.Second)
+	lasts(15 * time.Second)
 	r.check("200 ms of latency")
 	if ended := n.value(t, "rte_backplane_epochs_total"); ended > 0 {
 		t.Errorf("%.0f connections ended", ended)
@@ -79,7 +79,7 @@ func TestFault_functionsForgotten(t *testing.T) {
 	r := newRig(t, client, 4)
 	n := r.node(redis.Options{Addresses: []string{server.Addr}})
 	r.publish([tiers]int{20, 20, 100})
-	time.Sleep(time.Second)
+	lasts(time.Second)
 	if err := client.FunctionFlush(t.Context()).Err(); err != nil {
 		t.Fatalf("function flush: %v", err)
 	}
@@ -91,7 +91,7 @@ func TestFault_functionsForgotten(t *testing.T) {
 		return client.FCallRO(t.Context(), "rte_version", nil).Err() == nil
 	})
 	waitHealth(t, n.Backplane, true)
-	time.Sleep(2 * time.Second)
+	lasts(2 * time.Second)
 	r.check("FUNCTION FLUSH")
 }
 
@@ -114,24 +114,24 @@ func TestFault_soak(t *testing.T) {
 		proxy.Hang,
 		func() {
 			proxy.Blackhole()
-			time.Sleep(time.Second)
+			lasts(time.Second)
 			proxy.Open()
 		},
 		func() {
 			server.Freeze()
-			time.Sleep(time.Second)
+			lasts(time.Second)
 			server.Thaw()
 		},
 		func() {
 			proxy.Refuse(true)
 			proxy.Cut()
-			time.Sleep(time.Second)
+			lasts(time.Second)
 			proxy.Refuse(false)
 		},
 	}
 	for deadline := time.Now().Add(soakSpan); time.Now().Before(deadline); {
 		faults[rand.IntN(len(faults))]()
-		time.Sleep(time.Second + rand.N(3*time.Second))
+		lasts(time.Second + rand.N(3*time.Second))
 	}
 	waitHealth(t, n.Backplane, true)
 	r.check("faults of all kinds for 2 minutes")

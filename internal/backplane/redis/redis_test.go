@@ -188,14 +188,14 @@ func TestFault_journalForgotten(t *testing.T) {
 	r.publish([tiers]int{tier2: 400})
 	r.waitDelivered(n, tier2, 20) // so that the lanes are believed to have nothing else
 	proxy.Blackhole()
-	time.Sleep(200 * time.Millisecond)
+	lasts(200 * time.Millisecond)
 	trimmed := r.streams[tier2].lane
 	if err := client.XTrimMaxLen(t.Context(), "rte:j:{"+trimmed+"}", 0).Err(); err != nil {
 		t.Fatalf("xtrim: %v", err)
 	}
 	proxy.Cut()
 	proxy.Open()
-	time.Sleep(500 * time.Millisecond)
+	r.waitMore(n, tier2, 20)
 	r.stopPublishing()
 	r.settleNow(n)
 	row := r.report("journal of one lane trimmed")[0][tier2]
@@ -216,11 +216,11 @@ func TestFault_flushall(t *testing.T) {
 	r := newRig(t, client, 4)
 	n := r.node(quick(server.Addr))
 	r.publish([tiers]int{tier2: 400})
-	time.Sleep(300 * time.Millisecond)
+	r.waitDelivered(n, tier2, 20)
 	if err := client.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatalf("flushall: %v", err)
 	}
-	time.Sleep(300 * time.Millisecond)
+	r.waitMore(n, tier2, 20)
 	r.check("FLUSHALL")
 	if len(n.losses) != 4 {
 		t.Errorf("%d losses were told, want one per lane: %+v", len(n.losses), n.losses)

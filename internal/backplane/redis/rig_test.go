@@ -340,6 +340,23 @@ func (r *rig) waitDelivered(n *rigNode, how tier, count int) {
 	}
 }
 
+// waitMore waits until a node has got so many events more of each stream of a tier.
+func (r *rig) waitMore(n *rigNode, how tier, count int) {
+	r.t.Helper()
+	most := 0
+	n.mu.Lock()
+	for _, s := range r.streams {
+		if s.tier == how {
+			most = max(most, len(n.got[s.topic.Entity].times))
+		}
+	}
+	n.mu.Unlock()
+	r.waitDelivered(n, how, most+count)
+}
+
+// lasts is for how long a fault lasts, or how far two of them are apart. What a test waits for has a condition instead.
+func lasts(d time.Duration) { time.Sleep(d) }
+
 // settle waits until the nodes have everything of the journaled tiers, and know what they do not have of the other.
 func (r *rig) settle() {
 	r.t.Helper()

@@ -31,7 +31,7 @@ func sentinelRig(t *testing.T) (*rtetest.Sentinels, *rig) {
 		r.node(redis.Options{Addresses: s.Addrs, SentinelMaster: rtetest.SentinelMaster})
 	}
 	r.publish(full)
-	time.Sleep(time.Second)
+	lasts(time.Second)
 	return s, r
 }
 
@@ -40,7 +40,7 @@ func TestFault_sentinelMasterKilled(t *testing.T) {
 	master := s.Master()
 	master.Kill()
 	s.WaitForMasterOtherThan(master)
-	time.Sleep(4 * time.Second)
+	lasts(4 * time.Second)
 	r.checkForks("Sentinel, master killed")
 }
 
@@ -49,16 +49,16 @@ func TestFault_sentinelMasterFrozen(t *testing.T) {
 	master := s.Master()
 	master.Freeze()
 	s.WaitForMasterOtherThan(master)
-	time.Sleep(4 * time.Second)
+	lasts(4 * time.Second)
 	master.Thaw()
-	time.Sleep(4 * time.Second)
+	lasts(4 * time.Second)
 	r.checkForks("Sentinel, master frozen")
 }
 
 func TestFault_sentinelFailover(t *testing.T) {
 	s, r := sentinelRig(t)
 	s.Failover()
-	time.Sleep(4 * time.Second)
+	lasts(4 * time.Second)
 	r.checkForks("SENTINEL FAILOVER")
 }
 
@@ -98,7 +98,7 @@ func clusterRig(t *testing.T) (*rtetest.Cluster, *rig) {
 		r.node(redis.Options{Addresses: c.Addrs(), Cluster: true})
 	}
 	r.publish([tiers]int{tier0: 100, tier1: 100, tier2: 1000})
-	time.Sleep(time.Second)
+	lasts(time.Second)
 	return c, r
 }
 
@@ -108,16 +108,16 @@ func TestFault_clusterSlotMoved(t *testing.T) {
 	slot := redis.Slot(lane)
 	from := slot * 3 / 16384
 	c.MoveSlot(slot, from, (from+1)%3)
-	time.Sleep(2 * time.Second)
+	lasts(2 * time.Second)
 	c.MoveSlot(slot, (from+1)%3, from)
-	time.Sleep(2 * time.Second)
+	lasts(2 * time.Second)
 	r.checkForks("cluster, slot moved and moved back")
 }
 
 func TestFault_clusterMasterKilled(t *testing.T) {
 	c, r := clusterRig(t)
 	c.Servers[1].Kill()
-	time.Sleep(8 * time.Second)
+	lasts(8 * time.Second)
 	r.checkForks("cluster, master killed")
 }
 
@@ -128,6 +128,6 @@ func TestFault_clusterFailover(t *testing.T) {
 	if err := client.ClusterFailover(t.Context()).Err(); err != nil {
 		t.Fatalf("cluster failover: %v", err)
 	}
-	time.Sleep(4 * time.Second)
+	lasts(4 * time.Second)
 	r.checkForks("CLUSTER FAILOVER")
 }
