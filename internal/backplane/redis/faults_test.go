@@ -24,15 +24,13 @@ var load = [tiers]int{tier0: 200, tier1: 300, tier2: 1500}
 
 func TestFault_connectionsKilled(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 16)
+	r := mustRig(t, server, 16)
 	r.node(quick(server.Addr))
 	r.node(quick(server.Addr))
 	r.publish(load)
 	for range 10 {
 		lasts(300 * time.Millisecond)
-		if err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
+		if err := r.client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
 			t.Fatalf("client kill: %v", err)
 		}
 	}
@@ -48,9 +46,7 @@ func TestFault_connectionsKilled(t *testing.T) {
 func TestFault_oneOfThreeNodesCutOff(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 16)
+	r := mustRig(t, server, 16)
 	n := r.node(quick(proxy.Addr))
 	r.node(quick(server.Addr))
 	r.node(quick(server.Addr))
@@ -76,9 +72,7 @@ func TestFault_quietLanes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := rtetest.MustStartRedis(t)
 			proxy := rtetest.MustStartProxy(t, server.Addr)
-			client := server.Client()
-			defer client.Close()
-			r := newRig(t, client, 16)
+			r := mustRig(t, server, 16)
 			n := r.node(quick(proxy.Addr))
 			if !alone {
 				r.node(quick(server.Addr))
@@ -102,9 +96,7 @@ func TestFault_quietLanes(t *testing.T) {
 func TestFault_killedAndRestartedEmpty(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 16)
+	r := mustRig(t, server, 16)
 	n := r.node(quick(proxy.Addr))
 	r.publish(load)
 	r.waitDelivered(n, tier2, 50)
@@ -139,9 +131,7 @@ func TestFault_killedAndRestartedEmpty(t *testing.T) {
 
 func TestFault_frozenServer(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 16)
+	r := mustRig(t, server, 16)
 	n := r.node(quick(server.Addr))
 	r.publish(load)
 	r.waitDelivered(n, tier2, 50)
@@ -160,9 +150,7 @@ func TestFault_frozenServer(t *testing.T) {
 func TestFault_outputBufferOverflow(t *testing.T) {
 	server := rtetest.MustStartRedis(t, "--client-output-buffer-limit", "pubsub 256kb 256kb 1")
 	proxy := rtetest.MustStartProxy(t, server.Addr)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 16)
+	r := mustRig(t, server, 16)
 	r.padding = 8 << 10
 	o := quick(proxy.Addr)
 	o.ProbeTimeout, o.CommandTimeout = 5*time.Second, 5*time.Second // the silence must not be what ends the epoch
@@ -171,7 +159,7 @@ func TestFault_outputBufferOverflow(t *testing.T) {
 	r.waitDelivered(n, tier2, 20)
 	proxy.Blackhole()
 	waitFor(t, "Redis has given the subscriber up", func() bool {
-		return client.Do(t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Val() == ""
+		return r.client.Do(t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Val() == ""
 	})
 	proxy.Open()
 	r.waitMore(n, tier2, 50)
@@ -184,9 +172,7 @@ func TestFault_outputBufferOverflow(t *testing.T) {
 func TestFault_halfOpenConnection(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 16)
+	r := mustRig(t, server, 16)
 	n := r.node(quick(proxy.Addr))
 	r.publish(load)
 	r.waitDelivered(n, tier2, 50)
@@ -207,9 +193,7 @@ func TestFault_halfOpenConnection(t *testing.T) {
 func TestFault_splitFrames(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 4)
+	r := mustRig(t, server, 4)
 	o := quick(proxy.Addr)
 	o.ProbeTimeout, o.CommandTimeout = 20*time.Second, 20*time.Second // a busy machine is not what is tested
 	n := r.node(o)

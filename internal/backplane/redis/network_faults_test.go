@@ -14,9 +14,7 @@ import (
 // A Redis that keeps its data over a restart keeps the journals, under another history.
 func TestFault_restartedWithItsData(t *testing.T) {
 	server := rtetest.MustStartRedis(t, "--appendonly", "yes", "--appendfsync", "everysec")
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 16)
+	r := mustRig(t, server, 16)
 	n := r.node(redis.Options{Addresses: []string{server.Addr}})
 	r.node(redis.Options{Addresses: []string{server.Addr}})
 	r.publish(full)
@@ -33,9 +31,7 @@ func TestFault_restartedWithItsData(t *testing.T) {
 func TestFault_redisUnreachable(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 16)
+	r := mustRig(t, server, 16)
 	n := r.node(redis.Options{Addresses: []string{proxy.Addr}})
 	r.publish([tiers]int{tier0: 500, tier1: 500, tier2: 2000})
 	lasts(time.Second)
@@ -55,9 +51,7 @@ func TestFault_redisUnreachable(t *testing.T) {
 func TestFault_slowNetwork(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 4)
+	r := mustRig(t, server, 4)
 	n := r.node(redis.Options{Addresses: []string{proxy.Addr}})
 	proxy.Delay(200 * time.Millisecond)
 	r.publish([tiers]int{20, 20, 100})
@@ -74,21 +68,19 @@ func TestFault_slowNetwork(t *testing.T) {
 // The library of functions is part of the data, and gone with it.
 func TestFault_functionsForgotten(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 4)
+	r := mustRig(t, server, 4)
 	n := r.node(redis.Options{Addresses: []string{server.Addr}})
 	r.publish([tiers]int{20, 20, 100})
 	lasts(time.Second)
-	if err := client.FunctionFlush(t.Context()).Err(); err != nil {
+	if err := r.client.FunctionFlush(t.Context()).Err(); err != nil {
 		t.Fatalf("function flush: %v", err)
 	}
 	// The next connection brings it back.
-	if err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
+	if err := r.client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
 		t.Fatalf("client kill: %v", err)
 	}
 	waitFor(t, "the library is back", func() bool {
-		return client.FCallRO(t.Context(), "rte_version", nil).Err() == nil
+		return r.client.FCallRO(t.Context(), "rte_version", nil).Err() == nil
 	})
 	waitHealth(t, n.Backplane, true)
 	lasts(2 * time.Second)
@@ -101,15 +93,13 @@ const soakSpan = 2 * time.Minute
 func TestFault_soak(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 16)
+	r := mustRig(t, server, 16)
 	r.node(quick(proxy.Addr))
 	n := r.node(quick(server.Addr))
 	r.publish([tiers]int{tier0: 200, tier1: 200, tier2: 1500})
 	faults := []func(){
-		func() { client.ClientKillByFilter(t.Context(), "TYPE", "pubsub") },
-		func() { client.ClientKillByFilter(t.Context(), "TYPE", "normal") },
+		func() { r.client.ClientKillByFilter(t.Context(), "TYPE", "pubsub") },
+		func() { r.client.ClientKillByFilter(t.Context(), "TYPE", "normal") },
 		proxy.Cut,
 		proxy.Hang,
 		func() {

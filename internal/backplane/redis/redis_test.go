@@ -178,9 +178,7 @@ func TestBackplane_lanesFollowInterest(t *testing.T) {
 // The journal, not the connection, is what tells that events were forgotten; only the lanes concerned are told.
 func TestFault_journalForgotten(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 4)
+	r := mustRig(t, server, 4)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
 	o := quick(proxy.Addr)
 	o.Watch = time.Millisecond
@@ -190,7 +188,7 @@ func TestFault_journalForgotten(t *testing.T) {
 	proxy.Blackhole()
 	lasts(200 * time.Millisecond)
 	trimmed := r.streams[tier2].lane
-	if err := client.XTrimMaxLen(t.Context(), "rte:j:{"+trimmed+"}", 0).Err(); err != nil {
+	if err := r.client.XTrimMaxLen(t.Context(), "rte:j:{"+trimmed+"}", 0).Err(); err != nil {
 		t.Fatalf("xtrim: %v", err)
 	}
 	proxy.Cut()
@@ -211,13 +209,11 @@ func TestFault_journalForgotten(t *testing.T) {
 
 func TestFault_flushall(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
-	client := server.Client()
-	defer client.Close()
-	r := newRig(t, client, 4)
+	r := mustRig(t, server, 4)
 	n := r.node(quick(server.Addr))
 	r.publish([tiers]int{tier2: 400})
 	r.waitDelivered(n, tier2, 20)
-	if err := client.FlushAll(t.Context()).Err(); err != nil {
+	if err := r.client.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatalf("flushall: %v", err)
 	}
 	r.waitMore(n, tier2, 20)

@@ -74,6 +74,14 @@ func newRig(t testing.TB, client goredis.UniversalClient, lanes int) *rig {
 	return r
 }
 
+// mustRig makes a rig that publishes to one server.
+func mustRig(t testing.TB, server *rtetest.Redis, lanes int) *rig {
+	t.Helper()
+	client := server.Client()
+	t.Cleanup(func() { client.Close() })
+	return newRig(t, client, lanes)
+}
+
 // newStream finds an entity with the lane of that number.
 func (r *rig) newStream(organization events.ID, lane int, how tier) *stream {
 	for {
