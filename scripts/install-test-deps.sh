@@ -81,3 +81,10 @@ if [[ ! build/publishers/requirements.txt -nt $requirements ]]; then
   build/publishers/bin/pip install --quiet --requirement $requirements
   cp $requirements build/publishers
 fi
+
+# A Redis client for Java, into build/jedis.
+project=test/publishers/pom.xml
+if [[ ! build/jedis/pom.xml -nt $project ]]; then
+  mvn --quiet --batch-mode --file $project package
+  cp $project build/jedis
+fi

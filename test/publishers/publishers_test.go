@@ -152,6 +152,11 @@ func TestExamples(t *testing.T) {
 			}
 			return exec.CommandContext(t.Context(), "node", path)
 		},
+		"Java": func(t *testing.T) *exec.Cmd {
+			java := rtetest.MustLookPath(t, "java", "apt-get install openjdk-17-jdk-headless")
+			libraries := filepath.Join(mustDependency(t, "build/jedis"), "*")
+			return exec.CommandContext(t.Context(), java, "-cp", libraries, mustFile(t, "Publisher.java", mustBlock(t, "java")))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := command(t)
