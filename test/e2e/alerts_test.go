@@ -3,31 +3,57 @@ package e2e
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestAlertsWatchWhatThereIs compares the alerts with the metrics of a running node: an alert on a metric that was
-// renamed would never fire.
+// TestAlertsWatchWhatThereIs compares the alerts and their tests with the metrics of a running node: an alert on a
+// metric, or a label, that was renamed would never fire.
 func TestAlertsWatchWhatThereIs(t *testing.T) {
-	alerts, err := os.ReadFile("../../deploy/alerts.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	redis := rtetest.MustStartRedis(t)
-	metrics := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr}).Metrics()
-	watched := map[string]bool{}
-	for _, name := range regexp.MustCompile(`\brte_\w+`).FindAllString(string(alerts), -1) {
-		watched[name] = true
-	}
-	if len(watched) == 0 {
-		t.Error("the alerts watch no metric")
-	}
-	for name := range watched {
-		if !strings.Contains(metrics, "\n"+name+"{") && !strings.Contains(metrics, "\n"+name+" ") {
-			t.Errorf("an alert watches %s, which the node does not have", name)
+	metrics := strings.Split(startServer(t, rtetest.Settings{"redis.addresses": redis.Addr}).Metrics(), "\n")
+	for _, file := range []string{"alerts.yaml", "alerts_test.yaml"} {
+		text, err := os.ReadFile("../../deploy/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		watched := regexp.MustCompile(`\b(rte_\w+)(\{[^}]*\})?`).FindAllStringSubmatch(string(text), -1)
+		if len(watched) == 0 {
+			t.Errorf("%s watches no metric", file)
+		}
+		for _, series := range watched {
+			name, labels := series[1], labelsOf(series[2])
+			if !slices.ContainsFunc(metrics, func(line string) bool { return isSeries(line, name, labels) }) {
+				t.Errorf("%s watches %s, which the node does not have", file, series[0])
+			}
 		}
 	}
+}
+
+// labelsOf are the labels that a node gives to its metrics itself, as it writes them, of those in a selector. A label that
+// is to have another value has to exist with that one, too.
+func labelsOf(selector string) (labels []string) {
+	for _, label := range regexp.MustCompile(`(\w+)!?=("[^"]*")`).FindAllStringSubmatch(selector, -1) {
+		if label[1] != "instance" { // by Prometheus
+			labels = append(labels, label[1]+"="+label[2])
+		}
+	}
+	return labels
+}
+
+// isSeries says whether a line of metrics is of a metric with labels.
+func isSeries(line, name string, labels []string) bool {
+	rest, found := strings.CutPrefix(line, name)
+	if !found || !strings.HasPrefix(rest, "{") && !strings.HasPrefix(rest, " ") {
+		return false
+	}
+	for _, label := range labels {
+		if !strings.Contains(rest, label) {
+			return false
+		}
+	}
+	return true
 }
