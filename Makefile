@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn faults deps alerts shell lint fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr picture image check clean
+.PHONY: help build dev test churn soak faults deps alerts shell lint fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr picture image check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: deps build alerts shell ## run every test, after installing what the tests
 faults: deps ## run what can go wrong with Redis, longer and with Sentinels and clusters: about 10 minutes
 	go test -tags faults -race -timeout 30m -v -run 'TestFault_' -skip '600000Lanes' ./internal/backplane/redis/
 	go test -tags faults -timeout 10m -v -run 'TestFault_.*600000Lanes' ./internal/backplane/redis/
+
+soak: ## run faults of all kinds for an hour, one each 20 s (RTE_SOAK_SPAN: another time)
+	RTE_SOAK_SPAN=$(or $(RTE_SOAK_SPAN),1h) go test -tags faults -timeout 24h -v -count 1 -run 'TestFault_soak' ./internal/backplane/redis/
 
 churn: ## let a million clients connect, subscribe and go: nothing may be left of them (some minutes)
 	RTE_CHURN_CYCLES=1000000 go test -run TestNothingIsLeftOfClientsThatWent -timeout 60m -count 1 -v ./internal/hub

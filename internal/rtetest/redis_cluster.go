@@ -2,6 +2,7 @@ package rtetest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -92,6 +93,33 @@ func (c *Cluster) MoveSlot(slot, from, to int) {
 	}
 	c.must(to, "CLUSTER", "SETSLOT", slot, "NODE", c.ID(to))
 	c.must(from, "CLUSTER", "SETSLOT", slot, "NODE", c.ID(to))
+}
+
+// Owner is the server that calls itself the master of a slot; -1: none does now.
+func (c *Cluster) Owner(slot int) int {
+	for i, r := range c.Servers {
+		client := r.Client()
+		ranges, _ := client.ClusterSlots(context.Background()).Result()
+		_ = client.Close()
+		for _, s := range ranges {
+			if s.Start <= slot && slot <= s.End && s.Nodes[0].Addr == r.Addr {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// Replica is the server that follows a master.
+func (c *Cluster) Replica(master int) int {
+	c.t.Helper()
+	for i := range c.Servers {
+		if strings.Contains(c.text(i, "INFO", "replication"), fmt.Sprintf("master_port:%d\r", c.Servers[master].Port())) {
+			return i
+		}
+	}
+	c.t.Fatalf("server %d has no replica", master)
+	return -1
 }
 
 // Addrs are the addresses of the masters at the start.

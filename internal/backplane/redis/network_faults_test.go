@@ -3,7 +3,6 @@
 package redis_test
 
 import (
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -85,44 +84,4 @@ func TestFault_functionsForgotten(t *testing.T) {
 	waitHealth(t, n.Backplane, true)
 	lasts(2 * time.Second)
 	r.check("FUNCTION FLUSH")
-}
-
-// soakSpan is how long faults of all kinds follow each other.
-const soakSpan = 2 * time.Minute
-
-func TestFault_soak(t *testing.T) {
-	server := rtetest.MustStartRedis(t)
-	proxy := rtetest.MustStartProxy(t, server.Addr)
-	r := mustRig(t, server, 16)
-	r.node(quick(proxy.Addr))
-	n := r.node(quick(server.Addr))
-	r.publish([tiers]int{tier0: 200, tier1: 200, tier2: 1500})
-	faults := []func(){
-		func() { r.client.ClientKillByFilter(t.Context(), "TYPE", "pubsub") },
-		func() { r.client.ClientKillByFilter(t.Context(), "TYPE", "normal") },
-		proxy.Cut,
-		proxy.Hang,
-		func() {
-			proxy.Blackhole()
-			lasts(time.Second)
-			proxy.Open()
-		},
-		func() {
-			server.Freeze()
-			lasts(time.Second)
-			server.Thaw()
-		},
-		func() {
-			proxy.Refuse(true)
-			proxy.Cut()
-			lasts(time.Second)
-			proxy.Refuse(false)
-		},
-	}
-	for deadline := time.Now().Add(soakSpan); time.Now().Before(deadline); {
-		faults[rand.IntN(len(faults))]()
-		lasts(time.Second + rand.N(3*time.Second))
-	}
-	waitHealth(t, n.Backplane, true)
-	r.check("faults of all kinds for 2 minutes")
 }

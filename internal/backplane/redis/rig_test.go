@@ -37,9 +37,9 @@ type stream struct {
 	lane  string
 	tier  tier
 
-	// Owned by the publisher until it has stopped.
-	sent  []time.Time // when each was published
-	acked []bool      // Redis said that it has it
+	// Owned by the publisher until it has stopped. An hour has millions of them.
+	sent  []uint32 // when each was published: milliseconds since the rig was made
+	acked []bool   // Redis said that it has it
 }
 
 // rig is a load on a Redis, and the nodes that should get all of it.
@@ -52,6 +52,7 @@ type rig struct {
 	nodes   []*rigNode
 	padding int
 	maxlen  int // of the journals
+	made    time.Time
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -64,7 +65,7 @@ const memoryLimit = 768 << 20
 // newRig makes a rig with streams of each tier in each of lanes lanes, in four organizations.
 func newRig(t testing.TB, client goredis.UniversalClient, lanes int) *rig {
 	t.Helper()
-	r := &rig{t: t, layout: backplane.Layout{Lanes: (lanes + 3) / 4}, client: client, maxlen: 5000}
+	r := &rig{t: t, layout: backplane.Layout{Lanes: (lanes + 3) / 4}, client: client, maxlen: 5000, made: time.Now()}
 	for i := range lanes {
 		organization := events.ID{15: byte(i%4 + 1)}
 		for how := range tiers {
@@ -152,7 +153,7 @@ func (r *rig) send(ctx context.Context, how tier, rate int) {
 			s := mine[sent%len(mine)]
 			cmd := r.command(pipe, s)
 			number := len(s.sent)
-			s.sent = append(s.sent, time.Now())
+			s.sent = append(s.sent, uint32(time.Since(r.made).Milliseconds()))
 			s.acked = append(s.acked, false)
 			acks = append(acks, func() { s.acked[number] = cmd.Err() == nil })
 		}
@@ -190,6 +191,7 @@ func (r *rig) command(pipe goredis.Pipeliner, s *stream) goredis.Cmder {
 type rigNode struct {
 	*redis.Backplane
 	metrics *prometheus.Registry
+	lanes   map[string]bool // those of the streams
 
 	mu     sync.Mutex
 	got    map[events.ID]*got // guarded by mu; by entity
@@ -198,7 +200,7 @@ type rigNode struct {
 
 // got is what a node got of a stream.
 type got struct {
-	times      []int // how often each number arrived
+	times      []uint8 // how often each number arrived, or 255
 	last       int
 	duplicates int
 	disorders  int
@@ -207,10 +209,11 @@ type got struct {
 // node starts a node that listens to all streams.
 func (r *rig) node(o redis.Options) *rigNode {
 	r.t.Helper()
-	n := &rigNode{got: map[events.ID]*got{}, metrics: prometheus.NewRegistry()}
+	n := &rigNode{got: map[events.ID]*got{}, lanes: map[string]bool{}, metrics: prometheus.NewRegistry()}
 	var topics []events.Topic
 	for _, s := range r.streams {
 		n.got[s.topic.Entity] = &got{last: -1}
+		n.lanes[s.lane] = true
 		topics = append(topics, s.topic)
 	}
 	o.Catalog, o.Sink, o.Losses, o.Registerer, o.Layout = events.Builtin(), n, n, n.metrics, r.layout
@@ -226,18 +229,26 @@ func (n *rigNode) Dispatch(ev *events.Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	g := n.got[ev.Entity]
+	if g == nil {
+		return // nobody's, on the same lane
+	}
 	for len(g.times) <= number {
 		g.times = append(g.times, 0)
 	}
-	if g.times[number]++; g.times[number] > 1 {
+	switch {
+	case g.times[number] > 0:
 		g.duplicates++
-	} else if number < g.last {
+	case number < g.last:
 		g.disorders++
 	}
+	g.times[number] = min(g.times[number], 254) + 1
 	g.last = max(g.last, number)
 }
 
 func (n *rigNode) Lost(loss backplane.Loss) {
+	if !n.lanes[loss.Lane] {
+		return
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.losses = append(n.losses, loss)
@@ -270,12 +281,18 @@ type tally struct {
 	published, acked, delivered, missing, duplicates, disorders int
 	// unflagged are missing events that no told loss covers.
 	unflagged int
+	// first is which of them was published first.
+	first string
 }
 
 // tally counts what a node got of a tier.
 func (r *rig) tally(n *rigNode, how tier) (sum tally) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	losses := map[string][]backplane.Loss{}
+	for _, l := range n.losses {
+		losses[l.Lane] = append(losses[l.Lane], l)
+	}
 	for _, s := range r.streams {
 		if s.tier != how {
 			continue
@@ -292,8 +309,12 @@ func (r *rig) tally(n *rigNode, how tier) (sum tally) {
 				sum.delivered++
 			} else if acked {
 				sum.missing++
-				if !told(n.losses, s.lane, s.sent[number]) {
-					sum.unflagged++
+				at := r.made.Add(time.Duration(s.sent[number]) * time.Millisecond)
+				if told(losses[s.lane], at) {
+					continue
+				}
+				if sum.unflagged++; sum.unflagged == 1 {
+					sum.first = fmt.Sprintf("number %d of lane %s, at %s", number, s.lane, at.Format(time.TimeOnly))
 				}
 			}
 		}
@@ -301,11 +322,11 @@ func (r *rig) tally(n *rigNode, how tier) (sum tally) {
 	return sum
 }
 
-// told says that a loss of a lane covers a time.
-func told(losses []backplane.Loss, lane string, at time.Time) bool {
+// told says that a loss, of those of a lane, covers a time.
+func told(losses []backplane.Loss, at time.Time) bool {
 	const slack = 2 * time.Second // between the publisher's note and the node's
 	return slices.ContainsFunc(losses, func(l backplane.Loss) bool {
-		return l.Lane == lane && at.After(l.From.Add(-slack)) && at.Before(l.To.Add(slack))
+		return at.After(l.From.Add(-slack)) && at.Before(l.To.Add(slack))
 	})
 }
 
@@ -427,7 +448,7 @@ func (r *rig) check(fault string) {
 				r.t.Errorf("node %d, T%d: %d events are missing", i, how, s.missing)
 			}
 			if s.unflagged > 0 {
-				r.t.Errorf("node %d, T%d: %d events are missing and nobody was told", i, how, s.unflagged)
+				r.t.Errorf("node %d, T%d: %d events are missing and nobody was told: %s", i, how, s.unflagged, s.first)
 			}
 			if s.delivered == 0 && s.published > 0 {
 				r.t.Errorf("node %d, T%d: nothing arrived", i, how)

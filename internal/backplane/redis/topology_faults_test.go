@@ -14,11 +14,14 @@ import (
 
 func TestFault_connectionKilledWith600000Lanes(t *testing.T) { manyLanes(t, 600_000) }
 
-// full is what the long tests publish per second.
-var full = [tiers]int{tier0: 500, tier1: 500, tier2: 4000}
+// What the long tests publish per second.
+var (
+	full     = [tiers]int{tier0: 500, tier1: 500, tier2: 4000}
+	moderate = [tiers]int{tier0: 100, tier1: 100, tier2: 1000}
+)
 
-// sentinelRig is a rig with two nodes behind Sentinels.
-func sentinelRig(t *testing.T) (*rtetest.Sentinels, *rig) {
+// sentinelRig is a rig with two nodes behind Sentinels, and with that load.
+func sentinelRig(t *testing.T, load [tiers]int) (*rtetest.Sentinels, *rig) {
 	t.Helper()
 	s := rtetest.MustStartSentinels(t, 1500*time.Millisecond)
 	client := goredis.NewFailoverClient(&goredis.FailoverOptions{
@@ -30,13 +33,13 @@ func sentinelRig(t *testing.T) (*rtetest.Sentinels, *rig) {
 	for range 2 {
 		r.node(redis.Options{Addresses: s.Addrs, SentinelMaster: rtetest.SentinelMaster})
 	}
-	r.publish(full)
+	r.publish(load)
 	lasts(time.Second)
 	return s, r
 }
 
 func TestFault_sentinelMasterKilled(t *testing.T) {
-	s, r := sentinelRig(t)
+	s, r := sentinelRig(t, full)
 	master := s.Master()
 	master.Kill()
 	s.WaitForMasterOtherThan(master)
@@ -45,7 +48,7 @@ func TestFault_sentinelMasterKilled(t *testing.T) {
 }
 
 func TestFault_sentinelMasterFrozen(t *testing.T) {
-	s, r := sentinelRig(t)
+	s, r := sentinelRig(t, full)
 	master := s.Master()
 	master.Freeze()
 	s.WaitForMasterOtherThan(master)
@@ -56,7 +59,7 @@ func TestFault_sentinelMasterFrozen(t *testing.T) {
 }
 
 func TestFault_sentinelFailover(t *testing.T) {
-	s, r := sentinelRig(t)
+	s, r := sentinelRig(t, full)
 	s.Failover()
 	lasts(4 * time.Second)
 	r.checkForks("SENTINEL FAILOVER")
@@ -70,7 +73,8 @@ func (r *rig) checkForks(fault string) {
 	for i, row := range r.report(fault) {
 		for how, s := range row {
 			if s.duplicates > 0 || s.unflagged > 0 {
-				r.t.Errorf("node %d, T%d: %d duplicates, %d events are missing and nobody was told", i, how, s.duplicates, s.unflagged)
+				r.t.Errorf("node %d, T%d: %d duplicates, %d events are missing and nobody was told: %s",
+					i, how, s.duplicates, s.unflagged, s.first)
 			}
 			if s.delivered == 0 {
 				r.t.Errorf("node %d, T%d: nothing arrived", i, how)
@@ -84,8 +88,8 @@ func (r *rig) checkForks(fault string) {
 	}
 }
 
-// clusterRig is a rig with two nodes and a cluster of three masters with a replica each.
-func clusterRig(t *testing.T) (*rtetest.Cluster, *rig) {
+// clusterRig is a rig with two nodes and a cluster of three masters with a replica each, and with that load.
+func clusterRig(t *testing.T, load [tiers]int) (*rtetest.Cluster, *rig) {
 	t.Helper()
 	c := rtetest.MustStartCluster(t, 3, 3, 1500*time.Millisecond)
 	client := goredis.NewClusterClient(&goredis.ClusterOptions{
@@ -97,13 +101,13 @@ func clusterRig(t *testing.T) (*rtetest.Cluster, *rig) {
 	for range 2 {
 		r.node(redis.Options{Addresses: c.Addrs(), Cluster: true})
 	}
-	r.publish([tiers]int{tier0: 100, tier1: 100, tier2: 1000})
+	r.publish(load)
 	lasts(time.Second)
 	return c, r
 }
 
 func TestFault_clusterSlotMoved(t *testing.T) {
-	c, r := clusterRig(t)
+	c, r := clusterRig(t, moderate)
 	lane := r.streams[0].lane
 	slot := redis.Slot(lane)
 	from := slot * 3 / 16384
@@ -115,14 +119,14 @@ func TestFault_clusterSlotMoved(t *testing.T) {
 }
 
 func TestFault_clusterMasterKilled(t *testing.T) {
-	c, r := clusterRig(t)
+	c, r := clusterRig(t, moderate)
 	c.Servers[1].Kill()
 	lasts(8 * time.Second)
 	r.checkForks("cluster, master killed")
 }
 
 func TestFault_clusterFailover(t *testing.T) {
-	c, r := clusterRig(t)
+	c, r := clusterRig(t, moderate)
 	client := c.Servers[3].Client()
 	defer client.Close()
 	if err := client.ClusterFailover(t.Context()).Err(); err != nil {
