@@ -7,51 +7,57 @@ import (
 	"testing"
 )
 
+// testQueue is a queue of testOrganization.
+const testQueue = "c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"
+
+// queueOf is a directory with testUser and testQueue, which has that member, or none.
+func queueOf(member string) string {
+	return "entities:\n" +
+		"- {id: " + testUser + ", kind: User, organization: " + testOrganization + "}\n" +
+		"- {id: " + testQueue + ", kind: Queue, organization: " + testOrganization + ", members: [" + member + "]}\n"
+}
+
+// mustReplace puts another file into the place of one, in one step.
+func mustReplace(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestServe_Recheck changes files under running subscriptions. What is no longer allowed ends.
 func TestServe_Recheck(t *testing.T) {
-	const queue = "c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"
 	dir := t.TempDir()
 	directory, policy := filepath.Join(dir, "directory.yaml"), filepath.Join(dir, "policy.yaml")
-	replace := func(path, text string) {
-		t.Helper()
-		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(path+".new", path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	entities := func(members string) string {
-		return "entities:\n" +
-			"- {id: " + testUser + ", kind: User, organization: " + testOrganization + "}\n" +
-			"- {id: " + queue + ", kind: Queue, organization: " + testOrganization + ", members: [" + members + "]}\n"
-	}
-	replace(directory, entities(testUser))
+	mustReplace(t, directory, queueOf(testUser))
 	builtIn, err := os.ReadFile("../../internal/authz/policy.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	replace(policy, string(builtIn))
+	mustReplace(t, policy, string(builtIn))
 
 	p := start(t, serveArgs("--directory.kind=file", "--directory.file="+directory, "--policy.file="+policy)...)
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
 	c, told := p.connect(token, ""), p.connect(token, "?features=notices")
-	told.subscribe(queue, "QueueStatus")
-	for entity, event := range map[string]string{queue: "QueueStatus", testUser: "UserStatus"} {
+	told.subscribe(testQueue, "QueueStatus")
+	for entity, event := range map[string]string{testQueue: "QueueStatus", testUser: "UserStatus"} {
 		if answer := c.subscribe(entity, event); !strings.Contains(answer, `"subscribed":true`) {
 			t.Fatal(answer)
 		}
 	}
 
-	replace(directory, entities(""))
+	mustReplace(t, directory, queueOf(""))
 	eventually(t, "the end of the member's subscription", func() bool {
 		return p.metric("rte_hub_subscriptions_active") == "1"
 	})
 	told.expect(`{"type":1,"target":"SubscriptionsEnded","arguments":[{"code":"unauthorized","total":1,"subscriptions":[{"id":"`)
-	if answer := c.subscribe(queue, "QueueStatus"); !strings.Contains(answer, `"message":"Unauthorized"`) {
+	if answer := c.subscribe(testQueue, "QueueStatus"); !strings.Contains(answer, `"message":"Unauthorized"`) {
 		t.Error(answer)
 	}
-	replace(policy, strings.ReplaceAll(string(builtIn), "agent", "supervisor"))
+	mustReplace(t, policy, strings.ReplaceAll(string(builtIn), "agent", "supervisor"))
 	eventually(t, "the end of every subscription of agents", func() bool {
 		return p.metric("rte_hub_subscriptions_active") == "0"
 	})

@@ -6,17 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/philippseith/signalr"
 	"github.com/spf13/cobra"
+
+	"github.com/rte-server/rte-server/internal/hub"
 )
 
 // tapping is what the command line says about a tap.
 type tapping struct {
 	url, token string
+	features   []string
 	count      int
 	topics     []tapTopic
 }
@@ -33,6 +36,16 @@ type tapResult struct {
 	Message    string `json:"message"`
 	EntityID   string `json:"entityId"`
 	EventName  string `json:"eventName"`
+	TraceID    string `json:"traceId"` // of clients with notices
+}
+
+// String is what the user is told of a refusal.
+func (r *tapResult) String() string {
+	text := r.EntityID + ":" + r.EventName + ": " + r.Message
+	if r.TraceID != "" {
+		text += ", trace " + r.TraceID
+	}
+	return text
 }
 
 func (p *program) tapCommand() *cobra.Command {
@@ -42,17 +55,28 @@ func (p *program) tapCommand() *cobra.Command {
 		Short: "Subscribe as a client and print what arrives",
 		Long: "Connects to a hub, subscribes to events of entities (to all of an entity, if none is named) and prints each message\n" +
 			"as a line of JSON. What is refused is told on standard error; if everything is, the exit code is 1. Without --token\n" +
-			"the token is taken from the variable TOKEN, where other users of the machine cannot read it.",
+			"the token is taken from the variable TOKEN, where other users of the machine cannot read it.\n\n" +
+			"With --features snapshot the last states come first, as messages. With --features notices standard error has the traces\n" +
+			"of refusals, too, and what the server says about subscriptions: SubscriptionsEnded and Resync.",
 		Args: cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().StringVar(&t.url, "url", "http://127.0.0.1:8080/rte", "`URL` of the hub")
 	cmd.Flags().StringVar(&t.token, "token", "", "token to connect with")
+	cmd.Flags().StringSliceVar(&t.features, "features", nil, "extensions to ask for, with commas: notices, snapshot")
 	cmd.Flags().IntVar(&t.count, "count", 0, "`number` of messages after which to stop; 0: none")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, variable := range p.environ {
 			if value, ok := strings.CutPrefix(variable, "TOKEN="); ok && t.token == "" {
 				t.token = value
 			}
+		}
+		for _, name := range t.features {
+			if len(hub.ParseFeatures(name).Names()) != 1 {
+				return usageError{fmt.Errorf("--features: there is no %q, but notices and snapshot", name)}
+			}
+		}
+		if err := t.ask(); err != nil {
+			return usageError{fmt.Errorf("--url: %w", err)}
 		}
 		for _, arg := range args {
 			entity, event, _ := strings.Cut(arg, ":")
@@ -68,6 +92,22 @@ func (p *program) tapCommand() *cobra.Command {
 	return cmd
 }
 
+// ask puts the features into the URL.
+func (t *tapping) ask() error {
+	if len(t.features) == 0 {
+		return nil
+	}
+	address, err := url.Parse(t.url)
+	if err != nil {
+		return err
+	}
+	query := address.Query()
+	query.Set("features", strings.Join(append(query["features"], t.features...), ","))
+	address.RawQuery = query.Encode()
+	t.url = address.String()
+	return nil
+}
+
 // errTapped is the cause of the end of a tap that has seen enough.
 var errTapped = errors.New("all messages were received")
 
@@ -76,8 +116,8 @@ func (t *tapping) run(ctx context.Context, stdout, stderr io.Writer) error {
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	printer := &tapPrinter{out: stdout, left: t.count, done: cancel}
-	conn, err := dialTap(ctx, t.url, t.token, printer.print)
+	printer := &tapPrinter{out: stdout, told: stderr, left: t.count, done: cancel}
+	conn, err := dialTap(ctx, t.url, t.token, printer.invoked)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -90,7 +130,7 @@ func (t *tapping) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	client.Start()
 	defer client.Stop()
-	if err := t.subscribe(ctx, client, stderr); err != nil && context.Cause(ctx) == nil {
+	if err := t.subscribe(ctx, client, printer); err != nil && context.Cause(ctx) == nil {
 		return err
 	}
 	err = <-client.WaitForState(ctx, signalr.ClientClosed)
@@ -108,7 +148,7 @@ func (t *tapping) run(ctx context.Context, stdout, stderr io.Writer) error {
 const tapBatch = 200
 
 // subscribe asks for the topics and says what was refused.
-func (t *tapping) subscribe(ctx context.Context, client signalr.Client, stderr io.Writer) error {
+func (t *tapping) subscribe(ctx context.Context, client signalr.Client, printer *tapPrinter) error {
 	var topics []tapTopic
 	for _, topic := range t.topics {
 		if topic.EventName != "" {
@@ -133,7 +173,7 @@ func (t *tapping) subscribe(ctx context.Context, client signalr.Client, stderr i
 			if r.Subscribed {
 				subscribed++
 			} else if i < len(some) && t.named(some[i]) {
-				_, _ = fmt.Fprintf(stderr, "%s:%s: %s\n", r.EntityID, r.EventName, r.Message)
+				printer.tell(r.String())
 			}
 		}
 	}
@@ -183,37 +223,17 @@ func await(ctx context.Context, answers <-chan signalr.InvokeResult) (value any,
 	}
 }
 
-// tapPrinter prints messages as lines.
-type tapPrinter struct {
-	mu   sync.Mutex
-	out  io.Writer               // guarded by mu
-	left int                     // guarded by mu; messages until done, 0: it never is
-	done context.CancelCauseFunc // told when the last message is printed, or one cannot be
-}
-
-func (p *tapPrinter) print(message json.RawMessage) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.left < 0 {
-		return
-	}
-	if _, err := p.out.Write(append(message, '\n')); err != nil {
-		p.left = -1
-		p.done(err)
-	}
-	if p.left > 0 {
-		if p.left--; p.left == 0 {
-			p.left = -1
-			p.done(errTapped)
-		}
-	}
-}
-
 // tapReceiver makes the library content: the messages were printed on the way to it.
 type tapReceiver struct{}
 
 // MessageReceived is called by the library.
 func (*tapReceiver) MessageReceived(json.RawMessage) {}
+
+// SubscriptionsEnded is called by the library.
+func (*tapReceiver) SubscriptionsEnded(json.RawMessage) {}
+
+// Resync is called by the library.
+func (*tapReceiver) Resync(json.RawMessage) {}
 
 // silence is a logger of the library.
 type silence struct{}

@@ -24,20 +24,20 @@ const (
 
 // tapConn is a WebSocket as the library wants it. The library has one of its own, which cuts messages that are longer
 // than its buffer; and it runs what it receives on a goroutine each, which loses the order. So this one is a stream of
-// bytes, and hands each event on as it passes by.
+// bytes, and hands each invocation on as it passes by.
 type tapConn struct {
 	*signalr.ConnectionBase
 	ws      *websocket.Conn
 	stream  net.Conn
-	onEvent func(json.RawMessage)
+	invoked func(method string, argument json.RawMessage)
 	unsplit []byte // the begin of a record whose end has not come yet; owned by Read
 }
 
 var _ signalr.Connection = (*tapConn)(nil)
 
-// dialTap connects without negotiation. onEvent is called, by one goroutine at a time, with the argument of each
-// MessageReceived.
-func dialTap(ctx context.Context, url, token string, onEvent func(json.RawMessage)) (*tapConn, error) {
+// dialTap connects without negotiation. invoked is called, by one goroutine at a time, for each invocation that the server
+// sends: all of them have one argument.
+func dialTap(ctx context.Context, url, token string, invoked func(method string, argument json.RawMessage)) (*tapConn, error) {
 	dialing, cancel := context.WithTimeout(ctx, tapDialTimeout)
 	defer cancel()
 	header := http.Header{}
@@ -51,7 +51,7 @@ func dialTap(ctx context.Context, url, token string, onEvent func(json.RawMessag
 	ws.SetReadLimit(maxTapMessage)
 	return &tapConn{
 		ConnectionBase: signalr.NewConnectionBase(ctx, ""), ws: ws,
-		stream: websocket.NetConn(ctx, ws, websocket.MessageText), onEvent: onEvent,
+		stream: websocket.NetConn(ctx, ws, websocket.MessageText), invoked: invoked,
 	}, nil
 }
 
@@ -73,15 +73,15 @@ func (c *tapConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// look hands on what a record brings if it is an event.
+// look hands on what a record brings if it is an invocation.
 func (c *tapConn) look(record []byte) {
 	var message struct {
 		Target    string            `json:"target"`
 		Arguments []json.RawMessage `json:"arguments"`
 	}
 	// What cannot be read is for the library to complain about.
-	if json.Unmarshal(record, &message) == nil && message.Target == "MessageReceived" && len(message.Arguments) == 1 {
-		c.onEvent(message.Arguments[0])
+	if json.Unmarshal(record, &message) == nil && message.Target != "" && len(message.Arguments) == 1 {
+		c.invoked(message.Target, message.Arguments[0])
 	}
 }
 

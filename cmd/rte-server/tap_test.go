@@ -1,8 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/philippseith/signalr"
 )
@@ -32,5 +38,48 @@ func TestAwait_orders(t *testing.T) {
 				t.Errorf("await = %v, %v, want %v, %v", got, err, test.want, test.err)
 			}
 		})
+	}
+}
+
+// TestTap_Features asks for what only those get who ask: the state that there is already, why something was refused, and
+// that a subscription has ended.
+func TestTap_Features(t *testing.T) {
+	directory := filepath.Join(t.TempDir(), "directory.yaml")
+	mustReplace(t, directory, queueOf(testUser))
+	p := start(t, serveArgs("--directory.kind=file", "--directory.file="+directory)...)
+	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
+	p.connect(token, "").subscribe(testUser, "UserStatus") // so that the node listens to the organization
+	if status, answer := p.post("/api/publish", eventLine(1)); status != http.StatusOK {
+		t.Fatalf("published: %d %s", status, answer)
+	}
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	stdout, stderr := &recorder{lines: make(chan string, 10)}, &recorder{lines: make(chan string, 10)}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{
+			"tap", "--url", p.clients + "/rte?trying=1", "--token", token, "--features=snapshot,notices",
+			testUser + ":UserStatus", testQueue + ":QueueStatus", testOrganization + ":UserAlert",
+		}, nil, strings.NewReader(""), stdout, stderr)
+	}()
+	expect := func(lines <-chan string, pattern string) {
+		t.Helper()
+		select {
+		case line := <-lines:
+			if !regexp.MustCompile(pattern).MatchString(line) {
+				t.Errorf("%q does not match %s", line, pattern)
+			}
+		case <-time.After(patience):
+			t.Fatalf("waited in vain for %s; told: %s", pattern, stderr.text())
+		}
+	}
+	expect(stdout.lines, `^{"subscription":.*"id":"0d000000-0000-4000-8000-000000000001".*}\n$`)
+	expect(stderr.lines, `^`+testOrganization+`:useralert: Unauthorized, trace [0-9a-f-]{36}\n$`)
+	mustReplace(t, directory, queueOf(""))
+	expect(stderr.lines, `^SubscriptionsEnded {"code":"unauthorized",.*}\n$`)
+	stop()
+	if err := <-ended; err != nil || strings.Count(stdout.text(), "\n") != 1 {
+		t.Errorf("tap ended with %v and printed\n%s", err, stdout.text())
 	}
 }
