@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,9 +19,9 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// startDev runs "make dev" as on a machine that has Go, make and a shell, and nothing else, and answers the URL of the
-// wallboard that it prints.
-func startDev(t *testing.T) string {
+// startDev runs "make dev" as on a machine that has Go, make and a shell, and nothing else, and answers the URLs of the
+// wallboard and for operators that it prints.
+func startDev(t *testing.T, flags string) (wallboard, operators string) {
 	t.Helper()
 	path := t.TempDir()
 	for _, tool := range []string{"make", "bash", "git", "go"} {
@@ -28,18 +30,19 @@ func startDev(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("make", "dev", "FLAGS=--listen=127.0.0.1:0 --console.listen=127.0.0.1:0")
+	cmd := exec.Command("make", "dev", "FLAGS=--listen=127.0.0.1:0 --console.listen=127.0.0.1:0 "+flags)
 	cmd.Dir = "../.."
 	cmd.Env = append(os.Environ(), "PATH="+path)
 	srv := rtetest.MustStartProgram(t, cmd)
-	wallboard := regexp.MustCompile(`wallboard +(http://\S+)`)
-	srv.WaitLong(5*time.Minute, "make dev to build the program and print the URL", func() bool { return wallboard.MatchString(srv.Log()) })
-	return wallboard.FindStringSubmatch(srv.Log())[1]
+	urls := regexp.MustCompile(`(?s)wallboard +(http://\S+).*operators +(http://\S+)`)
+	srv.WaitLong(5*time.Minute, "make dev to build the program and print the URLs", func() bool { return urls.MatchString(srv.Log()) })
+	found := urls.FindStringSubmatch(srv.Log())
+	return found[1], found[2]
 }
 
 // TestDev opens the page of "make dev" in a browser.
 func TestDev(t *testing.T) {
-	url := startDev(t)
+	url, _ := startDev(t, "")
 
 	t.Run("shows events of three kinds of entities as they come", func(t *testing.T) {
 		chromium := rtetest.MustLookPath(t, "chromium", "apt-get install chromium")
@@ -95,6 +98,37 @@ func TestDev(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDev_WallboardIsFilledAtOnce opens the page of a call centre in which nothing happens any more.
+func TestDev_WallboardIsFilledAtOnce(t *testing.T) {
+	// The day begins as always; at this rate the next event comes after minutes.
+	url, operators := startDev(t, "--rate=0.001")
+	var shown struct {
+		Agents, Queues, Figures []string
+		Rows                    int
+	}
+	chromium := rtetest.MustLookPath(t, "chromium", "apt-get install chromium")
+	output := startScript(t, nodeCommand(t, "wallboard.mjs", chromium, url)).line()
+	if err := json.Unmarshal([]byte(output), &shown); err != nil {
+		t.Fatal(err)
+	}
+	if len(shown.Agents) < 20 || len(shown.Queues) < 3 || len(shown.Figures) != 4 || shown.Rows != 0 ||
+		slices.Contains(shown.Agents, "not seen yet") || slices.Contains(slices.Concat(shown.Queues, shown.Figures), "–") {
+		t.Errorf("the page shows %s", output)
+	}
+	response, err := httpClient.Get(operators + "metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	metrics, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(metrics), `rte_fanout_events_total{outcome="heard"} 0`+"\n") {
+		t.Errorf("the page had events beside snapshots:\n%s", metrics)
+	}
 }
 
 // get decodes what a URL answers.

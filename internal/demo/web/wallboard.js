@@ -1,15 +1,17 @@
 // The wallboard of the demo call centre: an ordinary client of the hub. It asks for a token, connects, subscribes to
-// everything it is told of and draws what arrives.
+// everything it is told of and draws what arrives. With snapshots it is filled at once.
 "use strict";
 
 const maxFeed = 200; // rows that are kept
 const batch = 150; // items of one Subscribe: a hub message has a bound
 const statusEvents = new Set(["UserStatus", "QueueStatus"]);
+const stateEvents = new Set([...statusEvents, "CallbackChanged"]); // those that have snapshots
 
 const entities = new Map(); // by id: {entityId, entityType, name, card, status}
 const openCallbacks = new Map(); // by call list id: a set of callback ids
 const heldBack = []; // events that came while the feed was on hold
 let received = 0;
+let filling = false; // states that arrive may be snapshots: they are drawn, but nothing has happened
 
 const byId = (id) => document.getElementById(id);
 
@@ -167,7 +169,7 @@ function messageReceived(message) {
   } else if (entity && subscription.eventType === "CallbackChanged") {
     drawCallback(entity, data);
   }
-  show(message, new Date());
+  if (!filling || !stateEvents.has(subscription.eventType)) show(message, new Date());
 }
 
 // kindOf is the kind of entity that an event is about.
@@ -182,8 +184,14 @@ async function subscribe(connection) {
       if (kindOf(event) === entityType) wanted.push({ EntityId: entityId, EventName: event });
     }
   }
-  for (let i = 0; i < wanted.length; i += batch) {
-    await connection.invoke("Subscribe", wanted.slice(i, i + batch));
+  filling = true;
+  try {
+    for (let i = 0; i < wanted.length; i += batch) {
+      await connection.invoke("Subscribe", wanted.slice(i, i + batch));
+    }
+    await connection.invoke("AvailableSubscriptions"); // is answered behind the snapshots
+  } finally {
+    filling = false;
   }
 }
 
@@ -214,7 +222,7 @@ async function connect() {
       }
       const { WssEndpoint } = await getJSON("token/me/rte/");
       connection = new signalR.HubConnectionBuilder()
-        .withUrl(WssEndpoint.replace(/^ws/, "http"), { accessTokenFactory: async () => (await getJSON("token/me/rte/")).Token })
+        .withUrl(WssEndpoint.replace(/^ws/, "http") + "?features=snapshot", { accessTokenFactory: async () => (await getJSON("token/me/rte/")).Token })
         .withAutomaticReconnect({ nextRetryDelayInMilliseconds: ({ previousRetryCount }) => Math.min(500 * 2 ** previousRetryCount, 5000) })
         .configureLogging(signalR.LogLevel.Warning)
         .build();
