@@ -10,6 +10,7 @@ programs=(
   redis-cli:redis-tools
   redis-sentinel:redis-sentinel
   haproxy:haproxy
+  ip:iproute2
   chromium:chromium
   promtool:prometheus
   shellcheck:shellcheck

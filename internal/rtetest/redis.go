@@ -16,15 +16,18 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// Redis is a redis-server of a test, on a free port of the loopback address, with its files in a directory of the
-// test. It keeps no data over a restart unless its arguments say so. The test's end stops it.
+// Redis is a redis-server of a test, on a free port of the loopback address or on a host of a Network, with its files in
+// a directory of the test. It keeps no data over a restart unless its arguments say so. The test's end stops it.
 type Redis struct {
 	// Addr is host:port. It stays the same over Restart.
 	Addr string
+	// Host is where it runs, on a Network; nil: on this machine.
+	Host *Host
 
-	t    testing.TB
-	dir  string
-	args []string
+	t     testing.TB
+	place place
+	dir   string
+	args  []string
 
 	mu  sync.Mutex
 	cmd *exec.Cmd // guarded by mu; nil: not running
@@ -34,7 +37,18 @@ type Redis struct {
 // it answers.
 func MustStartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
-	r := &Redis{Addr: MustFreeAddr(t), t: t, dir: t.TempDir(), args: args}
+	return mustStartRedisAt(t, loopback(t), args...)
+}
+
+// MustStartRedis starts a redis-server on a host of its own, see there.
+func (n *Network) MustStartRedis(args ...string) *Redis {
+	n.t.Helper()
+	return mustStartRedisAt(n.t, n.MustAddHost().place(), append([]string{"--protected-mode", "no"}, args...)...)
+}
+
+func mustStartRedisAt(t testing.TB, p place, args ...string) *Redis {
+	t.Helper()
+	r := &Redis{Addr: p.addr, Host: p.host, t: t, place: p, dir: t.TempDir(), args: args}
 	t.Cleanup(r.Kill)
 	r.Start()
 	return r
@@ -68,10 +82,10 @@ func (r *Redis) Start() {
 	_, port, _ := net.SplitHostPort(r.Addr)
 	log := filepath.Join(r.dir, "redis.log")
 	args := append([]string{
-		"--port", port, "--bind", "127.0.0.1", "--dir", r.dir, "--logfile", log,
+		"--port", port, "--bind", r.place.ip(), "--dir", r.dir, "--logfile", log,
 		"--save", "", "--daemonize", "no", "--enable-debug-command", "local",
 	}, r.args...)
-	cmd := exec.Command(path, args...)
+	cmd := r.place.command(path, args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
@@ -96,7 +110,7 @@ func (r *Redis) Start() {
 
 // Client is a client of the server. It does not retry. The caller closes it.
 func (r *Redis) Client() *goredis.Client {
-	return goredis.NewClient(&goredis.Options{Addr: r.Addr, MaxRetries: -1, Protocol: 2})
+	return goredis.NewClient(&goredis.Options{Addr: r.Addr, Dialer: r.place.dial, MaxRetries: -1, Protocol: 2})
 }
 
 // Kill ends the server as a crash does (SIGKILL). It may be called when the server does not run.

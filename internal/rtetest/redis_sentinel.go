@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -23,23 +22,39 @@ type Sentinels struct {
 	Addrs []string
 	// Servers are the master that was the first one, and its replicas.
 	Servers []*Redis
+	// Hosts are where the Sentinels run, on a Network.
+	Hosts []*Host
 
-	t testing.TB
+	t      testing.TB
+	places []place // of the Sentinels
 }
 
 // MustStartSentinels starts a master, two replicas and three Sentinels that call it down after that time, and waits
 // until they know each other. The test's end stops them.
 func MustStartSentinels(t testing.TB, downAfter time.Duration) *Sentinels {
 	t.Helper()
+	return mustStartSentinelsAt(t, downAfter, func() place { return loopback(t) })
+}
+
+// MustStartSentinels starts them and the servers, each on a host of its own, see there.
+func (n *Network) MustStartSentinels(downAfter time.Duration) *Sentinels {
+	n.t.Helper()
+	return mustStartSentinelsAt(n.t, downAfter, func() place { return n.MustAddHost().place() })
+}
+
+func mustStartSentinelsAt(t testing.TB, downAfter time.Duration, next func() place) *Sentinels {
+	t.Helper()
 	s := &Sentinels{t: t}
-	master := MustStartRedis(t)
+	master := mustStartRedisAt(t, next(), "--protected-mode", "no")
 	host, port, _ := net.SplitHostPort(master.Addr)
 	s.Servers = []*Redis{master}
 	for range 2 {
-		s.Servers = append(s.Servers, MustStartRedis(t, "--replicaof", host+" "+port))
+		s.Servers = append(s.Servers, mustStartRedisAt(t, next(), "--protected-mode", "no", "--replicaof", host+" "+port))
 	}
 	for range 3 {
-		s.Addrs = append(s.Addrs, s.mustStart(host, port, downAfter))
+		p := next()
+		s.mustStart(p, host, port, downAfter)
+		s.Addrs, s.Hosts, s.places = append(s.Addrs, p.addr), append(s.Hosts, p.host), append(s.places, p)
 	}
 	s.waitFor("sentinels", func(ctx context.Context, c *goredis.SentinelClient) bool {
 		info, err := c.Master(ctx, SentinelMaster).Result()
@@ -48,20 +63,21 @@ func MustStartSentinels(t testing.TB, downAfter time.Duration) *Sentinels {
 	return s
 }
 
-func (s *Sentinels) mustStart(host, port string, downAfter time.Duration) string {
+// mustStart starts one that watches a master.
+func (s *Sentinels) mustStart(p place, host, port string, downAfter time.Duration) {
 	s.t.Helper()
-	addr, dir := MustFreeAddr(s.t), s.t.TempDir()
-	_, own, _ := net.SplitHostPort(addr)
+	dir := s.t.TempDir()
+	_, own, _ := net.SplitHostPort(p.addr)
 	config := filepath.Join(dir, "sentinel.conf")
-	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nlogfile %s\n"+
-		"sentinel monitor %[4]s %s %s 2\nsentinel down-after-milliseconds %[4]s %[7]d\n"+
-		"sentinel failover-timeout %[4]s 5000\nsentinel parallel-syncs %[4]s 1\n",
-		own, dir, filepath.Join(dir, "sentinel.log"), SentinelMaster, host, port, downAfter.Milliseconds())
+	text := fmt.Sprintf("port %s\nbind %s\nprotected-mode no\ndir %s\nlogfile %s\n"+
+		"sentinel monitor %[5]s %s %s 2\nsentinel down-after-milliseconds %[5]s %[8]d\n"+
+		"sentinel failover-timeout %[5]s 5000\nsentinel parallel-syncs %[5]s 1\n",
+		own, p.ip(), dir, filepath.Join(dir, "sentinel.log"), SentinelMaster, host, port, downAfter.Milliseconds())
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		s.t.Fatalf("write sentinel.conf: %v", err)
 	}
 	path := MustLookPath(s.t, "redis-server", "apt-get install redis-server")
-	cmd := exec.Command(path, config, "--sentinel")
+	cmd := p.command(path, config, "--sentinel")
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
@@ -71,7 +87,6 @@ func (s *Sentinels) mustStart(host, port string, downAfter time.Duration) string
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	return addr
 }
 
 // Master is the server that the Sentinels call the master.
@@ -114,11 +129,11 @@ func (s *Sentinels) waitFor(what string, condition func(context.Context, *goredi
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	for _, addr := range s.Addrs {
-		c := goredis.NewSentinelClient(&goredis.Options{Addr: addr, MaxRetries: -1, Protocol: 2})
+	for _, p := range s.places {
+		c := goredis.NewSentinelClient(&goredis.Options{Addr: p.addr, Dialer: p.dial, MaxRetries: -1, Protocol: 2})
 		for !condition(ctx, c) {
 			if ctx.Err() != nil {
-				s.t.Fatalf("waited for %s at %s", what, addr)
+				s.t.Fatalf("waited for %s at %s", what, p.addr)
 			}
 			time.Sleep(20 * time.Millisecond)
 		}

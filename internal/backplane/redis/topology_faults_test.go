@@ -14,6 +14,9 @@ import (
 
 func TestFault_connectionKilledWith600000Lanes(t *testing.T) { manyLanes(t, 600_000) }
 
+// downAfter is when Sentinels call a master down.
+const downAfter = 1500 * time.Millisecond
+
 // What the long tests publish per second.
 var (
 	full     = [tiers]int{tier0: 500, tier1: 500, tier2: 4000}
@@ -23,7 +26,7 @@ var (
 // sentinelRig is a rig with two nodes behind Sentinels, and with that load.
 func sentinelRig(t *testing.T, load [tiers]int) (*rtetest.Sentinels, *rig) {
 	t.Helper()
-	s := rtetest.MustStartSentinels(t, 1500*time.Millisecond)
+	s := rtetest.MustStartSentinels(t, downAfter)
 	client := goredis.NewFailoverClient(&goredis.FailoverOptions{
 		MasterName: rtetest.SentinelMaster, SentinelAddrs: s.Addrs,
 		MaxRetries: -1, Protocol: 2, ReadTimeout: time.Second, DialTimeout: time.Second,

@@ -1,0 +1,151 @@
+//go:build faults
+
+package redis_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// On a network a node notices within its probe timeout that its peer is gone, and is back soon after the cable is. The
+// rest is for a machine that has other things to do.
+const (
+	noticed = 2*time.Second + 3*time.Second
+	back    = 3*time.Second + 2*time.Second
+)
+
+// wired is a rig with publishers and a server on hosts of their own.
+func wired(t *testing.T) (*rtetest.Network, *rtetest.Redis, *rig) {
+	t.Helper()
+	network := rtetest.MustMakeNetwork(t)
+	server := network.MustStartRedis()
+	client := goredis.NewClient(&goredis.Options{
+		Addr: server.Addr, Dialer: network.MustAddHost().Dial, MaxRetries: -1, Protocol: 2, ReadTimeout: time.Second, DialTimeout: time.Second,
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	return network, server, newRig(t, client, 16)
+}
+
+// without has a host be unplugged for some time, and looks at what nodes make of it.
+func without(t *testing.T, h *rtetest.Host, span time.Duration, nodes ...*rigNode) {
+	t.Helper()
+	h.Unplug()
+	began := time.Now()
+	for _, n := range nodes {
+		waitHealth(t, n.Backplane, false)
+	}
+	silent := time.Since(began)
+	lasts(time.Until(began.Add(span)))
+	h.Plug()
+	began = time.Now()
+	for _, n := range nodes {
+		waitHealth(t, n.Backplane, true)
+	}
+	again := time.Since(began)
+	t.Logf("noticed after %s, back after %s", silent.Round(time.Millisecond), again.Round(time.Millisecond))
+	if silent > noticed || again > back {
+		t.Errorf("noticed after %s, back after %s", silent, again)
+	}
+	for i, n := range nodes {
+		if n.value(t, "rte_backplane_epochs_total", "silent") == 0 {
+			t.Errorf("node %d did not notice the silence", i)
+		}
+	}
+}
+
+// A node's cable is cut: its connections stay open at Redis. The other node knows what it missed.
+func TestFault_cableOfANode(t *testing.T) {
+	network, server, r := wired(t)
+	host := network.MustAddHost()
+	n := r.node(redis.Options{Addresses: []string{server.Addr}, Dial: host.Dial})
+	r.node(redis.Options{Addresses: []string{server.Addr}, Dial: network.MustAddHost().Dial})
+	r.publish([tiers]int{tier0: 500, tier1: 500, tier2: 2000})
+	r.waitDelivered(n, tier2, 50)
+	without(t, host, 10*time.Second, n)
+	r.waitMore(n, tier2, 50)
+	r.check("cable of a node cut for 10 s")
+	if ended := r.nodes[1].value(t, "rte_backplane_epochs_total"); ended > 0 {
+		t.Errorf("%.0f connections of the other node ended", ended)
+	}
+}
+
+// The server's cable is cut: nobody reaches it, and no connection ends.
+func TestFault_cableOfRedis(t *testing.T) {
+	network, server, r := wired(t)
+	for range 2 {
+		r.node(redis.Options{Addresses: []string{server.Addr}, Dial: network.MustAddHost().Dial})
+	}
+	r.publish([tiers]int{tier0: 500, tier1: 500, tier2: 2000})
+	r.waitDelivered(r.nodes[0], tier2, 50)
+	without(t, server.Host, 20*time.Second, r.nodes...)
+	r.waitMore(r.nodes[0], tier2, 50)
+	r.check("cable of Redis cut for 20 s")
+}
+
+// wiredSentinels is a rig with two nodes behind Sentinels, everything on hosts of its own.
+func wiredSentinels(t *testing.T) (*rtetest.Sentinels, *rig) {
+	t.Helper()
+	network := rtetest.MustMakeNetwork(t)
+	s := network.MustStartSentinels(downAfter)
+	client := goredis.NewFailoverClient(&goredis.FailoverOptions{
+		MasterName: rtetest.SentinelMaster, SentinelAddrs: s.Addrs, Dialer: network.MustAddHost().Dial,
+		MaxRetries: -1, Protocol: 2, ReadTimeout: time.Second, DialTimeout: time.Second,
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	r := newRig(t, client, 16)
+	for range 2 {
+		r.node(redis.Options{Addresses: s.Addrs, SentinelMaster: rtetest.SentinelMaster, Dial: network.MustAddHost().Dial})
+	}
+	r.publish(full)
+	r.waitDelivered(r.nodes[0], tier2, 50)
+	return s, r
+}
+
+// checkDemoted waits until the master that was is a replica, and checks what came until then.
+func checkDemoted(t *testing.T, s *rtetest.Sentinels, r *rig, fault string) {
+	t.Helper()
+	began := time.Now()
+	waitReplicas(t, s.Servers, 2)
+	t.Logf("the old master follows the new one after %s", time.Since(began).Round(time.Millisecond))
+	r.waitMore(r.nodes[0], tier2, 50)
+	r.checkForks(fault)
+	for i, n := range r.nodes {
+		// The probes, the Sentinels' own time and the election.
+		if outage := n.value(t, "rte_backplane_outage_seconds"); outage > (downAfter + 5*time.Second).Seconds() {
+			t.Errorf("node %d was without Redis for %.1f s", i, outage)
+		}
+	}
+}
+
+func TestFault_sentinelMasterUnplugged(t *testing.T) {
+	s, r := wiredSentinels(t)
+	master := s.Master()
+	master.Host.Unplug()
+	s.WaitForMasterOtherThan(master)
+	lasts(4 * time.Second)
+	master.Host.Plug()
+	checkDemoted(t, s, r, "Sentinel, cable of the master cut")
+}
+
+// Sentinels and replicas cannot reach the master, but nodes and publishers can: there are two masters for some time.
+func TestFault_sentinelMasterParted(t *testing.T) {
+	s, r := wiredSentinels(t)
+	master := s.Master()
+	others := slices.Clone(s.Hosts)
+	for _, server := range s.Servers {
+		if server != master {
+			others = append(others, server.Host)
+		}
+	}
+	master.Host.Part(others...)
+	s.WaitForMasterOtherThan(master)
+	lasts(4 * time.Second)
+	master.Host.Join(others...)
+	checkDemoted(t, s, r, "Sentinel, master parted from Sentinels and replicas")
+}

@@ -1,0 +1,40 @@
+package rtetest
+
+import (
+	"context"
+	"net"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// dialIn opens a connection in a network namespace.
+func dialIn(ctx context.Context, space, network, address string) (net.Conn, error) {
+	type answer struct {
+		conn net.Conn
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine, nothing else runs in that namespace
+		conn, err := enterAndDial(ctx, space, network, address)
+		answers <- answer{conn, err}
+	}()
+	a := <-answers
+	return a.conn, a.err
+}
+
+// enterAndDial has the goroutine's thread enter the namespace. A socket stays in that in which it was made.
+func enterAndDial(ctx context.Context, space, network, address string) (net.Conn, error) {
+	file, err := os.Open(space)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
+		return nil, os.NewSyscallError("setns", err)
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, address)
+}
