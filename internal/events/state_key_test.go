@@ -47,10 +47,7 @@ func TestCatalog_StateKey(t *testing.T) {
 		seen := map[events.ID]string{want: base}
 		for _, data := range []string{
 			`{"CallListId":"` + otherText + `","CallBackId":"` + entityText + `"}`,
-			`{"CallListId":"` + entityText + `","CallBackId":"` + idText + `"}`,
 			`{"CallListId":"` + idText + `","CallBackId":"` + otherText + `"}`,
-			`{"CallListId":"` + otherText + `"}`,
-			`{"CallBackId":"` + otherText + `"}`,
 			`{"CallBackId":null}`,
 			`{}`,
 		} {
@@ -74,4 +71,28 @@ func TestCatalog_StateKey(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestCatalog_StateName(t *testing.T) {
+	c, err := events.LoadCatalog([]byte(`events: [{name: Shelf, kind: Queue, ttlSeconds: 9, conflationKey: [EntityId, Row, Place],
+		properties: [{name: Row, type: int}, {name: Place, type: string}]}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ event, data, want string }{
+		"the callback":                {"CallbackChanged", `{"CallListId":"` + otherText + `","CallBackId":"` + idText + `"}`, idText},
+		"several":                     {"Shelf", `{"place":"left","Row":7,"EntityId":"x"}`, "7:left"},
+		"one that is missing":         {"Shelf", `{"Row":7}`, "7:"},
+		"the topic says it all":       {"UserStatus", `{"EntityId":"x"}`, ""},
+		"a step":                      {"UserAlert", `{"EntityId":"x"}`, ""},
+		"no event":                    {"NoSuchEvent", `{"EntityId":"x"}`, ""},
+		"malformed behind the values": {"Shelf", `{"Row":7,"Place":"left",`, "7:left"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			number, _ := c.Lookup(test.event)
+			if got := c.StateName(&events.Event{Topic: events.Topic{Type: number}, Data: []byte(test.data)}); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
 }

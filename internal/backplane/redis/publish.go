@@ -62,11 +62,11 @@ func (b *Backplane) publicationOf(ev *events.Event) publication {
 		keys:   []string{journalKey(lane), counterKey(lane)},
 		args:   []any{lane, ev.Data, b.options.JournalLength, 0, b.options.publishWord()},
 	}
-	if key, ok := b.options.Catalog.StateKey(ev); ok {
-		p.keys = append(p.keys, stateKey(lane, b.options.Catalog.Definition(ev.Type), ev.Topic))
+	if d := b.options.Catalog.Definition(ev.Type); d != nil && d.State() {
+		p.keys = append(p.keys, stateKey(lane, d, ev.Topic))
 		p.args[3] = int(backplane.StateTTL(ev) / time.Second) // 0: what it replaces is deleted
-		if key != (events.ID{}) {
-			p.args = append(p.args, key.String())
+		if d.Several() {
+			p.args = append(p.args, b.options.Catalog.StateName(ev))
 		}
 	}
 	return p

@@ -129,7 +129,7 @@ func TestSnapshot_fieldsOfSeveralPublishers(t *testing.T) {
 		ev.CallBack = events.ID{byte(1 + number%2)}
 		if number < 4 || number == 7 {
 			backplanetest.MustPublish(t, publisher, ev)
-		} else if err := client.FCall(t.Context(), "rte_publish", keys, lane, ev.JSON(), 100, 60, "PUBLISH", ev.CallBack.String()).Err(); err != nil {
+		} else if err := client.FCall(t.Context(), "rte_publish", keys, lane, ev.JSON(), 100, 60, "PUBLISH", "mine:"+ev.CallBack.String()).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -137,6 +137,33 @@ func TestSnapshot_fieldsOfSeveralPublishers(t *testing.T) {
 	backplanetest.MustAcquire(t, node, topic)
 	if got := backplanetest.MustSnapshot(t, node, topic)[topic]; len(got) != 2 || got[0]+got[1] != 6+7 {
 		t.Errorf("snapshot is %v, want 6 and 7", got)
+	}
+}
+
+// TestSnapshot_fieldIsTheCallback has a publisher of its own end what the server has published: nodes named a callback in
+// a way that no publisher could know, so that the last state stayed for as long as it lived.
+func TestSnapshot_fieldIsTheCallback(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	publisher, _, _ := mustNode(t, quick(server.Addr))
+	topic := events.Topic{Organization: events.NewID(), Entity: events.NewID(), Type: events.CallbackChanged}
+	ev := backplanetest.NewEvent(topic, 1)
+	ev.CallBack, ev.TTLSeconds = events.NewID(), 60
+	backplanetest.MustPublish(t, publisher, ev)
+	client := server.Client()
+	defer client.Close()
+	if fields, err := client.HKeys(t.Context(), snapshotKey(topic)).Result(); err != nil || len(fields) != 1 || fields[0] != ev.CallBack.String() {
+		t.Errorf("the fields are %v, %v, want %s", fields, err, ev.CallBack)
+	}
+	lane := "rte:org:" + topic.Organization.String()
+	keys := []string{"rte:j:{" + lane + "}", "rte:n:{" + lane + "}", snapshotKey(topic)}
+	ev.TTLSeconds = 0
+	if err := client.FCall(t.Context(), "rte_publish", keys, lane, ev.JSON(), 100, 0, "PUBLISH", ev.CallBack.String()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	node, _, _ := mustNode(t, quick(server.Addr))
+	backplanetest.MustAcquire(t, node, topic)
+	if got := backplanetest.MustSnapshot(t, node, topic)[topic]; len(got) != 0 {
+		t.Errorf("snapshot is %v, want none", got)
 	}
 }
 
