@@ -17,8 +17,8 @@ type call struct {
 	session  *Session
 	ctx      context.Context
 	method   method
+	id       string          // what its worker and the library know it by
 	requests []authz.Request // the argument
-	argument string          // what the library binds in its place; empty: the method has none
 	head     []byte          // how the completion's record begins; nil: no record is wanted
 	done     chan struct{}   // closed when the call has ended
 

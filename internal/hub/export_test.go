@@ -1,12 +1,11 @@
 package hub
 
-import "context"
-
 // BreakWorker ends the loop of a worker by a message that is not JSON, which the checks in front of the pool let nobody
 // send. It returns how the call ended.
 func (h *Hub) BreakWorker() string {
-	c := &call{session: &Session{hub: h}, ctx: context.Background(), method: methodSubscribe, argument: "{"}
-	h.pool.do(c)
+	c := &call{id: `"`, done: make(chan struct{})}
+	h.pool.calls <- c
+	<-c.done
 	return c.outcome.String()
 }
 

@@ -33,6 +33,7 @@ type Hub struct {
 	rechecks rechecks
 	refusals refusals
 	resyncs  resyncs
+	indices  topicIndices
 	made     time.Time
 	names    []string // answer of AvailableSubscriptions
 }

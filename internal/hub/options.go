@@ -71,8 +71,8 @@ type Options struct {
 
 	Limits Limits
 	Resync ResyncOptions
-	// Pool is how many invocations run at once. Default: 4 per processor: they wait for directories and for Redis.
-	// Each place costs about 120 KB.
+	// Pool is how many invocations run at once. Default: 32 per processor: they wait for directories and for Redis, and
+	// those that come together share what a read of the library costs.
 	Pool int
 
 	// Registerer receives the metrics. nil: none are kept.
@@ -94,7 +94,7 @@ func (o *Options) complete() error {
 	setDefault(&o.Limits.Snapshot, 500*time.Millisecond)
 	setDefault(&o.Resync.Window, 10*time.Second)
 	setDefault(&o.Resync.Rate, 500)
-	setDefault(&o.Pool, 4*runtime.GOMAXPROCS(0))
+	setDefault(&o.Pool, 32*runtime.GOMAXPROCS(0))
 	if o.Judge == nil {
 		o.Judge = lenient{}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // readRequests reads the argument of Subscribe and Unsubscribe: a JSON array of objects, as encoding/json would read it into
-// requests. It is read here and not by the library, which goes over an argument seven times. not ok: the text is something
+// requests. It is read here and not by the library, which would go over an argument seven times. not ok: the text is something
 // else.
 func readRequests(text []byte) (requests []authz.Request, ok bool) {
 	// The values are parts of one string. It lives as long as the call, and is bounded as the argument is.

@@ -78,9 +78,6 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	c := &call{session: s, ctx: ctx}
 	var refusal string
 	c.method, c.requests, refusal = check(inv, s.hub.options.Limits.ArgumentBytes)
-	if c.method.hasList() {
-		c.argument = placeholder
-	}
 	var how outcome
 	if refusal != "" {
 		how = outcomeInvalid

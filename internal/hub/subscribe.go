@@ -53,7 +53,9 @@ func (s *Session) choose(c *call, decisions []authz.Decision, results []Subscrip
 	defer s.mu.Unlock()
 	wanted = make([]int, len(decisions))
 	organization := s.Claims().Organization
-	indices := make(map[events.Topic]int, len(decisions))
+	indices := s.hub.indices.get()
+	defer s.hub.indices.put(indices)
+	topics = make([]events.Topic, 0, len(decisions))
 	for i := range decisions {
 		d := &decisions[i]
 		wanted[i] = -1
@@ -92,6 +94,8 @@ func (s *Session) acquire(c *call, topics []events.Topic) []error {
 	ctx, cancel := context.WithTimeout(c.ctx, s.hub.options.Limits.Lanes)
 	defer cancel()
 	errs := s.hub.options.Lanes.Acquire(ctx, topics)
+	c.topics = make([]events.Topic, 0, len(topics))
+	c.added = make([]fanout.Listener, 0, len(topics))
 	for i, topic := range topics {
 		if errs != nil && errs[i] != nil {
 			s.hub.options.Logger.Debug("lane not acquired",

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"strconv"
+	"runtime"
 	"sync"
 
 	"github.com/philippseith/signalr"
@@ -15,8 +15,8 @@ const (
 	recordSeparator = 0x1e
 	// handshake opens the library's loop: always in JSON, whatever the client speaks (H13).
 	handshake = `{"protocol":"json","version":1}` + "\x1e"
-	// recordBytes is what an invocation has around its argument, with room to spare.
-	recordBytes = 256
+	// recordBytes is the most that the message of a call has.
+	recordBytes = 128
 )
 
 // errStopped is what the library reads when its worker is to end. It must not be io.EOF, on which the library
@@ -24,24 +24,29 @@ const (
 var errStopped = errors.New("worker stopped")
 
 // worker is one loop of the library and the connection in memory that it serves. The library's reader takes the calls
-// out of the pool itself, the next one when the one before has ended (H9).
+// out of the pool itself, as many as the worker has places for (H9): what the library does once per read, 32 KB of
+// buffer and three goroutines to wake, was a fifth of a call when each was read alone.
 type worker struct {
 	// Static once serve runs.
-	pool *pool
-	stop <-chan struct{}
-	ctx  context.Context // of the library; it does not end with stop, so that a call can end first (H15, H19)
+	pool   *pool
+	stop   <-chan struct{}
+	ctx    context.Context // of the library; it does not end with stop, so that calls can end first (H15, H19)
+	places chan struct{}   // holds one for each call that the worker has
 
 	// Owned by the library's reader.
-	record []byte // buffer of the message that is being read
-	unread []byte // rest of it
-	busy   *call  // the call of that message
+	records []byte // buffer of the messages that are being read
+	unread  []byte // rest of them
 
-	mu       sync.Mutex // guards the following fields
-	number   uint64     // of the current call, its id in the library
-	current  *call      // nil once it is answered
-	running  bool       // its method runs
-	orphaned bool       // the loop has ended meanwhile: the method ends the call
-	ended    bool       // the loop has ended
+	mu     sync.Mutex       // guards the following fields
+	tasks  map[string]*task // by the id of the call
+	worked bool             // the worker has had a call
+	ended  bool             // the loop has ended
+}
+
+// task is a call that a worker has and that is not answered yet. The worker's mutex guards it.
+type task struct {
+	call    *call
+	running bool // its method runs: if the loop ends meanwhile, the method ends the call
 }
 
 var _ signalr.Connection = (*worker)(nil)
@@ -49,25 +54,26 @@ var _ signalr.Connection = (*worker)(nil)
 // workerKey is the key of the worker in the context that the library hands to methods.
 type workerKey struct{}
 
-func newWorker(p *pool, stop <-chan struct{}) *worker {
-	return &worker{pool: p, stop: stop, unread: []byte(handshake)}
+// newWorker makes a worker for so many calls at a time.
+func newWorker(p *pool, places int, stop <-chan struct{}) *worker {
+	return &worker{pool: p, stop: stop, places: make(chan struct{}, places), unread: []byte(handshake), tasks: map[string]*task{}}
 }
 
-// serve runs the loop until it ends, normally because stop is closed. The call that it had is then ended (H20).
+// serve runs the loop until it ends, normally because stop is closed. The calls that it had are then ended (H20).
 func (w *worker) serve() error {
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), workerKey{}, w))
 	defer w.end()
 	defer cancel() // frees the library's goroutines, its reader in Read among them
 	w.ctx = ctx
-	server, err := newLibrary(ctx, w.pool.options.Limits.ArgumentBytes+recordBytes)
+	server, err := newLibrary(ctx, cap(w.places)*recordBytes)
 	if err != nil {
 		return err
 	}
 	return server.Serve(w)
 }
 
-// Read gives the library a part of a message: the handshake first and alone (H4), then one invocation after the other.
-// It waits until there is one, holds no more than p takes (H6), and ends when the worker does.
+// Read gives the library a part of its messages: the handshake first and alone (H4), then invocations. It waits until there
+// is one, holds no more than p takes (H6), and ends when the worker does.
 func (w *worker) Read(p []byte) (n int, err error) {
 	if len(w.unread) == 0 {
 		if err := w.next(); err != nil {
@@ -79,78 +85,125 @@ func (w *worker) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// next waits for the end of the call before and takes the next one.
+// next takes the calls that wait in the pool, at least one and no more than there are places for.
 func (w *worker) next() error {
-	if w.busy != nil {
-		select {
-		case <-w.busy.done:
-		case <-w.ctx.Done():
-			return errStopped
-		}
-		w.busy = nil
+	w.records = w.records[:0]
+	if !w.occupy() {
+		return errStopped
 	}
 	select {
 	case c := <-w.pool.calls:
-		return w.take(c)
+		w.take(c)
 	case <-w.stop:
+		w.vacate()
+		w.drain()
 		return errStopped
 	case <-w.ctx.Done():
+		w.vacate()
 		return errStopped
 	}
-}
-
-// take makes c the current call and writes its message.
-func (w *worker) take(c *call) error {
-	w.mu.Lock()
-	if w.ended {
-		w.mu.Unlock()
-		c.fail(outcomeFailed)
+	runtime.Gosched() // others who are about to call join in
+	for w.takeAnother() {
+	}
+	w.unread = w.records
+	if len(w.unread) == 0 {
 		return errStopped
 	}
-	w.pool.metrics.busy.Inc()
-	w.number++
-	w.current = c
-	number := w.number
-	w.mu.Unlock()
-
-	b := append(w.record[:0], `{"type":1,"invocationId":"`...)
-	b = strconv.AppendUint(b, number, 10)
-	b = append(b, `","target":"`...)
-	b = append(b, c.method.String()...)
-	b = append(b, `","arguments":[`...)
-	b = append(b, c.argument...)
-	b = append(b, ']', '}', recordSeparator)
-	w.busy, w.record, w.unread = c, b, b
 	return nil
 }
 
-// Write takes a message of the library. It is called by several goroutines, keeps nothing of p and never waits (H1,
-// H3). The completion of the current call ends that call; everything else is dropped: the answer to the handshake,
-// pings, Close messages, second completions (H4, H10, H14, H15).
-func (w *worker) Write(p []byte) (n int, err error) {
+// occupy waits for a place; false: the loop ends first.
+func (w *worker) occupy() bool {
+	select {
+	case w.places <- struct{}{}:
+		return true
+	case <-w.ctx.Done():
+		return false
+	}
+}
+
+func (w *worker) vacate() { <-w.places }
+
+// takeAnother takes a call if one waits and there is a place for it.
+func (w *worker) takeAnother() bool {
+	select {
+	case w.places <- struct{}{}:
+	default:
+		return false
+	}
+	select {
+	case c := <-w.pool.calls:
+		w.take(c)
+		return true
+	default:
+		w.vacate()
+		return false
+	}
+}
+
+// drain waits until all calls have ended.
+func (w *worker) drain() {
+	occupied := 0
+	for occupied < cap(w.places) && w.occupy() {
+		occupied++
+	}
+	for range occupied {
+		w.vacate()
+	}
+}
+
+// take makes c a call of the worker, which has a place for it, and writes its message.
+func (w *worker) take(c *call) {
 	w.mu.Lock()
-	c := w.current
-	rest, ok := completionOf(p, w.number)
-	if c == nil || !ok {
+	if w.ended {
+		w.mu.Unlock()
+		w.vacate()
+		c.fail(outcomeFailed)
+		return
+	}
+	w.pool.metrics.busy.Inc()
+	w.worked = true
+	w.tasks[c.id] = &task{call: c}
+	w.mu.Unlock()
+
+	b := append(w.records, `{"type":1,"invocationId":"`...)
+	b = append(b, c.id...)
+	b = append(b, `","target":"`...)
+	b = append(b, c.method.String()...)
+	b = append(b, `","arguments":["`...)
+	b = append(b, c.id...)
+	w.records = append(b, '"', ']', '}', recordSeparator)
+}
+
+// Write takes a message of the library. It is called by several goroutines, keeps nothing of p and never waits (H1,
+// H3). The completion of a call ends that call; everything else is dropped: the answer to the handshake, pings, Close
+// messages, second completions (H4, H10, H14, H15).
+func (w *worker) Write(p []byte) (n int, err error) {
+	id, rest, ok := completionOf(p)
+	if !ok {
+		return len(p), nil
+	}
+	w.mu.Lock()
+	t := w.tasks[string(id)]
+	if t == nil {
 		w.mu.Unlock()
 		return len(p), nil
 	}
-	w.current = nil
+	w.removeLocked(t)
 	w.mu.Unlock()
-	w.pool.metrics.busy.Dec()
-	c.complete(rest)
+	t.call.complete(rest)
 	return len(p), nil
 }
 
-// completionOf is what follows the id in the completion of an invocation, without the record separator. The library
+// completionOf is the id in the completion of an invocation and what follows it, without the record separator. The library
 // encodes the fields of a message in a fixed order.
-func completionOf(record []byte, number uint64) (rest []byte, ok bool) {
-	var prefix [48]byte
-	b := append(prefix[:0], `{"type":3,"invocationId":"`...)
-	b = strconv.AppendUint(b, number, 10)
-	b = append(b, '"')
-	rest, ok = bytes.CutPrefix(record, b)
-	return bytes.TrimSuffix(rest, []byte{recordSeparator}), ok
+func completionOf(record []byte) (id, rest []byte, ok bool) {
+	rest, ok = bytes.CutPrefix(record, []byte(`{"type":3,"invocationId":"`))
+	if !ok {
+		return nil, nil, false
+	}
+	id, rest, ok = bytes.Cut(rest, []byte{'"'})
+	return id, bytes.TrimSuffix(rest, []byte{recordSeparator}), ok
 }
 
 // Context is the context of the library's loop. Methods find the worker in it.
@@ -163,36 +216,62 @@ func (w *worker) ConnectionID() string { return "worker" }
 func (w *worker) SetConnectionID(string) {}
 
 // begin is called by a method when it starts. It returns its call; nil if the loop has ended and the call with it.
-func (w *worker) begin() *call {
+func (w *worker) begin(id string) *call {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.running = w.current != nil
-	return w.current
+	t := w.tasks[id]
+	if t == nil {
+		return nil
+	}
+	t.running = true
+	return t.call
 }
 
 // returned is called by a method when it ends.
 func (w *worker) returned(c *call) {
 	w.mu.Lock()
-	w.running = false
-	orphaned := w.orphaned
+	t := w.tasks[c.id]
+	orphaned := t != nil && w.ended
+	switch {
+	case orphaned:
+		w.removeLocked(t)
+	case t != nil:
+		t.running = false
+	}
 	w.mu.Unlock()
 	if orphaned {
-		w.pool.metrics.busy.Dec()
 		c.fail(outcomeFailed)
 	}
 }
 
-// end is called when the loop has ended. The call that it did not answer fails; if its method runs, then when that ends:
-// until then it may still take what the failure gives back.
+// end is called when the loop has ended. The calls that it did not answer fail; those whose methods run, when these end:
+// until then they may still take what the failure gives back.
 func (w *worker) end() {
+	var failed []*call
 	w.mu.Lock()
-	c := w.current
-	w.current, w.ended = nil, true
-	w.orphaned = c != nil && w.running
-	orphaned := w.orphaned
+	w.ended = true
+	for _, t := range w.tasks {
+		if !t.running {
+			w.removeLocked(t)
+			failed = append(failed, t.call)
+		}
+	}
 	w.mu.Unlock()
-	if c != nil && !orphaned {
-		w.pool.metrics.busy.Dec()
+	for _, c := range failed {
 		c.fail(outcomeFailed)
 	}
+}
+
+// hasWorked says whether the worker has had a call.
+func (w *worker) hasWorked() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.worked
+}
+
+// removeLocked ends what the worker has to do with a call. It needs mu.
+func (w *worker) removeLocked(t *task) {
+	delete(w.tasks, t.call.id)
+	w.pool.metrics.busy.Dec()
+	w.vacate() // does not wait: the place was taken
 }

@@ -43,15 +43,22 @@ func newTestPool(t *testing.T) *pool {
 func newTestWorker(t *testing.T) (w *worker, stop chan struct{}) {
 	t.Helper()
 	stop = make(chan struct{})
-	w = newWorker(newTestPool(t), stop)
+	w = newWorker(newTestPool(t), 2, stop)
 	w.ctx, w.unread = t.Context(), nil
 	return w, stop
 }
 
-// begun gives the worker a call that wants a record and reads its message.
-func begun(t *testing.T, w *worker) (c *call, message string) {
+// newTestCall makes a call that goes past pool.do.
+func newTestCall(t *testing.T, id string, m method) *call {
 	t.Helper()
-	c = &call{ctx: t.Context(), method: methodSubscribe, argument: "[]", head: completionHead("a"), done: make(chan struct{})}
+	return &call{id: id, ctx: t.Context(), method: m, done: make(chan struct{})}
+}
+
+// begun gives the worker a call that wants a record and reads its message.
+func begun(t *testing.T, w *worker, id string) (c *call, message string) {
+	t.Helper()
+	c = newTestCall(t, id, methodSubscribe)
+	c.head = completionHead("a")
 	go func() { w.pool.calls <- c }()
 	p := make([]byte, 1024)
 	n, err := w.Read(p)
@@ -72,8 +79,8 @@ func isDone(c *call) bool {
 
 func TestH1WritesAreFilteredAndNeverKept(t *testing.T) {
 	w, _ := newTestWorker(t)
-	c, message := begun(t, w)
-	if want := `{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[]]}` + "\x1e"; message != want {
+	c, message := begun(t, w, "1")
+	if want := `{"type":1,"invocationId":"1","target":"Subscribe","arguments":["1"]}` + "\x1e"; message != want {
 		t.Errorf("message %q, want %q", message, want)
 	}
 	// What the library may write at any time, from fifty goroutines.
@@ -122,7 +129,7 @@ func TestH1WritesAreFilteredAndNeverKept(t *testing.T) {
 }
 
 func TestH4FirstReadIsTheHandshakeAlone(t *testing.T) {
-	w := newWorker(newTestPool(t), nil)
+	w := newWorker(newTestPool(t), 1, nil)
 	go func() { w.pool.calls <- &call{method: methodUnsubscribeAll} }()
 	w.ctx = t.Context()
 	p := make([]byte, 32768)
@@ -162,9 +169,9 @@ func TestH5ReadEndsWithTheWorkerAndNeverWithEOF(t *testing.T) {
 
 func TestH6ReadHonoursTheBuffer(t *testing.T) {
 	w, _ := newTestWorker(t)
-	c := &call{ctx: t.Context(), method: methodUnsubscribe, argument: `[{"a":"b"}]`, done: make(chan struct{})}
+	c := newTestCall(t, "1", methodUnsubscribe)
 	go func() { w.pool.calls <- c }()
-	want := `{"type":1,"invocationId":"1","target":"Unsubscribe","arguments":[[{"a":"b"}]]}` + "\x1e"
+	want := `{"type":1,"invocationId":"1","target":"Unsubscribe","arguments":["1"]}` + "\x1e"
 	var got []byte
 	for p := make([]byte, 7); len(got) < len(want); {
 		n, err := w.Read(p)
@@ -178,18 +185,27 @@ func TestH6ReadHonoursTheBuffer(t *testing.T) {
 	}
 }
 
-func TestH9NextCallIsReadWhenTheOneBeforeHasEnded(t *testing.T) {
+func TestH9CallsThatWaitAreReadTogetherAsFarAsThereArePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := newTestWorker(t)
-		first, _ := begun(t, w)
+		first := newTestCall(t, "1", methodUnsubscribeAll)
+		go func() { w.pool.calls <- first }()
+		synctest.Wait()
+		go func() { w.pool.calls <- newTestCall(t, "2", methodActiveSubscriptions) }()
+		synctest.Wait()
+		p := make([]byte, 1024)
+		n, err := w.Read(p)
+		if got := string(p[:n]); err != nil || strings.Count(got, "\x1e") != 2 {
+			t.Errorf("read %q, %v, want two messages", got, err)
+		}
 		read := false
 		go func() {
-			begun(t, w)
+			begun(t, w, "3")
 			read = true
 		}()
 		synctest.Wait()
 		if read {
-			t.Fatal("two calls at a time")
+			t.Fatal("three calls in two places")
 		}
 		if _, err := w.Write([]byte(`{"type":3,"invocationId":"1","error":"x"}` + "\x1e")); err != nil {
 			t.Fatal(err)
@@ -201,22 +217,60 @@ func TestH9NextCallIsReadWhenTheOneBeforeHasEnded(t *testing.T) {
 	})
 }
 
+func TestH19WorkerStopsWhenItsCallsHaveEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, stop := newTestWorker(t)
+		c, _ := begun(t, w, "1")
+		stopped := false
+		go func() {
+			_, err := w.Read(make([]byte, 1))
+			stopped = errors.Is(err, errStopped)
+		}()
+		close(stop)
+		synctest.Wait()
+		if stopped {
+			t.Error("the worker stopped before its call had ended")
+		}
+		_, _ = w.Write([]byte(`{"type":3,"invocationId":"1","result":1}` + "\x1e"))
+		synctest.Wait()
+		if !stopped || !isDone(c) {
+			t.Errorf("stopped %v, done %v", stopped, isDone(c))
+		}
+	})
+}
+
+func TestPoolSharesItsPlacesOutAmongWorkers(t *testing.T) {
+	for total := range 200 {
+		p := pool{options: &Options{Pool: total}}
+		sum := 0
+		for _, places := range p.workers() {
+			sum += places
+			if places < 1 || places > maxPlaces {
+				t.Errorf("%d places: a worker has %d", total, places)
+			}
+		}
+		if sum != total {
+			t.Errorf("%d places: workers have %d", total, sum)
+		}
+	}
+}
+
 func TestH20LoopThatEnds(t *testing.T) {
 	t.Run("BeforeTheMethod", func(t *testing.T) {
 		w, _ := newTestWorker(t)
-		c, _ := begun(t, w)
+		c, _ := begun(t, w, "1")
 		w.end()
 		if !isDone(c) || c.outcome != outcomeFailed {
 			t.Error("the call has not failed")
 		}
-		if w.begin() != nil {
+		if w.begin(c.id) != nil {
 			t.Error("the method got a call that has ended")
 		}
 	})
 	t.Run("WhileTheMethodRuns", func(t *testing.T) {
 		w, _ := newTestWorker(t)
-		c, _ := begun(t, w)
-		if w.begin() != c {
+		c, _ := begun(t, w, "1")
+		if w.begin(c.id) != c {
 			t.Fatal("the method got another call")
 		}
 		w.end()
@@ -230,8 +284,8 @@ func TestH20LoopThatEnds(t *testing.T) {
 	})
 	t.Run("BeforeTheCompletion", func(t *testing.T) {
 		w, _ := newTestWorker(t)
-		c, _ := begun(t, w)
-		w.begin()
+		c, _ := begun(t, w, "1")
+		w.begin(c.id)
 		w.returned(c)
 		w.end()
 		if !isDone(c) || c.outcome != outcomeFailed {
@@ -241,7 +295,7 @@ func TestH20LoopThatEnds(t *testing.T) {
 	t.Run("BeforeItsReader", func(t *testing.T) {
 		w, _ := newTestWorker(t)
 		w.end()
-		c := &call{method: methodUnsubscribeAll, done: make(chan struct{})}
+		c := newTestCall(t, "1", methodUnsubscribeAll)
 		go func() { w.pool.calls <- c }()
 		if _, err := w.Read(make([]byte, 100)); err == nil {
 			t.Error("the reader goes on")

@@ -68,7 +68,7 @@ func (c *Conn) Features() hub.Features { return c.features }
 
 // EncodeCompletion makes the frame that carries a completion.
 func (c *Conn) EncodeCompletion(completion *hub.Completion) []byte {
-	return c.protocol.frame(c.protocol.appendCompletion(newFrame(128), completion))
+	return c.protocol.frame(c.protocol.appendCompletion(newFrame(max(128, len(completion.Record)+1)), completion))
 }
 
 // EncodeNotice makes the frame that carries a notice.
