@@ -115,6 +115,7 @@ func (t *telling) add(loss Loss) {
 type teller struct {
 	hub     *Hub
 	waiting []*telling // the first one due first
+	last    time.Time  // when the latest one that was told was due
 	of      map[*Session]*telling
 }
 
@@ -148,7 +149,8 @@ func (h *Hub) resync(ctx context.Context) {
 }
 
 // plan finds the sessions that losses are about and says when they are told: evenly spread over the window, each at a
-// random moment of its share. A session that is to be told already learns of everything at once.
+// random moment of its share, and no sooner than the rate allows, whatever loss those before are told of. A session that
+// is to be told already learns of everything at once.
 func (t *teller) plan(lost map[string]Loss) {
 	if len(lost) == 0 {
 		return // they were taken with those before
@@ -172,16 +174,28 @@ func (t *teller) plan(lost map[string]Loss) {
 		}
 	}
 	o := &t.hub.options.Resync
-	over := max(o.Window, time.Duration(len(t.of))*time.Second/time.Duration(o.Rate))
-	share := over / time.Duration(max(len(added), 1))
+	share := max(o.Window/time.Duration(max(len(added), 1)), 1)
 	now := time.Now()
 	for i, w := range added {
-		w.due = now.Add(share*time.Duration(i) + rand.N(max(share, 1))) //nolint:gosec // nothing to be guessed
+		w.due = now.Add(share*time.Duration(i) + rand.N(share)) //nolint:gosec // nothing to be guessed
 	}
 	t.waiting = append(t.waiting, added...)
 	slices.SortFunc(t.waiting, func(a, b *telling) int { return cmp.Compare(a.due.UnixNano(), b.due.UnixNano()) })
+	over := t.space(time.Second / time.Duration(o.Rate))
 	t.hub.options.Logger.Info("clients will be told of lost events", zap.Int("lanes", len(lost)),
 		zap.Int("clients", len(added)), zap.Duration("over", over))
+}
+
+// space puts off those that would be told less than pace behind the one before, and says how long all of it takes.
+func (t *teller) space(pace time.Duration) (over time.Duration) {
+	earliest := t.last.Add(pace)
+	for _, w := range t.waiting {
+		if w.due.Before(earliest) {
+			w.due = earliest
+		}
+		earliest = w.due.Add(pace)
+	}
+	return max(time.Until(earliest), 0)
 }
 
 // tell tells the sessions that are due.
@@ -191,6 +205,7 @@ func (t *teller) tell() {
 	for ; n < len(t.waiting) && !t.waiting[n].due.After(now); n++ {
 		w := t.waiting[n]
 		delete(t.of, w.session)
+		t.last = w.due
 		t.hub.metrics.resynced[w.session.resync(w.losses)].Inc()
 	}
 	t.waiting = slices.Delete(t.waiting, 0, n)

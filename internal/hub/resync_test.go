@@ -109,6 +109,28 @@ func TestResync_Spread(t *testing.T) {
 	}
 }
 
+// Losses that follow each other are told no faster: the rate is that of all together.
+func TestResync_RateOfSeveralLosses(t *testing.T) {
+	const rate = 5
+	run(t, hub.Options{Resync: hub.ResyncOptions{Lane: laneOf, Window: time.Second, Rate: rate}}, func(t *testing.T, r *rig) {
+		for i := range 100 {
+			r.connect(t).invoke(t, "1", "Subscribe", items(1+i%2))
+		}
+		r.Lost(lostOdd(time.Time{}, time.Time{}))
+		for second := 0; r.Sessions().Len() > 0; second++ {
+			open := r.Sessions().Len()
+			if second == 2 {
+				r.Lost(hub.Loss{Organization: organization, Lane: "even", Reason: "fork"})
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if closed := open - r.Sessions().Len(); closed > rate || second > 21 {
+				t.Fatalf("in second %d, %d connections end", second, closed)
+			}
+		}
+	})
+}
+
 // settled is after what time a loss is dealt with.
 const settled = 100 * time.Millisecond
 
