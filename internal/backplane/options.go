@@ -15,6 +15,7 @@ type Decoder interface {
 // skimmer is a Decoder that does not read events to their end which nobody wants. *events.Ingress is.
 type skimmer interface {
 	DecodeIf(data []byte, wanted func(events.Topic) bool) (ev events.Event, ok bool, err error)
+	Skim(data []byte, wanted func(events.Topic) bool) (ev events.Event, ok bool, err error)
 }
 
 // Options are what every backplane needs.

@@ -16,6 +16,7 @@ var errForeign = errors.New("event of another organization")
 // organization, is counted, logged now and then, and left behind. Its methods may be called from any goroutine.
 type Receiver struct {
 	decoder Decoder
+	skimmer skimmer // the decoder; nil: it reads everything to its end
 	sink    Sink
 	log     *Throttle
 	metrics *metrics
@@ -27,25 +28,45 @@ func NewReceiver(o Options) *Receiver {
 	if decoder == nil {
 		decoder = o.Catalog
 	}
-	return &Receiver{
+	r := &Receiver{
 		decoder: decoder,
 		sink:    o.Sink,
 		log:     NewThrottle(o.Logger),
 		metrics: newMetrics(o.Registerer),
 	}
+	r.skimmer, _ = decoder.(skimmer)
+	return r
 }
 
 // Decode makes the event of a message's JSON, without its frame; false if it is refused.
 func (r *Receiver) Decode(organization events.ID, data []byte) (events.Event, bool) {
 	ev, err := r.decoder.Decode(data)
+	ok := r.accepts(organization, &ev, data, err)
+	return ev, ok
+}
+
+// Skim is Decode for events that mostly nobody has a use for. Where wanted says so of its topic, whole is false, and the
+// event has nothing but its topic, its Id and its Data.
+func (r *Receiver) Skim(organization events.ID, data []byte, wanted func(events.Topic) bool) (ev events.Event, whole, ok bool) {
+	if r.skimmer == nil {
+		ev, ok = r.Decode(organization, data)
+		return ev, true, ok
+	}
+	ev, whole, err := r.skimmer.Skim(data, wanted)
+	ok = r.accepts(organization, &ev, data, err)
+	return ev, whole, ok
+}
+
+// accepts says whether what was decoded is an event of the organization. If it is not, it is counted, and ev is empty.
+func (r *Receiver) accepts(organization events.ID, ev *events.Event, data []byte, err error) bool {
 	if err == nil && ev.Organization != organization {
 		err = errForeign
 	}
 	if err != nil {
 		r.count(organization, len(data), err)
-		return events.Event{}, false
+		*ev = events.Event{}
 	}
-	return ev, true
+	return err == nil
 }
 
 // DecodeAgain is Decode for what was, or may have been, decoded before: nothing is counted.

@@ -110,18 +110,33 @@ func always(Topic) bool { return true }
 // read any further, and ok is false, unless it is one to compare: what is wrong with it behind its topic is then found
 // in the sample only, and with ValidateAll every event is read to its end.
 func (in *Ingress) DecodeIf(data []byte, wanted func(Topic) bool) (ev Event, ok bool, err error) {
+	return in.decodeIf(data, wanted, topicFields)
+}
+
+// Skim is DecodeIf for those who remember all events, also those that nobody wants: where ok is false, the event has
+// its topic, its Id and its Data, and for that it is read up to the Id as well.
+func (in *Ingress) Skim(data []byte, wanted func(Topic) bool) (ev Event, ok bool, err error) {
+	return in.decodeIf(data, wanted, topicFields|1<<fieldID)
+}
+
+// decodeIf reads an event that nobody wants no further than to the topic and to all fields of least.
+func (in *Ingress) decodeIf(data []byte, wanted func(Topic) bool, least fields) (ev Event, ok bool, err error) {
 	c := in.options.Catalog
 	var r routing
 	topic, why := c.readTopic(data, &r)
 	isTurn := false
-	if why == reasonNone {
-		isTurn = in.isTurn(topic.Type)
-		if ok = wanted(topic); !ok && !isTurn {
-			return Event{}, false, nil
-		}
-		ev, why = c.decodeOn(data, &r)
-	} else {
+	switch {
+	case why != reasonNone:
 		ev, why = c.decode(data) // from the beginning: behind its topic there may be something worse
+	default:
+		isTurn = in.isTurn(topic.Type)
+		if ok = wanted(topic); ok || isTurn {
+			ev, why = c.decodeOn(data, &r)
+		} else if why = r.upTo(data, least); why == reasonNone {
+			ev = Event{Topic: topic, Data: data}
+			ev.ID, _ = guid(r.values[fieldID])
+			return ev, false, nil
+		}
 	}
 	if why == ReasonUnknownEvent && in.options.Unknown == PassUnknown {
 		in.metrics.unknown.Inc()

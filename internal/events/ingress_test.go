@@ -228,6 +228,24 @@ func TestIngress_DecodeIf(t *testing.T) {
 		}
 	})
 
+	t.Run("Skimmed", func(t *testing.T) {
+		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateOff})
+		last := strings.Replace(routed, "}", `,"Number":1,"Id":"`+entityText+`"}`, 1)
+		full, err := in.Decode([]byte(last))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, data := range []string{last, strings.Replace(routed, "{", `{"Id":"`+entityText+`",`, 1)} {
+			want := events.Event{Topic: full.Topic, ID: full.ID, Data: []byte(data)}
+			if got, ok, err := in.Skim([]byte(data), nobody); ok || err != nil || !reflect.DeepEqual(got, want) || got.ID == (events.ID{}) {
+				t.Errorf("got %+v, %v, %v, want %+v", got, ok, err, want)
+			}
+		}
+		if got, ok, err := in.Skim([]byte(last), func(events.Topic) bool { return true }); !ok || err != nil || !reflect.DeepEqual(got, full) {
+			t.Errorf("got %+v, %v, %v, want %+v", got, ok, err, full)
+		}
+	})
+
 	t.Run("TheSampleIsOfAllEvents", func(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), SampleEvery: 4, Registerer: reg})

@@ -28,11 +28,14 @@ type Backplane struct {
 	log      *backplane.Throttle // of what happens to connections
 	losses   *backplane.Throttle
 	metrics  *metrics
-	script   *goredis.Script // publishes where there are no Functions
+	script   *goredis.Script         // publishes where there are no Functions
+	interest backplane.Interest      // nil: the sink wants everything
+	wanted   func(events.Topic) bool // is b.wants
 
 	table     *table
 	scheduler *scheduler
 	workers   sync.WaitGroup
+	chunks    chunks
 	queued    atomic.Int64 // bytes of items that wait for a worker
 	epochs    atomic.Uint64
 	peers     *peers
@@ -66,6 +69,8 @@ func New(o Options) (*Backplane, error) {
 		states:   backplane.StatesLimit{Bytes: int64(o.SnapshotMemory)},
 		reads:    make(chan struct{}, snapshotReads),
 	}
+	b.interest, _ = o.Sink.(backplane.Interest)
+	b.wanted = b.wants
 	b.pages.room = make(chan struct{}, 1)
 	b.scheduler = newScheduler(o.Workers, b.work)
 	b.table = newTable(o.Linger, b.route, func(l *lane) { b.post(l, left{}) })
@@ -150,6 +155,11 @@ func (b *Backplane) Run(ctx context.Context) error {
 	relieving.Wait()
 	b.workers.Wait()
 	return b.close()
+}
+
+// wants says whether events of a topic are kept for snapshots or have listeners.
+func (b *Backplane) wants(t events.Topic) bool {
+	return b.interest == nil || b.states.Bytes > 0 && b.options.Catalog.Definition(t.Type).State() || b.interest.Hears(t)
 }
 
 // work starts a worker.

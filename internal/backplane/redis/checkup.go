@@ -46,7 +46,8 @@ func (c *checkups) all() []*lane {
 type checkup struct{}
 
 func (checkup) tell(w *worker, l *lane, now time.Time) {
-	kept := l.recent.tidy(now, &w.b.recent)
+	l.recent.tidy(now, &w.b.recent)
+	kept := len(l.recent.blocks) > 0
 	kept = l.states.Tidy(now, &w.b.states) || kept
 	read, news := l.sequence.Audit()
 	link := l.link.Load()

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -107,8 +108,12 @@ func (e *epoch) watch(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Read counts what arrives, as a sign of life.
+// Read counts what arrives, as a sign of life. Before it reads on it lets the workers have what was read last while the
+// processor still has it at hand; not if they have fallen behind, as that would not help them.
 func (e *epoch) Read(p []byte) (int, error) {
+	if waiting := e.b.queued.Load(); waiting > chunkSize/2 && waiting < 8*chunkSize {
+		runtime.Gosched()
+	}
 	n, err := e.conn.Read(p)
 	if n > 0 {
 		e.reads.Add(1)
@@ -119,7 +124,7 @@ func (e *epoch) Read(p []byte) (int, error) {
 // receive hands every message to the mailbox of its lane and waits for nobody: a subscriber that stops reading is
 // cut off by Redis, with everything that waits for it.
 func (e *epoch) receive(context.Context) error {
-	in := newReader(e, e.b.options.MaxMessage)
+	in := newReader(e, e.b.options.MaxMessage, &e.b.chunks)
 	for {
 		r, err := in.next()
 		switch {
@@ -140,7 +145,7 @@ func (e *epoch) receive(context.Context) error {
 // message hands a message to its lane.
 func (e *epoch) message(r *reply) {
 	if l := e.lanes[string(r.channel)]; l != nil {
-		it := item{payload: r.payload, era: e.era}
+		it := item{payload: r.payload, chunk: r.chunk, era: e.era}
 		if r.size > 0 {
 			it.notice = tooLong{r.size}
 		}
@@ -150,6 +155,7 @@ func (e *epoch) message(r *reply) {
 	if string(r.channel) == e.canary.name {
 		e.hear(r.payload)
 	}
+	r.chunk.release(1)
 	// Else it is a message that was on its way when its lane was given up.
 }
 

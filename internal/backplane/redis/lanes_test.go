@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
@@ -110,6 +113,58 @@ func TestBackplane_costFollowsInterest(t *testing.T) {
 	sink.Wait(t, 60)
 	if got := (&rigNode{metrics: metrics}).value(t, "rte_backplane_received_total"); got != 60 {
 		t.Errorf("the node read %.0f messages of lanes; 60 were for it, of 50,060", got)
+	}
+}
+
+// choosy is a Sink that says which topics it has a use for.
+type choosy struct {
+	*backplanetest.Recorder
+	wants events.Topic
+}
+
+func (c choosy) Hears(topic events.Topic) bool { return topic == c.wants }
+
+// Of events that nobody listens to only what the lane must know of them is read; states are kept all the same.
+func TestBackplane_asksTheSinkFirst(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	wanted := backplanetest.Topic(events.NewID(), events.NewID())
+	wanted.Type = events.UserCallInArrived
+	unwanted, state := wanted, wanted
+	unwanted.Entity, state.Type = events.NewID(), events.UserStatus
+	o, sink := quick(server.Addr), choosy{backplanetest.NewRecorder(), wanted}
+	metrics := prometheus.NewRegistry()
+	o.Catalog, o.Sink, o.Registerer = events.Builtin(), sink, metrics
+	o.Decoder = events.NewIngress(events.IngressOptions{Catalog: o.Catalog, Validation: events.ValidateOff})
+	b := mustRun(t, o)
+	waitHealth(t, b, true)
+	backplanetest.MustAcquire(t, b, wanted, unwanted, state)
+	broken := strings.TrimSuffix(string(backplanetest.NewEvent(unwanted, 0).JSON()), "}")
+	again := backplanetest.NewEvent(wanted, 2)
+	for _, text := range []string{
+		broken, string(backplanetest.NewEvent(state, 1).JSON()), string(again.JSON()), string(again.JSON()),
+		string(backplanetest.NewEvent(wanted, 3).JSON()),
+	} {
+		if err := client.Publish(t.Context(), backplane.Layout{}.Lane(wanted.Organization, wanted.Entity), text).Err(); err != nil {
+			t.Fatalf("publish: %v", err)
+		}
+	}
+	sink.WaitTopic(t, wanted, 2)
+	if n := sink.Count(); n != 2 {
+		t.Errorf("%d events were dispatched, want the 2 that are wanted", n)
+	}
+	var states int
+	err := b.Snapshot(t.Context(), []events.Topic{state}, func(_ []events.Topic, last []*events.Event) { states = len(last) })
+	if err != nil || states != 1 {
+		t.Errorf("%d states, %v; want 1", states, err)
+	}
+	node := &rigNode{metrics: metrics}
+	if got := node.value(t, "rte_backplane_received_total"); got != 5 {
+		t.Errorf("%.0f messages arrived, want 5", got)
+	}
+	if got := node.value(t, "rte_backplane_refused_total"); got != 0 {
+		t.Errorf("%.0f were refused, though nobody wants what is wrong with them", got)
 	}
 }
 

@@ -20,6 +20,7 @@ type mailbox struct {
 // item is a message that arrived on a lane, or a notice.
 type item struct {
 	payload []byte
+	chunk   *chunk        // has the payload; nil: there is none
 	era     *sequence.Era // the latest when the message was read
 	notice  notice        // nil: it is a message
 }

@@ -351,6 +351,7 @@ func (p *peers) receive(payload []byte) {
 		return
 	}
 	n := &answerPart{part: head}
+	rest = bytes.Clone(rest) // the payload is used again
 	for len(rest) >= 4 {
 		size := binary.BigEndian.Uint32(rest)
 		if rest = rest[4:]; uint64(size) > uint64(len(rest)) {

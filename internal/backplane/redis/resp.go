@@ -8,8 +8,6 @@ import (
 )
 
 const (
-	// chunkSize is how much is read from the socket at once. A new chunk costs about 0.1 us per message of 1 KB.
-	chunkSize = 256 << 10
 	// maxLine bounds the lines of the protocol: sizes, numbers and error texts.
 	maxLine = 64 << 10
 )
@@ -32,32 +30,42 @@ const (
 	replyError
 )
 
-// reply is one answer or push of the server to a subscribed connection.
+// reply is one answer or push of the server to a subscribed connection. What it points to is valid until the next one is
+// read, the payload of a message as long as its chunk is.
 type reply struct {
 	kind    replyKind
 	channel []byte
 	payload []byte
+	chunk   *chunk // of a message: to be released when the payload is not needed any more
 	// size is the size of a payload that was over the limit and was left out; else 0.
 	size int
 }
 
-// reader reads the replies of a subscribed connection (RESP2). The slices it hands out stay valid: they are parts of
-// chunks that are never written again, so that a message costs neither a copy nor an allocation of its own.
+// reader reads the replies of a subscribed connection (RESP2). Payloads are parts of chunks, so that a message costs
+// neither a copy nor an allocation of its own.
 type reader struct {
 	src   io.Reader
 	limit int // of a payload, in bytes
 
-	chunk []byte // chunk[pos:end] was read and not yet consumed
-	pos   int
-	end   int
+	chunk  *chunk // chunk.data[pos:end] was read and not yet consumed
+	pos    int
+	end    int
+	before *chunk // where the latest reply begins, if that is another one; else nil
 }
 
-func newReader(src io.Reader, limit int) *reader {
-	return &reader{src: src, limit: limit, chunk: make([]byte, chunkSize)}
+func newReader(src io.Reader, limit int, chunks *chunks) *reader {
+	return &reader{src: src, limit: limit, chunk: chunks.get(chunkSize)}
 }
 
 // next waits for the next reply.
 func (r *reader) next() (reply, error) {
+	if r.before != nil {
+		r.before.finish()
+		r.before = nil
+	}
+	if m, ok := r.message(); ok {
+		return m, nil
+	}
 	line, err := r.line()
 	if err != nil {
 		return reply{}, err
@@ -73,6 +81,54 @@ func (r *reader) next() (reply, error) {
 		}
 	}
 	return reply{}, errProtocol
+}
+
+// The first two elements of a message's array, up to the length of its channel.
+const (
+	messageHead  = "*3\r\n$7\r\nmessage\r\n$"
+	smessageHead = "*3\r\n$8\r\nsmessage\r\n$"
+)
+
+// message reads a message if all of it is there; else it does nothing, and the message is read piece by piece.
+func (r *reader) message() (m reply, ok bool) {
+	rest := r.chunk.data[r.pos:r.end]
+	i := len(messageHead)
+	switch {
+	case len(rest) < len(smessageHead):
+		return m, false
+	case string(rest[:len(messageHead)]) == messageHead:
+	case string(rest[:len(smessageHead)]) == smessageHead:
+		i = len(smessageHead)
+	default:
+		return m, false
+	}
+	start, end := element(rest, i)
+	if end < 0 || end+2 >= len(rest) || rest[end+2] != '$' {
+		return m, false
+	}
+	m.channel = rest[start:end]
+	start, end = element(rest, end+3)
+	if end < 0 || end-start > r.limit {
+		return m, false
+	}
+	m.payload = rest[start:end:end]
+	r.pos += end + 2
+	m.chunk = r.give()
+	return m, true
+}
+
+// element finds a bulk string whose length stands at i; end is negative if it is not all there, or none.
+func element(b []byte, i int) (start, end int) {
+	n := 0
+	first := i
+	for ; i < len(b) && b[i]-'0' <= 9 && i-first < 10; i++ {
+		n = 10*n + int(b[i]-'0')
+	}
+	start, end = i+2, i+2+n
+	if i == first || end+2 > len(b) || b[i] != '\r' || b[i+1] != '\n' || b[end] != '\r' || b[end+1] != '\n' {
+		return 0, -1
+	}
+	return start, end
 }
 
 // push reads the elements of an array: a message, a confirmation, or the pong of a subscribed connection.
@@ -102,7 +158,7 @@ func (r *reader) push(count []byte) (reply, error) {
 	switch string(kind) {
 	case "message", "smessage":
 		payload, size, err := r.bulk()
-		return reply{kind: replyMessage, channel: channel, payload: payload, size: size}, err
+		return reply{kind: replyMessage, channel: channel, payload: payload, chunk: r.give(), size: size}, err
 	case "subscribe", "ssubscribe":
 		return reply{kind: replySubscribed, channel: channel}, r.integer()
 	case "unsubscribe", "sunsubscribe":
@@ -130,13 +186,20 @@ func (r *reader) bulk() (data []byte, size int, err error) {
 	if err := r.need(n + 2); err != nil {
 		return nil, 0, err
 	}
-	data = r.chunk[r.pos : r.pos+n : r.pos+n]
+	text := r.chunk.data[r.pos : r.pos+n+2]
+	data = text[:n:n]
 	r.pos += n
-	if r.chunk[r.pos] != '\r' || r.chunk[r.pos+1] != '\n' {
+	if text[n] != '\r' || text[n+1] != '\n' {
 		return nil, 0, errProtocol
 	}
 	r.pos += 2
 	return data, 0, nil
+}
+
+// give counts a message that is given out.
+func (r *reader) give() *chunk {
+	r.chunk.given++
+	return r.chunk
 }
 
 // integer reads and forgets a number: the server's count of subscriptions.
@@ -151,12 +214,12 @@ func (r *reader) integer() error {
 // line reads up to the end of a line, which it leaves out. The line is not empty.
 func (r *reader) line() ([]byte, error) {
 	for scanned := 0; ; {
-		if i := bytes.IndexByte(r.chunk[r.pos+scanned:r.end], '\n'); i >= 0 {
+		if i := bytes.IndexByte(r.chunk.data[r.pos+scanned:r.end], '\n'); i >= 0 {
 			i += scanned
-			if i < 2 || r.chunk[r.pos+i-1] != '\r' {
+			if i < 2 || r.chunk.data[r.pos+i-1] != '\r' {
 				return nil, errProtocol
 			}
-			line := r.chunk[r.pos : r.pos+i-1]
+			line := r.chunk.data[r.pos : r.pos+i-1]
 			r.pos += i + 1
 			return line, nil
 		}
@@ -172,13 +235,16 @@ func (r *reader) line() ([]byte, error) {
 
 // need reads until n bytes are in the chunk from pos on.
 func (r *reader) need(n int) error {
-	if r.pos+n > len(r.chunk) {
-		next := make([]byte, max(chunkSize, n))
-		r.end = copy(next, r.chunk[r.pos:r.end])
+	if r.pos+n > len(r.chunk.data) {
+		next := r.chunk.owner.get(n)
+		r.end = copy(next.data, r.chunk.data[r.pos:r.end])
+		if r.before == nil { // else it is part of a reply of many chunks, and left to the collector
+			r.before = r.chunk
+		}
 		r.chunk, r.pos = next, 0
 	}
 	for r.end-r.pos < n {
-		got, err := r.src.Read(r.chunk[r.end:])
+		got, err := r.src.Read(r.chunk.data[r.end:])
 		r.end += got
 		if err != nil && r.end-r.pos < n {
 			return err

@@ -56,7 +56,7 @@ func TestReader(t *testing.T) {
 			for how, src := range map[string]io.Reader{
 				"whole": strings.NewReader(test.in), "in bytes": iotest.OneByteReader(strings.NewReader(test.in)),
 			} {
-				r, err := newReader(src, testLimit).next()
+				r, err := newReader(src, testLimit, &chunks{}).next()
 				if test.want == "" {
 					if !errors.Is(err, errProtocol) {
 						t.Errorf("%s: %q, %v; want errProtocol", how, say(r), err)
@@ -77,7 +77,7 @@ func TestReader_slicesStayValid(t *testing.T) {
 	for i := range count {
 		fmt.Fprintf(&in, "*3\r\n$7\r\nmessage\r\n$4\r\n%04d\r\n$%d\r\n%s\r\n", i, size(i), strings.Repeat(string(rune('a'+i%26)), size(i)))
 	}
-	r := newReader(&in, testLimit)
+	r := newReader(&in, testLimit, &chunks{})
 	var all []reply
 	for range count {
 		m, err := r.next()
@@ -96,6 +96,31 @@ func TestReader_slicesStayValid(t *testing.T) {
 	}
 }
 
+// Memory is used again when the messages in it are released, and not if somebody keeps one.
+func TestReader_chunksAreUsedAgain(t *testing.T) {
+	one := "*3\r\n$7\r\nmessage\r\n$4\r\nlane\r\n$1024\r\n" + strings.Repeat("x", 1024) + "\r\n"
+	for name, keep := range map[string]bool{"released": false, "kept": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newReader(&endless{data: []byte(strings.Repeat(one, 1000))}, testLimit, &chunks{})
+			made := map[*byte]bool{}
+			for range 10_000 {
+				m, err := r.next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				made[&m.chunk.data[0]] = true
+				if keep {
+					m.chunk.keep()
+				}
+				m.chunk.release(1)
+			}
+			if again := len(made) < 10_000*1024/chunkSize/2; again == keep {
+				t.Errorf("%d chunks were made", len(made))
+			}
+		})
+	}
+}
+
 func FuzzReader(f *testing.F) {
 	for _, w := range wire {
 		if len(w.in) < 1<<10 {
@@ -103,7 +128,7 @@ func FuzzReader(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, in []byte, limit byte) {
-		whole, bytewise := newReader(bytes.NewReader(in), int(limit)), newReader(iotest.OneByteReader(bytes.NewReader(in)), int(limit))
+		whole, bytewise := newReader(bytes.NewReader(in), int(limit), &chunks{}), newReader(iotest.OneByteReader(bytes.NewReader(in)), int(limit), &chunks{})
 		for range 100 {
 			a, err1 := whole.next()
 			b, err2 := bytewise.next()
@@ -143,7 +168,7 @@ func BenchmarkReader(b *testing.B) {
 	for _, size := range []int{256, 1024} {
 		b.Run(fmt.Sprintf("%dBytes", size), func(b *testing.B) {
 			one := fmt.Sprintf("*3\r\n$7\r\nmessage\r\n$44\r\nrte:org:29f6e823-b484-e611-80c9-00505689257e\r\n$%d\r\n%s\r\n", size, strings.Repeat("x", size))
-			r := newReader(&endless{data: []byte(strings.Repeat(one, 1000))}, testLimit)
+			r := newReader(&endless{data: []byte(strings.Repeat(one, 1000))}, testLimit, &chunks{})
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -18,6 +18,7 @@ type worker struct {
 	lane    *lane
 	now     time.Time
 	message sequence.Message // the present one; here, so that it needs no allocation
+	chunk   *chunk           // of the present one; nil: it is none
 }
 
 var _ sequence.Host = (*worker)(nil)
@@ -30,17 +31,38 @@ func (w *worker) run() {
 			continue
 		}
 		w.lane, w.now = l, now
-		for i := range items {
-			if it := &items[i]; it.notice != nil {
-				it.notice.tell(w, l, now)
-			} else {
-				w.arrive(it, now)
-			}
-		}
+		w.work(items)
 		w.b.unqueue(l, int64(bytes))
 		l.mailbox.give(items)
 		w.want(l)
 		w.b.scheduler.add(l)
+	}
+}
+
+// work handles items of the lane, and releases what they lie in.
+func (w *worker) work(items []item) {
+	through := int64(0) // messages of w.chunk
+	for i := range items {
+		it := &items[i]
+		if it.chunk != w.chunk {
+			w.release(through)
+			w.chunk, through = it.chunk, 0
+		}
+		through++
+		if it.notice != nil {
+			it.notice.tell(w, w.lane, w.now)
+		} else {
+			w.arrive(it, w.now)
+		}
+	}
+	w.release(through)
+}
+
+// release says that messages of the present chunk are through.
+func (w *worker) release(messages int64) {
+	if w.chunk != nil {
+		w.chunk.release(messages)
+		w.chunk = nil
 	}
 }
 
@@ -62,7 +84,9 @@ func (w *worker) arrive(it *item, now time.Time) {
 	}
 	m := &w.message
 	m.Position, m.Era, m.Shared = position, it.era, true
-	m.Event, _ = w.b.receiver.Decode(w.lane.organization, data)
+	var whole, ok bool
+	m.Event, whole, ok = w.b.receiver.Skim(w.lane.organization, data, w.b.wanted)
+	m.Skimmed = ok && !whole
 	w.lane.sequence.Live(w, now, m)
 }
 
@@ -81,13 +105,24 @@ func (w *worker) want(l *lane) {
 	}
 }
 
-// Deliver hands an event to the sink.
+// Deliver hands an event to the sink. States were not asked for: whether anybody listens or not, they are kept.
 func (w *worker) Deliver(ev *events.Event) {
 	w.lane.states.Add(w.b.options.Catalog, ev, w.now, &w.b.states)
 	if w.lane.states.Any() {
 		w.b.checkups.add(w.lane)
 	}
+	if d := w.b.options.Catalog.Definition(ev.Type); w.b.interest != nil && d != nil && d.State() && !w.b.interest.Hears(ev.Topic) {
+		return
+	}
+	if w.chunk != nil {
+		w.chunk.keep()
+	}
 	w.b.receiver.Dispatch(ev)
+}
+
+// Read reads an event to its end that nobody wanted when it came: it will be delivered later.
+func (w *worker) Read(ev *events.Event) {
+	*ev, _ = w.b.receiver.Decode(w.lane.organization, ev.Data)
 }
 
 // Plain keeps an event for other nodes.

@@ -18,47 +18,91 @@ const (
 
 // ids remembers the latest event Ids of a lane. The zero value remembers none and takes no room.
 //
+// Ids that are only noted, because nobody wants their events, go into the set when something is looked up: that takes a
+// place in memory for each that is likely to be far away, and for most it never comes to that.
+//
 // It keeps 64 bits of each: two of the 65,536 that it has at most are mistaken for each other with a probability of
 // one in eight billion. They are hashed with a seed of their own, so that nobody can choose Ids that collide.
 type ids struct {
 	seed    maphash.Seed
 	ring    []stamped // a circle; len is a power of two
 	next    int       // where the next Id goes, over the oldest
-	set     []uint64  // the same Ids, open addressing, twice as long as ring; 0: free
+	noted   int       // how many of the latest are not in the set yet
+	set     []uint64  // the other Ids, open addressing, twice as long as ring; 0: free
 	forgot  bool      // an Id was forgotten
 	forgotT time.Duration
 }
 
 // stamped is an Id and when it came.
 type stamped struct {
-	hash uint64        // 0: none yet
+	hash uint64        // 0: none yet; repeated: it was there already
 	at   time.Duration // since base
 }
+
+// repeated is the hash of no Id.
+const repeated = 1
 
 // add remembers an Id; false if it was there already. at must not go back.
 func (s *ids) add(id events.ID, at time.Duration) bool {
 	s.init()
+	s.settle()
 	h := s.hash(id)
 	if s.find(h) {
 		return false
 	}
+	s.append(h, at)
+	s.insert(h)
+	s.noted = 0
+	return true
+}
+
+// note remembers an Id that may be there already.
+func (s *ids) note(id events.ID, at time.Duration) {
+	s.init()
+	s.append(s.hash(id), at)
+}
+
+// append puts an Id into the ring.
+func (s *ids) append(h uint64, at time.Duration) {
 	if oldest := &s.ring[s.next]; oldest.hash != 0 {
 		if at-oldest.at < ringSpan && len(s.ring) < ringLast {
 			s.grow()
 		} else {
 			s.forgot, s.forgotT = true, oldest.at
-			s.remove(oldest.hash)
+			if s.noted == len(s.ring) {
+				s.noted--
+			} else if oldest.hash != repeated {
+				s.remove(oldest.hash)
+			}
 		}
 	}
 	s.ring[s.next] = stamped{hash: h, at: at}
 	s.next = (s.next + 1) & (len(s.ring) - 1)
-	s.insert(h)
-	return true
+	s.noted++
+}
+
+// settle puts the Ids that were only noted into the set.
+func (s *ids) settle() {
+	if s.set == nil {
+		s.set = make([]uint64, 2*len(s.ring))
+	}
+	for ; s.noted > 0; s.noted-- {
+		e := &s.ring[(s.next-s.noted)&(len(s.ring)-1)]
+		if s.find(e.hash) {
+			e.hash = repeated
+		} else {
+			s.insert(e.hash)
+		}
+	}
 }
 
 // has says that an Id is remembered.
 func (s *ids) has(id events.ID) bool {
-	return s.ring != nil && s.find(s.hash(id))
+	if s.ring == nil {
+		return false
+	}
+	s.settle()
+	return s.find(s.hash(id))
 }
 
 // since is the time after which no Id was forgotten; ok is false if none was.
@@ -80,11 +124,10 @@ func (s *ids) init() {
 	if s.ring == nil {
 		s.seed = maphash.MakeSeed()
 		s.ring = make([]stamped, ringFirst)
-		s.set = make([]uint64, 2*ringFirst)
 	}
 }
 
-func (s *ids) hash(id events.ID) uint64 { return max(1, maphash.Comparable(s.seed, id)) }
+func (s *ids) hash(id events.ID) uint64 { return max(repeated+1, maphash.Comparable(s.seed, id)) }
 
 // grow doubles the ring and puts the oldest first.
 func (s *ids) grow() {
@@ -93,9 +136,14 @@ func (s *ids) grow() {
 	copy(ring[n:], s.ring[:s.next])
 	s.next = len(s.ring)
 	s.ring = ring
+	if s.set == nil {
+		return
+	}
 	s.set = make([]uint64, 2*len(ring))
-	for _, e := range ring[:s.next] {
-		s.insert(e.hash)
+	for _, e := range ring[:s.next-s.noted] {
+		if e.hash != repeated {
+			s.insert(e.hash)
+		}
 	}
 }
 

@@ -151,10 +151,14 @@ func (l *Lane) livePlain(h Host, now time.Time, m *Message) {
 	}
 }
 
-// deliver hands on an event unless its Id was here before.
+// deliver hands on an event unless its Id was here before; of one that nobody wants the Id is noted.
 func (l *Lane) deliver(h Host, now time.Time, m *Message) bool {
 	if m.Event.Data == nil {
 		return false
+	}
+	if m.Skimmed {
+		l.ids.note(l.ids.key(&m.Event), l.at(now))
+		return true
 	}
 	if !l.ids.add(l.ids.key(&m.Event), l.at(now)) && m.Event.ID != (events.ID{}) {
 		h.Duplicate(DuplicateID)
@@ -188,6 +192,10 @@ func (l *Lane) hold(h Host, m *Message) {
 	if kept.Shared {
 		kept.Event.Data = bytes.Clone(kept.Event.Data)
 		kept.Shared = false
+	}
+	if kept.Skimmed {
+		h.Read(&kept.Event)
+		kept.Skimmed = false
 	}
 	l.held = append(l.held, kept)
 	l.bytes += kept.size()

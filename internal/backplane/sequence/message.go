@@ -18,6 +18,9 @@ type Message struct {
 	Era *Era
 	// Shared says that Data lies in a larger buffer: it is copied if it must be kept.
 	Shared bool
+	// Skimmed says that nobody wants the event, of which only the topic, the Id and the Data are known. It has its place
+	// among the others and is not delivered, unless it must be kept: then it is read to its end.
+	Skimmed bool
 }
 
 // size is what a held message counts for.
@@ -61,6 +64,8 @@ func (k GapKind) String() string { return [numGapKinds]string{"repaired", "fork"
 type Host interface {
 	// Deliver hands on an event: the next one of the lane.
 	Deliver(ev *events.Event)
+	// Read completes an event that was skimmed; without Data it turned out to be none.
+	Read(ev *events.Event)
 	// Plain is told of an event without position that was delivered just now.
 	Plain(ev *events.Event)
 	// Duplicate counts an event that was delivered before.

@@ -1,0 +1,89 @@
+package sequence_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/sequence"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// listener is a Host with a lane and without a journal.
+type listener struct {
+	sequence.Lane
+
+	now        time.Time
+	got        []events.ID
+	read       []events.ID
+	duplicates int
+}
+
+func newListener() *listener {
+	h := &listener{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	h.Start(h.now, backplane.Position{}, true)
+	return h
+}
+
+func (h *listener) Deliver(ev *events.Event)                      { h.got = append(h.got, ev.ID) }
+func (h *listener) Read(ev *events.Event)                         { h.read = append(h.read, ev.ID) }
+func (h *listener) Plain(*events.Event)                           {}
+func (h *listener) Duplicate(sequence.DuplicateKind)              { h.duplicates++ }
+func (h *listener) Overflow()                                     {}
+func (h *listener) Repaired(sequence.GapKind, int, time.Duration) {}
+func (h *listener) Lost(backplane.Loss)                           {}
+
+// live is an event without a position that arrives.
+func (h *listener) live(number uint64, skimmed bool) {
+	h.Live(h, h.now, &sequence.Message{Event: events.Event{ID: id(number), Data: []byte("{}")}, Shared: true, Skimmed: skimmed})
+}
+
+func TestLane_skimmedEventsAreRemembered(t *testing.T) {
+	const count = 5000
+	h := newListener()
+	for round := range 2 { // the second time from the set, in which half of them are
+		for n := range uint64(count) {
+			h.live(n, round == 0 && n >= count/2 || n%3 > 0)
+			if n%1000 == 999 {
+				h.live(n, false)
+			}
+		}
+	}
+	var want []events.ID
+	for n := uint64(0); n < count/2; n += 3 {
+		want = append(want, id(n))
+	}
+	if !slices.Equal(h.got, want) {
+		t.Errorf("%d events were delivered, want the %d that were wanted when they came first", len(h.got), len(want))
+	}
+	if h.duplicates == 0 {
+		t.Error("no duplicates")
+	}
+}
+
+// Somebody may listen by the time that they are delivered.
+func TestLane_skimmedEventsAreReadIfTheyAreHeld(t *testing.T) {
+	h := newListener()
+	h.live(0, true)
+	h.Broken(h.now, sequence.Break{Reason: backplane.LossOutage})
+	h.live(1, true)
+	h.live(2, false)
+	h.live(0, false)
+	for range 2 { // the journal, and other nodes
+		read, ok := h.Want()
+		switch {
+		case !ok:
+		case read.Peers:
+			h.Answer(h, h.now, &sequence.Answer{Generation: read.Generation, Complete: true})
+		default:
+			h.Page(h, h.now, &sequence.Page{Generation: read.Generation})
+		}
+	}
+	if want := []events.ID{id(1)}; !slices.Equal(h.read, want) {
+		t.Errorf("read %v, want %v", h.read, want)
+	}
+	if want := []events.ID{id(1), id(2)}; !slices.Equal(h.got, want) {
+		t.Errorf("delivered %v, want %v", h.got, want)
+	}
+}
