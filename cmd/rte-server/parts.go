@@ -74,7 +74,7 @@ func newDirectory(c *Config, documents authz.DocumentReader, changed func(authz.
 		return file, file.Run, nil
 	case "http":
 		source, err := authz.NewHTTPSource(authz.HTTPSourceOptions{
-			URL: c.Directory.URL, Token: c.Directory.Token, Connections: c.Directory.Concurrency, Logger: logger,
+			URL: c.Directory.URL, Token: c.Directory.Token, Connections: c.Directory.Concurrency, Logger: logger, Registerer: reg,
 		})
 		if err != nil {
 			return nil, nil, fmt.Errorf("directory.url: %w", err)

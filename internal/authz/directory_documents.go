@@ -22,19 +22,15 @@ type DocumentReader interface {
 //
 // A document that is not of the form is taken for one that does not exist.
 type DocumentSource struct {
-	reader  DocumentReader
-	logger  *zap.Logger
-	refused prometheus.Counter
+	reader    DocumentReader
+	malformed *malformedReporter
 }
 
 var _ Source = (*DocumentSource)(nil)
 
 // NewDocumentSource makes a source of what a store holds. The logger and the registerer may be nil.
 func NewDocumentSource(reader DocumentReader, logger *zap.Logger, reg prometheus.Registerer) *DocumentSource {
-	if logger == nil {
-		logger = zap.NewNop()
-	}
-	return &DocumentSource{reader: reader, logger: logger, refused: newRefusedDocuments(reg)}
+	return &DocumentSource{reader: reader, malformed: newMalformedReporter(logger, reg)}
 }
 
 // Records implements Source.
@@ -43,7 +39,7 @@ func (s *DocumentSource) Records(ctx context.Context, ids []events.ID, records [
 	if err := s.reader.Documents(ctx, ids, documents); err != nil {
 		return err
 	}
-	refused, example, reason := 0, events.ID{}, error(nil)
+	var bad malformed
 	for i, data := range documents {
 		records[i] = nil
 		if data == nil {
@@ -51,15 +47,11 @@ func (s *DocumentSource) Records(ctx context.Context, ids []events.ID, records [
 		}
 		record, err := ParseRecord(data)
 		if err != nil {
-			refused, example, reason = refused+1, ids[i], err
+			bad.add(ids[i], err)
 			continue
 		}
 		records[i] = record
 	}
-	if refused > 0 {
-		s.refused.Add(float64(refused))
-		s.logger.Warn("records of the directory are refused", zap.Int("records", refused),
-			zap.Stringer("entity", example), zap.NamedError("reason", reason))
-	}
+	s.malformed.report(&bad)
 	return nil
 }

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/events"
@@ -25,7 +27,8 @@ type HTTPSourceOptions struct {
 	// Connections is how many connections are kept open. Default DefaultConcurrency.
 	Connections int
 
-	Logger *zap.Logger // default: none
+	Logger     *zap.Logger           // default: none
+	Registerer prometheus.Registerer // default: none
 }
 
 // HTTPSource asks a REST API for records, all of a batch in one request:
@@ -40,8 +43,9 @@ type HTTPSourceOptions struct {
 // Entities that are not in the answer do not exist. Any other status is a failure. A record that is not of the form is
 // taken for one that does not exist.
 type HTTPSource struct {
-	options HTTPSourceOptions
-	client  *http.Client
+	options   HTTPSourceOptions
+	client    *http.Client
+	malformed *malformedReporter
 }
 
 var _ Source = (*HTTPSource)(nil)
@@ -52,11 +56,8 @@ func NewHTTPSource(o HTTPSourceOptions) (*HTTPSource, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, errors.New("directory url: not an http or https URL")
 	}
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
-	o.Connections = defaultTo(o.Connections, DefaultConcurrency)
-	return &HTTPSource{options: o, client: &http.Client{
+	o.Connections = cmp.Or(o.Connections, DefaultConcurrency)
+	return &HTTPSource{options: o, malformed: newMalformedReporter(o.Logger, o.Registerer), client: &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			MaxIdleConnsPerHost:    o.Connections,
@@ -119,18 +120,21 @@ func (s *HTTPSource) read(data []byte, ids []events.ID, records []*Record) error
 		return errors.New("directory answers with something that is not of the documented form")
 	}
 	byID := make(map[events.ID]*Record, len(answer.Entities))
+	var bad malformed
 	for i := range answer.Entities {
 		id, ok := events.ParseID(answer.Entities[i].ID)
 		if !ok {
+			bad.add(id, errors.New("id: not a GUID"))
 			continue
 		}
 		record, err := answer.Entities[i].record()
 		if err != nil {
-			s.options.Logger.Warn("a record of the directory is refused", zap.Stringer("entity", id), zap.Error(err))
+			bad.add(id, err)
 			continue
 		}
 		byID[id] = record
 	}
+	s.malformed.report(&bad)
 	for i, id := range ids {
 		records[i] = byID[id]
 	}

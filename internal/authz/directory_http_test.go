@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -35,6 +36,7 @@ func mustHTTP(tb testing.TB, handler http.HandlerFunc, o authz.HTTPSourceOptions
 
 func TestHTTPSource_Protocol(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
+	registry := prometheus.NewPedanticRegistry()
 	d := mustHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		var question struct{ IDs []string }
 		if err := json.NewDecoder(r.Body).Decode(&question); err != nil {
@@ -52,7 +54,7 @@ func TestHTTPSource_Protocol(t *testing.T) {
 			{"id": %q, "kind": "Queue", "organization": %q, "members": [%q, %q]},
 			{"id": %q, "kind": "Nonsense", "organization": %q},
 			{"id": "not asked for"}]}`, me, home, strings.ToUpper(queue.String()), home, me, colleague, callList, home)
-	}, authz.HTTPSourceOptions{Token: "sesame", Logger: zap.New(core)}, authz.CachedDirectoryOptions{})
+	}, authz.HTTPSourceOptions{Token: "sesame", Logger: zap.New(core), Registerer: registry}, authz.CachedDirectoryOptions{})
 	want := []authz.Entity{
 		{State: authz.StateKnown, Kind: events.KindQueue, Organization: home, Member: true},
 		{State: authz.StateKnown, Kind: events.KindUser, Organization: home},
@@ -61,6 +63,9 @@ func TestHTTPSource_Protocol(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, lookup(t, d, agentOfHome, queue, me, callList, unknownEntity)); diff != "" {
 		t.Error(diff)
+	}
+	if n := metric(t, registry, "rte_authz_directory_malformed_total"); n != 2 {
+		t.Errorf("%v malformed entities are counted", n)
 	}
 	if logs.FilterMessageSnippet("record").Len() != 1 || strings.Contains(fmt.Sprint(logs.All()), "sesame") {
 		t.Errorf("the log is %v", logs.All())

@@ -184,14 +184,14 @@ func newCachedMetrics(reg prometheus.Registerer) *cachedMetrics {
 	return m
 }
 
-// newRefusedDocuments counts documents of a directory that are not of the form.
-func newRefusedDocuments(reg prometheus.Registerer) prometheus.Counter {
-	refused := prometheus.NewCounter(prometheus.CounterOpts{
+// newMalformedTotal counts documents of a directory that are not of the form.
+func newMalformedTotal(reg prometheus.Registerer) prometheus.Counter {
+	malformed := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "rte_authz_directory_malformed_total",
 		Help: "Documents of the directory that were not of the documented form, and so taken for entities that do not exist.",
 	})
-	register(reg, refused)
-	return refused
+	register(reg, malformed)
+	return malformed
 }
 
 // gateMetrics counts decisions.
