@@ -1,9 +1,9 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -82,10 +82,10 @@ func NewCachedDirectory(o CachedDirectoryOptions) (*CachedDirectory, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	o.KnownTTL, o.UnknownTTL = defaultTo(o.KnownTTL, DefaultKnownTTL), defaultTo(o.UnknownTTL, DefaultUnknownTTL)
-	o.CacheBytes = defaultTo(o.CacheBytes, DefaultCacheBytes)
-	o.Timeout = defaultTo(o.Timeout, DefaultReadTimeout)
-	o.Concurrency = defaultTo(o.Concurrency, DefaultConcurrency)
+	o.KnownTTL, o.UnknownTTL = cmp.Or(o.KnownTTL, DefaultKnownTTL), cmp.Or(o.UnknownTTL, DefaultUnknownTTL)
+	o.CacheBytes = cmp.Or(o.CacheBytes, DefaultCacheBytes)
+	o.Timeout = cmp.Or(o.Timeout, DefaultReadTimeout)
+	o.Concurrency = cmp.Or(o.Concurrency, DefaultConcurrency)
 	if o.KnownTTL < 0 || o.UnknownTTL < 0 || o.CacheBytes < 0 || o.Timeout < 0 || o.Concurrency < 0 {
 		return nil, errors.New("cached directory: negative option")
 	}
@@ -96,14 +96,6 @@ func NewCachedDirectory(o CachedDirectoryOptions) (*CachedDirectory, error) {
 		known: newRecordTable(o.CacheBytes * 3 / 4), unknown: newRecordTable(o.CacheBytes / 4),
 		underway: map[recordKey]*fetched{}, made: time.Now(),
 	}, nil
-}
-
-func defaultTo[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }
 
 // Lookup implements Directory.
@@ -254,12 +246,14 @@ func (d *CachedDirectory) Invalidate(c Change) {
 		d.known.clear()
 		d.unknown.clear()
 	}
+	changed := make(map[events.ID]bool, len(c.Entities)) // there may be thousands of both
 	for _, id := range c.Entities {
 		d.known.remove(id)
 		d.unknown.remove(id)
+		changed[id] = true
 	}
 	for key, f := range d.underway {
-		if c.All || slices.Contains(c.Entities, key.id) {
+		if c.All || changed[key.id] {
 			f.stale = true
 		}
 	}
