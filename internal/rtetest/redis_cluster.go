@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 )
 
 // clusterSlots is how many slots a Redis Cluster has.
@@ -95,14 +97,77 @@ func (c *Cluster) MoveSlot(slot, from, to int) {
 	c.must(from, "CLUSTER", "SETSLOT", slot, "NODE", c.ID(to))
 }
 
+// Drain gives the slots of a master, and the keys in them, to others, so that it has none.
+func (c *Cluster) Drain(from int, to ...int) {
+	c.t.Helper()
+	client := c.Servers[from].Client()
+	defer client.Close()
+	ctx := context.Background()
+	for _, r := range c.slots(from, from) {
+		empty := map[int][]int{} // slots without keys, by who gets them
+		for slot := r.Start; slot <= r.End; slot++ {
+			next := to[slot%len(to)]
+			if client.ClusterCountKeysInSlot(ctx, slot).Val() > 0 {
+				c.MoveSlot(slot, from, next)
+			} else {
+				empty[next] = append(empty[next], slot)
+			}
+		}
+		for next, slots := range empty {
+			c.setSlots(next, slots, "IMPORTING", c.ID(from))
+			c.setSlots(from, slots, "MIGRATING", c.ID(next))
+			c.setSlots(next, slots, "NODE", c.ID(next)) // the other hears of it, and may follow who has its last slot
+		}
+	}
+	c.waitFor("the slots to have moved", func(i int) bool { return len(c.slots(i, from)) == 0 })
+}
+
+// setSlots has a server note something of slots.
+func (c *Cluster) setSlots(i int, slots []int, what, id string) {
+	c.t.Helper()
+	client := c.Servers[i].Client()
+	defer client.Close()
+	ctx := context.Background()
+	pipe := client.Pipeline()
+	for _, slot := range slots {
+		pipe.Do(ctx, "CLUSTER", "SETSLOT", slot, what, id)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		c.t.Fatalf("setslot %s: %v", what, err)
+	}
+}
+
+// Forget has all servers forget one of them for good. If that runs it forgets the others.
+func (c *Cluster) Forget(id string) {
+	c.t.Helper()
+	for i := range c.Servers {
+		switch {
+		case c.ID(i) == id:
+			c.must(i, "CLUSTER", "RESET", "HARD")
+		case strings.Contains(c.text(i, "CLUSTER", "NODES"), id):
+			c.must(i, "CLUSTER", "FORGET", id)
+		}
+	}
+}
+
+// slots are those of a master, as server i sees it; none if that does not answer.
+func (c *Cluster) slots(i, master int) (own []goredis.ClusterSlot) {
+	client := c.Servers[i].Client()
+	defer client.Close()
+	all, _ := client.ClusterSlots(context.Background()).Result()
+	for _, s := range all {
+		if s.Nodes[0].Addr == c.Servers[master].Addr {
+			own = append(own, s)
+		}
+	}
+	return own
+}
+
 // Owner is the server that calls itself the master of a slot; -1: none does now.
 func (c *Cluster) Owner(slot int) int {
-	for i, r := range c.Servers {
-		client := r.Client()
-		ranges, _ := client.ClusterSlots(context.Background()).Result()
-		_ = client.Close()
-		for _, s := range ranges {
-			if s.Start <= slot && slot <= s.End && s.Nodes[0].Addr == r.Addr {
+	for i := range c.Servers {
+		for _, s := range c.slots(i, i) {
+			if s.Start <= slot && slot <= s.End {
 				return i
 			}
 		}

@@ -88,15 +88,16 @@ func TestFault_cableOfRedis(t *testing.T) {
 	r.check("cable of Redis cut for 20 s")
 }
 
-// wiredSentinels is a rig with two nodes behind Sentinels, everything on hosts of its own.
-func wiredSentinels(t *testing.T) (*rtetest.Sentinels, *rig) {
+// wiredSentinels is a network with Sentinels.
+func wiredSentinels(t *testing.T) (*rtetest.Network, *rtetest.Sentinels) {
 	t.Helper()
 	network := rtetest.MustMakeNetwork(t)
-	s := network.MustStartSentinels(downAfter)
-	client := goredis.NewFailoverClient(&goredis.FailoverOptions{
-		MasterName: rtetest.SentinelMaster, SentinelAddrs: s.Addrs, Dialer: network.MustAddHost().Dial,
-		MaxRetries: -1, Protocol: 2, ReadTimeout: time.Second, DialTimeout: time.Second,
-	})
+	return network, network.MustStartSentinels(downAfter)
+}
+
+// wiredRig is a rig with two nodes that follow the Sentinels, and publishes with a client.
+func wiredRig(t *testing.T, network *rtetest.Network, s *rtetest.Sentinels, client goredis.UniversalClient) *rig {
+	t.Helper()
 	t.Cleanup(func() { _ = client.Close() })
 	r := newRig(t, client, 16)
 	for range 2 {
@@ -104,16 +105,23 @@ func wiredSentinels(t *testing.T) (*rtetest.Sentinels, *rig) {
 	}
 	r.publish(full)
 	r.waitDelivered(r.nodes[0], tier2, 50)
-	return s, r
+	return r
 }
 
-// checkDemoted waits until the master that was is a replica, and checks what came until then.
+// follower is a client that follows the Sentinels.
+func follower(network *rtetest.Network, s *rtetest.Sentinels) goredis.UniversalClient {
+	return goredis.NewFailoverClient(&goredis.FailoverOptions{
+		MasterName: rtetest.SentinelMaster, SentinelAddrs: s.Addrs, Dialer: network.MustAddHost().Dial,
+		MaxRetries: -1, Protocol: 2, ReadTimeout: time.Second, DialTimeout: time.Second,
+	})
+}
+
+// checkDemoted waits until the master that was is a replica, and checks what came.
 func checkDemoted(t *testing.T, s *rtetest.Sentinels, r *rig, fault string) {
 	t.Helper()
 	began := time.Now()
 	waitReplicas(t, s.Servers, 2)
 	t.Logf("the old master follows the new one after %s", time.Since(began).Round(time.Millisecond))
-	r.waitMore(r.nodes[0], tier2, 50)
 	r.checkForks(fault)
 	for i, n := range r.nodes {
 		// The probes, the Sentinels' own time and the election.
@@ -124,28 +132,48 @@ func checkDemoted(t *testing.T, s *rtetest.Sentinels, r *rig, fault string) {
 }
 
 func TestFault_sentinelMasterUnplugged(t *testing.T) {
-	s, r := wiredSentinels(t)
+	network, s := wiredSentinels(t)
+	r := wiredRig(t, network, s, follower(network, s))
 	master := s.Master()
 	master.Host.Unplug()
 	s.WaitForMasterOtherThan(master)
 	lasts(4 * time.Second)
 	master.Host.Plug()
+	r.waitMore(r.nodes[0], tier2, 50)
 	checkDemoted(t, s, r, "Sentinel, cable of the master cut")
 }
 
-// Sentinels and replicas cannot reach the master, but nodes and publishers can: there are two masters for some time.
+// Sentinels and replicas cannot reach the master, but nodes and publishers can: there are two masters for some time, and
+// one of them takes events that will be thrown away.
 func TestFault_sentinelMasterParted(t *testing.T) {
-	s, r := wiredSentinels(t)
-	master := s.Master()
-	others := slices.Clone(s.Hosts)
-	for _, server := range s.Servers {
-		if server != master {
-			others = append(others, server.Host)
-		}
+	for name, follow := range map[string]bool{"publishers follow": true, "publishers stay": false} {
+		t.Run(name, func(t *testing.T) {
+			network, s := wiredSentinels(t)
+			master := s.Master()
+			client := follower(network, s)
+			if !follow {
+				_ = client.Close()
+				client = goredis.NewClient(&goredis.Options{
+					Addr: master.Addr, Dialer: network.MustAddHost().Dial, MaxRetries: -1, Protocol: 2,
+				})
+			}
+			r := wiredRig(t, network, s, client)
+			others := slices.Clone(s.Hosts)
+			for _, server := range s.Servers {
+				if server != master {
+					others = append(others, server.Host)
+				}
+			}
+			master.Host.Part(others...)
+			s.WaitForMasterOtherThan(master)
+			lasts(4 * time.Second)
+			if follow {
+				r.waitMore(r.nodes[0], tier2, 50)
+			} else {
+				r.stopPublishing()
+			}
+			master.Host.Join(others...)
+			checkDemoted(t, s, r, "Sentinel, master parted from Sentinels and replicas, "+name)
+		})
 	}
-	master.Host.Part(others...)
-	s.WaitForMasterOtherThan(master)
-	lasts(4 * time.Second)
-	master.Host.Join(others...)
-	checkDemoted(t, s, r, "Sentinel, master parted from Sentinels and replicas")
 }

@@ -97,6 +97,7 @@ func clusterRig(t *testing.T, load [tiers]int) (*rtetest.Cluster, *rig) {
 	c := rtetest.MustStartCluster(t, 3, 3, 1500*time.Millisecond)
 	client := goredis.NewClusterClient(&goredis.ClusterOptions{
 		Addrs: c.Addrs(), MaxRetries: -1, MaxRedirects: 5, Protocol: 2, ReadTimeout: time.Second, DialTimeout: time.Second,
+		ClusterStateReloadInterval: time.Second, // it does not ask sooner when a server is gone
 	})
 	t.Cleanup(func() { _ = client.Close() })
 	r := newRig(t, client, 16)
@@ -121,11 +122,43 @@ func TestFault_clusterSlotMoved(t *testing.T) {
 	r.checkForks("cluster, slot moved and moved back")
 }
 
-func TestFault_clusterMasterKilled(t *testing.T) {
+// A master dies, its replica takes over, and it never comes back.
+func TestFault_clusterMasterLost(t *testing.T) {
 	c, r := clusterRig(t, moderate)
+	lost, slot := c.ID(1), 16384/2
 	c.Servers[1].Kill()
-	lasts(8 * time.Second)
-	r.checkForks("cluster, master killed")
+	waitFor(t, "the replica is the master", func() bool { return c.Owner(slot) >= 0 })
+	c.Forget(lost)
+	for _, n := range r.nodes {
+		waitHealth(t, n.Backplane, true)
+		waitValue(t, n.metrics, "rte_backplane_lanes", "confirmed", 16)
+	}
+	r.waitMore(r.nodes[0], tier2, 50)
+	r.checkForks("cluster, master lost for good")
+}
+
+// A master and its replica leave the cluster after their slots went to the others.
+func TestFault_clusterServerRemoved(t *testing.T) {
+	c, r := clusterRig(t, moderate)
+	master, replica := c.ID(2), c.ID(5)
+	c.Drain(2, 0, 1)
+	began := time.Now()
+	for _, n := range r.nodes {
+		waitHealth(t, n.Backplane, true)
+		waitValue(t, n.metrics, "rte_backplane_lanes", "confirmed", 16)
+	}
+	confirmed := time.Since(began)
+	c.Forget(replica)
+	c.Forget(master)
+	lasts(2 * time.Second)
+	c.Servers[2].Kill()
+	c.Servers[5].Kill()
+	r.waitMore(r.nodes[0], tier2, 50)
+	r.check("cluster, a master and its replica removed")
+	t.Logf("lanes were confirmed %s after the last slot had moved", confirmed.Round(time.Millisecond))
+	if confirmed > 2*time.Second {
+		t.Errorf("lanes were confirmed %s after the last slot had moved", confirmed)
+	}
 }
 
 func TestFault_clusterFailover(t *testing.T) {
