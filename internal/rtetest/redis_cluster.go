@@ -105,7 +105,7 @@ func (c *Cluster) Drain(from int, to ...int) {
 	ctx := context.Background()
 	for _, r := range c.slots(from, from) {
 		empty := map[int][]int{} // slots without keys, by who gets them
-		for slot := r.Start; slot <= r.End; slot++ {
+		for slot := int(r.Start); slot <= int(r.End); slot++ {
 			next := to[slot%len(to)]
 			if client.ClusterCountKeysInSlot(ctx, slot).Val() > 0 {
 				c.MoveSlot(slot, from, next)
@@ -151,13 +151,15 @@ func (c *Cluster) Forget(id string) {
 }
 
 // slots are those of a master, as server i sees it; none if that does not answer.
-func (c *Cluster) slots(i, master int) (own []goredis.ClusterSlot) {
+func (c *Cluster) slots(i, master int) (own []goredis.SlotRange) {
 	client := c.Servers[i].Client()
 	defer client.Close()
-	all, _ := client.ClusterSlots(context.Background()).Result()
-	for _, s := range all {
-		if s.Nodes[0].Addr == c.Servers[master].Addr {
-			own = append(own, s)
+	shards, _ := client.ClusterShards(context.Background()).Result()
+	for _, shard := range shards {
+		for _, n := range shard.Nodes {
+			if n.Role == "master" && int(n.Port) == c.Servers[master].Port() {
+				own = append(own, shard.Slots...)
+			}
 		}
 	}
 	return own
@@ -167,7 +169,7 @@ func (c *Cluster) slots(i, master int) (own []goredis.ClusterSlot) {
 func (c *Cluster) Owner(slot int) int {
 	for i := range c.Servers {
 		for _, s := range c.slots(i, i) {
-			if s.Start <= slot && slot <= s.End {
+			if int(s.Start) <= slot && slot <= int(s.End) {
 				return i
 			}
 		}
