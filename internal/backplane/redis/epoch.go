@@ -70,7 +70,7 @@ func newEpoch(k *link, server *server, conn *subscriber, canary string) *epoch {
 		started: time.Now(),
 		canary:  &lane{name: canary},
 		listen:  make(chan struct{}),
-		lanes:   map[string]*lane{},
+		lanes:   k.spare,
 		room:    make(chan struct{}, 1),
 	}
 }

@@ -93,7 +93,14 @@ func (e *epoch) repair(ctx context.Context) error {
 			return ctx.Err()
 		case <-e.link.journal.work:
 		}
-		for reads := e.link.journal.take(); len(reads) > 0; reads = e.link.journal.take() {
+		for {
+			if err := e.afterJoins(ctx); err != nil {
+				return err
+			}
+			reads := e.link.journal.take()
+			if len(reads) == 0 {
+				break
+			}
 			if err := e.b.pages.wait(ctx); err != nil {
 				return err
 			}
@@ -112,6 +119,26 @@ func (e *epoch) repair(ctx context.Context) error {
 			e.b.hand(reads, pages)
 		}
 	}
+}
+
+// joinsFirst is how long the repairs of an epoch leave the processors to its subscriptions, and joinsTick how often they
+// look.
+const (
+	joinsFirst = 5 * time.Second
+	joinsTick  = 5 * time.Millisecond
+)
+
+// afterJoins waits while many lanes are not confirmed: what is published on those without a journal is lost for now,
+// and what a journal has is only late.
+func (e *epoch) afterJoins(ctx context.Context) error {
+	for e.pending() > lanesAhead/2 && time.Since(e.started) < joinsFirst {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(joinsTick):
+		}
+	}
+	return nil
 }
 
 // pageMemory is how many bytes of journals may wait for their lanes. A lane has one page at most.

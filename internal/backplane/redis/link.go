@@ -33,6 +33,7 @@ type link struct {
 	joins   queue   // lanes whose subscription may differ from what is wanted
 	orphans []*lane // lanes that are subscribed here and belong elsewhere
 	journal *journal
+	spare   map[string]*lane // empty, with room for the lanes that the epoch before had; belongs to run
 
 	healthy atomic.Bool  // the present epoch heard a canary, so that the next one need not wait
 	proof   atomic.Int64 // when the last canary was heard, in nanoseconds since the backplane's start; 0: never
@@ -53,6 +54,7 @@ func newLink(b *Backplane, name string, commands goredis.UniversalClient, addres
 		scouts:   newQueue(),
 		joins:    newQueue(),
 		journal:  newJournal(),
+		spare:    map[string]*lane{},
 		health:   backplane.Health{Detail: "not connected yet"},
 	}
 }

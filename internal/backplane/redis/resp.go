@@ -63,7 +63,7 @@ func (r *reader) next() (reply, error) {
 		r.before.finish()
 		r.before = nil
 	}
-	if m, ok := r.message(); ok {
+	if m, ok := r.quick(); ok {
 		return m, nil
 	}
 	line, err := r.line()
@@ -83,38 +83,51 @@ func (r *reader) next() (reply, error) {
 	return reply{}, errProtocol
 }
 
-// The first two elements of a message's array, up to the length of its channel.
-const (
-	messageHead  = "*3\r\n$7\r\nmessage\r\n$"
-	smessageHead = "*3\r\n$8\r\nsmessage\r\n$"
-)
+// heads are how the replies begin that come in numbers, up to the length of the channel.
+var heads = [...]struct {
+	kind replyKind
+	text string
+}{
+	{replyMessage, "*3\r\n$7\r\nmessage\r\n$"},
+	{replyMessage, "*3\r\n$8\r\nsmessage\r\n$"},
+	{replySubscribed, "*3\r\n$9\r\nsubscribe\r\n$"},
+	{replySubscribed, "*3\r\n$10\r\nssubscribe\r\n$"},
+}
 
-// message reads a message if all of it is there; else it does nothing, and the message is read piece by piece.
-func (r *reader) message() (m reply, ok bool) {
+// quick reads a reply if all of it is there and it is of those that come in numbers; else it does nothing, and the reply
+// is read piece by piece.
+func (r *reader) quick() (m reply, ok bool) {
 	rest := r.chunk.data[r.pos:r.end]
-	i := len(messageHead)
-	switch {
-	case len(rest) < len(smessageHead):
-		return m, false
-	case string(rest[:len(messageHead)]) == messageHead:
-	case string(rest[:len(smessageHead)]) == smessageHead:
-		i = len(smessageHead)
-	default:
-		return m, false
+	for i := range heads {
+		head := &heads[i]
+		if len(rest) < len(head.text) || string(rest[:len(head.text)]) != head.text {
+			continue
+		}
+		start, end := element(rest, len(head.text))
+		if end < 0 || end+2 >= len(rest) {
+			return m, false
+		}
+		m.kind, m.channel = head.kind, rest[start:end]
+		switch next := rest[end+2]; {
+		case m.kind == replyMessage && next == '$':
+			start, end = element(rest, end+3)
+			if end < 0 || end-start > r.limit {
+				return m, false
+			}
+			m.payload, m.chunk = rest[start:end:end], r.give()
+		case m.kind == replySubscribed && next == ':':
+			line := bytes.IndexByte(rest[end+2:], '\n')
+			if line < 2 || line > maxLine || rest[end+1+line] != '\r' {
+				return m, false
+			}
+			end += line + 1
+		default:
+			return m, false
+		}
+		r.pos += end + 2
+		return m, true
 	}
-	start, end := element(rest, i)
-	if end < 0 || end+2 >= len(rest) || rest[end+2] != '$' {
-		return m, false
-	}
-	m.channel = rest[start:end]
-	start, end = element(rest, end+3)
-	if end < 0 || end-start > r.limit {
-		return m, false
-	}
-	m.payload = rest[start:end:end]
-	r.pos += end + 2
-	m.chunk = r.give()
-	return m, true
+	return m, false
 }
 
 // element finds a bulk string whose length stands at i; end is negative if it is not all there, or none.

@@ -204,7 +204,8 @@ func (t *table) located(link *link, lanes []*lane, found []place) {
 }
 
 // finish ends an epoch of a link: nothing is subscribed there any more. Those that were, which are given, keep the
-// latest proof that nothing was missed until then. All lanes are queued again, but those that only linger.
+// latest proof that nothing was missed until then. All lanes are queued again, but those that only linger. The map of
+// those that were subscribed is the link's then.
 func (t *table) finish(link *link, joined map[string]*lane, era *sequence.Era, history string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -214,7 +215,9 @@ func (t *table) finish(link *link, joined map[string]*lane, era *sequence.Era, h
 		}
 		l.history = history
 	}
-	link.joins.lanes, link.scouts.lanes, link.orphans = nil, nil, nil
+	link.joins.lanes, link.scouts.lanes, link.orphans = make([]*lane, 0, len(joined)), nil, nil
+	clear(joined)
+	link.spare = joined
 	for _, l := range t.lanes {
 		if l.link.Load() != link {
 			continue
