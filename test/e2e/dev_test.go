@@ -63,6 +63,14 @@ func TestDev(t *testing.T) {
 		}
 	})
 
+	t.Run("answers the client of the README", func(t *testing.T) {
+		client := startScript(t, readmeClient(t, url))
+		for _, want := range []string{"subscribed: true", "QueueStatus {"} {
+			for !strings.Contains(client.line(), want) {
+			}
+		}
+	})
+
 	t.Run("lists the demo organization", func(t *testing.T) {
 		var entities []struct{ EntityID, EntityType, Name string }
 		get(t, url+"demo/entities", &entities)
@@ -98,6 +106,34 @@ func TestDev(t *testing.T) {
 			}
 		}
 	})
+}
+
+// readmeClient makes the command of the client in README.md, for a development server elsewhere than it says.
+func readmeClient(t *testing.T, url string) *exec.Cmd {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "\n```js\n")
+	text, _, found := strings.Cut(rest, "\n```\n")
+	if !found {
+		t.Fatal("README.md has no client")
+	}
+	dir := t.TempDir()
+	modules, err := filepath.Abs("node_modules")
+	if err == nil {
+		err = os.Symlink(modules, filepath.Join(dir, "node_modules"))
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "client.mjs"), []byte(strings.ReplaceAll(text, "http://127.0.0.1:8080/", url)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := nodeCommand(t, "client.mjs")
+	cmd.Args[1] = filepath.Join(dir, "client.mjs")
+	return cmd
 }
 
 // TestDev_WallboardIsFilledAtOnce opens the page of a call centre in which nothing happens any more.
