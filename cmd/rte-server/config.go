@@ -34,6 +34,7 @@ type Config struct {
 	Fanout   struct {
 		Shards  int
 		Backlog int
+		Rest    time.Duration
 	}
 	Hub struct {
 		Pool int

@@ -70,7 +70,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		Registry: registry, State: catalog.StateKey, Expires: expires(&c.Events),
 		Malformed: func(ev *events.Event, err error) { ingress.Refused(ev.Data, err) },
 		JSON:      transport.NewJSONEncoder(catalog), MessagePack: transport.NewMessagePackEncoder(catalog, packStyle(c)),
-		Shards: c.Fanout.Shards, Backlog: int64(c.Fanout.Backlog),
+		Shards: c.Fanout.Shards, Backlog: int64(c.Fanout.Backlog), Rest: c.Fanout.Rest,
 		Quota: c.Quotas.Events, OutboxBytes: c.Limits.OutboxBytes, OutboxAge: c.Limits.OutboxAge,
 		Registerer: reg,
 	})

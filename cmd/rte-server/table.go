@@ -132,6 +132,7 @@ func newTable(c *Config) *table {
 
 	t.count(&c.Fanout.Shards, "fanout.shards", 0, "goroutines that write to clients; 0: one per processor")
 	t.count(&c.Fanout.Backlog, "fanout.backlog", 1<<16, "deliveries that may wait in front of one of them")
+	t.span(&c.Fanout.Rest, "fanout.rest", 20*time.Millisecond, "how long events may be held back at most, where writes to clients take long and can carry several; 0: not at all")
 	t.count(&c.Hub.Pool, "hub.pool", 0, "calls of clients that run at once; 0: 32 per processor")
 
 	t.span(&c.Resync.Window, "resync.window", 10*time.Second, "time over which the clients are told that events were lost that cannot be repaired: those without notices by the end of their connection")

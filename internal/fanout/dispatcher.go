@@ -46,6 +46,10 @@ type Options struct {
 	// Quota is how many events per second the listeners of one organization are sent; above it its states are held back,
 	// where newer ones replace them, and Dispatch of other events waits. A second's worth may come at once. 0: no limit.
 	Quota int
+	// Rest is how long the events of an organization may be held back at most, so that one write to a client carries
+	// several of them: for twice as long as the writes before took, where those carried several, and never the first
+	// event after a pause. 0: not at all.
+	Rest time.Duration
 	// Tick is the resolution of keep-alive. Default: 1 s.
 	Tick time.Duration
 

@@ -12,6 +12,7 @@ type item struct {
 	kind itemKind
 
 	number    uint64     // itemEvent, given by the shard: its place among the events
+	from      int        // itemEvent: where in its topic's list it joined the pass
 	broadcast *broadcast // itemEvent, itemReplay
 	box       *Outbox    // all others
 	frame     []byte     // itemSend: what to send; itemDrained: the buffer to use again

@@ -1,6 +1,10 @@
 package fanout
 
-import "github.com/rte-server/rte-server/internal/subscriptions"
+import (
+	"time"
+
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
 
 const (
 	// quantum is what a lane may spend before it is the next one's turn: 64 writes of about 5 us. A quiet
@@ -28,6 +32,12 @@ type lane struct {
 	collected int       // bytes in their buf
 	flushing  bool      // touched is being written, up to flushed so far; nothing is appended meanwhile
 	flushed   int
+
+	round   round
+	shared  bool      // several events save writes: the lane rests between rounds
+	rests   time.Time // until then; no round begins before
+	resting bool      // it is neither in the ring nor retired
+	listed  bool      // it is in the list of those that rest
 }
 
 // put adds an event.
@@ -61,8 +71,16 @@ func differ(a, b *item) int {
 	return 0
 }
 
+// between says that nothing is under way.
+func (l *lane) between() bool { return l.pass.first == nil && len(l.touched) == 0 }
+
 // idle says that nothing is left to do.
-func (l *lane) idle() bool { return l.first == nil && l.pass.first == nil && len(l.touched) == 0 }
+func (l *lane) idle() bool { return l.first == nil && l.between() }
+
+// works says that there is something to do now.
+func (l *lane) works(now time.Time) bool {
+	return !l.between() || l.first != nil && !now.Before(l.rests)
+}
 
 // ring is the lanes with work, in the order in which they are served.
 type ring struct{ first, last *lane }

@@ -6,25 +6,40 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// pass is one way through the listeners of a topic, with one event, or with several of a lane that has no others. It
-// can be interrupted between two listeners.
+// pass is a way through the listeners of a topic, with one event, or, while its lane has no others, with those of the
+// topic as they come: an event joins the pass where that is, and leaves it when it comes by there again. Under a flood
+// that makes an endless round trip on which each listener is written what has come since its last write. An event takes
+// one lap then; if it had to wait for the next pass it would take up to two. A pass can be interrupted between two
+// listeners.
 type pass struct {
-	first  *item // its events, up to the nil; nil: there is no pass
-	last   *item
-	events int
-	list   *subscriptions.List[*Outbox]
-	pos    int // the next listener
+	first, last *item // its events, in order; nil: there is no pass
+	list        *subscriptions.List[*Outbox]
+	pos         int // the next listener
 
 	// direct says that listeners are written to from frames instead of through their outboxes: the frames of all
 	// events stand there side by side, and for each listener only the subscription ids are written over. A
 	// kilobyte per listener is then neither copied nor pushed out of the processor's cache.
 	direct bool
-	frames [numProtocols][]byte
+	frames [numProtocols]window
+}
+
+// window is the frames of the events of a pass, side by side; frames are added behind and taken off in front.
+type window struct {
+	buf   []byte // nil: no frame has been added
+	start int    // of the first frame in buf
+}
+
+func (w *window) bytes() []byte { return w.buf[w.start:] }
+
+func (w *window) add(frame []byte) {
+	if w.start > len(w.buf)/2 {
+		w.buf, w.start = w.buf[:copy(w.buf, w.bytes())], 0
+	}
+	w.buf = append(w.buf, frame...)
 }
 
 // begin starts a pass with the first event of the lane, unless that is a replayed state for one listener. If all its
-// events are of one topic and no outbox has collected anything, which is so while the shard keeps up, they pass together
-// and directly.
+// events are of one topic and no outbox has collected anything, which is so while the shard keeps up, it is direct.
 func (s *Shard) begin(l *lane, now time.Time) {
 	if l.first.kind == itemReplay {
 		s.replay(l, now)
@@ -32,60 +47,119 @@ func (s *Shard) begin(l *lane, now time.Time) {
 	}
 	s.spent++
 	p := &l.pass
-	p.first, p.events, p.pos = l.first, 0, 0
+	entry := l.first.broadcast.entry
 	p.direct = len(l.touched) == 0 && l.switches == 0
-	if p.direct {
-		s.gather(l, p)
-	} else {
-		p.last, p.events = l.first, 1
-	}
-	l.cut(p.last)
-
-	p.list = s.table.Find(p.first.broadcast.entry)
+	p.list, p.pos = s.table.Find(entry), 0
+	s.join(l)
 	if p.list == nil {
-		s.forget(p.first.broadcast.entry)
-		s.finish(l)
+		s.forget(entry)
+		s.leave(p)
 		return
 	}
 	p.list.Hold()
 }
 
-// gather takes as many events as one write may carry and puts their frames side by side.
-func (s *Shard) gather(l *lane, p *pass) {
-	size := 0
-	for it := l.first; it != nil && (size == 0 || size < s.options.WriteBytes); it = it.next {
-		longest := 0
-		for protocol := range it.broadcast.frames {
-			if frame := it.broadcast.frames[protocol].Bytes; frame != nil {
-				if p.frames[protocol] == nil {
-					p.frames[protocol] = s.buffers.get()
-				}
-				p.frames[protocol] = append(p.frames[protocol], frame...)
-				longest = max(longest, len(frame))
-			}
+// joins says whether the next event of the lane can join its pass. A list of which too much is stale must be let go.
+func (s *Shard) joins(l *lane) bool {
+	p, it := &l.pass, l.first
+	return it != nil && p.direct && it.kind == itemEvent && it.broadcast.entry == p.first.broadcast.entry &&
+		len(l.touched) == 0 && p.room(s.options.WriteBytes) && !p.list.Stale()
+}
+
+// room says whether another event would fit into one write.
+func (p *pass) room(writeBytes int) bool {
+	for protocol := range p.frames {
+		if len(p.frames[protocol].bytes()) >= writeBytes {
+			return false
 		}
-		size += longest
-		p.last = it
-		p.events++
+	}
+	return true
+}
+
+// join takes the first event of the lane into its pass.
+func (s *Shard) join(l *lane) {
+	p, it := &l.pass, l.first
+	l.cut(it)
+	l.round.events++
+	it.from = p.pos
+	if p.first == nil {
+		p.first = it
+	} else {
+		p.last.next = it
+	}
+	p.last = it
+	if !p.direct {
+		return
+	}
+	for protocol := range p.frames {
+		if frame := it.broadcast.frames[protocol].Bytes; frame != nil {
+			w := &p.frames[protocol]
+			if w.buf == nil {
+				w.buf = s.buffers.get()
+			}
+			w.add(frame)
+		}
 	}
 }
 
-// step delivers the pass to the next listener, and finishes it behind the last one.
+// leave takes the first event, which all listeners have got, out of a pass.
+func (s *Shard) leave(p *pass) {
+	it := p.first
+	p.first = it.next
+	if len(s.watched) > 0 {
+		s.note(it)
+	}
+	b := it.broadcast
+	if p.direct {
+		for protocol := range p.frames {
+			p.frames[protocol].start += len(b.frames[protocol].Bytes)
+		}
+	}
+	b.entry.Owner().Backlog.Done(b.cost, s.options.Backlog)
+	s.total.Done(b.cost, s.options.backlogTotal())
+	if p.first == nil {
+		s.finish(p, b.entry)
+	}
+}
+
+// finish ends a pass.
+func (s *Shard) finish(p *pass, entry *subscriptions.Entry) {
+	if p.list != nil && s.table.LetGo(entry, p.list) {
+		s.forget(entry)
+	}
+	for protocol := range p.frames {
+		if w := &p.frames[protocol]; w.buf != nil {
+			s.buffers.put(w.buf)
+			*w = window{}
+		}
+	}
+	p.last, p.list = nil, nil
+}
+
+// step lets events join the pass, delivers it to the next listener, and lets those leave that have been everywhere.
 func (s *Shard) step(l *lane, now time.Time) {
 	p := &l.pass
-	if p.pos == p.list.Len() {
-		s.finish(l)
-		return
+	for s.joins(l) {
+		s.join(l)
 	}
 	s.spent++
-	listener := p.list.At(p.pos)
-	p.pos++
-	o := listener.Who
+	s.deliver(l, p.list.At(p.pos), now)
+	if p.pos++; p.pos == p.list.Len() {
+		p.pos = 0
+	}
+	for p.first != nil && p.first.from == p.pos {
+		s.leave(p)
+	}
+}
+
+// deliver gives the events of the pass to a listener.
+func (s *Shard) deliver(l *lane, listener *subscriptions.Subscriber[*Outbox], now time.Time) {
+	p, o := &l.pass, listener.Who
 	if o == nil || o.state != outboxOpen || listener.Since >= p.last.number {
 		return
 	}
 	if p.direct && !o.full && len(o.buf) == 0 && listener.Since < p.first.number {
-		s.writeDirect(p, o, listener)
+		s.writeDirect(l, o, listener)
 		return
 	}
 	for it := p.first; it != nil && o.state == outboxOpen; it = it.next {
@@ -96,8 +170,9 @@ func (s *Shard) step(l *lane, now time.Time) {
 }
 
 // writeDirect writes the frames of a pass to an outbox in which nothing waits.
-func (s *Shard) writeDirect(p *pass, o *Outbox, listener *subscriptions.Subscriber[*Outbox]) {
-	buf := p.frames[o.protocol]
+func (s *Shard) writeDirect(l *lane, o *Outbox, listener *subscriptions.Subscriber[*Outbox]) {
+	p := &l.pass
+	buf := p.frames[o.protocol].bytes()
 	if len(buf) == 0 {
 		return // the events were dispatched before the first outbox of this protocol was opened
 	}
@@ -109,6 +184,8 @@ func (s *Shard) writeDirect(p *pass, o *Outbox, listener *subscriptions.Subscrib
 			events++
 		}
 	}
+	l.round.writes++
+	l.round.deliveries += events
 	n, ok := s.write(o, buf)
 	switch {
 	case !ok:
@@ -119,29 +196,4 @@ func (s *Shard) writeDirect(p *pass, o *Outbox, listener *subscriptions.Subscrib
 	default:
 		s.counts.deliveries += events
 	}
-}
-
-// finish ends a pass.
-func (s *Shard) finish(l *lane) {
-	p := &l.pass
-	entry := p.first.broadcast.entry
-	if p.list != nil && s.table.LetGo(entry, p.list) {
-		s.forget(entry)
-	}
-	if len(s.watched) > 0 {
-		s.note(p)
-	}
-	var cost int64
-	for it := p.first; it != nil; it = it.next {
-		cost += it.broadcast.cost
-	}
-	entry.Owner().Backlog.Done(cost, s.options.Backlog)
-	s.total.Done(cost, s.options.backlogTotal())
-	for protocol, buf := range p.frames {
-		if buf != nil {
-			s.buffers.put(buf)
-			p.frames[protocol] = nil
-		}
-	}
-	p.first, p.last, p.list = nil, nil, nil
 }

@@ -171,16 +171,10 @@ func (r *Replay) remove(e *subscriptions.Entry) {
 	r.removed[e] = true
 }
 
-// note remembers that events have passed.
-func (s *Shard) note(p *pass) {
-	w := s.watched[p.first.broadcast.entry]
-	if w == nil {
-		return
-	}
-	for it := p.first; it != nil; it = it.next {
-		if it.broadcast.state {
-			w.last[it.broadcast.key] = it.number
-		}
+// note remembers that an event has passed.
+func (s *Shard) note(it *item) {
+	if w := s.watched[it.broadcast.entry]; w != nil && it.broadcast.state {
+		w.last[it.broadcast.key] = it.number
 	}
 }
 

@@ -37,6 +37,7 @@ type Shard struct {
 	control lane                              // frames that are no events
 	lanes   map[*subscriptions.Owner]*lane    // those with work
 	spare   []*lane                           // for the next that get some
+	resting resting                           // lanes that are to wait for more work
 	ring    ring                              // control and lanes, where they have work
 	number  uint64                            // of the last event that came
 	spent   int                               // by the lane that is being served, in its current step
@@ -77,11 +78,17 @@ func newShard(index int, d *Dispatcher) *Shard {
 func (s *Shard) run(ctx context.Context) {
 	ticker := time.NewTicker(s.options.Tick)
 	defer ticker.Stop()
+	rested := time.NewTimer(0)
+	defer rested.Stop()
 	for {
 		s.work(ctx, ticker.C)
 		s.report()
+		if next := s.resting.next; !next.IsZero() {
+			rested.Reset(time.Until(next))
+		}
 		select {
 		case <-s.inbox.wake:
+		case <-rested.C:
 		case now := <-ticker.C:
 			s.keepAlive(now)
 		case <-ctx.Done():
@@ -100,13 +107,18 @@ func (s *Shard) work(ctx context.Context, tick <-chan time.Time) {
 			s.accept(it, now)
 			it = next
 		}
+		s.awake(now)
 		l := s.ring.pop()
 		if l == nil {
 			return
 		}
-		if s.serve(l, now) {
+		s.serve(l, now)
+		switch {
+		case l.works(now):
 			s.ring.push(l)
-		} else {
+		case now.Before(l.rests):
+			s.resting.add(l)
+		default:
 			s.retire(l)
 		}
 		select {
@@ -125,9 +137,9 @@ func (s *Shard) accept(it *item, now time.Time) {
 	case itemEvent:
 		s.number++
 		it.number = s.number
-		s.laneOf(it.broadcast.entry.Owner()).put(it)
+		s.laneOf(it.broadcast.entry.Owner(), now).put(it)
 	case itemReplay:
-		s.laneOf(it.broadcast.entry.Owner()).put(it)
+		s.laneOf(it.broadcast.entry.Owner(), now).put(it)
 	case itemReplayEnd:
 		s.unwatch(o, it.change.Replay)
 	case itemOpen:
@@ -154,10 +166,11 @@ func (s *Shard) accept(it *item, now time.Time) {
 	}
 }
 
-// laneOf finds the lane of an organization that has got work.
-func (s *Shard) laneOf(owner *subscriptions.Owner) *lane {
+// laneOf finds the lane of an organization that is to get work.
+func (s *Shard) laneOf(owner *subscriptions.Owner, now time.Time) *lane {
 	l := s.lanes[owner]
-	if l == nil {
+	switch {
+	case l == nil:
 		if n := len(s.spare); n > 0 {
 			l, s.spare = s.spare[n-1], s.spare[:n-1]
 		} else {
@@ -166,6 +179,11 @@ func (s *Shard) laneOf(owner *subscriptions.Owner) *lane {
 		l.owner = owner
 		s.lanes[owner] = l
 		s.ring.push(l)
+	case l.resting && !now.Before(l.rests):
+		l.resting = false
+		s.ring.push(l)
+	case l.resting:
+		s.resting.lookAt(l.rests)
 	}
 	return l
 }
@@ -176,16 +194,19 @@ func (s *Shard) retire(l *lane) {
 		return
 	}
 	delete(s.lanes, l.owner)
-	l.owner = nil
+	l.owner, l.shared, l.rests = nil, false, time.Time{}
 	if len(s.spare) < maxSpareLanes {
 		s.spare = append(s.spare, l)
 	}
 }
 
-// serve works for a lane until its turn is over, and says whether it needs another one.
-func (s *Shard) serve(l *lane, now time.Time) (more bool) {
-	for l.deficit += quantum; l.deficit > 0 && !l.idle(); l.deficit -= s.spent {
+// serve works for a lane until its turn is over, or there is nothing to do for it now.
+func (s *Shard) serve(l *lane, now time.Time) {
+	for l.deficit += quantum; l.deficit > 0 && l.works(now); l.deficit -= s.spent {
 		s.spent = 0
+		if l.between() {
+			l.round.began = now
+		}
 		switch {
 		case l.flushing:
 			s.flushNext(l)
@@ -196,12 +217,13 @@ func (s *Shard) serve(l *lane, now time.Time) (more bool) {
 		default:
 			l.flushing = true
 		}
+		if l.between() {
+			s.over(l)
+		}
 	}
-	if l.idle() {
+	if !l.works(now) {
 		l.deficit = 0
-		return false
 	}
-	return true
 }
 
 // flushNext writes the next outbox that the lane has touched.
@@ -210,6 +232,8 @@ func (s *Shard) flushNext(l *lane) {
 	l.touched[l.flushed] = nil
 	l.flushed++
 	o.lane = nil
+	l.round.writes++
+	l.round.deliveries += o.collected
 	o.flush()
 	if l.flushed == len(l.touched) {
 		l.touched, l.collected, l.flushing, l.flushed = l.touched[:0], 0, false, 0

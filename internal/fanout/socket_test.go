@@ -24,7 +24,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // socket is a Writer that can be frozen and broken.
 type socket struct {
-	silent bool // KeepAlive reports a silent peer
+	silent bool          // KeepAlive reports a silent peer
+	takes  time.Duration // how long a write takes
 
 	mu       sync.Mutex // guards the following fields
 	changed  *sync.Cond
@@ -51,6 +52,7 @@ func (s *socket) TryWrite(p []byte) (int, error) {
 	if gate != nil {
 		<-gate
 	}
+	time.Sleep(s.takes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writes++

@@ -80,7 +80,7 @@ func (t *Table[S]) lose(e *Entry, l *List[S]) (empty bool) {
 }
 
 func (t *Table[S]) sweep(e *Entry, l *List[S]) (empty bool) {
-	if l.held || l.stale*2 <= len(l.subscribers) {
+	if l.held || !l.Stale() {
 		return false
 	}
 	var nobody S
@@ -103,6 +103,9 @@ func (t *Table[S]) Find(e *Entry) *List[S] { return t.lists[e] }
 
 // Hold keeps what is in a list at its place until LetGo; additions come at the end.
 func (l *List[S]) Hold() { l.held = true }
+
+// Stale says that more than half of the list has ended, and waits to be swept if it is held.
+func (l *List[S]) Stale() bool { return l.stale*2 > len(l.subscribers) }
 
 // LetGo ends Hold. empty says that nobody is left in the list of e.
 func (t *Table[S]) LetGo(e *Entry, l *List[S]) (empty bool) {

@@ -1,0 +1,96 @@
+package fanout_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/fanout"
+)
+
+// slowCrowd opens sockets on which a write takes a millisecond, and subscribes each to topics of one organization.
+func slowCrowd(r *rig, size, topics int) []*socket {
+	sockets := make([]*socket, size)
+	for i := range sockets {
+		sockets[i] = newSocket()
+		sockets[i].takes = time.Millisecond
+		o := r.Open(sockets[i], fanout.ProtocolJSON)
+		for n := range topics {
+			r.listen(o, callTopic(n))
+		}
+	}
+	synctest.Wait()
+	return sockets
+}
+
+// received says what a socket has received since the last call, without ids.
+func (s *socket) events() string {
+	var data []string
+	for _, l := range s.lines() {
+		fields := strings.Fields(l)
+		data = append(data, fields[len(fields)-1])
+	}
+	return strings.Join(data, " ")
+}
+
+func TestPass_anEventJoinsThatOfItsTopic(t *testing.T) {
+	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+		const clients, turn = 300, 64
+		crowd := slowCrowd(r, clients, 1)
+		r.publish(callTopic(0), "a")
+		time.Sleep(100 * time.Millisecond)
+		r.publish(callTopic(0), "b")
+		time.Sleep(clients * time.Millisecond / 2)
+		synctest.Wait()
+		joined := 0
+		for joined < clients && crowd[joined].events() == "a" {
+			joined++
+		}
+		if joined < 100 || joined > 100+turn {
+			t.Fatalf("the event joined in front of client %d", joined)
+		}
+		time.Sleep(clients * time.Millisecond)
+		synctest.Wait()
+		for i, s := range crowd {
+			switch {
+			case i < joined:
+				want(t, s.events(), "b")
+			case i > joined: // the one in between was asked above
+				want(t, s.events(), "a b")
+			}
+		}
+		want(t, r.metric(t, "rte_fanout_writes_total", ""), float64(clients+joined))
+		want(t, r.metric(t, "rte_fanout_backlog_deliveries", ""), 0.0)
+	})
+}
+
+// A flood keeps one pass going for long, in which clients come and go.
+func TestPass_goesOnAsLongAsEventsCome(t *testing.T) {
+	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+		crowd := slowCrowd(r, 10, 1)
+		late := newSocket()
+		late.takes = time.Millisecond
+		var sent []string
+		for i := range 500 {
+			if i == 250 {
+				r.listen(r.Open(late, fanout.ProtocolJSON), callTopic(0))
+			}
+			data := fmt.Sprint(i, strings.Repeat("x", 100))
+			sent = append(sent, data)
+			r.publish(callTopic(0), data)
+			time.Sleep(3 * time.Millisecond)
+		}
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		for _, s := range crowd {
+			want(t, s.events(), strings.Join(sent, " "))
+		}
+		want(t, late.events(), strings.Join(sent[250:], " "))
+		// Ten writes take as long as three or four events are apart: without joining there would be 5,000.
+		if writes := r.metric(t, "rte_fanout_writes_total", ""); writes > 2000 {
+			t.Errorf("%v writes", writes)
+		}
+	})
+}

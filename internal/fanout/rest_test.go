@@ -1,0 +1,131 @@
+package fanout_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
+)
+
+// elapse lets time pass and what is due then happen.
+func elapse(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func TestRest(t *testing.T) {
+	const clients = 10 // 10 ms of writes
+	learn := func(r *rig, crowd []*socket) {
+		release := crowd[0].hold()
+		r.publish(callTopic(0), "held")
+		synctest.Wait()
+		r.publish(callTopic(1), "x")
+		r.publish(callTopic(2), "y")
+		release()
+		elapse(time.Second)
+		for _, s := range crowd {
+			s.lines()
+		}
+	}
+	tests := map[string]struct {
+		rest  time.Duration
+		check func(t *testing.T, r *rig, crowd []*socket)
+	}{
+		"the first event after a pause is not held back": {25 * time.Millisecond, func(t *testing.T, r *rig, crowd []*socket) {
+			r.publish(callTopic(0), "a")
+			elapse(1100 * time.Microsecond)
+			want(t, crowd[0].events(), "a")
+		}},
+		"what comes within twice the time of the last writes goes together": {25 * time.Millisecond, func(t *testing.T, r *rig, crowd []*socket) {
+			r.publish(callTopic(0), "a")
+			elapse(10 * time.Millisecond)
+			want(t, crowd[clients-1].events(), "a")
+			crowd[0].lines()
+			r.publish(callTopic(1), "b")
+			elapse(10 * time.Millisecond)
+			r.publish(callTopic(2), "c")
+			elapse(9 * time.Millisecond)
+			want(t, crowd[0].events(), "")
+			elapse(3 * time.Millisecond)
+			want(t, crowd[0].events(), "b c")
+		}},
+		"it is not held back for longer than the bound": {5 * time.Millisecond, func(t *testing.T, r *rig, crowd []*socket) {
+			r.publish(callTopic(0), "a")
+			elapse(10 * time.Millisecond)
+			crowd[0].lines()
+			r.publish(callTopic(1), "b")
+			elapse(4 * time.Millisecond)
+			want(t, crowd[0].events(), "")
+			elapse(3 * time.Millisecond)
+			want(t, crowd[0].events(), "b")
+		}},
+		"nothing is held back where that is switched off": {0, func(t *testing.T, r *rig, crowd []*socket) {
+			r.publish(callTopic(0), "a")
+			elapse(10 * time.Millisecond)
+			crowd[0].lines()
+			r.publish(callTopic(1), "b")
+			elapse(1100 * time.Microsecond)
+			want(t, crowd[0].events(), "b")
+		}},
+		"other organizations and answers do not wait": {25 * time.Millisecond, func(t *testing.T, r *rig, crowd []*socket) {
+			other, topic := newSocket(), events.Topic{Organization: events.ID{7}, Type: 1}
+			r.listen(r.Open(other, fanout.ProtocolJSON), topic)
+			o := r.Open(crowd[0], fanout.ProtocolJSON)
+			r.publish(callTopic(0), "a")
+			elapse(10 * time.Millisecond)
+			crowd[0].lines()
+			r.publish(callTopic(1), "b")
+			r.publish(topic, "other")
+			o.Send([]byte("answer\n"))
+			elapse(1100 * time.Microsecond)
+			want(t, other.events(), "other")
+			want(t, crowd[0].events(), "answer")
+			elapse(30 * time.Millisecond)
+			want(t, crowd[0].events(), "b")
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			run(t, fanout.Options{Shards: 1, Rest: tt.rest}, func(t *testing.T, r *rig) {
+				crowd := slowCrowd(r, clients, 3)
+				learn(r, crowd)
+				tt.check(t, r, crowd)
+			})
+		})
+	}
+	t.Run("events that go to different clients are not held back", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, Rest: 25 * time.Millisecond}, func(t *testing.T, r *rig) {
+			crowd := slowCrowd(r, 1, 1)
+			for n := 1; n <= 10; n++ {
+				s := newSocket()
+				s.takes = time.Millisecond
+				r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(n))
+				crowd = append(crowd, s)
+			}
+			for range 3 {
+				for n := range crowd {
+					r.publish(callTopic(n), "a")
+				}
+				elapse(12 * time.Millisecond)
+				for _, s := range crowd {
+					want(t, s.events(), "a")
+				}
+			}
+		})
+	})
+	t.Run("what was learned is forgotten", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, Rest: 25 * time.Millisecond}, func(t *testing.T, r *rig) {
+			crowd := slowCrowd(r, clients, 3)
+			learn(r, crowd)
+			elapse(2 * time.Second)
+			r.publish(callTopic(0), "a")
+			elapse(10 * time.Millisecond)
+			crowd[0].lines()
+			r.publish(callTopic(1), "b")
+			elapse(1100 * time.Microsecond)
+			want(t, crowd[0].events(), "b")
+		})
+	})
+}
