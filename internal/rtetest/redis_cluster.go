@@ -137,14 +137,11 @@ func (c *Cluster) setSlots(i int, slots []int, what, id string) {
 	}
 }
 
-// Forget has all servers forget one of them for good. If that runs it forgets the others.
+// Forget has the servers that run forget one that does not any more.
 func (c *Cluster) Forget(id string) {
 	c.t.Helper()
 	for i := range c.Servers {
-		switch {
-		case c.ID(i) == id:
-			c.must(i, "CLUSTER", "RESET", "HARD")
-		case strings.Contains(c.text(i, "CLUSTER", "NODES"), id):
+		if strings.Contains(c.text(i, "CLUSTER", "NODES"), id) {
 			c.must(i, "CLUSTER", "FORGET", id)
 		}
 	}
