@@ -28,9 +28,9 @@ test: deps build alerts shell ## run every test, after installing what the tests
 	go test -race -timeout 20m ./...
 	cd bench && go vet ./... && go test -race -timeout 5m ./...
 
-faults: deps ## run what can go wrong with Redis, longer and with Sentinels and clusters: about 10 minutes
+faults: deps ## run what can go wrong with Redis, longer and with Sentinels and clusters: about 12 minutes
 	go test -tags faults -race -timeout 30m -v -run 'TestFault_' -skip '600000Lanes' ./internal/backplane/redis/
-	go test -tags faults -timeout 10m -v -run 'TestFault_.*600000Lanes' ./internal/backplane/redis/
+	go test -tags faults -timeout 10m -v -run 'TestFault_.*600000Lanes|TestBackplane_clientsComeAndGo' ./internal/backplane/redis/
 
 soak: ## run faults of all kinds for an hour, one each 20 s (RTE_SOAK_SPAN: another time)
 	RTE_SOAK_SPAN=$(or $(RTE_SOAK_SPAN),1h) go test -tags faults -timeout 24h -v -count 1 -run 'TestFault_soak' ./internal/backplane/redis/
