@@ -29,6 +29,12 @@ func TestRest(t *testing.T) {
 			s.lines()
 		}
 	}
+	// busy leaves a round behind which the lane rests, if it does.
+	busy := func(r *rig, crowd []*socket) {
+		r.publish(callTopic(0), "a")
+		elapse(clients * time.Millisecond)
+		crowd[0].lines()
+	}
 	tests := map[string]struct {
 		rest  time.Duration
 		check func(t *testing.T, r *rig, crowd []*socket)
@@ -52,9 +58,7 @@ func TestRest(t *testing.T) {
 			want(t, crowd[0].events(), "b c")
 		}},
 		"it is not held back for longer than the bound": {5 * time.Millisecond, func(t *testing.T, r *rig, crowd []*socket) {
-			r.publish(callTopic(0), "a")
-			elapse(10 * time.Millisecond)
-			crowd[0].lines()
+			busy(r, crowd)
 			r.publish(callTopic(1), "b")
 			elapse(4 * time.Millisecond)
 			want(t, crowd[0].events(), "")
@@ -62,9 +66,7 @@ func TestRest(t *testing.T) {
 			want(t, crowd[0].events(), "b")
 		}},
 		"nothing is held back where that is switched off": {0, func(t *testing.T, r *rig, crowd []*socket) {
-			r.publish(callTopic(0), "a")
-			elapse(10 * time.Millisecond)
-			crowd[0].lines()
+			busy(r, crowd)
 			r.publish(callTopic(1), "b")
 			elapse(1100 * time.Microsecond)
 			want(t, crowd[0].events(), "b")
@@ -73,9 +75,7 @@ func TestRest(t *testing.T) {
 			other, topic := newSocket(), events.Topic{Organization: events.ID{7}, Type: 1}
 			r.listen(r.Open(other, fanout.ProtocolJSON), topic)
 			o := r.Open(crowd[0], fanout.ProtocolJSON)
-			r.publish(callTopic(0), "a")
-			elapse(10 * time.Millisecond)
-			crowd[0].lines()
+			busy(r, crowd)
 			r.publish(callTopic(1), "b")
 			r.publish(topic, "other")
 			o.Send([]byte("answer\n"))
@@ -120,9 +120,7 @@ func TestRest(t *testing.T) {
 			crowd := slowCrowd(r, clients, 3)
 			learn(r, crowd)
 			elapse(2 * time.Second)
-			r.publish(callTopic(0), "a")
-			elapse(10 * time.Millisecond)
-			crowd[0].lines()
+			busy(r, crowd)
 			r.publish(callTopic(1), "b")
 			elapse(1100 * time.Microsecond)
 			want(t, crowd[0].events(), "b")

@@ -152,11 +152,11 @@ func (e *epoch) message(r *reply) {
 		e.b.offer(l, it)
 		return
 	}
+	// If it is no canary, it was on its way when its lane was given up.
 	if string(r.channel) == e.canary.name {
 		e.hear(r.payload)
 	}
 	r.chunk.release(1)
-	// Else it is a message that was on its way when its lane was given up.
 }
 
 // answer matches an answer with the command that it must belong to.

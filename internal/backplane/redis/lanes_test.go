@@ -310,7 +310,7 @@ func visit(b *redis.Backplane, a *audience, c *client, p *programme) (got int, e
 	}
 	a.join(p.topic, c)
 	first := int(p.begun.Load())
-	time.Sleep(rand.N(200 * time.Millisecond))
+	lasts(rand.N(200 * time.Millisecond))
 	last := int(p.acked.Load()) - 1
 	if first <= last {
 		a.wait(c, last)
