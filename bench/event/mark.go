@@ -51,16 +51,23 @@ func putHex(dst []byte, v uint64) {
 	}
 }
 
+// hexValues maps a byte to the value of the hexadecimal digit in lower case that it is, 0xff if it is none.
+var hexValues = func() (values [256]byte) {
+	for i := range values {
+		values[i] = 0xff
+	}
+	for i := range hexDigits {
+		values[hexDigits[i]] = byte(i)
+	}
+	return values
+}()
+
 func readHex(text []byte) (v uint64, ok bool) {
+	var bits byte
 	for _, c := range text {
-		d := c - '0'
-		if d > 9 {
-			if d = c - 'a'; d > 5 {
-				return 0, false
-			}
-			d += 10
-		}
+		d := hexValues[c]
+		bits |= d
 		v = v<<4 | uint64(d)
 	}
-	return v, true
+	return v, bits <= 0x0f
 }

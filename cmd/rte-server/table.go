@@ -131,7 +131,7 @@ func newTable(c *Config) *table {
 	t.span(&c.Timeouts.Snapshot, "timeouts.snapshot", 500*time.Millisecond, "how long, behind the answer to Subscribe, last states are looked for; the client's next call waits")
 
 	t.count(&c.Fanout.Shards, "fanout.shards", 0, "goroutines that write to clients; 0: one per processor")
-	t.count(&c.Fanout.Backlog, "fanout.backlog", 1<<16, "deliveries that may wait in front of one of them")
+	t.count(&c.Fanout.Backlog, "fanout.backlog", 1<<14, "deliveries that may wait for the clients of one organization; beyond that its events wait where they come from")
 	t.span(&c.Fanout.Rest, "fanout.rest", 20*time.Millisecond, "how long events may be held back at most, where writes to clients take long and can carry several; 0: not at all")
 	t.count(&c.Hub.Pool, "hub.pool", 0, "calls of clients that run at once; 0: 32 per processor")
 

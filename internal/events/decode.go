@@ -289,8 +289,8 @@ func shortText(dst, value []byte) []byte {
 
 // guid reads a JSON string that is a GUID.
 func guid(value []byte) (ID, bool) {
-	if len(value) == idLen+2 && value[0] == '"' {
-		return ParseID(value[1 : idLen+1])
+	if len(value) == IDLen+2 && value[0] == '"' {
+		return ParseID(value[1 : IDLen+1])
 	}
 	var scratch [maxShort]byte
 	return ParseID(shortText(scratch[:0], value))

@@ -8,8 +8,8 @@ import (
 // ID is a GUID in binary form. The zero value is the GUID of zeros, which is a valid id.
 type ID [16]byte
 
-// idLen is the length of the only accepted text form, 8-4-4-4-12 hexadecimal digits.
-const idLen = 36
+// IDLen is the length in bytes of an ID's only accepted text form, 8-4-4-4-12 hexadecimal digits.
+const IDLen = 36
 
 const hexDigits = "0123456789abcdef"
 
@@ -17,7 +17,7 @@ const hexDigits = "0123456789abcdef"
 // Braces, the form without hyphens and surrounding space are refused: one entity must have one spelling,
 // or limits and duplicates could be walked around.
 func ParseID[T string | []byte](s T) (id ID, ok bool) {
-	if len(s) != idLen || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+	if len(s) != IDLen || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return ID{}, false
 	}
 	first, ok1 := unhex8(load4(s[0:4]), load4(s[4:8]))
@@ -68,21 +68,21 @@ func NewID() ID {
 
 // String is the 36 character form in lower case.
 func (id ID) String() string {
-	var text [idLen]byte
+	var text [IDLen]byte
 	id.Put(text[:])
 	return string(text[:])
 }
 
 // Append adds the 36 character form in lower case to dst.
 func (id ID) Append(dst []byte) []byte {
-	var text [idLen]byte
+	var text [IDLen]byte
 	id.Put(text[:])
 	return append(dst, text[:]...)
 }
 
 // Put writes the 36 character form in lower case over the first 36 bytes of dst.
 func (id ID) Put(dst []byte) {
-	_ = dst[idLen-1]
+	_ = dst[IDLen-1]
 	pos := 0
 	for i, b := range id {
 		if i == 4 || i == 6 || i == 8 || i == 10 {

@@ -24,7 +24,7 @@ func (c *Catalog) StateKey(ev *Event) (key ID, ok bool) {
 		return ID{}, true
 	}
 	found := def.keyValues(ev.Data)
-	var room [maxConflationKey * (idLen + 3)]byte
+	var room [maxConflationKey * (IDLen + 3)]byte
 	values := room[:0]
 	for _, value := range found {
 		values = append(values, value...)

@@ -12,6 +12,7 @@ type broadcast struct {
 	entry  *subscriptions.Entry
 	frames [numProtocols]Frame // empty for a protocol that nobody spoke when the event came
 	cost   int64               // what it adds to a shard's backlog
+	limit  int64               // of the backlog, for the event
 	// expires is when nobody wants the event any more; zero: never.
 	expires time.Time
 	// state says that a newer event of the same entry and key makes this one worthless.

@@ -41,7 +41,8 @@ type Options struct {
 	// above which writing more at once gains nothing: the kernel's copying is then the bill.
 	WriteBytes int
 	// Backlog is how many deliveries may wait for the listeners of one organization before Dispatch of its next
-	// event waits. Default: 65,536, about 200 ms of one core. Ten times as much may wait for all organizations.
+	// event waits, or those of four events of the topic, if that is more. Default: 16,384, which is some 15 ms of one
+	// core: more of them make writes larger and latency longer. Ten times as much may wait for all organizations.
 	Backlog int64
 	// Quota is how many events per second the listeners of one organization are sent; above it its states are held back,
 	// where newer ones replace them, and Dispatch of other events waits. A second's worth may come at once. 0: no limit.
@@ -62,7 +63,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.OutboxBytes, 1<<20)
 	setDefault(&o.OutboxAge, 30*time.Second)
 	setDefault(&o.WriteBytes, 64<<10)
-	setDefault(&o.Backlog, 1<<16)
+	setDefault(&o.Backlog, 1<<14)
 	setDefault(&o.Tick, time.Second)
 	if o.State == nil {
 		o.State = func(*events.Event) (events.ID, bool) { return events.ID{}, false }
@@ -81,6 +82,13 @@ func setDefault[T comparable](field *T, value T) {
 		*field = value
 	}
 }
+
+// minBacklog is for how many events of one topic there is always room: with less, writes to its listeners carry one or
+// two and cost several times as much per event.
+const minBacklog = 4
+
+// backlogOf is how many deliveries may wait when an event for so many listeners comes.
+func (o *Options) backlogOf(listeners int) int64 { return max(o.Backlog, minBacklog*int64(listeners)) }
 
 // backlogTotal is how many deliveries may wait for all organizations together.
 func (o *Options) backlogTotal() int64 { return 10 * o.Backlog }
@@ -184,6 +192,7 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 	b := &broadcast{
 		entry:   entry,
 		cost:    costOf(mask, listeners),
+		limit:   d.options.backlogOf(listeners),
 		expires: d.options.Expires(ev),
 	}
 	if !b.expires.IsZero() && b.expired(time.Now()) {
@@ -192,7 +201,7 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 	}
 	b.key, b.state = d.options.State(ev)
 	owner := entry.Owner()
-	if !wait && (owner.Backlog.Full(d.options.Backlog) || d.total.Full(d.options.backlogTotal())) {
+	if !wait && (owner.Backlog.Full(b.limit) || d.total.Full(d.options.backlogTotal())) {
 		return false
 	}
 	if d.options.Quota > 0 {
@@ -200,7 +209,7 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 			return taken
 		}
 	}
-	d.send(b, ev, mask)
+	d.send(b, ev, mask, wait)
 	return true
 }
 
@@ -209,18 +218,19 @@ func costOf(mask uint32, listeners int) int64 {
 	return max(int64(listeners/bits.OnesCount32(mask)), 1)
 }
 
-// send makes the frames of an event and gives them to shards.
-func (d *Dispatcher) send(b *broadcast, ev *events.Event, mask uint32) {
+// send makes the frames of an event and gives them to shards, when there is room or at once.
+func (d *Dispatcher) send(b *broadcast, ev *events.Event, mask uint32, wait bool) {
+	owner := b.entry.Owner()
+	// The frames are made behind the wait, for a protocol that somebody may have begun to speak meanwhile.
+	if wait && (owner.Backlog.Wait(b.limit, d.stopped) || d.total.Wait(d.options.backlogTotal(), d.stopped)) {
+		d.metrics.stalls.Inc()
+	}
 	if err := d.encode(b, ev); err != nil {
 		d.metrics.malformed.Inc()
 		d.options.Malformed(ev, err)
 		return
 	}
 	d.metrics.heard.Inc()
-	owner := b.entry.Owner()
-	if owner.Backlog.Wait(d.options.Backlog, d.stopped) || d.total.Wait(d.options.backlogTotal(), d.stopped) {
-		d.metrics.stalls.Inc()
-	}
 	for ; mask != 0; mask &= mask - 1 {
 		s := d.shards[bits.TrailingZeros32(mask)]
 		owner.Backlog.Add(b.cost)

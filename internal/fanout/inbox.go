@@ -13,6 +13,7 @@ type item struct {
 
 	number    uint64     // itemEvent, given by the shard: its place among the events
 	from      int        // itemEvent: where in its topic's list it joined the pass
+	left      int64      // itemEvent: what it still adds to the backlog
 	broadcast *broadcast // itemEvent, itemReplay
 	box       *Outbox    // all others
 	frame     []byte     // itemSend: what to send; itemDrained: the buffer to use again

@@ -3,6 +3,7 @@ package fanout
 import (
 	"time"
 
+	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
@@ -15,6 +16,7 @@ type pass struct {
 	first, last *item // its events, in order; nil: there is no pass
 	list        *subscriptions.List[*Outbox]
 	pos         int // the next listener
+	steps       int // made since the last settle
 
 	// direct says that listeners are written to from frames instead of through their outboxes: the frames of all
 	// events stand there side by side, and for each listener only the subscription ids are written over. A
@@ -53,7 +55,7 @@ func (s *Shard) begin(l *lane, now time.Time) {
 	s.join(l)
 	if p.list == nil {
 		s.forget(entry)
-		s.leave(p)
+		s.leave(l)
 		return
 	}
 	p.list.Hold()
@@ -78,10 +80,11 @@ func (p *pass) room(writeBytes int) bool {
 
 // join takes the first event of the lane into its pass.
 func (s *Shard) join(l *lane) {
+	s.settle(l)
 	p, it := &l.pass, l.first
 	l.cut(it)
 	l.round.events++
-	it.from = p.pos
+	it.from, it.left = p.pos, it.broadcast.cost
 	if p.first == nil {
 		p.first = it
 	} else {
@@ -103,7 +106,9 @@ func (s *Shard) join(l *lane) {
 }
 
 // leave takes the first event, which all listeners have got, out of a pass.
-func (s *Shard) leave(p *pass) {
+func (s *Shard) leave(l *lane) {
+	s.settle(l)
+	p := &l.pass
 	it := p.first
 	p.first = it.next
 	if len(s.watched) > 0 {
@@ -115,11 +120,35 @@ func (s *Shard) leave(p *pass) {
 			p.frames[protocol].start += len(b.frames[protocol].Bytes)
 		}
 	}
-	b.entry.Owner().Backlog.Done(b.cost, s.options.Backlog)
-	s.total.Done(b.cost, s.options.backlogTotal())
+	s.done(l, b, it.left)
 	if p.first == nil {
 		s.finish(p, b.entry)
 	}
+}
+
+// settle takes the deliveries of the last steps off the backlog. That it is done on the way and not when an event has been
+// everywhere is what spreads the events that join over the listeners: those that came together would leave together, and
+// whoever waits for room would have to wait for all of them.
+func (s *Shard) settle(l *lane) {
+	p := &l.pass
+	if p.steps == 0 {
+		return
+	}
+	var deliveries int64
+	for it := p.first; it != nil; it = it.next {
+		part := min(it.broadcast.cost*int64(p.steps)/int64(p.list.Len()), it.left)
+		it.left -= part
+		deliveries += part
+	}
+	p.steps = 0
+	s.done(l, p.first.broadcast, deliveries)
+}
+
+// done takes deliveries off the backlog.
+func (s *Shard) done(l *lane, b *broadcast, deliveries int64) {
+	awaited := b.entry.Owner().Backlog.Done(deliveries, b.limit)
+	awaited = s.total.Done(deliveries, s.options.backlogTotal()) || awaited
+	l.round.awaited = l.round.awaited || awaited
 }
 
 // finish ends a pass.
@@ -144,11 +173,12 @@ func (s *Shard) step(l *lane, now time.Time) {
 	}
 	s.spent++
 	s.deliver(l, p.list.At(p.pos), now)
+	p.steps++
 	if p.pos++; p.pos == p.list.Len() {
 		p.pos = 0
 	}
 	for p.first != nil && p.first.from == p.pos {
-		s.leave(p)
+		s.leave(l)
 	}
 }
 
@@ -176,24 +206,26 @@ func (s *Shard) writeDirect(l *lane, o *Outbox, listener *subscriptions.Subscrib
 	if len(buf) == 0 {
 		return // the events were dispatched before the first outbox of this protocol was opened
 	}
-	start, events := 0, 0
+	var id [events.IDLen]byte
+	listener.ID.Put(id[:])
+	start, delivered := 0, 0
 	for it := p.first; it != nil; it = it.next {
 		if f := &it.broadcast.frames[o.protocol]; f.Bytes != nil {
-			listener.ID.Put(buf[start+f.IDOffset:])
+			copy(buf[start+f.IDOffset:], id[:])
 			start += len(f.Bytes)
-			events++
+			delivered++
 		}
 	}
 	l.round.writes++
-	l.round.deliveries += events
+	l.round.deliveries += delivered
 	n, ok := s.write(o, buf)
 	switch {
 	case !ok:
-		s.counts.dropped[DropFailed] += events
+		s.counts.dropped[DropFailed] += delivered
 		s.ended(o, EndFailed)
 	case n < len(buf):
-		o.fill(append(s.buffers.get(), buf[n:]...), events)
+		o.fill(append(s.buffers.get(), buf[n:]...), delivered)
 	default:
-		s.counts.deliveries += events
+		s.counts.deliveries += delivered
 	}
 }

@@ -94,3 +94,39 @@ func TestPass_goesOnAsLongAsEventsCome(t *testing.T) {
 		}
 	})
 }
+
+// Events that a publisher has to wait with are spread over the clients, and the shard never rests meanwhile.
+func TestPass_aFloodIsEven(t *testing.T) {
+	run(t, fanout.Options{Shards: 1, Backlog: 4000, Rest: 20 * time.Millisecond}, func(t *testing.T, r *rig) {
+		const clients, total = 1000, 80 // a write to each takes a second
+		crowd := slowCrowd(r, clients, 1)
+		began := time.Now()
+		var longest time.Duration
+		var sent []string
+		for i := range total {
+			asked := time.Now()
+			r.publish(callTopic(0), fmt.Sprint(i))
+			if i > total/2 {
+				longest = max(longest, time.Since(asked))
+			}
+			sent = append(sent, fmt.Sprint(i))
+		}
+		elapse(1100 * time.Millisecond)
+		took := time.Since(began)
+		for i, s := range crowd {
+			if got := s.events(); got != strings.Join(sent, " ") {
+				t.Fatalf("client %d got %q", i, got)
+			}
+		}
+		// Eight are on the way when half of their ways is left.
+		if longest > 300*time.Millisecond {
+			t.Errorf("one event waited %v for room", longest)
+		}
+		if writes := r.metric(t, "rte_fanout_writes_total", ""); writes > clients*total/6 {
+			t.Errorf("%v writes", writes)
+		} else if busy := time.Duration(writes) * time.Millisecond; took-busy > 200*time.Millisecond {
+			t.Errorf("wrote for %v of %v", busy, took)
+		}
+		want(t, r.metric(t, "rte_fanout_backlog_deliveries", ""), 0.0)
+	})
+}

@@ -143,7 +143,7 @@ func (d *Dispatcher) releaseSome() (next time.Duration) {
 }
 
 // releaseFirst dispatches the first event that is held back of an organization. It has to happen under the lock: what
-// comes behind it then finds it gone and cannot overtake it. It does not wait, for there is room.
+// comes behind it then finds it gone and cannot overtake it. It does not wait: there was room just now.
 func (d *Dispatcher) releaseFirst(hs *heldStates) {
 	key := hs.order[hs.next]
 	ev := hs.states[key]
@@ -162,6 +162,6 @@ func (d *Dispatcher) releaseFirst(hs *heldStates) {
 		d.metrics.expired.Inc()
 		return
 	}
-	b.cost = costOf(mask, listeners)
-	d.send(b, ev, mask)
+	b.cost, b.limit = costOf(mask, listeners), d.options.backlogOf(listeners)
+	d.send(b, ev, mask, false)
 }

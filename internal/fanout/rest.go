@@ -17,17 +17,19 @@ const (
 type round struct {
 	began                      time.Time
 	events, writes, deliveries int
+	awaited                    bool // somebody had to wait until there was room for another event
 }
 
 // over ends the round of a lane, and begins a rest if events of the same listeners came together in rounds: more of them
-// together save writes. A round of one event tells nothing about that.
+// together save writes. A round of one event tells nothing about that. While events come faster than they are written they
+// are together already, and a lane that rests would only write less.
 func (s *Shard) over(l *lane) {
 	r := l.round
 	l.round = round{}
 	if r.events > 1 {
 		l.shared = 2*r.deliveries >= 3*r.writes
 	}
-	if !l.shared || s.options.Rest <= 0 {
+	if !l.shared || r.awaited || s.options.Rest <= 0 {
 		return
 	}
 	now := time.Now()

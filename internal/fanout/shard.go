@@ -221,6 +221,7 @@ func (s *Shard) serve(l *lane, now time.Time) {
 			s.over(l)
 		}
 	}
+	s.settle(l)
 	if !l.works(now) {
 		l.deficit = 0
 	}

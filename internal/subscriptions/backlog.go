@@ -22,11 +22,15 @@ func (b *Backlog) Full(limit int64) bool { return b.pending.Load() > limit }
 // Add says that work has been added.
 func (b *Backlog) Add(n int64) { b.pending.Add(n) }
 
-// Done says that work has been done. Once half of limit is free again it wakes those who wait.
-func (b *Backlog) Done(n, limit int64) {
-	if b.pending.Add(-n) <= limit/2 && b.waiters.Load() > 0 {
-		b.wake()
+// Done says that work has been done. As soon as there is room again it wakes those who wait, and says that there were any:
+// what they add comes evenly then, where it would come in bursts, and the work run out between them, if they slept until
+// much is done.
+func (b *Backlog) Done(n, limit int64) (awaited bool) {
+	if b.pending.Add(-n) > limit || b.waiters.Load() == 0 {
+		return false
 	}
+	b.wake()
+	return true
 }
 
 // Wait returns at once when no more than limit is under way, else when there is room again or stop is closed. It

@@ -18,10 +18,10 @@ func TestBacklog(t *testing.T) {
 			t.Error("waited")
 		}
 	})
-	t.Run("wakes all who wait once half of it is done", func(t *testing.T) {
+	t.Run("wakes all who wait once there is room", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := subscriptions.NewBacklog()
-			b.Add(limit + 1)
+			b.Add(limit + 2)
 			var waiting sync.WaitGroup
 			start := time.Now()
 			for range 5 {
@@ -34,7 +34,7 @@ func TestBacklog(t *testing.T) {
 			time.Sleep(time.Second)
 			b.Done(1, limit)
 			time.Sleep(time.Second)
-			b.Done(5, limit)
+			b.Done(1, limit)
 			waiting.Wait()
 			if waited := time.Since(start); waited != 2*time.Second {
 				t.Errorf("waited %v", waited)

@@ -88,7 +88,7 @@ func (e *MessagePackEncoder) Encode(ev *events.Event) (fanout.Frame, error) {
 	buf = append(buf, packFixArray|1, packFixMap|2)
 	buf = append(e.keys.append(buf, "Subscription"), packFixMap|9)
 	buf = appendPackID(e.keys.append(buf, "Id"), events.ID{})
-	idOffset := len(buf) - idLen
+	idOffset := len(buf) - events.IDLen
 	buf = appendPackBool(e.keys.append(buf, "AllRootEntities"), false)
 	buf = appendPackID(e.keys.append(buf, "RootEntityId"), ev.Organization)
 	buf = appendPackString(e.keys.append(buf, "RootEntityType"), rootEntityType)
@@ -110,7 +110,6 @@ func (e *MessagePackEncoder) Encode(ev *events.Event) (fanout.Frame, error) {
 	return fanout.Frame{Bytes: frame, IDOffset: idOffset - (len(buf) - len(frame))}, nil
 }
 
-// idLen is the length of the text form of an id.
-const idLen = 36
-
-func appendPackID(dst []byte, id events.ID) []byte { return id.Append(append(dst, packStr8, idLen)) }
+func appendPackID(dst []byte, id events.ID) []byte {
+	return id.Append(append(dst, packStr8, events.IDLen))
+}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -45,17 +46,25 @@ type socket struct {
 	inLen    int
 	inErr    error
 
-	// Owned by the goroutine that writes.
-	writeFunc func(fd uintptr) bool
-	out       []byte
-	outLen    int
-	outErr    error
+	// For tryWrite, if raw is not nil.
+	fd    int          // good until conn is closed
+	guard atomic.Int32 // a socketState: keeps conn from being closed, and fd from naming another file, during a write
 }
 
+// socketState is what guard says.
+type socketState = int32
+
+const (
+	socketOpen socketState = iota
+	socketWriting
+	socketClosing // somebody wants it closed; whoever is writing does it
+	socketClosed
+)
+
 func newSocket(conn net.Conn, buffers *readBuffers) *socket {
-	s := &socket{conn: conn, buffers: buffers, raw: rawConn(conn)}
-	if s.raw != nil {
-		s.readFunc, s.writeFunc = s.readNow, s.writeNow
+	s := &socket{conn: conn, buffers: buffers}
+	if s.raw, s.fd = rawConn(conn); s.raw != nil {
+		s.readFunc = s.readNow
 	}
 	return s
 }
@@ -100,17 +109,46 @@ func (s *socket) readPlain(expecting bool) (buf *readBuffer, n int, err error) {
 
 // tryWrite hands p to the socket without waiting. n < len(p) with a nil error says that the socket is full. It does
 // not allocate.
+//
+// It goes around net and its poller, which would lock and look into three more objects: with thousands of sockets each of
+// those is out of the processor's cache when its turn comes.
 func (s *socket) tryWrite(p []byte) (n int, err error) {
 	if s.raw == nil {
 		return 0, nil
 	}
-	s.out = p
-	err = s.raw.Write(s.writeFunc)
-	s.out = nil
-	if err != nil {
-		return 0, err
+	if !s.guard.CompareAndSwap(socketOpen, socketWriting) {
+		return 0, net.ErrClosed
 	}
-	return s.outLen, s.outErr
+	n, err = writeNow(s.fd, p)
+	s.written()
+	return n, err
+}
+
+// written ends what tryWrite did, and closes the connection if that was wanted meanwhile.
+func (s *socket) written() {
+	if !s.guard.CompareAndSwap(socketWriting, socketOpen) {
+		s.guard.Store(socketClosed)
+		_ = s.conn.Close() // there is nobody left to tell
+	}
+}
+
+// shut closes the connection, or, while tryWrite is at work, lets that do it.
+func (s *socket) shut() {
+	for {
+		switch state := s.guard.Load(); state {
+		case socketOpen:
+			if s.guard.CompareAndSwap(state, socketClosed) {
+				_ = s.conn.Close() // there is nobody left to tell
+				return
+			}
+		case socketWriting:
+			if s.guard.CompareAndSwap(state, socketClosing) {
+				return
+			}
+		default:
+			return
+		}
+	}
 }
 
 // writeAll hands all of p to the socket. Every sendPiece of it may take as long as the timeout.
@@ -149,9 +187,7 @@ func (s *socket) closeWrite() {
 }
 
 // close closes the connection; what was written still goes out. Any goroutine may call it, also again.
-func (s *socket) close() {
-	_ = s.conn.Close() // there is nobody left to tell
-}
+func (s *socket) close() { s.shut() }
 
 // abort closes the connection and drops what the peer has not taken yet. Any goroutine may call it, also again.
 func (s *socket) abort() {
@@ -162,7 +198,11 @@ func (s *socket) abort() {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // the connection is closed whether or not this works
 	}
-	_ = conn.Close() // there is nobody left to tell
+	if conn != s.conn {
+		_ = conn.Close() // without the farewell of TLS, which could wait
+		return
+	}
+	s.shut()
 }
 
 // isTimeout says whether a read ended because of its deadline.

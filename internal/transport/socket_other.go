@@ -8,8 +8,8 @@ import (
 )
 
 // rawConn is nil: this operating system has no write that does not wait.
-func rawConn(net.Conn) syscall.RawConn { return nil }
+func rawConn(net.Conn) (raw syscall.RawConn, fd int) { return nil, 0 }
 
 func (s *socket) readNow(uintptr) (done bool) { return true }
 
-func (s *socket) writeNow(uintptr) (done bool) { return true }
+func writeNow(int, []byte) (n int, err error) { return 0, nil }

@@ -65,6 +65,45 @@ func TestSocket_TryWriteNeverWaits(t *testing.T) {
 	}
 }
 
+// A descriptor that was closed may name another file at once: it stays open until a write to it is over.
+func TestSocket_IsNotClosedDuringAWrite(t *testing.T) {
+	for name, end := range map[string]func(*socket){"close": (*socket).close, "abort": (*socket).abort} {
+		t.Run(name, func(t *testing.T) {
+			s, client := pair(t)
+			s.guard.Store(socketWriting)
+			end(s)
+			end(s)
+			if n, err := writeNow(s.fd, []byte("x")); n != 1 || err != nil {
+				t.Fatalf("closed during a write: %d, %v", n, err)
+			}
+			s.written()
+			if _, err := s.tryWrite([]byte("y")); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("after the write: %v", err)
+			}
+			if _, err := s.conn.Write([]byte("y")); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("the connection: %v", err)
+			}
+			end(s)
+			_, _ = io.Copy(io.Discard, client) // until the end
+		})
+	}
+}
+
+func TestSocket_CloseAndTryWriteAtOnce(t *testing.T) {
+	for range 200 {
+		s, client := pair(t)
+		var working sync.WaitGroup
+		working.Go(func() {
+			for err := error(nil); err == nil; {
+				_, err = s.tryWrite([]byte("x"))
+			}
+		})
+		working.Go(func() { _, _ = io.Copy(io.Discard, client) })
+		working.Go(s.close)
+		working.Wait()
+	}
+}
+
 func TestSocket_TryWriteDoesNotAllocate(t *testing.T) {
 	s, client := pair(t)
 	var reading sync.WaitGroup

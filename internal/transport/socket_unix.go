@@ -10,21 +10,21 @@ import (
 )
 
 // rawConn is the file descriptor of a plain connection; nil for others, whose bytes go through layers of their own.
-func rawConn(conn net.Conn) syscall.RawConn {
-	var (
-		raw syscall.RawConn
-		err error
-	)
+func rawConn(conn net.Conn) (raw syscall.RawConn, fd int) {
+	var err error
 	switch conn := conn.(type) {
 	case *net.TCPConn:
 		raw, err = conn.SyscallConn()
 	case *net.UnixConn:
 		raw, err = conn.SyscallConn()
 	}
-	if err != nil {
-		return nil
+	if raw == nil || err != nil {
+		return nil, 0
 	}
-	return raw
+	if err := raw.Control(func(descriptor uintptr) { fd = int(descriptor) }); err != nil {
+		return nil, 0
+	}
+	return raw, fd
 }
 
 // readNow reads what there is. If there is nothing it gives the buffer back and asks to be called again when there is.
@@ -47,17 +47,16 @@ func (s *socket) readNow(fd uintptr) (done bool) {
 	}
 }
 
-// writeNow writes what the socket takes and does not ask to be called again.
-func (s *socket) writeNow(fd uintptr) (done bool) {
+// writeNow writes what the socket takes.
+func writeNow(fd int, p []byte) (n int, err error) {
 	for {
-		n, err := writeFD(fd, s.out)
+		n, err = writeFD(fd, p)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 			continue
 		case errors.Is(err, syscall.EAGAIN):
 			err = nil
 		}
-		s.outLen, s.outErr = max(n, 0), err
-		return true
+		return max(n, 0), err
 	}
 }
