@@ -11,7 +11,15 @@ func Members(data []byte) (map[string]string, error) {
 	o, err := parseObject(data)
 	members := map[string]string{}
 	for _, m := range o {
-		members[m.name] = string(m.value)
+		members[string(m.name)] = string(m.value)
 	}
 	return members, err
+}
+
+// KnownHeaders says how many headers are remembered.
+func (v *Verifier) KnownHeaders() int {
+	if list := v.headers.list.Load(); list != nil {
+		return len(*list)
+	}
+	return 0
 }

@@ -2,8 +2,14 @@ package authz_test
 
 import (
 	"bytes"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/rte-server/rte-server/internal/authz"
@@ -45,6 +51,76 @@ func FuzzVerify(f *testing.F) {
 		}
 		if _, given := read["exp"]; given == claims.ExpiresAt.IsZero() {
 			t.Errorf("exp: %v read as %v", read["exp"], claims.ExpiresAt)
+		}
+	})
+}
+
+// FuzzVerifyAsTheLibrary compares Verify with what the parser of the JWT library makes of the same token. Header and
+// payload are encoded, or segments as they stand; without a signature they get a good one. Each token is verified twice,
+// by verifiers that have seen all tokens before it: the second time its header may be known.
+func FuzzVerifyAsTheLibrary(f *testing.F) {
+	good := fmt.Sprintf(`{"sub":%q,"org":%q,"iss":%q,"aud":[%q],"exp":1e11,"jti":"one"}`, me, home, rtetest.Issuer, rtetest.Audience)
+	header := `{"alg":"HS256","typ":"JWT"}`
+	for _, payload := range []string{
+		good, `null`, ` null `, ` {}`, `nul`, ``, `[]`, `7`, `"null"`, good + `}`, good[:len(good)-1] + `,}`, `{"exp":1,"exp":1}x`,
+		`{"exp":"1"}`, `{"exp":1}`, `{"nbf":1e11}`, `{"iss":null}`, `{"aud":[1]}`, "{\"aud\":[\"\\ud800\"],\"s\\u0075b\":\"\xff\"}", "\ufeff" + good,
+		`{"x":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`, strings.Repeat("[", 9_999) + strings.Repeat("]", 9_999),
+	} {
+		f.Add(header, payload, "", false)
+	}
+	for _, header := range []string{
+		`{"alg":"HS256","kid":"a"}`, `{"alg":"HS384"}`, `{"alg":"none"}`, `{"alg":"no"}`, `{"alg":"RS256"}`, `{"alg":1}`, `{"alg":"none","alg":"HS256"}`,
+		`{"ALG":"HS256"}`, `{"alg":"HS256","crit":null}`, `{"alg":"HS256","typ":"at+JWT"}`, `{"alg":"HS256","typ":null}`, `{"alg":"HS256","x":1e999}`,
+		`{}`, `null`, `[]`, `{"alg":"HS256"}{}`, `{"alg":"\u0048S256"}`,
+	} {
+		f.Add(header, good, "", false)
+		f.Add(header, good, "AA", false)
+		f.Add(header, good, "A", false)
+		f.Add(header, good, "A.A", false)
+	}
+	first, second := base64.RawURLEncoding.EncodeToString([]byte(header)), base64.RawURLEncoding.EncodeToString([]byte(good))
+	_, third, _ := strings.Cut(rtetest.MustSign(f, []byte(rtetest.Secret), header, good), second+".")
+	for _, change := range []string{"", "=", "\n", "\r\n", ".", "+", "B", "_w"} {
+		f.Add(first+change, second, "", true)
+		f.Add(first, second+change, "", true)
+		f.Add(first, second, change, true)
+		f.Add(first, second, third+change, true)
+	}
+	f.Add(first, second, third[:len(third)-1]+next(third[len(third)-1]), true)
+	var verifiers []*authz.Verifier
+	for _, change := range []func(*authz.VerifierOptions){
+		func(*authz.VerifierOptions) {},
+		func(o *authz.VerifierOptions) { o.RequireExpiry, o.PreviousSecret = true, "another" },
+		func(o *authz.VerifierOptions) { o.Issuers, o.Audiences = nil, nil },
+		func(o *authz.VerifierOptions) { o.Algorithms = []string{"HS512"} },
+		func(o *authz.VerifierOptions) {
+			o.Secret, o.PublicKeyFile = "", mustPEM(f, &mustECDSA(f, elliptic.P256()).PublicKey)
+		},
+	} {
+		o := standard()
+		o.CacheSize = -1
+		change(&o)
+		verifiers = append(verifiers, mustVerifier(f, o))
+	}
+	f.Fuzz(func(t *testing.T, first, second, third string, raw bool) {
+		if !raw {
+			first, second = base64.RawURLEncoding.EncodeToString([]byte(first)), base64.RawURLEncoding.EncodeToString([]byte(second))
+		}
+		text := first + "." + second
+		if third == "" {
+			mac := hmac.New(sha256.New, []byte(rtetest.Secret))
+			mac.Write([]byte(text))
+			third = base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+		}
+		text += "." + third
+		for i, verifier := range verifiers {
+			want, wantErr := verifier.VerifyByLibrary(text)
+			for range 2 {
+				got, err := verifier.Verify(text)
+				if !reflect.DeepEqual(got, want) || fmt.Sprint(err) != fmt.Sprint(wantErr) || err != nil && authz.Reason(err) != authz.Reason(wantErr) {
+					t.Errorf("%q by verifier %d: got %+v, %v; by the library %+v, %v", text, i, got, err, want, wantErr)
+				}
+			}
 		}
 	})
 }

@@ -22,14 +22,14 @@ var (
 type object []member
 
 type member struct {
-	name  string
+	name  []byte
 	value json.RawMessage
 }
 
 // get finds a member. Objects in tokens are small: to look at all of them is faster than a map.
 func (o object) get(name string) (json.RawMessage, bool) {
 	for i := range o {
-		if o[i].name == name {
+		if string(o[i].name) == name {
 			return o[i].value, true
 		}
 	}
@@ -37,22 +37,22 @@ func (o object) get(name string) (json.RawMessage, bool) {
 }
 
 // parseObject takes an object apart. data must be valid JSON, which is what spares the checks; the object keeps it.
-// With json.Decoder and a map in its place the verification of an HS256 token makes 176 allocations instead of 55.
+// With json.Decoder and a map in its place the verification of an HS256 token makes 120 allocations more.
 func parseObject(data []byte) (object, error) {
 	s := scanner{data: bytes.TrimSpace(data)}
 	if len(s.data) == 0 || s.data[0] != '{' {
 		return nil, errNotObject
 	}
-	o := make(object, 0, 16)
+	o := make(object, 0, 12)
 	for s.pos = 1; s.next() != '}'; {
 		if s.next() == ',' {
 			s.pos++
 		}
-		name, err := text(s.value())
+		name, err := unquote(s.value())
 		if err != nil {
 			return nil, errNotObject
 		}
-		if _, twice := o.get(name); twice {
+		if _, twice := o.get(string(name)); twice {
 			return nil, errMemberTwice
 		}
 		if len(o) == maxMembersOfObject {
@@ -115,16 +115,16 @@ func (s *scanner) ends() bool {
 	}
 }
 
-// text is a JSON string as Go has it. The usual one, ASCII without escapes, is its own text.
-func text(value json.RawMessage) (string, error) {
+// unquote is the text of a JSON string. The usual one, ASCII without escapes, is its own text and not copied.
+func unquote(value json.RawMessage) ([]byte, error) {
 	if isPlain(value) {
-		return string(value[1 : len(value)-1]), nil
+		return value[1 : len(value)-1], nil
 	}
 	var decoded *string
 	if err := json.Unmarshal(value, &decoded); err != nil || decoded == nil {
-		return "", errNotText
+		return nil, errNotText
 	}
-	return *decoded, nil
+	return []byte(*decoded), nil
 }
 
 func isPlain(value []byte) bool {

@@ -71,9 +71,13 @@ func (p *payload) GetIssuer() (string, error)                   { return p.issue
 func (p *payload) GetAudience() (jwt.ClaimStrings, error)       { return p.audience, nil }
 func (p *payload) GetSubject() (string, error)                  { return "", nil }
 
-// UnmarshalJSON reads a claims set. The error wraps ErrTokenBadClaims.
-func (p *payload) UnmarshalJSON(data []byte) (err error) {
-	if p.object, err = parseObject(bytes.Clone(data)); err != nil {
+// read reads a claims set, which must be valid JSON and is kept; null is one without claims. The error wraps
+// ErrTokenBadClaims.
+func (p *payload) read(data []byte) (err error) {
+	if string(bytes.TrimSpace(data)) == "null" {
+		return nil
+	}
+	if p.object, err = parseObject(data); err != nil {
 		return fmt.Errorf("%w: %w", ErrTokenBadClaims, err)
 	}
 	if p.expiresAt, err = p.date("exp"); err != nil {
@@ -193,7 +197,7 @@ func parseGrant(item json.RawMessage) (Grant, error) {
 	}
 	// A restriction that this server does not know must not widen the grant by being ignored.
 	for i := range o {
-		if o[i].name != "entity" && o[i].name != "event" {
+		if name := string(o[i].name); name != "entity" && name != "event" {
 			return Grant{}, errors.New("a grant has an unknown member")
 		}
 	}
@@ -202,15 +206,21 @@ func parseGrant(item json.RawMessage) (Grant, error) {
 
 // text is the claim as a string; absent: empty.
 func (p *payload) text(name string) (string, error) {
+	text, err := p.unquote(name)
+	return string(text), err
+}
+
+// unquote is text without the copy.
+func (p *payload) unquote(name string) ([]byte, error) {
 	value, ok := p.get(name)
 	if !ok {
-		return "", nil
+		return nil, nil
 	}
-	read, err := text(value)
+	text, err := unquote(value)
 	if err != nil {
-		return "", badClaim(name, "not a string")
+		return nil, badClaim(name, "not a string")
 	}
-	return read, nil
+	return text, nil
 }
 
 // texts is the claim, a string or a list of strings; absent: nil.
@@ -232,7 +242,7 @@ func (p *payload) texts(name string) ([]string, error) {
 
 // id is the claim as a GUID. It must be there.
 func (p *payload) id(name string) (events.ID, error) {
-	text, err := p.text(name)
+	text, err := p.unquote(name)
 	if err != nil {
 		return events.ID{}, err
 	}

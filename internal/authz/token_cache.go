@@ -30,6 +30,11 @@ type tokenCache struct {
 
 type tokenHash [sha256.Size]byte
 
+// hashToken copies a token of the usual length to the stack, not to the heap as a conversion would.
+func hashToken(text string) tokenHash {
+	return sha256.Sum256(append(make([]byte, 0, 512), text...))
+}
+
 type tokenEntry struct {
 	claims *Claims
 	until  time.Time

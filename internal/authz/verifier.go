@@ -3,11 +3,9 @@ package authz
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,7 +62,7 @@ type VerifierOptions struct {
 type Verifier struct {
 	options   VerifierOptions
 	names     ClaimNames
-	parser    *jwt.Parser
+	headers   knownHeaders
 	validator *jwt.Validator
 	secrets   []jwt.VerificationKey // []byte each
 	pem       *watchedFile          // nil: no file
@@ -94,10 +92,8 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	}
 	o.Algorithms = algorithms
 	v := &Verifier{
-		options: o,
-		names:   o.Claims.withDefaults(),
-		parser: jwt.NewParser(jwt.WithValidMethods(algorithms), jwt.WithStrictDecoding(),
-			jwt.WithoutClaimsValidation()), // they are validated in verify, with a payload that is never nil
+		options:   o,
+		names:     o.Claims.withDefaults(),
 		validator: jwt.NewValidator(validation(&o)...),
 		metrics:   newVerifierMetrics(o.Registerer),
 	}
@@ -216,7 +212,7 @@ func (v *Verifier) remembered(text string) (*Claims, error) {
 	case v.cache == nil:
 		return v.verify(text)
 	}
-	hash := tokenHash(sha256.Sum256([]byte(text)))
+	hash := hashToken(text)
 	claims, generation := v.cache.get(hash)
 	if claims != nil {
 		return claims, nil
@@ -259,27 +255,33 @@ func (v *Verifier) verify(text string) (*Claims, error) {
 // attempt checks a token with the keys that are known. It adds to stale the key sets that do not have the key which the
 // token names.
 func (v *Verifier) attempt(text string, stale *[]*keySet) (*Claims, error) {
-	p := &payload{}
-	token, err := v.parser.ParseWithClaims(text, p, func(token *jwt.Token) (any, error) {
-		return v.keys(token, p.issuer, stale)
-	})
+	t, err := parseToken(text, &v.headers)
 	if err != nil {
-		return nil, v.reason(token, err)
-	}
-	if err := acceptable(token.Header); err != nil {
 		return nil, err
 	}
-	if err := v.validator.Validate(p); err != nil {
-		return nil, v.reason(token, err)
+	if !slices.Contains(v.options.Algorithms, t.header.method.Alg()) {
+		return nil, ErrTokenAlgorithm
 	}
-	return p.claims(&v.names)
+	keys, err := v.keys(t.header, t.payload.issuer, stale)
+	if err != nil {
+		return nil, err
+	}
+	if !t.signedBy(keys) {
+		return nil, ErrTokenSignature
+	}
+	if !t.header.acceptable {
+		return nil, ErrTokenUnacceptable
+	}
+	v.headers.put(t.segment, t.header)
+	if err := v.validator.Validate(&t.payload); err != nil {
+		return nil, v.reason(&t.payload, err)
+	}
+	return t.payload.claims(&v.names)
 }
 
-// keys are the known keys that may have signed a token of the issuer. Nothing in its header says where to find them:
-// jku, jwk, x5u and x5c are not looked at, and kid is compared and nothing else.
-func (v *Verifier) keys(token *jwt.Token, issuer string, stale *[]*keySet) (any, error) {
-	algorithm := token.Method.Alg()
-	keyID, _ := token.Header["kid"].(string)
+// keys are the known keys that may have signed a token of the issuer; without an error there is at least one.
+func (v *Verifier) keys(h *header, issuer string, stale *[]*keySet) ([]jwt.VerificationKey, error) {
+	algorithm := h.method.Alg()
 	sets := v.keySetsOf(issuer)
 	var keys []jwt.VerificationKey
 	if issuer == "" || len(sets) == 0 { // the issuer has no keys of its own
@@ -292,7 +294,7 @@ func (v *Verifier) keys(token *jwt.Token, issuer string, stale *[]*keySet) (any,
 		if slices.Contains(hmacAlgorithms, algorithm) {
 			break
 		}
-		found, known := set.find(keyID, algorithm)
+		found, known := set.find(h.keyID, algorithm)
 		keys = append(keys, found...)
 		if !known {
 			*stale = append(*stale, set)
@@ -301,7 +303,7 @@ func (v *Verifier) keys(token *jwt.Token, issuer string, stale *[]*keySet) (any,
 	if len(keys) == 0 {
 		return nil, ErrTokenKey
 	}
-	return jwt.VerificationKeySet{Keys: keys}, nil
+	return keys, nil
 }
 
 // keySetsOf are the key sets that are of one issuer alone; with an empty issuer, those that are of none.
@@ -329,7 +331,7 @@ func (v *Verifier) acceptIssuer(issuer string) error {
 // localKeys are the keys from the configuration that fit.
 func (v *Verifier) localKeys(algorithm string) []jwt.VerificationKey {
 	if slices.Contains(hmacAlgorithms, algorithm) {
-		return slices.Clone(v.secrets)
+		return slices.Clip(v.secrets)
 	}
 	if public := v.pemKeys.Load(); public != nil {
 		return fitting(algorithm, *public)
@@ -347,18 +349,9 @@ func (v *Verifier) loadPEM(data []byte) error {
 	return nil
 }
 
-// reason is the TokenError for an error of the JWT library, whose text may quote the token and is dropped.
-func (v *Verifier) reason(token *jwt.Token, err error) error {
-	if own, ok := errors.AsType[TokenError](err); ok {
-		return own
-	}
+// reason is the TokenError for an error of the JWT library's validator.
+func (v *Verifier) reason(p *payload, err error) error {
 	switch {
-	case errors.Is(err, jwt.ErrTokenMalformed):
-		return ErrTokenMalformed
-	case token != nil && (token.Method == nil || !slices.Contains(v.options.Algorithms, token.Method.Alg())):
-		return ErrTokenAlgorithm
-	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
-		return ErrTokenSignature
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return ErrTokenExpired
 	case errors.Is(err, jwt.ErrTokenNotValidYet):
@@ -366,35 +359,16 @@ func (v *Verifier) reason(token *jwt.Token, err error) error {
 	case errors.Is(err, jwt.ErrTokenInvalidAudience):
 		return ErrTokenBadAudience
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
-		return v.missing(token)
+		return v.missing(p)
 	default:
 		return ErrTokenBadClaims
 	}
 }
 
 // missing tells which of the required claims is absent.
-func (v *Verifier) missing(token *jwt.Token) error {
-	if p, ok := token.Claims.(*payload); ok && v.options.RequireExpiry && p.expiresAt == nil {
+func (v *Verifier) missing(p *payload) error {
+	if v.options.RequireExpiry && p.expiresAt == nil {
 		return badClaim("exp", "absent")
 	}
 	return ErrTokenBadAudience
-}
-
-// acceptable refuses headers that change the meaning of the token: critical extensions (RFC 7515, section 4.1.11), of
-// which none is supported, and types of tokens that are no access tokens (RFC 8725, section 3.11).
-func acceptable(header map[string]any) error {
-	if _, critical := header["crit"]; critical {
-		return ErrTokenUnacceptable
-	}
-	typ, given := header["typ"]
-	if !given {
-		return nil
-	}
-	name, _ := typ.(string)
-	switch strings.TrimPrefix(strings.ToLower(name), "application/") {
-	case "jwt", "at+jwt":
-		return nil
-	default:
-		return ErrTokenUnacceptable
-	}
 }
