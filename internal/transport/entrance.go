@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -22,9 +21,8 @@ type entrance struct {
 	timeout time.Duration // for the head of a request; 0: none
 
 	accepted chan accepted // for net/http
-	arrivals chan arrival  // for the workers
 	closed   chan struct{}
-	running  sync.WaitGroup // the goroutines that accept, wait and work
+	running  sync.WaitGroup // the goroutines that accept and wait
 
 	mu      sync.Mutex
 	waiting map[*socket]struct{} // whose first bytes have not come; nil once closed
@@ -36,14 +34,6 @@ type accepted struct {
 	err  error
 }
 
-// arrival is a connection whose first bytes have come.
-type arrival struct {
-	sock  *socket
-	buf   *readBuffer
-	n     int
-	until time.Time // for the head of the request; zero: there is no limit
-}
-
 // Serve serves a port by means of server, whose Handler has to be h and which has no ConnContext of its own. It returns
 // the error of server.Serve, when server was shut down or closed and no goroutine that waited for requests is left.
 func (h *Handler) Serve(server *http.Server, listener net.Listener) error {
@@ -52,15 +42,11 @@ func (h *Handler) Serve(server *http.Server, listener net.Listener) error {
 		h:        h,
 		timeout:  cmp.Or(server.ReadHeaderTimeout, server.ReadTimeout),
 		accepted: make(chan accepted),
-		arrivals: make(chan arrival),
 		closed:   make(chan struct{}),
 		waiting:  map[*socket]struct{}{},
 	}
 	server.ConnContext = withVerdict
 	e.running.Go(e.acceptAll)
-	for range runtime.GOMAXPROCS(0) {
-		e.running.Go(e.work)
-	}
 	err := server.Serve(e) // closes e
 	e.running.Wait()
 	return err
@@ -120,30 +106,35 @@ func (e *entrance) pass(a accepted) bool {
 	}
 }
 
-// await waits for the first bytes and gives them to a worker, whose stack has grown long since. If all are busy, it
-// works itself. A client that says nothing is not answered.
+// await waits for the first bytes of a connection, and grants the request or passes the connection on. A client that says
+// nothing is not answered.
 func (e *entrance) await(sock *socket) {
+	defer e.survive(sock)
 	if !e.enter(sock) {
 		sock.close()
 		return
 	}
-	a := arrival{sock: sock}
+	var until time.Time
 	if e.timeout > 0 {
-		a.until = time.Now().Add(e.timeout)
-		sock.readUntil(a.until)
+		until = time.Now().Add(e.timeout)
+		sock.readUntil(until)
 	}
-	var err error
-	a.buf, a.n, err = sock.read(false)
+	buf, n, err := sock.read(false)
 	e.leave(sock)
 	if err != nil {
 		sock.close()
 		return
 	}
-	select {
-	case e.arrivals <- a:
-	default:
-		e.receive(a)
+	v, taken := e.h.takeUpgrade(sock, buf[:n])
+	if taken {
+		e.h.buffers.put(buf)
+		return
 	}
+	tcp, _ := sock.conn.(*net.TCPConn) // as in acceptAll
+	conn := &replayedConn{Conn: tcp, conn: tcp, prefix: bytes.Clone(buf[:n]), until: until, verdict: v}
+	e.h.buffers.put(buf)
+	e.h.metrics.passed.Inc()
+	e.pass(accepted{conn: conn})
 }
 
 // enter lets a connection wait; not when the entrance is closed.
@@ -164,34 +155,6 @@ func (e *entrance) leave(sock *socket) {
 	defer e.mu.Unlock()
 	delete(e.waiting, sock)
 	e.h.metrics.waiting.Dec()
-}
-
-// work receives until the entrance is closed.
-func (e *entrance) work() {
-	for {
-		select {
-		case a := <-e.arrivals:
-			e.receive(a)
-		case <-e.closed:
-			return
-		}
-	}
-}
-
-// receive grants the request of a connection, or passes the connection on.
-func (e *entrance) receive(a arrival) {
-	defer e.survive(a.sock)
-	v, taken := e.h.takeUpgrade(a.sock, a.buf[:a.n])
-	if taken {
-		e.h.buffers.put(a.buf)
-		e.h.metrics.taken.Inc()
-		return
-	}
-	tcp, _ := a.sock.conn.(*net.TCPConn) // as in acceptAll
-	conn := &replayedConn{Conn: tcp, conn: tcp, prefix: bytes.Clone(a.buf[:a.n]), until: a.until, verdict: v}
-	e.h.buffers.put(a.buf)
-	e.h.metrics.passed.Inc()
-	e.pass(accepted{conn: conn})
 }
 
 // survive keeps a mistake of this program that one connection brought to light from ending all others.
@@ -224,6 +187,7 @@ func (h *Handler) takeUpgrade(sock *socket, p []byte) (v *verdict, taken bool) {
 	if !ok {
 		return v, false
 	}
+	h.metrics.taken.Inc()
 	h.switchProtocols(c, sock, u.accept, append([]byte(nil), rest...))
 	return nil, true
 }

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -39,6 +40,7 @@ func BenchmarkUpgrade(b *testing.B) {
 }
 
 func benchmarkUpgrade(b *testing.B, serve func(*transport.Handler, *http.Server, net.Listener) error) {
+	b.Helper()
 	h, err := transport.New(transport.Options{
 		Verifier: bearers, Open: func(hub.Conn, *authz.Claims) (transport.Session, error) { return nil, hub.ErrDraining },
 	})
@@ -70,6 +72,8 @@ func benchmarkUpgrade(b *testing.B, serve func(*transport.Handler, *http.Server,
 	}
 	_ = web.Close()
 	_ = listener.Close()
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		b.Error(err)
+	}
 	_ = h.Shutdown(b.Context())
 }

@@ -22,12 +22,11 @@ const endOfHead = "\r\n\r\n"
 //
 // A head is printable ASCII in lines that end with CR LF. Headers that count come once, and none that tells of a body.
 func parseHead(p []byte) (h head, rest []byte, ok bool) {
-	end := bytes.Index(p, []byte(endOfHead))
-	if end < 0 {
+	whole, rest, ok := bytes.Cut(p, []byte(endOfHead))
+	if !ok {
 		return head{}, nil, false
 	}
-	text := string(p[:end])
-	line, lines, _ := strings.Cut(text, "\r\n")
+	line, lines, _ := strings.Cut(string(whole), "\r\n")
 	if h.path, h.rawQuery, ok = parseRequestLine(line); !ok {
 		return head{}, nil, false
 	}
@@ -39,8 +38,7 @@ func parseHead(p []byte) (h head, rest []byte, ok bool) {
 			return head{}, nil, false
 		}
 	}
-	return h, p[end+len(endOfHead):], seen == headersSeen{host: true, connection: true, upgrade: true, version: true, key: true,
-		authorization: seen.authorization}
+	return h, rest, seen.all()
 }
 
 // parseRequestLine reads "GET path?query HTTP/1.1". A path with percent signs could be another than it seems.
@@ -98,6 +96,9 @@ func (s *headersSeen) note(h *head, name, value string) bool {
 		return true
 	}
 }
+
+// all says whether every header was seen that an upgrade needs.
+func (s *headersSeen) all() bool { return s.host && s.connection && s.upgrade && s.version && s.key }
 
 // once notes that something is there. False: it was there before.
 func once(seen *bool) bool {
