@@ -223,6 +223,7 @@ func (n *node) listen() (err error) {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	n.clients.answer = n.transport.Serve
 	if c.Console.Listen == "" {
 		return nil
 	}
@@ -244,6 +245,7 @@ func (n *node) listen() (err error) {
 type server struct {
 	http     *http.Server
 	listener net.Listener
+	answer   func(*http.Server, net.Listener) error // by means of http
 }
 
 // newServer opens a port for s. It speaks HTTP/1.1 only: WebSockets are an upgrade of that.
@@ -260,12 +262,12 @@ func newServer(address string, logger *zap.Logger, s *http.Server) (*server, err
 	if err != nil {
 		return nil, err
 	}
-	return &server{http: s, listener: listener}, nil
+	return &server{http: s, listener: listener, answer: (*http.Server).Serve}, nil
 }
 
 // serve answers until shutdown or close.
 func (s *server) serve(context.Context) error {
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.answer(s.http, s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -19,19 +19,22 @@ var (
 )
 
 // authenticate finds and checks the token of a request (1.2).
-func (h *Handler) authenticate(r *http.Request) (*authz.Claims, error) {
-	token, err := bearer(r)
+func (h *Handler) authenticate(r *http.Request, q query) (*authz.Claims, error) {
+	token, err := bearer(r.Header.Values("Authorization"), q)
 	if err != nil {
 		return nil, err
+	}
+	if v := takeVerdict(r.Context(), token); v != nil {
+		return v.claims, v.err
 	}
 	return h.options.Verifier.Verify(token)
 }
 
-// bearer is the token of a request: from the header Authorization (RFC 6750 section 2.1) or, as browsers cannot set
-// it for a WebSocket, from the query parameter access_token (section 2.3).
-func bearer(r *http.Request) (string, error) {
+// bearer is the token of a request: from the header Authorization (RFC 6750 section 2.1), whose values are given, or, as
+// browsers cannot set it for a WebSocket, from the query parameter access_token (section 2.3).
+func bearer(authorization []string, q query) (string, error) {
 	var token string
-	for _, candidate := range append(headerTokens(r), queryValues(r, "access_token")...) {
+	for _, candidate := range append(headerTokens(authorization), q.values("access_token")...) {
 		switch {
 		case candidate == "" || candidate == token:
 		case token != "":
@@ -47,9 +50,9 @@ func bearer(r *http.Request) (string, error) {
 }
 
 // headerTokens are the tokens of the scheme Bearer. Other schemes are not ours.
-func headerTokens(r *http.Request) []string {
+func headerTokens(authorization []string) []string {
 	var tokens []string
-	for _, value := range r.Header.Values("Authorization") {
+	for _, value := range authorization {
 		if scheme, token, _ := strings.Cut(value, " "); strings.EqualFold(scheme, "Bearer") {
 			tokens = append(tokens, strings.TrimSpace(token))
 		}

@@ -4,6 +4,7 @@
 // What always holds:
 //
 //   - Nothing is upgraded without a verified token.
+//   - Serve takes plain upgrades in front of net/http, and answers none otherwise than net/http and ServeHTTP would.
 //   - An idle connection has one goroutine, which is parked without a buffer, and nothing else: no goroutine that
 //     writes, no timer of its own.
 //   - Before its session is open the reader goroutine of a connection is the only one to write to the socket; from

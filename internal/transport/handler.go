@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/rte-server/rte-server/internal/authz"
 )
 
 // Handler serves the hub's path and its negotiate path. It may be used from any goroutine.
@@ -92,11 +90,11 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 // ServeHTTP serves the hub, and by Options.Next what is not the hub's.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var (
-		serve func(http.ResponseWriter, *http.Request, *authz.Claims)
+		serve func(http.ResponseWriter, *request)
 		kind  requestKind
 	)
 	switch path := strings.TrimSuffix(r.URL.Path, "/"); {
-	case strings.EqualFold(path, h.options.Path):
+	case h.isHub(path):
 		serve, kind = h.serveHub, requestHub
 	case strings.EqualFold(path, h.options.Path+"/negotiate"):
 		serve, kind = h.serveNegotiate, requestNegotiate
@@ -111,34 +109,38 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.answerPreflight(w, r)
 		return
 	}
-	claims, err := h.authenticate(r)
+	q := parseQuery(r.URL.RawQuery)
+	claims, err := h.authenticate(r, q)
 	if err != nil {
 		h.refuseToken(w, r, kind, err)
 		return
 	}
-	serve(w, r, claims)
+	serve(w, &request{Request: r, query: q, claims: claims})
 }
+
+// isHub says whether a path, without a slash at its end, is the hub's.
+func (h *Handler) isHub(path string) bool { return strings.EqualFold(path, h.options.Path) }
 
 // eventStream is what a client of the ServerSentEvents transport accepts.
 const eventStream = "text/event-stream"
 
 // serveHub serves the hub's own path (1.3).
-func (h *Handler) serveHub(w http.ResponseWriter, r *http.Request, claims *authz.Claims) {
+func (h *Handler) serveHub(w http.ResponseWriter, r *request) {
 	switch {
-	case r.Method == http.MethodGet && isWebSocket(r):
-		h.serveUpgrade(w, r, claims)
+	case r.Method == http.MethodGet && isWebSocket(r.Request):
+		h.serveUpgrade(w, r)
 	case r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), eventStream):
-		h.refuseTransport(w, r, claims, refusedEventStream)
+		h.refuseTransport(w, r, refusedEventStream)
 	case r.Method == http.MethodGet:
 		header := w.Header()
 		header.Set("Cache-Control", "no-cache, no-store")
 		header.Set("Pragma", "no-cache")
 		header.Set("Expires", "Thu, 01 Jan 1970 00:00:00 GMT")
-		h.refuseTransport(w, r, claims, refusedLongPolling)
+		h.refuseTransport(w, r, refusedLongPolling)
 	case r.Method == http.MethodPost:
-		h.refuseTransport(w, r, claims, refusedPost)
+		h.refuseTransport(w, r, refusedPost)
 	case r.Method == http.MethodDelete:
-		h.refuseTransport(w, r, claims, refusedDelete)
+		h.refuseTransport(w, r, refusedDelete)
 	default:
 		h.refuse(w, requestHub, refusedMethod)
 	}
@@ -146,14 +148,14 @@ func (h *Handler) serveHub(w http.ResponseWriter, r *http.Request, claims *authz
 
 // refuseTransport answers a request of a transport that is not served: with the reason given if there is a connection
 // with the id of the request, else as if the transport were served (1.3).
-func (h *Handler) refuseTransport(w http.ResponseWriter, r *http.Request, claims *authz.Claims, reason refusal) {
-	token := queryValue(r, "id")
+func (h *Handler) refuseTransport(w http.ResponseWriter, r *request, reason refusal) {
+	token := r.query.value("id")
 	if token == "" {
 		h.refuse(w, requestHub, refusedNoID)
 		return
 	}
 	now := time.Now()
-	id, expires, ok := h.tokens.parse(token, claims)
+	id, expires, ok := h.tokens.parse(token, r.claims)
 	if !ok || !h.registry.known(id, expires, now) {
 		h.refuse(w, requestHub, refusedUnknownID)
 		return
@@ -174,20 +176,4 @@ func answer(w http.ResponseWriter, status int, text string) {
 	if text != "" {
 		_, _ = w.Write([]byte(text)) // nobody is left to hear of a failure
 	}
-}
-
-// queryValue is the value of a query parameter. Names count in any case, and values that come several times are
-// joined, as ASP.NET Core has it.
-func queryValue(r *http.Request, name string) string {
-	return strings.Join(queryValues(r, name), ",")
-}
-
-func queryValues(r *http.Request, name string) []string {
-	var values []string
-	for key, some := range r.URL.Query() {
-		if strings.EqualFold(key, name) {
-			values = append(values, some...)
-		}
-	}
-	return values
 }

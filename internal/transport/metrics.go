@@ -12,6 +12,9 @@ type metrics struct {
 	refused          [numRequestKinds][numRefusals]prometheus.Counter
 	negotiated       prometheus.Counter
 	refreshed        prometheus.Counter
+	waiting          prometheus.Gauge   // connections
+	taken            prometheus.Counter // upgrades, by the entrance
+	passed           prometheus.Counter // connections, to net/http
 	handshakes       prometheus.Counter
 	handshakesFailed map[handshakeFailure]prometheus.Counter
 	receivedBytes    prometheus.Counter
@@ -44,6 +47,10 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 		Name: "rte_transport_requests_refused_total",
 		Help: "Requests that were not granted, by what they were for and why.",
 	}, []string{"request", "reason"})
+	arrivals := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_transport_arrivals_total",
+		Help: "Connections whose first bytes have come, by what was done: upgraded at once, or passed on to net/http.",
+	}, []string{"way"})
 	handshakesFailed := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_transport_handshakes_failed_total",
 		Help: "Connections that ended before they had a session, by reason.",
@@ -69,6 +76,12 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 			Name: "rte_transport_refreshes_total",
 			Help: "Requests that replaced the token of a connection, here or on another node.",
 		}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_transport_connections_waiting",
+			Help: "Connections that were accepted and have not sent a byte yet.",
+		}),
+		taken:  arrivals.WithLabelValues("upgraded"),
+		passed: arrivals.WithLabelValues("passed"),
 		handshakes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rte_transport_handshakes_total",
 			Help: "Handshakes that began a session.",
@@ -108,8 +121,8 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 	}
 	if reg != nil {
 		for _, c := range []prometheus.Collector{
-			connections, limit, refused, m.negotiated, m.refreshed, m.handshakes, handshakesFailed, m.receivedBytes, received,
-			protocolErrors,
+			connections, limit, refused, m.negotiated, m.refreshed, m.waiting, arrivals, m.handshakes, handshakesFailed,
+			m.receivedBytes, received, protocolErrors,
 		} {
 			reg.MustRegister(c)
 		}

@@ -17,7 +17,7 @@ const transports = `"availableTransports":[{"transport":"WebSockets","transferFo
 
 // serveNegotiate gives out the id of a connection (N1 to N13). It neither redirects (N10) nor grants stateful reconnect
 // (N7), and keeps nothing.
-func (h *Handler) serveNegotiate(w http.ResponseWriter, r *http.Request, claims *authz.Claims) {
+func (h *Handler) serveNegotiate(w http.ResponseWriter, r *request) {
 	if r.Method != http.MethodPost {
 		h.refuse(w, requestNegotiate, refusedMethod)
 		return
@@ -26,11 +26,11 @@ func (h *Handler) serveNegotiate(w http.ResponseWriter, r *http.Request, claims 
 		h.refuse(w, requestNegotiate, refusedDraining)
 		return
 	}
-	if reason, ok := h.registry.room(claims.Organization); !ok {
+	if reason, ok := h.registry.room(r.claims.Organization); !ok {
 		h.refuse(w, requestNegotiate, reason)
 		return
 	}
-	version, problem := h.negotiateVersion(r)
+	version, problem := h.negotiateVersion(r.query)
 	var body []byte
 	if problem != "" {
 		h.metrics.refused[requestNegotiate][refusedVersion].Inc()
@@ -38,7 +38,7 @@ func (h *Handler) serveNegotiate(w http.ResponseWriter, r *http.Request, claims 
 		body = append(body, '}')
 	} else {
 		h.metrics.negotiated.Inc()
-		body = h.negotiation(version, claims)
+		body = h.negotiation(version, r.claims)
 	}
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
@@ -47,8 +47,8 @@ func (h *Handler) serveNegotiate(w http.ResponseWriter, r *http.Request, claims 
 }
 
 // negotiateVersion is the version to answer with, or what is wrong with the one asked for (N4).
-func (h *Handler) negotiateVersion(r *http.Request) (version int, problem string) {
-	if values := queryValues(r, "negotiateVersion"); len(values) > 0 {
+func (h *Handler) negotiateVersion(q query) (version int, problem string) {
+	if values := q.values("negotiateVersion"); len(values) > 0 {
 		asked, err := strconv.ParseInt(strings.TrimSpace(strings.Join(values, ",")), 10, 32)
 		if err != nil {
 			return 0, "The client requested a non-integer protocol version."

@@ -27,21 +27,21 @@ const (
 
 // serveRefresh replaces the token of a connection by that of the request. Requests and answers are those of ASP.NET Core
 // 11: the connection is named by its connection token, and what is wrong is a word in a JSON object.
-func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, claims *authz.Claims) {
+func (h *Handler) serveRefresh(w http.ResponseWriter, r *request) {
 	if r.Method != http.MethodPost {
 		h.refuse(w, requestRefresh, refusedMethod)
 		return
 	}
-	token := queryValue(r, "id")
+	token := r.query.value("id")
 	if token == "" {
 		h.refuseRefresh(w, refusedNoID, "missing_connection_token")
 		return
 	}
-	switch h.refreshByToken(r.Context(), token, claims) {
+	switch h.refreshByToken(r.Context(), token, r.claims) {
 	case refreshed:
 		h.metrics.refreshed.Inc()
 		body := "{}"
-		if seconds := tokenLifetime(claims); seconds > 0 {
+		if seconds := tokenLifetime(r.claims); seconds > 0 {
 			body = `{"tokenLifetimeSeconds":` + strconv.Itoa(seconds) + `}`
 		}
 		answerRefresh(w, http.StatusOK, body)

@@ -115,6 +115,13 @@ type setup struct {
 	fanout fanout.Options
 	hub    hub.Options
 	tls    *tls.Config
+	web    func(*http.Server)                                         // changes it; nil: it is as it is
+	serve  func(*transport.Handler, *http.Server, net.Listener) error // nil: with an entrance
+}
+
+// withoutEntrance serves as net/http does by itself.
+func withoutEntrance(_ *transport.Handler, server *http.Server, listener net.Listener) error {
+	return server.Serve(listener)
 }
 
 func startServer(t *testing.T, changes ...func(*setup)) *server {
@@ -153,27 +160,34 @@ func startServer(t *testing.T, changes ...func(*setup)) *server {
 	if s.Handler, err = transport.New(o.Options); err != nil {
 		t.Fatal(err)
 	}
-	s.run(o.tls)
+	s.run(&o)
 	return s
 }
 
 // run starts the node and stops it, in the order that a program has to keep, when the test is over.
-func (s *server) run(config *tls.Config) {
+func (s *server) run(o *setup) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.addr = listener.Addr().String()
-	if s.tls = config != nil; s.tls {
-		listener = tls.NewListener(listener, config)
+	if s.tls = o.tls != nil; s.tls {
+		listener = tls.NewListener(listener, o.tls)
+	}
+	serve := (*transport.Handler).Serve
+	if o.serve != nil {
+		serve = o.serve
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	web := &http.Server{Handler: s, ReadHeaderTimeout: patience}
+	if o.web != nil {
+		o.web(web)
+	}
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.dispatcher.Run(ctx) })
 	running.Go(func() { _ = s.hub.Run(ctx) })
 	running.Go(func() {
-		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(s.Handler, web, listener); !errors.Is(err, http.ErrServerClosed) {
 			s.t.Errorf("serve: %v", err)
 		}
 	})

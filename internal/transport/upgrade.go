@@ -14,6 +14,9 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
+// webSocketVersion is the only one (RFC 6455 section 4.1).
+const webSocketVersion = "13"
+
 // isWebSocket says whether a GET asks for a WebSocket (RFC 6455 section 4.2.1).
 func isWebSocket(r *http.Request) bool {
 	return hasToken(r.Header.Values("Connection"), "upgrade") && hasToken(r.Header.Values("Upgrade"), "websocket")
@@ -31,11 +34,19 @@ func hasToken(lists []string, token string) bool {
 	return false
 }
 
+// upgrade is what a request for a WebSocket says, whoever has read it.
+type upgrade struct {
+	accept   string // the answer to the client's key
+	id       string // the connection token; empty: the client did not negotiate
+	features hub.Features
+	claims   *authz.Claims
+}
+
 // serveUpgrade makes a connection of a request. Subprotocols and extensions that the client offers are declined by not
 // being mentioned (W1, W2); any Origin will do, as pages cannot send a token that they do not have.
-func (h *Handler) serveUpgrade(w http.ResponseWriter, r *http.Request, claims *authz.Claims) {
-	if r.Header.Get("Sec-WebSocket-Version") != "13" {
-		w.Header().Set("Sec-WebSocket-Version", "13")
+func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
+	if r.Header.Get("Sec-WebSocket-Version") != webSocketVersion {
+		w.Header().Set("Sec-WebSocket-Version", webSocketVersion)
 		h.refuse(w, requestHub, refusedUpgradeVersion)
 		return
 	}
@@ -44,42 +55,45 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *http.Request, claims *a
 		h.refuse(w, requestHub, refusedBadUpgrade)
 		return
 	}
-	c := &Conn{h: h, features: hub.ParseFeatures(queryValue(r, "features")), reader: reader{claims: claims}}
-	if reason, ok := h.admit(c, queryValue(r, "id")); !ok {
+	u := newUpgrade(accept, r.query, r.claims)
+	c, reason, ok := h.admit(&u)
+	if !ok {
 		h.refuse(w, requestHub, reason)
 		return
 	}
-	conn, buffered, err := h.switchProtocols(w, accept)
+	conn, buffered, err := hijack(w)
 	if err != nil {
 		h.registry.remove(c)
-		h.log.Debug("upgrade failed", zap.String("remote", r.RemoteAddr), zap.Error(err))
+		h.upgradeFailed(r.RemoteAddr, err)
 		return
 	}
-	sock := newSocket(conn, &h.buffers)
-	sock.setReadDeadline(h.options.HandshakeTimeout)
-	if !h.registry.attach(c, sock) {
-		h.registry.remove(c)
-		sock.abort()
-		return
-	}
-	c.start(buffered)
+	h.switchProtocols(c, newSocket(conn, &h.buffers), u.accept, buffered)
 }
 
-// admit gives a connection its id: the one of its token, which it uses up, or a new one (skipNegotiation).
-func (h *Handler) admit(c *Conn, token string) (refusal, bool) {
+// newUpgrade is the upgrade that a query asks for.
+func newUpgrade(accept string, q query, claims *authz.Claims) upgrade {
+	return upgrade{accept: accept, id: q.value("id"), features: hub.ParseFeatures(q.value("features")), claims: claims}
+}
+
+// admit makes a connection and gives it its id: the one of its token, which it uses up, or a new one (skipNegotiation).
+// What it refuses leaves nothing behind.
+func (h *Handler) admit(u *upgrade) (*Conn, refusal, bool) {
 	if h.draining.Load() {
-		return refusedDraining, false
+		return nil, refusedDraining, false
 	}
-	if token == "" {
+	c := &Conn{h: h, features: u.features, reader: reader{claims: u.claims}}
+	if u.id == "" {
 		c.id = newConnID()
-		return h.registry.add(c)
+		reason, ok := h.registry.add(c)
+		return c, reason, ok
 	}
-	id, expires, ok := h.tokens.parse(token, c.claims)
+	id, expires, ok := h.tokens.parse(u.id, u.claims)
 	if !ok {
-		return refusedUnknownID, false
+		return nil, refusedUnknownID, false
 	}
 	c.id = id
-	return h.registry.redeem(c, expires, time.Now())
+	reason, ok := h.registry.redeem(c, expires, time.Now())
+	return c, reason, ok
 }
 
 // acceptKey answers the key of the client (RFC 6455 section 4.2.2).
@@ -94,9 +108,9 @@ func acceptKey(keys []string) (accept string, ok bool) {
 	return base64.StdEncoding.EncodeToString(sum[:]), true
 }
 
-// switchProtocols takes the connection from net/http and answers 101. buffered is what the client has sent already.
-// The buffers of net/http, 8 KB, are not kept.
-func (h *Handler) switchProtocols(w http.ResponseWriter, accept string) (conn net.Conn, buffered []byte, err error) {
+// hijack takes the connection from net/http. buffered is what the client has sent already. The buffers of net/http,
+// 8 KB, are not kept.
+func hijack(w http.ResponseWriter) (conn net.Conn, buffered []byte, err error) {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
@@ -106,24 +120,43 @@ func (h *Handler) switchProtocols(w http.ResponseWriter, accept string) (conn ne
 		peeked, _ := rw.Peek(n) // cannot fail: they are there
 		buffered = append(buffered, peeked...)
 	}
-	response := "HTTP/1.1 101 Switching Protocols\r\n" +
-		"Upgrade: websocket\r\n" +
-		"Connection: Upgrade\r\n" +
-		"Sec-WebSocket-Accept: " + accept + "\r\n\r\n"
-	if err := conn.SetDeadline(time.Now().Add(h.options.SendTimeout)); err != nil {
-		return nil, nil, closeOnError(conn, err)
-	}
-	if _, err := conn.Write([]byte(response)); err != nil {
-		return nil, nil, closeOnError(conn, err)
-	}
-	if err := conn.SetDeadline(time.Time{}); err != nil {
-		return nil, nil, closeOnError(conn, err)
+	if replayed, ok := conn.(*replayedConn); ok {
+		conn, buffered = replayed.conn, append(buffered, replayed.prefix...)
 	}
 	return conn, buffered, nil
 }
 
-// closeOnError closes a connection that is of no use after err.
-func closeOnError(conn net.Conn, err error) error {
-	_ = conn.Close() // err is what is told
-	return err
+// switchProtocols answers an upgrade with 101 and begins to read from a connection that was admitted. buffered is what
+// the client has sent already.
+func (h *Handler) switchProtocols(c *Conn, sock *socket, accept string, buffered []byte) {
+	if err := h.answerUpgrade(sock, accept); err != nil {
+		h.registry.remove(c)
+		h.upgradeFailed(sock.conn.RemoteAddr().String(), err)
+		sock.close()
+		return
+	}
+	sock.setReadDeadline(h.options.HandshakeTimeout)
+	if !h.registry.attach(c, sock) {
+		h.registry.remove(c)
+		sock.abort()
+		return
+	}
+	c.start(buffered)
+}
+
+// answerUpgrade does without a deadline as a rule: a socket on which nothing was sent takes the answer at once.
+func (h *Handler) answerUpgrade(sock *socket, accept string) error {
+	response := []byte("HTTP/1.1 101 Switching Protocols\r\n" +
+		"Upgrade: websocket\r\n" +
+		"Connection: Upgrade\r\n" +
+		"Sec-WebSocket-Accept: " + accept + "\r\n\r\n")
+	n, err := sock.tryWrite(response)
+	if err != nil || n == len(response) {
+		return err
+	}
+	return sock.writeAll(response[n:], h.options.SendTimeout)
+}
+
+func (h *Handler) upgradeFailed(remote string, err error) {
+	h.log.Debug("upgrade failed", zap.String("remote", remote), zap.Error(err))
 }

@@ -1,0 +1,193 @@
+package transport
+
+import (
+	"bytes"
+	"cmp"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// entrance is the listener between a port and net/http. It waits for the first bytes of each connection, with a small
+// stack and no buffer. What is plainly the request for a WebSocket that the handler grants is granted at once; everything
+// else goes on to net/http, which reads the same bytes and decides as if they came from the port.
+type entrance struct {
+	net.Listener
+	h       *Handler
+	timeout time.Duration // for the head of a request; 0: none
+
+	accepted chan accepted // for net/http
+	closed   chan struct{}
+	running  sync.WaitGroup // the goroutines that accept and wait
+
+	mu      sync.Mutex
+	waiting map[*socket]struct{} // whose first bytes have not come; nil once closed
+}
+
+// accepted is what Accept returns.
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+// Serve serves a port by means of server, whose Handler has to be h and which has no ConnContext of its own. It returns
+// the error of server.Serve, when server was shut down or closed and no goroutine that waited for requests is left.
+func (h *Handler) Serve(server *http.Server, listener net.Listener) error {
+	e := &entrance{
+		Listener: listener,
+		h:        h,
+		timeout:  cmp.Or(server.ReadHeaderTimeout, server.ReadTimeout),
+		accepted: make(chan accepted),
+		closed:   make(chan struct{}),
+		waiting:  map[*socket]struct{}{},
+	}
+	server.ConnContext = withVerdict
+	e.running.Go(e.acceptAll)
+	err := server.Serve(e) // closes e
+	e.running.Wait()
+	return err
+}
+
+// Accept is for net/http.
+func (e *entrance) Accept() (net.Conn, error) {
+	select {
+	case a := <-e.accepted:
+		return a.conn, a.err
+	case <-e.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close closes the port and the connections that have not sent a byte. It does not wait.
+func (e *entrance) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.waiting == nil {
+		return nil
+	}
+	close(e.closed)
+	for sock := range e.waiting {
+		sock.close()
+	}
+	e.waiting = nil
+	return e.Listener.Close()
+}
+
+// acceptAll accepts until the entrance is closed. Errors go to net/http, which knows for how long to wait.
+func (e *entrance) acceptAll() {
+	for {
+		conn, err := e.Listener.Accept()
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			if sock := newSocket(tcp, &e.h.buffers); sock.raw != nil {
+				e.running.Go(func() { e.await(sock) })
+				continue
+			}
+		}
+		if !e.pass(accepted{conn, err}) {
+			return
+		}
+	}
+}
+
+// pass hands something to net/http. False: the entrance is closed, and so is the connection.
+func (e *entrance) pass(a accepted) bool {
+	select {
+	case e.accepted <- a:
+		return true
+	case <-e.closed:
+		if a.conn != nil {
+			_ = a.conn.Close() // there is nobody left to tell
+		}
+		return false
+	}
+}
+
+// await waits for the first bytes of a connection, and grants the request or passes the connection on. A client that says
+// nothing is not answered.
+func (e *entrance) await(sock *socket) {
+	defer e.survive(sock)
+	if !e.enter(sock) {
+		sock.close()
+		return
+	}
+	var until time.Time
+	if e.timeout > 0 {
+		until = time.Now().Add(e.timeout)
+		sock.readUntil(until)
+	}
+	buf, n, err := sock.read(false)
+	e.leave(sock)
+	if err != nil {
+		sock.close()
+		return
+	}
+	v, taken := e.h.takeUpgrade(sock, buf[:n])
+	if taken {
+		e.h.buffers.put(buf)
+		return
+	}
+	tcp, _ := sock.conn.(*net.TCPConn) // as in acceptAll
+	conn := &replayedConn{Conn: tcp, conn: tcp, prefix: bytes.Clone(buf[:n]), until: until, verdict: v}
+	e.h.buffers.put(buf)
+	e.h.metrics.passed.Inc()
+	e.pass(accepted{conn: conn})
+}
+
+// enter lets a connection wait; not when the entrance is closed.
+func (e *entrance) enter(sock *socket) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.waiting == nil {
+		return false
+	}
+	e.waiting[sock] = struct{}{}
+	e.h.metrics.waiting.Inc()
+	return true
+}
+
+// leave ends the wait of a connection that has entered.
+func (e *entrance) leave(sock *socket) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.waiting, sock)
+	e.h.metrics.waiting.Dec()
+}
+
+// survive keeps a mistake of this program that one connection brought to light from ending all others.
+func (e *entrance) survive(sock *socket) {
+	if reason := recover(); reason != nil {
+		e.h.log.Error("[unexpected] upgrade panicked", zap.Any("panic", reason), zap.Stack("stack"))
+		sock.abort()
+	}
+}
+
+// takeUpgrade serves the request for a WebSocket that p begins with. False: it is for net/http to read it, or to refuse
+// it, and nothing has changed. Then there is a verdict if the token was verified.
+func (h *Handler) takeUpgrade(sock *socket, p []byte) (v *verdict, taken bool) {
+	head, rest, ok := parseHead(p)
+	if !ok || !h.isHub(strings.TrimSuffix(head.path, "/")) || h.draining.Load() {
+		return nil, false
+	}
+	q := parseQuery(head.rawQuery)
+	token, err := bearer(head.authorization, q)
+	if err != nil {
+		return nil, false
+	}
+	claims, err := h.options.Verifier.Verify(token)
+	v = &verdict{token, claims, err}
+	if err != nil {
+		return v, false
+	}
+	u := newUpgrade(head.accept, q, claims)
+	c, _, ok := h.admit(&u)
+	if !ok {
+		return v, false
+	}
+	h.metrics.taken.Inc()
+	h.switchProtocols(c, sock, u.accept, append([]byte(nil), rest...))
+	return nil, true
+}
