@@ -70,14 +70,23 @@ func (g *collector) run(ctx context.Context) error {
 }
 
 // nextPercent follows a rate of allocation: up at once, because a storm is over when it has been averaged, and down step by
-// step. There are few steps, as each stops the program for a moment.
+// step, when the rate is half of what it could be there. There are few steps, as each stops the program for a moment, and
+// the last one down for some hundred milliseconds: a rate that stays about the same must not make it go up and down.
 func nextPercent(percent int, bytes uint64, over time.Duration) int {
 	rate := float64(bytes) / over.Seconds()
-	fit := leastPercent
-	for fit < mostPercent && rate > cheapRate*float64(fit)/leastPercent {
-		fit *= 2
+	if up := fittingPercent(rate); up >= percent {
+		return up
 	}
-	return max(fit, percent/4)
+	return min(percent, max(fittingPercent(2*rate), percent/4))
+}
+
+// fittingPercent is the step at which collecting takes a small part of a core.
+func fittingPercent(rate float64) int {
+	percent := leastPercent
+	for percent < mostPercent && rate > cheapRate*float64(percent)/leastPercent {
+		percent *= 2
+	}
+	return percent
 }
 
 // allocated is how many bytes the program has ever allocated.

@@ -24,7 +24,10 @@ func TestNextPercent(t *testing.T) {
 		{200, 0, 50}, // one step after the other
 		{100, 0, 25},
 		{50, 0, 25},
-		{200, 3 * cheapRate, 100},
+		{200, 2 * cheapRate, 100},
+		{200, 3 * cheapRate, 200}, // it would soon go up again
+		{50, cheapRate, 50},
+		{50, cheapRate / 2, 25},
 	} {
 		if got := nextPercent(step.percent, step.bytes, time.Second); got != step.want {
 			t.Errorf("after %d and %d bytes: %d, want %d", step.percent, step.bytes, got, step.want)

@@ -170,9 +170,11 @@ func (n *node) open(conn hub.Conn, claims *authz.Claims) (transport.Session, err
 	if err != nil {
 		return nil, err // not session: a nil *hub.Session is not a nil transport.Session
 	}
-	n.audit.Info("connected", zap.String("connection", session.ID()), zap.Stringer("protocol", conn.Protocol()),
-		zap.Stringer("user", claims.User), zap.Stringer("organization", claims.Organization),
-		zap.String("role", string(claims.Role)), zap.String("jti", claims.TokenID))
+	if entry := n.audit.Check(zap.InfoLevel, "connected"); entry != nil {
+		entry.Write(zap.String("connection", session.ID()), zap.Stringer("protocol", conn.Protocol()),
+			zap.Stringer("user", claims.User), zap.Stringer("organization", claims.Organization),
+			zap.String("role", string(claims.Role)), zap.String("jti", claims.TokenID))
+	}
 	return session, nil
 }
 
