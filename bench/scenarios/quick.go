@@ -8,6 +8,7 @@ func (s Scenario) Quick() Scenario {
 		maxRate        = 2000
 	)
 	s.TimeoutSeconds = min(s.TimeoutSeconds, 40)
+	s.Runs = 1
 	groups := make([]Group, len(s.Groups))
 	for i, g := range s.Groups {
 		g.Connections = min(g.Connections, maxConnections)

@@ -35,6 +35,8 @@ type Scenario struct {
 	Organizations []Organization `json:"organizations"`
 	Groups        []Group        `json:"groups"`
 	Steps         []Step         `json:"steps"`
+	// Runs is how often it is played at least: a ratio of figures that are close together needs the middle of several.
+	Runs int `json:"runs"`
 	// TimeoutSeconds bounds everything that one peer does in this scenario.
 	TimeoutSeconds int `json:"timeout_seconds"`
 }

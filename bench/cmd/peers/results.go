@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,21 +120,34 @@ func document(docs string, table, chart []byte) error {
 
 // runs says how many runs there were, and whether others disturbed them.
 func runs(measurements []runner.Measurement) string {
-	most, disturbed := 0, 0
+	times, disturbed := map[string]int{}, 0
 	for _, m := range measurements {
-		most = max(most, m.Run)
+		times[m.Scenario] = max(times[m.Scenario], m.Run)
 		if m.Others > runner.Disturbed {
 			disturbed++
 		}
 	}
-	text := "one run"
-	if most > 1 {
-		text = fmt.Sprintf("the run in the middle of %d", most)
+	least := 1
+	if len(times) > 0 {
+		least = slices.Min(slices.Collect(maps.Values(times)))
+	}
+	text := middleOf(least)
+	for _, scenario := range slices.Sorted(maps.Keys(times)) {
+		if n := times[scenario]; n > least {
+			text += fmt.Sprintf(", of %s %s", scenario, middleOf(n))
+		}
 	}
 	if disturbed > 0 {
 		text += fmt.Sprintf("; in %d of %d measurements others used more than %.0f %% of a core", disturbed, len(measurements), 100*runner.Disturbed)
 	}
 	return text
+}
+
+func middleOf(runs int) string {
+	if runs == 1 {
+		return "one run"
+	}
+	return fmt.Sprintf("the run in the middle of %d", runs)
 }
 
 // machine names the processor and the kernel.

@@ -50,7 +50,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&c.docs, "docs", "", "folder with performance.md, to put table and chart into; empty: leave it alone")
 	flags.StringVar(&c.peers, "peers", "limit,signalr,centrifugo,rte", "peers or kinds of peers, separated by commas")
 	flags.StringVar(&c.scenarios, "scenarios", "", "scenarios, separated by commas; empty: all")
-	flags.IntVar(&c.runs, "runs", 1, "how often everything is played; the table shows medians")
+	flags.IntVar(&c.runs, "runs", 1, "how often everything is played, at least; the table shows medians")
 	flags.BoolVar(&c.quick, "quick", false, "play the short variants, whose figures say nothing")
 	flags.BoolVar(&c.skipBuild, "skip-build", false, "use the programs that are there")
 	flags.IntVar(&c.serverCore, "server-core", -1, "core of the server; -1: the last one")
@@ -151,6 +151,18 @@ func measuresInside(peers []peer.Peer, plans []scenarios.Scenario) bool {
 		slices.ContainsFunc(plans, func(s scenarios.Scenario) bool { return s.Name == "miss" })
 }
 
+// rounds is how many rounds there are; a scenario takes part in the first of them.
+func rounds(c config, plans []scenarios.Scenario) int {
+	most := c.runs
+	for _, plan := range plans {
+		if c.quick {
+			plan = plan.Quick()
+		}
+		most = max(most, plan.Runs)
+	}
+	return most
+}
+
 // measure returns what it has when ctx ends. It plays every scenario against every peer that can play it, in rounds, so that what changes on the machine
 // while it runs touches all of them.
 func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, binaries string, progress io.Writer) ([]runner.Measurement, error) {
@@ -183,10 +195,13 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 		options.Profiles = c.out
 	}
 	var measurements []runner.Measurement
-	for round := range c.runs {
+	for round := range rounds(c, plans) {
 		for _, plan := range plans {
 			if c.quick {
 				plan = plan.Quick()
+			}
+			if round >= max(c.runs, plan.Runs) {
+				continue
 			}
 			for _, p := range peers {
 				if !plan.Plays(p.Kind) {
@@ -198,7 +213,7 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 				}
 			}
 		}
-		if measuresInside(peers, plans) && !c.quick {
+		if measuresInside(peers, plans) && !c.quick && round < c.runs {
 			misses, err := inside.Miss(ctx, binaries, c.serverCore, round+1)
 			if err != nil {
 				misses = []runner.Measurement{{Scenario: "miss", Record: "in process", Peer: "rte", Run: round + 1, Error: err.Error()}}

@@ -65,3 +65,16 @@ func TestReportGoesIntoTheDocument(t *testing.T) {
 		t.Errorf("read back %+v, %v", again, err)
 	}
 }
+
+func TestRuns(t *testing.T) {
+	for want, measurements := range map[string][]runner.Measurement{
+		"one run":                    nil,
+		"the run in the middle of 2": {{Scenario: "idle", Run: 1}, {Scenario: "idle", Run: 2}},
+		"one run, of trickle the run in the middle of 3":                      {{Scenario: "idle", Run: 1}, {Scenario: "trickle", Run: 3}},
+		"one run; in 1 of 2 measurements others used more than 5 % of a core": {{Scenario: "idle", Run: 1, Others: 0.06}, {Scenario: "miss", Run: 1}},
+	} {
+		if got := runs(measurements); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
