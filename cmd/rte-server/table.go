@@ -95,7 +95,7 @@ func newTable(c *Config) *table {
 	t.text(&c.Events.CatalogFile, "events.catalog_file", "", "file with events of your own, in the form of the built-in catalogue (docs/events.md)")
 	t.choice(&c.Events.Unknown, "events.unknown", "drop", []string{"drop", "pass"}, "what becomes of events whose type is not in the catalogue: refused and quarantined, or only counted")
 	t.choice(&c.Events.Validation, "events.validation", "sample", []string{"off", "sample", "all"}, "how many events are compared with the catalogue; what differs is counted and quarantined, and delivered all the same")
-	t.count(&c.Events.SampleEvery, "events.sample_every", 64, "with events.validation sample, how many events come to one that is compared, besides the first of each type")
+	t.count(&c.Events.SampleEvery, "events.sample_every", 128, "with events.validation sample, how many events come to one that is compared, besides the first of each type")
 	t.count(&c.Events.Quarantine, "events.quarantine", 64, "how many messages that something was wrong with are kept for operators to read, at /api/quarantine")
 	t.toggle(&c.Events.Expire, "events.expire", true, "leave out events that are older than their MessageTTLSeconds, by their Timestamp")
 	t.span(&c.Events.ClockSkew, "events.clock_skew", 5*time.Second, "how far the clocks of publishers may be behind when events.expire decides")

@@ -95,18 +95,30 @@ const (
 // its type.
 func (c *Catalog) decode(data []byte) (Event, Reason) {
 	var r routing
-	return c.decodeOn(data, &r)
-}
-
-// decodeOn is decode of a message of which r has been read.
-func (c *Catalog) decodeOn(data []byte, r *routing) (Event, Reason) {
-	if len(data) > c.limit {
-		return Event{}, ReasonTooLarge
-	}
-	if why := r.upTo(data, allFields); why != reasonNone {
+	if why := c.readAll(data, &r); why != reasonNone {
 		return Event{}, why
 	}
-	return c.route(data, &r.values)
+	topic, why := c.topic(&r.values)
+	if why != reasonNone && why != ReasonUnknownEvent {
+		return Event{}, why
+	}
+	return c.route(data, &r.values, topic), why
+}
+
+// decodeOn is decode of a message that r has been read of up to the topic: nothing behind it can change that.
+func (c *Catalog) decodeOn(data []byte, r *routing, topic Topic) (Event, Reason) {
+	if why := c.readAll(data, r); why != reasonNone {
+		return Event{}, why
+	}
+	return c.route(data, &r.values, topic), reasonNone
+}
+
+// readAll reads a message to its end.
+func (c *Catalog) readAll(data []byte, r *routing) Reason {
+	if len(data) > c.limit {
+		return ReasonTooLarge
+	}
+	return r.upTo(data, allFields)
 }
 
 // readTopic reads as much of a message as it takes to know its topic.
@@ -247,12 +259,8 @@ func (c *Catalog) topic(values *[fieldCount][]byte) (Topic, Reason) {
 	return topic, reasonNone
 }
 
-// route makes the event of the values that were read.
-func (c *Catalog) route(data []byte, values *[fieldCount][]byte) (Event, Reason) {
-	topic, why := c.topic(values)
-	if why != reasonNone && why != ReasonUnknownEvent {
-		return Event{}, why
-	}
+// route makes the event of a topic and the values that were read.
+func (c *Catalog) route(data []byte, values *[fieldCount][]byte, topic Topic) Event {
 	ev := Event{Topic: topic, TTLSeconds: never, Data: data}
 	if def := c.Definition(topic.Type); def != nil {
 		ev.TTLSeconds = def.TTLSeconds
@@ -265,7 +273,7 @@ func (c *Catalog) route(data []byte, values *[fieldCount][]byte) (Event, Reason)
 		ev.Timestamp, _ = parseDateTime(text)
 	}
 	ev.ID, _ = guid(values[fieldID])
-	return ev, why
+	return ev
 }
 
 // shortText is the text of a JSON string, written to dst if it has escapes. It is nil if the value is no

@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,7 +65,7 @@ type IngressOptions struct {
 	Unknown UnknownPolicy
 	// Validation is about events that differ from what the catalogue has. Zero: a sample is compared.
 	Validation Validation
-	// SampleEvery is how many events come to one that is compared. Zero: 64.
+	// SampleEvery is how many events come to one that is compared. Zero: 128.
 	SampleEvery uint64
 	// Quarantine is how many messages are kept for the operator to read. Zero: 64.
 	Quarantine int
@@ -81,12 +82,13 @@ type Ingress struct {
 	quarantine *quarantine
 	turn       atomic.Uint64
 	seen       []atomic.Bool // by Type: one of it was compared
+	scratch    sync.Pool     // of *[]byte
 }
 
 // NewIngress makes an Ingress. It starts nothing.
 func NewIngress(o IngressOptions) *Ingress {
 	if o.SampleEvery == 0 {
-		o.SampleEvery = 64
+		o.SampleEvery = 128
 	}
 	if o.Quarantine <= 0 {
 		o.Quarantine = 64
@@ -131,7 +133,7 @@ func (in *Ingress) decodeIf(data []byte, wanted func(Topic) bool, least fields) 
 	default:
 		isTurn = in.isTurn(topic.Type)
 		if ok = wanted(topic); ok || isTurn {
-			ev, why = c.decodeOn(data, &r)
+			ev, why = c.decodeOn(data, &r, topic)
 		} else if why = r.upTo(data, least); why == reasonNone {
 			ev = Event{Topic: topic, Data: data}
 			ev.ID, _ = guid(r.values[fieldID])
@@ -185,10 +187,17 @@ func (in *Ingress) isTurn(t Type) bool {
 func (in *Ingress) check(ev *Event) error {
 	in.metrics.checked.Inc()
 	c := in.options.Catalog
-	if _, err := c.AppendJSON(nil, ev); err != nil {
+	scratch, _ := in.scratch.Get().(*[]byte)
+	if scratch == nil {
+		scratch = new([]byte)
+	}
+	text, err := c.AppendJSON((*scratch)[:0], ev)
+	if err != nil {
 		in.Refused(ev.Data, err)
 		return err
 	}
+	*scratch = text
+	in.scratch.Put(scratch)
 	deviations := c.Check(ev)
 	for _, d := range deviations {
 		in.metrics.deviations[d.Problem].Inc()
