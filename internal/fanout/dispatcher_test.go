@@ -214,6 +214,33 @@ func TestSlowReader(t *testing.T) {
 			want(t, r.metric(t, "rte_fanout_dropped_total", "conflated"), 3.0)
 		})
 	})
+	// A state took the place of an older one whatever their subscriptions: the first of a new one came before the answers
+	// that ended the old one and began the new one, and the last of the old one was lost.
+	t.Run("gets the states of a subscription behind the answer that begins it", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			o := r.Open(s, fanout.ProtocolJSON)
+			e, before := r.listen(o, stateTopic(1))
+			s.freeze(0)
+			r.publish(stateTopic(1), "fills the socket")
+			synctest.Wait()
+			r.publish(stateTopic(1), "a,1")
+			r.publish(stateTopic(1), "a,2")
+			synctest.Wait()
+			o.Apply(fanout.Change{Frame: []byte("unsubscribed\n"), Remove: []*subscriptions.Entry{e}})
+			st := r.begin(t, o, stateTopic(1))
+			r.publish(stateTopic(1), "a,3")
+			r.publish(stateTopic(1), "a,4")
+			synctest.Wait()
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.lines(), []string{
+				line(before, 1, "fills the socket"), line(before, 1, "a,2"), "unsubscribed", "subscribed", st.line("a,4"),
+			})
+			want(t, r.metric(t, "rte_fanout_dropped_total", "conflated"), 2.0)
+			st.end()
+		})
+	})
 	t.Run("does not get what expired while it did not read", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s := newSocket()

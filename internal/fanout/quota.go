@@ -36,6 +36,12 @@ type heldStates struct {
 	states map[stateKey]*events.Event
 }
 
+// stateKey names what a state event is the state of.
+type stateKey struct {
+	entry *subscriptions.Entry
+	key   events.ID
+}
+
 // meter decides about an event where there is a quota: it is dispatched now, or held back and taken by that, or, if it
 // may not wait, neither. An event that is no state waits here for room.
 func (d *Dispatcher) meter(b *broadcast, ev *events.Event, wait bool) (dispatch, taken bool) {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // waiting is what an outbox has to send while its socket is full: references to shared frames in the order in which
@@ -16,9 +15,13 @@ type waiting struct {
 
 	// newest finds the frame that a newer state event replaces: its place in queue plus moved, the number of
 	// places by which queue was shifted since. nil while no state event waits.
-	newest map[stateKey]int
+	newest map[ownState]int
 	moved  int
 }
+
+// ownState names what a state event is the state of, for one subscription: events of another one, ended or begun by a
+// frame in between, neither replace those of this one nor are replaced by them.
+type ownState struct{ subscription, key events.ID }
 
 // pending is one frame that waits.
 type pending struct {
@@ -26,12 +29,6 @@ type pending struct {
 	frame     []byte     // set when broadcast is nil
 	id        events.ID
 	since     time.Time
-}
-
-// stateKey names what a state event is the state of.
-type stateKey struct {
-	entry *subscriptions.Entry
-	key   events.ID
 }
 
 func (p *pending) size(protocol Protocol) int {
@@ -52,7 +49,7 @@ func (w *waiting) push(p pending, protocol Protocol) (conflated bool) {
 		w.head = 0
 	}
 	if p.broadcast != nil && p.broadcast.state {
-		key := stateKey{p.broadcast.entry, p.broadcast.key}
+		key := ownState{p.id, p.broadcast.key}
 		if place, ok := w.newest[key]; ok {
 			older := &w.queue[place-w.moved]
 			w.bytes -= older.size(protocol)
@@ -61,7 +58,7 @@ func (w *waiting) push(p pending, protocol Protocol) (conflated bool) {
 			return true
 		}
 		if w.newest == nil {
-			w.newest = map[stateKey]int{}
+			w.newest = map[ownState]int{}
 		}
 		w.newest[key] = len(w.queue) + w.moved
 	}
@@ -87,7 +84,7 @@ func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) 
 			buf = append(buf, p.frame...)
 		} else {
 			if b.state {
-				delete(w.newest, stateKey{b.entry, b.key})
+				delete(w.newest, ownState{p.id, b.key})
 			}
 			if b.expired(now) {
 				expired++
