@@ -241,6 +241,54 @@ func TestSlowReader(t *testing.T) {
 			st.end()
 		})
 	})
+	// What a socket had begun to take counted in full, so that the next event after an answer of a few megabytes ended a
+	// client that was reading it.
+	for name, fills := range map[string]bool{"while it takes one large answer": false, "while one large answer waits": true} {
+		t.Run("is not slow "+name, func(t *testing.T) {
+			run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+				s := newSocket()
+				o := r.Open(s, fanout.ProtocolJSON)
+				_, id := r.listen(o, callTopic(1))
+				synctest.Wait()
+				s.freeze(0)
+				var lines []string
+				if fills {
+					r.publish(callTopic(1), "fills the socket")
+					lines = append(lines, line(id, 1, "fills the socket"))
+					synctest.Wait()
+				}
+				answer := strings.Repeat("y", 3<<20)
+				for range 2 {
+					o.Send([]byte(answer + "\n"))
+					r.publish(callTopic(1), "x")
+					lines = append(lines, answer, line(id, 1, "x"))
+					synctest.Wait()
+					want(t, s.ends(), "[]")
+					s.freeze(-1)
+					synctest.Wait()
+					want(t, s.lines(), lines)
+					s.freeze(0)
+					lines = nil
+				}
+				want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
+			})
+		})
+	}
+	t.Run("ends as slow when large answers wait", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			o := r.Open(s, fanout.ProtocolJSON)
+			s.freeze(0)
+			for range 3 {
+				o.Send([]byte(strings.Repeat("y", 3<<20) + "\n"))
+				synctest.Wait()
+			}
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.ends(), "[slow]")
+			want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
+		})
+	})
 	t.Run("does not get what expired while it did not read", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s := newSocket()

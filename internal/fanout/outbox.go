@@ -149,11 +149,14 @@ func (o *Outbox) wait(p pending) {
 		return
 	}
 	before := o.waiting.bytes
-	if o.waiting.push(p, o.protocol) {
+	options := o.shard.options
+	if o.waiting.push(p, options.WriteBytes, o.protocol) {
 		o.shard.counts.dropped[DropConflated]++
 	}
 	o.shard.waitingBytes += o.waiting.bytes - before
-	if o.inFlight+o.waiting.bytes > o.shard.options.OutboxBytes {
+	// One answer may be larger than the bound, and the client read it at once: neither what the socket has not taken of it
+	// nor that it waits says that the client is slow, but what comes behind it does.
+	if min(o.inFlight, options.WriteBytes)+o.waiting.bytes-o.waiting.large > options.OutboxBytes {
 		o.shard.end(o, EndSlow, p.since)
 	}
 }

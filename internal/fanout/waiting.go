@@ -13,6 +13,10 @@ type waiting struct {
 	head  int // queue[:head] is gone
 	bytes int
 
+	// large is the size of a frame that is no event and larger than one write; 0: none waits. If there are several it is
+	// the first.
+	large int
+
 	// newest finds the frame that a newer state event replaces: its place in queue plus moved, the number of
 	// places by which queue was shifted since. nil while no state event waits.
 	newest map[ownState]int
@@ -38,9 +42,13 @@ func (p *pending) size(protocol Protocol) int {
 	return len(p.frame)
 }
 
-// push adds a frame at the end, or in the place of an older one that it makes worthless.
-func (w *waiting) push(p pending, protocol Protocol) (conflated bool) {
-	w.bytes += p.size(protocol)
+// push adds a frame at the end, or in the place of an older one that it makes worthless. limit is that of one write.
+func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool) {
+	size := p.size(protocol)
+	w.bytes += size
+	if p.broadcast == nil && size > limit && w.large == 0 {
+		w.large = size
+	}
 	if w.head > 64 && w.head*2 > len(w.queue) {
 		n := copy(w.queue, w.queue[w.head:])
 		clear(w.queue[n:])
@@ -79,8 +87,12 @@ func (w *waiting) oldest() (since time.Time, ok bool) {
 func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) (_ []byte, moved, expired int) {
 	for w.head < len(w.queue) && len(buf) < limit {
 		p := &w.queue[w.head]
-		w.bytes -= p.size(protocol)
+		size := p.size(protocol)
+		w.bytes -= size
 		if b := p.broadcast; b == nil {
+			if size > limit {
+				w.large = 0
+			}
 			buf = append(buf, p.frame...)
 		} else {
 			if b.state {
