@@ -109,7 +109,7 @@ func newTable(c *Config) *table {
 	t.size(&c.Limits.MessageBytes, "limits.message_bytes", 32<<10, "size of the largest message that a client may send")
 	t.size(&c.Limits.FrameBytes, "limits.frame_bytes", 16<<20, "size of the largest WebSocket frame that a client may send")
 	t.size(&c.Limits.HeaderBytes, "limits.header_bytes", 64<<10, "size of the header of a request, token included")
-	t.size(&c.Limits.OutboxBytes, "limits.outbox_bytes", 1<<20, "how much may wait for a client that does not read before its connection is closed")
+	t.size(&c.Limits.OutboxBytes, "limits.outbox_bytes", 1<<20, "how much may wait for a client that does not read, in memory, before its connection is closed")
 	t.span(&c.Limits.OutboxAge, "limits.outbox_age", 30*time.Second, "how long anything may wait for such a client")
 
 	t.count(&c.Quotas.Connections, "quotas.connections", 0, "connections of one organization to this node; more are answered with 503; 0: no limit")

@@ -33,8 +33,9 @@ type Options struct {
 	// Shards is the number of goroutines that write. Default: one less than GOMAXPROCS, at most subscriptions.MaxShards. A
 	// busy shard never waits, and while every processor of the runtime is busy it looks at the network only every 10 ms.
 	Shards int
-	// OutboxBytes is how much may wait behind one full socket before its session ends as slow: one frame that is no event
-	// and larger than WriteBytes, the answer to a call, does not count. Default: 1 MiB.
+	// OutboxBytes is how much may wait behind one full socket before its session ends as slow. What counts is the memory
+	// that frames take, some 100 bytes more than they have; one frame that is no event and larger than WriteBytes, the
+	// answer to a call, does not. Default: 1 MiB.
 	OutboxBytes int
 	// OutboxAge is how long a frame may wait behind a full socket before its session ends as slow. Default: 30 s.
 	OutboxAge time.Duration

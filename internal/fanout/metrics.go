@@ -46,7 +46,7 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 		stalls:     counter("rte_fanout_dispatch_stalls_total", "Times that a dispatch waited because its organization's backlog, or that of all, was full."),
 
 		full:         gauge("rte_fanout_outboxes_full", "Outboxes whose socket is full."),
-		waitingBytes: gauge("rte_fanout_outbox_waiting_bytes", "Bytes that wait behind full sockets."),
+		waitingBytes: gauge("rte_fanout_outbox_waiting_bytes", "Memory of the frames that wait behind full sockets, in bytes; a frame that several wait for counts for each."),
 	}
 	computed("rte_fanout_outbox_capacity_bytes", "Bytes that may wait in one outbox before its session ends as slow.",
 		func() float64 { return float64(d.options.OutboxBytes) })

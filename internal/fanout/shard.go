@@ -308,7 +308,7 @@ func (s *Shard) end(o *Outbox, reason EndReason, now time.Time, final ...byte) {
 		s.dropWaiting(o, reason)
 		if len(final) > 0 {
 			o.waiting.push(pending{frame: final, since: now}, s.options.WriteBytes, o.protocol)
-			s.waitingBytes += len(final)
+			s.waitingBytes += o.waiting.bytes
 		}
 		return
 	}
