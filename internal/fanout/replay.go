@@ -132,8 +132,12 @@ func (h *held) has(owner *subscriptions.Owner, key stateKey) bool {
 // watched is what a shard remembers of a topic while states of it are replayed.
 type watched struct {
 	replays int
-	last    map[events.ID]uint64 // the numbers of the last events, by state
+	last    map[events.ID]numbers // of the last events, by state
 }
+
+// numbers are those of the last event that was sent in each protocol: one that came before the first connection of a
+// protocol was opened has no frame for it.
+type numbers [numProtocols]uint64
 
 // watch begins the replay of an outbox.
 func (s *Shard) watch(o *Outbox, r *Replay) {
@@ -141,7 +145,7 @@ func (s *Shard) watch(o *Outbox, r *Replay) {
 	for _, e := range r.entries {
 		w := s.watched[e]
 		if w == nil {
-			w = &watched{last: map[events.ID]uint64{}}
+			w = &watched{last: map[events.ID]numbers{}}
 			s.watched[e] = w
 		}
 		w.replays++
@@ -173,9 +177,18 @@ func (r *Replay) remove(e *subscriptions.Entry) {
 
 // note remembers that an event has passed.
 func (s *Shard) note(it *item) {
-	if w := s.watched[it.broadcast.entry]; w != nil && it.broadcast.state {
-		w.last[it.broadcast.key] = it.number
+	b := it.broadcast
+	w := s.watched[b.entry]
+	if w == nil || !b.state {
+		return
 	}
+	last := w.last[b.key]
+	for protocol := range last {
+		if b.frames[protocol].Bytes != nil {
+			last[protocol] = it.number
+		}
+	}
+	w.last[b.key] = last
 }
 
 // replay gives the first item of a lane, a replayed state, to its outbox.
@@ -200,7 +213,7 @@ func (s *Shard) replayable(o *Outbox, r *Replay, b *broadcast, now time.Time) re
 	switch {
 	case o.replay != r, o.state != outboxOpen, r.removed[b.entry]:
 		return replayEnded
-	case s.watched[b.entry].last[b.key] > r.since:
+	case s.watched[b.entry].last[b.key][o.protocol] > r.since:
 		return replaySuperseded
 	case b.expired(now):
 		return replayExpired

@@ -193,6 +193,40 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// opening encodes for MessagePack, and lets something happen first.
+type opening struct{ before func() }
+
+func (e *opening) Encode(ev *events.Event) (fanout.Frame, error) {
+	if before := e.before; before != nil {
+		e.before = nil
+		before()
+	}
+	return lineEncoder{"m"}.Encode(ev)
+}
+
+// An event whose frames were made before the first client of a protocol came, and which that client could not be sent,
+// counted as received by it: it was left out of its snapshot.
+func TestReplay_leavesOutNothingThatHadNoFrame(t *testing.T) {
+	encoder := &opening{}
+	run(t, fanout.Options{Shards: 1, MessagePack: encoder}, func(t *testing.T, r *rig) {
+		m, j := newSocket(), newSocket()
+		r.listen(r.Open(m, fanout.ProtocolMessagePack), stateTopic(1))
+		var st *start
+		encoder.before = func() {
+			st = r.begin(t, r.Open(j, fanout.ProtocolJSON), stateTopic(1))
+			synctest.Wait()
+		}
+		r.publish(stateTopic(1), "a,1")
+		st.send(st.state("a,1"))
+		r.publish(stateTopic(1), "a,2")
+		st.send(st.state("a,1"))
+		st.end()
+		synctest.Wait()
+		want(t, j.lines(), []string{"subscribed", st.line("a,1"), st.line("a,2")})
+		want(t, len(m.lines()), 2)
+	})
+}
+
 // TestReplay_stopped says that nobody waits for a dispatcher that has stopped.
 func TestReplay_stopped(t *testing.T) {
 	r := newRig(t, fanout.Options{Shards: 1})

@@ -203,7 +203,10 @@ func newRig(t testing.TB, o fanout.Options) *rig {
 	t.Helper()
 	r := &rig{registry: subscriptions.NewRegistry(), metrics: prometheus.NewRegistry()}
 	o.Registry, o.Registerer = r.registry, r.metrics
-	o.JSON, o.MessagePack = lineEncoder{}, lineEncoder{"m"}
+	o.JSON = lineEncoder{}
+	if o.MessagePack == nil {
+		o.MessagePack = lineEncoder{"m"}
+	}
 	o.State = func(ev *events.Event) (key events.ID, ok bool) {
 		name, _, _ := strings.Cut(string(ev.Data), ",")
 		copy(key[:], name)
