@@ -2,11 +2,13 @@ package fanout_test
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -306,6 +308,30 @@ func TestSlowReader(t *testing.T) {
 			want(t, s.ends(), "[slow]")
 		})
 	})
+	// What a turn collected in front of a full socket had no bound.
+	t.Run("ends as slow when the answers of one turn are too much", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, OutboxBytes: 10_000, WriteBytes: 1000}, func(t *testing.T, r *rig) {
+			s, busy := newSocket(), newSocket()
+			o := r.Open(s, fanout.ProtocolJSON)
+			r.listen(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
+			synctest.Wait()
+			s.freeze(0)
+			release := busy.hold()
+			r.publish(callTopic(9), "busy")
+			synctest.Wait()
+			for range 50 {
+				o.Send([]byte(strings.Repeat("y", 500) + "\n"))
+			}
+			release()
+			synctest.Wait()
+			if waiting := r.metric(t, "rte_fanout_outbox_waiting_bytes", ""); waiting > 12_000 {
+				t.Errorf("%v bytes wait", waiting)
+			}
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.ends(), "[slow]")
+		})
+	})
 	t.Run("does not get what expired while it did not read", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s := newSocket()
@@ -449,6 +475,25 @@ func TestKeepAlive(t *testing.T) {
 			want(t, s.ends(), "[silent]")
 		})
 	})
+	t.Run("forgets an outbox that ends with a ping", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, WriteBytes: len("ping\n")}, func(t *testing.T, r *rig) {
+			kept := func() weak.Pointer[socket] {
+				s := newSocket()
+				s.fail()
+				o := r.Open(s, fanout.ProtocolJSON)
+				time.Sleep(17 * time.Second)
+				synctest.Wait()
+				want(t, s.ends(), "[failed]")
+				o.Close(nil, nil)
+				synctest.Wait()
+				return weak.Make(s)
+			}()
+			runtime.GC()
+			if kept.Value() != nil {
+				t.Error("the connection is kept")
+			}
+		})
+	})
 }
 
 func TestSend(t *testing.T) {
@@ -474,6 +519,30 @@ func TestSend(t *testing.T) {
 			}
 			want(t, o.Send([]byte("pong\n")), true)
 		})
+	})
+}
+
+func TestRoom(t *testing.T) {
+	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+		s, busy := newSocket(), newSocket()
+		o := r.Open(s, fanout.ProtocolJSON)
+		r.listen(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
+		synctest.Wait()
+		release := busy.hold()
+		r.publish(callTopic(9), "busy")
+		synctest.Wait()
+		changes := 0
+		for ; o.Room() && changes < 1000; changes++ {
+			o.Apply(fanout.Change{Frame: []byte("answer\n")})
+		}
+		o.Apply(fanout.Change{Frame: []byte("answer\n")}) // nobody asked for it
+		want(t, o.Send([]byte("pong\n")), false)
+		release()
+		synctest.Wait()
+		want(t, o.Room(), true)
+		if got := len(s.lines()); got != changes+1 || got > 100 {
+			t.Errorf("%d answers after %d changes", got, changes+1)
+		}
 	})
 }
 

@@ -38,8 +38,8 @@ const (
 
 // inbox is the queue in front of a shard: any number of goroutines put items in, the shard takes them all at once.
 // It is a stack that is turned around when it is taken, so putting is one compare-and-swap and never waits. What
-// bounds it is decided where items are made: events by the backlog, sends by the outbox, the rest by the number of
-// connections.
+// bounds it is decided where items are made: events by the backlog, sends and what clients change by the outbox, the rest
+// by the number of connections.
 type inbox struct {
 	head atomic.Pointer[item]
 	// wake holds a token when the inbox has been empty and is not any more. Who finds it full knows that the

@@ -8,8 +8,8 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// maxSends bounds the frames of Send that a shard has not taken yet. A connection has one invocation at a time and
-// answers one ping at a time; more is a flood.
+// maxSends bounds the frames of Send, and the changes, that a shard has not taken yet. A connection has one invocation at
+// a time and answers one ping at a time; more is a flood.
 const maxSends = 64
 
 // Outbox waits for one socket. Its exported methods may be called from any goroutine, also after it ended, and do
@@ -20,7 +20,7 @@ type Outbox struct {
 	writer   Writer
 	protocol Protocol
 
-	sends atomic.Int32 // frames of Send in the inbox
+	sends atomic.Int32 // calls of Send and Apply in the inbox
 
 	// Owned by the shard's goroutine from here on.
 	state     outboxState
@@ -63,6 +63,10 @@ type Change struct {
 	Replay *Replay                // of states of what is added; nil: none. It must be ended by EndReplay
 }
 
+// Room says that the shard has taken what came of earlier calls but for a few. Who makes changes for a client, which
+// could ask for many, waits for it; Apply itself refuses none.
+func (o *Outbox) Room() bool { return o.sends.Load() < maxSends }
+
 // Apply makes a change. It keeps c's slices.
 func (o *Outbox) Apply(c Change) {
 	if len(c.Add) > 0 {
@@ -71,6 +75,7 @@ func (o *Outbox) Apply(c Change) {
 			l.Entry.Listen(o.shard.index)
 		}
 	}
+	o.sends.Add(1)
 	if !o.shard.inbox.put(&item{kind: itemChange, box: o, change: &c}) {
 		o.shard.releaseAll(&c)
 	}
@@ -104,6 +109,9 @@ func (o *Outbox) add(frame []byte, now time.Time) {
 	}
 	o.touch(&o.shard.control)
 	o.buf = append(o.buf, frame...)
+	if len(o.buf) >= o.shard.options.WriteBytes {
+		o.flush() // which may end it
+	}
 }
 
 // addEvent gives the outbox the frame of an event of a lane.

@@ -151,6 +151,7 @@ func (s *Shard) accept(it *item, now time.Time) {
 			o.add(it.frame, now)
 		}
 	case itemChange:
+		o.sends.Add(-1)
 		s.change(o, it.change, now)
 	case itemClose:
 		if o.closed {
@@ -371,7 +372,7 @@ func (s *Shard) keepAlive(now time.Time) {
 		if frame != nil && !o.full {
 			o.add(frame, now)
 		}
-		return s.ticks(next), true
+		return s.ticks(next), o.state != outboxEnded
 	})
 }
 

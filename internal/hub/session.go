@@ -128,7 +128,8 @@ func (s *Session) answer(c *call, completion *Completion) bool {
 	if completion.ID != "" {
 		frame = s.conn.EncodeCompletion(completion)
 	}
-	if c.outcome == outcomeOK && len(c.added)+len(c.removed) > 0 && s.commit(c, frame) {
+	changes := c.outcome == outcomeOK && len(c.added)+len(c.removed) > 0
+	if changes && until(c.ctx, s.outbox.Room) && s.commit(c, frame) {
 		s.hub.quota.give(s.Claims().Organization, c.taken-len(c.added)+len(c.removed))
 		s.hub.releaseLanes(c.removed)
 		if len(c.added) > 0 && s.hub.rechecks.number.Load() != c.change {
@@ -138,15 +139,23 @@ func (s *Session) answer(c *call, completion *Completion) bool {
 	}
 	c.takeBack()
 	s.hub.quota.give(s.Claims().Organization, c.taken)
-	// A refusal is the back-pressure on a client that calls faster than its shard takes the answers.
-	for frame != nil && !s.outbox.Send(frame) {
+	if changes || frame != nil && !until(c.ctx, func() bool { return s.outbox.Send(frame) }) {
+		return false
+	}
+	return !s.isClosed()
+}
+
+// until waits until there is room in an outbox: the back-pressure on a client that calls faster than its shard takes the
+// answers. It is false if ctx ends first.
+func until(ctx context.Context, room func() bool) bool {
+	for !room() {
 		select {
-		case <-c.ctx.Done():
+		case <-ctx.Done():
 			return false
 		case <-time.After(time.Millisecond):
 		}
 	}
-	return !s.isClosed()
+	return true
 }
 
 // commit changes the subscriptions. The outbox sends the answer and makes the same change in one step: no event comes

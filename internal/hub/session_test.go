@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -343,5 +344,66 @@ func TestControlFramesStayInOrder(t *testing.T) {
 		c.Send([]byte("pong\n"))
 		synctest.Wait()
 		expect(t, c.lines(), `{"type":3,"invocationId":"1","result":true}`, "pong", "close peer")
+	})
+}
+
+// Calls that change something were not held up: a client that makes them faster than its shard takes the answers filled
+// the memory with them.
+func TestSession_changesWaitForTheShard(t *testing.T) {
+	run(t, hub.Options{}, func(t *testing.T, r *rig) {
+		release := make(chan struct{})
+		standsStill := &conn{onFrame: func(string) { <-release }}
+		busy, _, c := r.connectWith(t, standsStill), r.connect(t), r.connect(t) // the first and the third are of one shard
+		go busy.Invoke(t.Context(), invocation("1", "AvailableSubscriptions"))
+		synctest.Wait()
+		const calls = 200
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for n := range calls {
+				c.Invoke(t.Context(), invocation(fmt.Sprint(n), []string{"Subscribe", "Unsubscribe"}[n%2], items(1)))
+			}
+		}()
+		synctest.Wait()
+		if made := r.metric(t, "rte_hub_invocations_total", "Subscribe") + r.metric(t, "rte_hub_invocations_total", "Unsubscribe"); made > 70 {
+			t.Errorf("%v calls were made", made)
+		}
+		time.Sleep(10 * time.Millisecond)
+		close(release)
+		<-done
+		synctest.Wait()
+		lines := c.lines()
+		if len(lines) != calls {
+			t.Errorf("%d answers to %d calls", len(lines), calls)
+		}
+		expect(t, lines[calls-1:], results(fmt.Sprint(calls-1), []int{1}))
+	})
+}
+
+// A call that gives up waiting for its shard changes nothing.
+func TestSession_changesAreGivenUpWithTheShard(t *testing.T) {
+	run(t, hub.Options{}, func(t *testing.T, r *rig) {
+		release := make(chan struct{})
+		standsStill := &conn{onFrame: func(string) { <-release }}
+		busy, _, c := r.connectWith(t, standsStill), r.connect(t), r.connect(t)
+		go busy.Invoke(t.Context(), invocation("1", "AvailableSubscriptions"))
+		synctest.Wait()
+		for c.Send([]byte("pong\n")) { // until it is refused
+			continue
+		}
+		c.Invoke(t.Context(), invocation("1", "Subscribe", items(1))) // until its time is over
+		close(release)
+		synctest.Wait()
+		for _, l := range c.lines() {
+			if l != "pong" {
+				t.Errorf("%q was sent", l)
+			}
+		}
+		if active := c.active(t); len(active) != 0 {
+			t.Errorf("it has %v", active)
+		}
+		if n := r.metric(t, "rte_hub_invocations_total", "Subscribe", "abandoned"); n != 1 {
+			t.Errorf("%v calls are counted as abandoned", n)
+		}
 	})
 }
