@@ -26,7 +26,13 @@ type List[S comparable] struct {
 	subscribers []Subscriber[S]
 	stale       int  // how many of them have ended
 	held        bool // somebody is on the way through the list
+	// gone are those that were removed from a long list since it was swept, each with the place from which on it may be
+	// again. nil: none.
+	gone map[S]int
 }
+
+// longList is the length from which on Remove does not search a list.
+const longList = 64
 
 // NewTable makes an empty table. ended says whether a subscriber has ended.
 func NewTable[S comparable](ended func(S) bool) *Table[S] {
@@ -50,11 +56,19 @@ func (t *Table[S]) Add(e *Entry, s Subscriber[S]) {
 	e.listeners.Add(1)
 }
 
-// Remove takes the subscription of who out, who has one; empty says that this shard has no other.
+// Remove takes the subscription of who out, who has one; empty says that this shard has no other. In a long list it is
+// taken out when somebody comes by: searching took 30 us with 50,000 subscribers, and a change of the policy can end the
+// subscriptions of all.
 func (t *Table[S]) Remove(e *Entry, who S) (empty bool) {
 	l := t.lists[e]
-	if l != nil {
-		// An ended subscriber may have been swept already.
+	switch {
+	case l == nil: // swept, as an ended subscriber may be
+	case len(l.subscribers) >= longList:
+		if l.gone == nil {
+			l.gone = map[S]int{}
+		}
+		l.gone[who] = len(l.subscribers)
+	default:
 		if i := slices.IndexFunc(l.subscribers, func(s Subscriber[S]) bool { return s.Who == who }); i >= 0 {
 			l.subscribers[i] = Subscriber[S]{}
 		}
@@ -82,6 +96,12 @@ func (t *Table[S]) lose(e *Entry, l *List[S]) (empty bool) {
 func (t *Table[S]) sweep(e *Entry, l *List[S]) (empty bool) {
 	if l.held || !l.Stale() {
 		return false
+	}
+	if l.gone != nil {
+		for i := range l.subscribers {
+			l.take(i)
+		}
+		l.gone = nil
 	}
 	var nobody S
 	l.subscribers = slices.DeleteFunc(l.subscribers, func(s Subscriber[S]) bool {
@@ -117,7 +137,20 @@ func (t *Table[S]) LetGo(e *Entry, l *List[S]) (empty bool) {
 func (l *List[S]) Len() int { return len(l.subscribers) }
 
 // At is the subscription at a place.
-func (l *List[S]) At(i int) *Subscriber[S] { return &l.subscribers[i] }
+func (l *List[S]) At(i int) *Subscriber[S] {
+	if l.gone != nil {
+		l.take(i)
+	}
+	return &l.subscribers[i]
+}
+
+// take takes the subscription at a place out if it was removed.
+func (l *List[S]) take(i int) {
+	s := &l.subscribers[i]
+	if from, ok := l.gone[s.Who]; ok && i < from {
+		*s = Subscriber[S]{}
+	}
+}
 
 // Len is the number of topics with a subscriber in this shard.
 func (t *Table[S]) Len() int { return len(t.lists) }

@@ -1,6 +1,9 @@
 package subscriptions_test
 
 import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 
@@ -112,6 +115,51 @@ func TestTable(t *testing.T) {
 			t.Error("not empty after it was let go")
 		}
 	})
+	t.Run("tells the subscription that was removed from those of others and a later one of the same", func(t *testing.T) {
+		e, table := setup()
+		clients := make([]*client, 1000)
+		for i := range clients {
+			clients[i] = &client{}
+			table.Add(e, subscription{Who: clients[i], ID: events.NewID()})
+		}
+		listens := map[*client]events.ID{}
+		for _, s := range all(table.Find(e)) {
+			listens[s.Who] = s.ID
+		}
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 20_000 {
+			c := clients[random.IntN(len(clients))]
+			if _, ok := listens[c]; ok {
+				delete(listens, c)
+				table.Remove(e, c)
+			} else {
+				listens[c] = events.NewID()
+				table.Add(e, subscription{Who: c, ID: listens[c]})
+			}
+			if random.IntN(200) > 0 {
+				continue
+			}
+			got := map[*client]events.ID{}
+			for _, s := range all(table.Find(e)) {
+				if s.Who == nil {
+					continue
+				}
+				if _, twice := got[s.Who]; twice {
+					t.Fatal("a client is there twice")
+				}
+				got[s.Who] = s.ID
+			}
+			if !maps.Equal(got, listens) {
+				t.Fatalf("%d listen, want %d", len(got), len(listens))
+			}
+		}
+		for c := range listens {
+			table.Remove(e, c)
+		}
+		if _, listeners := e.Shards(); listeners != 0 || table.Len() != 0 {
+			t.Errorf("%d listeners and %d topics left behind", listeners, table.Len())
+		}
+	})
 	t.Run("counts one end once when a sweep took it along", func(t *testing.T) {
 		e, table := setup()
 		a, b := &client{ended: true}, &client{ended: true}
@@ -123,6 +171,27 @@ func TestTable(t *testing.T) {
 			t.Errorf("%d listeners and %d topics left behind", listeners, table.Len())
 		}
 	})
+}
+
+// BenchmarkTable_Remove takes subscriptions out and adds them again.
+func BenchmarkTable_Remove(b *testing.B) {
+	for _, n := range []int{10, 1000, 50_000} {
+		b.Run(fmt.Sprintf("%dSubs", n), func(b *testing.B) {
+			e, table := subscriptions.NewRegistry().Acquire(topic(1)), subscriptions.NewTable(hasEnded)
+			clients := make([]*client, n)
+			for i := range clients {
+				clients[i] = &client{}
+				table.Add(e, subscription{Who: clients[i]})
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				c := clients[(i*7919+n/2)%n]
+				table.Remove(e, c)
+				table.Add(e, subscription{Who: c})
+			}
+		})
+	}
 }
 
 func BenchmarkTable_Abandon(b *testing.B) {
