@@ -129,26 +129,16 @@ func (h *held) has(owner *subscriptions.Owner, key stateKey) bool {
 	return hs != nil && hs.states[key] != nil
 }
 
-// watched is what a shard remembers of a topic while states of it are replayed.
-type watched struct {
-	replays int
-	last    map[events.ID]numbers // of the last events, by state
-}
-
-// numbers are those of the last event that was sent in each protocol: one that came before the first connection of a
-// protocol was opened has no frame for it.
-type numbers [numProtocols]uint64
-
 // watch begins the replay of an outbox.
 func (s *Shard) watch(o *Outbox, r *Replay) {
 	o.replay, r.since = r, s.number
 	for _, e := range r.entries {
 		w := s.watched[e]
 		if w == nil {
-			w = &watched{last: map[events.ID]numbers{}}
+			w = newWatched()
 			s.watched[e] = w
 		}
-		w.replays++
+		w.replays[r] = struct{}{}
 	}
 }
 
@@ -159,9 +149,9 @@ func (s *Shard) unwatch(o *Outbox, r *Replay) {
 	}
 	o.replay = nil
 	for _, e := range r.entries {
-		if w := s.watched[e]; w.replays > 1 {
-			w.replays--
-		} else {
+		w := s.watched[e]
+		delete(w.replays, r)
+		if len(w.replays) == 0 {
 			delete(s.watched, e)
 		}
 	}
@@ -177,18 +167,9 @@ func (r *Replay) remove(e *subscriptions.Entry) {
 
 // note remembers that an event has passed.
 func (s *Shard) note(it *item) {
-	b := it.broadcast
-	w := s.watched[b.entry]
-	if w == nil || !b.state {
-		return
+	if w := s.watched[it.broadcast.entry]; w != nil && it.broadcast.state {
+		w.note(it.broadcast, it.number)
 	}
-	last := w.last[b.key]
-	for protocol := range last {
-		if b.frames[protocol].Bytes != nil {
-			last[protocol] = it.number
-		}
-	}
-	w.last[b.key] = last
 }
 
 // replay gives the first item of a lane, a replayed state, to its outbox.

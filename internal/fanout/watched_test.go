@@ -1,0 +1,63 @@
+package fanout
+
+import (
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
+
+// What was remembered for replays grew for as long as one of a topic began before the others had ended.
+func TestWatched_isBoundedWhileReplaysOverlap(t *testing.T) {
+	d, err := New(Options{Registry: subscriptions.NewRegistry(), JSON: nothing{}, Shards: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, e := d.shards[0], d.options.Registry.Acquire(events.Topic{})
+	type running struct {
+		box    *Outbox
+		replay *Replay
+	}
+	var overlapping []running
+	note := func(key int) {
+		s.number++
+		b := &broadcast{entry: e, state: true, key: events.ID{byte(key), byte(key >> 8), byte(key >> 16)}}
+		b.frames[ProtocolJSON] = Frame{Bytes: []byte("x")}
+		s.note(&item{broadcast: b, number: s.number})
+	}
+	for n := range 10_000 {
+		next := running{&Outbox{shard: s}, NewReplay([]*subscriptions.Entry{e})}
+		s.watch(next.box, next.replay)
+		overlapping = append(overlapping, next)
+		for key := range 10 {
+			note(10*n + key) // states that come once
+		}
+		if len(overlapping) > 3 {
+			// Those that began at different times end in any order.
+			i := n % len(overlapping)
+			s.unwatch(overlapping[i].box, overlapping[i].replay)
+			overlapping = append(overlapping[:i], overlapping[i+1:]...)
+		}
+		if kept := len(s.watched[e].last); kept > 1000 {
+			t.Fatalf("%d states are remembered", kept)
+		}
+		since := overlapping[0].replay.since
+		for number := since + 1; number <= s.number; number++ {
+			key := int(number) - 1
+			if last := s.watched[e].last[events.ID{byte(key), byte(key >> 8), byte(key >> 16)}]; last[ProtocolJSON] != number {
+				t.Fatalf("event %d is forgotten, a replay began at %d", number, since)
+			}
+		}
+	}
+	for _, r := range overlapping {
+		s.unwatch(r.box, r.replay)
+	}
+	if len(s.watched) > 0 {
+		t.Error("the topic is still watched")
+	}
+}
+
+// nothing encodes nothing.
+type nothing struct{}
+
+func (nothing) Encode(*events.Event) (Frame, error) { return Frame{}, nil }
