@@ -76,6 +76,11 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	defer s.whenClosed(nil)
 
 	c := &call{session: s, ctx: ctx}
+	defer func() {
+		if c.replay != nil {
+			s.outbox.EndReplay(c.replay) // also after a panic behind the answer
+		}
+	}()
 	var refusal string
 	c.method, c.requests, refusal = check(inv, s.hub.options.Limits.ArgumentBytes)
 	var how outcome

@@ -46,7 +46,6 @@ func (s *Session) replayFor(c *call) *fanout.Replay {
 
 // snapshot sends the last states of what a call has begun to listen to, behind its answer.
 func (s *Session) snapshot(c *call) {
-	defer s.outbox.EndReplay(c.replay)
 	n := &snapshot{listeners: make(map[events.Topic]fanout.Listener, len(c.stateful))}
 	for _, l := range c.stateful {
 		topic := l.Entry.Topic()

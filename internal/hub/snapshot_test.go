@@ -5,14 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
+	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // states are snapshots by topic.
@@ -170,6 +174,46 @@ func TestSnapshot(t *testing.T) {
 			run(t, hub.Options{Snapshots: s}, func(t *testing.T, r *rig) { test(t, r, s) })
 		})
 	}
+}
+
+// A panic between the answer and the snapshot left the replay behind: the shard went on watching its topics for good.
+func TestSnapshot_endsWithAPanic(t *testing.T) {
+	var j panickingJudge
+	run(t, hub.Options{Snapshots: &states{}, SnapshotsForAll: true, Judge: &j, Authorizer: authorizer(
+		func(ctx context.Context, claims *authz.Claims, requests []authz.Request) []authz.Decision {
+			j.hub.Recheck(authz.Change{Entities: []events.ID{entity(9)}}) // meanwhile
+			return allowAll(ctx, claims, requests)
+		})}, func(t *testing.T, r *rig) {
+		j.hub = r.Hub
+		topicIsKept := func() weak.Pointer[subscriptions.Entry] {
+			c := r.connect(t)
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Error("the judge did not panic")
+					}
+				}()
+				c.Invoke(t.Context(), invocation("1", "Subscribe", items(1)))
+			}()
+			synctest.Wait()
+			expect(t, c.lines(), results("1", []int{1}))
+			entry := weak.Make(r.registry.Find(topic(1)))
+			c.Close(hub.CloseGone)
+			synctest.Wait()
+			return entry
+		}()
+		runtime.GC()
+		if topicIsKept.Value() != nil {
+			t.Error("the topic is kept")
+		}
+	})
+}
+
+// panickingJudge panics when it is asked.
+type panickingJudge struct{ hub *hub.Hub }
+
+func (*panickingJudge) Recheck(context.Context, *authz.Claims, []events.Topic) []bool {
+	panic("no opinion")
 }
 
 func TestSnapshot_forAll(t *testing.T) {
