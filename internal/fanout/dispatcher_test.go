@@ -657,6 +657,25 @@ func TestMetricNames(t *testing.T) {
 	}
 }
 
+// Lanes that were kept for the next organization held on to the last event of the one before.
+func TestNothingIsKeptOfEventsThatAreOver(t *testing.T) {
+	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+		topicIsKept := func() weak.Pointer[subscriptions.Entry] {
+			o := r.Open(newSocket(), fanout.ProtocolJSON)
+			e, _ := r.listen(o, callTopic(1))
+			r.publish(callTopic(1), "x")
+			synctest.Wait()
+			o.Close(nil, []*subscriptions.Entry{e})
+			synctest.Wait()
+			return weak.Make(e)
+		}()
+		runtime.GC()
+		if topicIsKept.Value() != nil {
+			t.Error("the topic is kept")
+		}
+	})
+}
+
 // A ping or an answer touches an outbox in the lane of what is no event. An event that found it touched was counted as
 // collected by its own lane, which had nothing to write: after 8 MB of them the shard looked for an outbox that was not
 // there.

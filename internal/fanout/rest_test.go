@@ -115,6 +115,29 @@ func TestRest(t *testing.T) {
 			}
 		})
 	})
+	// What the shard does for others before a round counted as part of it.
+	t.Run("a round begins when what came before is done", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, Rest: 100 * time.Millisecond, WriteBytes: 100}, func(t *testing.T, r *rig) {
+			answered, other := newSocket(), newSocket()
+			answered.takes = 50 * time.Millisecond
+			o, topic := r.Open(answered, fanout.ProtocolJSON), events.Topic{Organization: events.ID{7}, Type: 1}
+			r.listen(r.Open(other, fanout.ProtocolJSON), topic)
+			crowd := slowCrowd(r, clients, 3)
+			learn(r, crowd)
+			release := other.hold()
+			r.publish(topic, "held")
+			synctest.Wait()
+			r.publish(callTopic(0), "a")
+			o.Send(make([]byte, 100)) // written as soon as it is taken
+			release()
+			elapse(answered.takes + clients*time.Millisecond)
+			want(t, crowd[clients-1].events(), "a")
+			crowd[0].lines()
+			r.publish(callTopic(1), "b")
+			elapse(22 * time.Millisecond)
+			want(t, crowd[0].events(), "b")
+		})
+	})
 	t.Run("what was learned is forgotten", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1, Rest: 25 * time.Millisecond}, func(t *testing.T, r *rig) {
 			crowd := slowCrowd(r, clients, 3)

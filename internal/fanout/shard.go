@@ -102,10 +102,13 @@ func (s *Shard) run(ctx context.Context) {
 func (s *Shard) work(ctx context.Context, tick <-chan time.Time) {
 	for ctx.Err() == nil {
 		now := time.Now()
-		for it := s.inbox.take(); it != nil; {
-			next := it.next
-			s.accept(it, now)
-			it = next
+		if it := s.inbox.take(); it != nil {
+			for it != nil {
+				next := it.next
+				s.accept(it, now)
+				it = next
+			}
+			now = time.Now() // what was written meanwhile is part of no round
 		}
 		s.awake(now)
 		l := s.ring.pop()
@@ -195,7 +198,7 @@ func (s *Shard) retire(l *lane) {
 		return
 	}
 	delete(s.lanes, l.owner)
-	l.owner, l.shared, l.rests = nil, false, time.Time{}
+	l.owner, l.last, l.shared, l.rests = nil, nil, false, time.Time{}
 	if len(s.spare) < maxSpareLanes {
 		s.spare = append(s.spare, l)
 	}
