@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,6 +128,177 @@ func TestModel(t *testing.T) {
 				settle()
 				want(t, r.registry.Len(), 0)
 				want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
+			})
+		})
+	}
+}
+
+// modelSubscription is one that a client of TestModel_subscriptionsComeAndGo has or had.
+type modelSubscription struct {
+	topic    events.Topic
+	id       events.ID
+	entry    *subscriptions.Entry
+	from, to int // of what was published in the topic; to < 0: it goes on
+}
+
+// modelListener is such a client.
+type modelListener struct {
+	socket   *socket
+	outbox   *fanout.Outbox
+	protocol fanout.Protocol
+	has      map[events.Topic]*modelSubscription
+	had      []*modelSubscription // and has
+}
+
+func (r *rig) openModelListener(random *rand.Rand) *modelListener {
+	c := &modelListener{socket: newSocket(), has: map[events.Topic]*modelSubscription{}}
+	c.protocol = fanout.Protocol(random.IntN(8) / 7) // one in eight speaks MessagePack
+	c.socket.takes = time.Duration(random.IntN(3)) * time.Millisecond
+	c.outbox = r.Open(c.socket, c.protocol)
+	return c
+}
+
+func (c *modelListener) subscribe(r *rig, topic events.Topic, published int) {
+	m := &modelSubscription{topic: topic, id: events.NewID(), entry: r.registry.Acquire(topic), from: published, to: -1}
+	c.has[topic] = m
+	c.had = append(c.had, m)
+	c.outbox.Apply(fanout.Change{
+		Frame: []byte("subscribed " + m.id.String() + "\n"), Add: []fanout.Listener{{Entry: m.entry, ID: m.id}},
+	})
+}
+
+func (c *modelListener) unsubscribe(topic events.Topic, published int) {
+	m := c.has[topic]
+	delete(c.has, topic)
+	m.to = published
+	c.outbox.Apply(fanout.Change{
+		Frame: []byte("unsubscribed " + m.id.String() + "\n"), Remove: []*subscriptions.Entry{m.entry},
+	})
+}
+
+func (c *modelListener) close() {
+	var entries []*subscriptions.Entry
+	for _, m := range c.has {
+		entries = append(entries, m.entry)
+	}
+	c.outbox.Close(nil, entries)
+}
+
+// check compares what the client received with what was published.
+func (c *modelListener) check(t *testing.T, published map[events.Topic][]string) {
+	t.Helper()
+	got, last := map[string][]string{}, map[string]string{}
+	for _, l := range c.socket.lines() {
+		fields := strings.Fields(l)
+		switch {
+		case l == "ping":
+		case fields[0] == "subscribed" || fields[0] == "unsubscribed":
+			last[fields[1]] = fields[0]
+		default:
+			if c.protocol == fanout.ProtocolMessagePack {
+				fields[0] = fields[0][1:]
+			}
+			if last[fields[0]] != "subscribed" {
+				t.Fatalf("%q came when the subscription was %q", l, last[fields[0]])
+			}
+			got[fields[0]] = append(got[fields[0]], fields[2])
+		}
+	}
+	for _, m := range c.had {
+		sent, received := published[m.topic][m.from:], got[m.id.String()]
+		if m.to >= 0 {
+			sent = sent[:m.to-m.from]
+		}
+		if m.topic.Type == stateTopic(0).Type {
+			sent, received = byState(sent, m.to < 0), byState(received, m.to < 0)
+		}
+		if m.to >= 0 {
+			sent = sent[:min(len(received), len(sent))] // what was under way at the end may be left out
+		}
+		want(t, strings.Join(received, " "), strings.Join(sent, " "))
+	}
+}
+
+// byState is what is promised of states: the newest of each to a subscription that goes on, nothing to one that has ended.
+func byState(data []string, goesOn bool) (newest []string) {
+	if !goesOn {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, d := range slices.Backward(data) {
+		if state, _, _ := strings.Cut(d, ","); !seen[state] {
+			seen[state] = true
+			newest = append(newest, d)
+		}
+	}
+	slices.Sort(newest)
+	return newest
+}
+
+// TestModel_subscriptionsComeAndGo has clients subscribe, end that and subscribe again in no time while events are under
+// way, joined, held back and behind full sockets. A subscription receives what is published while it lives, in order and
+// between the answers to its calls, whatever was sent to the one before; of states at least the newest.
+func TestModel_subscriptionsComeAndGo(t *testing.T) {
+	const steps, few, many = 1500, 12, 120 // so many that lists are long
+	for seed := range 30 {
+		options := fanout.Options{
+			Shards: 1 + seed%2, Rest: time.Duration(seed%3) * 10 * time.Millisecond, WriteBytes: 200 + seed%5*400,
+			OutboxBytes: 1 << 30, OutboxAge: time.Hour, Backlog: int64(30 + seed%7*100),
+		}
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			run(t, options, func(t *testing.T, r *rig) {
+				random := rand.New(rand.NewPCG(uint64(seed), 0))
+				topics := []events.Topic{stateTopic(9), callTopic(0), callTopic(1), callTopic(2)}[:2+seed%3]
+				published := map[events.Topic][]string{}
+				var all []*modelListener
+				for range few {
+					all = append(all, r.openModelListener(random))
+				}
+				for seed%3 == 2 && len(all) < many {
+					c := r.openModelListener(random)
+					c.subscribe(r, topics[0], 0)
+					all = append(all, c)
+				}
+				for step := range steps {
+					i, topic := random.IntN(len(all)), topics[random.IntN(len(topics))]
+					if step%2 == 0 {
+						i %= few // which do something again soon
+					}
+					c := all[i]
+					switch action := random.IntN(100); {
+					case action < 45:
+						data := fmt.Sprintf("%d,%d%s", random.IntN(3), step, strings.Repeat("z", random.IntN(60)))
+						published[topic] = append(published[topic], data)
+						r.publish(topic, data)
+					case action < 57 && c.has[topic] == nil:
+						c.subscribe(r, topic, len(published[topic]))
+					case action < 65 && c.has[topic] != nil:
+						c.unsubscribe(topic, len(published[topic]))
+					case action < 68:
+						c.socket.freeze(random.IntN(100))
+					case action < 72:
+						c.socket.freeze(-1)
+					case action < 73:
+						c.socket.freeze(-1)
+						c.close()
+						all[i] = r.openModelListener(random)
+					default:
+						time.Sleep(time.Duration(random.IntN(3000)) * time.Microsecond)
+					}
+				}
+				for _, c := range all {
+					c.socket.freeze(-1)
+				}
+				elapse(2 * time.Second)
+				for _, c := range all {
+					c.check(t, published)
+					c.close()
+				}
+				synctest.Wait()
+				want(t, r.registry.Len(), 0)
+				want(t, r.metric(t, "rte_fanout_backlog_deliveries", ""), 0.0)
+				want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
+				want(t, r.metric(t, "rte_fanout_outboxes_full", ""), 0.0)
 			})
 		})
 	}
