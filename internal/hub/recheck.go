@@ -100,9 +100,13 @@ func (h *Hub) recheck(ctx context.Context) {
 
 // recheck ends those of the subscriptions concerned that are no longer allowed.
 func (s *Session) recheck(ctx context.Context, concerned func(events.Topic) bool) (ended int) {
-	topics := s.topics(concerned)
-	if len(topics) == 0 {
+	listeners := s.listeners(concerned)
+	if len(listeners) == 0 {
 		return 0
+	}
+	topics := make([]events.Topic, len(listeners))
+	for i := range listeners {
+		topics[i] = listeners[i].Entry.Topic()
 	}
 	claims := s.Claims()
 	allowed := s.hub.options.Judge.Recheck(ctx, claims, topics)
@@ -116,18 +120,6 @@ func (s *Session) recheck(ctx context.Context, concerned func(events.Topic) bool
 		}
 	}
 	return s.end(lost)
-}
-
-// topics are those of the session's subscriptions that are wanted.
-func (s *Session) topics(wanted func(events.Topic) bool) (topics []events.Topic) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.active {
-		if topic := l.Entry.Topic(); wanted(topic) {
-			topics = append(topics, topic)
-		}
-	}
-	return topics
 }
 
 // end ends the subscriptions to topics, as far as there still are any.
