@@ -101,8 +101,6 @@ func (c *benchClient) subscribe(ctx context.Context, b *bench, client int) error
 	for n := range b.subscriptions {
 		items = append(items, tapTopic{EntityID: b.entity(b.listensTo(client, n)), EventName: "UserCallInArrived"})
 	}
-	// A message may have 32 KiB, and an item has 90 bytes.
-	const chunk = 200
 	if err := c.ws.Write(ctx, websocket.MessageText, []byte(`{"protocol":"json","version":1}`+"\x1e")); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
@@ -117,7 +115,7 @@ func (c *benchClient) subscribe(ctx context.Context, b *bench, client int) error
 		if len(items) == 0 {
 			return nil
 		}
-		some := items[:min(chunk, len(items))]
+		some := items[:min(tapBatch, len(items))]
 		items = items[len(some):]
 		call, err := json.Marshal(map[string]any{"type": 1, "invocationId": "1", "target": "Subscribe", "arguments": []any{some}})
 		if err == nil {

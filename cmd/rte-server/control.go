@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -92,18 +93,29 @@ type disconnection struct {
 	User       string `json:"user,omitempty"`
 }
 
+// user checks whom it is about, and is set if it is about a user.
+func (d disconnection) user() (user events.ID, err error) {
+	if (d.Connection == "") == (d.User == "") {
+		return user, errors.New("want either connection or user")
+	}
+	if d.Connection != "" {
+		return user, nil
+	}
+	user, ok := events.ParseID(d.User)
+	if !ok {
+		return user, errors.New("user: must be a GUID")
+	}
+	return user, nil
+}
+
 // parseDisconnection checks a message. user is set if it is about one.
 func parseDisconnection(message []byte) (d disconnection, user events.ID, err error) {
 	const longest = 1 << 10
 	if len(message) > longest || json.Unmarshal(message, &d) != nil {
 		return d, user, errors.New("disconnect: not a JSON object of the documented form")
 	}
-	if (d.Connection == "") == (d.User == "") {
-		return d, user, errors.New("disconnect: want either connection or user")
-	}
-	var ok bool
-	if user, ok = events.ParseID(d.User); d.User != "" && !ok {
-		return d, user, errors.New("disconnect: user: not a GUID")
+	if user, err = d.user(); err != nil {
+		return d, user, fmt.Errorf("disconnect: %w", err)
 	}
 	return d, user, nil
 }

@@ -59,10 +59,6 @@ func (p *program) dev(ctx context.Context, c *Config, simulation *simulation, re
 	if c.Auth.HMACSecret == "" {
 		c.Auth.HMACSecret = randomSecret()
 	}
-	catalog, err := newCatalog(&c.Events)
-	if err != nil {
-		return err
-	}
 	publishers, err := listenRedis(redisPort, logger)
 	if err != nil {
 		return err
@@ -85,7 +81,7 @@ func (p *program) dev(ctx context.Context, c *Config, simulation *simulation, re
 	defer stop()
 	also := []task{simulator.Run, p.greet(n, publishers, organization.ID)}
 	if publishers != nil {
-		also = append(also, n.serveRedis(publishers, catalog))
+		also = append(also, n.serveRedis(publishers))
 	}
 	return n.run(ctx, also...)
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/console"
-	"github.com/rte-server/rte-server/internal/events"
 )
 
 // listenRedis opens the port for publishers that have a Redis client. where is a port of this machine only, or an
@@ -36,9 +35,9 @@ func listenRedis(where string, logger *zap.Logger) (net.Listener, error) {
 }
 
 // serveRedis is a task that answers publishers.
-func (n *node) serveRedis(listener net.Listener, catalog *events.Catalog) task {
+func (n *node) serveRedis(listener net.Listener) task {
 	server := resp.New(resp.Options{
-		Publisher: n.backplane, Catalog: catalog, MaxBytes: n.config.Events.MaxBytes + 100,
+		Publisher: n.backplane, Catalog: n.catalog, MaxBytes: n.config.Events.MaxBytes + 100,
 	})
 	return func(ctx context.Context) error { return server.Serve(ctx, listener) }
 }

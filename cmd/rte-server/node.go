@@ -40,6 +40,7 @@ type node struct {
 
 	clients   *server
 	operators *server // nil: there is no such port
+	catalog   *events.Catalog
 	ingress   *events.Ingress
 	operator  *operator
 	shared    *authz.SharedRevocations // nil: there are no other nodes
@@ -60,6 +61,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	if err != nil {
 		return nil, err
 	}
+	n.catalog = catalog
 	ingress, err := newIngress(&c.Events, catalog, reg)
 	if err != nil {
 		return nil, err

@@ -183,21 +183,19 @@ func (o *operator) disconnect(ctx context.Context, query url.Values) (any, error
 	if err := onlyKeys(query, "connection", "user", "nodes"); err != nil {
 		return nil, err
 	}
-	id := query.Get("connection")
-	user, isUser := events.ParseID(query.Get("user"))
-	switch {
-	case (id == "") == !query.Has("user"):
-		return nil, console.BadRequest("want either connection or user")
-	case query.Has("user") && !isUser:
-		return nil, console.BadRequest("user: must be a GUID")
-	case query.Has("nodes") && query.Get("nodes") != string(allNodes) && query.Get("nodes") != string(thisNode):
+	d := disconnection{Connection: query.Get("connection"), User: query.Get("user")}
+	user, err := d.user()
+	if err != nil {
+		return nil, console.BadRequest(err.Error())
+	}
+	if query.Has("nodes") && query.Get("nodes") != string(allNodes) && query.Get("nodes") != string(thisNode) {
 		return nil, console.BadRequest("nodes: must be all or this")
 	}
-	answer := disconnected{Closed: o.close(id, user), Nodes: thisNode}
+	answer := disconnected{Closed: o.close(d.Connection, user), Nodes: thisNode}
 	if query.Get("nodes") != string(allNodes) {
 		return answer, nil
 	}
-	if answer.Detail = o.tellDisconnection(ctx, disconnection{Connection: id, User: query.Get("user")}); answer.Detail != "" {
+	if answer.Detail = o.tellDisconnection(ctx, d); answer.Detail != "" {
 		return console.Accepted{Answer: answer}, nil
 	}
 	answer.Nodes = allNodes

@@ -144,7 +144,7 @@ func (t *tapping) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 }
 
-// tapBatch is how many items a Subscribe has at most: the server bounds the message that they come in.
+// tapBatch is how many items a Subscribe has at most: an item has 90 bytes, and the message that they come in may have 32 KiB.
 const tapBatch = 200
 
 // subscribe asks for the topics and says what was refused.
