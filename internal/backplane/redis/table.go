@@ -189,13 +189,18 @@ func (t *table) scouts(link *link) []*lane {
 	return lanes
 }
 
-// located records what was looked up, and has the lanes subscribed.
+// located records what was looked up, and has the lanes subscribed. Those that the server sent elsewhere are looked up
+// again when it is known, by the next reroute, to whom they belong.
 func (t *table) located(link *link, lanes []*lane, found []place) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i, l := range lanes {
 		if l.link.Load() != link {
 			continue // it belongs elsewhere by now, and is in the queue there
+		}
+		if found[i].elsewhere != nil {
+			l.queued = false
+			continue
 		}
 		l.located, l.origin, l.counted = true, found[i].Position, found[i].counted
 		l.queued = false
