@@ -120,6 +120,11 @@ func (w *worker) Deliver(ev *events.Event) {
 	w.b.receiver.Dispatch(ev)
 }
 
+// StateKey is that of the catalogue.
+func (w *worker) StateKey(ev *events.Event) (key events.ID, ok bool) {
+	return w.b.options.Catalog.StateKey(ev)
+}
+
 // Read reads an event to its end that nobody wanted when it came: it will be delivered later.
 func (w *worker) Read(ev *events.Event) {
 	*ev, _ = w.b.receiver.Decode(w.lane.organization, ev.Data)
