@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -38,6 +39,7 @@ type cluster struct {
 	mu    sync.Mutex
 	known []string                // guarded by mu; addresses to ask
 	links map[string]*clusterLink // guarded by mu; by address
+	bare  int                     // guarded by mu; slots without a master
 }
 
 // clusterLink is a link that runs.
@@ -198,8 +200,13 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 	defer c.mu.Unlock()
 	needed := map[string]*link{}
 	var known []string
+	c.bare = 0
 	for _, o := range owners {
-		if o.address == "" || needed[o.address] != nil {
+		if o.address == "" {
+			c.bare++
+			continue
+		}
+		if needed[o.address] != nil {
 			continue
 		}
 		k := c.links[o.address]
@@ -265,6 +272,9 @@ func (c *cluster) health() backplane.Health {
 		if h := k.get(); !h.Connected {
 			return h
 		}
+	}
+	if c.bare > 0 {
+		return backplane.Health{Detail: fmt.Sprintf("cluster: %d slots have no master", c.bare)}
 	}
 	return backplane.Health{Connected: true}
 }
