@@ -76,3 +76,49 @@ func TestBackplane_journalsOfMovingSlots(t *testing.T) {
 	backplanetest.MustPublish(t, node, backplanetest.NewEvent(stayed, 3))
 	sink.WaitTopic(t, stayed, 3)
 }
+
+// A lane was given up when its slot had just moved. The server had said already that the subscription ended, which was taken
+// for the answer, and then refused the command with MOVED: the connection ended, and all lanes of that master were
+// subscribed anew.
+func TestBackplane_lanesLeaveMovedSlots(t *testing.T) {
+	c := rtetest.MustStartCluster(t, 3, 0, 5*time.Second)
+	node, sink, metrics := mustNode(t, redis.Options{Addresses: c.Addrs(), Cluster: true, Linger: time.Millisecond})
+	taken := map[int]bool{}
+	stayed, _, _ := topicOf(taken)
+	moved, lane, slot := topicOf(taken)
+	backplanetest.MustAcquire(t, node, stayed, moved)
+	from, to := c.Servers[0].Client(), c.Servers[1].Client()
+	defer from.Close()
+	defer to.Close()
+	if err := to.Do(t.Context(), "CLUSTER", "SETSLOT", slot, "IMPORTING", c.ID(0)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	// The server is busy, and then does the next command of the same client before it reads those of others.
+	pipe := from.Pipeline()
+	pipe.Eval(t.Context(), `local function now() local t = redis.call('TIME') return t[1] * 1000 + t[2] / 1000 end
+		local start = now()
+		while now() - start < 500 do end
+		return 1`, nil)
+	pipe.Do(t.Context(), "CLUSTER", "SETSLOT", slot, "NODE", c.ID(1))
+	busy := make(chan error, 1)
+	go func() {
+		_, err := pipe.Exec(t.Context())
+		busy <- err
+	}()
+	lasts(100 * time.Millisecond)
+	node.Release([]events.Topic{moved})
+	if err := <-busy; err != nil {
+		t.Fatal(err)
+	}
+	if err := to.Do(t.Context(), "CLUSTER", "SETSLOT", slot, "NODE", c.ID(1)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	backplanetest.MustPublish(t, node, backplanetest.NewEvent(stayed, 1))
+	sink.WaitTopic(t, stayed, 1)
+	backplanetest.MustAcquire(t, node, moved)
+	backplanetest.MustPublish(t, node, backplanetest.NewEvent(moved, 2))
+	sink.WaitTopic(t, moved, 1)
+	if n := (&rigNode{metrics: metrics}).value(t, "rte_backplane_epochs_total"); n > 0 {
+		t.Errorf("%.0f connections ended; the slot of %s moved", n, lane)
+	}
+}

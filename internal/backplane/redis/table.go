@@ -301,17 +301,20 @@ func (t *table) join(link *link, l *lane, history string) *joined {
 	return n
 }
 
-// leave records that a lane, which was given up, is no longer subscribed: it ends, or begins anew.
+// leave records that a lane, which was given up, is no longer subscribed: it ends, or begins anew. One that belongs to
+// another link by now may be subscribed there.
 func (t *table) leave(link *link, l *lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if l.link.Load() != link {
 		return
 	}
-	l.located, l.era, l.history = false, nil, ""
+	t.forgetLocked(l)
 	t.setLocked(l, unsubscribed)
 	l.notifyLocked()
-	t.enqueueLocked(l)
+	if l.wantedLocked() {
+		t.enqueueLocked(l)
+	}
 }
 
 // moved records that lanes are no longer subscribed here, or cannot be, because they belong to another server. They
