@@ -262,7 +262,16 @@ func (b *Backplane) offer(l *lane, it item) {
 		first = &it
 	}
 	b.metrics.overflow.WithLabelValues(bound).Inc()
-	b.post(l, &overflowed{sequence.Break{Era: first.era, Reason: backplane.LossOverflow, Plain: plain}})
+	b.queued.Add(itemCost)
+	l.share.queued.Add(itemCost)
+	lapse := sequence.Break{Era: first.era, Reason: backplane.LossOverflow, Plain: plain}
+	merged, schedule := l.mailbox.overflow(&overflowed{lapse})
+	if merged {
+		b.unqueue(l, itemCost)
+	}
+	if schedule {
+		b.scheduler.add(l)
+	}
 }
 
 // unqueue counts bytes that do not wait for a worker any more.
