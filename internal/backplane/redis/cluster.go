@@ -40,13 +40,14 @@ type cluster struct {
 	known []string                // guarded by mu; addresses to ask
 	links map[string]*clusterLink // guarded by mu; by address
 	bare  int                     // guarded by mu; slots without a master
+
+	running sync.WaitGroup // the links, also those that were ended
 }
 
 // clusterLink is a link that runs.
 type clusterLink struct {
 	*link
 	stop context.CancelFunc
-	done chan struct{}
 }
 
 func newCluster(b *Backplane, client *goredis.ClusterClient) *cluster {
@@ -102,8 +103,8 @@ func (c *cluster) stop() {
 	c.mu.Unlock()
 	for _, k := range links {
 		k.stop()
-		<-k.done
 	}
+	c.running.Wait()
 }
 
 // owner is who says to have a slot, and since which configuration of the cluster.
@@ -237,24 +238,25 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 }
 
 func (c *cluster) start(ctx context.Context, address string) *clusterLink {
-	k := &clusterLink{done: make(chan struct{})}
+	k := &clusterLink{}
 	k.link = newLink(c.b, address, c.client, func(context.Context) (string, error) { return address, nil })
 	k.canary = func(name string) string { return c.canary(k.link, name) }
 	ctx, k.stop = context.WithCancel(ctx)
-	go func() {
-		defer close(k.done)
-		k.run(ctx)
-	}()
+	c.running.Go(func() { k.run(ctx) })
 	return k
 }
 
 // canary finds a name with a slot of the link's master. It is the name given if the master has no slot by now; the
 // server will refuse it.
 func (c *cluster) canary(k *link, name string) string {
+	var own [slotCount]bool
 	c.b.table.mu.Lock()
-	defer c.b.table.mu.Unlock()
+	for s := range own {
+		own[s] = c.slots[s] == k
+	}
+	c.b.table.mu.Unlock()
 	for i := range slotCount * 4 {
-		if try := name + ":" + strconv.Itoa(i); c.slots[slot(try)] == k {
+		if try := name + ":" + strconv.Itoa(i); own[slot(try)] {
 			return try
 		}
 	}
