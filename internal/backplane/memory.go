@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,10 +77,26 @@ func (m *Memory) decodeAll(data []byte, _ func(events.Topic) bool) (ev events.Ev
 	return ev, err == nil, err
 }
 
-// Run waits for ctx to end.
+// Run lets go of states that have expired, until ctx ends.
 func (m *Memory) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	ticker := time.NewTicker(memoryTidy)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		m.mu.Lock()
+		lanes := slices.Collect(maps.Values(m.lanes))
+		m.mu.Unlock()
+		for _, l := range lanes {
+			if l.order.TryLock() { // else an event is on its way, and may have to wait for the sink
+				m.dropLocked(l)
+				l.order.Unlock()
+			}
+		}
+	}
 }
 
 // Acquire counts the topics; it always works.
@@ -159,6 +177,11 @@ func (m *Memory) heard(l *memoryLane, t events.Topic) bool {
 func (m *Memory) drop(l *memoryLane) {
 	l.order.Lock()
 	defer l.order.Unlock()
+	m.dropLocked(l)
+}
+
+// dropLocked needs the lane's order.
+func (m *Memory) dropLocked(l *memoryLane) {
 	if l.ended || l.states.Tidy(time.Now(), &m.limit) {
 		return
 	}

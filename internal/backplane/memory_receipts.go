@@ -62,8 +62,8 @@ func (m *Memory) End(_ context.Context, key, text string, final bool, keep time.
 	return r.putLocked(key, receipt{text, state, now.Add(keep)}, now)
 }
 
-// putLocked keeps a receipt, if there is room for it. Now and then, and when there is none, those are forgotten whose
-// time is over.
+// putLocked keeps a receipt, if there is room for it or it takes the place of another: a request that was begun can be
+// ended. Now and then, and when there is no room, those are forgotten whose time is over.
 func (r *receipts) putLocked(key string, next receipt, now time.Time) error {
 	if r.kept == nil {
 		r.kept = map[string]receipt{}
@@ -77,11 +77,12 @@ func (r *receipts) putLocked(key string, next receipt, now time.Time) error {
 			}
 		}
 	}
-	if r.bytes > memoryReceipts {
-		return errReceipts
-	}
-	if old, known := r.kept[key]; known {
+	old, known := r.kept[key]
+	switch {
+	case known:
 		r.bytes -= len(old.text) + receiptCost
+	case r.bytes > memoryReceipts:
+		return errReceipts
 	}
 	r.kept[key] = next
 	r.bytes += len(next.text) + receiptCost

@@ -3,11 +3,14 @@ package backplane_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/events"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,5 +31,32 @@ func TestMemory(t *testing.T) {
 			t.Error("memory is not connected")
 		}
 		return m
+	})
+}
+
+// States of lanes on which nothing more was published stayed for ever, and took the room of others.
+func TestMemory_statesOfQuietLanesGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := backplane.NewMemory(backplane.Options{
+			Catalog: events.Builtin(), Sink: backplanetest.NewRecorder(), SnapshotMemory: 1000,
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- m.Run(ctx) }()
+		quiet, next := backplanetest.Topic(events.NewID(), events.NewID()), backplanetest.Topic(events.NewID(), events.NewID())
+		backplanetest.MustPublish(t, m, backplanetest.NewEvent(quiet, 1)) // for a minute
+		backplanetest.MustPublish(t, m, backplanetest.NewEvent(next, 2))
+		if got := backplanetest.MustSnapshot(t, m, next)[next]; len(got) != 0 {
+			t.Fatalf("snapshot is %v, want no room for it", got)
+		}
+		time.Sleep(3 * time.Minute)
+		backplanetest.MustPublish(t, m, backplanetest.NewEvent(next, 3))
+		if got := backplanetest.MustSnapshot(t, m, next)[next]; len(got) != 1 {
+			t.Errorf("snapshot is %v, want one", got)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -2,6 +2,7 @@ package backplane
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +40,40 @@ const (
 
 // States are the latest state events of a lane. They belong to who brings the lane's events.
 type States struct {
-	topics map[events.Topic]*known
+	topics   map[events.Topic]*known
+	readings []*Reading // those under way; a few
+}
+
+// Reading is a look for states where others keep them, which takes a while. It belongs to who brings the lane's events.
+type Reading struct {
+	topics map[events.Topic]bool // what is looked for; true: it is outdated
+}
+
+// Outdated says that an event of a topic came during the reading and is not kept, or that events may be missing: what was
+// found of the topic may be what the event replaced.
+func (r *Reading) Outdated(t events.Topic) bool { return r.topics[t] }
+
+// Begin is told before a reading that topics are looked for. End must follow.
+func (s *States) Begin(r *Reading, topics []events.Topic) {
+	r.topics = make(map[events.Topic]bool, len(topics))
+	for _, t := range topics {
+		r.topics[t] = false
+	}
+	s.readings = append(s.readings, r)
+}
+
+// End is told that a reading is over. It may be one that did not begin.
+func (s *States) End(r *Reading) {
+	s.readings = slices.DeleteFunc(s.readings, func(other *Reading) bool { return other == r })
+}
+
+// outdate tells the readings under way.
+func (s *States) outdate(t events.Topic) {
+	for _, r := range s.readings {
+		if _, ok := r.topics[t]; ok {
+			r.topics[t] = true
+		}
+	}
 }
 
 // known is what is known of a topic.
@@ -91,6 +125,11 @@ func (s *States) Clear(limit *StatesLimit) {
 		s.forget(topic, k, limit)
 	}
 	s.topics = nil
+	for _, r := range s.readings {
+		for topic := range r.topics {
+			r.topics[topic] = true
+		}
+	}
 }
 
 func (s *States) forget(topic events.Topic, k *known, limit *StatesLimit) {
@@ -107,14 +146,13 @@ func (s *States) forget(topic events.Topic, k *known, limit *StatesLimit) {
 // Add takes an event that is delivered now. It is kept if it is a state that expires, and room is left; else what it
 // replaces is forgotten.
 func (s *States) Add(c *events.Catalog, ev *events.Event, now time.Time, limit *StatesLimit) {
-	if limit.Bytes <= 0 {
+	if limit.Bytes <= 0 && len(s.readings) == 0 {
 		return
 	}
 	key, ok := c.StateKey(ev)
-	if !ok {
-		return
+	if ok && !s.Learn(ev, key, now.Add(StateTTL(ev)), now, limit) {
+		s.outdate(ev.Topic)
 	}
-	s.put(ev, key, now.Add(StateTTL(ev)), now, limit)
 }
 
 // Learn takes an event that was published before. It says whether it is kept.

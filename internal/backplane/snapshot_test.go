@@ -94,6 +94,32 @@ func TestStates(t *testing.T) {
 			}
 			equal(t, len(numbersOf(s, callbacks, start)), 1000)
 		},
+		"tells a reading what came meanwhile and is not kept": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
+			outdated := func(ttl, padding int, of events.Topic) bool {
+				var reading backplane.Reading
+				s.Begin(&reading, []events.Topic{status})
+				defer s.End(&reading)
+				s.Add(catalog, numbered(t, of, 1, ttl, padding, events.ID{}), start, limit)
+				return reading.Outdated(status)
+			}
+			equal(t, outdated(60, 0, status), false) // it is kept, so that what is found is known to be older
+			equal(t, outdated(0, 0, status), true)
+			equal(t, outdated(0, 0, callbacks), false)
+			limit.Bytes = 2000
+			equal(t, outdated(60, 3000, status), true)
+			limit.Bytes = -1
+			equal(t, outdated(60, 0, status), true)
+		},
+		"tells a reading that events were lost": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
+			var reading, over backplane.Reading
+			for _, r := range []*backplane.Reading{&reading, &over} {
+				s.Begin(r, []events.Topic{status})
+			}
+			s.End(&over)
+			s.Clear(limit)
+			equal(t, reading.Outdated(status), true)
+			equal(t, over.Outdated(status), false)
+		},
 		"is switched off": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
 			limit.Bytes = -1
 			s.Add(catalog, numbered(t, status, 1, 60, 0, events.ID{}), start, limit)

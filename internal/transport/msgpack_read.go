@@ -34,6 +34,10 @@ const (
 	packTimestamp = 0xff
 )
 
+// maxJSONGrowth bounds how many bytes of JSON come from one of MessagePack: a false that is a property's name takes the
+// most, with its quotes and the colon.
+const maxJSONGrowth = 8
+
 // packReader reads MessagePack. It checks every length against the bytes that are there before it believes it. After
 // the first error, which is errMalformed, all methods return zero values.
 type packReader struct {
@@ -151,7 +155,8 @@ func (r *packReader) anyInteger(f byte) (n uint64, negative bool) {
 	}
 }
 
-// appendJSON takes a value that stands depth deep in others and adds it to dst as JSON text.
+// appendJSON takes a value that stands depth deep in others and adds it to dst as JSON text, which is at most
+// maxJSONGrowth times as long as what was taken.
 func (r *packReader) appendJSON(dst []byte, depth int) []byte {
 	if depth > maxDepth || len(r.data) == 0 {
 		r.fail()
@@ -199,12 +204,17 @@ func (r *packReader) appendArray(dst []byte, depth int) []byte {
 	return append(dst, ']')
 }
 
-// appendMap adds a map. Keys that are not strings become strings, as the property names of JSON have to be.
+// appendMap adds a map. Keys that are not strings become strings, as the property names of JSON have to be, except maps
+// and arrays, which are malformed: the text of one would be quoted again by each map around it, and double every time.
 func (r *packReader) appendMap(dst []byte, depth int) []byte {
 	dst = append(dst, '{')
 	for i := range r.mapLen() {
 		if i > 0 {
 			dst = append(dst, ',')
+		}
+		if r.atCollection() {
+			r.fail()
+			return dst
 		}
 		start := len(dst)
 		dst = r.appendJSON(dst, depth+1)
@@ -221,6 +231,15 @@ func (r *packReader) appendMap(dst []byte, depth int) []byte {
 		}
 	}
 	return append(dst, '}')
+}
+
+// atCollection says whether a map or an array comes next.
+func (r *packReader) atCollection() bool {
+	if len(r.data) == 0 {
+		return false
+	}
+	f := r.data[0]
+	return f&0xf0 == packFixMap || f&0xf0 == packFixArray || f >= packArray16 && f <= packMap16+1
 }
 
 // appendFloat adds a floating-point number; JSON has none for infinity and what is not a number.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -171,6 +172,14 @@ func TestMessagePackDecode(t *testing.T) {
 	}
 }
 
+// keysInKeys is an invocation with a map whose key is a map, and so on. As JSON text each level quotes the one in it, so
+// that these few bytes once became megabytes, and a handful more would have taken all memory.
+func keysInKeys(levels int) []byte {
+	body := append([]byte{0x95, 0x01, 0x80, packNil, 0xa1, 'S', 0x91}, bytes.Repeat([]byte{0x81}, levels)...)
+	body = append(body, 0xa1, 'a')
+	return appendPackMessage(nil, append(body, bytes.Repeat([]byte{packNil}, levels)...))
+}
+
 func TestMessagePackDecode_Malformed(t *testing.T) {
 	none := map[string]string{}
 	deep := func(levels int) []byte {
@@ -205,6 +214,11 @@ func TestMessagePackDecode_Malformed(t *testing.T) {
 		"never used format":       fromHex(t, "08 95 01 80 c0 a1 53 91 c1"),
 		"not a number":            fromHex(t, "10 95 01 80 c0 a1 53 91 cb 7f f8 00 00 00 00 00 01"),
 		"timestamp of 1 byte":     fromHex(t, "0a 95 01 80 c0 a1 53 91 d4 ff 00"),
+		"array as a key":          fromHex(t, "0b 95 01 80 c0 a1 53 91 81 91 01 c0"),
+		"wide array as a key":     fromHex(t, "0c 95 01 80 c0 a1 53 91 81 dc 00 00 c0"),
+		"map as a key":            fromHex(t, "0a 95 01 80 c0 a1 53 91 81 80 c0"),
+		"wide map as a key":       fromHex(t, "0e 95 01 80 c0 a1 53 91 81 df 00 00 00 00 c0"),
+		"keys in keys":            keysInKeys(20),
 	}
 	for name, message := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -250,7 +264,7 @@ func TestMessagePackToJSON(t *testing.T) {
 		{"dd 00 00 00 01 01", `[1]`},
 		{"80", `{}`},
 		{"82 a1 61 01 02 a1 62", `{"a":1,"2":"b"}`},
-		{"81 91 a1 61 c0", `{"[\"a\"]":null}`},
+		{"85 c2 01 c3 02 c0 03 0a 04 ca 3f c0 00 00 05", `{"false":1,"true":2,"null":3,"10":4,"1.5":5}`},
 		{"de 00 01 a1 61 01", `{"a":1}`},
 		{"df 00 00 00 01 a1 61 01", `{"a":1}`},
 		{"d6 ff 00 00 00 00", `"1970-01-01T00:00:00Z"`},
@@ -271,6 +285,8 @@ func FuzzMessagePackDecode(f *testing.F) {
 	f.Add([]byte{2, 0x91, 6})
 	f.Add([]byte{3, 0x92, 7, 0xc0})
 	f.Add([]byte{0x0d, 0x95, 0x01, 0x80, 0xc0, 0xa1, 0x53, 0x91, 0xd7, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	f.Add(keysInKeys(8))
+	f.Add(framed(f, 1, map[string]string{}, "0", "S", []any{map[any]any{false: false, true: true, nil: 1e-300, 1.5: "\x00"}}))
 	f.Fuzz(func(t *testing.T, message []byte) {
 		n, done, err := takeMessagePack(nil, message, 32<<10)
 		if err != nil || !done {
@@ -283,13 +299,15 @@ func FuzzMessagePackDecode(f *testing.F) {
 		if kind != messageInvocation && kind != messageStreamInvocation || invocation.Target == "" {
 			t.Errorf("type %d: %+v", kind, invocation)
 		}
+		produced := len(invocation.ID) + len(invocation.Target)
 		for _, argument := range invocation.Arguments {
 			if !json.Valid(argument) {
 				t.Errorf("argument %q", argument)
 			}
-			if len(argument) > 8*n {
-				t.Errorf("argument of %d bytes from %d", len(argument), n)
-			}
+			produced += len(argument)
+		}
+		if produced > maxJSONGrowth*n {
+			t.Errorf("%d bytes from %d", produced, n)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -38,13 +39,15 @@ type cluster struct {
 	mu    sync.Mutex
 	known []string                // guarded by mu; addresses to ask
 	links map[string]*clusterLink // guarded by mu; by address
+	bare  int                     // guarded by mu; slots without a master
+
+	running sync.WaitGroup // the links, also those that were ended
 }
 
 // clusterLink is a link that runs.
 type clusterLink struct {
 	*link
 	stop context.CancelFunc
-	done chan struct{}
 }
 
 func newCluster(b *Backplane, client *goredis.ClusterClient) *cluster {
@@ -100,8 +103,8 @@ func (c *cluster) stop() {
 	c.mu.Unlock()
 	for _, k := range links {
 		k.stop()
-		<-k.done
 	}
+	c.running.Wait()
 }
 
 // owner is who says to have a slot, and since which configuration of the cluster.
@@ -198,8 +201,13 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 	defer c.mu.Unlock()
 	needed := map[string]*link{}
 	var known []string
+	c.bare = 0
 	for _, o := range owners {
-		if o.address == "" || needed[o.address] != nil {
+		if o.address == "" {
+			c.bare++
+			continue
+		}
+		if needed[o.address] != nil {
 			continue
 		}
 		k := c.links[o.address]
@@ -230,24 +238,25 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 }
 
 func (c *cluster) start(ctx context.Context, address string) *clusterLink {
-	k := &clusterLink{done: make(chan struct{})}
+	k := &clusterLink{}
 	k.link = newLink(c.b, address, c.client, func(context.Context) (string, error) { return address, nil })
 	k.canary = func(name string) string { return c.canary(k.link, name) }
 	ctx, k.stop = context.WithCancel(ctx)
-	go func() {
-		defer close(k.done)
-		k.run(ctx)
-	}()
+	c.running.Go(func() { k.run(ctx) })
 	return k
 }
 
 // canary finds a name with a slot of the link's master. It is the name given if the master has no slot by now; the
 // server will refuse it.
 func (c *cluster) canary(k *link, name string) string {
+	var own [slotCount]bool
 	c.b.table.mu.Lock()
-	defer c.b.table.mu.Unlock()
+	for s := range own {
+		own[s] = c.slots[s] == k
+	}
+	c.b.table.mu.Unlock()
 	for i := range slotCount * 4 {
-		if try := name + ":" + strconv.Itoa(i); c.slots[slot(try)] == k {
+		if try := name + ":" + strconv.Itoa(i); own[slot(try)] {
 			return try
 		}
 	}
@@ -265,6 +274,9 @@ func (c *cluster) health() backplane.Health {
 		if h := k.get(); !h.Connected {
 			return h
 		}
+	}
+	if c.bare > 0 {
+		return backplane.Health{Detail: fmt.Sprintf("cluster: %d slots have no master", c.bare)}
 	}
 	return backplane.Health{Connected: true}
 }

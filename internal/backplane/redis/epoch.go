@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -178,6 +179,8 @@ func (e *epoch) answer(r *reply) error {
 	case c != nil && r.kind == replyUnsubscribed && c.next(verbDrop, r.channel):
 		delete(e.lanes, c.lanes[c.answered].name)
 		c.answered++
+	case r.kind == replyError && e.belated(c, string(r.payload)):
+		return nil
 	case c != nil && r.kind == replyError:
 		if err := e.refused(c, string(r.payload)); err != nil {
 			return err
@@ -213,8 +216,19 @@ func (e *epoch) joined(l *lane) {
 // left ends a lane that was given up.
 func (e *epoch) left(l *lane) {
 	delete(e.lanes, l.name)
-	e.b.post(l, left{})
 	e.b.table.leave(e.link, l)
+}
+
+// belated says that an error is not the answer to the command whose turn it is, if any, but to one that gave up a lane and
+// seemed to be answered: the server gave the lane's slot away, and said that the subscription ended, before it read the
+// command. All that it can still say to that is MOVED, with the slot.
+func (e *epoch) belated(c *command, text string) bool {
+	rest, ok := strings.CutPrefix(text, "MOVED ")
+	if !ok || !e.b.options.Cluster {
+		return false
+	}
+	number, _, _ := strings.Cut(rest, " ")
+	return c == nil || c.verb == verbPing || number != strconv.Itoa(slot(c.lanes[c.answered].name))
 }
 
 // dismissed is told that the server of a cluster gave a channel to another.
@@ -231,16 +245,21 @@ func (e *epoch) dismissed(channel string) error {
 }
 
 // refused handles an error in place of an answer. A lane that is not allowed fails alone, one that belongs to another
-// server of the cluster goes there; everything else that a server refuses says that it is not, or no longer, the
+// server of the cluster goes there, and is not subscribed here if it was to be given up; everything else that a server refuses says that it is not, or no longer, the
 // server to be subscribed to.
 func (e *epoch) refused(c *command, text string) error {
 	mine := c.verb == verbJoin && c.lanes[0] != e.canary
+	moved := strings.HasPrefix(text, "MOVED")
 	switch {
 	case mine && strings.HasPrefix(text, "NOPERM"):
 		e.b.refused(e.link, c.lanes, text)
-	case mine && strings.HasPrefix(text, "MOVED"):
+	case mine && moved:
 		e.b.table.moved(e.link, c.lanes, nil, "")
 		e.b.refresh()
+	case c.verb == verbLeave && moved:
+		e.left(c.lanes[0]) // in a cluster a command has one lane
+	case c.verb == verbDrop && moved:
+		delete(e.lanes, c.lanes[0].name)
 	default:
 		return end(endProtocol, "refused: %s", text)
 	}

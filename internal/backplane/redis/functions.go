@@ -12,7 +12,7 @@ import (
 )
 
 // functionsVersion must grow with every change of rte.lua: a server that has an older library gets this one.
-const functionsVersion = 1
+const functionsVersion = 2
 
 //go:embed rte.lua
 var publishBody string

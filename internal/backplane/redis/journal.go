@@ -57,6 +57,19 @@ func (j *journal) signal() {
 	}
 }
 
+// putBack queues reads again, of the lanes that have no later one.
+func (j *journal) putBack(reads []laneRead) {
+	j.mu.Lock()
+	for _, r := range reads {
+		if _, queued := j.reads[r.lane]; !queued {
+			j.lanes = append(j.lanes, r.lane)
+			j.reads[r.lane] = r.Read
+		}
+	}
+	j.mu.Unlock()
+	j.signal()
+}
+
 // laneRead is a lane and what to read for it.
 type laneRead struct {
 	lane *lane
@@ -117,7 +130,42 @@ func (e *epoch) repair(ctx context.Context) error {
 				}
 			}
 			e.b.hand(reads, pages)
+			if err := e.readLater(ctx, reads, pages); err != nil {
+				return err
+			}
 		}
+	}
+}
+
+// redirectPause is how long a repair waits when it had nothing but lanes that are on their way to another server.
+const redirectPause = 50 * time.Millisecond
+
+// readLater puts the reads back that have no page: the server sent their lanes elsewhere. A lane that belongs to another
+// link by now is read there when it is subscribed.
+func (e *epoch) readLater(ctx context.Context, reads []laneRead, pages []*sequence.Page) error {
+	var left []laneRead
+	done := false
+	for i, r := range reads {
+		switch {
+		case pages[i] != nil:
+			done = true
+		case r.lane.link.Load() == e.link:
+			left = append(left, r)
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	e.b.metrics.readErrors.Inc()
+	e.link.journal.putBack(left)
+	if done {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(redirectPause):
+		return nil
 	}
 }
 
@@ -171,9 +219,12 @@ func (p *pages) signal() {
 	}
 }
 
-// hand gives pages to their lanes.
+// hand gives the pages that there are to their lanes.
 func (b *Backplane) hand(reads []laneRead, pages []*sequence.Page) {
 	for i, r := range reads {
+		if pages[i] == nil {
+			continue
+		}
 		n := &page{page: pages[i], latest: r.Latest}
 		for j := range n.page.Entries {
 			n.size += int64(len(n.page.Entries[j].Event.Data)) + itemCost
@@ -260,7 +311,8 @@ func (e *epoch) readTogether(ctx context.Context, reads []laneRead) ([]*sequence
 	return pages, nil
 }
 
-// readEach reads each lane by commands of its own.
+// readEach reads each lane by commands of its own. A lane that the server sent elsewhere has no page; an error is one of
+// all lanes.
 func (e *epoch) readEach(ctx context.Context, reads []laneRead) ([]*sequence.Page, error) {
 	pipe := e.server.Pipeline()
 	counters := make([]*goredis.StringCmd, len(reads))
@@ -283,6 +335,11 @@ func (e *epoch) readEach(ctx context.Context, reads []laneRead) ([]*sequence.Pag
 		switch {
 		case refused(err):
 			pages[i] = &sequence.Page{Generation: r.Generation, Failed: true}
+			continue
+		case e.redirected(err):
+			if movedAway(err) {
+				e.b.refresh()
+			}
 			continue
 		case err != nil:
 			return nil, err
@@ -338,3 +395,13 @@ func isNil(err error) bool { return errors.Is(err, goredis.Nil) }
 func refused(err error) bool {
 	return goredis.HasErrorPrefix(err, "NOPERM") || goredis.HasErrorPrefix(err, "WRONGTYPE")
 }
+
+// redirected says that it concerns one lane alone that a server of a cluster did not answer: its slot has moved or has
+// nobody, or what it had of the lane has moved ahead of the slot.
+func (e *epoch) redirected(err error) bool {
+	return e.b.options.Cluster &&
+		(movedAway(err) || goredis.HasErrorPrefix(err, "ASK") || goredis.HasErrorPrefix(err, "CLUSTERDOWN"))
+}
+
+// movedAway says that another server of the cluster has the slot.
+func movedAway(err error) bool { return goredis.HasErrorPrefix(err, "MOVED") }

@@ -43,15 +43,32 @@ const quantum = 64 << 10
 func (m *mailbox) put(it item, limit int) (ok, schedule bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	size := it.size()
-	if limit > 0 && m.bytes+size > limit {
+	if limit > 0 && m.bytes+it.size() > limit {
 		return false, false
 	}
+	return true, m.appendLocked(it)
+}
+
+func (m *mailbox) appendLocked(it item) (schedule bool) {
 	m.items = append(m.items, it)
-	m.bytes += size
+	m.bytes += it.size()
 	schedule = !m.scheduled
 	m.scheduled = true
-	return true, schedule
+	return schedule
+}
+
+// overflow appends that messages were given up, unless the last item says so already: then it is added to that, and merged
+// is true. A lane that falls behind for long has one such notice, not one for each message.
+func (m *mailbox) overflow(n *overflowed) (merged, schedule bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if last := len(m.items) - 1; last >= 0 {
+		if before, ok := m.items[last].notice.(*overflowed); ok {
+			before.lapse.Plain += n.lapse.Plain
+			return true, false
+		}
+	}
+	return false, m.appendLocked(item{notice: n})
 }
 
 // shed takes all messages out and leaves the notices. first is the first message; nil if there was none. plain is how

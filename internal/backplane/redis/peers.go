@@ -33,8 +33,9 @@ const (
 	// peerPart is how many bytes of events an answer has in one message, and peerParts how many messages.
 	peerPart  = 256 << 10
 	peerParts = 64
-	// peerBacklog bounds the answers and questions that wait to be sent.
+	// peerBacklog bounds the answers and questions that wait to be sent, and peerMemory the bytes of the answers.
 	peerBacklog = 4096
+	peerMemory  = 64 << 20
 )
 
 // question is what is said about a repair on the lane concerned.
@@ -67,6 +68,7 @@ type peers struct {
 	mu      sync.Mutex
 	waiting map[*lane]waiting // guarded by mu; the lanes that wait for an answer
 	answers []*answer         // guarded by mu; answers that wait for their time
+	bytes   int               // guarded by mu; of answers
 	asks    []*lane           // guarded by mu; questions that were not sent yet
 	work    chan struct{}     // has room for one; filled when there is something to send
 }
@@ -86,6 +88,13 @@ type answer struct {
 	parts  [][]byte
 	denial bool // it says that this node does not know
 	due    time.Time
+}
+
+func (a *answer) size() (bytes int) {
+	for _, text := range a.parts {
+		bytes += len(text)
+	}
+	return bytes
 }
 
 func newPeers(b *Backplane) *peers {
@@ -111,15 +120,16 @@ func (p *peers) ask(l *lane, r sequence.Read) {
 	p.wake()
 }
 
-// offer makes an answer wait for its time.
+// offer makes an answer wait for its time. It is left out if too much waits already.
 func (p *peers) offer(a *answer) {
 	a.due = time.Now()
 	if !a.denial {
 		a.due = a.due.Add(rand.N(peerJitter)) //nolint:gosec // jitter
 	}
 	p.mu.Lock()
-	if len(p.answers) < peerBacklog {
+	if size := a.size(); len(p.answers) < peerBacklog && p.bytes+size <= peerMemory {
 		p.answers = append(p.answers, a)
+		p.bytes += size
 	}
 	p.mu.Unlock()
 	p.wake()
@@ -129,9 +139,28 @@ func (p *peers) offer(a *answer) {
 func (p *peers) announced(lane string, q question) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.answers = slices.DeleteFunc(p.answers, func(a *answer) bool {
+	p.removeLocked(func(a *answer) bool {
 		return a.lane == lane && a.Node == q.Node && a.Generation == q.Generation
 	})
+}
+
+// removeLocked takes answers out.
+func (p *peers) removeLocked(these func(a *answer) bool) {
+	p.answers = slices.DeleteFunc(p.answers, func(a *answer) bool {
+		if !these(a) {
+			return false
+		}
+		p.bytes -= a.size()
+		return true
+	})
+}
+
+// waitsFor says that a lane waits for an answer to this.
+func (p *peers) waitsFor(l *lane, generation uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w, ok := p.waiting[l]
+	return ok && w.Generation == generation
 }
 
 // settle ends the waiting of a lane; false if it does not wait for this any more.
@@ -216,10 +245,7 @@ func (p *peers) count(l *lane, heard, denied int64) {
 
 // deny notes that a node does not know.
 func (p *peers) deny(l *lane, generation uint64) {
-	p.mu.Lock()
-	current := p.waiting[l].Generation == generation
-	p.mu.Unlock()
-	if current {
+	if p.waitsFor(l, generation) {
 		p.count(l, 0, 1)
 	}
 }
@@ -274,7 +300,7 @@ func (p *peers) sendAnswers(ctx context.Context) {
 	now := time.Now()
 	var messages []utterance
 	p.mu.Lock()
-	p.answers = slices.DeleteFunc(p.answers, func(a *answer) bool {
+	p.removeLocked(func(a *answer) bool {
 		if a.due.After(now) {
 			return false
 		}
@@ -387,107 +413,4 @@ func encodeAnswer(head part, data [][]byte) (parts [][]byte) {
 			return parts
 		}
 	}
-}
-
-// inquiry is a lane's part in a conversation among nodes. It belongs to the worker that has the lane.
-type inquiry struct {
-	generation uint64
-	by         string // whose answer is collected
-	events     []events.Event
-	complete   bool // the answer is
-	heard      bool // this node's own question came, and so everything before it
-
-	answers int       // how many this node has given since
-	since   time.Time // then
-}
-
-// answered ends the waiting for other nodes: with what one of them knows, or because nobody does.
-type answered struct{ sequence.Answer }
-
-func (n *answered) tell(w *worker, l *lane, now time.Time) {
-	l.sequence.Answer(w, now, &n.Answer)
-}
-
-// answerPart is a part of an answer.
-type answerPart struct {
-	part
-	data [][]byte
-}
-
-func (n *answerPart) tell(w *worker, l *lane, now time.Time) {
-	q := &l.inquiry
-	if q.generation < n.Generation {
-		*q = inquiry{generation: n.Generation, answers: q.answers, since: q.since}
-	}
-	if n.Unknown {
-		w.b.peers.deny(l, n.Generation)
-		return
-	}
-	if q.generation != n.Generation || q.complete || q.by != "" && q.by != n.By {
-		return
-	}
-	q.by, q.complete = n.By, n.Last
-	for _, data := range n.data {
-		if ev, ok := w.b.receiver.Decode(l.organization, data); ok {
-			q.events = append(q.events, ev)
-		}
-	}
-	w.conclude(l, now)
-}
-
-// question takes what nodes say to each other on a lane.
-func (w *worker) question(l *lane, it *item, now time.Time) {
-	var said question
-	if json.Unmarshal(it.payload[1:], &said) != nil {
-		return
-	}
-	switch {
-	case said.By != "":
-		w.b.peers.announced(l.name, said)
-	case said.Node == w.b.node:
-		if l.inquiry.generation < said.Generation {
-			l.inquiry = inquiry{generation: said.Generation, answers: l.inquiry.answers, since: l.inquiry.since}
-		}
-		l.inquiry.heard = l.inquiry.heard || l.inquiry.generation == said.Generation
-		w.conclude(l, now)
-	default:
-		w.inform(l, &said, it.era, now)
-	}
-}
-
-// conclude ends the waiting for other nodes when the answer is there, and what came before the question, too.
-func (w *worker) conclude(l *lane, now time.Time) {
-	q := &l.inquiry
-	if !q.complete || !q.heard || !w.b.peers.settle(l, q.generation) {
-		return
-	}
-	w.b.metrics.peerAnswers.Inc()
-	l.sequence.Answer(w, now, &sequence.Answer{Generation: q.generation, Events: q.events, Complete: true})
-	q.events = nil
-}
-
-// informEvery limits what a lane can make this node answer: whoever may publish on the lane may ask.
-const informEvery = 16
-
-// inform answers another node if this one has what it asks for.
-func (w *worker) inform(l *lane, asked *question, era *sequence.Era, now time.Time) {
-	if now.Sub(l.inquiry.since) > time.Second {
-		l.inquiry.answers, l.inquiry.since = 0, now
-	}
-	node, valid := events.ParseID(asked.Node)
-	if !valid || l.inquiry.answers >= informEvery {
-		return
-	}
-	l.inquiry.answers++
-	a := &answer{lane: l.name, question: *asked}
-	a.Node = node.String()
-	head := part{Lane: l.name, Generation: asked.Generation, By: w.b.node}
-	if data, ok := l.recent.answer(asked, era); ok && !l.sequence.Repairing() {
-		a.parts = encodeAnswer(head, data)
-	}
-	if a.parts == nil {
-		head.Unknown, a.denial = true, true
-		a.parts = encodeAnswer(head, nil)
-	}
-	w.b.peers.offer(a)
 }

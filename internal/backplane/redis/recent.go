@@ -179,6 +179,9 @@ const sinceMargin = time.Second
 // answer are the events that a question asks for; ok is false if they are not all known.
 func (r *recent) answer(q *question, era *sequence.Era) (data [][]byte, ok bool) {
 	if id, ok := events.ParseID(q.Known); ok {
+		if id == (events.ID{}) {
+			return nil, false // many events may have none
+		}
 		return r.after(id)
 	}
 	since, ok := backplane.ParseStreamID(q.Since)

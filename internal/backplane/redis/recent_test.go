@@ -60,6 +60,19 @@ func TestRecent(t *testing.T) {
 	})
 }
 
+// Events without an Id are no place to begin at.
+func TestRecent_zeroIsNotKnown(t *testing.T) {
+	var used atomic.Int64
+	var r recent
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for range 2 {
+		r.add(&events.Event{Data: []byte("{}")}, now, &used, 1<<20)
+	}
+	if data, ok := r.answer(&question{Known: events.ID{}.String()}, nil); ok {
+		t.Errorf("answered with %d events", len(data))
+	}
+}
+
 // Blocks of a lane that is heard all the time are used again.
 func TestRecent_allocatesNothing(t *testing.T) {
 	var used atomic.Int64

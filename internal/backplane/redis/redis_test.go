@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"strings"
 	"testing"
@@ -244,8 +245,9 @@ func TestPublish_loadsFunctions(t *testing.T) {
 	}
 }
 
-// The function checks that its keys belong to the lane before it writes: an ACL confines a publisher by its keys.
-func TestFunction_refusesKeysOfOtherLanes(t *testing.T) {
+// The function checks all that it is given before it writes: an ACL confines a publisher by its keys, and an event that is
+// counted and not in the journal is a loss to every node.
+func TestFunction_checksBeforeItWrites(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	client := server.Client()
 	defer client.Close()
@@ -253,29 +255,66 @@ func TestFunction_refusesKeysOfOtherLanes(t *testing.T) {
 		t.Fatalf("function load: %v", err)
 	}
 	const lane = "rte:org:a"
+	own := []string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}"}
 	for name, call := range map[string]struct {
 		keys []string
 		args []any
 		want string
 	}{
-		"its own":               {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}"}, []any{lane, "{}", 10, 0}, ""},
+		"its own":               {own, []any{lane, "{}", 10, 0}, ""},
 		"with a snapshot":       {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:a}:x"}, []any{lane, "{}", 10, 5}, ""},
 		"journal of another":    {[]string{"rte:j:{rte:org:b}", "rte:n:{rte:org:a}"}, []any{lane, "{}", 10, 0}, "RTEKEY"},
 		"counter of another":    {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:b}"}, []any{lane, "{}", 10, 0}, "RTEKEY"},
 		"snapshot of another":   {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:b}:x"}, []any{lane, "{}", 10, 5}, "RTEKEY"},
 		"snapshot with no name": {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:a}"}, []any{lane, "{}", 10, 5}, "RTEKEY"},
-		"another command":       {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}"}, []any{lane, "{}", 10, 0, "DEL"}, "RTEARG"},
+		"another command":       {own, []any{lane, "{}", 10, 0, "DEL"}, "RTEARG"},
+		"a part of an entry":    {own, []any{lane, "{}", "10.5", 0}, ""},
+		"no length":             {own, []any{lane, "{}"}, "RTEARG"},
+		"a word for a length":   {own, []any{lane, "{}", "many", 0}, "RTEARG"},
+		"less than no entries":  {own, []any{lane, "{}", -1, 0}, "RTEARG"},
+		"endless":               {own, []any{lane, "{}", "inf", 0}, "RTEARG"},
+		"no number":             {own, []any{lane, "{}", "nan", 0}, "RTEARG"},
+		"no event":              {own, []any{lane}, "RTEARG"},
+		"nothing":               {own, nil, "RTEKEY"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := client.XLen(t.Context(), "rte:j:{rte:org:a}").Val()
-			err := client.FCall(t.Context(), "rte_publish", call.keys, call.args...).Err()
-			after := client.XLen(t.Context(), "rte:j:{rte:org:a}").Val()
-			if call.want == "" && (err != nil || after != before+1) {
-				t.Errorf("%v, %d entries were added", err, after-before)
+			state := func() (entries, counter int64) {
+				counter, _ = client.Get(t.Context(), own[1]).Int64()
+				return client.XLen(t.Context(), own[0]).Val(), counter
 			}
-			if call.want != "" && (err == nil || !strings.HasPrefix(err.Error(), call.want) || after != before) {
-				t.Errorf("%v, %d entries were added; want %s", err, after-before, call.want)
+			entries, counter := state()
+			err := client.FCall(t.Context(), "rte_publish", call.keys, call.args...).Err()
+			entriesThen, counterThen := state()
+			added, counted := entriesThen-entries, counterThen-counter
+			if call.want == "" && (err != nil || added != 1 || counted != 1) {
+				t.Errorf("%v, %d entries were added and %d counted", err, added, counted)
+			}
+			if call.want != "" && (err == nil || !strings.HasPrefix(err.Error(), call.want) || added != 0 || counted != 0) {
+				t.Errorf("%v, %d entries were added and %d counted; want %s", err, added, counted, call.want)
 			}
 		})
+	}
+}
+
+// A fraction of a second made Redis refuse the new snapshot, and the old one stayed.
+func TestFunction_lifetimesAreWholeSeconds(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	if err := client.FunctionLoad(t.Context(), redis.Functions()).Err(); err != nil {
+		t.Fatalf("function load: %v", err)
+	}
+	keys := []string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:a}:x"}
+	for _, test := range []struct {
+		ttl  any
+		want string // the end of the snapshot; empty: there is none
+	}{{60, "60"}, {"2.5", "2.5"}, {"0.5", ""}, {"inf", "inf"}, {"nan", ""}} {
+		if err := client.FCall(t.Context(), "rte_publish", keys, "rte:org:a", fmt.Sprint(test.ttl), 10, test.ttl).Err(); err != nil {
+			t.Fatal(err)
+		}
+		got, _ := client.Get(t.Context(), keys[2]).Result()
+		if _, event, _ := strings.Cut(got, "\n"); event != test.want {
+			t.Errorf("after a lifetime of %v the snapshot is %q, want %q", test.ttl, event, test.want)
+		}
 	}
 }

@@ -33,7 +33,7 @@ local function snapshot(key, field, message, ttl, n, now)
 end
 
 local function publish(keys, args)
-  local lane, json = args[1], args[2]
+  local lane, json = args[1] or '', args[2]
   local tag = ':{' .. lane .. '}'
   -- Scripts do not roll back: all is checked before the first write.
   if keys[1] ~= 'rte:j' .. tag or keys[2] ~= 'rte:n' .. tag
@@ -44,9 +44,14 @@ local function publish(keys, args)
   if command ~= 'PUBLISH' and command ~= 'SPUBLISH' then
     return redis.error_reply('RTEARG the fifth argument is PUBLISH or SPUBLISH')
   end
-  local ttl = math.min(tonumber(args[4]) or 0, 86400)
+  local most = tonumber(args[3])
+  if not json or not most or not (most >= 0 and most <= 1e9) then
+    return redis.error_reply('RTEARG want a lane, an event, and how many entries the journal keeps')
+  end
+  local ttl = tonumber(args[4]) or 0
+  ttl = ttl >= 1 and math.floor(math.min(ttl, 86400)) or 0
   local n = redis.call('INCR', keys[2])
-  local id = redis.call('XADD', keys[1], 'MAXLEN', '~', args[3], '*', 'n', n, 'd', json)
+  local id = redis.call('XADD', keys[1], 'MAXLEN', '~', math.floor(most), '*', 'n', n, 'd', json)
   redis.call('EXPIRE', keys[1], 600)
   local message = '#' .. n .. ' ' .. id .. '\n' .. json
   if keys[3] then

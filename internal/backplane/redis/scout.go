@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -35,17 +36,21 @@ func (e *epoch) scout(ctx context.Context) error {
 			}
 		}
 		e.b.table.located(e.link, lanes, found)
+		if slices.ContainsFunc(found, func(p place) bool { return movedAway(p.elsewhere) }) {
+			e.b.refresh()
+		}
 	}
 }
 
 // place is where a lane's journal ends; counted is false if that cannot be known.
 type place struct {
 	backplane.Position
-	counted bool
+	counted   bool
+	elsewhere error // see redirected; nil: the server has the journal
 }
 
 // locate reads the counter and the last entry of each lane. The counter comes first: if an event is added in between,
-// the entry tells its number.
+// the entry tells its number. An error is one of all lanes.
 func (e *epoch) locate(ctx context.Context, lanes []*lane) ([]place, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.b.options.CommandTimeout)
 	defer cancel()
@@ -63,13 +68,16 @@ func (e *epoch) locate(ctx context.Context, lanes []*lane) ([]place, error) {
 		if err == nil && !isNil(counters[i].Err()) {
 			err = counters[i].Err()
 		}
-		if refused(err) {
+		switch {
+		case refused(err):
 			continue
-		}
-		if err != nil {
+		case e.redirected(err):
+			found[i].elsewhere = err
+			continue
+		case err != nil:
 			return nil, err
 		}
-		found[i] = place{backplane.Position{N: counterOf(counters[i].Val())}, true}
+		found[i] = place{Position: backplane.Position{N: counterOf(counters[i].Val())}, counted: true}
 		for _, m := range entriesOf(entries) {
 			found[i].ID = m.ID
 			found[i].N = max(found[i].N, m.N)

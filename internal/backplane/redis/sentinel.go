@@ -51,8 +51,8 @@ func (s *sentinels) ask(ctx context.Context, client *goredis.SentinelClient) (st
 	return net.JoinHostPort(found[0], found[1]), nil
 }
 
-// watch asks the Sentinels again and again until one names another master than the address: then that is the error.
-// It is nil if ctx ended before.
+// watch asks the Sentinels again and again until one names another master than the address, and the next that answers does
+// not contradict: then that is the error. It is nil if ctx ended before.
 func (s *sentinels) watch(ctx context.Context, address string) error {
 	clients := make([]*goredis.SentinelClient, len(s.options.Addresses))
 	for i, a := range s.options.Addresses {
@@ -67,8 +67,24 @@ func (s *sentinels) watch(ctx context.Context, address string) error {
 			return nil
 		case <-ticker.C:
 		}
-		if found, err := s.ask(ctx, clients[turn%len(clients)]); err == nil && found != address {
+		first := turn % len(clients)
+		found, err := s.ask(ctx, clients[first])
+		if err != nil || found == address {
+			continue
+		}
+		if second, ok := s.second(ctx, clients, first); !ok || second != address {
 			return fmt.Errorf("the master is %s", found)
 		}
 	}
+}
+
+// second asks the Sentinels that follow one, in turn, until one answers: the first may have been cut off for a while. It is
+// not ok if there is no other, or none answers.
+func (s *sentinels) second(ctx context.Context, clients []*goredis.SentinelClient, first int) (address string, ok bool) {
+	for i := 1; i < len(clients); i++ {
+		if found, err := s.ask(ctx, clients[(first+i)%len(clients)]); err == nil {
+			return found, true
+		}
+	}
+	return "", false
 }

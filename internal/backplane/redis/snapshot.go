@@ -17,6 +17,9 @@ import (
 // what the one before has read.
 const snapshotReads = 4
 
+// snapshotRounds is how often a topic is read of which something came meanwhile that is not kept.
+const snapshotRounds = 3
+
 var _ backplane.Snapshots = (*Backplane)(nil)
 
 // Snapshot brings the latest state events from this node's memory or, of topics of which nothing was published since it
@@ -50,17 +53,37 @@ func (b *Backplane) snapshot(
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	missing, err = b.ask(ctx, l, &recall{topics: missing, apply: apply})
+	for range snapshotRounds {
+		missing, err = b.recollect(ctx, l, missing, apply)
+		if err != nil || len(missing) == 0 {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: states were replaced while they were read", backplane.ErrUnavailable)
+}
+
+// recollect reads from Redis what the lane does not know. It answers the topics of which something was replaced meanwhile
+// that is not kept.
+func (b *Backplane) recollect(
+	ctx context.Context, l *lane, topics []events.Topic, apply func([]events.Topic, []*events.Event),
+) (outdated []events.Topic, err error) {
+	reading := &backplane.Reading{}
+	defer b.post(l, readingOver{reading})
+	missing, err := b.ask(ctx, l, &recall{topics: topics, apply: apply, reading: reading})
 	if err != nil || len(missing) == 0 {
-		return err
+		return nil, err
 	}
 	found, err := b.readStates(ctx, l, missing)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = b.ask(ctx, l, &recall{topics: missing, apply: apply, read: true, found: found})
-	return err
+	return b.ask(ctx, l, &recall{topics: missing, apply: apply, reading: reading, read: true, found: found})
 }
+
+// readingOver ends a reading.
+type readingOver struct{ reading *backplane.Reading }
+
+func (n readingOver) tell(_ *worker, l *lane, _ time.Time) { l.states.End(n.reading) }
 
 // ask waits until the lane has applied the states that it knows, and answers the topics that it does not know.
 func (b *Backplane) ask(ctx context.Context, l *lane, n *recall) (missing []events.Topic, err error) {
@@ -82,8 +105,10 @@ func (b *Backplane) ask(ctx context.Context, l *lane, n *recall) (missing []even
 type recall struct {
 	topics []events.Topic
 	apply  func(topics []events.Topic, last []*events.Event)
-	read   bool         // Redis was asked for the topics
-	found  []foundState // and had this
+	// reading begins if Redis will be asked for what the lane does not know; nil: it will not.
+	reading *backplane.Reading
+	read    bool         // Redis was asked for the topics during it
+	found   []foundState // and had this
 
 	taken   atomic.Bool // by the lane, or by the one who asked and does not wait any more
 	missing []events.Topic
@@ -94,6 +119,10 @@ type recall struct {
 type foundState struct {
 	backplane.Position
 	event *events.Event
+
+	// Set when it is learnt.
+	key     events.ID
+	expires time.Time
 }
 
 func (n *recall) tell(w *worker, l *lane, now time.Time) {
@@ -101,45 +130,65 @@ func (n *recall) tell(w *worker, l *lane, now time.Time) {
 		return
 	}
 	defer close(n.done)
-	var last []*events.Event
-	if n.read {
-		last = n.learn(w, l, now)
-	}
 	answered := make([]events.Topic, 0, len(n.topics))
+	var last []*events.Event
 	for _, t := range n.topics {
 		d := w.b.options.Catalog.Definition(t.Type)
-		if d != nil && d.State() && !n.read && !l.states.Complete(t) {
+		switch {
+		case n.read && n.reading.Outdated(t), !n.read && d != nil && d.State() && !l.states.Complete(t):
 			n.missing = append(n.missing, t)
-			continue
+		default:
+			answered = append(answered, t)
+			last = l.states.Last(last, t, now)
 		}
-		answered = append(answered, t)
-		last = l.states.Last(last, t, now)
+	}
+	switch {
+	case n.read:
+		last = n.learn(w, l, now, answered, last)
+	case n.reading != nil && len(n.missing) > 0:
+		l.states.Begin(n.reading, n.missing)
 	}
 	if len(answered) > 0 {
 		n.apply(answered, last)
 	}
 }
 
-// learn makes the lane know what was found in Redis, and answers what it has no room for.
-func (n *recall) learn(w *worker, l *lane, now time.Time) (rest []*events.Event) {
-	for _, t := range n.topics {
-		l.states.SetComplete(t, &w.b.states)
-	}
+// learn adds to last what was found in Redis of topics and is news, and makes the lane know it as far as there is room.
+func (n *recall) learn(w *worker, l *lane, now time.Time, topics []events.Topic, last []*events.Event) []*events.Event {
+	var news []foundState // in which key and expires are set
+	taken := map[stateName]bool{}
 	for _, f := range n.found {
 		key, ok := w.b.options.Catalog.StateKey(f.event)
+		name := stateName{f.event.Topic, key}
 		// What the lane has not passed yet will come by itself, and what it knows is no older.
-		if !ok || !l.sequence.Passed(f.Position) || l.states.Knows(f.event.Topic, key) {
+		if !ok || n.reading.Outdated(f.event.Topic) || taken[name] ||
+			!l.sequence.Passed(f.Position) || l.states.Knows(f.event.Topic, key) {
 			continue
 		}
-		expires := l.sequence.When(f.ID).Add(backplane.StateTTL(f.event))
-		if expires.After(now) && !l.states.Learn(f.event, key, expires, now, &w.b.states) {
-			rest = append(rest, f.event)
+		taken[name] = true
+		f.key, f.expires = key, l.sequence.When(f.ID).Add(backplane.StateTTL(f.event))
+		if f.expires.After(now) {
+			news = append(news, f)
+			last = append(last, f.event)
 		}
+	}
+	// Only now: a state for which there is no room takes the others of its topic with it.
+	for _, t := range topics {
+		l.states.SetComplete(t, &w.b.states)
+	}
+	for _, f := range news {
+		l.states.Learn(f.event, f.key, f.expires, now, &w.b.states)
 	}
 	if l.states.Any() {
 		w.b.checkups.add(l)
 	}
-	return rest
+	return last
+}
+
+// stateName tells all states of a lane apart.
+type stateName struct {
+	topic events.Topic
+	key   events.ID
 }
 
 // stateKey is the key of the state of a topic: a string or, where there can be several, a hash.
@@ -193,7 +242,7 @@ func (b *Backplane) appendStates(dst []foundState, l *lane, t events.Topic, mess
 			continue
 		}
 		if ev, ok := b.receiver.DecodeAgain(l.organization, data); ok && ev.Topic == t {
-			dst = append(dst, foundState{position, &ev})
+			dst = append(dst, foundState{Position: position, event: &ev})
 		}
 	}
 	return dst

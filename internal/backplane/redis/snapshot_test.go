@@ -1,11 +1,15 @@
 package redis_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,6 +196,92 @@ func TestSnapshot_redisFrozen(t *testing.T) {
 	}
 	if len(answered) != 1 || answered[0] != known || states != 1 {
 		t.Errorf("%d states of %v", states, answered)
+	}
+}
+
+// lateAnswer is a connection whose reader waits for the answer to a read of states.
+type lateAnswer struct {
+	net.Conn
+	next  *atomic.Bool  // the next read of states, at whatever connection, is to wait
+	asked chan struct{} // closed when it was answered
+	open  chan struct{} // closed when it may go on
+	late  atomic.Bool
+}
+
+func (c *lateAnswer) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("rte:s:")) && c.next.CompareAndSwap(true, false) {
+		c.late.Store(true)
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *lateAnswer) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && c.late.CompareAndSwap(true, false) {
+		close(c.asked)
+		<-c.open
+	}
+	return n, err
+}
+
+// TestSnapshot_endedMeanwhile has a state end while Redis is asked for it: what was found was taken for the latest, for as
+// long as it lived.
+func TestSnapshot_endedMeanwhile(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	publisher, _, _ := mustNode(t, quick(server.Addr))
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	backplanetest.MustPublish(t, publisher, backplanetest.NewEvent(topic, 1))
+	var next atomic.Bool
+	asked, open := make(chan struct{}), make(chan struct{})
+	o := quick(server.Addr)
+	o.CommandTimeout = rtetest.Patience
+	o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &lateAnswer{Conn: conn, next: &next, asked: asked, open: open}, nil
+	}
+	node, sink, _ := mustNode(t, o)
+	backplanetest.MustAcquire(t, node, topic)
+	next.Store(true)
+	got := make(chan []int, 1)
+	go func() { got <- backplanetest.MustSnapshot(t, node, topic)[topic] }()
+	<-asked
+	over := backplanetest.NewEvent(topic, 2)
+	over.TTLSeconds = 0
+	backplanetest.MustPublish(t, publisher, over)
+	sink.Wait(t, 1)
+	close(open)
+	if numbers := <-got; len(numbers) != 0 {
+		t.Errorf("snapshot is %v, want none", numbers)
+	}
+	if numbers := backplanetest.MustSnapshot(t, node, topic)[topic]; len(numbers) != 0 {
+		t.Errorf("the next snapshot is %v, want none", numbers)
+	}
+}
+
+// TestSnapshot_littleRoom has a node that cannot keep all states of a topic: those that it had let go of were missing.
+func TestSnapshot_littleRoom(t *testing.T) {
+	const states = 20
+	server := rtetest.MustStartRedis(t)
+	publisher, _, _ := mustNode(t, quick(server.Addr))
+	topic := events.Topic{Organization: events.NewID(), Entity: events.NewID(), Type: events.CallbackChanged}
+	for number := range states {
+		ev := backplanetest.NewEvent(topic, number)
+		ev.CallBack = events.NewID()
+		backplanetest.MustPublish(t, publisher, ev)
+	}
+	o := quick(server.Addr)
+	o.SnapshotMemory = 5000
+	node, _, _ := mustNode(t, o)
+	backplanetest.MustAcquire(t, node, topic)
+	for range 2 {
+		numbers := backplanetest.MustSnapshot(t, node, topic)[topic]
+		slices.Sort(numbers)
+		if len(numbers) != states || len(slices.Compact(numbers)) != states {
+			t.Errorf("snapshot is %v, want %d states", numbers, states)
+		}
 	}
 }
 

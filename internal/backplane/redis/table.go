@@ -189,13 +189,18 @@ func (t *table) scouts(link *link) []*lane {
 	return lanes
 }
 
-// located records what was looked up, and has the lanes subscribed.
+// located records what was looked up, and has the lanes subscribed. Those that the server sent elsewhere are looked up
+// again when it is known, by the next reroute, to whom they belong.
 func (t *table) located(link *link, lanes []*lane, found []place) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i, l := range lanes {
 		if l.link.Load() != link {
 			continue // it belongs elsewhere by now, and is in the queue there
+		}
+		if found[i].elsewhere != nil {
+			l.queued = false
+			continue
 		}
 		l.located, l.origin, l.counted = true, found[i].Position, found[i].counted
 		l.queued = false
@@ -296,17 +301,20 @@ func (t *table) join(link *link, l *lane, history string) *joined {
 	return n
 }
 
-// leave records that a lane, which was given up, is no longer subscribed: it ends, or begins anew.
+// leave records that a lane, which was given up, is no longer subscribed: it ends, or begins anew. One that belongs to
+// another link by now may be subscribed there.
 func (t *table) leave(link *link, l *lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if l.link.Load() != link {
 		return
 	}
-	l.located, l.era, l.history = false, nil, ""
+	t.forgetLocked(l)
 	t.setLocked(l, unsubscribed)
 	l.notifyLocked()
-	t.enqueueLocked(l)
+	if l.wantedLocked() {
+		t.enqueueLocked(l)
+	}
 }
 
 // moved records that lanes are no longer subscribed here, or cannot be, because they belong to another server. They

@@ -120,6 +120,11 @@ func (w *worker) Deliver(ev *events.Event) {
 	w.b.receiver.Dispatch(ev)
 }
 
+// StateKey is that of the catalogue.
+func (w *worker) StateKey(ev *events.Event) (key events.ID, ok bool) {
+	return w.b.options.Catalog.StateKey(ev)
+}
+
 // Read reads an event to its end that nobody wanted when it came: it will be delivered later.
 func (w *worker) Read(ev *events.Event) {
 	*ev, _ = w.b.receiver.Decode(w.lane.organization, ev.Data)
@@ -257,7 +262,16 @@ func (b *Backplane) offer(l *lane, it item) {
 		first = &it
 	}
 	b.metrics.overflow.WithLabelValues(bound).Inc()
-	b.post(l, &overflowed{sequence.Break{Era: first.era, Reason: backplane.LossOverflow, Plain: plain}})
+	b.queued.Add(itemCost)
+	l.share.queued.Add(itemCost)
+	lapse := sequence.Break{Era: first.era, Reason: backplane.LossOverflow, Plain: plain}
+	merged, schedule := l.mailbox.overflow(&overflowed{lapse})
+	if merged {
+		b.unqueue(l, itemCost)
+	}
+	if schedule {
+		b.scheduler.add(l)
+	}
 }
 
 // unqueue counts bytes that do not wait for a worker any more.

@@ -52,9 +52,10 @@ func (r *reader) next() ([][]byte, error) {
 	}
 }
 
-// array reads so many bulk strings.
+// array reads so many bulk strings. Together they may be as long as one, and a line.
 func (r *reader) array(count int) ([][]byte, error) {
 	arguments := make([][]byte, count)
+	left := r.max + maxLine
 	for i := range arguments {
 		line, err := r.line()
 		if err != nil {
@@ -68,6 +69,9 @@ func (r *reader) array(count int) ([][]byte, error) {
 		}
 		if size < 0 || size > r.max {
 			return nil, fmt.Errorf("%w: want a bulk string of at most %d bytes", errProtocol, r.max)
+		}
+		if left -= size; left < 0 {
+			return nil, fmt.Errorf("%w: a command has more than %d bytes", errProtocol, r.max+maxLine)
 		}
 		argument := make([]byte, size+2)
 		if _, err := io.ReadFull(r.in, argument); err != nil {

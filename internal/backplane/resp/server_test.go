@@ -147,6 +147,16 @@ func TestServer_Commands(t *testing.T) {
 	}
 }
 
+// TestServer_LongCommand has arguments that are short enough, and too many of them.
+func TestServer_LongCommand(t *testing.T) {
+	address, _ := start(t, resp.Options{MaxBytes: 100_000})
+	const size = 90_000
+	text := fmt.Sprintf("*2\r\n$%d\r\n%s\r\n$%d\r\n", size, strings.Repeat("x", size), size)
+	if got := talk(t, address, text); !strings.HasPrefix(got, "-ERR protocol error: a command has more than 165536 bytes") {
+		t.Errorf("answered %q", got)
+	}
+}
+
 // TestServer_RedisCLI publishes as docs/redis.md says first.
 func TestServer_RedisCLI(t *testing.T) {
 	path := rtetest.MustLookPath(t, "redis-cli", "apt-get install redis-tools")

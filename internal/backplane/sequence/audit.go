@@ -39,7 +39,7 @@ func (l *Lane) Audited(h Host, now time.Time, p *Page) {
 		}
 		key := l.ids.key(&m.Event)
 		written[key] = true
-		if m.N == 0 && l.overdue(m) && l.ids.add(key, l.at(now)) {
+		if m.N == 0 && l.overdue(m) && l.ids.add(key, l.at(now)) && !l.replaced(h, p.Entries[i:]) {
 			late++
 			h.Deliver(&m.Event)
 		}
@@ -48,6 +48,26 @@ func (l *Lane) Audited(h Host, now time.Time, p *Page) {
 		h.Repaired(GapRepaired, late, 0)
 	}
 	l.verify(now, written, p)
+}
+
+// replaced says that the first of the entries is a state of which a later one was delivered before: what it says does not
+// hold any more, and it must not be the last that anybody hears.
+func (l *Lane) replaced(h Host, entries []Message) bool {
+	ev := &entries[0].Event
+	key, ok := h.StateKey(ev)
+	if !ok {
+		return false
+	}
+	for i := range entries[1:] {
+		next := &entries[1+i].Event
+		if next.Data == nil || next.Topic != ev.Topic || !l.ids.has(l.ids.key(next)) {
+			continue
+		}
+		if other, ok := h.StateKey(next); ok && other == key {
+			return true
+		}
+	}
+	return false
 }
 
 // overdue says that an entry without number should have arrived, if it did not: it was published after the lane was

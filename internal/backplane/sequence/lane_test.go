@@ -226,6 +226,7 @@ func (w *world) Deliver(ev *events.Event) {
 	w.delivered = append(w.delivered, number)
 }
 
+func (w *world) StateKey(*events.Event) (events.ID, bool)      { return events.ID{}, false }
 func (w *world) Read(*events.Event)                            {}
 func (w *world) Plain(*events.Event)                           {}
 func (w *world) Duplicate(sequence.DuplicateKind)              {}

@@ -64,6 +64,8 @@ func (k GapKind) String() string { return [numGapKinds]string{"repaired", "fork"
 type Host interface {
 	// Deliver hands on an event: the next one of the lane.
 	Deliver(ev *events.Event)
+	// StateKey tells the states of a topic apart, see events.Catalog.StateKey; ok is false if the event is no state.
+	StateKey(ev *events.Event) (key events.ID, ok bool)
 	// Read completes an event that was skimmed; without Data it turned out to be none.
 	Read(ev *events.Event)
 	// Plain is told of an event without position that was delivered just now.

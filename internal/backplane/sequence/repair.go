@@ -167,13 +167,6 @@ func (l *Lane) Want() (Read, bool) {
 	return Read{After: r.after, Count: count, Generation: r.generation}, true
 }
 
-// Again is told that a read failed and may work later: Want wants it again.
-func (l *Lane) Again(generation uint64) {
-	if r := l.repair; r != nil && r.generation == generation {
-		r.asked = false
-	}
-}
-
 // Page takes what was read. When it was the last page, what was held back follows.
 func (l *Lane) Page(h Host, now time.Time, p *Page) {
 	r := l.repair
@@ -183,6 +176,7 @@ func (l *Lane) Page(h Host, now time.Time, p *Page) {
 	r.asked = false
 	r.failed = p.Failed
 	counted := false
+	known := l.lastKnown(p.Entries)
 	for i := range p.Entries {
 		m := &p.Entries[i]
 		r.largest = max(r.largest, len(m.Event.Data))
@@ -195,7 +189,7 @@ func (l *Lane) Page(h Host, now time.Time, p *Page) {
 			}
 		}
 		r.after = m.ID
-		l.entry(h, now, m)
+		l.entry(h, now, p.Entries[i:max(i, known)+1])
 	}
 	if p.More && !p.Failed {
 		return
@@ -240,8 +234,19 @@ func (l *Lane) Answer(h Host, now time.Time, a *Answer) {
 	l.finish(h, now, r.last)
 }
 
-// entry takes an entry of the journal.
-func (l *Lane) entry(h Host, now time.Time, m *Message) {
+// lastKnown is the index of the last entry that was delivered before; -1: none was.
+func (l *Lane) lastKnown(entries []Message) int {
+	for i := len(entries) - 1; i >= 0; i-- {
+		if ev := &entries[i].Event; ev.Data != nil && l.ids.has(l.ids.key(ev)) {
+			return i
+		}
+	}
+	return -1
+}
+
+// entry takes an entry of the journal, the first of those given. The others tell whether it is out of date.
+func (l *Lane) entry(h Host, now time.Time, entries []Message) {
+	m := &entries[0]
 	id := l.ids.key(&m.Event)
 	event := m.Event.Data != nil
 	known := event && l.ids.has(id)
@@ -256,6 +261,9 @@ func (l *Lane) entry(h Host, now time.Time, m *Message) {
 	}
 	if event && !known {
 		l.ids.add(id, l.at(now))
+		if m.N == 0 && l.replaced(h, entries) {
+			return
+		}
 		l.repair.delivered++
 		h.Deliver(&m.Event)
 	}

@@ -15,6 +15,7 @@ type listener struct {
 	sequence.Lane
 
 	now        time.Time
+	states     bool // events are states
 	got        []events.ID
 	read       []events.ID
 	duplicates int
@@ -27,6 +28,7 @@ func newListener() *listener {
 }
 
 func (h *listener) Deliver(ev *events.Event)                      { h.got = append(h.got, ev.ID) }
+func (h *listener) StateKey(*events.Event) (events.ID, bool)      { return events.ID{}, h.states }
 func (h *listener) Read(ev *events.Event)                         { h.read = append(h.read, ev.ID) }
 func (h *listener) Plain(*events.Event)                           {}
 func (h *listener) Duplicate(sequence.DuplicateKind)              { h.duplicates++ }

@@ -1,0 +1,35 @@
+package backplane_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// When there was no room for more receipts, requests that had begun could not be ended either: they stayed running, and
+// what they had done was not known to who asked again.
+func TestMemory_requestsEndWithoutRoom(t *testing.T) {
+	m := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: backplanetest.NewRecorder()})
+	for _, key := range []string{"large", "small"} {
+		if _, _, err := m.Begin(t.Context(), key, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.End(t.Context(), "large", strings.Repeat("x", 65<<20), true, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := m.Begin(t.Context(), "another", time.Minute); !errors.Is(err, backplane.ErrUnavailable) {
+		t.Errorf("begin: %v, want no room", err)
+	}
+	if err := m.End(t.Context(), "small", "done", true, time.Minute); err != nil {
+		t.Errorf("end: %v", err)
+	}
+	if known, running, err := m.Begin(t.Context(), "small", time.Minute); known != "done" || running || err != nil {
+		t.Errorf("begin: %q %t %v", known, running, err)
+	}
+}
