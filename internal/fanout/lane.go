@@ -28,7 +28,7 @@ type lane struct {
 	switches    int   // how many of them are of another topic than the one before
 	pass        pass  // events that are being delivered
 
-	touched   []*Outbox // outboxes with something in buf
+	touched   []*Outbox // outboxes that it is to write, those that are still its own
 	collected int       // bytes in their buf
 	flushing  bool      // touched is being written, up to flushed so far; nothing is appended meanwhile
 	flushed   int

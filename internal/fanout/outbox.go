@@ -27,7 +27,7 @@ type Outbox struct {
 	reason    EndReason // set when state leaves open
 	closed    bool      // its session has closed it
 	full      bool      // the socket is full: a goroutine writes, frames collect in waiting
-	lane      *lane     // the lane in whose touched it is; nil: in none
+	lane      *lane     // the lane that is to write what is in buf; nil: none
 	replay    *Replay   // of states for its new listeners; nil: there is none
 	waiting   *waiting  // nil unless full
 	inFlight  int       // bytes in the hands of that goroutine
@@ -120,7 +120,11 @@ func (o *Outbox) addEvent(l *lane, b *broadcast, id events.ID, now time.Time) {
 	if f.Bytes == nil {
 		return // the event was dispatched before this outbox was opened
 	}
-	if o.full {
+	o.handOver(l)
+	switch {
+	case o.state != outboxOpen:
+		return
+	case o.full:
 		o.wait(pending{broadcast: b, id: id, since: now})
 		return
 	}
@@ -129,6 +133,15 @@ func (o *Outbox) addEvent(l *lane, b *broadcast, id events.ID, now time.Time) {
 	o.collected++
 	o.lane.collected += len(f.Bytes)
 	if len(o.buf) >= o.shard.options.WriteBytes {
+		o.flush()
+	}
+}
+
+// handOver writes what another lane than l has put into the outbox. Behind it events would wait for that lane's turn, and
+// count for it: while the control lane pings thousands of clients, all that a flood brings would collect in their outboxes.
+func (o *Outbox) handOver(l *lane) {
+	if o.lane != nil && o.lane != l {
+		o.lane = nil // it stays among what that lane has touched, which it does not find to be its own any more
 		o.flush()
 	}
 }

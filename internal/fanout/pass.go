@@ -188,9 +188,15 @@ func (s *Shard) deliver(l *lane, listener *subscriptions.Subscriber[*Outbox], no
 	if o == nil || o.state != outboxOpen || listener.Since >= p.last.number {
 		return
 	}
-	if p.direct && !o.full && len(o.buf) == 0 && listener.Since < p.first.number {
-		s.writeDirect(l, o, listener)
-		return
+	if p.direct && listener.Since < p.first.number {
+		o.handOver(l)
+		switch {
+		case o.state != outboxOpen:
+			return
+		case !o.full && len(o.buf) == 0:
+			s.writeDirect(l, o, listener)
+			return
+		}
 	}
 	for it := p.first; it != nil && o.state == outboxOpen; it = it.next {
 		if it.number > listener.Since {

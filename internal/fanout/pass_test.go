@@ -130,3 +130,43 @@ func TestPass_aFloodIsEven(t *testing.T) {
 		want(t, r.metric(t, "rte_fanout_backlog_deliveries", ""), 0.0)
 	})
 }
+
+// Frames for single clients, such as pings, wait for the turn of another lane. Events that found them in front collected
+// there uncounted: all that a flood brought until that turn came.
+func TestPass_framesForOneClientHoldUpNoEvents(t *testing.T) {
+	run(t, fanout.Options{Shards: 1, Backlog: 2000}, func(t *testing.T, r *rig) {
+		const clients, total = 500, 20
+		const answer = "answer\n"
+		crowd := make([]*socket, clients)
+		outboxes := make([]*fanout.Outbox, clients)
+		for i := range crowd {
+			crowd[i] = newSocket()
+			crowd[i].takes = time.Millisecond
+			outboxes[i] = r.Open(crowd[i], fanout.ProtocolJSON)
+			r.listen(outboxes[i], callTopic(0))
+		}
+		synctest.Wait()
+		for i := range total {
+			if i == total/2 {
+				for _, o := range outboxes {
+					o.Send([]byte(answer))
+				}
+			}
+			r.publish(callTopic(0), fmt.Sprint(i))
+			waiting := (i + 1) * clients
+			for _, s := range crowd {
+				waiting -= s.count("\n") - s.count(answer)
+			}
+			// There is room for four events, and for the one that comes when there is.
+			if waiting > 6*clients {
+				t.Fatalf("%d deliveries wait behind event %d", waiting, i)
+			}
+		}
+		elapse(3 * time.Second)
+		for i, s := range crowd {
+			if answers, events := s.count(answer), s.count("\n")-s.count(answer); answers != 1 || events != total {
+				t.Fatalf("client %d: %d answers, %d events", i, answers, events)
+			}
+		}
+	})
+}

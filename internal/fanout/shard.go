@@ -236,10 +236,12 @@ func (s *Shard) flushNext(l *lane) {
 	o := l.touched[l.flushed]
 	l.touched[l.flushed] = nil
 	l.flushed++
-	o.lane = nil
-	l.round.writes++
-	l.round.deliveries += o.collected
-	o.flush()
+	if o.lane == l {
+		o.lane = nil
+		l.round.writes++
+		l.round.deliveries += o.collected
+		o.flush()
+	}
 	if l.flushed == len(l.touched) {
 		l.touched, l.collected, l.flushing, l.flushed = l.touched[:0], 0, false, 0
 	}

@@ -155,6 +155,13 @@ func (s *socket) lines() []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
+// count is how often the socket has received a text since lines was called.
+func (s *socket) count(text string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Count(s.received.Bytes(), []byte(text))
+}
+
 func (s *socket) ends() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
