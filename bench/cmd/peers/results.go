@@ -131,12 +131,13 @@ func runs(measurements []runner.Measurement) string {
 	if len(times) > 0 {
 		least = slices.Min(slices.Collect(maps.Values(times)))
 	}
-	text := middleOf(least)
+	parts := []string{middleOf(least)}
 	for _, scenario := range slices.Sorted(maps.Keys(times)) {
 		if n := times[scenario]; n > least {
-			text += fmt.Sprintf(", of %s %s", scenario, middleOf(n))
+			parts = append(parts, fmt.Sprintf("of %s %s", scenario, middleOf(n)))
 		}
 	}
+	text := strings.Join(parts, ", ")
 	if disturbed > 0 {
 		text += fmt.Sprintf("; in %d of %d measurements others used more than %.0f %% of a core", disturbed, len(measurements), 100*runner.Disturbed)
 	}
