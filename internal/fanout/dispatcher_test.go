@@ -220,12 +220,7 @@ func TestSlowReader(t *testing.T) {
 	// that ended the old one and began the new one, and the last of the old one was lost.
 	t.Run("gets the states of a subscription behind the answer that begins it", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
-			s := newSocket()
-			o := r.Open(s, fanout.ProtocolJSON)
-			e, before := r.listen(o, stateTopic(1))
-			s.freeze(0)
-			r.publish(stateTopic(1), "fills the socket")
-			synctest.Wait()
+			s, o, e, before := r.full(stateTopic(1), "fills the socket")
 			r.publish(stateTopic(1), "a,1")
 			r.publish(stateTopic(1), "a,2")
 			synctest.Wait()
@@ -382,12 +377,7 @@ func TestClose(t *testing.T) {
 	})
 	t.Run("drops what waits behind a full socket and counts it", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
-			s := newSocket()
-			o := r.Open(s, fanout.ProtocolJSON)
-			e, id := r.listen(o, callTopic(1))
-			s.freeze(0)
-			r.publish(callTopic(1), "in flight")
-			synctest.Wait()
+			s, o, e, id := r.full(callTopic(1), "in flight")
 			r.publish(callTopic(1), "waits")
 			synctest.Wait()
 			o.Close([]byte("bye\n"), []*subscriptions.Entry{e})

@@ -130,3 +130,21 @@ func TestOffer(t *testing.T) {
 		want(t, len(lines), taken+1)
 	})
 }
+
+// However small the backlog is, there is room for four events of a topic: writes with fewer cost several times as much.
+func TestOffer_roomForSomeEventsOfEachTopic(t *testing.T) {
+	run(t, fanout.Options{Shards: 1, Backlog: 4}, func(t *testing.T, r *rig) {
+		s := newSocket()
+		for range 3 {
+			r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+		}
+		synctest.Wait()
+		release := s.hold()
+		defer release()
+		taken := 0
+		for r.Offer(&events.Event{Topic: callTopic(1), Data: []byte("x")}) {
+			taken++
+		}
+		want(t, taken, 5) // four wait when the fifth is offered
+	})
+}

@@ -277,3 +277,14 @@ func stateTopic(n int) events.Topic { return events.Topic{Entity: events.ID{byte
 func line(id events.ID, entity int, data string) string {
 	return id.String() + " " + strconv.Itoa(entity) + " " + data
 }
+
+// full is a socket that takes nothing any more, with an outbox that listens to a topic and an event of it in flight.
+func (r *rig) full(topic events.Topic, inFlight string) (s *socket, o *fanout.Outbox, e *subscriptions.Entry, id events.ID) {
+	s = newSocket()
+	o = r.Open(s, fanout.ProtocolJSON)
+	e, id = r.listen(o, topic)
+	s.freeze(0)
+	r.publish(topic, inFlight)
+	synctest.Wait()
+	return s, o, e, id
+}

@@ -10,8 +10,9 @@ import (
 )
 
 // methods is the hub as the library sees it, one value per call. All that a method gets through the library is the id of
-// its call, and what it returns is what the library encodes as the result, so no method returns an error (H10) or nothing (H11). It does not embed the library's Hub: each exported method
-// is one that clients could call but for the checks in front (H8), and one more that the library compares by reflection.
+// its call, and what it returns is what the library encodes as the result, so no method returns an error (H10) or nothing
+// (H11). It does not embed the library's Hub: each exported method is one that clients could call but for the checks in
+// front (H8), and one more that the library compares by reflection.
 type methods struct {
 	context signalr.HubContext
 }

@@ -29,14 +29,14 @@ const aliceHeader = "Authorization: Bearer alice"
 // volatile is what differs between two answers to the same request.
 var volatile = regexp.MustCompile(`Date: [^\r]*|"connection(Id|Token)":"[^"]*"|Content-Length: 2\d\d`)
 
-// exchange sends pieces, each as a segment of its own, and returns all that the server says until it closes the
+// exchange sends pieces, with between called between two of them, and returns all that the server says until it closes the
 // connection, which it does at the latest at the end of what is sent.
-func (s *server) exchange(pieces []string, keepOpen bool) string {
+func (s *server) exchange(pieces []string, between func(), keepOpen bool) string {
 	s.t.Helper()
 	w := s.connect()
 	for i, piece := range pieces {
 		if i > 0 {
-			time.Sleep(20 * time.Millisecond) // so that it is read by itself
+			between()
 		}
 		w.write([]byte(piece))
 	}
@@ -145,7 +145,14 @@ func TestEntrance_SameAnswers(t *testing.T) {
 				if test.prepare != nil {
 					test.prepare(s)
 				}
-				return s.exchange(pieces, test.keepOpen), s
+				firstIsRead := func() {
+					if serve == nil { // else nothing tells, and nothing depends on it
+						s.eventually("the first piece is read by itself", func() bool {
+							return s.count("rte_transport_arrivals_total", "way", "passed") == 1
+						})
+					}
+				}
+				return s.exchange(pieces, firstIsRead, test.keepOpen), s
 			}
 			want, _ := answer(withoutEntrance)
 			got, s := answer(nil)

@@ -163,8 +163,8 @@ func rounds(c config, plans []scenarios.Scenario) int {
 	return most
 }
 
-// measure returns what it has when ctx ends. It plays every scenario against every peer that can play it, in rounds, so that what changes on the machine
-// while it runs touches all of them.
+// measure returns what it has when ctx ends. It plays every scenario against every peer that can play it, in rounds, so
+// that what changes on the machine while it runs touches all of them.
 func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, binaries string, progress io.Writer) ([]runner.Measurement, error) {
 	most := 0
 	for _, plan := range plans {

@@ -245,8 +245,8 @@ func (e *epoch) dismissed(channel string) error {
 }
 
 // refused handles an error in place of an answer. A lane that is not allowed fails alone, one that belongs to another
-// server of the cluster goes there, and is not subscribed here if it was to be given up; everything else that a server refuses says that it is not, or no longer, the
-// server to be subscribed to.
+// server of the cluster goes there, and is not subscribed here if it was to be given up; everything else that a server
+// refuses says that it is not, or no longer, the server to be subscribed to.
 func (e *epoch) refused(c *command, text string) error {
 	mine := c.verb == verbJoin && c.lanes[0] != e.canary
 	moved := strings.HasPrefix(text, "MOVED")

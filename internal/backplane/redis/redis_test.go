@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -245,15 +246,21 @@ func TestPublish_loadsFunctions(t *testing.T) {
 	}
 }
 
-// The function checks all that it is given before it writes: an ACL confines a publisher by its keys, and an event that is
-// counted and not in the journal is a loss to every node.
-func TestFunction_checksBeforeItWrites(t *testing.T) {
-	server := rtetest.MustStartRedis(t)
-	client := server.Client()
-	defer client.Close()
+// withFunctions is a client of a server of its own that has the functions.
+func withFunctions(t *testing.T) *goredis.Client {
+	t.Helper()
+	client := rtetest.MustStartRedis(t).Client()
+	t.Cleanup(func() { client.Close() })
 	if err := client.FunctionLoad(t.Context(), redis.Functions()).Err(); err != nil {
 		t.Fatalf("function load: %v", err)
 	}
+	return client
+}
+
+// The function checks all that it is given before it writes: an ACL confines a publisher by its keys, and an event that is
+// counted and not in the journal is a loss to every node.
+func TestFunction_checksBeforeItWrites(t *testing.T) {
+	client := withFunctions(t)
 	const lane = "rte:org:a"
 	own := []string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}"}
 	for name, call := range map[string]struct {
@@ -298,12 +305,7 @@ func TestFunction_checksBeforeItWrites(t *testing.T) {
 
 // A fraction of a second made Redis refuse the new snapshot, and the old one stayed.
 func TestFunction_lifetimesAreWholeSeconds(t *testing.T) {
-	server := rtetest.MustStartRedis(t)
-	client := server.Client()
-	defer client.Close()
-	if err := client.FunctionLoad(t.Context(), redis.Functions()).Err(); err != nil {
-		t.Fatalf("function load: %v", err)
-	}
+	client := withFunctions(t)
 	keys := []string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:a}:x"}
 	for _, test := range []struct {
 		ttl  any
