@@ -79,9 +79,20 @@ type receipt struct {
 type publisher struct {
 	Publishing
 
-	slots     *semaphore.Weighted
-	splitters sync.Pool // *splitter
-	metrics   *publishMetrics
+	slots   *semaphore.Weighted
+	readers sync.Pool // *batchReader
+	metrics *publishMetrics
+}
+
+// batchReader is what a request needs to read its events in batches.
+type batchReader struct {
+	splitter
+	batch [][]byte
+	lines []int // of the events of batch
+}
+
+func newBatchReader(limit int) *batchReader {
+	return &batchReader{splitter: newSplitter(limit), batch: make([][]byte, 0, maxBatch), lines: make([]int, 0, maxBatch)}
 }
 
 func newPublisher(p Publishing, reg prometheus.Registerer) *publisher {
@@ -118,11 +129,11 @@ func (p *publisher) serve(w http.ResponseWriter, r *http.Request) (status int, b
 	}
 	defer p.slots.Release(1)
 
-	events, ok := p.splitters.Get().(*splitter)
+	events, ok := p.readers.Get().(*batchReader)
 	if !ok {
-		events = newSplitter(p.MaxEvent)
+		events = newBatchReader(p.MaxEvent)
 	}
-	defer p.splitters.Put(events)
+	defer p.readers.Put(events)
 	events.reset(http.MaxBytesReader(w, r.Body, int64(p.MaxBytes)))
 	if key == "" {
 		return p.publish(ctx, events, report{})
@@ -131,7 +142,7 @@ func (p *publisher) serve(w http.ResponseWriter, r *http.Request) (status int, b
 }
 
 // publishOnce is publish for a request that may have come before.
-func (p *publisher) publishOnce(ctx context.Context, header http.Header, events *splitter, key string) (int, report) {
+func (p *publisher) publishOnce(ctx context.Context, header http.Header, events *batchReader, key string) (int, report) {
 	known, running, err := p.Receipts.Begin(ctx, key, p.Timeout+receiptTimeout)
 	switch {
 	case err != nil:
@@ -163,12 +174,10 @@ func (p *publisher) publishOnce(ctx context.Context, header http.Header, events 
 }
 
 // publish hands the events on, from where an earlier try stopped.
-func (p *publisher) publish(ctx context.Context, events *splitter, before report) (status int, body report) {
+func (p *publisher) publish(ctx context.Context, events *batchReader, before report) (status int, body report) {
 	body = report{Published: before.Published, Refused: before.Refused, Refusals: before.Refusals}
-	batch := make([][]byte, 0, maxBatch)
-	lines := make([]int, 0, maxBatch)
 	for status == 0 {
-		batch, lines = batch[:0], lines[:0]
+		batch, lines := events.batch[:0], events.lines[:0]
 		var end error
 		for end == nil && len(batch) < maxBatch && (len(batch) == 0 || events.buffered()) {
 			var event []byte
@@ -217,7 +226,7 @@ func (p *publisher) take(ctx context.Context, batch [][]byte, lines []int, body 
 }
 
 // ended is the status of a request whose body has ended with err.
-func (p *publisher) ended(ctx context.Context, events *splitter, err error, body *report) (status int) {
+func (p *publisher) ended(ctx context.Context, events *batchReader, err error, body *report) (status int) {
 	if errors.Is(err, io.EOF) {
 		switch {
 		case body.Refused == 0:

@@ -35,8 +35,8 @@ type splitter struct {
 }
 
 // newSplitter makes a splitter for events of at most limit bytes. It has no body yet.
-func newSplitter(limit int) *splitter {
-	return &splitter{limit: limit, buffer: make([]byte, chunk+limit)}
+func newSplitter(limit int) splitter {
+	return splitter{limit: limit, buffer: make([]byte, chunk+limit)}
 }
 
 // reset begins with a body.
