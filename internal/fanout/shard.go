@@ -9,6 +9,11 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
+// offerEvery is how often a busy shard offers its processor to other threads. A thread that is woken while the shard runs
+// mostly waits for the kernel's next tick, which is 4 ms apart where there are 250 a second: on a single core that held
+// up 10 % of the events of a quiet organization by more than 2 ms, and one of 100 by 5 ms.
+const offerEvery = 250 * time.Microsecond
+
 // maxSpareLanes is how many lanes without work a shard keeps for use again.
 const maxSpareLanes = 64
 
@@ -100,8 +105,14 @@ func (s *Shard) run(ctx context.Context) {
 
 // work serves the lanes in turn, and looks into the inbox between two of them, until nothing is left to do.
 func (s *Shard) work(ctx context.Context, tick <-chan time.Time) {
+	offered := time.Now()
 	for ctx.Err() == nil {
 		now := time.Now()
+		if now.Sub(offered) >= offerEvery {
+			offerProcessor()
+			now = time.Now()
+			offered = now
+		}
 		if it := s.inbox.take(); it != nil {
 			for it != nil {
 				next := it.next
