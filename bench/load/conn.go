@@ -113,6 +113,7 @@ func (l *Client) readable(c *conn) {
 		l.fail(c, fmt.Errorf("read: %w", io.EOF))
 		return
 	}
+	l.taken += n
 	data := l.buffer[:kept+n]
 	if c.state == upgrading {
 		head, rest, complete := bytes.Cut(data, []byte("\r\n\r\n"))

@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -12,21 +13,45 @@ import (
 
 // PinSelf moves all threads of this process to one core. Threads that start later follow their parents.
 func PinSelf(core int) error {
+	set := coreSet(core)
+	for {
+		// A thread that starts meanwhile may not be in the list, and its parent not be moved yet.
+		moved, err := moveThreads(&set)
+		if err != nil {
+			return fmt.Errorf("pin to core %d: %w", core, err)
+		}
+		if moved == 0 {
+			return nil
+		}
+	}
+}
+
+// moveThreads moves the threads of this process that may run elsewhere to the cores of set, and counts them.
+func moveThreads(set *unix.CPUSet) (moved int, err error) {
 	entries, err := os.ReadDir("/proc/self/task")
 	if err != nil {
-		return fmt.Errorf("list threads: %w", err)
+		return 0, fmt.Errorf("list threads: %w", err)
 	}
-	set := coreSet(core)
 	for _, e := range entries {
 		tid, err := strconv.Atoi(e.Name())
 		if err != nil {
-			return fmt.Errorf("thread id: %w", err)
+			return moved, fmt.Errorf("thread id: %w", err)
 		}
-		if err := unix.SchedSetaffinity(tid, &set); err != nil {
-			return fmt.Errorf("pin thread to core %d: %w", core, err)
+		var now unix.CPUSet
+		switch err := unix.SchedGetaffinity(tid, &now); {
+		case errors.Is(err, unix.ESRCH): // it has ended
+			continue
+		case err != nil:
+			return moved, fmt.Errorf("read affinity: %w", err)
+		case now == *set:
+			continue
 		}
+		if err := unix.SchedSetaffinity(tid, set); err != nil && !errors.Is(err, unix.ESRCH) {
+			return moved, fmt.Errorf("move thread: %w", err)
+		}
+		moved++
 	}
-	return nil
+	return moved, nil
 }
 
 // onCore calls f on a thread that is pinned to a core, so that processes started by f are. The Go runtime of such
