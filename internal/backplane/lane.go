@@ -31,16 +31,30 @@ func (l Layout) Lane(organization, entity events.ID) string {
 // maxLane is the length of the longest name of a lane.
 const maxLane = len(lanePrefix) + 36 + 1 + 20
 
+// laneKey stands for the name of a lane where nobody reads it.
+type laneKey struct {
+	organization events.ID
+	number       uint64 // 0 where an organization has only one
+}
+
+// key is that of the lane that carries the events of an entity.
+func (l Layout) key(organization, entity events.ID) laneKey {
+	if l.Lanes <= 1 {
+		return laneKey{organization: organization}
+	}
+	var key [len(rootEntityType) + 1 + 36]byte
+	copy(key[:], rootEntityType+":")
+	entity.Put(key[len(rootEntityType)+1:])
+	return laneKey{organization, uint64(crc32.ChecksumIEEE(key[:])) % uint64(l.Lanes)}
+}
+
 // append adds the name of a lane to dst.
 func (l Layout) append(name []byte, organization, entity events.ID) []byte {
 	name = append(name, lanePrefix...)
 	name = organization.Append(name)
 	if l.Lanes > 1 {
-		var key [len(rootEntityType) + 1 + 36]byte
-		copy(key[:], rootEntityType+":")
-		entity.Put(key[len(rootEntityType)+1:])
 		name = append(name, ':')
-		name = strconv.AppendUint(name, uint64(crc32.ChecksumIEEE(key[:]))%uint64(l.Lanes), 10)
+		name = strconv.AppendUint(name, l.key(organization, entity).number, 10)
 	}
 	return name
 }

@@ -28,14 +28,15 @@ type Memory struct {
 	interest Interest // nil: the sink wants everything
 	decode   func(data []byte, wanted func(events.Topic) bool) (ev events.Event, ok bool, err error)
 	wanted   func(events.Topic) bool // says whether anything would become of an event
+	started  time.Time
 
 	mu    sync.Mutex
-	lanes map[string]*memoryLane // guarded by mu; by name, those with listeners or states
+	lanes map[laneKey]*memoryLane // guarded by mu; those with listeners or states
 }
 
 // memoryLane lets one event at a time through. Memory.mu is locked inside order, never the other way round.
 type memoryLane struct {
-	name string
+	key  laneKey
 	refs int // guarded by Memory.mu
 
 	order  sync.Mutex // held while an event goes to the sink
@@ -56,7 +57,8 @@ func NewMemory(o Options) *Memory {
 		layout:   o.Layout,
 		receiver: NewReceiver(o),
 		limit:    StatesLimit{Bytes: int64(cmp.Or(o.SnapshotMemory, DefaultSnapshotMemory))},
-		lanes:    map[string]*memoryLane{},
+		lanes:    map[laneKey]*memoryLane{},
+		started:  time.Now(),
 	}
 	m.interest, _ = o.Sink.(Interest)
 	m.wanted, m.decode = m.wants, m.decodeAll
@@ -134,12 +136,11 @@ func (m *Memory) release(topics []events.Topic) (quiet []*memoryLane) {
 
 // laneLocked is the lane of a topic, which begins if it is new. It needs mu.
 func (m *Memory) laneLocked(t events.Topic) *memoryLane {
-	var buffer [maxLane]byte
-	name := m.layout.append(buffer[:0], t.Organization, t.Entity)
-	l := m.lanes[string(name)]
+	key := m.layout.key(t.Organization, t.Entity)
+	l := m.lanes[key]
 	if l == nil {
-		l = &memoryLane{name: string(name)}
-		m.lanes[l.name] = l
+		l = &memoryLane{key: key}
+		m.lanes[key] = l
 	}
 	return l
 }
@@ -189,7 +190,7 @@ func (m *Memory) dropLocked(l *memoryLane) {
 	defer m.mu.Unlock()
 	if l.refs == 0 {
 		l.ended = true
-		delete(m.lanes, l.name)
+		delete(m.lanes, l.key)
 	}
 }
 
@@ -272,8 +273,7 @@ func (m *Memory) idle(ev *events.Event) bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var name [maxLane]byte
-	return m.lanes[string(m.layout.append(name[:0], ev.Organization, ev.Entity))] == nil
+	return m.lanes[m.layout.key(ev.Organization, ev.Entity)] == nil
 }
 
 // publish says whether the event was taken, and whether the lane has something to tidy up.
@@ -292,7 +292,7 @@ func (m *Memory) publish(ev *events.Event, wait bool) (l *memoryLane, tidy, ok b
 			return nil, false, false
 		}
 	}
-	now := time.Now()
+	now := m.started.Add(time.Since(m.started)) // time.Now would read two clocks
 	l.states.Add(m.catalog, ev, now, &m.limit)
 	if tidy = now.Sub(l.tidied) > memoryTidy || !heard && !l.states.Any(); tidy {
 		l.tidied = now
