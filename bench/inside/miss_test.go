@@ -8,16 +8,20 @@ import (
 func TestParse_figures(t *testing.T) {
 	got, err := parse(`goos: linux
 BenchmarkMemory_Unheard/Call        	 4123456	       574.0 ns/op	   1742160 events/s	       0 B/op	       0 allocs/op
+BenchmarkMemory_Unheard/Call        	 4123456	       500.0 ns/op	   2000000 events/s	       0 B/op	       0 allocs/op
 BenchmarkMemory_Unheard/State-2     	 2123456	      1160 ns/op	    862069 events/s	       0 B/op	       0 allocs/op
 PASS
-`, 3)
-	if err != nil || len(got) != 2 {
+`, 2)
+	if err != nil || len(got) != 3 {
 		t.Fatalf("parse = %v, %v", got, err)
 	}
-	if m := got[0]; m.Record != "call" || m.Published != 1742160 || m.Run != 3 || m.CPUPerEvent() != 1e6/1742160.0 {
+	if m := got[0]; m.Record != "call" || m.Published != 1742160 || m.Run != 4 || m.CPUPerEvent() != 1e6/1742160.0 {
 		t.Errorf("calls are %+v", m)
 	}
-	if m := got[1]; m.Record != "state" || m.Published != 862069 {
+	if m := got[1]; m.Record != "call" || m.Run != 5 {
+		t.Errorf("calls once more are %+v", m)
+	}
+	if m := got[2]; m.Record != "state" || m.Run != 4 || m.Published != 862069 {
 		t.Errorf("states are %+v", m)
 	}
 }

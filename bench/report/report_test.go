@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
 
@@ -54,6 +55,30 @@ func TestMarkdownShowsTheRunInTheMiddle(t *testing.T) {
 	}
 	if strings.Contains(b.String(), "NaN") || strings.Contains(b.String(), "### storm") {
 		t.Errorf("the report shows what was not measured:\n%s", b.String())
+	}
+}
+
+func TestSet_Ratio(t *testing.T) {
+	s := report.NewSet([]runner.Measurement{
+		// The machine was slower in the second round, and the ratio of the middles would be 2.
+		trickle("limit1", 1, 5), trickle("limit1", 2, 10), trickle("limit1", 3, 5),
+		trickle("rte", 1, 6), trickle("rte", 2, 11), trickle("rte", 3, 10),
+		trickle("centrifugo", 1, 20),
+	})
+	cpu := func(s *report.Set, peer string) float64 {
+		if m := s.Get("trickle", "trickle", peer); m != nil {
+			return m.CPUPerDelivery()
+		}
+		return math.NaN()
+	}
+	for _, test := range []struct {
+		of, over string
+		want     float64
+	}{{"rte", "limit1", 1.2}, {"centrifugo", "rte", 2}, {"rte", "signalr", math.NaN()}} {
+		got := s.Ratio(func(s *report.Set) float64 { return cpu(s, test.of) / cpu(s, test.over) })
+		if math.Abs(got-test.want) > 1e-9 || math.IsNaN(got) != math.IsNaN(test.want) {
+			t.Errorf("%s over %s is %v, want %v", test.of, test.over, got, test.want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/rte-server/rte-server/bench/runner"
@@ -39,6 +40,43 @@ func (s *Set) Get(scenario, record, peer string) *runner.Measurement {
 
 // Runs is how often a step was measured.
 func (s *Set) Runs(scenario, record, peer string) int { return len(s.all[key{scenario, record, peer}]) }
+
+// Ratio is a figure of the whole set, such as a ratio of two measurements: the one in the middle of those of each round of
+// runs. What a machine does more slowly for some minutes then touches both sides of the ratio. What was not measured in
+// a round counts with its run in the middle.
+func (s *Set) Ratio(ratio func(*Set) float64) float64 {
+	var values []float64
+	for run := range s.rounds() {
+		if v := ratio(s.round(run + 1)); !math.IsNaN(v) && !math.IsInf(v, 0) {
+			values = append(values, v)
+		}
+	}
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	slices.Sort(values)
+	return values[(len(values)-1)/2]
+}
+
+func (s *Set) rounds() (rounds int) {
+	for _, runs := range s.all {
+		rounds = max(rounds, len(runs))
+	}
+	return rounds
+}
+
+// round has only the measurements of one run.
+func (s *Set) round(run int) *Set {
+	round := &Set{all: make(map[key][]runner.Measurement, len(s.all))}
+	for k, runs := range s.all {
+		at := slices.IndexFunc(runs, func(m runner.Measurement) bool { return m.Run == run })
+		if at < 0 {
+			at = (len(runs) - 1) / 2
+		}
+		round.all[k] = runs[at : at+1]
+	}
+	return round
+}
 
 // figure orders the runs of one step: by CPU per delivery, per event, or by memory, whatever the step has.
 func figure(m *runner.Measurement) float64 {

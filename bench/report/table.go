@@ -40,7 +40,9 @@ func of(head, scenario, record string, show func(float64) string, figure func(*r
 // over makes a column that compares a figure with that of another peer.
 func over(head, base, scenario, record string, figure func(*runner.Measurement) float64) column {
 	return column{head, func(s *Set, peer string) string {
-		return times(figure(s.Get(scenario, record, peer)) / figure(s.Get(scenario, record, base)))
+		return times(s.Ratio(func(s *Set) float64 {
+			return figure(s.Get(scenario, record, peer)) / figure(s.Get(scenario, record, base))
+		}))
 	}}
 }
 
