@@ -220,11 +220,12 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 	}
 	c.known = append(known, c.b.options.Addresses...)
 	changed := false
-	c.b.table.reroute(func() {
+	c.b.table.reroute(func() bool {
 		for s, o := range owners {
 			changed = changed || c.slots[s] != needed[o.address]
 			c.slots[s] = needed[o.address]
 		}
+		return changed
 	})
 	if changed {
 		c.client.ReloadState(ctx) // it would notice by itself, some seconds later
@@ -290,7 +291,15 @@ func slot(key string) int {
 	}
 	var crc uint16
 	for i := range len(key) {
-		crc ^= uint16(key[i]) << 8
+		crc = crc<<8 ^ crc16[byte(crc>>8)^key[i]]
+	}
+	return int(crc % slotCount)
+}
+
+// crc16 is what a byte makes of CRC16 (CCITT, as XMODEM has it).
+var crc16 = func() (table [1 << 8]uint16) {
+	for i := range table {
+		crc := uint16(i) << 8 //nolint:gosec // a byte
 		for range 8 {
 			carry := crc & 0x8000
 			crc <<= 1
@@ -298,6 +307,7 @@ func slot(key string) int {
 				crc ^= 0x1021
 			}
 		}
+		table[i] = crc
 	}
-	return int(crc % slotCount)
-}
+	return table
+}()

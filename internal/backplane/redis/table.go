@@ -19,6 +19,7 @@ type table struct {
 	lanes     map[string]*lane     // guarded by mu; by name
 	shares    map[events.ID]*share // guarded by mu; by organization
 	lingering map[*lane]struct{}   // guarded by mu; those whose expires is set
+	strays    map[*lane]struct{}   // guarded by mu; those that a server sent elsewhere since the last reroute
 
 	// Guarded by mu: how many lanes are served, and how many of the others are confirmed and refused.
 	served, confirmed, failed int
@@ -27,7 +28,7 @@ type table struct {
 func newTable(linger time.Duration, route func(string) *link, gone func(*lane)) *table {
 	return &table{
 		linger: linger, route: route, gone: gone,
-		lanes: map[string]*lane{}, shares: map[events.ID]*share{}, lingering: map[*lane]struct{}{},
+		lanes: map[string]*lane{}, shares: map[events.ID]*share{}, lingering: map[*lane]struct{}{}, strays: map[*lane]struct{}{},
 	}
 }
 
@@ -200,6 +201,7 @@ func (t *table) located(link *link, lanes []*lane, found []place) {
 		}
 		if found[i].elsewhere != nil {
 			l.queued = false
+			t.strays[l] = struct{}{}
 			continue
 		}
 		l.located, l.origin, l.counted = true, found[i].Position, found[i].counted
@@ -333,16 +335,26 @@ func (t *table) moved(link *link, lanes []*lane, era *sequence.Era, history stri
 			continue
 		}
 		t.setLocked(l, unsubscribed)
+		t.strays[l] = struct{}{}
 		l.notifyLocked()
 	}
 }
 
-// reroute changes where lanes belong by calling change, and has those that moved subscribed there. Where they were
-// subscribed until now they are given up.
-func (t *table) reroute(change func()) {
+// reroute changes where lanes belong by calling change, which says whether it did, and has those that moved subscribed
+// there. Where they were subscribed until now they are given up. Lanes that a server sent elsewhere, and belong to it by
+// now, are asked for again. Without a change no other lanes are looked at: there may be hundreds of thousands.
+func (t *table) reroute(change func() bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	change()
+	defer clear(t.strays)
+	if !change() {
+		for l := range t.strays {
+			if t.lanes[l.name] == l && l.state == unsubscribed && l.failed == nil {
+				t.enqueueLocked(l)
+			}
+		}
+		return
+	}
 	for name, l := range t.lanes {
 		from, to := l.link.Load(), t.route(name)
 		switch {
