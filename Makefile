@@ -67,7 +67,7 @@ bench: ## run the benchmarks that match BENCH (all), BENCHCOUNT times
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) ./internal/...
 
 bench-peers: ## compare with other servers, on an idle machine, and put the result into docs/performance.md
-	cd bench && go run ./cmd/peers -docs ../docs
+	cd bench && go run ./cmd/peers -docs ../docs -readme ../README.md
 
 compatibility: deps ## make docs/compatibility.md of what the tests say (needs Python 2.7, as autobahn does)
 	scripts/compatibility.sh

@@ -228,7 +228,9 @@ func Markdown(w io.Writer, s *Set, rows []Row, about map[string]string, failures
 // write writes the table in Markdown.
 func (t table) write(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s\n\n", t.title)
+	if t.title != "" {
+		fmt.Fprintf(&b, "### %s\n\n", t.title)
+	}
 	if t.note != "" {
 		fmt.Fprintf(&b, "%s\n\n", t.note)
 	}

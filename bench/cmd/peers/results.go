@@ -26,7 +26,7 @@ const (
 	chartFile        = "chart.svg"
 )
 
-// The files of the folder of -docs. The table goes between the two lines.
+// The files of the folder of -docs. Tables go between the two lines, there and in the file of -readme.
 const (
 	documentFile = "performance.md"
 	pictureFile  = "performance.svg"
@@ -90,15 +90,39 @@ func write(c config, measurements []runner.Measurement, stdout io.Writer) error 
 			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
-	if _, err := stdout.Write(markdown.Bytes()); err != nil || c.docs == "" {
+	if _, err := stdout.Write(markdown.Bytes()); err != nil {
+		return fmt.Errorf("write tables: %w", err)
+	}
+	if c.docs != "" {
+		if err := document(c.docs, markdown.Bytes(), chart.Bytes()); err != nil {
+			return err
+		}
+	}
+	if c.readme == "" {
+		return nil
+	}
+	var summary bytes.Buffer
+	fmt.Fprintf(&summary, "\nOn %s, %s:\n\n", date, machine())
+	if err := report.Summary(&summary, set); err != nil {
 		return err
 	}
-	return document(c.docs, markdown.Bytes(), chart.Bytes())
+	return insert(c.readme, summary.Bytes())
 }
 
 // document puts table and chart into the documentation.
 func document(docs string, table, chart []byte) error {
-	path := filepath.Join(docs, documentFile)
+	picture := "\n![rte-server compared with other servers](" + pictureFile + ")\n\n"
+	if err := insert(filepath.Join(docs, documentFile), slices.Concat([]byte(picture), table)); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(docs, pictureFile), chart, 0o644); err != nil { //nolint:gosec // documentation is for everybody
+		return fmt.Errorf("write chart: %w", err)
+	}
+	return nil
+}
+
+// insert puts tables into a document, in the place of those that were there.
+func insert(path string, tables []byte) error {
 	text, err := os.ReadFile(path) //nolint:gosec // the user names the folder
 	if err != nil {
 		return fmt.Errorf("read document: %w", err)
@@ -108,12 +132,9 @@ func document(docs string, table, chart []byte) error {
 	if !ok1 || !ok2 {
 		return fmt.Errorf("%s: %w between %q and %q", path, errDocument, tableBegin, tableEnd)
 	}
-	text = slices.Concat(before, []byte(tableBegin+"\n![rte-server compared with other servers]("+pictureFile+")\n\n"), table, []byte(tableEnd), after)
+	text = slices.Concat(before, []byte(tableBegin), tables, []byte(tableEnd), after)
 	if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // documentation is for everybody
 		return fmt.Errorf("write document: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(docs, pictureFile), chart, 0o644); err != nil { //nolint:gosec // documentation is for everybody
-		return fmt.Errorf("write chart: %w", err)
 	}
 	return nil
 }

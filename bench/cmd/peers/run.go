@@ -27,6 +27,7 @@ type config struct {
 	bench      string
 	out        string
 	docs       string
+	readme     string
 	peers      string
 	scenarios  string
 	runs       int
@@ -47,6 +48,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&c.bench, "bench", ".", "folder of the bench module")
 	flags.StringVar(&c.out, "out", "out", "folder for measurements.json, table.md and chart.svg")
+	flags.StringVar(&c.readme, "readme", "", "file to put a summary into; empty: leave it alone")
 	flags.StringVar(&c.docs, "docs", "", "folder with performance.md, to put table and chart into; empty: leave it alone")
 	flags.StringVar(&c.peers, "peers", "limit,signalr,centrifugo,rte", "peers or kinds of peers, separated by commas")
 	flags.StringVar(&c.scenarios, "scenarios", "", "scenarios, separated by commas; empty: all")
@@ -69,7 +71,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	if c.runs < 1 {
 		return config{}, fmt.Errorf("%w: at least one run", errUsage)
 	}
-	if c.quick && c.docs != "" {
+	if c.quick && c.docs+c.readme != "" {
 		return config{}, fmt.Errorf("%w: the figures of short variants belong into no document", errUsage)
 	}
 	return c, c.chooseCores()
@@ -123,7 +125,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		measurements = append(measurements, measured...)
 		if ctx.Err() != nil {
-			c.docs = "" // what is there when somebody interrupts is kept, but it is not the whole
+			c.docs, c.readme = "", "" // what is there when somebody interrupts is kept, but it is not the whole
 		}
 	}
 	return errors.Join(write(c, measurements, stdout), ctx.Err())

@@ -38,10 +38,12 @@ func TestRunRefuses(t *testing.T) {
 }
 
 func TestReportGoesIntoTheDocument(t *testing.T) {
-	c := config{out: t.TempDir(), docs: t.TempDir()}
+	c := config{out: t.TempDir(), docs: t.TempDir(), readme: filepath.Join(t.TempDir(), "README.md")}
 	path := filepath.Join(c.docs, documentFile)
-	if err := os.WriteFile(path, []byte("before\n"+tableBegin+"old\n"+tableEnd+"after\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for _, path := range []string{path, c.readme} {
+		if err := os.WriteFile(path, []byte("before\n"+tableBegin+"old\n"+tableEnd+"after\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	measurements := []runner.Measurement{{Scenario: "idle", Record: "idle", Peer: "rte", Run: 2, Connections: 1, RSS: 4096, Others: 0.5}}
 	var out bytes.Buffer
@@ -59,6 +61,10 @@ func TestReportGoesIntoTheDocument(t *testing.T) {
 	}
 	if strings.Contains(string(text), "old") {
 		t.Error("the old table is still there")
+	}
+	readme, err := os.ReadFile(c.readme)
+	if err != nil || !strings.Contains(string(readme), "| memory of an idle connection | 4.0 KB | - | - | - |") || strings.Contains(string(readme), "old") {
+		t.Errorf("the readme is %q, %v", readme, err)
 	}
 	again, err := read(c.out)
 	if err != nil || len(again) != 1 || again[0].RSS != 4096 {
