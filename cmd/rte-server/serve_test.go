@@ -2,11 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
@@ -246,4 +248,31 @@ func TestSimulate(t *testing.T) {
 	if n := strings.Count(<-tapped, "\n"); n != 20 {
 		t.Errorf("%d messages, want 20", n)
 	}
+}
+
+// TestServe_StopsBesideSlowRequests: a request that did not come to its end held up the end of all connections, for as long
+// as reading it may take.
+func TestServe_StopsBesideSlowRequests(t *testing.T) {
+	p := start(t, serveArgs("--timeouts.read_header=5s")...) // a request may take twice as long
+	c := p.connect(mustServiceToken(t, testOrganization), "")
+	slow, err := net.Dial("tcp", strings.TrimPrefix(p.clients, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	if _, err := io.WriteString(slow, "POST /rte/negotiate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the request to be read", func() bool {
+		return p.metric(`rte_transport_requests_refused_total{reason="token",request="negotiate"}`) == "1"
+	})
+
+	began := time.Now()
+	p.cancel()
+	c.expect(`"type":7`)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the client was told after %s", took)
+	}
+	slow.Close()
+	p.stop()
 }
