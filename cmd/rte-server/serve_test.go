@@ -202,9 +202,10 @@ func mustLine(t *testing.T, file string) string {
 func TestPublish_SaysWhatBecameOfEachLine(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	good := mustLine(t, "../../testdata/events/UserStatus.json")
-	stdin := strings.Join([]string{good, "", "nonsense", `{"EventType":"UserStatus"}`, good}, "\n")
+	broken := good[:strings.LastIndex(good, "}")] + `, "Rest": [1,,2]}` // behind all that routing reads
+	stdin := strings.Join([]string{good, "", "nonsense", `{"EventType":"UserStatus"}`, good, broken}, "\n")
 	stdout, stderr, err := command(t, stdin, "publish", "-", "--redis.addresses", redis.Addr)
-	if exitCode(err) != 1 || !strings.Contains(stderr, "2 events were not published") {
+	if exitCode(err) != 1 || !strings.Contains(stderr, "3 events were not published") {
 		t.Errorf("ended with %v\n%s", err, stderr)
 	}
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
@@ -213,6 +214,7 @@ func TestPublish_SaysWhatBecameOfEachLine(t *testing.T) {
 		"3: not published: malformed event",
 		"4: not published: malformed event",
 		"5: published UserStatus",
+		"6: not published: malformed event",
 	} {
 		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
 			t.Errorf("line %d of\n%s\ndoes not begin with %q", i+1, stdout, want)
