@@ -87,8 +87,12 @@ func (n *node) stop(deadline, failed context.Context) {
 			n.logger.Warn("stopping took too long", zap.String("part", what), zap.Error(err))
 		}
 	}
-	warn("requests", n.clients.http.Shutdown(deadline))
+	// Requests that are slow to come, or never come to their end, hold up no session. What still becomes a connection is sent
+	// away in its handshake.
+	requests := make(chan error, 1)
+	go func() { requests <- n.clients.http.Shutdown(deadline) }()
 	warn("sessions", n.hub.Drain(deadline, c.Drain))
+	warn("requests", <-requests)
 	warn("connections", n.transport.Shutdown(deadline))
 	if n.operators != nil {
 		n.operators.close()

@@ -199,9 +199,13 @@ func newIngress(c *EventsConfig, catalog *events.Catalog, reg prometheus.Registe
 	if err != nil {
 		return nil, fmt.Errorf("events.validation: %w", err)
 	}
+	quarantine := c.Quarantine
+	if quarantine == 0 {
+		quarantine = -1 // none: there is a part of the payload in what is kept
+	}
 	return events.NewIngress(events.IngressOptions{
 		Catalog: catalog, Unknown: unknown, Validation: validation,
-		SampleEvery: uint64(c.SampleEvery), Quarantine: c.Quarantine, //nolint:gosec // counts are not negative
+		SampleEvery: uint64(c.SampleEvery), Quarantine: quarantine, //nolint:gosec // counts are not negative
 		Registerer: reg,
 	}), nil
 }

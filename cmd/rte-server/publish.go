@@ -110,6 +110,9 @@ func publishLines(ctx context.Context, catalog *events.Catalog, to demo.Publishe
 // publishLine checks one event and publishes it. The text says what it was.
 func publishLine(ctx context.Context, catalog *events.Catalog, to demo.Publisher, line []byte) (string, error) {
 	event, err := catalog.Decode(line)
+	if err == nil {
+		_, err = catalog.AppendJSON(nil, &event) // which checks all of it, as nodes do that have listeners
+	}
 	if err != nil {
 		return "", err
 	}

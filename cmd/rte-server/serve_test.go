@@ -2,11 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
@@ -200,9 +202,10 @@ func mustLine(t *testing.T, file string) string {
 func TestPublish_SaysWhatBecameOfEachLine(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	good := mustLine(t, "../../testdata/events/UserStatus.json")
-	stdin := strings.Join([]string{good, "", "nonsense", `{"EventType":"UserStatus"}`, good}, "\n")
+	broken := good[:strings.LastIndex(good, "}")] + `, "Rest": [1,,2]}` // behind all that routing reads
+	stdin := strings.Join([]string{good, "", "nonsense", `{"EventType":"UserStatus"}`, good, broken}, "\n")
 	stdout, stderr, err := command(t, stdin, "publish", "-", "--redis.addresses", redis.Addr)
-	if exitCode(err) != 1 || !strings.Contains(stderr, "2 events were not published") {
+	if exitCode(err) != 1 || !strings.Contains(stderr, "3 events were not published") {
 		t.Errorf("ended with %v\n%s", err, stderr)
 	}
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
@@ -211,6 +214,7 @@ func TestPublish_SaysWhatBecameOfEachLine(t *testing.T) {
 		"3: not published: malformed event",
 		"4: not published: malformed event",
 		"5: published UserStatus",
+		"6: not published: malformed event",
 	} {
 		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
 			t.Errorf("line %d of\n%s\ndoes not begin with %q", i+1, stdout, want)
@@ -246,4 +250,31 @@ func TestSimulate(t *testing.T) {
 	if n := strings.Count(<-tapped, "\n"); n != 20 {
 		t.Errorf("%d messages, want 20", n)
 	}
+}
+
+// TestServe_StopsBesideSlowRequests: a request that did not come to its end held up the end of all connections, for as long
+// as reading it may take.
+func TestServe_StopsBesideSlowRequests(t *testing.T) {
+	p := start(t, serveArgs("--timeouts.read_header=5s")...) // a request may take twice as long
+	c := p.connect(mustServiceToken(t, testOrganization), "")
+	slow, err := net.Dial("tcp", strings.TrimPrefix(p.clients, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	if _, err := io.WriteString(slow, "POST /rte/negotiate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the request to be read", func() bool {
+		return p.metric(`rte_transport_requests_refused_total{reason="token",request="negotiate"}`) == "1"
+	})
+
+	began := time.Now()
+	p.cancel()
+	c.expect(`"type":7`)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the client was told after %s", took)
+	}
+	slow.Close()
+	p.stop()
 }

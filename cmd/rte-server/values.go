@@ -82,6 +82,9 @@ func (v *count) Type() string   { return "number" }
 // size is a number of bytes.
 type size int
 
+// maxSize is more than a machine has, and leaves room for calculating.
+const maxSize = min(1<<40, math.MaxInt)
+
 // units are the units of sizes, the largest first.
 var units = []struct {
 	name  string
@@ -96,9 +99,9 @@ func (v *size) Set(s string) error {
 			break
 		}
 	}
-	parsed, err := strconv.ParseUint(digits, 10, 31)
-	if err != nil || parsed > uint64(math.MaxInt32/unit) { //nolint:gosec // units are positive
-		return errors.New("must be a number of bytes, such as 65536, 64KiB or 1MiB, below 2GiB")
+	parsed, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || parsed > uint64(maxSize/unit) { //nolint:gosec // units are positive
+		return errors.New("must be a number of bytes, such as 65536, 64KiB or 1MiB, at most 1024GiB")
 	}
 	*v = size(int(parsed) * unit)
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,9 +59,11 @@ type report struct {
 	// Refused counts events that were not, and never will be; Refusals are the first of them.
 	Refused  int       `json:"refused"`
 	Refusals []refusal `json:"refusals,omitempty"`
-	// Error says why not everything was looked at, and Line where to go on: all before it is done.
+	// Error says why not everything was looked at, and Line where to go on: all before it is done, and so are the lines of
+	// Done behind it, which did not have to wait. They rise.
 	Error string `json:"error,omitempty"`
 	Line  int    `json:"line,omitempty"`
+	Done  []int  `json:"done,omitempty"`
 }
 
 // refusal says what is wrong with a line, or with an element of an array; both count from 1.
@@ -177,12 +180,16 @@ func (p *publisher) publishOnce(ctx context.Context, header http.Header, events 
 func (p *publisher) publish(ctx context.Context, events *batchReader, before report) (status int, body report) {
 	body = report{Published: before.Published, Refused: before.Refused, Refusals: before.Refusals}
 	for status == 0 {
-		batch, lines := events.batch[:0], events.lines[:0]
+		batch, lines, done := events.batch[:0], events.lines[:0], 0
 		var end error
-		for end == nil && len(batch) < maxBatch && (len(batch) == 0 || events.buffered()) {
+		for end == nil && len(batch)+done < maxBatch && (len(batch) == 0 || events.buffered()) {
 			var event []byte
 			event, end = events.next()
-			if len(event) > 0 && events.line >= before.Line {
+			switch {
+			case len(event) == 0 || events.line < before.Line:
+			case before.isDone(events.line):
+				done++ // they count, so that their number stays bounded if the same event has to wait again
+			default:
 				batch, lines = append(batch, event), append(lines, events.line)
 			}
 		}
@@ -194,6 +201,10 @@ func (p *publisher) publish(ctx context.Context, events *batchReader, before rep
 		case events.line >= before.Line:
 			body.refuse(events.line, end)
 		}
+	}
+	if body.Line > 0 {
+		body.Done = append(body.Done, slices.DeleteFunc(before.Done, func(line int) bool { return line < body.Line })...)
+		slices.Sort(body.Done)
 	}
 	p.metrics.published.Add(float64(body.Published - before.Published))
 	p.metrics.refused.Add(float64(body.Refused - before.Refused))
@@ -219,6 +230,12 @@ func (p *publisher) take(ctx context.Context, batch [][]byte, lines []int, body 
 			body.refuse(lines[i], bad)
 		default:
 			body.Error, body.Line = err.Error(), lines[i]
+			for k, err := range errs[i:] {
+				if err == nil {
+					body.Published++
+					body.Done = append(body.Done, lines[i+k])
+				}
+			}
 			return http.StatusServiceUnavailable
 		}
 	}
@@ -257,6 +274,12 @@ func (p *publisher) ended(ctx context.Context, events *batchReader, err error, b
 
 func (p *publisher) tooLarge() string {
 	return fmt.Sprintf("the body is longer than %d bytes", p.MaxBytes)
+}
+
+// isDone says whether a line is one of Done.
+func (r *report) isDone(line int) bool {
+	_, found := slices.BinarySearch(r.Done, line)
+	return found
 }
 
 // refuse counts a refusal.

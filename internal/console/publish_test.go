@@ -315,3 +315,46 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+// A backplane may take what stands behind an event that it did not take: that of another organization, which does not have
+// to wait, or what another server has. Sent again, it was published again.
+func TestPublish_GoesOnWithWhatIsLeft(t *testing.T) {
+	waits := map[string]bool{"2": true, "5": true}
+	var taken []string
+	take := func(_ context.Context, batch [][]byte) []error {
+		errs := make([]error, len(batch))
+		for i, event := range batch {
+			if waits[string(event)] {
+				errs[i] = errors.New("no room")
+			} else {
+				taken = append(taken, string(event))
+			}
+		}
+		return errs
+	}
+	server := console.New(console.Options{
+		Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(),
+		Publishing: console.Publishing{
+			Take: take, Receipts: backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: nobody{}}),
+			Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100,
+		},
+	})
+	for _, try := range []struct {
+		waits  string // what does not any more
+		status int
+		answer string
+	}{
+		{"", 503, `{"published":4,"refused":0,"error":"no room","line":2,"done":[3,4,6]}`},
+		{"2", 503, `{"published":5,"refused":0,"error":"no room","line":5,"done":[6]}`},
+		{"5", 200, `{"published":6,"refused":0}`},
+	} {
+		delete(waits, try.waits)
+		w := publish(server, strings.NewReader("1\n2\n3\n4\n5\n6\n"), "key")
+		if got := strings.TrimSpace(w.Body.String()); w.Code != try.status || got != try.answer {
+			t.Errorf("answered %d %s, want %d %s", w.Code, got, try.status, try.answer)
+		}
+	}
+	if got := strings.Join(taken, " "); got != "1 3 4 6 2 5" {
+		t.Errorf("took %s", got)
+	}
+}

@@ -67,7 +67,7 @@ type IngressOptions struct {
 	Validation Validation
 	// SampleEvery is how many events come to one that is compared. Zero: 128.
 	SampleEvery uint64
-	// Quarantine is how many messages are kept for the operator to read. Zero: 64.
+	// Quarantine is how many messages are kept for the operator to read. Zero: 64; negative: none.
 	Quarantine int
 	// Registerer receives the metrics. nil: none are kept.
 	Registerer prometheus.Registerer
@@ -90,10 +90,10 @@ func NewIngress(o IngressOptions) *Ingress {
 	if o.SampleEvery == 0 {
 		o.SampleEvery = 128
 	}
-	if o.Quarantine <= 0 {
+	if o.Quarantine == 0 {
 		o.Quarantine = 64
 	}
-	in := &Ingress{options: o, quarantine: newQuarantine(o.Quarantine), seen: make([]atomic.Bool, len(o.Catalog.definitions)+1)}
+	in := &Ingress{options: o, quarantine: newQuarantine(max(o.Quarantine, 0)), seen: make([]atomic.Bool, len(o.Catalog.definitions)+1)}
 	in.metrics = newMetrics(o.Registerer, in.quarantine)
 	return in
 }

@@ -96,6 +96,19 @@ func TestIngress_QuarantineIsBounded(t *testing.T) {
 	})
 }
 
+// Payloads may have to be kept out of the memory of a node altogether.
+func TestIngress_WithoutQuarantine(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Quarantine: -1, Registerer: reg})
+	if _, err := in.Decode([]byte("x")); err == nil {
+		t.Error("x is an event")
+	}
+	if got := in.Quarantined(); len(got) != 0 {
+		t.Errorf("got %+v", got)
+	}
+	counted(t, reg, "refused_total{not_json} 1", "quarantine_length 0", "quarantine_capacity 0", "quarantine_replaced_total 0")
+}
+
 func TestIngress_UnknownEvents(t *testing.T) {
 	sings := strings.Replace(routed, "UserStatus", "UserSings", 1)
 	reg := prometheus.NewRegistry()

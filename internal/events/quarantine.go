@@ -34,6 +34,9 @@ type quarantine struct {
 func newQuarantine(size int) *quarantine { return &quarantine{ring: make([]Quarantined, 0, size)} }
 
 func (q *quarantine) add(data []byte, reason, property string) {
+	if cap(q.ring) == 0 {
+		return
+	}
 	entry := Quarantined{
 		Time: time.Now(), Reason: reason, Property: property, Bytes: len(data),
 		Excerpt: strings.ToValidUTF8(string(data[:min(len(data), maxExcerpt)]), "\ufffd"),

@@ -225,9 +225,11 @@ func (s *Shard) serve(l *lane, now time.Time) {
 		switch {
 		case l.flushing:
 			s.flushNext(l)
+		case l.collected >= turnBytes:
+			l.flushing = true // also in the middle of a pass, which may be through any number of outboxes
 		case l.pass.first != nil:
 			s.step(l, now)
-		case l.first != nil && l.collected < turnBytes:
+		case l.first != nil:
 			s.begin(l, now)
 		default:
 			l.flushing = true
