@@ -125,6 +125,8 @@ func (d *CachedDirectory) lookupCached(caller *Claims, ids []events.ID, entities
 		record, ok := d.known.get(key, now)
 		if !ok {
 			record, ok = d.unknown.get(key, now)
+			// What was foreign to a colleague was kept without its members, whom this caller may be one of.
+			ok = ok && (record == nil || !caller.BelongsTo(record.Organization))
 		}
 		if !ok {
 			entities[i] = Entity{State: StateUnavailable}

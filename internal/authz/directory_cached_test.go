@@ -153,6 +153,23 @@ func TestCachedDirectory_ForeignTakesAsLongAsUnknown(t *testing.T) {
 	}
 }
 
+// What is foreign to one caller of an organization may not be to the next, who belongs to more of them.
+func TestCachedDirectory_ForeignToSome(t *testing.T) {
+	s := organization()
+	d := mustCached(t, authz.CachedDirectoryOptions{Source: s})
+	agentOfBoth := &authz.Claims{User: me, Organization: home, Organizations: []events.ID{other}, Role: authz.RoleAgent}
+	theirs := authz.Entity{State: authz.StateKnown, Kind: events.KindQueue, Organization: other, Member: true}
+	lookup(t, d, agentOfHome, otherQueue)
+	for range 2 {
+		if diff := cmp.Diff([]authz.Entity{theirs}, lookup(t, d, agentOfBoth, otherQueue)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if lookup(t, d, agentOfHome, otherQueue); s.readings.Load() != 2 {
+		t.Errorf("%d readings", s.readings.Load())
+	}
+}
+
 func TestCachedDirectory_ReadingsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := organization()

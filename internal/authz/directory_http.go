@@ -114,20 +114,26 @@ func (s *HTTPSource) Records(ctx context.Context, ids []events.ID, records []*Re
 
 func (s *HTTPSource) read(data []byte, ids []events.ID, records []*Record) error {
 	var answer struct {
-		Entities []document `json:"entities"`
+		Entities []json.RawMessage `json:"entities"`
 	}
 	if json.Unmarshal(data, &answer) != nil {
 		return errors.New("directory answers with something that is not of the documented form")
 	}
 	byID := make(map[events.ID]*Record, len(answer.Entities))
 	var bad malformed
-	for i := range answer.Entities {
-		id, ok := events.ParseID(answer.Entities[i].ID)
+	for _, text := range answer.Entities {
+		var d document
+		wrong := json.Unmarshal(text, &d) // one at a time: what is wrong with one is no failure of the others
+		id, ok := events.ParseID(d.ID)
 		if !ok {
 			bad.add(id, errors.New("id: not a GUID"))
 			continue
 		}
-		record, err := answer.Entities[i].record()
+		if wrong != nil {
+			bad.add(id, errNotDocument)
+			continue
+		}
+		record, err := d.record()
 		if err != nil {
 			bad.add(id, err)
 			continue

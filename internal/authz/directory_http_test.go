@@ -53,7 +53,9 @@ func TestHTTPSource_Protocol(t *testing.T) {
 			{"id": %q, "kind": "User", "organization": %q, "name": "Anna", "email": "ignored"},
 			{"id": %q, "kind": "Queue", "organization": %q, "members": [%q, %q]},
 			{"id": %q, "kind": "Nonsense", "organization": %q},
-			{"id": "not asked for"}]}`, me, home, strings.ToUpper(queue.String()), home, me, colleague, callList, home)
+			{"id": "not asked for"},
+			{"id": %q, "kind": 3, "organization": null, "members": "none"},
+			"no object"]}`, me, home, strings.ToUpper(queue.String()), home, me, colleague, callList, home, unknownEntity)
 	}, authz.HTTPSourceOptions{Token: "sesame", Logger: zap.New(core), Registerer: registry}, authz.CachedDirectoryOptions{})
 	want := []authz.Entity{
 		{State: authz.StateKnown, Kind: events.KindQueue, Organization: home, Member: true},
@@ -64,7 +66,7 @@ func TestHTTPSource_Protocol(t *testing.T) {
 	if diff := cmp.Diff(want, lookup(t, d, agentOfHome, queue, me, callList, unknownEntity)); diff != "" {
 		t.Error(diff)
 	}
-	if n := metric(t, registry, "rte_authz_directory_malformed_total"); n != 2 {
+	if n := metric(t, registry, "rte_authz_directory_malformed_total"); n != 4 {
 		t.Errorf("%v malformed entities are counted", n)
 	}
 	if logs.FilterMessageSnippet("record").Len() != 1 || strings.Contains(fmt.Sprint(logs.All()), "sesame") {

@@ -253,10 +253,10 @@ func (p *payload) id(name string) (events.ID, error) {
 	return id, nil
 }
 
-// lastSecond is the end of the year 9999: a time beyond it is no time (and would overflow the arithmetic on it).
+// lastSecond is the end of the year 9999 in UTC: a time beyond it is no time (and would overflow the arithmetic on it).
 const lastSecond = 253402300799
 
-// date is the claim as a NumericDate: seconds since 1970, possibly with a fraction. Absent: nil.
+// date is the claim as a NumericDate in UTC: seconds since 1970, possibly with a fraction. Absent: nil.
 func (p *payload) date(name string) (*jwt.NumericDate, error) {
 	value, ok := p.get(name)
 	if !ok {
@@ -270,7 +270,7 @@ func (p *payload) date(name string) (*jwt.NumericDate, error) {
 		return nil, badClaim(name, "out of range")
 	}
 	whole, fraction := math.Modf(seconds)
-	return &jwt.NumericDate{Time: time.Unix(int64(whole), int64(fraction*float64(time.Second)))}, nil
+	return &jwt.NumericDate{Time: time.Unix(int64(whole), int64(fraction*float64(time.Second))).UTC()}, nil
 }
 
 // badClaim names the claim, which is configuration, and never its value.

@@ -78,13 +78,15 @@ func (r *Record) withoutMembers() *Record {
 	return &Record{Kind: r.Kind, Organization: r.Organization}
 }
 
+var errNotDocument = errors.New("not a JSON object of the documented form")
+
 func compareIDs(a, b events.ID) int { return bytes.Compare(a[:], b[:]) }
 
 // ParseRecord reads the JSON form of a record. The error says what is wrong without quoting the record.
 func ParseRecord(data []byte) (*Record, error) {
 	var d document
 	if err := json.Unmarshal(data, &d); err != nil {
-		return nil, errors.New("not a JSON object of the documented form")
+		return nil, errNotDocument
 	}
 	return d.record()
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -118,6 +119,20 @@ func TestVerify_Claims(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// Nodes tell each other claims as JSON, which has no year 10000, and that is what the last second is east of Greenwich.
+func TestVerify_LastSecond(t *testing.T) {
+	local := time.Local
+	time.Local = time.FixedZone("Helsinki", 2*60*60)
+	defer func() { time.Local = local }()
+	claims, err := mustVerifier(t, standard()).Verify(mustHS256(t, with("exp", 253402300799)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := json.Marshal(claims); err != nil {
+		t.Error(err)
 	}
 }
 

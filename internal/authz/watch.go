@@ -25,6 +25,7 @@ type watchedFile struct {
 	metrics *watchMetrics
 
 	tried fileStamp // the version that was read last, good or bad
+	shut  fileStamp // the version that could not be read last, and the log says so
 	seen  fileStamp // what the look before this one saw
 	gone  bool      // the file could not be looked at, and the log says so
 }
@@ -84,6 +85,12 @@ func (w *watchedFile) look() {
 		return
 	}
 	if err := w.try(stamp); err != nil {
+		if stamp.equal(w.shut) {
+			return // still the same
+		}
+		if !stamp.equal(w.tried) {
+			w.shut = stamp
+		}
 		w.metrics.failed.Inc()
 		w.logger.Error("watched file is refused, the last good version stays in force", zap.Error(err))
 		return
@@ -100,25 +107,35 @@ func (w *watchedFile) stat() (fileStamp, error) {
 	return fileStamp{info: info, modified: info.ModTime(), size: info.Size()}, nil
 }
 
-// try reads and loads the version of the file that has the stamp.
+// try reads and loads the version of the file that has the stamp. One that cannot be read is tried again: what stands in
+// the way, such as missing permissions or descriptors, may go without a new version.
 func (w *watchedFile) try(stamp fileStamp) error {
-	w.tried = stamp
-	file, err := os.Open(w.path)
-	if err != nil {
+	data, err := w.content()
+	if err != nil && !errors.Is(err, errFileTooLarge) {
 		return err
 	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, w.limit+1))
+	w.tried, w.shut = stamp, fileStamp{}
+	if err == nil {
+		err = w.load(data)
+	}
 	if err != nil {
-		return err
-	}
-	if int64(len(data)) > w.limit {
-		return fmt.Errorf("%s: %w", w.path, errFileTooLarge)
-	}
-	if err := w.load(data); err != nil {
 		return fmt.Errorf("%s: %w", w.path, err)
 	}
 	return nil
+}
+
+// content reads the file, within its limit.
+func (w *watchedFile) content() ([]byte, error) {
+	file, err := os.Open(w.path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, w.limit+1))
+	if err == nil && int64(len(data)) > w.limit {
+		err = errFileTooLarge
+	}
+	return data, err
 }
 
 var errFileTooLarge = errors.New("file is too large")

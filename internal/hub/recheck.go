@@ -113,24 +113,25 @@ func (s *Session) recheck(ctx context.Context, concerned func(events.Topic) bool
 	if s.Claims() != claims {
 		return 0 // they were refreshed meanwhile: all topics are looked at again
 	}
-	var lost []events.Topic
-	for i, topic := range topics {
+	var lost []fanout.Listener
+	for i, l := range listeners {
 		if !allowed[i] {
-			lost = append(lost, topic)
+			lost = append(lost, l)
 		}
 	}
 	return s.end(lost)
 }
 
-// end ends the subscriptions to topics, as far as there still are any.
-func (s *Session) end(topics []events.Topic) (ended int) {
-	if len(topics) == 0 {
+// end ends subscriptions, as far as they still are any. One that has taken the place of one of them, because the client
+// has ended that and subscribed again, was decided later.
+func (s *Session) end(listeners []fanout.Listener) (ended int) {
+	if len(listeners) == 0 {
 		return 0
 	}
 	s.mu.Lock()
 	var lost []fanout.Listener
-	for _, topic := range topics {
-		if l, ok := s.active.find(topic); ok {
+	for _, before := range listeners {
+		if l, ok := s.active.find(before.Entry.Topic()); ok && l.ID == before.ID {
 			lost = append(lost, l)
 		}
 	}

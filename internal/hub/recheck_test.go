@@ -138,6 +138,38 @@ func TestRecheck_SubscribeUnderWay(t *testing.T) {
 }
 
 // TestRecheck_Concurrently subscribes and unsubscribes while rights come and go. Nothing may be given back twice.
+// slowJudge is a Judge that lets something happen before it answers what it knew before: no.
+type slowJudge struct{ meanwhile func() }
+
+func (j *slowJudge) Recheck(_ context.Context, _ *authz.Claims, topics []events.Topic) []bool {
+	j.meanwhile()
+	return make([]bool, len(topics))
+}
+
+// A subscription that was made after the change, in place of one that is looked at, was decided later than that.
+func TestRecheck_SubscribedAgainMeanwhile(t *testing.T) {
+	j := &slowJudge{}
+	run(t, hub.Options{Judge: j}, func(t *testing.T, r *rig) {
+		c := r.connect(t)
+		c.invoke(t, "1", "Subscribe", items(1, 2))
+		asked := false
+		j.meanwhile = func() {
+			if asked {
+				return
+			}
+			asked = true
+			c.Invoke(t.Context(), invocation("2", "Unsubscribe", items(1)))
+			c.Invoke(t.Context(), invocation("3", "Subscribe", items(1)))
+		}
+		r.Recheck(authz.Change{All: true})
+		synctest.Wait()
+		c.lines()
+		if left := c.active(t); len(left) != 1 || left[0].EntityID != entity(1).String() {
+			t.Errorf("left are %+v", left)
+		}
+	})
+}
+
 func TestRecheck_Concurrently(t *testing.T) {
 	j := &judge{}
 	r := newRig(t, hub.Options{Judge: j, Logger: zap.NewNop()})

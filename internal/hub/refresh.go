@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
@@ -11,6 +12,15 @@ import (
 // now on they are what Subscribe, revocations and rechecks go by; if they have changed, Recheck must follow. It does not
 // wait. The error is ErrOtherUser, ErrRevoked or ErrClosed; nothing has changed then.
 func (s *Session) Refresh(claims *authz.Claims) (changed bool, err error) {
+	changed, err = s.replaceClaims(claims)
+	if errors.Is(err, ErrRevoked) && s.hub.options.Revoked(s.Claims()) {
+		// The revocation of the claims before may have looked at the session while it had the others.
+		s.Close(CloseRevoked)
+	}
+	return changed, err
+}
+
+func (s *Session) replaceClaims(claims *authz.Claims) (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.Claims()

@@ -3,7 +3,6 @@ package hub_test
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,8 +24,7 @@ func (agentsOnly) Recheck(_ context.Context, claims *authz.Claims, topics []even
 }
 
 func TestRefresh(t *testing.T) {
-	var revoked atomic.Bool
-	o := hub.Options{Judge: agentsOnly{}, Revoked: func(*authz.Claims) bool { return revoked.Load() }}
+	o := hub.Options{Judge: agentsOnly{}, Revoked: func(claims *authz.Claims) bool { return claims.TokenID == "revoked" }}
 	run(t, o, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		before := c.Claims()
@@ -39,9 +37,7 @@ func TestRefresh(t *testing.T) {
 		}
 		refuse(authz.Claims{User: entity(9), Organization: organization}, hub.ErrOtherUser)
 		refuse(authz.Claims{Organization: entity(9), Organizations: []events.ID{organization}}, hub.ErrOtherUser)
-		revoked.Store(true)
-		refuse(authz.Claims{Organization: organization}, hub.ErrRevoked)
-		revoked.Store(false)
+		refuse(authz.Claims{Organization: organization, TokenID: "revoked"}, hub.ErrRevoked)
 
 		for _, want := range []bool{true, false} { // the second time it is nothing new
 			if changed, err := c.Refresh(&authz.Claims{Organization: organization, Role: authz.RoleAgent, TokenID: "new"}); changed != want || err != nil {
@@ -84,6 +80,33 @@ func TestRefresh_DuringSubscribe(t *testing.T) {
 		c.lines()
 		if left := c.active(t); len(left) != 1 {
 			t.Errorf("left are %+v", left)
+		}
+	})
+}
+
+// A revocation of the token before, which looks at the session while a revoked token is being refused, must not miss it.
+func TestRefresh_BothRevoked(t *testing.T) {
+	var r *rig
+	oldRevoked := false
+	o := hub.Options{Revoked: func(claims *authz.Claims) bool {
+		if claims.TokenID == "old" {
+			return oldRevoked
+		}
+		oldRevoked = true
+		r.CloseIf(hub.CloseRevoked, func(s *hub.Session) bool { return s.Claims().TokenID == "old" })
+		return true
+	}}
+	run(t, o, func(t *testing.T, theRig *rig) {
+		r = theRig
+		s, err := r.Open(&conn{}, &authz.Claims{Organization: organization, TokenID: "old"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Refresh(&authz.Claims{Organization: organization, TokenID: "new"}); !errors.Is(err, hub.ErrRevoked) {
+			t.Errorf("refreshed: %v", err)
+		}
+		if s.Close(hub.CloseGone) {
+			t.Error("the session outlives the revocation of its token")
 		}
 	})
 }

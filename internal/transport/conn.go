@@ -131,8 +131,8 @@ func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bo
 func (c *Conn) expireWith(claims *authz.Claims) {
 	var expires time.Duration
 	if c.h.options.CloseAtExpiry && !claims.ExpiresAt.IsZero() {
-		// At least 1: 0 is never.
-		expires = max(claims.ExpiresAt.Sub(c.h.started)+c.h.options.ExpiryGrace, 1)
+		// At least 1: 0 is never. The grace is added to the time, as the difference may be the longest that there is.
+		expires = max(claims.ExpiresAt.Add(c.h.options.ExpiryGrace).Sub(c.h.started), 1)
 	}
 	c.expires.Store(int64(expires))
 }

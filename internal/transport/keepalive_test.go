@@ -58,6 +58,7 @@ func TestKeepAlive_Expiry(t *testing.T) {
 		"the last moment":    {Options{CloseAtExpiry: true, ExpiryGrace: time.Second}, claims, 21*time.Second - 1, true, 1},
 		"expired":            {Options{CloseAtExpiry: true, ExpiryGrace: time.Second}, claims, 21 * time.Second, false, 0},
 		"expired before":     {Options{CloseAtExpiry: true}, &authz.Claims{ExpiresAt: start.Add(-time.Hour)}, 1, false, 0},
+		"in the year 9999":   {Options{CloseAtExpiry: true, ExpiryGrace: time.Second}, &authz.Claims{ExpiresAt: time.Unix(253402300799, 0)}, time.Hour, true, 15 * time.Second},
 		"never expires":      {Options{CloseAtExpiry: true}, &authz.Claims{}, time.Hour, true, 15 * time.Second},
 		"nobody asks for it": {Options{}, claims, time.Hour, true, 15 * time.Second},
 	} {
