@@ -137,7 +137,6 @@ func TestRecheck_SubscribeUnderWay(t *testing.T) {
 	})
 }
 
-// TestRecheck_Concurrently subscribes and unsubscribes while rights come and go. Nothing may be given back twice.
 // slowJudge is a Judge that lets something happen before it answers what it knew before: no.
 type slowJudge struct{ meanwhile func() }
 
@@ -170,6 +169,7 @@ func TestRecheck_SubscribedAgainMeanwhile(t *testing.T) {
 	})
 }
 
+// TestRecheck_Concurrently subscribes and unsubscribes while rights come and go. Nothing may be given back twice.
 func TestRecheck_Concurrently(t *testing.T) {
 	j := &judge{}
 	r := newRig(t, hub.Options{Judge: j, Logger: zap.NewNop()})
