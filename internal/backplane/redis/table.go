@@ -290,8 +290,8 @@ func (t *table) join(link *link, l *lane, history string) *joined {
 			Reason:  backplane.LossOutage,
 		},
 	}
-	if l.link.Load() != link {
-		return n
+	if l.link.Load() != link || l.state != subscribing {
+		return n // it belongs elsewhere, or did meanwhile: what was asked for since then follows
 	}
 	l.alone = false
 	t.setLocked(l, subscribed)
@@ -304,11 +304,11 @@ func (t *table) join(link *link, l *lane, history string) *joined {
 }
 
 // leave records that a lane, which was given up, is no longer subscribed: it ends, or begins anew. One that belongs to
-// another link by now may be subscribed there.
+// another link by now may be subscribed there, and one that did meanwhile may have been asked for again.
 func (t *table) leave(link *link, l *lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l.link.Load() != link {
+	if l.link.Load() != link || l.state != unsubscribing {
 		return
 	}
 	t.forgetLocked(l)
