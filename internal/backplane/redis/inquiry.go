@@ -12,6 +12,7 @@ import (
 type inquiry struct {
 	generation uint64
 	by         string // whose answer is collected
+	parts      int    // how many of its parts came
 	events     []events.Event
 	complete   bool // the answer is
 	heard      bool // this node's own question came, and so everything before it
@@ -50,10 +51,11 @@ func (n *answerPart) tell(w *worker, l *lane, now time.Time) {
 		return
 	}
 	q := l.inquiry.about(n.Generation)
-	if q.complete || q.by != "" && q.by != n.By {
-		return
+	if q.complete || q.by != "" && q.by != n.By || n.Number != q.parts {
+		return // of an answer without a part that got lost nothing is of use
 	}
 	q.by, q.complete = n.By, n.Last
+	q.parts++
 	for _, data := range n.data {
 		if ev, ok := w.b.receiver.Decode(l.organization, data); ok {
 			q.events = append(q.events, ev)

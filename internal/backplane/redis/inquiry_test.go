@@ -50,3 +50,41 @@ func TestInquiry_othersDoNotAskForANode(t *testing.T) {
 		t.Errorf("%.0f answers came, %.0f losses were told", answers, lost)
 	}
 }
+
+// A part of an answer did not fit into what may wait on a node's channel. What came behind it was taken for the whole answer,
+// and nobody was told of what the part had.
+func TestInquiry_partIsMissing(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	proxy := rtetest.MustStartProxy(t, server.Addr)
+	o := quick(proxy.Addr)
+	o.LaneQueue = 128 << 10 // half a part
+	node, sink, metrics := mustNode(t, o)
+	other, otherSink, _ := mustNode(t, quick(server.Addr))
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	backplanetest.MustAcquire(t, node, topic)
+	backplanetest.MustAcquire(t, other, topic)
+	client := server.Client()
+	defer client.Close()
+	lane := backplane.Layout{}.Lane(topic.Organization, topic.Entity)
+	publish := func(number int) {
+		t.Helper()
+		ev := backplanetest.NewEvent(topic, number)
+		ev.Padding = 10 << 10
+		if err := client.Publish(t.Context(), lane, ev.JSON()).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(1)
+	sink.Wait(t, 1)
+	proxy.Blackhole()
+	const count = 30 // two parts, of which the second one fits
+	for number := range count {
+		publish(2 + number)
+	}
+	otherSink.Wait(t, 1+count)
+	proxy.Cut()
+	proxy.Open()
+	waitFor(t, "listeners have all events, or are told of a loss", func() bool {
+		return sink.Count() == 1+count || (&rigNode{metrics: metrics}).value(t, "rte_backplane_losses_total") > 0
+	})
+}

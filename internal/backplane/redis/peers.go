@@ -56,7 +56,9 @@ type part struct {
 	Lane       string `json:"lane"`
 	Generation uint64 `json:"generation"`
 	By         string `json:"by"`
-	Last       bool   `json:"last"`
+	// Number counts the parts of an answer from 0: one may get lost.
+	Number int  `json:"number,omitempty"`
+	Last   bool `json:"last"`
 	// Unknown says that the node does not know what followed.
 	Unknown bool `json:"unknown,omitempty"`
 }
@@ -397,7 +399,7 @@ func encodeAnswer(head part, data [][]byte) (parts [][]byte) {
 			size += len(data[n])
 			n++
 		}
-		head.Last = n == len(data)
+		head.Number, head.Last = len(parts), n == len(data)
 		line, err := json.Marshal(head)
 		if err != nil || len(parts) == peerParts {
 			return nil
