@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
@@ -158,4 +160,24 @@ func waitFor(t testing.TB, what string, so func() bool) {
 			t.Fatalf("waited in vain until %s", what)
 		}
 	}
+}
+
+// A node might not listen to a channel that is no lane, and then it might: as long as no lane was refused either, it did not
+// ask again, and heard of no revocation until the next connection.
+func TestAccess_channelRefused(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	mustSetUser(t, server, "node", nodeRules+" resetchannels &rte:hb:* &rte:peer:* &rte:org:*")
+	o := quick(server.Addr)
+	o.Username, o.Password = "node", "secret"
+	b, _, _ := mustNode(t, o)
+	missed := make(chan bool, 10)
+	b.Listen(redis.RevokeChannel, func([]byte) {}, func() { missed <- true })
+	client := server.Client()
+	defer client.Close()
+	waitFor(t, "the channel is refused", func() bool {
+		entries, err := client.ACLLog(t.Context(), 100).Result()
+		return err == nil && slices.ContainsFunc(entries, func(e *goredis.ACLLogEntry) bool { return e.Object == redis.RevokeChannel })
+	})
+	mustSetUser(t, server, "node", "&rte:c:*")
+	await(t, "the subscription", missed)
 }

@@ -20,6 +20,7 @@ type table struct {
 	shares    map[events.ID]*share // guarded by mu; by organization
 	lingering map[*lane]struct{}   // guarded by mu; those whose expires is set
 	strays    map[*lane]struct{}   // guarded by mu; those that a server sent elsewhere since the last reroute
+	refused   map[*lane]struct{}   // guarded by mu; those whose failed is set
 
 	// Guarded by mu: how many lanes are served, and how many of the others are confirmed and refused.
 	served, confirmed, failed int
@@ -28,7 +29,8 @@ type table struct {
 func newTable(linger time.Duration, route func(string) *link, gone func(*lane)) *table {
 	return &table{
 		linger: linger, route: route, gone: gone,
-		lanes: map[string]*lane{}, shares: map[events.ID]*share{}, lingering: map[*lane]struct{}{}, strays: map[*lane]struct{}{},
+		lanes: map[string]*lane{}, shares: map[events.ID]*share{}, lingering: map[*lane]struct{}{},
+		strays: map[*lane]struct{}{}, refused: map[*lane]struct{}{},
 	}
 }
 
@@ -132,13 +134,8 @@ func (t *table) expire(now time.Time) {
 func (t *table) retry() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.failed == 0 {
-		return
-	}
-	for _, l := range t.lanes {
-		if l.failed != nil {
-			t.enqueueLocked(l)
-		}
+	for l := range t.refused {
+		t.enqueueLocked(l)
 	}
 }
 
@@ -429,6 +426,11 @@ func (t *table) failLocked(l *lane, err error) {
 		t.failed += one(err != nil) - one(l.failed != nil)
 	}
 	l.failed = err
+	if err == nil {
+		delete(t.refused, l)
+	} else {
+		t.refused[l] = struct{}{}
+	}
 }
 
 func one(is bool) int {
