@@ -183,6 +183,8 @@ func (l *Lane) hold(h Host, m *Message) {
 				h.Overflow()
 				l.repair.plainLost++
 				l.repair.spilled = true
+			} else {
+				l.repair.unread = true
 			}
 		}
 		l.drop()

@@ -48,6 +48,7 @@ type repair struct {
 	told bool  // and one of them knew
 
 	spilled   bool   // plain messages were given up since the latest read
+	unread    bool   // counted messages were, since the latest of the journal
 	delivered int    // events from the journal
 	missing   uint64 // events known to be missing
 	forked    bool
@@ -157,7 +158,7 @@ func (l *Lane) Want() (Read, bool) {
 		}
 		return read, true
 	}
-	r.told = false
+	r.told, r.unread = false, false
 	r.sure = len(l.held)
 	r.before = l.last.N
 	count := firstCount
@@ -202,7 +203,7 @@ func (l *Lane) Page(h Host, now time.Time, p *Page) {
 	case lost && (l.plain.latestID() != events.ID{} || r.era != nil):
 		r.last = p
 		return
-	case !lost && r.spilled:
+	case !lost && (r.spilled || r.unread):
 		return // what was given up since the journal was asked is in it
 	}
 	l.finish(h, now, p)
@@ -338,6 +339,9 @@ func (l *Lane) finish(h Host, now time.Time, p *Page) {
 		l.last.N = p.Counter
 	}
 	l.report(h, now, r)
+	if r.unread {
+		l.begin(now) // what was given up is in the journal, and perhaps nothing comes that would show it
+	}
 }
 
 // report tells how the repair went.

@@ -1,0 +1,60 @@
+package sequence_test
+
+import (
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/sequence"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// counted is the nth event of a lane, with a text.
+func (h *listener) counted(n uint64, id events.ID, text string) sequence.Message {
+	return sequence.Message{
+		Position: backplane.Position{N: n, ID: backplane.StreamID{Milliseconds: 1000 + n}},
+		Event:    events.Event{ID: id, Data: []byte(text)},
+	}
+}
+
+// More counted messages were held than may be, and were given up; the last that came was a plain one. Nothing said that the
+// journal had more, which came when the lane's next event was counted, if ever.
+func TestLane_givenUpBeforeAPlainMessage(t *testing.T) {
+	h := newListener()
+	arrive := func(n uint64) {
+		m := h.counted(n, id(n), "{}")
+		h.Live(h, h.now, &m)
+	}
+	const last = 1001
+	arrive(2)
+	read, ok := h.Want()
+	if !ok {
+		t.Fatal("no read")
+	}
+	for n := uint64(3); n <= last; n++ {
+		arrive(n)
+	}
+	h.live(5000, false)
+	page := &sequence.Page{Generation: read.Generation, Counter: 2}
+	for n := uint64(1); n <= 2; n++ {
+		page.Entries = append(page.Entries, h.counted(n, id(n), "{}"))
+	}
+	h.Page(h, h.now, page)
+	for reads := 0; h.Repairing() && reads < 100; reads++ {
+		read, ok := h.Want()
+		if !ok {
+			t.Fatal("no read")
+		}
+		page := &sequence.Page{Generation: read.Generation, Counter: last}
+		for n := uint64(1); n <= last; n++ {
+			m := h.counted(n, id(n), "{}")
+			if m.ID.Compare(read.After) > 0 && len(page.Entries) < read.Count {
+				page.Entries = append(page.Entries, m)
+			}
+		}
+		page.More = len(page.Entries) == read.Count
+		h.Page(h, h.now, page)
+	}
+	if len(h.got) != last+1 || h.got[last] != id(5000) {
+		t.Errorf("%d events were delivered, want %d and then the plain one", len(h.got), last)
+	}
+}
