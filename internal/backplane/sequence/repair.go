@@ -257,8 +257,12 @@ func (l *Lane) entry(h Host, now time.Time, entries []Message) {
 	if m.N == 0 {
 		l.read = later(l.read, m.ID)
 		known = known || m.ID.Compare(l.repair.plain) <= 0
-	} else if !l.follows(m, known) {
-		return
+	} else {
+		after := m.ID.Compare(l.last.ID) > 0
+		if !l.follows(m, known) {
+			return
+		}
+		known = known && !(after && m.Event.ID == (events.ID{})) // its number tells more than its text
 	}
 	if event && !known {
 		l.ids.add(id, l.at(now))

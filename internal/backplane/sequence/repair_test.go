@@ -58,3 +58,28 @@ func TestLane_givenUpBeforeAPlainMessage(t *testing.T) {
 		t.Errorf("%d events were delivered, want %d and then the plain one", len(h.got), last)
 	}
 }
+
+// An event without an Id said what one before it had said. Its number told that it was another, and it was left out all the
+// same when it came from the journal.
+func TestLane_sameTextAgain(t *testing.T) {
+	h := newListener()
+	texts := []string{`{"Status":"Available"}`, `{"Status":"Busy"}`, `{"Status":"Available"}`}
+	page := &sequence.Page{Counter: uint64(len(texts))}
+	for i, text := range texts {
+		m := h.counted(uint64(i+1), events.ID{}, text)
+		page.Entries = append(page.Entries, m)
+		if i < 2 {
+			h.Live(h, h.now, &m)
+		}
+	}
+	h.Broken(h.now, sequence.Break{Reason: backplane.LossOutage})
+	read, ok := h.Want()
+	if !ok {
+		t.Fatal("no read")
+	}
+	page.Generation = read.Generation
+	h.Page(h, h.now, page)
+	if len(h.got) != len(texts) {
+		t.Errorf("%d events were delivered, want %d", len(h.got), len(texts))
+	}
+}
