@@ -192,16 +192,20 @@ func (t *table) scouts(link *link) []*lane {
 func (t *table) located(link *link, lanes []*lane, found []place) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i, l := range lanes {
-		if l.link.Load() != link {
+	for i, at := range found {
+		l := lanes[i]
+		switch {
+		case l.link.Load() != link:
 			continue // it belongs elsewhere by now, and is in the queue there
+		case l.located:
+			continue // it came back meanwhile, and was in this queue twice
 		}
-		if found[i].elsewhere != nil {
+		if at.elsewhere != nil {
 			l.queued = false
 			t.strays[l] = struct{}{}
 			continue
 		}
-		l.located, l.origin, l.counted = true, found[i].Position, found[i].counted
+		l.located, l.origin, l.counted = true, at.Position, at.counted
 		l.queued = false
 		t.enqueueLocked(l)
 	}

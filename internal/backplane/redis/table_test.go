@@ -90,3 +90,19 @@ func TestTable_lateLeave(t *testing.T) {
 		t.Errorf("the lane is confirmed: %t, %v; it is known where its journal ended: %t", done, err, l.located)
 	}
 }
+
+// A lane went to another master and came back while its journal was looked up, and was looked up twice. What was published
+// between its subscription and the second answer was then taken for what had been there before.
+func TestTable_lookedUpTwice(t *testing.T) {
+	r := newRouted()
+	l := r.wants()
+	first := r.scouts(r.links[0])
+	r.move(1)
+	r.move(0)
+	r.scouted(0, first, 1)
+	r.mustAsk(t, 0, verbJoin)
+	r.scouted(0, r.scouts(r.links[0]), 5)
+	if n := r.join(r.links[0], l, ""); n.origin.N != 1 {
+		t.Errorf("the lane begins after event %d, want 1", n.origin.N)
+	}
+}
