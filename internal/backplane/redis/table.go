@@ -171,6 +171,7 @@ func (t *table) through(l *lane) {
 		return
 	}
 	delete(t.lanes, l.name)
+	delete(t.strays, l)
 	t.failLocked(l, nil)
 	if l.share.lanes--; l.share.lanes == 0 {
 		delete(t.shares, l.organization)

@@ -106,3 +106,29 @@ func TestTable_lookedUpTwice(t *testing.T) {
 		t.Errorf("the lane begins after event %d, want 1", n.origin.N)
 	}
 }
+
+// A lane that a server sent elsewhere, and that nobody wants any more, is not kept until the next view of the cluster.
+func TestTable_straysEnd(t *testing.T) {
+	r := newRouted()
+	l := r.wants()
+	r.located(r.links[0], r.scouts(r.links[0]), []place{{elsewhere: errReplica}})
+	r.release(l.name, 1)
+	r.through(l)
+	if len(r.lanes)+len(r.strays) > 0 {
+		t.Errorf("%d lanes and %d that were sent elsewhere are left", len(r.lanes), len(r.strays))
+	}
+}
+
+// A lane that a server sent elsewhere is asked for again at the next view of the cluster, also if that shows no change.
+func TestTable_straysAreAskedForAgain(t *testing.T) {
+	r := newRouted()
+	l := r.wants()
+	look := func() { r.reroute(func() bool { return false }) }
+	r.located(r.links[0], r.scouts(r.links[0]), []place{{elsewhere: errReplica}})
+	look()
+	r.scouted(0, r.scouts(r.links[0]), 1)
+	r.mustAsk(t, 0, verbJoin)
+	r.moved(r.links[0], []*lane{l}, nil, "")
+	look()
+	r.mustAsk(t, 0, verbJoin)
+}
