@@ -76,12 +76,12 @@ type laneRead struct {
 	sequence.Read
 }
 
-// take takes reads from the queue that fit into one call.
-func (j *journal) take() []laneRead {
+// take takes reads from the queue that fit into one call, at most so many.
+func (j *journal) take(most int) []laneRead {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var reads []laneRead
-	for count := 0; len(j.lanes) > 0 && len(reads) < laneReads; {
+	for count := 0; len(j.lanes) > 0 && len(reads) < most; {
 		l := j.lanes[0]
 		read := j.reads[l]
 		if count += read.Count; count > entryReads && len(reads) > 0 {
@@ -98,8 +98,10 @@ func (j *journal) take() []laneRead {
 }
 
 // repair reads journals for the lanes that want it, as long as the epoch lives. A read that fails is tried again; if
-// the epoch ends meanwhile, its lanes will want another.
+// the epoch ends meanwhile, its lanes will want another. What many lanes have may be too much for the time of a command:
+// then fewer are read at once.
 func (e *epoch) repair(ctx context.Context) error {
+	most := laneReads
 	for {
 		select {
 		case <-ctx.Done():
@@ -110,7 +112,7 @@ func (e *epoch) repair(ctx context.Context) error {
 			if err := e.afterJoins(ctx); err != nil {
 				return err
 			}
-			reads := e.link.journal.take()
+			reads := e.link.journal.take(most)
 			if len(reads) == 0 {
 				break
 			}
@@ -122,6 +124,9 @@ func (e *epoch) repair(ctx context.Context) error {
 			for ; err != nil; pages, err = e.read(ctx, reads) {
 				e.b.metrics.readErrors.Inc()
 				e.b.log.Warn("journal not read", func() []zap.Field { return []zap.Field{zap.Error(err)} })
+				most = max(1, len(reads)/2)
+				e.link.journal.putBack(reads[most:])
+				reads = reads[:most]
 				select {
 				case <-ctx.Done():
 					return ctx.Err()
@@ -129,6 +134,7 @@ func (e *epoch) repair(ctx context.Context) error {
 					wait = min(2*wait, time.Second)
 				}
 			}
+			most = min(most+1, laneReads)
 			e.b.hand(reads, pages)
 			if err := e.readLater(ctx, reads, pages); err != nil {
 				return err

@@ -1,0 +1,67 @@
+package redis_test
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// slowLine is a connection that brings so many bytes per second.
+type slowLine struct {
+	net.Conn
+	rate *atomic.Int64 // 0: as they come
+}
+
+func (c *slowLine) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p[:min(len(p), 4<<10)])
+	if rate := c.rate.Load(); rate > 0 {
+		time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
+	}
+	return n, err
+}
+
+// After an outage the journals of many lanes were read by one command. What they had together did not come within the time
+// of a command, and the same was asked for again without an end.
+func TestRepair_moreThanOneCommandBrings(t *testing.T) {
+	const lanes, each = 100, 50
+	server := rtetest.MustStartRedis(t)
+	proxy := rtetest.MustStartProxy(t, server.Addr)
+	var rate atomic.Int64
+	o := quick(proxy.Addr)
+	o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &slowLine{conn, &rate}, nil
+	}
+	node, sink, _ := mustNode(t, o)
+	other, _, _ := mustNode(t, quick(server.Addr))
+	var topics []events.Topic
+	for range lanes {
+		topics = append(topics, backplanetest.Topic(events.NewID(), events.NewID()))
+	}
+	backplanetest.MustAcquire(t, node, topics...)
+	proxy.Blackhole()
+	for number := range each {
+		var batch [][]byte
+		for _, topic := range topics {
+			ev := backplanetest.NewEvent(topic, number)
+			ev.Padding = 1 << 10
+			batch = append(batch, ev.JSON())
+		}
+		if errs := other.PublishBatch(t.Context(), batch); errs != nil {
+			t.Fatal(errs)
+		}
+	}
+	rate.Store(3 << 20) // they are 7 MB, and a command may take half a second
+	proxy.Cut()
+	proxy.Open()
+	sink.Wait(t, lanes*each)
+}
