@@ -52,6 +52,7 @@ type publication struct {
 	client goredis.UniversalClient
 	keys   []string
 	args   []any
+	once   bool // nodes would not know it if it came twice
 }
 
 // publicationOf is what publishes an event.
@@ -61,6 +62,7 @@ func (b *Backplane) publicationOf(ev *events.Event) publication {
 		client: b.commands(lane),
 		keys:   []string{journalKey(lane), counterKey(lane)},
 		args:   []any{lane, ev.Data, b.options.JournalLength, 0, b.options.publishWord()},
+		once:   ev.ID == (events.ID{}),
 	}
 	if d := b.options.Catalog.Definition(ev.Type); d != nil && d.State() {
 		p.keys = append(p.keys, stateKey(lane, d, ev.Topic))
@@ -73,9 +75,31 @@ func (b *Backplane) publicationOf(ev *events.Event) publication {
 }
 
 // on calls the function.
-func (p *publication) on(ctx context.Context, client goredis.Cmdable) *goredis.Cmd {
-	return client.FCall(ctx, "rte_publish", p.keys, p.args...)
+func (p *publication) on(ctx context.Context, client processor) *goredis.Cmd {
+	args := []any{"fcall", "rte_publish", len(p.keys)}
+	for _, key := range p.keys {
+		args = append(args, key)
+	}
+	call := goredis.NewCmd(ctx, append(args, p.args...)...)
+	call.SetFirstKeyPos(3)
+	if p.once {
+		_ = client.Process(ctx, once{call})
+	} else {
+		_ = client.Process(ctx, call)
+	}
+	return call
 }
+
+// processor is a client or a pipeline.
+type processor interface {
+	Process(ctx context.Context, command goredis.Cmder) error
+}
+
+// once is a command that go-redis does not repeat. For a cluster it would, whatever the settings are, also if the command
+// may have been carried out.
+type once struct{ *goredis.Cmd }
+
+func (once) NoRetry() bool { return true }
 
 // publish calls the function, which is loaded if the server does not have it, or does the same by a script if the
 // server has no functions.

@@ -1,0 +1,70 @@
+package redis_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// unanswered is a connection that breaks when an event was published on it, before the answer.
+type unanswered struct {
+	net.Conn
+	published atomic.Bool
+}
+
+func (c *unanswered) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("rte_publish")) {
+		c.published.Store(true)
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *unanswered) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.published.Load() {
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// An answer got lost on its way from a cluster: the driver published the event again, and again, although it had no Id by
+// which nodes could have known it.
+func TestPublish_withoutIdOnlyOnce(t *testing.T) {
+	c := rtetest.MustStartCluster(t, 3, 0, 5*time.Second)
+	o := redis.Options{Addresses: c.Addrs(), Cluster: true}
+	listener, sink, _ := mustNode(t, o)
+	o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &unanswered{Conn: conn}, nil
+	}
+	publisher, _, _ := mustNode(t, o)
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	backplanetest.MustAcquire(t, listener, topic)
+	nameless := func(number int) []byte {
+		ev := backplanetest.NewEvent(topic, number)
+		ev.ID = events.ID{}
+		return ev.JSON()
+	}
+	if err := publisher.Publish(t.Context(), nameless(1)); !errors.Is(err, backplane.ErrUnavailable) {
+		t.Errorf("publish: %v", err)
+	}
+	if errs := publisher.PublishBatch(t.Context(), [][]byte{nameless(2)}); len(errs) != 1 || !errors.Is(errs[0], backplane.ErrUnavailable) {
+		t.Errorf("publish a batch: %v", errs)
+	}
+	backplanetest.MustPublish(t, listener, backplanetest.NewEvent(topic, 3))
+	sink.Wait(t, 3)
+}
