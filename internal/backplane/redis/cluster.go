@@ -127,7 +127,7 @@ func (c *cluster) look(ctx context.Context) (owners []owner, err error) {
 			err = errors.Join(err, failed)
 			continue
 		}
-		claim(owners, text)
+		claim(owners, text, address)
 		if seen++; seen == views {
 			break
 		}
@@ -149,8 +149,8 @@ func (c *cluster) nodes(ctx context.Context, address string) (string, error) {
 	return client.ClusterNodes(ctx).Result()
 }
 
-// claim enters the slots of the masters in a view (CLUSTER NODES).
-func claim(owners []owner, view string) {
+// claim enters the slots of the masters in a view (CLUSTER NODES) of the server at an address.
+func claim(owners []owner, view, asked string) {
 	for line := range strings.Lines(view) {
 		fields := strings.Fields(line)
 		if len(fields) < 9 {
@@ -160,10 +160,9 @@ func claim(owners []owner, view string) {
 		if !slices.Contains(flags, "master") || slices.Contains(flags, "fail") || slices.Contains(flags, "noaddr") {
 			continue
 		}
-		// ip:port@busport,hostname
-		address, _, _ := strings.Cut(fields[1], "@")
+		address, ok := announced(fields[1], asked)
 		epoch, err := strconv.ParseUint(fields[6], 10, 64)
-		if _, _, bad := net.SplitHostPort(address); bad != nil || err != nil {
+		if !ok || err != nil {
 			continue
 		}
 		for _, r := range fields[8:] {
@@ -174,6 +173,21 @@ func claim(owners []owner, view string) {
 			}
 		}
 	}
+}
+
+// announced is the address in "ip:port@busport,hostname". An ip of version 6 has no brackets there, and a server that is
+// alone does not know its own: then it is that of the server that was asked.
+func announced(text, asked string) (address string, ok bool) {
+	text, _, _ = strings.Cut(text, "@")
+	colon := strings.LastIndexByte(text, ':')
+	if colon < 0 {
+		return "", false
+	}
+	host := text[:colon]
+	if host == "" {
+		host, _, _ = net.SplitHostPort(asked)
+	}
+	return net.JoinHostPort(host, text[colon+1:]), true
 }
 
 // slotRange reads "7" or "7-9"; for anything else, such as a slot on its way, last is less than first.
