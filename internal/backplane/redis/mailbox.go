@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"sync"
 	"time"
 
@@ -14,6 +15,9 @@ type mailbox struct {
 	items     []item // guarded by mu
 	spare     []item // guarded by mu; an empty slice to reuse
 	bytes     int    // guarded by mu; of items
+	latest    *chunk // guarded by mu; of the message that was appended last; nil: none since items was empty
+	oldest    *chunk // guarded by mu; of the one that was taken last; nil: none since then
+	chunks    int    // guarded by mu; how many chunks items lie in, about
 	scheduled bool   // guarded by mu; the lane is in the scheduler or with a worker
 }
 
@@ -35,6 +39,13 @@ const itemCost = 64
 
 func (i *item) size() int { return len(i.payload) + itemCost }
 
+// A message holds on to the chunk that it lies in, with all that others had in there. A lane that falls behind may hold on
+// to some chunks, and to others that are not much more than what its messages take; then messages are copied.
+const (
+	chunksHeld  = 4
+	chunksShare = 4
+)
+
 // quantum is how many bytes of a lane's messages a worker handles before it goes on to the next lane.
 const quantum = 64 << 10
 
@@ -46,8 +57,21 @@ func (m *mailbox) put(it item, limit int) (ok, schedule bool) {
 	if limit > 0 && m.bytes+it.size() > limit {
 		return false, false
 	}
+	if it.chunk != nil && it.chunk != m.latest {
+		if m.chunks >= chunksHeld+chunksShare*m.bytes/chunkSize {
+			it.payload = bytes.Clone(it.payload)
+			it.chunk.release(1)
+			it.chunk = nil
+		} else {
+			m.latest = it.chunk
+			m.chunks++
+		}
+	}
 	return true, m.appendLocked(it)
 }
+
+// emptyLocked is called when there are no messages any more.
+func (m *mailbox) emptyLocked() { m.latest, m.oldest, m.chunks = nil, nil, 0 }
 
 func (m *mailbox) appendLocked(it item) (schedule bool) {
 	m.items = append(m.items, it)
@@ -93,6 +117,7 @@ func (m *mailbox) shed() (first *item, bytes, plain int) {
 	}
 	m.items = kept
 	m.bytes -= bytes
+	m.emptyLocked()
 	return first, bytes, plain
 }
 
@@ -103,10 +128,18 @@ func (m *mailbox) take() (taken []item, bytes int) {
 	if m.bytes <= quantum {
 		taken, bytes = m.items, m.bytes
 		m.items, m.spare = m.spare, nil
+		m.emptyLocked()
 	} else {
 		n := 0
 		for bytes < quantum {
-			bytes += m.items[n].size()
+			it := &m.items[n]
+			if it.chunk != nil && it.chunk != m.oldest {
+				if m.oldest != nil {
+					m.chunks--
+				}
+				m.oldest = it.chunk
+			}
+			bytes += it.size()
 			n++
 		}
 		taken, m.items = m.items[:n:n], m.items[n:]

@@ -31,3 +31,60 @@ func TestMailbox_overflowsAreOneNotice(t *testing.T) {
 		t.Errorf("%d notices, want another", len(again))
 	}
 }
+
+// Each message of a lane that nobody worked on kept the whole chunk that it had been read into, with all that other lanes had
+// in there: 400 KB of messages took 200 MB.
+func TestMailbox_messagesHoldFewChunks(t *testing.T) {
+	for name, test := range map[string]struct {
+		each   int // messages in a chunk, which are of 1 KB
+		copied bool
+	}{
+		"one message in a chunk":      {1, true},
+		"a chunk full of them":        {chunkSize >> 10, false},
+		"every other message in them": {chunkSize >> 11, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const count = 1 << 10
+			var m mailbox
+			var owner chunks
+			var c *chunk
+			used := map[*chunk]int64{}
+			for i := range count {
+				if i%test.each == 0 {
+					c = owner.get(chunkSize)
+				}
+				used[c]++
+				payload := c.data[i%test.each<<10:][:1<<10]
+				payload[0] = byte(i)
+				m.put(item{payload: payload, chunk: c}, 0)
+			}
+			held := map[*chunk]bool{}
+			copies, number := 0, 0
+			for taken, _ := m.take(); len(taken) > 0; taken, _ = m.take() {
+				for _, it := range taken {
+					if it.payload[0] != byte(number) || len(it.payload) != 1<<10 {
+						t.Fatalf("message %d is another", number)
+					}
+					if number++; it.chunk == nil {
+						copies++
+					} else {
+						held[it.chunk] = true
+						it.chunk.release(1)
+					}
+				}
+			}
+			if number != count || copies > 0 != test.copied || len(held) > chunksHeld+2*chunksShare*count<<10/chunkSize {
+				t.Errorf("%d of %d messages were copied, %d chunks held", copies, number, len(held))
+			}
+			for c, given := range used {
+				c.given = given
+				if c.finish(); c.users.Load() != 0 {
+					t.Fatalf("a chunk has %d users left", c.users.Load())
+				}
+			}
+			if m.put(item{payload: c.data[:1], chunk: c}, 0); m.chunks != 1 {
+				t.Errorf("an empty mailbox counts %d chunks", m.chunks-1)
+			}
+		})
+	}
+}
