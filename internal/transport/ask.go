@@ -19,6 +19,9 @@ const (
 	// maxAsks is how many requests to refresh this node has out at other nodes, and how many of others it works on,
 	// at once; more are refused.
 	maxAsks = 256
+	// maxUserAsks is how many of those that this node has out may be of one user: for a connection that has ended each takes
+	// askTimeout.
+	maxUserAsks = 8
 	// askTimeout is how long the node that has the connection may take to answer.
 	askTimeout = 2 * time.Second
 	// maxAskAge is how much older than now a message between nodes may seem: the difference of their clocks and its way.
@@ -32,15 +35,24 @@ type asks struct {
 	key     []byte         // authenticates messages; static
 	running sync.WaitGroup // the goroutines that work on those of others
 
-	mu      sync.Mutex                       // guards the following fields
-	waiting map[string]chan<- refreshOutcome // of this node, by number
-	working int                              // of others
+	mu      sync.Mutex               // guards the following fields
+	waiting map[string]*waitingAsk   // of this node, by number
+	users   map[organizationUser]int // how many of waiting each user has
+	working int                      // of others
 	closed  bool
 }
 
+type waitingAsk struct {
+	user    organizationUser
+	outcome chan<- refreshOutcome // has room for one
+}
+
+// organizationUser is a user, whose id says who it is within the organization only.
+type organizationUser struct{ organization, user events.ID }
+
 func newAsks(secret []byte) (asks, error) {
 	key, err := deriveKey(secret, "refresh")
-	return asks{key: key, waiting: map[string]chan<- refreshOutcome{}}, err
+	return asks{key: key, waiting: map[string]*waitingAsk{}, users: map[organizationUser]int{}}, err
 }
 
 // ask is what nodes tell each other of a refresh. It carries what was verified, and never a token.
@@ -82,7 +94,7 @@ func (h *Handler) ask(ctx context.Context, id connID, claims *authz.Claims) refr
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	number, outcome := events.NewID().String(), make(chan refreshOutcome, 1)
-	if !h.asks.begin(number, outcome) {
+	if !h.asks.begin(number, &waitingAsk{organizationUser{claims.Organization, claims.User}, outcome}) {
 		return refreshFailed
 	}
 	defer h.asks.end(number)
@@ -99,20 +111,26 @@ func (h *Handler) ask(ctx context.Context, id connID, claims *authz.Claims) refr
 	}
 }
 
-func (a *asks) begin(number string, outcome chan<- refreshOutcome) bool {
+// begin says whether there is room for another one, which end must follow then.
+func (a *asks) begin(number string, w *waitingAsk) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.waiting) >= maxAsks {
+	if len(a.waiting) >= maxAsks || a.users[w.user] >= maxUserAsks {
 		return false
 	}
-	a.waiting[number] = outcome
+	a.waiting[number] = w
+	a.users[w.user]++
 	return true
 }
 
 func (a *asks) end(number string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	user := a.waiting[number].user
 	delete(a.waiting, number)
+	if a.users[user]--; a.users[user] == 0 {
+		delete(a.users, user)
+	}
 }
 
 // Hear takes a message that another node, or this one, gave to Options.Forward. It does not wait and keeps nothing of
@@ -125,9 +143,11 @@ func (h *Handler) Hear(message []byte) error {
 	if heard.Claims == nil {
 		h.asks.mu.Lock()
 		defer h.asks.mu.Unlock()
-		if outcome := h.asks.waiting[heard.Number]; outcome != nil {
-			delete(h.asks.waiting, heard.Number)
-			outcome <- heard.Outcome
+		if w := h.asks.waiting[heard.Number]; w != nil {
+			select {
+			case w.outcome <- heard.Outcome:
+			default: // the first answer counts
+			}
 		}
 		return nil
 	}
