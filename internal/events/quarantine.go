@@ -25,16 +25,20 @@ type Quarantined struct {
 
 // quarantine is a ring of the newest messages that something was wrong with.
 type quarantine struct {
+	size int // static
+
 	mu       sync.Mutex
-	ring     []Quarantined // guarded by mu; never grows beyond its capacity
+	ring     []Quarantined // guarded by mu; of at most size
 	next     int           // guarded by mu; where the next one goes once the ring is full
 	replaced uint64        // guarded by mu; how many had to make room
 }
 
-func newQuarantine(size int) *quarantine { return &quarantine{ring: make([]Quarantined, 0, size)} }
+func newQuarantine(size int) *quarantine {
+	return &quarantine{size: size, ring: make([]Quarantined, 0, size)}
+}
 
 func (q *quarantine) add(data []byte, reason, property string) {
-	if cap(q.ring) == 0 {
+	if q.size == 0 {
 		return
 	}
 	entry := Quarantined{
@@ -43,7 +47,7 @@ func (q *quarantine) add(data []byte, reason, property string) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.ring) < cap(q.ring) {
+	if len(q.ring) < q.size {
 		q.ring = append(q.ring, entry)
 		return
 	}
@@ -67,5 +71,5 @@ func (q *quarantine) entries() []Quarantined {
 func (q *quarantine) counts() (length, capacity int, replaced uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.ring), cap(q.ring), q.replaced
+	return len(q.ring), q.size, q.replaced
 }
