@@ -21,7 +21,7 @@ var summary = []column{
 	{"memory of one more subscription", func(s *Set, peer string) string {
 		return plainBytes(bytesPerSubscription(s.Get("presence", "one", peer), s.Get("presence", "all", peer)))
 	}},
-	of("99th percentile of a quiet organization beside a flooding one", "fairness", "together", unit("ms", millis), func(m *runner.Measurement) float64 {
+	middle("99th percentile of a quiet organization beside a flooding one", "fairness", "together", unit("ms", millis), func(m *runner.Measurement) float64 {
 		return p99(m, "quiet")
 	}),
 	of("clients that come at once with a token and 20 subscriptions each, a second", "storm", "storm", count, connectionsPerSecond),

@@ -37,6 +37,13 @@ func of(head, scenario, record string, show func(float64) string, figure func(*r
 	return column{head, func(s *Set, peer string) string { return show(figure(s.Get(scenario, record, peer))) }}
 }
 
+// middle is of for a figure by which runs are not ordered: it is the one in the middle of those of all runs.
+func middle(head, scenario, record string, show func(float64) string, figure func(*runner.Measurement) float64) column {
+	return column{head, func(s *Set, peer string) string {
+		return show(s.Ratio(func(s *Set) float64 { return figure(s.Get(scenario, record, peer)) }))
+	}}
+}
+
 // over makes a column that compares a figure with that of another peer.
 func over(head, base, scenario, record string, figure func(*runner.Measurement) float64) column {
 	return column{head, func(s *Set, peer string) string {
@@ -164,8 +171,8 @@ var sections = []section{
 		others("slow", "slow"),
 	}},
 	{"fairness", "together", []column{
-		of("p99 ms alone", "fairness", "alone", millis, func(m *runner.Measurement) float64 { return p99(m, "quiet") }),
-		of("together", "fairness", "together", millis, func(m *runner.Measurement) float64 { return p99(m, "quiet") }),
+		middle("p99 ms alone", "fairness", "alone", millis, func(m *runner.Measurement) float64 { return p99(m, "quiet") }),
+		middle("together", "fairness", "together", millis, func(m *runner.Measurement) float64 { return p99(m, "quiet") }),
 		of("deliveries/s together", "fairness", "together", count, deliveriesPerSecond),
 		{"faults of the quiet", func(s *Set, peer string) string { return faults(s.Get("fairness", "together", peer), "quiet") }},
 		{"of the busy", func(s *Set, peer string) string { return faults(s.Get("fairness", "together", peer), "busy") }},
