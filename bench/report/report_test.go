@@ -58,7 +58,7 @@ func TestMarkdownShowsTheRunInTheMiddle(t *testing.T) {
 	}
 }
 
-func TestSet_Ratio(t *testing.T) {
+func TestSet_Middle(t *testing.T) {
 	s := report.NewSet([]runner.Measurement{
 		// The machine was slower in the second round, and the ratio of the middles would be 2.
 		trickle("limit1", 1, 5), trickle("limit1", 2, 10), trickle("limit1", 3, 5),
@@ -75,7 +75,7 @@ func TestSet_Ratio(t *testing.T) {
 		of, over string
 		want     float64
 	}{{"rte", "limit1", 1.2}, {"centrifugo", "rte", 2}, {"rte", "signalr", math.NaN()}} {
-		got := s.Ratio(func(s *report.Set) float64 { return cpu(s, test.of) / cpu(s, test.over) })
+		got := s.Middle(func(s *report.Set) float64 { return cpu(s, test.of) / cpu(s, test.over) })
 		if math.Abs(got-test.want) > 1e-9 || math.IsNaN(got) != math.IsNaN(test.want) {
 			t.Errorf("%s over %s is %v, want %v", test.of, test.over, got, test.want)
 		}

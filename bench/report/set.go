@@ -41,13 +41,12 @@ func (s *Set) Get(scenario, record, peer string) *runner.Measurement {
 // Runs is how often a step was measured.
 func (s *Set) Runs(scenario, record, peer string) int { return len(s.all[key{scenario, record, peer}]) }
 
-// Ratio is a figure of the whole set, such as a ratio of two measurements: the one in the middle of those of each round of
-// runs. What a machine does more slowly for some minutes then touches both sides of the ratio. What was not measured in
-// a round counts with its run in the middle.
-func (s *Set) Ratio(ratio func(*Set) float64) float64 {
+// Middle is the figure in the middle of those that each round of runs has. What a machine does more slowly for some minutes
+// touches both sides of a ratio then. What was not measured in a round counts with its run in the middle.
+func (s *Set) Middle(figure func(*Set) float64) float64 {
 	var values []float64
 	for run := range s.rounds() {
-		if v := ratio(s.round(run + 1)); !math.IsNaN(v) && !math.IsInf(v, 0) {
+		if v := figure(s.round(run + 1)); !math.IsNaN(v) && !math.IsInf(v, 0) {
 			values = append(values, v)
 		}
 	}

@@ -40,14 +40,14 @@ func of(head, scenario, record string, show func(float64) string, figure func(*r
 // middle is of for a figure by which runs are not ordered: it is the one in the middle of those of all runs.
 func middle(head, scenario, record string, show func(float64) string, figure func(*runner.Measurement) float64) column {
 	return column{head, func(s *Set, peer string) string {
-		return show(s.Ratio(func(s *Set) float64 { return figure(s.Get(scenario, record, peer)) }))
+		return show(s.Middle(func(s *Set) float64 { return figure(s.Get(scenario, record, peer)) }))
 	}}
 }
 
 // over makes a column that compares a figure with that of another peer.
 func over(head, base, scenario, record string, figure func(*runner.Measurement) float64) column {
 	return column{head, func(s *Set, peer string) string {
-		return times(s.Ratio(func(s *Set) float64 {
+		return times(s.Middle(func(s *Set) float64 {
 			return figure(s.Get(scenario, record, peer)) / figure(s.Get(scenario, record, base))
 		}))
 	}}

@@ -67,7 +67,7 @@ var targets = []target{
 func targetTable(s *Set, rte string) table {
 	t := table{title: "Targets", head: []string{"figure", "target", "measured", ""}}
 	for _, goal := range targets {
-		value := s.Ratio(func(s *Set) float64 { return goal.value(s, rte) })
+		value := s.Middle(func(s *Set) float64 { return goal.value(s, rte) })
 		if math.IsNaN(value) || math.IsInf(value, 0) {
 			continue
 		}

@@ -58,6 +58,8 @@ type Options struct {
 
 	// Registerer receives the metrics. nil: none are kept.
 	Registerer prometheus.Registerer
+
+	offer func() // is offerProcessor, but in tests
 }
 
 func (o *Options) setDefaults() {
@@ -67,6 +69,9 @@ func (o *Options) setDefaults() {
 	setDefault(&o.WriteBytes, 64<<10)
 	setDefault(&o.Backlog, 1<<14)
 	setDefault(&o.Tick, time.Second)
+	if o.offer == nil {
+		o.offer = offerProcessor
+	}
 	if o.State == nil {
 		o.State = func(*events.Event) (events.ID, bool) { return events.ID{}, false }
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,5 +225,33 @@ func TestPass_whatItCollectsIsBounded(t *testing.T) {
 			}
 		}
 		want(t, r.metric(t, "rte_fanout_backlog_deliveries", ""), 0.0)
+	})
+}
+
+// A shard that is busy lets other threads run, and one that is not does not bother.
+func TestPass_offersTheProcessor(t *testing.T) {
+	var offers atomic.Int64
+	o := fanout.Options{Shards: 1}
+	o.OnOffer(func() { offers.Add(1) })
+	run(t, o, func(t *testing.T, r *rig) {
+		const clients = 10_000
+		for range clients {
+			s := newSocket()
+			s.takes = 5 * time.Microsecond
+			r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(0))
+		}
+		elapse(time.Second)
+		before := offers.Load()
+		r.publish(callTopic(0), "a")
+		elapse(clients * 5 * time.Microsecond)
+		// 50 ms of writes, and an offer behind each turn of at least 250 us.
+		if n := offers.Load() - before; n < 100 || n > 200 {
+			t.Errorf("%d offers", n)
+		}
+		before = offers.Load()
+		elapse(10 * time.Second) // keep-alive is not due yet
+		if n := offers.Load() - before; n > 0 {
+			t.Errorf("%d offers without work", n)
+		}
 	})
 }

@@ -109,7 +109,7 @@ func (s *Shard) work(ctx context.Context, tick <-chan time.Time) {
 	for ctx.Err() == nil {
 		now := time.Now()
 		if now.Sub(offered) >= offerEvery {
-			offerProcessor()
+			s.options.offer()
 			now = time.Now()
 			offered = now
 		}
