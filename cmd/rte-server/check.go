@@ -3,10 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -209,38 +207,8 @@ func (p *problems) checkTimes(c *Config) {
 	}
 }
 
-// checkBounds looks for numbers that are out of bounds. A 0 that has no meaning of its own would be taken for the default, or
-// for no bound at all.
+// checkBounds looks for numbers that are out of bounds.
 func (p *problems) checkBounds(c *Config) {
-	zeros := map[string]bool{
-		"publish.max_bytes": c.Publish.MaxBytes == 0, "publish.timeout": c.Publish.Timeout == 0, "publish.window": c.Publish.Window == 0,
-		"auth.max_token_bytes": c.Auth.MaxTokenBytes == 0,
-		"directory.timeout":    c.Directory.Timeout == 0, "directory.concurrency": c.Directory.Concurrency == 0,
-		"directory.known_ttl": c.Directory.KnownTTL == 0, "directory.unknown_ttl": c.Directory.UnknownTTL == 0,
-		"directory.cache_bytes": c.Directory.CacheBytes == 0,
-		"redis.linger":          c.Redis.Linger == 0, "redis.watch": c.Redis.Watch == 0,
-		"redis.probe_interval": c.Redis.ProbeInterval == 0, "redis.probe_timeout": c.Redis.ProbeTimeout == 0,
-		"redis.dial_timeout": c.Redis.DialTimeout == 0, "redis.command_timeout": c.Redis.CommandTimeout == 0,
-		"redis.lane_queue_bytes": c.Redis.LaneQueueBytes == 0, "redis.total_queue_bytes": c.Redis.TotalQueueBytes == 0,
-		"events.max_bytes": c.Events.MaxBytes == 0, "events.sample_every": c.Events.SampleEvery == 0,
-		"limits.connections": c.Limits.Connections == 0, "limits.subscriptions": c.Limits.Subscriptions == 0,
-		"limits.items": c.Limits.Items == 0, "limits.message_bytes": c.Limits.MessageBytes == 0,
-		"limits.frame_bytes": c.Limits.FrameBytes == 0, "limits.header_bytes": c.Limits.HeaderBytes == 0,
-		"limits.outbox_bytes": c.Limits.OutboxBytes == 0, "limits.outbox_age": c.Limits.OutboxAge == 0,
-		"timeouts.read_header": c.Timeouts.ReadHeader == 0, "timeouts.negotiate": c.Timeouts.Negotiate == 0,
-		"timeouts.handshake": c.Timeouts.Handshake == 0, "timeouts.keep_alive": c.Timeouts.KeepAlive == 0,
-		"timeouts.client": c.Timeouts.Client == 0, "timeouts.send": c.Timeouts.Send == 0, "timeouts.close": c.Timeouts.Close == 0,
-		"timeouts.invocation": c.Timeouts.Invocation == 0, "timeouts.subscribe": c.Timeouts.Subscribe == 0,
-		"timeouts.snapshot": c.Timeouts.Snapshot == 0,
-		"fanout.backlog":    c.Fanout.Backlog == 0,
-		"resync.window":     c.Resync.Window == 0, "resync.rate": c.Resync.Rate == 0,
-		"shutdown.timeout": c.Shutdown.Timeout == 0,
-	}
-	for _, key := range slices.Sorted(maps.Keys(zeros)) {
-		if zeros[key] {
-			p.add(key, "must not be 0")
-		}
-	}
 	if c.Fanout.Shards > subscriptions.MaxShards {
 		p.add("fanout.shards", "must be at most %d", subscriptions.MaxShards)
 	}

@@ -71,8 +71,8 @@ func (l *loaded) print(w io.Writer) error {
 			fmt.Fprintf(&out, "# %s is set and not shown (%s)\n", f.Name, source)
 			return
 		}
-		switch f.Value.(type) {
-		case *toggle, *count:
+		switch f.Value.Type() {
+		case (*toggle)(nil).Type(), (*count)(nil).Type():
 		default:
 			value = yamlScalar(value)
 		}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 )
 
 // The types of keys. Each reads what files, the environment and flags say, and writes what a person would; their
@@ -140,3 +142,16 @@ func (v *span) String() string {
 	return s
 }
 func (v *span) Type() string { return "duration" }
+
+// notZero is a count, a size or a span above 0.
+type notZero struct{ pflag.Value }
+
+func (v notZero) Set(s string) error {
+	if err := v.Value.Set(s); err != nil {
+		return err
+	}
+	if text := v.String(); text == "0" || text == "0s" {
+		return errors.New("must not be 0")
+	}
+	return nil
+}
