@@ -1,0 +1,145 @@
+package fanout_test
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
+
+func TestClose(t *testing.T) {
+	t.Run("writes what is there, then the final bytes, and leaves nothing behind", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			o := r.Open(s, fanout.ProtocolJSON)
+			e, id := r.listen(o, callTopic(1))
+			r.publish(callTopic(1), "last")
+			synctest.Wait()
+			o.Close([]byte("bye\n"), []*subscriptions.Entry{e})
+			r.publish(callTopic(1), "too late")
+			o.Send([]byte("too late\n"))
+			synctest.Wait()
+			want(t, s.lines(), []string{line(id, 1, "last"), "bye"})
+			want(t, s.ends(), "[closed]")
+			want(t, r.registry.Len(), 0)
+		})
+	})
+	t.Run("drops what waits behind a full socket and counts it", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			s, o, e, id := r.full(callTopic(1), "in flight")
+			r.publish(callTopic(1), "waits")
+			synctest.Wait()
+			o.Close([]byte("bye\n"), []*subscriptions.Entry{e})
+			synctest.Wait()
+			want(t, s.ends(), "[]")
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.lines(), []string{line(id, 1, "in flight"), "bye"})
+			want(t, r.metric(t, "rte_fanout_dropped_total", "closed"), 1.0)
+			want(t, s.ends(), "[closed]")
+		})
+	})
+	t.Run("releases what is added to an outbox that has ended", func(t *testing.T) {
+		run(t, fanout.Options{}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			o := r.Open(s, fanout.ProtocolJSON)
+			o.Close(nil, nil)
+			r.listen(o, callTopic(1))
+			synctest.Wait()
+			want(t, r.registry.Len(), 0)
+		})
+	})
+	t.Run("happens to all outboxes when the dispatcher stops", func(t *testing.T) {
+		s, late := newSocket(), newSocket()
+		var r *rig
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, running *rig) {
+			r = running
+			r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			s.freeze(0)
+			r.publish(callTopic(1), "waits")
+			synctest.Wait()
+		})
+		want(t, s.ends(), "[closed]")
+		r.listen(r.Open(late, fanout.ProtocolJSON), callTopic(2))
+		r.publish(callTopic(1), "nobody there")
+		want(t, late.ends(), "[closed]")
+	})
+}
+
+func TestSocketFailure(t *testing.T) {
+	for name, frozen := range map[string]bool{"while writing": false, "while waiting": true} {
+		t.Run("ends the outbox "+name, func(t *testing.T) {
+			run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+				s := newSocket()
+				o := r.Open(s, fanout.ProtocolJSON)
+				e, _ := r.listen(o, callTopic(1))
+				if frozen {
+					s.freeze(0)
+					r.publish(callTopic(1), "lost")
+					synctest.Wait()
+					s.fail()
+				} else {
+					s.fail()
+					r.publish(callTopic(1), "lost")
+				}
+				synctest.Wait()
+				want(t, s.ends(), "[failed]")
+				want(t, r.metric(t, "rte_fanout_dropped_total", "failed"), 1.0)
+				o.Close(nil, []*subscriptions.Entry{e})
+				synctest.Wait()
+				want(t, r.registry.Len(), 0)
+			})
+		})
+	}
+}
+
+func TestSend(t *testing.T) {
+	t.Run("refuses a flood that the shard has not taken yet", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			s, busy := newSocket(), newSocket()
+			o := r.Open(s, fanout.ProtocolJSON)
+			r.listen(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
+			synctest.Wait()
+			release := busy.hold()
+			r.publish(callTopic(9), "busy")
+			synctest.Wait()
+			refused := 0
+			for range 1000 {
+				if !o.Send([]byte("pong\n")) {
+					refused++
+				}
+			}
+			release()
+			synctest.Wait()
+			if sent := len(s.lines()); sent+refused != 1000 || sent > 100 {
+				t.Errorf("%d sent, %d refused", sent, refused)
+			}
+			want(t, o.Send([]byte("pong\n")), true)
+		})
+	})
+}
+
+func TestRoom(t *testing.T) {
+	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+		s, busy := newSocket(), newSocket()
+		o := r.Open(s, fanout.ProtocolJSON)
+		r.listen(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
+		synctest.Wait()
+		release := busy.hold()
+		r.publish(callTopic(9), "busy")
+		synctest.Wait()
+		changes := 0
+		for ; o.Room() && changes < 1000; changes++ {
+			o.Apply(fanout.Change{Frame: []byte("answer\n")})
+		}
+		o.Apply(fanout.Change{Frame: []byte("answer\n")}) // nobody asked for it
+		want(t, o.Send([]byte("pong\n")), false)
+		release()
+		synctest.Wait()
+		want(t, o.Room(), true)
+		if got := len(s.lines()); got != changes+1 || got > 100 {
+			t.Errorf("%d answers after %d changes", got, changes+1)
+		}
+	})
+}

@@ -1,0 +1,240 @@
+package fanout_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
+
+func TestSlowReader(t *testing.T) {
+	t.Run("frozen does not slow the others and ends as slow", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, OutboxBytes: 10_000}, func(t *testing.T, r *rig) {
+			frozen, healthy := newSocket(), newSocket()
+			o := r.Open(frozen, fanout.ProtocolJSON)
+			e, _ := r.listen(o, callTopic(1))
+			_, id := r.listen(r.Open(healthy, fanout.ProtocolJSON), callTopic(1))
+			synctest.Wait()
+			frozen.freeze(100)
+			start, n := time.Now(), 0
+			for ; frozen.ends() == "[]" && n < 1000; n++ {
+				r.publish(callTopic(1), fmt.Sprint(n, " ", strings.Repeat("x", 100)))
+				synctest.Wait()
+				want(t, healthy.lines(), []string{line(id, 1, fmt.Sprint(n, " ", strings.Repeat("x", 100)))})
+				if r.metric(t, "rte_fanout_dropped_total", "slow") > 0 {
+					break
+				}
+			}
+			if elapsed := time.Since(start); elapsed != 0 {
+				t.Errorf("the healthy one waited %v", elapsed)
+			}
+			dropped := r.metric(t, "rte_fanout_dropped_total", "slow")
+			if n < 35 || n > 50 {
+				t.Errorf("ended after %d events that take 240 bytes each, bound 10,000 bytes", n)
+			}
+			frozen.freeze(-1)
+			synctest.Wait()
+			lines := frozen.lines()
+			want(t, lines[len(lines)-1], "final slow")
+			want(t, frozen.ends(), "[slow]")
+			// Every event is either there or counted.
+			want(t, float64(len(lines)-1)+dropped, float64(n+1))
+			o.Close(nil, []*subscriptions.Entry{e})
+			synctest.Wait()
+			want(t, r.metric(t, "rte_fanout_outboxes_full", ""), 0.0)
+			want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
+			want(t, frozen.ends(), "[slow]")
+		})
+	})
+	t.Run("gets every call event in order once it reads again", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, WriteBytes: 200}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			_, id := r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			s.freeze(0)
+			var lines []string
+			for i := range 300 {
+				if i%7 == 0 {
+					s.freeze(50) // in the middle of a frame
+				}
+				r.publish(callTopic(1), fmt.Sprint(i))
+				lines = append(lines, line(id, 1, fmt.Sprint(i)))
+			}
+			synctest.Wait()
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.lines(), lines)
+			want(t, r.metric(t, "rte_fanout_deliveries_total", ""), 300.0)
+			want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
+		})
+	})
+	t.Run("gets the newest of each state in the place of the first", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			o := r.Open(s, fanout.ProtocolJSON)
+			_, state := r.listen(o, stateTopic(1))
+			_, call := r.listen(o, callTopic(1))
+			s.freeze(0)
+			r.publish(callTopic(1), "first fills the socket")
+			synctest.Wait()
+			for _, data := range []string{"a,1", "b,1", "a,2"} {
+				r.publish(stateTopic(1), data)
+			}
+			r.publish(callTopic(1), "ring")
+			r.publish(stateTopic(1), "b,2")
+			r.publish(stateTopic(1), "b,3")
+			synctest.Wait()
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.lines(), []string{
+				line(call, 1, "first fills the socket"),
+				line(state, 1, "a,2"), line(state, 1, "b,3"), line(call, 1, "ring"),
+			})
+			want(t, r.metric(t, "rte_fanout_dropped_total", "conflated"), 3.0)
+		})
+	})
+	// A state took the place of an older one whatever their subscriptions: the first of a new one came before the answers
+	// that ended the old one and began the new one, and the last of the old one was lost.
+	t.Run("gets the states of a subscription behind the answer that begins it", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			s, o, e, before := r.full(stateTopic(1), "fills the socket")
+			r.publish(stateTopic(1), "a,1")
+			r.publish(stateTopic(1), "a,2")
+			synctest.Wait()
+			o.Apply(fanout.Change{Frame: []byte("unsubscribed\n"), Remove: []*subscriptions.Entry{e}})
+			st := r.begin(t, o, stateTopic(1))
+			r.publish(stateTopic(1), "a,3")
+			r.publish(stateTopic(1), "a,4")
+			synctest.Wait()
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.lines(), []string{
+				line(before, 1, "fills the socket"), line(before, 1, "a,2"), "unsubscribed", "subscribed", st.line("a,4"),
+			})
+			want(t, r.metric(t, "rte_fanout_dropped_total", "conflated"), 2.0)
+			st.end()
+		})
+	})
+	// What a socket had begun to take counted in full, so that the next event after an answer of a few megabytes ended a
+	// client that was reading it.
+	for name, fills := range map[string]bool{"while it takes one large answer": false, "while one large answer waits": true} {
+		t.Run("is not slow "+name, func(t *testing.T) {
+			run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+				s := newSocket()
+				o := r.Open(s, fanout.ProtocolJSON)
+				_, id := r.listen(o, callTopic(1))
+				synctest.Wait()
+				s.freeze(0)
+				var lines []string
+				if fills {
+					r.publish(callTopic(1), "fills the socket")
+					lines = append(lines, line(id, 1, "fills the socket"))
+					synctest.Wait()
+				}
+				answer := strings.Repeat("y", 3<<20)
+				for range 2 {
+					o.Send([]byte(answer + "\n"))
+					r.publish(callTopic(1), "x")
+					lines = append(lines, answer, line(id, 1, "x"))
+					synctest.Wait()
+					want(t, s.ends(), "[]")
+					s.freeze(-1)
+					synctest.Wait()
+					want(t, s.lines(), lines)
+					s.freeze(0)
+					lines = nil
+				}
+				want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
+			})
+		})
+	}
+	t.Run("ends as slow when large answers wait", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			o := r.Open(s, fanout.ProtocolJSON)
+			s.freeze(0)
+			for range 3 {
+				o.Send([]byte(strings.Repeat("y", 3<<20) + "\n"))
+				synctest.Wait()
+			}
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.ends(), "[slow]")
+			want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
+		})
+	})
+	// A frame of two bytes takes a hundred, which did not count: 43 times the bound waited.
+	t.Run("ends as slow when many small frames wait", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, OutboxBytes: 100_000}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			o := r.Open(s, fanout.ProtocolJSON)
+			s.freeze(0)
+			o.Send([]byte("fills the socket\n"))
+			synctest.Wait()
+			for range 2000 { // and 196,000 bytes
+				o.Send([]byte{0x8a, 0})
+				synctest.Wait()
+			}
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.ends(), "[slow]")
+		})
+	})
+	// What a turn collected in front of a full socket had no bound.
+	t.Run("ends as slow when the answers of one turn are too much", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, OutboxBytes: 10_000, WriteBytes: 1000}, func(t *testing.T, r *rig) {
+			s, busy := newSocket(), newSocket()
+			o := r.Open(s, fanout.ProtocolJSON)
+			r.listen(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
+			synctest.Wait()
+			s.freeze(0)
+			release := busy.hold()
+			r.publish(callTopic(9), "busy")
+			synctest.Wait()
+			for range 50 {
+				o.Send([]byte(strings.Repeat("y", 500) + "\n"))
+			}
+			release()
+			synctest.Wait()
+			if waiting := r.metric(t, "rte_fanout_outbox_waiting_bytes", ""); waiting > 12_000 {
+				t.Errorf("%v bytes wait", waiting)
+			}
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.ends(), "[slow]")
+		})
+	})
+	t.Run("does not get what expired while it did not read", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			_, id := r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			s.freeze(0)
+			r.publish(callTopic(1), "fills the socket")
+			synctest.Wait()
+			r.Dispatch(&events.Event{Topic: callTopic(1), TTLSeconds: 2, Timestamp: time.Now(), Data: []byte("late")})
+			r.publish(callTopic(1), "never expires")
+			time.Sleep(3 * time.Second)
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.lines(), []string{line(id, 1, "fills the socket"), line(id, 1, "never expires")})
+			want(t, r.metric(t, "rte_fanout_dropped_total", "expired"), 1.0)
+		})
+	})
+	t.Run("ends as slow when a frame waits for too long", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, OutboxAge: 20 * time.Second}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			s.freeze(0)
+			r.publish(callTopic(1), "fills the socket")
+			synctest.Wait()
+			r.publish(callTopic(1), "waits")
+			time.Sleep(31 * time.Second)
+			synctest.Wait()
+			want(t, r.metric(t, "rte_fanout_dropped_total", "slow"), 1.0)
+		})
+	})
+}
