@@ -14,7 +14,8 @@ const ours = "github.com/rte-server/rte-server/internal/"
 
 // mayImport is the map of docs/architecture.md: a package, and the packages of ours it knows.
 var mayImport = map[string][]string{
-	"events":             {},
+	"events":             {"msgpack"},
+	"msgpack":            {},
 	"authz":              {"events"},
 	"subscriptions":      {"events"},
 	"fanout":             {"events", "subscriptions"},
