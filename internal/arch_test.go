@@ -19,7 +19,8 @@ var mayImport = map[string][]string{
 	"authz":              {"events"},
 	"subscriptions":      {"events"},
 	"fanout":             {"events", "subscriptions"},
-	"hub":                {"authz", "events", "fanout", "subscriptions"},
+	"hub":                {"authz", "events", "fanout", "hub/invoker", "subscriptions"},
+	"hub/invoker":        {},
 	"transport":          {"authz", "events", "fanout", "hub"},
 	"backplane":          {"events"},
 	"backplane/sequence": {"backplane", "events"},
@@ -43,7 +44,7 @@ var anyMay = []string{"wakeup"}
 var livesIn = map[string][]string{
 	"github.com/golang-jwt/jwt":       {"authz", "rtetest"},
 	"github.com/MicahParks/jwkset":    {"authz"},
-	"github.com/philippseith/signalr": {"hub", "transport", "rtetest", "cmd"}, // cmd: the client of "tap"
+	"github.com/philippseith/signalr": {"hub/invoker", "transport", "rtetest", "cmd"}, // cmd: the client of "tap"
 	"github.com/redis/go-redis":       {"backplane/redis", "rtetest"},
 	"net":                             {"authz", "backplane/redis", "backplane/resp", "cmd", "console", "demo", "hub", "rtetest", "transport"},
 	"net/http":                        {"authz", "cmd", "console", "demo", "rtetest", "transport"},

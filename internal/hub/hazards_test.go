@@ -3,8 +3,6 @@ package hub_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -23,18 +21,18 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// The hazards of the library are listed in docs/decisions/0030-library-behind-a-filter.md. Those that only show inside
-// the worker are tested in worker_test.go.
+// The hazards of the library are listed in docs/decisions/0030-library-behind-a-filter.md. Those inside
+// the invoker have their tests there.
 
-// noWorkerEnded checks that no call ended a loop of the library.
-func (r *rig) noWorkerEnded(t *testing.T) {
+// noLoopEnded checks that no call ended a loop of the library.
+func (r *rig) noLoopEnded(t *testing.T) {
 	t.Helper()
 	if n := r.metric(t, "rte_hub_pool_replaced_total"); n != 0 {
-		t.Errorf("%v workers ended", n)
+		t.Errorf("%v loops ended", n)
 	}
 }
 
-func TestH2CompletionComesBeforeTheFirstPush(t *testing.T) {
+func TestH2_CompletionComesBeforeTheFirstPush(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		// From the moment at which the lane is confirmed events come in.
 		var publisher sync.WaitGroup
@@ -61,7 +59,7 @@ func TestH2CompletionComesBeforeTheFirstPush(t *testing.T) {
 	})
 }
 
-func TestH3FrozenConnectionHoldsUpNobody(t *testing.T) {
+func TestH3_FrozenConnectionDelaysNoOther(t *testing.T) {
 	run(t, hub.Options{Pool: 1}, func(t *testing.T, r *rig) {
 		c, other := r.connectWith(t, &conn{frozen: true}), r.connect(t)
 		for range 100 {
@@ -71,16 +69,7 @@ func TestH3FrozenConnectionHoldsUpNobody(t *testing.T) {
 	})
 }
 
-func TestH4HandshakeOfTheWorkerIsNotSeen(t *testing.T) {
-	run(t, hub.Options{}, func(t *testing.T, r *rig) {
-		c := r.connect(t)
-		synctest.Wait()
-		expect(t, c.lines())
-		expect(t, c.invoke(t, "1", "UnsubscribeAll"), `{"type":3,"invocationId":"1","result":true}`)
-	})
-}
-
-func TestH6ArgumentsOfAnySize(t *testing.T) {
+func TestH6_ArgumentsOfAnySize(t *testing.T) {
 	run(t, hub.Options{Limits: hub.Limits{ArgumentBytes: 100_000}}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		pad := func(n int) string {
@@ -93,11 +82,11 @@ func TestH6ArgumentsOfAnySize(t *testing.T) {
 		}
 		expect(t, c.invoke(t, "1", "Subscribe", pad(100_001)),
 			"1 error Failed to invoke 'Subscribe' due to an error on the server.")
-		r.noWorkerEnded(t)
+		r.noLoopEnded(t)
 	})
 }
 
-func TestH8OnlyTheFiveMethods(t *testing.T) {
+func TestH8_OnlyTheFiveMethods(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		for _, target := range []string{
@@ -115,11 +104,11 @@ func TestH8OnlyTheFiveMethods(t *testing.T) {
 		if n := r.metric(t, "rte_hub_invocations_total", "unknown", "invalid"); n != 4*18 {
 			t.Errorf("%v unknown calls are counted", n)
 		}
-		r.noWorkerEnded(t)
+		r.noLoopEnded(t)
 	})
 }
 
-func TestH8WhatDoesNotBindIsRefusedInTheWordsOfASPNET(t *testing.T) {
+func TestH8_UnboundArgumentsAreRefusedLikeASPNET(t *testing.T) {
 	deep := func(n int) string { return "[" + strings.Repeat("[", n) + strings.Repeat("]", n) + "]" }
 	const failed, unexpected = "Failed to invoke '%s' due to an error on the server.",
 		"An unexpected error occurred invoking '%s' on the server."
@@ -173,13 +162,13 @@ func TestH8WhatDoesNotBindIsRefusedInTheWordsOfASPNET(t *testing.T) {
 				c.Invoke(t.Context(), inv)
 				synctest.Wait()
 				expect(t, c.lines(), "1 error "+fmt.Sprintf(test.want, test.target))
-				r.noWorkerEnded(t)
+				r.noLoopEnded(t)
 			})
 		})
 	}
 }
 
-func TestH9CallsOfASessionRunOneAtATime(t *testing.T) {
+func TestH9_CallsOfASessionRunOneAtATime(t *testing.T) {
 	var running atomic.Int32
 	var mu sync.Mutex
 	var order, answered []string // guarded by mu
@@ -225,7 +214,7 @@ func TestH9CallsOfASessionRunOneAtATime(t *testing.T) {
 	}
 }
 
-func TestH9EightSessionsRunInParallel(t *testing.T) {
+func TestH9_EightSessionsRunInParallel(t *testing.T) {
 	gate := make(chan struct{})
 	o := hub.Options{Pool: 8, Authorizer: authorizer(func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
 		<-gate
@@ -257,7 +246,7 @@ func TestH9EightSessionsRunInParallel(t *testing.T) {
 	})
 }
 
-func TestH10PanicIsOneErrorWithoutItsText(t *testing.T) {
+func TestH10_PanicIsOneErrorWithoutItsText(t *testing.T) {
 	core, logs := observer.New(zapcore.WarnLevel)
 	cause := any("the secret is 42")
 	o := hub.Options{Logger: zap.New(core), Authorizer: authorizer(
@@ -275,7 +264,7 @@ func TestH10PanicIsOneErrorWithoutItsText(t *testing.T) {
 			expect(t, c.invoke(t, "", "Subscribe", `[{"EntityId":"panic"}]`))
 		}
 		expect(t, c.invoke(t, "2", "Subscribe", items(1)), results("2", []int{1}))
-		r.noWorkerEnded(t)
+		r.noLoopEnded(t)
 		if n := r.metric(t, "rte_hub_invocations_total", "Subscribe", "failed"); n != 6 {
 			t.Errorf("%v calls are counted as failed", n)
 		}
@@ -284,13 +273,13 @@ func TestH10PanicIsOneErrorWithoutItsText(t *testing.T) {
 		}
 		for _, entry := range logs.All() {
 			if strings.Contains(fmt.Sprint(entry), "42") {
-				t.Errorf("the log tells: %v", entry)
+				t.Errorf("the log quotes the panic: %v", entry)
 			}
 		}
 	})
 }
 
-func TestH13MessagePackAnswersAreNotMadeByTheLibrary(t *testing.T) {
+func TestH13_MessagePackAnswersAreNotMadeByTheLibrary(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connectWith(t, &conn{protocol: fanout.ProtocolMessagePack})
 		expect(t, c.invoke(t, "1", "Subscribe", items(1)), "1 result []hub.SubscriptionResult")
@@ -301,18 +290,7 @@ func TestH13MessagePackAnswersAreNotMadeByTheLibrary(t *testing.T) {
 	})
 }
 
-func TestH14IdleWorkersStay(t *testing.T) {
-	run(t, hub.Options{}, func(t *testing.T, r *rig) {
-		c := r.connect(t)
-		time.Sleep(365 * 24 * time.Hour)
-		synctest.Wait()
-		expect(t, c.lines())
-		expect(t, c.invoke(t, "1", "UnsubscribeAll"), `{"type":3,"invocationId":"1","result":true}`)
-		r.noWorkerEnded(t)
-	})
-}
-
-func TestH19RunEndsAfterTheCallsItHasBegun(t *testing.T) {
+func TestH19_RunEndsAfterTheCallsItHasBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hub.Options{Authorizer: authorizer(
 			func(ctx context.Context, c *authz.Claims, requests []authz.Request) []authz.Decision {
@@ -340,45 +318,5 @@ func TestH19RunEndsAfterTheCallsItHasBegun(t *testing.T) {
 		r.nothingLeft(t)
 		stopDispatcher()
 		running.Wait()
-	})
-}
-
-// TestH18LibraryPrintsNothing does not run in parallel: it replaces the program's outputs.
-func TestH18LibraryPrintsNothing(t *testing.T) {
-	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer output.Close()
-	stdout, stderr := os.Stdout, os.Stderr
-	os.Stdout, os.Stderr = output, output
-	defer func() { os.Stdout, os.Stderr = stdout, stderr }()
-
-	core, _ := observer.New(zapcore.DebugLevel)
-	run(t, hub.Options{Logger: zap.New(core)}, func(t *testing.T, r *rig) {
-		c := r.connect(t)
-		c.invoke(t, "1", "Subscribe", items(1))
-		c.invoke(t, "2", "Subscribe", `[{"EntityId":5}]`)
-		c.invoke(t, "3", "NoSuch")
-		r.BreakWorker()
-	})
-	if info, err := output.Stat(); err != nil || info.Size() != 0 {
-		t.Errorf("something was printed: %v %v", info.Size(), err)
-	}
-}
-
-func TestH20WorkerThatEndedIsReplaced(t *testing.T) {
-	run(t, hub.Options{Pool: 1}, func(t *testing.T, r *rig) {
-		c := r.connect(t)
-		expect(t, c.invoke(t, "1", "Subscribe", items(1)), results("1", []int{1}))
-		for n := range 3 {
-			if how := r.BreakWorker(); how != "failed" {
-				t.Errorf("the call that the worker had: %s", how)
-			}
-			expect(t, c.invoke(t, "2", "Subscribe", items(1)), results("2", []int{1}))
-			if got := r.metric(t, "rte_hub_pool_replaced_total"); got != float64(n+1) {
-				t.Errorf("%v workers were replaced, want %d", got, n+1)
-			}
-		}
 	})
 }

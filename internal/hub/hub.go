@@ -8,6 +8,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/hub/invoker"
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
@@ -27,7 +28,7 @@ var (
 type Hub struct {
 	options  Options
 	metrics  *metrics
-	pool     *pool
+	invoker  *invoker.Invoker
 	sessions Sessions
 	quota    quota
 	rechecks rechecks
@@ -49,18 +50,22 @@ func New(o Options) (*Hub, error) {
 	h.quota = quota{limit: o.Limits.Quota, used: map[events.ID]int{}}
 	h.sessions.open = map[*Session]struct{}{}
 	h.metrics = newMetrics(o.Registerer, h)
-	h.pool = newPool(&h.options, h.metrics)
+	var err error
+	h.invoker, err = invoker.New(invoker.Options{Places: o.Pool, Registerer: o.Registerer, Logger: o.Logger})
+	if err != nil {
+		return nil, err
+	}
 	return h, nil
 }
 
-// Run runs the pool until ctx ends and the calls that it has begun are answered, which takes no longer than the
+// Run runs the invoker until ctx ends and the calls that it has begun are answered, which takes no longer than the
 // invocation limit. Calls that come later are answered with an error. It does not close sessions: see Drain. Besides it
 // does what Recheck and Lost ask for.
 func (h *Hub) Run(ctx context.Context) error {
 	var others sync.WaitGroup
 	others.Go(func() { h.recheck(ctx) })
 	others.Go(func() { h.resync(ctx) })
-	h.pool.run(ctx)
+	h.invoker.Run(ctx)
 	others.Wait()
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/hub/invoker"
 )
 
 // metrics are what a Hub counts.
@@ -12,7 +13,7 @@ type metrics struct {
 	subscriptions prometheus.Gauge
 	closed        [numCloseReasons]prometheus.Counter
 
-	invocations [numMethods][numOutcomes]prometheus.Counter
+	invocations [numMethods][invoker.NumOutcomes]prometheus.Counter
 	seconds     prometheus.Histogram
 
 	// Items of Subscribe, by what became of them.
@@ -28,9 +29,6 @@ type metrics struct {
 	lost      prometheus.Counter
 	resyncing prometheus.Gauge
 	resynced  [numTold]prometheus.Counter
-
-	busy     prometheus.Gauge
-	replaced prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
@@ -39,11 +37,6 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		Name: "rte_hub_sessions_open",
 		Help: "Sessions that are open.",
 	}, func() float64 { return float64(h.sessions.Len()) })
-	auto.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "rte_hub_pool_size",
-		Help: "Invocations that can run at once.",
-	}, func() float64 { return float64(h.options.Pool) })
-
 	auto.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rte_hub_refusals_kept",
 		Help: "Refusals that can be looked up by their trace.",
@@ -87,14 +80,6 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 			Name: "rte_hub_resync_waiting",
 			Help: "Clients that will be told of a loss of events.",
 		}),
-		busy: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_hub_pool_busy",
-			Help: "Invocations that run; when it stays at rte_hub_pool_size, others wait.",
-		}),
-		replaced: auto.NewCounter(prometheus.CounterOpts{
-			Name: "rte_hub_pool_replaced_total",
-			Help: "Workers of the pool that ended by themselves and were replaced.",
-		}),
 	}
 	closed := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_hub_sessions_closed_total",
@@ -115,7 +100,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		Help: "Calls of clients, by method and by how they ended.",
 	}, []string{"method", "outcome"})
 	for method := range numMethods {
-		for how := range numOutcomes {
+		for how := range invoker.NumOutcomes {
 			m.invocations[method][how] = invocations.WithLabelValues(method.String(), how.String())
 		}
 	}

@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -71,8 +70,7 @@ type Options struct {
 
 	Limits Limits
 	Resync ResyncOptions
-	// Pool is how many invocations run at once. Default: 32 per processor: they wait for directories and for Redis, and
-	// those that come together share what a read of the library costs.
+	// Pool is how many invocations run at once. Default: that of invoker.Options.
 	Pool int
 
 	// Registerer receives the metrics. nil: none are kept.
@@ -94,7 +92,6 @@ func (o *Options) complete() error {
 	setDefault(&o.Limits.Snapshot, 500*time.Millisecond)
 	setDefault(&o.Resync.Window, 10*time.Second)
 	setDefault(&o.Resync.Rate, 500)
-	setDefault(&o.Pool, 32*runtime.GOMAXPROCS(0))
 	if o.Judge == nil {
 		o.Judge = lenient{}
 	}

@@ -111,6 +111,9 @@ func (t *telling) add(loss Loss) {
 	t.losses = append(t.losses, loss)
 }
 
+// never is longer than any node runs.
+const never = 100 * 365 * 24 * time.Hour
+
 // teller tells sessions of losses. It is owned by the goroutine of Hub.resync.
 type teller struct {
 	hub     *Hub

@@ -10,6 +10,7 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/hub/invoker"
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
@@ -83,9 +84,9 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	}()
 	var refusal string
 	c.method, c.requests, refusal = check(inv, s.hub.options.Limits.ArgumentBytes)
-	var how outcome
+	var how invoker.Outcome
 	if refusal != "" {
-		how = outcomeInvalid
+		how = invoker.Invalid
 		s.answer(c, &Completion{ID: inv.ID, Error: refusal})
 	} else {
 		how = s.run(c, inv)
@@ -105,23 +106,24 @@ func (s *Session) whenClosed(cancel context.CancelFunc) bool {
 	return !s.closed
 }
 
-// run lets the pool run a call and answers it.
-func (s *Session) run(c *call, inv *Invocation) outcome {
-	if inv.ID != "" && s.conn.Protocol() == fanout.ProtocolJSON {
-		c.head = completionHead(inv.ID)
+// run runs a call on the invoker and answers it.
+func (s *Session) run(c *call, inv *Invocation) invoker.Outcome {
+	c.Call = invoker.Call{Method: c.method.String(), Run: c.run}
+	if s.conn.Protocol() == fanout.ProtocolJSON {
+		c.ID = inv.ID
 	}
-	s.hub.pool.do(c)
+	c.outcome = s.hub.invoker.Invoke(c.ctx, &c.Call)
 	completion := &Completion{ID: inv.ID}
 	switch c.outcome {
-	case outcomeOK:
-		completion.Result, completion.Record = c.result, c.record
-	case outcomeInvalid:
+	case invoker.OK:
+		completion.Result, completion.Record = c.result, c.Record()
+	case invoker.Invalid:
 		completion.Error = failedToInvoke(inv.Target)
 	default:
 		completion.Error = unexpectedError(inv.Target)
 	}
 	if !s.answer(c, completion) {
-		return outcomeAbandoned
+		return invoker.Abandoned
 	}
 	return c.outcome
 }
@@ -133,7 +135,7 @@ func (s *Session) answer(c *call, completion *Completion) bool {
 	if completion.ID != "" {
 		frame = s.conn.EncodeCompletion(completion)
 	}
-	changes := c.outcome == outcomeOK && len(c.added)+len(c.removed) > 0
+	changes := c.outcome == invoker.OK && len(c.added)+len(c.removed) > 0
 	if changes && until(c.ctx, s.outbox.Room) && s.commit(c, frame) {
 		s.hub.quota.give(s.Claims().Organization, c.taken-len(c.added)+len(c.removed))
 		s.hub.releaseLanes(c.removed)

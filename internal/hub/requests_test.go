@@ -1,0 +1,50 @@
+package hub
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/rte-server/rte-server/internal/authz"
+)
+
+func TestSessionIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(Session{}); size > 96 {
+		t.Errorf("a session has %d bytes", size)
+	}
+}
+
+// FuzzReadRequests compares what is read in one pass with what encoding/json reads.
+func FuzzReadRequests(f *testing.F) {
+	const guid = `"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"`
+	for _, seed := range []string{
+		"[]", "[null]", `[{"EntityId":"x","EventName":"y"}]`, " [ ] ", "[]]", "[\x1e]", `["\u001e"]`, "[[[[[[]]]]]]", "{", "", "[{}]",
+		`["\\"]`, `["\""]`, "[\xff]", "[\"\xff\"]", "[1e999]", `[{"a":1,"a":2}]`, `[{"EntityId":"\xff"}]`, `[{"EntityId":"a"},]`,
+		` [ { "ENTITYID" : ` + guid + ` , "eventname" : "UserStatus" } , {"eventName":"a","EventName":"b"} ] ` + "\n",
+		`[{"EntityId":"\u0041","EventName":"ä"}]`, `[{"EntityId":null}]`, `[{"EntityId":1}]`, `[{"EntityId":"a"}{}]`, `[{"x":"y",}]`,
+		`[{"entit\u017fid":"a"}]`, "[{\"EntityId\":\"\x7f\"}]", `[{"More":{"deep":[1]}}]`, `[{"EntityId":"a"`, `[{"EntityId":"a"}] x`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var want []authz.Request
+		wanted := isList(text) && json.Unmarshal(text, &want) == nil
+		got, ok := readRequests(text)
+		if ok != wanted {
+			t.Fatalf("%q: read %v, want %v", text, ok, wanted)
+		}
+		if ok && !slices.Equal(got, want) {
+			t.Fatalf("%q: read %q, want %q", text, got, want)
+		}
+	})
+}
+
+func TestReadRequests_ManyItemsTakeTwoAllocations(t *testing.T) {
+	text := []byte("[" + strings.Repeat(`{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"UserStatus"},`, 19) +
+		`{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"UserStatus"}]`)
+	if allocs := testing.AllocsPerRun(100, func() { _, _ = readRequests(text) }); allocs != 2 {
+		t.Errorf("allocated %v times, want 2", allocs)
+	}
+}
