@@ -14,19 +14,20 @@ const ours = "github.com/rte-server/rte-server/internal/"
 
 // mayImport is the map of docs/architecture.md: a package, and the packages of ours it knows.
 var mayImport = map[string][]string{
-	"events":             {"msgpack"},
+	"events":             {"jsonscan", "msgpack"},
+	"jsonscan":           {},
 	"msgpack":            {},
-	"authz":              {"events"},
+	"authz":              {"events", "jsonscan"},
 	"subscriptions":      {"events"},
 	"fanout":             {"events", "subscriptions"},
-	"hub":                {"authz", "events", "fanout", "hub/invoker", "subscriptions"},
+	"hub":                {"authz", "events", "fanout", "hub/invoker", "jsonscan", "subscriptions"},
 	"hub/invoker":        {},
-	"transport":          {"authz", "events", "fanout", "hub"},
+	"transport":          {"authz", "events", "fanout", "hub", "jsonscan"},
 	"backplane":          {"events"},
 	"backplane/sequence": {"backplane", "events"},
 	"backplane/redis":    {"backplane", "backplane/sequence", "events"},
 	"backplane/resp":     {"backplane", "events"},
-	"console":            {},
+	"console":            {"jsonscan"},
 	"demo":               {"authz", "events"},
 	"wakeup":             {},
 	// What tests and generators need, and the program never sees.

@@ -1,6 +1,10 @@
 package events
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/rte-server/rte-server/internal/jsonscan"
+)
 
 // AppendJSON adds the event's data to dst as JSON clients receive it: property names in camel case (see
 // CamelCase), white space between tokens removed; dictionary keys, nulls, unknown properties, numbers and
@@ -39,7 +43,7 @@ func (w *jsonWriter) document() Reason {
 	if !utf8.Valid(w.src) {
 		return ReasonInvalidUTF8
 	}
-	start := skipSpace(w.src, 0)
+	start := jsonscan.SkipSpace(w.src, 0)
 	if start == len(w.src) || w.src[start] != '{' {
 		return notObject(w.src[start:])
 	}
@@ -63,7 +67,7 @@ func (w *jsonWriter) space(i int) int {
 	if i >= len(w.src) || w.src[i] > ' ' {
 		return i
 	}
-	end := skipSpace(w.src, i)
+	end := jsonscan.SkipSpace(w.src, i)
 	w.copyTo(i)
 	w.from = end
 	return end
@@ -83,7 +87,7 @@ func (w *jsonWriter) object(i, depth int, rename bool) (next int, why Reason) {
 		if i >= len(src) || src[i] != '"' {
 			return -1, ReasonNotJSON
 		}
-		end, escaped := checkString(src, i)
+		end, escaped := jsonscan.StringEnd(src, i)
 		if end < 0 {
 			return -1, ReasonNotJSON
 		}
@@ -128,7 +132,7 @@ func (w *jsonWriter) name(start, end int, escaped bool, depth int) (isDictionary
 		w.from = start + run
 	default:
 		var scratch [maxShort]byte
-		name = appendUnescaped(scratch[:0], name)
+		name = jsonscan.AppendUnescaped(scratch[:0], name)
 		if r, _ := utf8.DecodeRune(name); isUpperUnit(r) {
 			w.copyTo(start)
 			var camel [maxShort]byte
@@ -176,9 +180,9 @@ func (w *jsonWriter) value(i, depth int, rename bool) (next int, why Reason) {
 	case '[':
 		return w.array(i, depth+1, rename)
 	case '"':
-		next, _ = checkString(w.src, i)
+		next, _ = jsonscan.StringEnd(w.src, i)
 	default:
-		next = checkScalar(w.src, i)
+		next = jsonscan.ScalarEnd(w.src, i)
 	}
 	if next < 0 {
 		return -1, ReasonNotJSON

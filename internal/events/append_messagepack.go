@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 	"unsafe"
+
+	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
 // PackStyle says how an event is written in MessagePack: PascalKeys, or a sum of the others.
@@ -82,7 +84,7 @@ func (w *packWriter) document() Reason {
 	if !utf8.Valid(w.src) {
 		return ReasonInvalidUTF8
 	}
-	start := skipSpace(w.src, 0)
+	start := jsonscan.SkipSpace(w.src, 0)
 	if start == len(w.src) || w.src[start] != '{' {
 		return notObject(w.src[start:])
 	}
@@ -101,22 +103,22 @@ func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
 	}
 	src, at, count := w.src, len(w.dst), 0
 	w.dst = append(w.dst, packFixMap)
-	if i = skipSpace(src, i+1); i < len(src) && src[i] == '}' {
+	if i = jsonscan.SkipSpace(src, i+1); i < len(src) && src[i] == '}' {
 		return i + 1, reasonNone
 	}
 	for {
 		if i >= len(src) || src[i] != '"' {
 			return -1, ReasonNotJSON
 		}
-		end, escaped := checkString(src, i)
+		end, escaped := jsonscan.StringEnd(src, i)
 		if end < 0 {
 			return -1, ReasonNotJSON
 		}
 		known := w.name(src[i+1:end-1], escaped, depth, rename)
-		if i = skipSpace(src, end); i >= len(src) || src[i] != ':' {
+		if i = jsonscan.SkipSpace(src, end); i >= len(src) || src[i] != ':' {
 			return -1, ReasonNotJSON
 		}
-		i = skipSpace(src, i+1)
+		i = jsonscan.SkipSpace(src, i+1)
 		if known == TypeDateTime && i < len(src) && src[i] == '"' {
 			i, why = w.dateTime(i)
 		} else {
@@ -126,7 +128,7 @@ func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
 			return -1, why
 		}
 		count++
-		if i = skipSpace(src, i); i >= len(src) {
+		if i = jsonscan.SkipSpace(src, i); i >= len(src) {
 			return -1, ReasonNotJSON
 		}
 		switch src[i] {
@@ -134,7 +136,7 @@ func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
 			w.length(at, count, packFixMap, maxFixMap, packMap16)
 			return i + 1, reasonNone
 		case ',':
-			i = skipSpace(src, i+1)
+			i = jsonscan.SkipSpace(src, i+1)
 		default:
 			return -1, ReasonNotJSON
 		}
@@ -146,7 +148,7 @@ func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
 func (w *packWriter) name(name []byte, escaped bool, depth int, rename bool) ValueType {
 	if escaped {
 		var scratch [maxShort]byte
-		name = appendUnescaped(scratch[:0], name)
+		name = jsonscan.AppendUnescaped(scratch[:0], name)
 	}
 	written := name
 	if rename {
@@ -192,7 +194,7 @@ func (w *packWriter) array(i, depth int, rename bool) (next int, why Reason) {
 	}
 	src, at, count := w.src, len(w.dst), 0
 	w.dst = append(w.dst, packFixList)
-	if i = skipSpace(src, i+1); i < len(src) && src[i] == ']' {
+	if i = jsonscan.SkipSpace(src, i+1); i < len(src) && src[i] == ']' {
 		return i + 1, reasonNone
 	}
 	for {
@@ -200,7 +202,7 @@ func (w *packWriter) array(i, depth int, rename bool) (next int, why Reason) {
 			return -1, why
 		}
 		count++
-		if i = skipSpace(src, i); i >= len(src) {
+		if i = jsonscan.SkipSpace(src, i); i >= len(src) {
 			return -1, ReasonNotJSON
 		}
 		switch src[i] {
@@ -208,7 +210,7 @@ func (w *packWriter) array(i, depth int, rename bool) (next int, why Reason) {
 			w.length(at, count, packFixList, maxFixList, packList16)
 			return i + 1, reasonNone
 		case ',':
-			i = skipSpace(src, i+1)
+			i = jsonscan.SkipSpace(src, i+1)
 		default:
 			return -1, ReasonNotJSON
 		}
@@ -241,7 +243,7 @@ func (w *packWriter) value(i, depth int, rename bool) (next int, why Reason) {
 	case '[':
 		return w.array(i, depth+1, rename)
 	case '"':
-		end, escaped := checkString(w.src, i)
+		end, escaped := jsonscan.StringEnd(w.src, i)
 		if end < 0 {
 			return -1, ReasonNotJSON
 		}
@@ -252,7 +254,7 @@ func (w *packWriter) value(i, depth int, rename bool) (next int, why Reason) {
 		}
 		return end, reasonNone
 	default:
-		end := checkScalar(w.src, i)
+		end := jsonscan.ScalarEnd(w.src, i)
 		if end < 0 {
 			return -1, ReasonNotJSON
 		}
@@ -270,7 +272,7 @@ func (w *packWriter) text(s []byte) {
 // escapedText writes the inside of a JSON string that has escapes.
 func (w *packWriter) escapedText(inside []byte) {
 	var scratch [256]byte
-	w.text(appendUnescaped(scratch[:0], inside))
+	w.text(jsonscan.AppendUnescaped(scratch[:0], inside))
 }
 
 func (w *packWriter) textLength(n int) {
@@ -286,7 +288,7 @@ func (w *packWriter) textLength(n int) {
 	}
 }
 
-// scalar writes null, true, false or a number that checkScalar accepted.
+// scalar writes null, true, false or a number that jsonscan.ScalarEnd accepted.
 func (w *packWriter) scalar(literal []byte) {
 	switch literal[0] {
 	case 'n':
@@ -370,7 +372,7 @@ func (w *packWriter) float(literal []byte) {
 
 // dateTime writes the string at i as a timestamp, or as a string if it is none.
 func (w *packWriter) dateTime(i int) (next int, why Reason) {
-	end, _ := checkString(w.src, i)
+	end, _ := jsonscan.StringEnd(w.src, i)
 	if end < 0 {
 		return -1, ReasonNotJSON
 	}

@@ -3,6 +3,8 @@ package events
 import (
 	"math"
 	"strconv"
+
+	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
 // Deviation says how an event differs from what the catalogue has for its type.
@@ -49,7 +51,7 @@ func (c *Catalog) Check(ev *Event) []Deviation {
 		return nil
 	}
 	values := map[string][]byte{}
-	eachProperty(ev.Data, 1, func(name, value []byte) bool {
+	jsonscan.SkimMembers(ev.Data, maxDepth, func(name, value []byte) bool {
 		pascal, ok := def.pascal[string(name)]
 		if !ok {
 			pascal = string(name)
@@ -129,12 +131,12 @@ func isInteger(value []byte) bool {
 	if len(digits) > 1 && digits[0] == '-' {
 		digits = digits[1:]
 	}
-	return digitsEnd(digits, 0) == len(digits)
+	return jsonscan.DigitsEnd(digits, 0) == len(digits)
 }
 
 func ofStrings(object []byte) bool {
 	ok := true
-	eachProperty(object, 2, func(_, value []byte) bool {
+	jsonscan.SkimMembers(object, maxDepth-1, func(_, value []byte) bool {
 		ok = value[0] == '"' || string(value) == "null"
 		return ok
 	})
@@ -143,7 +145,7 @@ func ofStrings(object []byte) bool {
 
 func ofObjects(array []byte) bool {
 	ok := true
-	eachElement(array, 2, func(value []byte) bool {
+	jsonscan.SkimElements(array, maxDepth-1, func(value []byte) bool {
 		ok = value[0] == '{'
 		return ok
 	})

@@ -1,6 +1,10 @@
 package events
 
-import "time"
+import (
+	"time"
+
+	"github.com/rte-server/rte-server/internal/jsonscan"
+)
 
 // The range of a DateTime, in seconds since 1970, and of its offset from UTC, in seconds. What is beyond would
 // fail to be read by a .NET client.
@@ -53,7 +57,7 @@ func fraction(s []byte) (nanos int, rest []byte) {
 	if len(s) < 2 || s[0] != '.' {
 		return 0, s
 	}
-	end := digitsEnd(s, 1)
+	end := jsonscan.DigitsEnd(s, 1)
 	for i := 1; i <= 9; i++ {
 		nanos *= 10
 		if i < end {

@@ -1,6 +1,11 @@
 package events
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+
+	"github.com/rte-server/rte-server/internal/jsonscan"
+)
 
 // Decode reads the routing fields of a published JSON object in one pass without allocating: OrganizationId
 // (else RootEntityId, where RootEntityType is Organization), EntityId, EntityType, EventType,
@@ -70,6 +75,10 @@ func fieldOf(name []byte) field {
 	return fieldOther
 }
 
+// maxDepth is how deep objects and arrays may nest, the outermost object included. System.Text.Json has this limit, so a
+// .NET client would fail to read a deeper message.
+const maxDepth = 64
+
 // maxShort bounds the names and values that routing compares, in bytes as they stand in the message. The
 // longest name of an event fits, a routing field with all of its letters escaped does, and so does any
 // timestamp.
@@ -136,11 +145,11 @@ func (c *Catalog) readTopic(data []byte, r *routing) (Topic, Reason) {
 func (r *routing) upTo(data []byte, wanted fields) Reason {
 	i := r.next
 	if i == 0 {
-		i = skipSpace(data, 0)
+		i = jsonscan.SkipSpace(data, 0)
 		if i == len(data) || data[i] != '{' {
 			return notObject(data[i:])
 		}
-		if i = skipSpace(data, i+1); i < len(data) && data[i] == '}' {
+		if i = jsonscan.SkipSpace(data, i+1); i < len(data) && data[i] == '}' {
 			r.read = allFields
 			return endOf(data, i+1)
 		}
@@ -150,10 +159,10 @@ func (r *routing) upTo(data []byte, wanted fields) Reason {
 		if end < 0 {
 			return ReasonNotJSON
 		}
-		start := skipSpace(data, end)
-		var why Reason
-		if i, why = skipValue(data, start, 1); why != reasonNone {
-			return why
+		start := jsonscan.SkipSpace(data, end)
+		var err error
+		if i, err = jsonscan.SkimValue(data, start, maxDepth-1); err != nil {
+			return scanReason(err)
 		}
 		if f != fieldOther {
 			if r.values[f] != nil {
@@ -164,7 +173,7 @@ func (r *routing) upTo(data []byte, wanted fields) Reason {
 				r.read |= 1 << f
 			}
 		}
-		i = skipSpace(data, i)
+		i = jsonscan.SkipSpace(data, i)
 		switch {
 		case i == len(data):
 			return ReasonNotJSON
@@ -174,7 +183,7 @@ func (r *routing) upTo(data []byte, wanted fields) Reason {
 		case data[i] != ',':
 			return ReasonNotJSON
 		}
-		i = skipSpace(data, i+1)
+		i = jsonscan.SkipSpace(data, i+1)
 		r.next = i
 	}
 	return reasonNone
@@ -185,7 +194,7 @@ func readName(data []byte, i int) (f field, next int) {
 	if i >= len(data) || data[i] != '"' {
 		return fieldOther, -1
 	}
-	end := plainEnd(data, i+1)
+	end := jsonscan.PlainEnd(data, i+1)
 	switch {
 	case end == len(data):
 		return fieldOther, -1
@@ -193,13 +202,13 @@ func readName(data []byte, i int) (f field, next int) {
 		f = fieldOf(data[i+1 : end])
 		end++
 	default:
-		if end, _ = checkString(data, i); end < 0 {
+		if end, _ = jsonscan.StringEnd(data, i); end < 0 {
 			return fieldOther, -1
 		}
 		var scratch [maxShort]byte
 		f = fieldOf(shortText(scratch[:0], data[i:end]))
 	}
-	if end = skipSpace(data, end); end == len(data) || data[end] != ':' {
+	if end = jsonscan.SkipSpace(data, end); end == len(data) || data[end] != ':' {
 		return fieldOther, -1
 	}
 	return f, end + 1
@@ -217,9 +226,17 @@ func notObject(data []byte) Reason {
 	return ReasonNotJSON
 }
 
+// scanReason is the reason of an error of jsonscan.
+func scanReason(err error) Reason {
+	if errors.Is(err, jsonscan.ErrTooDeep) {
+		return ReasonTooDeep
+	}
+	return ReasonNotJSON
+}
+
 // endOf accepts nothing but white space from i on.
 func endOf(data []byte, i int) Reason {
-	if skipSpace(data, i) != len(data) {
+	if jsonscan.SkipSpace(data, i) != len(data) {
 		return ReasonNotJSON
 	}
 	return reasonNone
@@ -289,10 +306,10 @@ func shortText(dst, value []byte) []byte {
 	if bytes.IndexByte(inside, '\\') < 0 {
 		return inside
 	}
-	if end, _ := checkString(value, 0); end != len(value) {
+	if end, _ := jsonscan.StringEnd(value, 0); end != len(value) {
 		return nil
 	}
-	return appendUnescaped(dst, inside)
+	return jsonscan.AppendUnescaped(dst, inside)
 }
 
 // guid reads a JSON string that is a GUID.

@@ -13,6 +13,9 @@ const IDLen = 36
 
 const hexDigits = "0123456789abcdef"
 
+// ones times a byte repeats that byte eight times.
+const ones = 0x0101010101010101
+
 // ParseID reads the 36 character form of a GUID, digits in any case.
 // Braces, the form without hyphens and surrounding space are refused: one entity must have one spelling,
 // or limits and duplicates could be walked around.
@@ -94,17 +97,3 @@ func (id ID) Put(dst []byte) {
 		pos += 2
 	}
 }
-
-// unhex maps a byte to the value of the hexadecimal digit it is, 0xff if it is none.
-var unhex = func() (table [256]byte) {
-	for i := range table {
-		table[i] = 0xff
-	}
-	for i := range 16 {
-		table[hexDigits[i]] = byte(i)
-	}
-	for i := range 6 {
-		table['A'+i] = byte(10 + i)
-	}
-	return table
-}()

@@ -3,6 +3,8 @@ package events
 import (
 	"bytes"
 	"crypto/sha256"
+
+	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
 // maxConflationKey is how many properties a conflation key may have.
@@ -51,7 +53,7 @@ func (c *Catalog) StateName(ev *Event) string {
 // keyValues are the values of the conflation key that the topic does not say, as they are written; nil where there is no
 // such property.
 func (d *Definition) keyValues(data []byte) (values [maxConflationKey][]byte) {
-	eachProperty(data, 1, func(name, value []byte) bool {
+	jsonscan.SkimMembers(data, maxDepth, func(name, value []byte) bool {
 		for i, key := range d.keys {
 			if string(name) == key.pascal || string(name) == key.camel {
 				values[i] = value
@@ -60,53 +62,4 @@ func (d *Definition) keyValues(data []byte) (values [maxConflationKey][]byte) {
 		return true
 	})
 	return values
-}
-
-// eachProperty calls visit with the unescaped name and the value, as it is written, of each property of an
-// object that stands at a depth, until visit says false or the object turns out to be malformed. It checks no
-// more than it must to find the ends.
-func eachProperty(data []byte, depth int, visit func(name, value []byte) bool) {
-	i := skipSpace(data, 0)
-	if i == len(data) || data[i] != '{' {
-		return
-	}
-	for i = skipSpace(data, i+1); i < len(data) && data[i] == '"'; i = skipSpace(data, i+1) {
-		end, escaped := checkString(data, i)
-		if end < 0 {
-			return
-		}
-		name := data[i+1 : end-1]
-		if escaped {
-			var scratch [maxShort]byte
-			name = appendUnescaped(scratch[:0], name)
-		}
-		if i = skipSpace(data, end); i == len(data) || data[i] != ':' {
-			return
-		}
-		start := skipSpace(data, i+1)
-		var why Reason
-		if i, why = skipValue(data, start, depth); why != reasonNone || !visit(name, data[start:i]) {
-			return
-		}
-		if i = skipSpace(data, i); i == len(data) || data[i] != ',' {
-			return
-		}
-	}
-}
-
-// eachElement is eachProperty for arrays.
-func eachElement(data []byte, depth int, visit func(value []byte) bool) {
-	if len(data) == 0 || data[0] != '[' {
-		return
-	}
-	i := skipSpace(data, 1)
-	for i < len(data) && data[i] != ']' {
-		end, why := skipValue(data, i, depth)
-		if why != reasonNone || !visit(data[i:end]) {
-			return
-		}
-		if i = skipSpace(data, end); i < len(data) && data[i] == ',' {
-			i = skipSpace(data, i+1)
-		}
-	}
 }
