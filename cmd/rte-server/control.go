@@ -12,21 +12,20 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/backplane"
-	"github.com/rte-server/rte-server/internal/backplane/redis"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
 // control takes what nodes and back ends tell all nodes by way of Redis. What they send is checked, and what is wrong
 // with it is logged without it.
 type control struct {
-	redis    *redis.Backplane
-	messages *prometheus.CounterVec
-	log      *backplane.Throttle
+	backplane backplane.Control
+	messages  *prometheus.CounterVec
+	log       *backplane.Throttle
 }
 
-func newControl(r *redis.Backplane, logger *zap.Logger, reg prometheus.Registerer) *control {
+func newControl(b backplane.Control, logger *zap.Logger, reg prometheus.Registerer) *control {
 	return &control{
-		redis: r, log: backplane.NewThrottle(logger),
+		backplane: b, log: backplane.NewThrottle(logger),
 		messages: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 			Name: "rte_control_messages_total",
 			Help: "Messages to all nodes, by kind and by whether they could be understood.",
@@ -37,7 +36,7 @@ func newControl(r *redis.Backplane, logger *zap.Logger, reg prometheus.Registere
 // listen has the messages of a channel taken. missed is told when some may have been missed; nil: nobody is.
 func (c *control) listen(channel, kind string, take func(message []byte) error, missed func()) {
 	understood, malformed := c.messages.WithLabelValues(kind, "ok"), c.messages.WithLabelValues(kind, "malformed")
-	c.redis.Listen(channel, func(message []byte) {
+	c.backplane.Subscribe(channel, func(message []byte) {
 		if err := take(message); err != nil {
 			malformed.Inc()
 			c.log.Warn("a message to all nodes is not understood", func() []zap.Field {
@@ -52,13 +51,13 @@ func (c *control) listen(channel, kind string, take func(message []byte) error, 
 // share makes the revocations of this node those of all nodes.
 func (n *node) share(c *control, list *authz.Revocations) (err error) {
 	n.shared, err = authz.NewSharedRevocations(authz.SharedRevocationsOptions{
-		List: list, Store: c.redis.Revocations(), TTL: n.config.Auth.RevocationTTL, Enforce: n.operator.enforceFresh,
+		List: list, Store: c.backplane.Revocations(), TTL: n.config.Auth.RevocationTTL, Enforce: n.operator.enforceFresh,
 		Logger: n.logger.Named("authz"), Registerer: n.registry,
 	})
 	if err != nil {
 		return err
 	}
-	c.listen(redis.RevokeChannel, "revoke", n.shared.Hear, n.shared.Reread)
+	c.listen(backplane.RevokeChannel, "revoke", n.shared.Hear, n.shared.Reread)
 	n.tasks = append(n.tasks, n.shared.Run)
 	return nil
 }
@@ -69,7 +68,7 @@ func (n *node) follow(c *control, directory *authz.CachedDirectory) {
 		directory.Invalidate(change)
 		n.changed(change)
 	}
-	c.listen(redis.DirectoryChannel, "directory", func(message []byte) error {
+	c.listen(backplane.DirectoryChannel, "directory", func(message []byte) error {
 		change, err := authz.ParseChange(message)
 		if err == nil {
 			apply(change)
@@ -80,11 +79,10 @@ func (n *node) follow(c *control, directory *authz.CachedDirectory) {
 
 // forward takes what nodes tell each other of refreshed tokens to all of them; nil: there are no others.
 func forward(b backplane.Backplane) func(ctx context.Context, message []byte) error {
-	r, ok := b.(*redis.Backplane)
-	if !ok {
+	if !b.Shared() {
 		return nil
 	}
-	return func(ctx context.Context, message []byte) error { return r.Tell(ctx, redis.RefreshChannel, message) }
+	return func(ctx context.Context, message []byte) error { return b.Send(ctx, backplane.RefreshChannel, message) }
 }
 
 // disconnection is a message that ends connections: one, or those of a user.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/backplane"
-	"github.com/rte-server/rte-server/internal/backplane/redis"
 	"github.com/rte-server/rte-server/internal/console"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
@@ -96,7 +95,7 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	directory := r.directory
 	if directory == nil {
 		var refresh task
-		if directory, refresh, err = newDirectory(c, documents(n.backplane), n.changed, logger.Named("authz"), reg); err != nil {
+		if directory, refresh, err = newDirectory(c, n.backplane, n.changed, logger.Named("authz"), reg); err != nil {
 			return nil, err
 		}
 		if refresh != nil {
@@ -137,14 +136,14 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 		return nil, err
 	}
 	n.operator = &operator{hub: n.hub, gate: authorizer, revocations: revocations, ttl: c.Auth.RevocationTTL, audit: n.audit}
-	if r, ok := n.backplane.(*redis.Backplane); ok {
-		control := newControl(r, logger.Named("control"), reg)
+	if n.backplane.Shared() {
+		control := newControl(n.backplane, logger.Named("control"), reg)
 		if err := n.share(control, revocations); err != nil {
 			return nil, err
 		}
 		n.operator.share(control, n.shared)
 		if c.Auth.Refresh {
-			control.listen(redis.RefreshChannel, "refresh", n.transport.Hear, nil)
+			control.listen(backplane.RefreshChannel, "refresh", n.transport.Hear, nil)
 		}
 		if cached, ok := directory.(*authz.CachedDirectory); ok {
 			n.follow(control, cached)

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
-	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/console"
 	"github.com/rte-server/rte-server/internal/hub"
 )
@@ -31,7 +31,7 @@ type operator struct {
 // share lets the operator reach all nodes.
 func (o *operator) share(c *control, shared *authz.SharedRevocations) {
 	o.control, o.shared = c, shared
-	c.listen(redis.DisconnectChannel, "disconnect", o.disconnectTold, nil)
+	c.listen(backplane.DisconnectChannel, "disconnect", o.disconnectTold, nil)
 }
 
 // operations are the paths of the port.

@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
-	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/console"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/hub"
@@ -209,7 +209,7 @@ func (o *operator) tellDisconnection(ctx context.Context, d disconnection) (prob
 	}
 	message, err := json.Marshal(d)
 	if err == nil {
-		err = o.control.redis.Tell(ctx, redis.DisconnectChannel, message)
+		err = o.control.backplane.Send(ctx, backplane.DisconnectChannel, message)
 	}
 	if err != nil {
 		return "disconnected from this node only: " + err.Error()

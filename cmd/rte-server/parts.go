@@ -99,14 +99,6 @@ func newCachedDirectory(c *DirectoryConfig, source authz.Source, logger *zap.Log
 	return cached, nil
 }
 
-// documents is where a directory in Redis is read; nil if there is no Redis.
-func documents(b backplane.Backplane) authz.DocumentReader {
-	if r, ok := b.(*redis.Backplane); ok {
-		return r
-	}
-	return nil
-}
-
 // newAuthorizer makes the judge over subscriptions. Its Run calls changed when there is another policy.
 func newAuthorizer(
 	c *Config, catalog *events.Catalog, directory authz.Directory, changed func(authz.Change), logger *zap.Logger, reg prometheus.Registerer,
@@ -132,17 +124,28 @@ func newBackplane(c *RedisConfig, losses backplane.Losses, o backplane.Options) 
 	if len(c.Addresses) == 0 {
 		return backplane.NewMemory(o), nil
 	}
-	secure, err := newTLS(c)
+	options, err := redisOptions(c, o)
 	if err != nil {
 		return nil, err
 	}
-	return redis.New(redis.Options{
-		Options: o, Losses: losses, Addresses: c.Addresses, Username: c.Username, Password: c.Password, DB: c.DB, TLS: secure,
+	options.Losses = losses
+	return redis.New(options)
+}
+
+// redisOptions are those of a backplane with the configured Redis.
+func redisOptions(c *RedisConfig, o backplane.Options) (redis.Options, error) {
+	secure, err := newTLS(c)
+	if err != nil {
+		return redis.Options{}, err
+	}
+	o.Layout = backplane.Layout{Lanes: c.Lanes}
+	return redis.Options{
+		Options: o, Addresses: c.Addresses, Username: c.Username, Password: c.Password, DB: c.DB, TLS: secure,
 		SentinelMaster: c.SentinelMaster, SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
 		Cluster: c.Cluster, Sharded: c.Sharded, Linger: c.Linger, Watch: c.Watch, ProbeInterval: c.ProbeInterval, ProbeTimeout: c.ProbeTimeout,
 		DialTimeout: c.DialTimeout, CommandTimeout: c.CommandTimeout,
 		LaneQueue: c.LaneQueueBytes, TotalQueue: c.TotalQueueBytes,
-	})
+	}, nil
 }
 
 // newTLS makes the TLS configuration for Redis; nil: none is wanted.

@@ -75,6 +75,12 @@ type nobody struct{}
 // Dispatch implements backplane.Sink.
 func (nobody) Dispatch(*events.Event) {}
 
+// Wants implements backplane.Sink.
+func (nobody) Wants(events.Topic) bool { return false }
+
+// Offer implements backplane.Sink.
+func (nobody) Offer(*events.Event) bool { return true }
+
 // maxLine is how long a line may be, in bytes: far longer than any event.
 const maxLine = 16 << 20
 

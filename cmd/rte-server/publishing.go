@@ -10,7 +10,7 @@ import (
 
 // publishing is what the operator's port takes from publishers. Every event is read by decoder first: in process, the
 // backplane looks at no more than the topic of an event that nobody listens to.
-func publishing(c *Config, decoder backplane.Decoder, to backplane.Batches) console.Publishing {
+func publishing(c *Config, decoder backplane.Decoder, to backplane.Backplane) console.Publishing {
 	return console.Publishing{
 		Take: func(ctx context.Context, batch [][]byte) []error {
 			errs, valid := validate(decoder, batch)

@@ -8,9 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/redis"
-	"github.com/rte-server/rte-server/internal/demo"
-	"github.com/rte-server/rte-server/internal/events"
 )
 
 func (p *program) redisCommand() *cobra.Command {
@@ -58,10 +57,11 @@ func (p *program) functionsCommand() *cobra.Command {
 func (p *program) loadFunctions(ctx context.Context, c *Config) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	err := withPublisher(ctx, c, events.Builtin(), newLogger(c, p.stderr), func(ctx context.Context, to demo.Publisher) error {
-		return to.(*redis.Backplane).LoadFunctions(ctx) // checkBackplane wants Redis
-	})
+	o, err := redisOptions(&c.Redis, backplane.Options{Logger: newLogger(c, p.stderr).Named("backplane")})
 	if err != nil {
+		return err
+	}
+	if err := redis.LoadFunctions(ctx, o); err != nil {
 		return fmt.Errorf("load functions: %w", err)
 	}
 	_, err = fmt.Fprintln(p.stdout, "loaded")

@@ -28,9 +28,8 @@ func (c *SnapshotsConfig) memory() int {
 
 // source is where the hub finds last states; nil: clients get none.
 func (c *SnapshotsConfig) source(b backplane.Backplane) hub.Snapshots {
-	known, ok := b.(backplane.Snapshots)
-	if c.Mode == snapshotsOff || !ok {
+	if c.Mode == snapshotsOff {
 		return nil
 	}
-	return known
+	return b
 }

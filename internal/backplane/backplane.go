@@ -15,50 +15,44 @@ var ErrUnavailable = errors.New("backplane unavailable")
 // node, for instance by an access control list. Trying again does not help.
 var ErrRefused = errors.New("backplane refused")
 
-// Sink receives the events of a backplane: those of one lane one at a time, in the order published.
+// Sink receives the events of a backplane. The events of one lane arrive one at a time, in the order published. Its
+// methods may be called from any goroutine.
 type Sink interface {
-	// Dispatch takes an event and waits for no client. It may wait for the node itself to catch up.
-	// It must not keep ev when it returns, but it may keep ev.Data, which is never written to again.
+	// Wants reports whether the sink has a use for the events of a topic, and counts the refusals. A backplane does not
+	// dispatch unwanted events, and reads them only as far as their topic.
+	Wants(topic events.Topic) bool
+	// Dispatch takes an event. It waits for no client, but it may wait for the node itself to catch up. It must not keep
+	// ev after it returns. It may keep ev.Data, which is never written to again.
 	Dispatch(ev *events.Event)
-}
-
-// Interest is what a Sink can say as well: whether it has a use for the events of a topic. Those of which it says no are
-// not dispatched, and not read further than to their topic. It may be called from any goroutine, and counts what it
-// refuses.
-type Interest interface {
-	Hears(topic events.Topic) bool
-}
-
-// Offers is what a Sink can do as well: take an event only if that does not wait for the node to catch up with the events
-// of its organization, so that others need not wait too.
-type Offers interface {
+	// Offer is Dispatch for an event that the sink can take without waiting. If the sink would have to wait for its
+	// backlog of this organization, Offer does nothing and returns false.
 	Offer(ev *events.Event) (taken bool)
 }
 
-// Backplane is what a node listens to and publishes through. Redis and Memory implement it; one conformance suite
-// covers both.
+// Backplane brings published events to this node, and publishes. Redis and Memory implement it; one conformance suite
+// covers both. Its methods may be called from any goroutine.
 type Backplane interface {
-	Batches
+	Publisher
+	Receipts
+	Snapshots
+	Documents
+	Control
 
-	// Run receives until ctx ends. It does not fail when Redis is away: it goes on trying, and Health tells.
+	// Run receives until ctx ends. It does not fail while Redis is away: it keeps trying, and Health reports the state.
 	Run(ctx context.Context) error
-	// Acquire makes sure that the events of the topics reach this node: when it returns, every event published
-	// from now on does. It answers nil, or one error per topic (nil where it worked). Each topic that worked is
-	// counted and must be given back by Release.
+	// Acquire makes sure that the events of the topics reach this node: every event published after Acquire returns does.
+	// It returns nil, or one error per topic (nil for those that worked). Release must follow for each topic that worked.
 	Acquire(ctx context.Context, topics []events.Topic) []error
 	// Release gives back topics that Acquire counted. The lane lingers a while before it is unsubscribed.
 	Release(topics []events.Topic)
-	// Publish sends one event, as published JSON, to all nodes. The error wraps events.ErrMalformed if the event
-	// is not one, and ErrUnavailable or ErrRefused if the event did not get through or may not have.
-	Publish(ctx context.Context, data []byte) error
-	// Health says whether events can arrive.
+	// Health reports whether events can arrive.
 	Health() Health
 }
 
 // Health is the state of a backplane.
 type Health struct {
-	// Connected says that events arrive.
+	// Connected reports whether events arrive.
 	Connected bool
-	// Detail says in a few words what is wrong; empty when connected.
+	// Detail names the problem in a few words; empty when connected.
 	Detail string
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
@@ -25,9 +26,8 @@ type Memory struct {
 	receiver *Receiver
 	limit    StatesLimit
 	receipts receipts
-	interest Interest // nil: the sink wants everything
-	decode   func(data []byte, wanted func(events.Topic) bool) (ev events.Event, ok bool, err error)
-	wanted   func(events.Topic) bool // says whether anything would become of an event
+	sink     Sink
+	wanted   func(events.Topic) bool // is m.wants
 	started  time.Time
 
 	mu    sync.Mutex
@@ -37,7 +37,7 @@ type Memory struct {
 // memoryLane lets one event at a time through. Memory.mu is locked inside order, never the other way round.
 type memoryLane struct {
 	key  laneKey
-	refs int // guarded by Memory.mu
+	refs atomic.Int64 // of topics that are acquired; written under Memory.mu
 
 	order  sync.Mutex // held while an event goes to the sink
 	states States     // guarded by order
@@ -45,10 +45,7 @@ type memoryLane struct {
 	ended  bool       // guarded by order; the lane is not in Memory.lanes any more
 }
 
-var (
-	_ Backplane = (*Memory)(nil)
-	_ Snapshots = (*Memory)(nil)
-)
+var _ Backplane = (*Memory)(nil)
 
 // NewMemory makes a Memory.
 func NewMemory(o Options) *Memory {
@@ -57,26 +54,17 @@ func NewMemory(o Options) *Memory {
 		layout:   o.Layout,
 		receiver: NewReceiver(o),
 		limit:    StatesLimit{Bytes: int64(cmp.Or(o.SnapshotMemory, DefaultSnapshotMemory))},
+		sink:     o.Sink,
 		lanes:    map[laneKey]*memoryLane{},
 		started:  time.Now(),
 	}
-	m.interest, _ = o.Sink.(Interest)
-	m.wanted, m.decode = m.wants, m.decodeAll
-	if decoder, ok := m.receiver.decoder.(skimmer); ok {
-		m.decode = decoder.DecodeIf
-	}
+	m.wanted = m.wants
 	return m
 }
 
-// wants says whether events of a topic are kept for snapshots or have listeners.
+// wants reports whether the events of a topic are kept for snapshots, or wanted by the sink.
 func (m *Memory) wants(t events.Topic) bool {
-	return m.interest == nil || m.limit.Bytes > 0 && m.catalog.Definition(t.Type).State() || m.interest.Hears(t)
-}
-
-// decodeAll is for decoders that do not ask.
-func (m *Memory) decodeAll(data []byte, _ func(events.Topic) bool) (ev events.Event, ok bool, err error) {
-	ev, err = m.receiver.decoder.Decode(data)
-	return ev, err == nil, err
+	return m.limit.Bytes > 0 && m.catalog.Definition(t.Type).State() || m.sink.Wants(t)
 }
 
 // Run lets go of states that have expired, until ctx ends.
@@ -106,7 +94,7 @@ func (m *Memory) Acquire(_ context.Context, topics []events.Topic) []error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, t := range topics {
-		m.laneLocked(t).refs++
+		m.laneLocked(t).refs.Add(1)
 	}
 	return nil
 }
@@ -124,10 +112,11 @@ func (m *Memory) release(topics []events.Topic) (quiet []*memoryLane) {
 	defer m.mu.Unlock()
 	for _, t := range topics {
 		l := m.laneLocked(t)
-		if l.refs--; l.refs < 0 {
+		refs := l.refs.Add(-1)
+		if refs < 0 {
 			panic("backplane: Release without Acquire")
 		}
-		if l.refs == 0 {
+		if refs == 0 {
 			quiet = append(quiet, l)
 		}
 	}
@@ -163,17 +152,6 @@ func (m *Memory) enter(t events.Topic, wait bool) (l *memoryLane, ok bool) {
 	}
 }
 
-// heard says whether an event of a topic has listeners, or may have. The order of its lane must be locked: a listener
-// that gets a snapshot then gets every state behind it too.
-func (m *Memory) heard(l *memoryLane, t events.Topic) bool {
-	if m.interest != nil {
-		return m.interest.Hears(t)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return l.refs > 0
-}
-
 // drop ends a lane that has neither listeners nor states.
 func (m *Memory) drop(l *memoryLane) {
 	l.order.Lock()
@@ -188,7 +166,7 @@ func (m *Memory) dropLocked(l *memoryLane) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if l.refs == 0 {
+	if l.refs.Load() == 0 {
 		l.ended = true
 		delete(m.lanes, l.key)
 	}
@@ -243,11 +221,11 @@ var errBusy = errors.New("busy")
 // take publishes an event. Without wait, the error is errBusy where it would have to, or its organization is among those
 // that are waiting.
 func (m *Memory) take(data []byte, wait bool, waiting map[events.ID]bool) (organization events.ID, err error) {
-	ev, ok, err := m.decode(data, m.wanted)
+	ev, ok, err := m.receiver.decoder.DecodeIf(data, m.wanted)
 	if err != nil {
 		return organization, fmt.Errorf("publish: %w", err)
 	}
-	if !ok || m.idle(&ev) {
+	if !ok {
 		return ev.Organization, nil
 	}
 	if !wait && waiting[ev.Organization] {
@@ -263,27 +241,15 @@ func (m *Memory) take(data []byte, wait bool, waiting map[events.ID]bool) (organ
 	return ev.Organization, err
 }
 
-// idle says whether nothing would become of an event: nobody listens to its lane, and it is not kept.
-func (m *Memory) idle(ev *events.Event) bool {
-	if m.interest != nil {
-		return false // it was asked while the event was read
-	}
-	if _, state := m.catalog.StateKey(ev); state {
-		return false
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.lanes[m.layout.key(ev.Organization, ev.Entity)] == nil
-}
-
 // publish says whether the event was taken, and whether the lane has something to tidy up.
 func (m *Memory) publish(ev *events.Event, wait bool) (l *memoryLane, tidy, ok bool) {
 	if l, ok = m.enter(ev.Topic, wait); !ok {
 		return nil, false, false
 	}
 	defer l.order.Unlock()
-	heard := m.heard(l, ev.Topic)
-	if heard {
+	// The order is locked: a subscriber that gets a snapshot then gets every later state, too.
+	wanted := l.refs.Load() > 0 && m.sink.Wants(ev.Topic)
+	if wanted {
 		shared := *ev
 		shared.Data = bytes.Clone(ev.Data) // the sink may keep it; the caller may use its buffer again
 		if wait {
@@ -294,7 +260,7 @@ func (m *Memory) publish(ev *events.Event, wait bool) (l *memoryLane, tidy, ok b
 	}
 	now := m.started.Add(time.Since(m.started)) // time.Now would read two clocks
 	l.states.Add(m.catalog, ev, now, &m.limit)
-	if tidy = now.Sub(l.tidied) > memoryTidy || !heard && !l.states.Any(); tidy {
+	if tidy = now.Sub(l.tidied) > memoryTidy || !wanted && !l.states.Any(); tidy {
 		l.tidied = now
 	}
 	return l, tidy, true

@@ -10,13 +10,18 @@ import (
 
 // choosy is a Sink that wants the events of some topics.
 type choosy struct {
-	wants map[events.Topic]bool
-	got   []string
+	wanted map[events.Topic]bool
+	got    []string
+}
+
+func (c *choosy) Offer(ev *events.Event) bool {
+	c.Dispatch(ev)
+	return true
 }
 
 func (c *choosy) Dispatch(ev *events.Event) { c.got = append(c.got, string(ev.Data)) }
 
-func (c *choosy) Hears(topic events.Topic) bool { return c.wants[topic] }
+func (c *choosy) Wants(topic events.Topic) bool { return c.wanted[topic] }
 
 func TestMemory_AsksTheSinkFirst(t *testing.T) {
 	catalog := events.Builtin()
@@ -30,7 +35,7 @@ func TestMemory_AsksTheSinkFirst(t *testing.T) {
 		}
 		return topic
 	}
-	sink := &choosy{wants: map[events.Topic]bool{}}
+	sink := &choosy{wanted: map[events.Topic]bool{}}
 	m := backplane.NewMemory(backplane.Options{
 		Catalog: catalog, Sink: sink,
 		Decoder: events.NewIngress(events.IngressOptions{Catalog: catalog, Validation: events.ValidateOff}),
@@ -54,7 +59,7 @@ func TestMemory_AsksTheSinkFirst(t *testing.T) {
 		t.Errorf("of a state that nobody listened to %v is kept: %v", kept, err)
 	}
 
-	sink.wants[topic(call)], sink.wants[topic(state)] = true, true
+	sink.wanted[topic(call)], sink.wanted[topic(state)] = true, true
 	if err := publish(strings.TrimSuffix(call, "}")); err == nil {
 		t.Error("an event with listeners was not read to its end")
 	}
@@ -76,7 +81,7 @@ type busy struct {
 	done         chan struct{} // closed when it does
 }
 
-func (b *busy) Hears(events.Topic) bool { return true }
+func (b *busy) Wants(events.Topic) bool { return true }
 
 func (b *busy) Dispatch(ev *events.Event) {
 	if ev.Organization == b.organization {
@@ -110,6 +115,9 @@ func TestMemory_BusyOrganizationsAreServedLast(t *testing.T) {
 	var batch [][]byte
 	for _, data := range []string{message(0), message(1), "malformed", other, message(3)} {
 		batch = append(batch, []byte(data))
+		if topic, err := events.Builtin().Topic([]byte(data)); err == nil {
+			m.Acquire(t.Context(), []events.Topic{topic})
+		}
 	}
 	for i, err := range m.PublishBatch(t.Context(), batch) {
 		if (err != nil) != (i == 2) {

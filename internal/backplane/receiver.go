@@ -16,7 +16,6 @@ var errForeign = errors.New("event of another organization")
 // organization, is counted, logged now and then, and left behind. Its methods may be called from any goroutine.
 type Receiver struct {
 	decoder Decoder
-	skimmer skimmer // the decoder; nil: it reads everything to its end
 	sink    Sink
 	log     *Throttle
 	metrics *metrics
@@ -26,16 +25,14 @@ type Receiver struct {
 func NewReceiver(o Options) *Receiver {
 	decoder := o.Decoder
 	if decoder == nil {
-		decoder = o.Catalog
+		decoder = catalogDecoder{o.Catalog}
 	}
-	r := &Receiver{
+	return &Receiver{
 		decoder: decoder,
 		sink:    o.Sink,
 		log:     NewThrottle(o.Logger),
 		metrics: newMetrics(o.Registerer),
 	}
-	r.skimmer, _ = decoder.(skimmer)
-	return r
 }
 
 // Decode makes the event of a message's JSON, without its frame; false if it is refused.
@@ -48,11 +45,7 @@ func (r *Receiver) Decode(organization events.ID, data []byte) (events.Event, bo
 // Skim is Decode for events that mostly nobody has a use for. Where wanted says so of its topic, whole is false, and the
 // event has nothing but its topic, its Id and its Data.
 func (r *Receiver) Skim(organization events.ID, data []byte, wanted func(events.Topic) bool) (ev events.Event, whole, ok bool) {
-	if r.skimmer == nil {
-		ev, ok = r.Decode(organization, data)
-		return ev, true, ok
-	}
-	ev, whole, err := r.skimmer.Skim(data, wanted)
+	ev, whole, err := r.decoder.Skim(data, wanted)
 	ok = r.accepts(organization, &ev, data, err)
 	return ev, whole, ok
 }
@@ -87,14 +80,9 @@ func (r *Receiver) Dispatch(ev *events.Event) {
 	r.sink.Dispatch(ev)
 }
 
-// Offer is Dispatch if that does not wait; else it does nothing and says so by false. A sink that does not know may wait.
+// Offer is Dispatch for an event that the sink can take without waiting; else it does nothing and returns false.
 func (r *Receiver) Offer(ev *events.Event) bool {
-	sink, ok := r.sink.(Offers)
-	if !ok {
-		r.Dispatch(ev)
-		return true
-	}
-	taken := sink.Offer(ev)
+	taken := r.sink.Offer(ev)
 	if taken {
 		r.metrics.dispatched.Inc()
 	}

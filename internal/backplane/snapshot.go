@@ -9,8 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Snapshots is a backplane that knows the latest state events (those that replace the one before, see
-// events.Definition.State). Memory and Redis do.
+// Snapshots finds the latest state events: those that replace the one before, see events.Definition.State.
 type Snapshots interface {
 	// Snapshot finds what was last published of topics and has not outlived its MessageTTLSeconds. It calls apply, once
 	// or several times in turn, with topics of which that is known and with their events: none, one, or several where a

@@ -64,6 +64,12 @@ type nobody struct{}
 
 func (nobody) Dispatch(*events.Event) {}
 
+// Wants implements backplane.Sink.
+func (nobody) Wants(events.Topic) bool { return false }
+
+// Offer implements backplane.Sink.
+func (nobody) Offer(*events.Event) bool { return true }
+
 // publish sends a body, with an Idempotency-Key if it is not empty.
 func publish(s http.Handler, body io.Reader, key string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "http://localhost/api/publish", body)

@@ -163,9 +163,9 @@ func (d *Dispatcher) Open(w Writer, p Protocol) *Outbox {
 	return o
 }
 
-// Hears says whether anybody listens to a topic. It takes no lock and allocates nothing, and is for those who can save
+// Wants says whether anybody listens to a topic. It takes no lock and allocates nothing, and is for those who can save
 // the work of making an event: one that is given up because of it counts as unheard.
-func (d *Dispatcher) Hears(topic events.Topic) bool {
+func (d *Dispatcher) Wants(topic events.Topic) bool {
 	if entry := d.options.Registry.Find(topic); entry != nil {
 		if mask, _ := entry.Shards(); mask != 0 {
 			return true

@@ -33,6 +33,15 @@ type Recorder struct {
 // NewRecorder makes a Recorder.
 func NewRecorder() *Recorder { return &Recorder{arrived: make(chan struct{})} }
 
+// Wants implements backplane.Sink: it wants everything.
+func (r *Recorder) Wants(events.Topic) bool { return true }
+
+// Offer records an event.
+func (r *Recorder) Offer(ev *events.Event) bool {
+	r.Dispatch(ev)
+	return true
+}
+
 // Dispatch records an event.
 func (r *Recorder) Dispatch(ev *events.Event) {
 	a := Arrival{Topic: ev.Topic, ID: ev.ID, Number: Number(ev.Data), Data: string(ev.Data)}

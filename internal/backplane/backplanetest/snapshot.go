@@ -18,7 +18,7 @@ func MustSnapshot(t testing.TB, b backplane.Backplane, topics ...events.Topic) m
 	var mu sync.Mutex
 	got := map[events.Topic][]int{}
 	asked := 0
-	err := b.(backplane.Snapshots).Snapshot(context.Background(), topics, func(topics []events.Topic, last []*events.Event) {
+	err := b.Snapshot(context.Background(), topics, func(topics []events.Topic, last []*events.Event) {
 		mu.Lock()
 		defer mu.Unlock()
 		asked += len(topics)
@@ -123,7 +123,7 @@ func (s *suite) snapshotFitsToWhatFollows(t *testing.T) {
 	var starts []start
 	for range listeners {
 		MustAcquire(t, listener, topic)
-		err := listener.Backplane.(backplane.Snapshots).Snapshot(t.Context(), []events.Topic{topic},
+		err := listener.Backplane.Snapshot(t.Context(), []events.Topic{topic},
 			func(_ []events.Topic, states []*events.Event) {
 				at := start{after: listener.Count(), number: -1}
 				for _, ev := range states {

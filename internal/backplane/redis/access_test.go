@@ -171,12 +171,12 @@ func TestAccess_channelRefused(t *testing.T) {
 	o.Username, o.Password = "node", "secret"
 	b, _, _ := mustNode(t, o)
 	missed := make(chan bool, 10)
-	b.Listen(redis.RevokeChannel, func([]byte) {}, func() { missed <- true })
+	b.Subscribe(backplane.RevokeChannel, func([]byte) {}, func() { missed <- true })
 	client := server.Client()
 	defer client.Close()
 	waitFor(t, "the channel is refused", func() bool {
 		entries, err := client.ACLLog(t.Context(), 100).Result()
-		return err == nil && slices.ContainsFunc(entries, func(e *goredis.ACLLogEntry) bool { return e.Object == redis.RevokeChannel })
+		return err == nil && slices.ContainsFunc(entries, func(e *goredis.ACLLogEntry) bool { return e.Object == backplane.RevokeChannel })
 	})
 	mustSetUser(t, server, "node", "&rte:c:*")
 	await(t, "the subscription", missed)

@@ -29,7 +29,6 @@ type Backplane struct {
 	losses   *backplane.Throttle
 	metrics  *metrics
 	script   *goredis.Script         // publishes where there are no Functions
-	interest backplane.Interest      // nil: the sink wants everything
 	wanted   func(events.Topic) bool // is b.wants
 
 	table     *table
@@ -69,7 +68,6 @@ func New(o Options) (*Backplane, error) {
 		states:   backplane.StatesLimit{Bytes: int64(o.SnapshotMemory)},
 		reads:    make(chan struct{}, snapshotReads),
 	}
-	b.interest, _ = o.Sink.(backplane.Interest)
 	b.wanted = b.wants
 	b.pages.room = make(chan struct{}, 1)
 	b.scheduler = newScheduler(o.Workers, b.work)
@@ -157,9 +155,9 @@ func (b *Backplane) Run(ctx context.Context) error {
 	return b.close()
 }
 
-// wants says whether events of a topic are kept for snapshots or have listeners.
+// wants reports whether the events of a topic are kept for snapshots, or wanted by the sink.
 func (b *Backplane) wants(t events.Topic) bool {
-	return b.interest == nil || b.states.Bytes > 0 && b.options.Catalog.Definition(t.Type).State() || b.interest.Hears(t)
+	return b.states.Bytes > 0 && b.options.Catalog.Definition(t.Type).State() || b.options.Sink.Wants(t)
 }
 
 // work starts a worker.

@@ -97,12 +97,17 @@ type counter struct {
 	all      atomic.Int64
 }
 
-func (c *counter) Hears(topic events.Topic) bool {
+func (c *counter) Wants(topic events.Topic) bool {
 	if c.listened[topic] > 0 {
 		return true
 	}
 	c.all.Add(1)
 	return false
+}
+
+func (c *counter) Offer(ev *events.Event) bool {
+	c.Dispatch(ev)
+	return true
 }
 
 func (c *counter) Dispatch(ev *events.Event) {

@@ -58,7 +58,7 @@ func TestControl(t *testing.T) {
 			o, client := begin(t)
 			b, _, _ := mustNode(t, o)
 			heard, missed := make(chan string, 10), make(chan bool, 10)
-			b.Listen(redis.RevokeChannel, func(m []byte) { heard <- string(m) }, func() { missed <- true })
+			b.Subscribe(backplane.RevokeChannel, func(m []byte) { heard <- string(m) }, func() { missed <- true })
 			await(t, "the subscription", missed)
 
 			until := time.Now().Add(time.Hour).Truncate(time.Second)
@@ -114,7 +114,7 @@ func TestControl(t *testing.T) {
 }
 
 // kept is what a store has.
-func kept(t *testing.T, store *redis.Revocations) map[string]time.Time {
+func kept(t *testing.T, store backplane.Revocations) map[string]time.Time {
 	t.Helper()
 	all := map[string]time.Time{}
 	if err := store.Kept(t.Context(), func(member []byte, until time.Time) { all[string(member)] = until }); err != nil {
@@ -129,13 +129,13 @@ func TestListen_cutOff(t *testing.T) {
 	proxy := rtetest.MustStartProxy(t, server.Addr)
 	b, _, _ := mustNode(t, quick(proxy.Addr))
 	heard, missed := make(chan string, 10), make(chan bool, 10)
-	b.Listen(redis.DirectoryChannel, func(m []byte) { heard <- string(m) }, func() { missed <- true })
+	b.Subscribe(backplane.DirectoryChannel, func(m []byte) { heard <- string(m) }, func() { missed <- true })
 	await(t, "the subscription", missed)
 	for range 2 {
 		proxy.Cut()
 		await(t, "the subscription after the cut", missed)
 	}
-	if err := b.Tell(t.Context(), redis.DirectoryChannel, []byte("hello")); err != nil {
+	if err := b.Send(t.Context(), backplane.DirectoryChannel, []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
 	if got := await(t, "a message", heard); got != "hello" {
@@ -176,7 +176,7 @@ func TestControl_redisAway(t *testing.T) {
 	if err := b.Documents(ctx, make([]events.ID, 3), make([][]byte, 3)); err == nil {
 		t.Error("documents are read from nowhere")
 	}
-	if err := b.Tell(ctx, redis.RevokeChannel, []byte("x")); !errors.Is(err, backplane.ErrUnavailable) {
+	if err := b.Send(ctx, backplane.RevokeChannel, []byte("x")); !errors.Is(err, backplane.ErrUnavailable) {
 		t.Errorf("tell: %v", err)
 	}
 	if err := b.Revocations().Keep(ctx, []byte("x"), time.Now().Add(time.Hour), []byte("x")); err == nil {

@@ -3,12 +3,16 @@ package redis
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/events"
 )
 
 // functionsVersion must grow with every change of rte.lua: a server that has an older library gets this one.
@@ -34,8 +38,21 @@ func Script() string {
 
 func versionText() string { return "rte-server, version " + strconv.Itoa(functionsVersion) }
 
-// LoadFunctions loads the library into every server that carries lanes, whatever version they have.
-func (b *Backplane) LoadFunctions(ctx context.Context) error {
+// LoadFunctions loads the library into every server that carries lanes, whatever version they have. o is that of New; its
+// Catalog and Sink are not used.
+func LoadFunctions(ctx context.Context, o Options) error {
+	o.Catalog, o.Sink, o.Registerer = events.Builtin(), noSink{}, nil
+	b, err := New(o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.loadFunctions(ctx), b.close())
+}
+
+// noSink is the sink of a Backplane that does not run.
+type noSink struct{ backplane.Sink }
+
+func (b *Backplane) loadFunctions(ctx context.Context) error {
 	load := func(ctx context.Context, server *goredis.Client) error {
 		return server.FunctionLoadReplace(ctx, Functions()).Err()
 	}

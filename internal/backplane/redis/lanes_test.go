@@ -120,10 +120,10 @@ func TestBackplane_costFollowsInterest(t *testing.T) {
 // choosy is a Sink that says which topics it has a use for.
 type choosy struct {
 	*backplanetest.Recorder
-	wants events.Topic
+	wanted events.Topic
 }
 
-func (c choosy) Hears(topic events.Topic) bool { return topic == c.wants }
+func (c choosy) Wants(topic events.Topic) bool { return topic == c.wanted }
 
 // Of events that nobody listens to only what the lane must know of them is read; states are kept all the same.
 func TestBackplane_asksTheSinkFirst(t *testing.T) {
@@ -181,6 +181,13 @@ type client struct {
 	got    []int         // the numbers of the events since it subscribed
 	wanted int           // a number somebody waits for
 	came   chan struct{} // closed when that or a later one has come; nil: nobody waits
+}
+
+func (*audience) Wants(events.Topic) bool { return true }
+
+func (a *audience) Offer(ev *events.Event) bool {
+	a.Dispatch(ev)
+	return true
 }
 
 func (a *audience) Dispatch(ev *events.Event) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/rte-server/rte-server/internal/backplane"
 )
 
 const (
@@ -27,26 +29,24 @@ const (
 // errManyRevoked says that the set of revocations is too long to be read.
 var errManyRevoked = errors.New(revokedKey + " has too many members")
 
-// Revocations are what is revoked, as Redis keeps it for all nodes. Their methods may be called from any goroutine.
-type Revocations struct{ b *Backplane }
+// Revocations implements backplane.Control.
+func (b *Backplane) Revocations() backplane.Revocations { return revocations{b} }
 
-// Revocations are those in the backplane's Redis.
-func (b *Backplane) Revocations() *Revocations { return &Revocations{b} }
+// revocations implements backplane.Revocations.
+type revocations struct{ b *Backplane }
 
-// Keep stores a revocation until a time, if it is not stored for longer already, and then sends a message about it to
-// all nodes. A time with a fraction of a second is rounded up.
-func (r *Revocations) Keep(ctx context.Context, member []byte, until time.Time, message []byte) error {
+// Keep implements backplane.Revocations.
+func (r revocations) Keep(ctx context.Context, member []byte, until time.Time, message []byte) error {
 	score := math.Ceil(float64(until.UnixMilli()) / 1000)
 	err := r.b.commands(revokedKey).ZAddGT(ctx, revokedKey, goredis.Z{Score: score, Member: member}).Err()
 	if err != nil {
 		return fmt.Errorf("keep revocation: %w", err)
 	}
-	return r.b.Tell(ctx, RevokeChannel, message)
+	return r.b.Send(ctx, backplane.RevokeChannel, message)
 }
 
-// Kept calls each with what is stored and still matters, and removes what does not. The order is none, and one may come
-// twice.
-func (r *Revocations) Kept(ctx context.Context, each func(member []byte, until time.Time)) error {
+// Kept implements backplane.Revocations.
+func (r revocations) Kept(ctx context.Context, each func(member []byte, until time.Time)) error {
 	client := r.b.commands(revokedKey)
 	now := time.Now()
 	over := strconv.FormatInt(now.Add(-forgetAfter).Unix(), 10)

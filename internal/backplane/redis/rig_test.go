@@ -224,6 +224,13 @@ func (r *rig) node(o redis.Options) *rigNode {
 	return n
 }
 
+func (*rigNode) Wants(events.Topic) bool { return true }
+
+func (n *rigNode) Offer(ev *events.Event) bool {
+	n.Dispatch(ev)
+	return true
+}
+
 func (n *rigNode) Dispatch(ev *events.Event) {
 	number := backplanetest.Number(ev.Data)
 	n.mu.Lock()

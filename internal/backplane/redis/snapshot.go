@@ -20,8 +20,6 @@ const snapshotReads = 4
 // snapshotRounds is how often a topic is read of which something came meanwhile that is not kept.
 const snapshotRounds = 3
 
-var _ backplane.Snapshots = (*Backplane)(nil)
-
 // Snapshot brings the latest state events from this node's memory or, of topics of which nothing was published since it
 // listens, from Redis.
 func (b *Backplane) Snapshot(

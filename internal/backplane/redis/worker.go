@@ -111,7 +111,7 @@ func (w *worker) Deliver(ev *events.Event) {
 	if w.lane.states.Any() {
 		w.b.checkups.add(w.lane)
 	}
-	if d := w.b.options.Catalog.Definition(ev.Type); w.b.interest != nil && d != nil && d.State() && !w.b.interest.Hears(ev.Topic) {
+	if d := w.b.options.Catalog.Definition(ev.Type); d != nil && d.State() && !w.b.options.Sink.Wants(ev.Topic) {
 		return
 	}
 	if w.chunk != nil {
