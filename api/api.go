@@ -1,5 +1,5 @@
 // Package api has the documents that describe the interface of the server to other programs. All but this file is
-// generated from the catalogue of events, see internal/events/generate.
+// generated from the catalog of events, see internal/events/generate.
 package api
 
 import _ "embed" // for the document

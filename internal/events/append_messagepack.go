@@ -23,12 +23,12 @@ const (
 	TextTimes
 
 	// PascalKeys is what ASP.NET Core's default resolver writes: timestamps, and the names as they are in C#. Names that
-	// the catalogue knows are so spelled even if the event was published in camel case; others stay as they are.
+	// the catalog knows are so spelled even if the event was published in camel case; others stay as they are.
 	PascalKeys PackStyle = 0
 )
 
 // AppendMessagePack adds the event's data to dst as MessagePack: integers in their shortest form, other numbers
-// as float64, strings as strings, and properties that the catalogue types as DateTime as timestamps (extension
+// as float64, strings as strings, and properties that the catalog types as DateTime as timestamps (extension
 // type -1, spec row 1.10) unless the style has TextTimes. A DateTime without a zone counts as UTC, one that cannot be read stays a string. The
 // whole document is checked here, as by AppendJSON.
 //
@@ -143,7 +143,7 @@ func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
 	}
 }
 
-// name writes the name of a property and says what the catalogue knows of its type: TypeDateTime,
+// name writes the name of a property and says what the catalog knows of its type: TypeDateTime,
 // TypeDictionary, or TypeObject for all others.
 func (w *packWriter) name(name []byte, escaped bool, depth int, rename bool) ValueType {
 	if escaped {

@@ -1,7 +1,7 @@
 package events
 
 import (
-	_ "embed" // for the catalogue
+	_ "embed" // for the catalog
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +11,7 @@ import (
 //go:generate go run ./generate -root ../..
 
 // Type is the number of an event type in a Catalog. The zero value is no type. The types of Builtin have the
-// same numbers in every catalogue; no number leaves the process.
+// same numbers in every catalog; no number leaves the process.
 type Type uint16
 
 // DefaultLimit is how many bytes a published message may have.
@@ -39,27 +39,27 @@ type derived struct {
 	keys         []keyName         // of ConflationKey, what the topic does not say already
 }
 
-//go:embed catalogue.yaml
+//go:embed catalog.yaml
 var builtinFile []byte
 
-// builtin reads the file once: the catalogue is immutable, and tests ask for it often.
+// builtin reads the file once: the catalog is immutable, and tests ask for it often.
 var builtin = sync.OnceValue(func() *Catalog {
-	s, err := readCatalogue(builtinFile, nil)
+	s, err := readCatalog(builtinFile, nil)
 	if err != nil {
-		panic(fmt.Sprintf("[unexpected] catalogue.yaml: %v", err))
+		panic(fmt.Sprintf("[unexpected] catalog.yaml: %v", err))
 	}
 	return newCatalog(s)
 })
 
-// Builtin is the catalogue of the 31 published events, in the order of the published page.
+// Builtin is the catalog of the 31 published events, in the order of the published page.
 func Builtin() *Catalog { return builtin() }
 
-// LoadCatalog is Builtin with the events that text adds, a YAML or JSON file in the form of catalogue.yaml. The
+// LoadCatalog is Builtin with the events that text adds, a YAML or JSON file in the form of catalog.yaml. The
 // error names the entry that is wrong.
 func LoadCatalog(text []byte) (*Catalog, error) {
-	s, err := readCatalogue(text, Builtin())
+	s, err := readCatalog(text, Builtin())
 	if err != nil {
-		return nil, fmt.Errorf("read catalogue: %w", err)
+		return nil, fmt.Errorf("read catalog: %w", err)
 	}
 	return newCatalog(s), nil
 }
@@ -98,7 +98,7 @@ func derive(d *Definition, envelope []Property) derived {
 	return v
 }
 
-// Limit is a catalogue of the same types that refuses messages of more than the given number of bytes.
+// Limit is a catalog of the same types that refuses messages of more than the given number of bytes.
 func (c *Catalog) Limit(bytes int) *Catalog {
 	limited := *c
 	limited.limit = bytes
@@ -120,7 +120,7 @@ func lookup[T string | []byte](c *Catalog, name T) (Type, bool) {
 	return t, ok
 }
 
-// Definition is what is known of a type of this catalogue; nil for the zero Type. It must not be changed.
+// Definition is what is known of a type of this catalog; nil for the zero Type. It must not be changed.
 func (c *Catalog) Definition(t Type) *Definition {
 	if t == 0 || int(t) > len(c.definitions) {
 		return nil
@@ -128,7 +128,7 @@ func (c *Catalog) Definition(t Type) *Definition {
 	return &c.definitions[t-1]
 }
 
-// Names are the names of all types, in the order of the catalogue.
+// Names are the names of all types, in the order of the catalog.
 func (c *Catalog) Names() []string {
 	names := make([]string, len(c.definitions))
 	for i := range c.definitions {

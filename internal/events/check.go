@@ -7,7 +7,7 @@ import (
 	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
-// Deviation says how an event differs from what the catalogue has for its type.
+// Deviation says how an event differs from what the catalog has for its type.
 type Deviation struct {
 	// Property is the name of the property concerned, in Pascal case.
 	Property string
@@ -43,8 +43,8 @@ func (p Problem) String() string {
 	return problemNames[p]
 }
 
-// Check compares an event that AppendJSON accepts with what the catalogue has for its type, in the order of the
-// catalogue. It says the same as the type's JSON Schema. Unknown properties are no deviation.
+// Check compares an event that AppendJSON accepts with what the catalog has for its type, in the order of the
+// catalog. It says the same as the type's JSON Schema. Unknown properties are no deviation.
 func (c *Catalog) Check(ev *Event) []Deviation {
 	def := c.Definition(ev.Type)
 	if def == nil {

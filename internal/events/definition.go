@@ -33,7 +33,7 @@ func (d *Definition) LowerName() string { return d.lower }
 type Property struct {
 	// Name is spelled as publishers write it, in Pascal case.
 	Name string
-	// Published is the type as the catalogue spells it, for instance "Guid?"; Type, Nullable and Element are
+	// Published is the type as the catalog spells it, for instance "Guid?"; Type, Nullable and Element are
 	// what it says.
 	Published string
 	Type      ValueType

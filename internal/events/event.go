@@ -5,7 +5,7 @@ import "time"
 // Event is one published message, read as far as routing needs it.
 type Event struct {
 	Topic
-	// TTLSeconds is MessageTTLSeconds, or what the catalogue has for the type if the message does not say;
+	// TTLSeconds is MessageTTLSeconds, or what the catalog has for the type if the message does not say;
 	// negative: the event never expires.
 	TTLSeconds int
 	// Timestamp is when the publisher made the event, in UTC; zero if the message does not say.

@@ -8,14 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// UnknownPolicy says what becomes of events whose type is not in the catalogue.
+// UnknownPolicy says what becomes of events whose type is not in the catalog.
 type UnknownPolicy uint8
 
 const (
 	// DropUnknown refuses them: they are counted and quarantined.
 	DropUnknown UnknownPolicy = iota
 	// PassUnknown counts them and lets them pass with the zero Type. Nobody can subscribe to them, so they reach
-	// no client; it keeps them out of the quarantine where publishers are ahead of the catalogue.
+	// no client; it keeps them out of the quarantine where publishers are ahead of the catalog.
 	PassUnknown
 )
 
@@ -31,7 +31,7 @@ func ParseUnknownPolicy(s string) (UnknownPolicy, error) {
 	}
 }
 
-// Validation says how many events are compared with what the catalogue has for their type.
+// Validation says how many events are compared with what the catalog has for their type.
 type Validation uint8
 
 const (
@@ -61,9 +61,9 @@ func ParseValidation(s string) (Validation, error) {
 type IngressOptions struct {
 	// Catalog decodes the messages, and bounds them (Catalog.Limit). Required.
 	Catalog *Catalog
-	// Unknown is about events that the catalogue does not have. Zero: they are dropped.
+	// Unknown is about events that the catalog does not have. Zero: they are dropped.
 	Unknown UnknownPolicy
-	// Validation is about events that differ from what the catalogue has. Zero: a sample is compared.
+	// Validation is about events that differ from what the catalog has. Zero: a sample is compared.
 	Validation Validation
 	// SampleEvery is how many events come to one that is compared. Zero: 128.
 	SampleEvery uint64
@@ -99,8 +99,8 @@ func NewIngress(o IngressOptions) *Ingress {
 }
 
 // Decode is Catalog.Decode, with a count and an example of what it refuses. In addition, events are compared
-// with the catalogue as Options.Validation says: those that are no JSON are refused; those that differ are counted,
-// quarantined and pass, for a client may well understand what the catalogue does not.
+// with the catalog as Options.Validation says: those that are no JSON are refused; those that differ are counted,
+// quarantined and pass, for a client may well understand what the catalog does not.
 func (in *Ingress) Decode(data []byte) (Event, error) {
 	ev, _, err := in.DecodeIf(data, always)
 	return ev, err
@@ -167,7 +167,7 @@ func (in *Ingress) Refused(data []byte, err error) {
 	in.quarantine.add(data, why.String(), "")
 }
 
-// Quarantined are the newest messages that were refused or differed from the catalogue, the newest first.
+// Quarantined are the newest messages that were refused or differed from the catalog, the newest first.
 func (in *Ingress) Quarantined() []Quarantined { return in.quarantine.entries() }
 
 // isTurn says whether an event of a type is one to compare.
@@ -183,7 +183,7 @@ func (in *Ingress) isTurn(t Type) bool {
 	}
 }
 
-// check compares an event with the catalogue. The error is that of an event which no encoder would accept.
+// check compares an event with the catalog. The error is that of an event which no encoder would accept.
 func (in *Ingress) check(ev *Event) error {
 	in.metrics.checked.Inc()
 	c := in.options.Catalog

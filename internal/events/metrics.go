@@ -18,16 +18,16 @@ func newMetrics(reg prometheus.Registerer, q *quarantine) *metrics {
 	}, []string{"reason"})
 	deviations := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_events_deviations_total",
-		Help: "Properties that differed from the catalogue in the events that were compared with it.",
+		Help: "Properties that differed from the catalog in the events that were compared with it.",
 	}, []string{"problem"})
 	m := &metrics{
 		checked: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rte_events_checked_total",
-			Help: "Events that were compared with the catalogue.",
+			Help: "Events that were compared with the catalog.",
 		}),
 		unknown: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rte_events_unknown_total",
-			Help: "Events of types that the catalogue does not have and that were let pass.",
+			Help: "Events of types that the catalog does not have and that were let pass.",
 		}),
 	}
 	for _, why := range Reasons() {

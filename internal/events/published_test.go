@@ -12,7 +12,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events/facts"
 )
 
-// TestPublished_EventsAgree compares the catalogue with the facts of the published page, both ways.
+// TestPublished_EventsAgree compares the catalog with the facts of the published page, both ways.
 func TestPublished_EventsAgree(t *testing.T) {
 	type event struct {
 		Name, Kind string
@@ -106,7 +106,7 @@ func TestPublished_FactsAreThoseOfThePage(t *testing.T) {
 	page := os.Getenv("RTE_API_PAGE")
 	if page == "" {
 		t.Log("RTE_API_PAGE does not name the text of the published page: " +
-			"the catalogue is compared with the facts that were extracted from it, and not with the page itself")
+			"the catalog is compared with the facts that were extracted from it, and not with the page itself")
 		return
 	}
 	text, err := os.ReadFile(page)
@@ -117,11 +117,11 @@ func TestPublished_FactsAreThoseOfThePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	catalogue, err := facts.Marshal(found)
+	catalog, err := facts.Marshal(found)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string][]byte{"catalogue.json": catalogue}
+	want := map[string][]byte{"catalog.json": catalog}
 	for _, ev := range found {
 		want[ev.Name+".json"] = ev.Payload
 	}

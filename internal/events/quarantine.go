@@ -9,7 +9,7 @@ import (
 // maxExcerpt is how many bytes of a message are kept in quarantine.
 const maxExcerpt = 1 << 10
 
-// Quarantined is a message that was refused or differed from the catalogue. It has a part of the payload in it and
+// Quarantined is a message that was refused or differed from the catalog. It has a part of the payload in it and
 // is for the operator's eyes, not for logs.
 type Quarantined struct {
 	Time time.Time `json:"time"`

@@ -12,7 +12,7 @@ type Reason uint8
 // The reasons, in the order in which they are looked for.
 const (
 	reasonNone Reason = iota
-	// ReasonTooLarge: longer than the catalogue allows, see Catalog.Limit.
+	// ReasonTooLarge: longer than the catalog allows, see Catalog.Limit.
 	ReasonTooLarge
 	// ReasonNotJSON: not well-formed JSON (RFC 8259), or something follows the object.
 	ReasonNotJSON
@@ -27,9 +27,9 @@ const (
 	ReasonDuplicateField
 	// ReasonNoEvent: EventType is absent or not a string.
 	ReasonNoEvent
-	// ReasonUnknownEvent: the catalogue does not have the EventType.
+	// ReasonUnknownEvent: the catalog does not have the EventType.
 	ReasonUnknownEvent
-	// ReasonWrongEntityType: EntityType is absent or not the kind of entity that the catalogue has for the event.
+	// ReasonWrongEntityType: EntityType is absent or not the kind of entity that the catalog has for the event.
 	ReasonWrongEntityType
 	// ReasonNoEntity: EntityId is absent or not a GUID.
 	ReasonNoEntity

@@ -41,7 +41,7 @@ func renamed(t testing.TB, c *events.Catalog, ev *events.Event) any {
 	return value
 }
 
-// dateTimes are the names, in both cases, of the properties that the catalogue types as DateTime.
+// dateTimes are the names, in both cases, of the properties that the catalog types as DateTime.
 func dateTimes(c *events.Catalog, event events.Type) map[string]bool {
 	return namesOfType(c, event, events.TypeDateTime)
 }

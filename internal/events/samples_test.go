@@ -15,7 +15,7 @@ const samplesDir = "../../testdata/events"
 // published are the facts of the published page.
 func published(t testing.TB) []facts.Event {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(samplesDir, "catalogue.json"))
+	text, err := os.ReadFile(filepath.Join(samplesDir, "catalog.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func sample(t testing.TB, name string) []byte {
 	return payload
 }
 
-// mustDecode decodes with the builtin catalogue.
+// mustDecode decodes with the builtin catalog.
 func mustDecode(t testing.TB, c *events.Catalog, data []byte) events.Event {
 	t.Helper()
 	ev, err := c.Decode(data)

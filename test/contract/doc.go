@@ -1,3 +1,3 @@
-// Package contract has what is generated from the catalogue of events judged by programs that others wrote: ajv, the
+// Package contract has what is generated from the catalog of events judged by programs that others wrote: ajv, the
 // AsyncAPI parser, the TypeScript compiler and Microsoft's MessagePack hub protocol. It has nothing but tests.
 package contract

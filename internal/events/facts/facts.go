@@ -1,6 +1,6 @@
 // Package facts reads the published description of the API and keeps what is a fact of it: which events there
 // are, for which kind of entity, with which lifetime, and which properties stand in their tables and samples.
-// Descriptions are left behind. The catalogue of package events is tested against these facts.
+// Descriptions are left behind. The catalog of package events is tested against these facts.
 package facts
 
 import (

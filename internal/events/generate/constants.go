@@ -13,7 +13,7 @@ import (
 func constants(c *events.Catalog) ([]byte, error) {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "// %s\n\npackage events\n\n", generated)
-	out.WriteString("// The types of the builtin catalogue, which have these numbers in every catalogue.\nconst (\n")
+	out.WriteString("// The types of the builtin catalog, which have these numbers in every catalog.\nconst (\n")
 	number := " Type = iota + 1"
 	for d := range definitions(c) {
 		fmt.Fprintf(&out, "\t%s%s\n", d.Name, number)

@@ -13,7 +13,7 @@ import (
 
 const root = "../../.."
 
-// TestFiles_AreWhatIsCheckedIn fails when the catalogue or the generator was changed without running it, and when a
+// TestFiles_AreWhatIsCheckedIn fails when the catalog or the generator was changed without running it, and when a
 // generated file was changed by hand.
 func TestFiles_AreWhatIsCheckedIn(t *testing.T) {
 	made, err := files(events.Builtin())
@@ -61,8 +61,8 @@ func TestFiles_AreTheSameEachTime(t *testing.T) {
 	}
 }
 
-// TestFiles_OfACustomersCatalogue exercises the types that the builtin events do not have.
-func TestFiles_OfACustomersCatalogue(t *testing.T) {
+// TestFiles_OfACustomersCatalog exercises the types that the builtin events do not have.
+func TestFiles_OfACustomersCatalog(t *testing.T) {
 	c, err := events.LoadCatalog([]byte(`
 enums:
   - {name: Size, type: string, closed: true, description: How large., values: [{name: S, description: Small.}]}
@@ -107,7 +107,7 @@ func TestMarkdown_ExplainsEveryReason(t *testing.T) {
 	}
 }
 
-// TestMarkdown_ExampleLoads has the server read the example of a customer's catalogue.
+// TestMarkdown_ExampleLoads has the server read the example of a customer's catalog.
 func TestMarkdown_ExampleLoads(t *testing.T) {
 	_, rest, _ := bytes.Cut(markdown(events.Builtin()), []byte("```yaml\n"))
 	example, _, ok := bytes.Cut(rest, []byte("```"))

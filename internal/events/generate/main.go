@@ -1,4 +1,4 @@
-// Command generate makes everything that follows from the catalogue of events: the Go constants of package
+// Command generate makes everything that follows from the catalog of events: the Go constants of package
 // events, the JSON Schemas, the AsyncAPI document, the TypeScript typings and docs/events.md. `go generate
 // ./internal/events` runs it; its test fails if the files in the repository are not what it makes.
 package main
@@ -58,7 +58,7 @@ func files(c *events.Catalog) (map[string][]byte, error) {
 	return made, nil
 }
 
-// definitions are those of a catalogue in its order.
+// definitions are those of a catalog in its order.
 func definitions(c *events.Catalog) func(yield func(*events.Definition) bool) {
 	return func(yield func(*events.Definition) bool) {
 		for _, name := range c.Names() {

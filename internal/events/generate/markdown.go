@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	_ "embed" // for what does not depend on the catalogue
+	_ "embed" // for what does not depend on the catalog
 	"fmt"
 	"strings"
 

@@ -31,7 +31,7 @@ export function onMessage({ subscription, data }: MessageReceived): string {
   }
 }
 
-// Every event is told apart: adding one to the catalogue adds one here.
+// Every event is told apart: adding one to the catalog adds one here.
 export type Kinds = { [Name in RteEvent["eventType"]]: Extract<RteEvent, { eventType: Name }>["entityType"] };
 export const kinds: Pick<Kinds, "UserStatus" | "QueueStatus" | "CallbackChanged"> = {
   UserStatus: "User",

@@ -1,4 +1,4 @@
-// Command extract writes what package facts reads from the published page: catalogue.json and one file per
+// Command extract writes what package facts reads from the published page: catalog.json and one file per
 // sample payload.
 //
 //	go run ./internal/events/facts/extract -page rte-api.txt -out testdata/events
@@ -32,7 +32,7 @@ func run(page, out string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", page, err)
 	}
-	catalogue, err := facts.Marshal(found)
+	catalog, err := facts.Marshal(found)
 	if err != nil {
 		return err
 	}
@@ -44,5 +44,5 @@ func run(page, out string) error {
 			return err
 		}
 	}
-	return write("catalogue", catalogue)
+	return write("catalog", catalog)
 }

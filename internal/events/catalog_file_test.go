@@ -54,7 +54,7 @@ func TestLoadCatalog(t *testing.T) {
 			}
 		}
 		if _, ok := events.Builtin().Lookup("ParcelLost"); ok {
-			t.Error("the builtin catalogue was changed")
+			t.Error("the builtin catalog was changed")
 		}
 		if len(c.Enums()) != len(events.Builtin().Enums())+1 {
 			t.Errorf("got %d enumerations", len(c.Enums()))

@@ -12,11 +12,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxCatalogue bounds the files that describe events.
-const maxCatalogue = 1 << 20
+// maxCatalog bounds the files that describe events.
+const maxCatalog = 1 << 20
 
-// catalogueFile is the form of catalogue.yaml and of customers' own catalogues; JSON is a subset of it.
-type catalogueFile struct {
+// catalogFile is the form of catalog.yaml and of customers' own catalogs; JSON is a subset of it.
+type catalogFile struct {
 	Enums    []enumEntry     `yaml:"enums"`
 	Envelope []propertyEntry `yaml:"envelope"`
 	Common   []propertyEntry `yaml:"common"` // holds the anchors that events refer to
@@ -53,7 +53,7 @@ type eventEntry struct {
 }
 
 // identifier is what names of events, properties and enumerations look like. It bounds what can arrive in
-// results, documents and logs by way of a catalogue.
+// results, documents and logs by way of a catalog.
 var identifier = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
 
 func checkName(name string) error {
@@ -63,14 +63,14 @@ func checkName(name string) error {
 	return nil
 }
 
-// readCatalogue reads a file. Names that are not in it are looked up in base, which may be nil.
-func readCatalogue(text []byte, base *Catalog) (*source, error) {
-	if len(text) > maxCatalogue {
-		return nil, fmt.Errorf("%d bytes, at most %d are read", len(text), maxCatalogue)
+// readCatalog reads a file. Names that are not in it are looked up in base, which may be nil.
+func readCatalog(text []byte, base *Catalog) (*source, error) {
+	if len(text) > maxCatalog {
+		return nil, fmt.Errorf("%d bytes, at most %d are read", len(text), maxCatalog)
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
-	var file catalogueFile
+	var file catalogFile
 	if err := decoder.Decode(&file); err != nil {
 		return nil, err
 	}
@@ -87,14 +87,14 @@ func readCatalogue(text []byte, base *Catalog) (*source, error) {
 	return s, s.add(&file)
 }
 
-// source is what a catalogue is made of.
+// source is what a catalog is made of.
 type source struct {
 	enums       []*Enum
 	envelope    []Property
 	definitions []Definition
 }
 
-func (s *source) add(file *catalogueFile) error {
+func (s *source) add(file *catalogFile) error {
 	for i := range file.Enums {
 		if err := s.addEnum(&file.Enums[i]); err != nil {
 			return fmt.Errorf("enums[%d] %.80s: %w", i, file.Enums[i].Name, err)
