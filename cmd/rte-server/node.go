@@ -108,15 +108,17 @@ func newNode(c *Config, logger *zap.Logger, r replaced) (n *node, err error) {
 	}
 
 	n.hub, err = hub.New(hub.Options{
-		Catalog: catalog, Authorizer: authorizer, Registry: registry, Dispatcher: dispatcher, Lanes: n.backplane,
-		Judge: authorizer, Explainer: authorizer, Denied: n.denied, Revoked: revocations.Check,
+		Catalog: catalog, Registry: registry, Dispatcher: dispatcher, Lanes: n.backplane,
+		Authorization: hub.Authorization{
+			Authorizer: authorizer, Rechecker: authorizer, Explain: authorizer.Explain, Denied: n.denied, Revoked: revocations.Check,
+		},
 		Limits: hub.Limits{
 			Subscriptions: c.Limits.Subscriptions, Quota: c.Quotas.Subscriptions, Items: c.Limits.Items, ArgumentBytes: 2 * c.Limits.MessageBytes,
 			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe, Snapshot: c.Timeouts.Snapshot,
 		},
-		Snapshots: c.Snapshots.source(n.backplane), SnapshotsForAll: c.Snapshots.Mode == snapshotsAlways,
-		Resync: hub.ResyncOptions{Lane: laneOf(&c.Redis), Window: c.Resync.Window, Rate: c.Resync.Rate},
-		Pool:   c.Hub.Pool, Registerer: reg, Logger: logger.Named("hub"),
+		Snapshots: hub.SnapshotOptions{Source: c.Snapshots.source(n.backplane), ForAll: c.Snapshots.Mode == snapshotsAlways},
+		Resync:    hub.ResyncOptions{Lane: laneOf(&c.Redis), Window: c.Resync.Window, Rate: c.Resync.Rate},
+		Pool:      c.Hub.Pool, Registerer: reg, Logger: logger.Named("hub"),
 	})
 	if err != nil {
 		return nil, err

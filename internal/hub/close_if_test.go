@@ -45,7 +45,7 @@ func TestInfo(t *testing.T) {
 
 func TestOpen_Revoked(t *testing.T) {
 	revoked := func(*authz.Claims) bool { return true }
-	run(t, hub.Options{Revoked: revoked}, func(t *testing.T, r *rig) {
+	run(t, hub.Options{Authorization: hub.Authorization{Revoked: revoked}}, func(t *testing.T, r *rig) {
 		c := &conn{}
 		if _, err := r.Open(c, &authz.Claims{}); !errors.Is(err, hub.ErrRevoked) {
 			t.Errorf("opened with %v", err)
@@ -59,7 +59,7 @@ func TestOpen_WhileRevoking(t *testing.T) {
 	claims := &authz.Claims{Organization: organization, TokenID: "x"}
 	for range 200 {
 		revocations := &switchable{}
-		r := newRig(t, hub.Options{Revoked: revocations.check})
+		r := newRig(t, hub.Options{Authorization: hub.Authorization{Revoked: revocations.check}})
 		stop := r.start(t)
 		var opening sync.WaitGroup
 		for range 8 {

@@ -15,7 +15,7 @@ type Denied struct {
 
 // deny tells of what was refused.
 func (s *Session) deny(requests []authz.Request, results []SubscriptionResult, trace string) {
-	if s.hub.options.Denied == nil {
+	if s.hub.options.Authorization.Denied == nil {
 		return
 	}
 	catalog := s.hub.options.Catalog
@@ -28,6 +28,6 @@ func (s *Session) deny(requests []authz.Request, results []SubscriptionResult, t
 		if event, ok := catalog.Lookup(requests[i].EventName); ok {
 			d.Event = catalog.Definition(event).Name
 		}
-		s.hub.options.Denied(s, d)
+		s.hub.options.Authorization.Denied(s, d)
 	}
 }

@@ -172,7 +172,7 @@ func TestH9_CallsOfASessionRunOneAtATime(t *testing.T) {
 	var running atomic.Int32
 	var mu sync.Mutex
 	var order, answered []string // guarded by mu
-	r := newRig(t, hub.Options{Authorizer: authorizer(
+	r := newRig(t, hub.Options{Authorization: deciding(nil,
 		func(ctx context.Context, c *authz.Claims, requests []authz.Request) []authz.Decision {
 			if running.Add(1) > 1 {
 				t.Error("two at a time")
@@ -216,7 +216,7 @@ func TestH9_CallsOfASessionRunOneAtATime(t *testing.T) {
 
 func TestH9_EightSessionsRunInParallel(t *testing.T) {
 	gate := make(chan struct{})
-	o := hub.Options{Pool: 8, Authorizer: authorizer(func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
+	o := hub.Options{Pool: 8, Authorization: deciding(nil, func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
 		<-gate
 		return allowAll(ctx, c, r)
 	})}
@@ -249,7 +249,7 @@ func TestH9_EightSessionsRunInParallel(t *testing.T) {
 func TestH10_PanicIsOneErrorWithoutItsText(t *testing.T) {
 	core, logs := observer.New(zapcore.WarnLevel)
 	cause := any("the secret is 42")
-	o := hub.Options{Logger: zap.New(core), Authorizer: authorizer(
+	o := hub.Options{Logger: zap.New(core), Authorization: deciding(nil,
 		func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
 			if r[0].EntityID == "panic" {
 				panic(cause)
@@ -292,7 +292,7 @@ func TestH13_MessagePackAnswersAreNotMadeByTheLibrary(t *testing.T) {
 
 func TestH19_RunEndsAfterTheCallsItHasBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, hub.Options{Authorizer: authorizer(
+		r := newRig(t, hub.Options{Authorization: deciding(nil,
 			func(ctx context.Context, c *authz.Claims, requests []authz.Request) []authz.Decision {
 				time.Sleep(time.Second)
 				return allowAll(ctx, c, requests)

@@ -82,7 +82,7 @@ func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
 		return nil, ErrDraining
 	}
 	// Only now: a revocation that comes later finds the session in the list.
-	if h.options.Revoked(claims) {
+	if h.options.Authorization.Revoked(claims) {
 		s.closed = true
 		h.sessions.remove(s)
 		return nil, ErrRevoked

@@ -47,7 +47,7 @@ const oneOfEach = `[{"EntityId":"01000000-0000-0000-0000-000000000001","EventNam
 
 func TestNotices_Codes(t *testing.T) {
 	e := &explainer{}
-	run(t, hub.Options{Explainer: e, Limits: hub.Limits{Subscriptions: 1}}, func(t *testing.T, r *rig) {
+	run(t, hub.Options{Authorization: hub.Authorization{Explain: e.Explain}, Limits: hub.Limits{Subscriptions: 1}}, func(t *testing.T, r *rig) {
 		c := r.connectWith(t, &conn{features: hub.Features{Notices: true}})
 		results := annotated(t, c.invoke(t, "1", "Subscribe", oneOfEach))
 		if got := codes(results); got != "ok invalid_entity unknown_event unauthorized limit" {
@@ -80,7 +80,7 @@ func TestNotices_Codes(t *testing.T) {
 func TestNotices_NotForStockClients(t *testing.T) {
 	e := &explainer{}
 	j := &judge{}
-	run(t, hub.Options{Explainer: e, Judge: j}, func(t *testing.T, r *rig) {
+	run(t, hub.Options{Authorization: hub.Authorization{Explain: e.Explain, Rechecker: j}}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		for _, line := range c.invoke(t, "1", "Subscribe", oneOfEach) {
 			if strings.Contains(line, "code") || strings.Contains(line, "traceId") {
@@ -98,7 +98,7 @@ func TestNotices_NotForStockClients(t *testing.T) {
 
 // What is kept for operators is bounded in calls, items and text.
 func TestNotices_RefusalsAreBounded(t *testing.T) {
-	run(t, hub.Options{Explainer: &explainer{}}, func(t *testing.T, r *rig) {
+	run(t, hub.Options{Authorization: hub.Authorization{Explain: (&explainer{}).Explain}}, func(t *testing.T, r *rig) {
 		c := r.connectWith(t, &conn{features: hub.Features{Notices: true}})
 		long := fmt.Sprintf(`{"EntityId":"%s","EventName":"UserStatus"}`, strings.Repeat("é", 1000))
 		argument := "[" + strings.Repeat(long+",", 19) + long + "]"
@@ -133,7 +133,7 @@ func ended(t *testing.T, lines []string) (notice hub.SubscriptionsEnded) {
 
 func TestNotices_SubscriptionsEnded(t *testing.T) {
 	j := &judge{}
-	run(t, hub.Options{Judge: j}, func(t *testing.T, r *rig) {
+	run(t, hub.Options{Authorization: hub.Authorization{Rechecker: j}}, func(t *testing.T, r *rig) {
 		c := r.connectWith(t, &conn{features: hub.Features{Notices: true}})
 		c.invoke(t, "1", "Subscribe", items(1, 2, 3))
 		before := c.active(t)
@@ -158,7 +158,7 @@ func TestNotices_SubscriptionsEnded(t *testing.T) {
 // A notice names a bounded number of subscriptions and says how many there were.
 func TestNotices_AreBounded(t *testing.T) {
 	j := &judge{}
-	run(t, hub.Options{Judge: j}, func(t *testing.T, r *rig) {
+	run(t, hub.Options{Authorization: hub.Authorization{Rechecker: j}}, func(t *testing.T, r *rig) {
 		c := r.connectWith(t, &conn{features: hub.Features{Notices: true}})
 		var numbers []int
 		for n := range 600 {

@@ -1,8 +1,9 @@
 package hub
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,117 +15,110 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// Lanes bring the events of topics to this node. It may be used from any goroutine.
+// Lanes bring the events of topics to this node: the hub does not import the backplane, which implements it. The methods
+// may be called from any goroutine.
 type Lanes interface {
-	// Acquire returns when every event of the topics that is published from now on arrives, or ctx ends. It answers
-	// nil, or one error per topic (nil where it worked). Each topic that worked is counted.
+	// Acquire returns when every event of the topics that is published from now on will arrive, or when ctx ends. It
+	// returns nil, or one error per topic (nil where it succeeded). It counts each topic that succeeded.
 	Acquire(ctx context.Context, topics []events.Topic) []error
-	// Release gives back what Acquire counted. It does not wait.
+	// Release releases topics that Acquire counted. It does not wait.
 	Release(topics []events.Topic)
 }
 
-// Limits bound what one client can ask for. Zero values are replaced by the defaults that the fields name.
+// Authorization decides what clients may do, and what they may no longer do.
+type Authorization struct {
+	// Authorizer decides about Subscribe. Required.
+	Authorizer authz.Authorizer
+	// Rechecker decides again about granted subscriptions, see Hub.Recheck. nil: everything stays allowed.
+	Rechecker Rechecker
+	// Explain decides about a refused request again and returns the reasons, for operators. nil: no refusal is kept, and
+	// clients with Features.Notices get no trace id.
+	Explain func(context.Context, *authz.Claims, authz.Request) authz.Explanation
+	// Denied receives each refused item of a Subscribe, before the client does. It must not wait. nil: not called.
+	Denied func(*Session, Denied)
+	// Revoked reports whether a token was revoked after it was verified. Open calls it. A revocation must be in force for
+	// it before CloseIf is called for the open sessions. nil: no token is ever revoked.
+	Revoked func(*authz.Claims) bool
+}
+
+// Limits bound what one client can ask for. The defaults, which the fields name, replace zero values.
 type Limits struct {
-	// Subscriptions is how many subscriptions a session may have. Default: 10,000.
+	// Subscriptions is the number of subscriptions that a session may have. Default: 10,000.
 	Subscriptions int
-	// Quota is how many the sessions of an organization may have together; more are refused in the same words.
-	// 0: no limit.
+	// Quota is the number of subscriptions that the sessions of an organization may have together; further ones are
+	// refused in the same words. 0: no limit.
 	Quota int
-	// Items is how many items of one Subscribe are looked at; the others are answered with "Subscription limit
+	// Items is the number of items of one Subscribe that are decided; the others are answered with "Subscription limit
 	// reached". Default: 2,000.
 	Items int
-	// ArgumentBytes is how long the JSON text of an argument may be. Default: 64 KiB, twice what a hub message may
-	// have by default, because MessagePack grows a little when it becomes JSON.
+	// ArgumentBytes is the largest size of the JSON text of an argument. Default: 64 KiB, twice the default size of a hub
+	// message, because MessagePack grows a little when it becomes JSON.
 	ArgumentBytes int
-	// Invocation is how long a call may wait for a place in the pool and run. Default: 10 s.
+	// Invocation is the time that a call may wait for a place in the invoker and run. Default: 10 s.
 	Invocation time.Duration
-	// Lanes is how long Subscribe waits until the events of a new topic reach this node. Default: 2 s.
+	// Lanes is the time that Subscribe waits until the events of a new topic reach this node. Default: 2 s.
 	Lanes time.Duration
-	// Snapshot is how long, behind the answer of Subscribe, last states are looked for. Default: 500 ms.
+	// Snapshot is the time that the hub looks for last states, behind the answer of Subscribe. Default: 500 ms.
 	Snapshot time.Duration
 }
 
-// Options are what a Hub needs.
+// Options configure a Hub. Catalog, Registry, Dispatcher, Lanes and Authorization.Authorizer are required.
 type Options struct {
-	// Catalog, Authorizer, Registry, Dispatcher and Lanes are required. Registry must be the Dispatcher's.
 	Catalog    *events.Catalog
-	Authorizer authz.Authorizer
-	Registry   *subscriptions.Registry
+	Registry   *subscriptions.Registry // must be the Dispatcher's
 	Dispatcher *fanout.Dispatcher
 	Lanes      Lanes
 
-	// Snapshots has the last states for clients with Features.Snapshot. nil: there are no snapshots.
-	Snapshots Snapshots
-	// SnapshotsForAll also sends them to clients that did not ask.
-	SnapshotsForAll bool
+	Authorization Authorization
+	Limits        Limits
+	Snapshots     SnapshotOptions
+	Resync        ResyncOptions
 
-	// Judge decides for Recheck. nil: everything stays allowed.
-	Judge Judge
-	// Explainer explains refusals to operators. nil: clients with Features.Notices get no trace.
-	Explainer Explainer
-	// Denied is told of each item of a Subscribe that was refused, before the client is. It must not wait. nil: nobody is.
-	Denied func(*Session, Denied)
-	// Revoked says whether a token was revoked meanwhile; Open asks. A revocation must be in force for it before CloseIf
-	// is called for the sessions that are open. nil: no token ever is.
-	Revoked func(*authz.Claims) bool
-
-	Limits Limits
-	Resync ResyncOptions
-	// Pool is how many invocations run at once. Default: that of invoker.Options.
+	// Pool is the number of invocations that run at once. Default: that of invoker.Options.
 	Pool int
 
 	// Registerer receives the metrics. nil: none are kept.
 	Registerer prometheus.Registerer
-	// Logger reports what should not happen. nil: nothing is logged.
+	// Logger receives what should not happen. nil: nothing is logged.
 	Logger *zap.Logger
 }
 
-// complete replaces zero values and says what is missing.
+// complete replaces zero values by defaults and returns an error that names the field that is missing or wrong.
 func (o *Options) complete() error {
-	if o.Catalog == nil || o.Authorizer == nil || o.Registry == nil || o.Dispatcher == nil || o.Lanes == nil {
-		return errors.New("hub needs a catalog, an authorizer, a registry, a dispatcher and lanes")
+	for name, missing := range map[string]bool{
+		"Catalog": o.Catalog == nil, "Registry": o.Registry == nil, "Dispatcher": o.Dispatcher == nil, "Lanes": o.Lanes == nil,
+		"Authorization.Authorizer": o.Authorization.Authorizer == nil,
+	} {
+		if missing {
+			return fmt.Errorf("hub: Options.%s is required", name)
+		}
 	}
-	setDefault(&o.Limits.Subscriptions, 10_000)
-	setDefault(&o.Limits.Items, 2_000)
-	setDefault(&o.Limits.ArgumentBytes, 64<<10)
-	setDefault(&o.Limits.Invocation, 10*time.Second)
-	setDefault(&o.Limits.Lanes, 2*time.Second)
-	setDefault(&o.Limits.Snapshot, 500*time.Millisecond)
-	setDefault(&o.Resync.Window, 10*time.Second)
-	setDefault(&o.Resync.Rate, 500)
-	if o.Judge == nil {
-		o.Judge = lenient{}
+	l, r := &o.Limits, &o.Resync
+	for name, negative := range map[string]bool{
+		"Limits.Subscriptions": l.Subscriptions < 0, "Limits.Quota": l.Quota < 0, "Limits.Items": l.Items < 0,
+		"Limits.ArgumentBytes": l.ArgumentBytes < 0, "Limits.Invocation": l.Invocation < 0, "Limits.Lanes": l.Lanes < 0,
+		"Limits.Snapshot": l.Snapshot < 0, "Resync.Window": r.Window < 0, "Resync.Rate": r.Rate < 0, "Pool": o.Pool < 0,
+	} {
+		if negative {
+			return fmt.Errorf("hub: Options.%s must not be negative", name)
+		}
 	}
-	if o.Revoked == nil {
-		o.Revoked = func(*authz.Claims) bool { return false }
+	l.Subscriptions = cmp.Or(l.Subscriptions, 10_000)
+	l.Items = cmp.Or(l.Items, 2_000)
+	l.ArgumentBytes = cmp.Or(l.ArgumentBytes, 64<<10)
+	l.Invocation = cmp.Or(l.Invocation, 10*time.Second)
+	l.Lanes = cmp.Or(l.Lanes, 2*time.Second)
+	l.Snapshot = cmp.Or(l.Snapshot, 500*time.Millisecond)
+	r.Window = cmp.Or(r.Window, 10*time.Second)
+	r.Rate = cmp.Or(r.Rate, 500)
+	if o.Authorization.Rechecker == nil {
+		o.Authorization.Rechecker = allowEverything{}
+	}
+	if o.Authorization.Revoked == nil {
+		o.Authorization.Revoked = func(*authz.Claims) bool { return false }
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	if o.Resync.Window < 0 || o.Resync.Rate < 0 {
-		return errors.New("hub: window and rate of resync must not be negative")
-	}
-	l := o.Limits
-	if l.Subscriptions < 0 || l.Quota < 0 || l.Items < 0 || l.ArgumentBytes < 0 || l.Invocation < 0 || l.Lanes < 0 || l.Snapshot < 0 || o.Pool < 0 {
-		return errors.New("hub: limits and pool must not be negative")
-	}
 	return nil
-}
-
-// lenient is the Judge that takes nothing back.
-type lenient struct{}
-
-func (lenient) Recheck(_ context.Context, _ *authz.Claims, topics []events.Topic) []bool {
-	allowed := make([]bool, len(topics))
-	for i := range allowed {
-		allowed[i] = true
-	}
-	return allowed
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -12,10 +13,18 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-// Judge decides again about subscriptions that were granted. It may be used from any goroutine.
-type Judge interface {
-	// Recheck says of each topic, in order, whether the caller may still listen to it.
+// Rechecker decides again about subscriptions that were granted. It may be used from any goroutine.
+type Rechecker interface {
+	// Recheck reports for each topic, in order, whether the claims still allow a subscription to it.
 	Recheck(ctx context.Context, claims *authz.Claims, topics []events.Topic) (allowed []bool)
+}
+
+// allowEverything is the Rechecker that ends no subscription.
+type allowEverything struct{}
+
+// Recheck allows every topic.
+func (allowEverything) Recheck(_ context.Context, _ *authz.Claims, topics []events.Topic) []bool {
+	return slices.Repeat([]bool{true}, len(topics))
 }
 
 // rechecks are the changes that subscriptions have still to be compared with.
@@ -109,7 +118,7 @@ func (s *Session) recheck(ctx context.Context, concerned func(events.Topic) bool
 		topics[i] = listeners[i].Entry.Topic()
 	}
 	claims := s.Claims()
-	allowed := s.hub.options.Judge.Recheck(ctx, claims, topics)
+	allowed := s.hub.options.Authorization.Rechecker.Recheck(ctx, claims, topics)
 	if s.Claims() != claims {
 		return 0 // they were refreshed meanwhile: all topics are looked at again
 	}

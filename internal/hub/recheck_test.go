@@ -67,7 +67,7 @@ func TestRecheck(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := &judge{}
-			run(t, hub.Options{Judge: j}, func(t *testing.T, r *rig) {
+			run(t, hub.Options{Authorization: hub.Authorization{Rechecker: j}}, func(t *testing.T, r *rig) {
 				c, other := r.connect(t), r.connect(t)
 				c.invoke(t, "1", "Subscribe", items(1, 2, 3))
 				other.invoke(t, "1", "Subscribe", items(2))
@@ -118,7 +118,7 @@ func TestRecheck_SubscribeUnderWay(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		granted, changed = make(chan struct{}), make(chan struct{})
-		r := newRig(t, hub.Options{Judge: j, Authorizer: authorizer(slow)})
+		r := newRig(t, hub.Options{Authorization: hub.Authorization{Rechecker: j, Authorizer: authorizer(slow)}})
 		defer r.start(t)()
 		c := r.connect(t)
 		go c.Invoke(t.Context(), invocation("1", "Subscribe", items(1, 2)))
@@ -137,18 +137,18 @@ func TestRecheck_SubscribeUnderWay(t *testing.T) {
 	})
 }
 
-// slowJudge is a Judge that lets something happen before it answers what it knew before: no.
-type slowJudge struct{ meanwhile func() }
+// slowRechecker is a Rechecker that lets something happen before it answers what it knew before: no.
+type slowRechecker struct{ meanwhile func() }
 
-func (j *slowJudge) Recheck(_ context.Context, _ *authz.Claims, topics []events.Topic) []bool {
+func (j *slowRechecker) Recheck(_ context.Context, _ *authz.Claims, topics []events.Topic) []bool {
 	j.meanwhile()
 	return make([]bool, len(topics))
 }
 
 // A subscription that was made after the change, in place of one that is looked at, was decided later than that.
 func TestRecheck_SubscribedAgainMeanwhile(t *testing.T) {
-	j := &slowJudge{}
-	run(t, hub.Options{Judge: j}, func(t *testing.T, r *rig) {
+	j := &slowRechecker{}
+	run(t, hub.Options{Authorization: hub.Authorization{Rechecker: j}}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		c.invoke(t, "1", "Subscribe", items(1, 2))
 		asked := false
@@ -172,7 +172,7 @@ func TestRecheck_SubscribedAgainMeanwhile(t *testing.T) {
 // TestRecheck_Concurrently subscribes and unsubscribes while rights come and go. Nothing may be given back twice.
 func TestRecheck_Concurrently(t *testing.T) {
 	j := &judge{}
-	r := newRig(t, hub.Options{Judge: j, Logger: zap.NewNop()})
+	r := newRig(t, hub.Options{Authorization: hub.Authorization{Rechecker: j}, Logger: zap.NewNop()})
 	stop := r.start(t)
 	var clients sync.WaitGroup
 	for range 4 {

@@ -13,7 +13,7 @@ import (
 // wait. The error is ErrOtherUser, ErrRevoked or ErrClosed; nothing has changed then.
 func (s *Session) Refresh(claims *authz.Claims) (changed bool, err error) {
 	changed, err = s.replaceClaims(claims)
-	if errors.Is(err, ErrRevoked) && s.hub.options.Revoked(s.Claims()) {
+	if errors.Is(err, ErrRevoked) && s.hub.options.Authorization.Revoked(s.Claims()) {
 		// The revocation of the claims before may have looked at the session while it had the others.
 		s.Close(CloseRevoked)
 	}
@@ -34,7 +34,7 @@ func (s *Session) replaceClaims(claims *authz.Claims) (changed bool, err error) 
 	}
 	// As in Open: a revocation that comes later finds the new claims.
 	s.claims.Store(claims)
-	if s.hub.options.Revoked(claims) {
+	if s.hub.options.Authorization.Revoked(claims) {
 		s.claims.Store(before)
 		return false, ErrRevoked
 	}

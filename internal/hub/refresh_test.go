@@ -12,7 +12,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// agentsOnly is the Judge that allows entity 1 to everybody and the others to those who are no agents.
+// agentsOnly is the Rechecker that allows entity 1 to everybody and the others to those who are no agents.
 type agentsOnly struct{}
 
 func (agentsOnly) Recheck(_ context.Context, claims *authz.Claims, topics []events.Topic) []bool {
@@ -24,7 +24,9 @@ func (agentsOnly) Recheck(_ context.Context, claims *authz.Claims, topics []even
 }
 
 func TestRefresh(t *testing.T) {
-	o := hub.Options{Judge: agentsOnly{}, Revoked: func(claims *authz.Claims) bool { return claims.TokenID == "revoked" }}
+	o := hub.Options{Authorization: hub.Authorization{
+		Rechecker: agentsOnly{}, Revoked: func(claims *authz.Claims) bool { return claims.TokenID == "revoked" },
+	}}
 	run(t, o, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		before := c.Claims()
@@ -56,7 +58,7 @@ func TestRefresh(t *testing.T) {
 
 // A Subscribe that was decided by the claims before, and ends after the recheck, must not leave what they allowed.
 func TestRefresh_DuringSubscribe(t *testing.T) {
-	run(t, hub.Options{Judge: agentsOnly{}}, func(t *testing.T, r *rig) {
+	run(t, hub.Options{Authorization: hub.Authorization{Rechecker: agentsOnly{}}}, func(t *testing.T, r *rig) {
 		release := make(chan struct{})
 		r.lanes.acquire = func(context.Context, []events.Topic) []error {
 			<-release
@@ -88,14 +90,14 @@ func TestRefresh_DuringSubscribe(t *testing.T) {
 func TestRefresh_BothRevoked(t *testing.T) {
 	var r *rig
 	oldRevoked := false
-	o := hub.Options{Revoked: func(claims *authz.Claims) bool {
+	o := hub.Options{Authorization: hub.Authorization{Revoked: func(claims *authz.Claims) bool {
 		if claims.TokenID == "old" {
 			return oldRevoked
 		}
 		oldRevoked = true
 		r.CloseIf(hub.CloseRevoked, func(s *hub.Session) bool { return s.Claims().TokenID == "old" })
 		return true
-	}}
+	}}}
 	run(t, o, func(t *testing.T, theRig *rig) {
 		r = theRig
 		s, err := r.Open(&conn{}, &authz.Claims{Organization: organization, TokenID: "old"})

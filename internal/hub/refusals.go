@@ -31,11 +31,6 @@ func codeOf(message string) string {
 	}
 }
 
-// Explainer decides about a request again and says why. It may be used from any goroutine.
-type Explainer interface {
-	Explain(ctx context.Context, claims *authz.Claims, r authz.Request) authz.Explanation
-}
-
 const (
 	// maxRefusals is how many calls of Subscribe with refusals are remembered, maxExplained how many items of each
 	// are explained: 500 of them with eight items that took six steps are 5 MB.
@@ -121,7 +116,7 @@ func annotate(results []SubscriptionResult, trace string) {
 
 // trace remembers what of a Subscribe was refused and returns what it is found by; empty: nothing was refused.
 func (s *Session) trace(c *call, requests []authz.Request, results []SubscriptionResult) string {
-	if s.hub.options.Explainer == nil {
+	if s.hub.options.Authorization.Explain == nil {
 		return ""
 	}
 	claims := s.Claims()
@@ -152,7 +147,7 @@ func (s *Session) trace(c *call, requests []authz.Request, results []Subscriptio
 func (s *Session) explain(ctx context.Context, claims *authz.Claims, r authz.Request, message string) RefusedItem {
 	item := RefusedItem{EntityID: quoted(r.EntityID), EventName: quoted(r.EventName), Code: codeOf(message), Message: message}
 	if message != authz.RefusedUnavailable && message != refusedLimit {
-		explanation := s.hub.options.Explainer.Explain(ctx, claims, r)
+		explanation := s.hub.options.Authorization.Explain(ctx, claims, r)
 		item.Explanation = &explanation
 	}
 	return item

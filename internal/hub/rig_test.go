@@ -122,6 +122,15 @@ func (a authorizer) Authorize(ctx context.Context, claims *authz.Claims, request
 	return a(ctx, claims, requests)
 }
 
+// deciding makes an Authorization of a function and a Rechecker; nil: the default.
+func deciding(r hub.Rechecker, f authorizer) hub.Authorization {
+	a := hub.Authorization{Rechecker: r}
+	if f != nil {
+		a.Authorizer = f
+	}
+	return a
+}
+
 // allowAll grants whatever is a GUID and an event, but for entities that begin with f.
 func allowAll(_ context.Context, claims *authz.Claims, requests []authz.Request) []authz.Decision {
 	decisions := make([]authz.Decision, len(requests))
@@ -199,6 +208,7 @@ type rig struct {
 	registry   *subscriptions.Registry
 	lanes      *lanes
 	metrics    *prometheus.Registry
+	options    hub.Options
 }
 
 // newRig completes the options and makes the hub. A tick of an hour lets tests of fake time sleep for long.
@@ -217,12 +227,13 @@ func newRig(t testing.TB, o hub.Options) *rig {
 		t.Fatal(err)
 	}
 	o.Catalog, o.Registry, o.Dispatcher, o.Lanes, o.Registerer = catalog, r.registry, r.dispatcher, r.lanes, r.metrics
-	if o.Authorizer == nil {
-		o.Authorizer = authorizer(allowAll)
+	if o.Authorization.Authorizer == nil {
+		o.Authorization.Authorizer = authorizer(allowAll)
 	}
 	if o.Logger == nil {
 		o.Logger = zaptest.NewLogger(t)
 	}
+	r.options = o
 	if r.Hub, err = hub.New(o); err != nil {
 		t.Fatal(err)
 	}

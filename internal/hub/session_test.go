@@ -92,7 +92,7 @@ func TestCloseWhileSubscribing(t *testing.T) {
 			if test.authorize == nil {
 				test.authorize = allowAll
 			}
-			run(t, hub.Options{Authorizer: test.authorize}, func(t *testing.T, r *rig) {
+			run(t, hub.Options{Authorization: deciding(nil, test.authorize)}, func(t *testing.T, r *rig) {
 				r.lanes.acquire = test.acquire
 				c := r.connect(t)
 				var calling sync.WaitGroup
@@ -182,7 +182,7 @@ func TestSubscribeOnADeadSocket(t *testing.T) {
 }
 
 func TestCallsThatFindNoPlaceTimeOut(t *testing.T) {
-	o := hub.Options{Pool: 1, Authorizer: authorizer(
+	o := hub.Options{Pool: 1, Authorization: deciding(nil,
 		func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
 			time.Sleep(time.Minute)
 			return allowAll(ctx, c, r)
@@ -316,9 +316,23 @@ func TestSessions(t *testing.T) {
 	})
 }
 
-func TestNewSaysWhatIsMissing(t *testing.T) {
-	if _, err := hub.New(hub.Options{}); err == nil {
-		t.Error("a hub of nothing")
+func TestNew_NamesTheWrongField(t *testing.T) {
+	complete := newRig(t, hub.Options{}).options
+	for field, change := range map[string]func(*hub.Options){
+		"Options.Catalog is required":                  func(o *hub.Options) { o.Catalog = nil },
+		"Options.Registry is required":                 func(o *hub.Options) { o.Registry = nil },
+		"Options.Dispatcher is required":               func(o *hub.Options) { o.Dispatcher = nil },
+		"Options.Lanes is required":                    func(o *hub.Options) { o.Lanes = nil },
+		"Options.Authorization.Authorizer is required": func(o *hub.Options) { o.Authorization.Authorizer = nil },
+		"Options.Limits.Items must not be negative":    func(o *hub.Options) { o.Limits.Items = -1 },
+		"Options.Resync.Rate must not be negative":     func(o *hub.Options) { o.Resync.Rate = -1 },
+		"Options.Pool must not be negative":            func(o *hub.Options) { o.Pool = -1 },
+	} {
+		o := complete
+		change(&o)
+		if _, err := hub.New(o); err == nil || err.Error() != "hub: "+field {
+			t.Errorf("error %v, want %s", err, field)
+		}
 	}
 }
 

@@ -22,13 +22,21 @@ type Snapshots interface {
 	Snapshot(ctx context.Context, topics []events.Topic, apply func(topics []events.Topic, last []*events.Event)) error
 }
 
+// SnapshotOptions say which clients get the last states of what they subscribe to.
+type SnapshotOptions struct {
+	// Source has the last states for clients with Features.Snapshot. nil: no client gets any.
+	Source Snapshots
+	// ForAll also sends them to clients that did not ask.
+	ForAll bool
+}
+
 // snapshotBytes is how much of a snapshot is held at a time, while a client takes it.
 const snapshotBytes = 1 << 20
 
 // replayFor prepares the snapshot of what a call adds; nil: there is none. The session commits it with the answer.
 func (s *Session) replayFor(c *call) *fanout.Replay {
 	options := &s.hub.options
-	if options.Snapshots == nil || !options.SnapshotsForAll && !s.conn.Features().Snapshot {
+	if options.Snapshots.Source == nil || !options.Snapshots.ForAll && !s.conn.Features().Snapshot {
 		return nil
 	}
 	var entries []*subscriptions.Entry
@@ -86,7 +94,7 @@ func (n *snapshot) look(ctx context.Context, h *Hub) error {
 	asked := n.left
 	n.left, n.states = nil, nil
 	answered, size := make(map[events.Topic]bool, len(asked)), 0
-	err := h.options.Snapshots.Snapshot(ctx, asked, func(topics []events.Topic, last []*events.Event) {
+	err := h.options.Snapshots.Source.Snapshot(ctx, asked, func(topics []events.Topic, last []*events.Event) {
 		begun := map[events.Topic]bool{} // with a state that is taken
 		for _, topic := range topics {
 			answered[topic] = true

@@ -171,15 +171,15 @@ func TestSnapshot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &states{last: maps.Clone(known)}
-			run(t, hub.Options{Snapshots: s}, func(t *testing.T, r *rig) { test(t, r, s) })
+			run(t, hub.Options{Snapshots: hub.SnapshotOptions{Source: s}}, func(t *testing.T, r *rig) { test(t, r, s) })
 		})
 	}
 }
 
 // A panic between the answer and the snapshot left the replay behind: the shard went on watching its topics for good.
 func TestSnapshot_endsWithAPanic(t *testing.T) {
-	var j panickingJudge
-	run(t, hub.Options{Snapshots: &states{}, SnapshotsForAll: true, Judge: &j, Authorizer: authorizer(
+	var j panickingRechecker
+	run(t, hub.Options{Snapshots: hub.SnapshotOptions{Source: &states{}, ForAll: true}, Authorization: deciding(&j,
 		func(ctx context.Context, claims *authz.Claims, requests []authz.Request) []authz.Decision {
 			j.hub.Recheck(authz.Change{Entities: []events.ID{entity(9)}}) // meanwhile
 			return allowAll(ctx, claims, requests)
@@ -209,16 +209,16 @@ func TestSnapshot_endsWithAPanic(t *testing.T) {
 	})
 }
 
-// panickingJudge panics when it is asked.
-type panickingJudge struct{ hub *hub.Hub }
+// panickingRechecker panics when it is called.
+type panickingRechecker struct{ hub *hub.Hub }
 
-func (*panickingJudge) Recheck(context.Context, *authz.Claims, []events.Topic) []bool {
+func (*panickingRechecker) Recheck(context.Context, *authz.Claims, []events.Topic) []bool {
 	panic("no opinion")
 }
 
 func TestSnapshot_forAll(t *testing.T) {
 	s := &states{last: map[events.Topic][]string{topic(1): {"one"}}}
-	run(t, hub.Options{Snapshots: s, SnapshotsForAll: true}, func(t *testing.T, r *rig) {
+	run(t, hub.Options{Snapshots: hub.SnapshotOptions{Source: s, ForAll: true}}, func(t *testing.T, r *rig) {
 		expect(t, withoutIDs(r.connect(t).invoke(t, "1", "Subscribe", items(1)))[1:], "event one")
 	})
 }

@@ -23,7 +23,7 @@ func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionRes
 	results := s.results(requests)
 	asked := requests[:min(len(requests), s.hub.options.Limits.Items)]
 	c.change = s.hub.rechecks.number.Load()
-	decisions := s.hub.options.Authorizer.Authorize(c.ctx, s.Claims(), asked)
+	decisions := s.hub.options.Authorization.Authorizer.Authorize(c.ctx, s.Claims(), asked)
 
 	wanted, topics := s.choose(c, decisions, results)
 	errs := s.acquire(c, topics)

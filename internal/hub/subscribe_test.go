@@ -165,7 +165,7 @@ func TestUnsubscribe(t *testing.T) {
 
 func TestUnsubscribeNeedsNoDirectory(t *testing.T) {
 	away := false
-	o := hub.Options{Authorizer: authorizer(func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
+	o := hub.Options{Authorization: deciding(nil, func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
 		if away {
 			panic("asked")
 		}

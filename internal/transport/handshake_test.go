@@ -196,7 +196,7 @@ func TestShutdown_Aborts(t *testing.T) {
 
 // TestHandshake_Revoked checks that a token that is revoked between its verification and the handshake is of no use.
 func TestHandshake_Revoked(t *testing.T) {
-	s := startServer(t, func(o *setup) { o.hub.Revoked = func(*authz.Claims) bool { return true } })
+	s := startServer(t, func(o *setup) { o.hub.Authorization.Revoked = func(*authz.Claims) bool { return true } })
 	w := s.dial()
 	w.text(`{"protocol":"json","version":1}` + separator)
 	w.expectText("{}")

@@ -13,7 +13,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// nobody is the Judge that takes everything back.
+// nobody is the Rechecker that takes everything back.
 type nobody struct{}
 
 func (nobody) Recheck(_ context.Context, _ *authz.Claims, topics []events.Topic) []bool {
@@ -36,7 +36,7 @@ func (s *server) openWith(features, protocol string) *wire {
 
 const noticeEntity = "aa9730c4-ce86-e611-80c9-00505689257e"
 
-func takeBack(o *setup) { o.hub.Judge = nobody{} }
+func takeBack(o *setup) { o.hub.Authorization.Rechecker = nobody{} }
 
 func TestNotices_JSON(t *testing.T) {
 	s := startServer(t, takeBack)

@@ -31,11 +31,11 @@ func expiring() verifier {
 // withRefresh lets connections end with their tokens, unless they are refreshed.
 func withRefresh(s *setup) {
 	s.Verifier, s.Refresh, s.CloseAtExpiry, s.Secret = expiring(), true, true, []byte("of all nodes")
-	s.hub.Revoked = func(c *authz.Claims) bool { return c.TokenID == "revoked" }
-	s.hub.Judge = supervisors{}
+	s.hub.Authorization.Revoked = func(c *authz.Claims) bool { return c.TokenID == "revoked" }
+	s.hub.Authorization.Rechecker = supervisors{}
 }
 
-// supervisors is the Judge that allows everything to supervisors only.
+// supervisors is the Rechecker that allows everything to supervisors only.
 type supervisors struct{}
 
 func (supervisors) Recheck(_ context.Context, claims *authz.Claims, topics []events.Topic) []bool {

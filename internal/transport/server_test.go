@@ -136,7 +136,7 @@ func startServer(t *testing.T, changes ...func(*setup)) *server {
 		JSON: transport.NewJSONEncoder(s.catalog), MessagePack: transport.NewMessagePackEncoder(s.catalog, events.PascalKeys),
 	}
 	o.hub = hub.Options{
-		Catalog: s.catalog, Authorizer: openDoor{s.catalog}, Registry: o.fanout.Registry, Lanes: s.lanes, Pool: 2,
+		Catalog: s.catalog, Authorization: hub.Authorization{Authorizer: openDoor{s.catalog}}, Registry: o.fanout.Registry, Lanes: s.lanes, Pool: 2,
 		Registerer: s.metrics,
 	}
 	o.Open = func(conn hub.Conn, claims *authz.Claims) (transport.Session, error) {
