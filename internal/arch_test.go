@@ -14,22 +14,22 @@ const ours = "github.com/rte-server/rte-server/internal/"
 
 // mayImport is the map of docs/architecture.md: a package, and the packages of ours it knows.
 var mayImport = map[string][]string{
-	"events":             {"jsonscan", "msgpack"},
-	"jsonscan":           {},
-	"msgpack":            {},
-	"authz":              {"events", "jsonscan"},
-	"subscriptions":      {"events"},
-	"fanout":             {"events", "subscriptions"},
-	"hub":                {"authz", "events", "fanout", "hub/invoker", "jsonscan", "subscriptions"},
-	"hub/invoker":        {},
-	"transport":          {"authz", "events", "fanout", "hub", "jsonscan"},
-	"backplane":          {"events"},
-	"backplane/sequence": {"backplane", "events"},
-	"backplane/redis":    {"backplane", "backplane/sequence", "events"},
-	"backplane/resp":     {"backplane", "events"},
-	"console":            {"jsonscan"},
-	"demo":               {"authz", "events"},
-	"wakeup":             {},
+	"events":               {"jsonscan", "msgpack"},
+	"jsonscan":             {},
+	"msgpack":              {},
+	"authz":                {"events", "jsonscan"},
+	"subscriptions":        {"events"},
+	"fanout":               {"events", "subscriptions"},
+	"hub":                  {"authz", "events", "fanout", "hub/invoker", "jsonscan", "subscriptions"},
+	"hub/invoker":          {},
+	"transport":            {"authz", "events", "fanout", "hub", "jsonscan"},
+	"backplane":            {"events"},
+	"backplane/sequence":   {"backplane", "events"},
+	"backplane/redis":      {"backplane", "backplane/sequence", "events"},
+	"backplane/respserver": {"backplane", "events"},
+	"console":              {"jsonscan"},
+	"demo":                 {"authz", "events"},
+	"wakeup":               {},
 	// What tests and generators need, and the program never sees.
 	"backplane/backplanetest": {"backplane", "events"},
 	"events/facts":            {},
@@ -47,7 +47,7 @@ var livesIn = map[string][]string{
 	"github.com/MicahParks/jwkset":    {"authz"},
 	"github.com/philippseith/signalr": {"hub/invoker", "transport", "rtetest", "cmd"}, // cmd: the client of "tap"
 	"github.com/redis/go-redis":       {"backplane/redis", "rtetest"},
-	"net":                             {"authz", "backplane/redis", "backplane/resp", "cmd", "console", "demo", "hub", "rtetest", "transport"},
+	"net":                             {"authz", "backplane/redis", "backplane/respserver", "cmd", "console", "demo", "hub", "rtetest", "transport"},
 	"net/http":                        {"authz", "cmd", "console", "demo", "rtetest", "transport"},
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/rte-server/rte-server/internal/backplane/resp"
+	"github.com/rte-server/rte-server/internal/backplane/respserver"
 	"github.com/rte-server/rte-server/internal/console"
 )
 
@@ -36,7 +36,7 @@ func listenRedis(where string, logger *zap.Logger) (net.Listener, error) {
 
 // serveRedis is a task that answers publishers.
 func (n *node) serveRedis(listener net.Listener) task {
-	server := resp.New(resp.Options{
+	server := respserver.New(respserver.Options{
 		Publisher: n.backplane, Catalog: n.catalog, MaxBytes: n.config.Events.MaxBytes + 100,
 	})
 	return func(ctx context.Context) error { return server.Serve(ctx, listener) }

@@ -1,4 +1,4 @@
-package resp_test
+package respserver_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
-	"github.com/rte-server/rte-server/internal/backplane/resp"
+	"github.com/rte-server/rte-server/internal/backplane/respserver"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
@@ -45,7 +45,7 @@ func (r *recorder) published() []string {
 }
 
 // start serves until the test ends.
-func start(t *testing.T, o resp.Options) (address string, to *recorder) {
+func start(t *testing.T, o respserver.Options) (address string, to *recorder) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -55,7 +55,7 @@ func start(t *testing.T, o resp.Options) (address string, to *recorder) {
 	o.Publisher, o.Catalog = to, events.Builtin()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- resp.New(o).Serve(ctx, listener) }()
+	go func() { ended <- respserver.New(o).Serve(ctx, listener) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -92,7 +92,7 @@ func talk(t *testing.T, address, text string) string {
 }
 
 func TestServer_Commands(t *testing.T) {
-	address, _ := start(t, resp.Options{MaxBytes: 1000})
+	address, _ := start(t, respserver.Options{MaxBytes: 1000})
 	bulk := func(arguments ...string) string {
 		text := fmt.Sprintf("*%d\r\n", len(arguments))
 		for _, a := range arguments {
@@ -149,7 +149,7 @@ func TestServer_Commands(t *testing.T) {
 
 // TestServer_LongCommand has arguments that are short enough, and too many of them.
 func TestServer_LongCommand(t *testing.T) {
-	address, _ := start(t, resp.Options{MaxBytes: 100_000})
+	address, _ := start(t, respserver.Options{MaxBytes: 100_000})
 	const size = 90_000
 	text := fmt.Sprintf("*2\r\n$%d\r\n%s\r\n$%d\r\n", size, strings.Repeat("x", size), size)
 	if got := talk(t, address, text); !strings.HasPrefix(got, "-ERR protocol error: a command has more than 165536 bytes") {
@@ -160,7 +160,7 @@ func TestServer_LongCommand(t *testing.T) {
 // TestServer_RedisCLI publishes as docs/redis.md says first.
 func TestServer_RedisCLI(t *testing.T) {
 	path := rtetest.MustLookPath(t, "redis-cli", "apt-get install redis-tools")
-	address, to := start(t, resp.Options{})
+	address, to := start(t, respserver.Options{})
 	for args, want := range map[string]string{"PUBLISH": "1", "SPUBLISH": "1"} {
 		out, err := exec.CommandContext(t.Context(), path, "-u", "redis://"+address, args, lane, event).CombinedOutput()
 		if err != nil || strings.TrimSpace(string(out)) != want {
@@ -179,7 +179,7 @@ func TestServer_RedisCLI(t *testing.T) {
 }
 
 func TestServer_GoRedis(t *testing.T) {
-	address, to := start(t, resp.Options{})
+	address, to := start(t, respserver.Options{})
 	for _, protocol := range []int{2, 3} {
 		client := goredis.NewClient(&goredis.Options{Addr: address, Protocol: protocol, ClientName: "test"})
 		if n, err := client.Publish(t.Context(), lane, event).Result(); n != 1 || err != nil {
@@ -206,7 +206,7 @@ func TestServer_GoRedis(t *testing.T) {
 }
 
 func TestServer_Connections(t *testing.T) {
-	address, _ := start(t, resp.Options{MaxConnections: 1})
+	address, _ := start(t, respserver.Options{MaxConnections: 1})
 	first, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -234,6 +234,6 @@ func FuzzServer(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		resp.Talk(t.Context(), resp.Options{Publisher: &recorder{}, Catalog: events.Builtin(), MaxBytes: 100}, text)
+		respserver.Talk(t.Context(), respserver.Options{Publisher: &recorder{}, Catalog: events.Builtin(), MaxBytes: 100}, text)
 	})
 }
