@@ -10,8 +10,6 @@ import (
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/redis"
-	"github.com/rte-server/rte-server/internal/config"
-	"github.com/rte-server/rte-server/internal/node"
 )
 
 func (p *program) redisCommand() *cobra.Command {
@@ -46,7 +44,7 @@ func (p *program) functionsCommand() *cobra.Command {
 			_, err := io.WriteString(p.stdout, redis.Functions())
 			return err
 		}
-		l, err := settings.load(config.CheckBackplane)
+		l, err := settings.load(checkBackplane)
 		if err != nil {
 			return err
 		}
@@ -56,10 +54,10 @@ func (p *program) functionsCommand() *cobra.Command {
 }
 
 // loadFunctions loads the functions into the configured Redis.
-func (p *program) loadFunctions(ctx context.Context, c *config.Config) error {
+func (p *program) loadFunctions(ctx context.Context, c *Config) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	o, err := node.RedisOptions(&c.Redis, backplane.Options{Logger: node.NewLogger(c, p.stderr).Named("backplane")})
+	o, err := redisOptions(&c.Redis, backplane.Options{Logger: newLogger(c, p.stderr).Named("backplane")})
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/rte-server/rte-server/internal/console"
 )
 
 // refusedClose is how the end of a connection begins whose client must not come back.
@@ -140,10 +138,10 @@ func TestServe_ConnectionsAndDisconnect(t *testing.T) {
 	p := start(t, serveArgs()...)
 	one, another := p.connect(mustServiceToken(t, testOrganization), "?features=notices"), p.connect(mustServiceToken(t, otherOrganization), "")
 	one.subscribe(testUser, "UserStatus")
-	list := func(query string) console.ConnectionList {
+	list := func(query string) connectionList {
 		t.Helper()
 		_, body := ask(t, "GET", p.operators+"/api/connections?"+query)
-		var l console.ConnectionList
+		var l connectionList
 		if err := json.Unmarshal([]byte(body), &l); err != nil {
 			t.Fatalf("%v: %s", err, body)
 		}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -34,7 +35,7 @@ type Backplane struct {
 	table     *table
 	scheduler *scheduler
 	workers   sync.WaitGroup
-	chunks    chunks
+	chunks    resp.Pool
 	queued    atomic.Int64 // bytes of items that wait for a worker
 	epochs    atomic.Uint64
 	peers     *peers

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 )
 
@@ -112,7 +113,7 @@ func (e *epoch) watch(ctx context.Context) error {
 // Read counts what arrives, as a sign of life. Before it reads on it lets the workers have what was read last while the
 // processor still has it at hand; not if they have fallen behind, as that would not help them.
 func (e *epoch) Read(p []byte) (int, error) {
-	if waiting := e.b.queued.Load(); waiting > chunkSize/2 && waiting < 8*chunkSize {
+	if waiting := e.b.queued.Load(); waiting > resp.ChunkSize/2 && waiting < 8*resp.ChunkSize {
 		runtime.Gosched()
 	}
 	n, err := e.conn.Read(p)
@@ -125,15 +126,15 @@ func (e *epoch) Read(p []byte) (int, error) {
 // receive hands every message to the mailbox of its lane and waits for nobody: a subscriber that stops reading is
 // cut off by Redis, with everything that waits for it.
 func (e *epoch) receive(context.Context) error {
-	in := newReader(e, e.b.options.MaxMessage, &e.b.chunks)
+	in := resp.NewReader(e, e.b.options.MaxMessage, &e.b.chunks)
 	for {
-		r, err := in.next()
+		r, err := in.Next()
 		switch {
-		case errors.Is(err, errProtocol):
+		case errors.Is(err, resp.ErrProtocol):
 			return end(endProtocol, "read: %w", err)
 		case err != nil:
 			return end(endLost, "read: %w", err)
-		case r.kind == replyMessage:
+		case r.Kind == resp.Message:
 			e.message(&r)
 		default:
 			if err := e.answer(&r); err != nil {
@@ -144,24 +145,24 @@ func (e *epoch) receive(context.Context) error {
 }
 
 // message hands a message to its lane.
-func (e *epoch) message(r *reply) {
-	if l := e.lanes[string(r.channel)]; l != nil {
-		it := item{payload: r.payload, chunk: r.chunk, era: e.era}
-		if r.size > 0 {
-			it.notice = tooLong{r.size}
+func (e *epoch) message(r *resp.Reply) {
+	if l := e.lanes[string(r.Channel)]; l != nil {
+		it := item{payload: r.Payload, chunk: r.Chunk, era: e.era}
+		if r.Size > 0 {
+			it.notice = tooLong{r.Size}
 		}
 		e.b.offer(l, it)
 		return
 	}
 	// If it is no canary, it was on its way when its lane was given up.
-	if string(r.channel) == e.canary.name {
-		e.hear(r.payload)
+	if string(r.Channel) == e.canary.name {
+		e.hear(r.Payload)
 	}
-	r.chunk.release(1)
+	r.Chunk.Release(1)
 }
 
 // answer matches an answer with the command that it must belong to.
-func (e *epoch) answer(r *reply) error {
+func (e *epoch) answer(r *resp.Reply) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var c *command
@@ -169,25 +170,25 @@ func (e *epoch) answer(r *reply) error {
 		c = e.commands[0]
 	}
 	switch {
-	case c != nil && r.kind == replyPong && c.verb == verbPing:
-	case c != nil && r.kind == replySubscribed && c.next(verbJoin, r.channel):
+	case c != nil && r.Kind == resp.Pong && c.verb == verbPing:
+	case c != nil && r.Kind == resp.Subscribed && c.next(verbJoin, r.Channel):
 		e.joined(c.lanes[c.answered])
 		c.answered++
-	case c != nil && r.kind == replyUnsubscribed && c.next(verbLeave, r.channel):
+	case c != nil && r.Kind == resp.Unsubscribed && c.next(verbLeave, r.Channel):
 		e.left(c.lanes[c.answered])
 		c.answered++
-	case c != nil && r.kind == replyUnsubscribed && c.next(verbDrop, r.channel):
+	case c != nil && r.Kind == resp.Unsubscribed && c.next(verbDrop, r.Channel):
 		delete(e.lanes, c.lanes[c.answered].name)
 		c.answered++
-	case r.kind == replyError && e.belated(c, string(r.payload)):
+	case r.Kind == resp.Error && e.belated(c, string(r.Payload)):
 		return nil
-	case c != nil && r.kind == replyError:
-		if err := e.refused(c, string(r.payload)); err != nil {
+	case c != nil && r.Kind == resp.Error:
+		if err := e.refused(c, string(r.Payload)); err != nil {
 			return err
 		}
 		c.answered = len(c.lanes)
-	case r.kind == replyUnsubscribed && e.b.options.Cluster:
-		return e.dismissed(string(r.channel))
+	case r.Kind == resp.Unsubscribed && e.b.options.Cluster:
+		return e.dismissed(string(r.Channel))
 	default:
 		return end(endProtocol, "not the answer to a command")
 	}

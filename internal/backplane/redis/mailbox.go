@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 )
 
@@ -12,19 +13,19 @@ import (
 // gives the lane to one worker at a time, which keeps its events in order.
 type mailbox struct {
 	mu        sync.Mutex
-	items     []item // guarded by mu
-	spare     []item // guarded by mu; an empty slice to reuse
-	bytes     int    // guarded by mu; of items
-	latest    *chunk // guarded by mu; of the message that was appended last; nil: none since items was empty
-	oldest    *chunk // guarded by mu; of the one that was taken last; nil: none since then
-	chunks    int    // guarded by mu; how many chunks items lie in, about
-	scheduled bool   // guarded by mu; the lane is in the scheduler or with a worker
+	items     []item      // guarded by mu
+	spare     []item      // guarded by mu; an empty slice to reuse
+	bytes     int         // guarded by mu; of items
+	latest    *resp.Chunk // guarded by mu; of the message that was appended last; nil: none since items was empty
+	oldest    *resp.Chunk // guarded by mu; of the one that was taken last; nil: none since then
+	chunks    int         // guarded by mu; how many chunks items lie in, about
+	scheduled bool        // guarded by mu; the lane is in the scheduler or with a worker
 }
 
 // item is a message that arrived on a lane, or a notice.
 type item struct {
 	payload []byte
-	chunk   *chunk        // has the payload; nil: there is none
+	chunk   *resp.Chunk   // has the payload; nil: there is none
 	era     *sequence.Era // the latest when the message was read
 	notice  notice        // nil: it is a message
 }
@@ -58,9 +59,9 @@ func (m *mailbox) put(it item, limit int) (ok, schedule bool) {
 		return false, false
 	}
 	if it.chunk != nil && it.chunk != m.latest {
-		if m.chunks >= chunksHeld+chunksShare*m.bytes/chunkSize {
+		if m.chunks >= chunksHeld+chunksShare*m.bytes/resp.ChunkSize {
 			it.payload = bytes.Clone(it.payload)
-			it.chunk.release(1)
+			it.chunk.Release(1)
 			it.chunk = nil
 		} else {
 			m.latest = it.chunk

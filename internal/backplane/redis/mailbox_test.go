@@ -3,6 +3,7 @@ package redis
 import (
 	"testing"
 
+	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 )
 
@@ -40,25 +41,25 @@ func TestMailbox_messagesHoldFewChunks(t *testing.T) {
 		copied bool
 	}{
 		"one message in a chunk":      {1, true},
-		"a chunk full of them":        {chunkSize >> 10, false},
-		"every other message in them": {chunkSize >> 11, false},
+		"a chunk full of them":        {resp.ChunkSize >> 10, false},
+		"every other message in them": {resp.ChunkSize >> 11, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const count = 1 << 10
 			var m mailbox
-			var owner chunks
-			var c *chunk
-			used := map[*chunk]int64{}
+			var owner resp.Pool
+			var c *resp.Chunk
+			used := map[*resp.Chunk]int64{}
 			for i := range count {
 				if i%test.each == 0 {
-					c = owner.get(chunkSize)
+					c = owner.Get(resp.ChunkSize)
 				}
 				used[c]++
-				payload := c.data[i%test.each<<10:][:1<<10]
+				payload := c.Bytes()[i%test.each<<10:][:1<<10]
 				payload[0] = byte(i)
 				m.put(item{payload: payload, chunk: c}, 0)
 			}
-			held := map[*chunk]bool{}
+			held := map[*resp.Chunk]bool{}
 			copies, number := 0, 0
 			for taken, _ := m.take(); len(taken) > 0; taken, _ = m.take() {
 				for _, it := range taken {
@@ -69,20 +70,22 @@ func TestMailbox_messagesHoldFewChunks(t *testing.T) {
 						copies++
 					} else {
 						held[it.chunk] = true
-						it.chunk.release(1)
+						it.chunk.Release(1)
 					}
 				}
 			}
-			if number != count || copies > 0 != test.copied || len(held) > chunksHeld+2*chunksShare*count<<10/chunkSize {
+			if number != count || copies > 0 != test.copied || len(held) > chunksHeld+2*chunksShare*count<<10/resp.ChunkSize {
 				t.Errorf("%d of %d messages were copied, %d chunks held", copies, number, len(held))
 			}
 			for c, given := range used {
-				c.given = given
-				if c.finish(); c.users.Load() != 0 {
-					t.Fatalf("a chunk has %d users left", c.users.Load())
+				for range given {
+					c.Give()
+				}
+				if !c.Finish() {
+					t.Fatal("a chunk is in use")
 				}
 			}
-			if m.put(item{payload: c.data[:1], chunk: c}, 0); m.chunks != 1 {
+			if m.put(item{payload: c.Bytes()[:1], chunk: c}, 0); m.chunks != 1 {
 				t.Errorf("an empty mailbox counts %d chunks", m.chunks-1)
 			}
 		})

@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"time"
+
+	"github.com/rte-server/rte-server/internal/backplane/resp"
 )
 
 // reconcile asks for the lanes that are wanted and not subscribed, gives up the others, and sends the PINGs.
@@ -12,7 +14,7 @@ func (e *epoch) reconcile(ctx context.Context) error {
 	silence := silence{limit: e.b.options.ProbeTimeout}
 	out := e.ask(nil, verbJoin, []*lane{e.canary})
 	for {
-		for e.pending() < lanesAhead && len(out) < chunkSize {
+		for e.pending() < lanesAhead && len(out) < resp.ChunkSize {
 			v, lanes := e.b.table.batch(e.link, e.b.options.batchLanes())
 			if len(lanes) == 0 {
 				break
@@ -71,9 +73,9 @@ func (e *epoch) ask(dst []byte, v verb, lanes []*lane) []byte {
 	e.commands = append(e.commands, &command{verb: v, lanes: lanes})
 	e.asked += len(lanes)
 	e.mu.Unlock()
-	dst = appendCommand(dst, e.b.options.word(v), len(lanes))
+	dst = resp.AppendCommand(dst, e.b.options.word(v), len(lanes))
 	for _, l := range lanes {
-		dst = appendArg(dst, l.name)
+		dst = resp.AppendBulk(dst, l.name)
 	}
 	return dst
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/rte-server/rte-server/internal/backplane/resp"
 )
 
 // sentinels find the master of a name.
@@ -46,7 +48,7 @@ func (s *sentinels) ask(ctx context.Context, client *goredis.SentinelClient) (st
 		return "", err
 	}
 	if len(found) != 2 {
-		return "", errProtocol
+		return "", resp.ErrProtocol
 	}
 	return net.JoinHostPort(found[0], found[1]), nil
 }

@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 	"github.com/rte-server/rte-server/internal/events"
 )
@@ -18,7 +19,7 @@ type worker struct {
 	lane    *lane
 	now     time.Time
 	message sequence.Message // the present one; here, so that it needs no allocation
-	chunk   *chunk           // of the present one; nil: it is none
+	chunk   *resp.Chunk      // of the present one; nil: it is none
 }
 
 var _ sequence.Host = (*worker)(nil)
@@ -61,7 +62,7 @@ func (w *worker) work(items []item) {
 // release says that messages of the present chunk are through.
 func (w *worker) release(messages int64) {
 	if w.chunk != nil {
-		w.chunk.release(messages)
+		w.chunk.Release(messages)
 		w.chunk = nil
 	}
 }
@@ -115,7 +116,7 @@ func (w *worker) Deliver(ev *events.Event) {
 		return
 	}
 	if w.chunk != nil {
-		w.chunk.keep()
+		w.chunk.Keep()
 	}
 	w.b.receiver.Dispatch(ev)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -149,10 +150,12 @@ func (c *client) publish(ctx context.Context, lane string, message []byte, answe
 
 func (c *client) write(text string) { _, _ = c.out.WriteString(text) }
 
-func (c *client) bulk(text string) { c.write("$" + strconv.Itoa(len(text)) + "\r\n" + text + "\r\n") }
+func (c *client) bulk(text string) {
+	_, _ = c.out.Write(resp.AppendBulk(c.out.AvailableBuffer(), text))
+}
 
 func (c *client) fail(text string) {
-	c.write("-" + strings.NewReplacer("\r", " ", "\n", " ").Replace(text) + "\r\n")
+	_, _ = c.out.Write(resp.AppendError(c.out.AvailableBuffer(), text))
 }
 
 // first is the first argument, or nothing.

@@ -5,14 +5,16 @@ import (
 	"bytes"
 	"context"
 	"io"
+
+	"github.com/rte-server/rte-server/internal/backplane/resp"
 )
 
 // Talk does all commands of a text.
 func Talk(ctx context.Context, o Options, text []byte) {
-	in := newReader(bytes.NewReader(text), o.MaxBytes)
+	in := resp.NewCommandReader(bytes.NewReader(text), o.MaxBytes)
 	c := &client{server: New(o), out: bufio.NewWriter(io.Discard)}
 	for !c.over {
-		command, err := in.next()
+		command, err := in.Next()
 		if err != nil {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -108,12 +109,12 @@ func (s *Server) closeAll() {
 
 // serve answers the commands of a connection. Answers are written when no command waits: clients pipeline.
 func (s *Server) serve(ctx context.Context, conn net.Conn) {
-	in := newReader(conn, s.options.MaxBytes)
+	in := resp.NewCommandReader(conn, s.options.MaxBytes)
 	c := &client{server: s, out: bufio.NewWriter(conn)}
 	for !c.over {
-		command, err := in.next()
+		command, err := in.Next()
 		switch {
-		case errors.Is(err, errProtocol):
+		case errors.Is(err, resp.ErrProtocol):
 			c.fail("ERR " + err.Error())
 			c.over = true
 		case err != nil:
@@ -121,7 +122,7 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 		default:
 			c.do(ctx, command)
 		}
-		if in.in.Buffered() == 0 || c.over {
+		if !in.Buffered() || c.over {
 			if c.out.Flush() != nil {
 				return
 			}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+	"golang.org/x/sync/errgroup"
+)
+
+// benchClient is a connection of a bench, in the JSON protocol.
+type benchClient struct {
+	ws        *websocket.Conn
+	delivered atomic.Int64
+
+	// Owned by read until it has ended.
+	result benchResult
+	last   map[int]int // by topic: the number of the latest event
+}
+
+// benchResult is what arrived at one client, or at all.
+type benchResult struct {
+	delivered, duplicates, disordered int
+
+	slowest time.Duration
+	buckets [512]int // deliveries by latency: eight buckets for each doubling, from a microsecond on
+}
+
+func (r *benchResult) add(other *benchResult) {
+	r.delivered += other.delivered
+	r.duplicates += other.duplicates
+	r.disordered += other.disordered
+	r.slowest = max(r.slowest, other.slowest)
+	for i, n := range other.buckets {
+		r.buckets[i] += n
+	}
+}
+
+// took counts a delivery.
+func (r *benchResult) took(latency time.Duration) {
+	r.delivered++
+	r.slowest = max(r.slowest, latency)
+	bucket := int(8 * math.Log2(max(float64(latency)/float64(time.Microsecond), 1)))
+	r.buckets[min(bucket, len(r.buckets)-1)]++
+}
+
+// quantile is the latency that so many deliveries kept, to a tenth.
+func (r *benchResult) quantile(q float64) time.Duration {
+	left := int(math.Ceil(q * float64(r.delivered)))
+	for i, n := range r.buckets {
+		if left -= n; left <= 0 {
+			upper := time.Duration(math.Exp2(float64(i+1)/8) * float64(time.Microsecond))
+			return min(upper, r.slowest).Round(time.Microsecond)
+		}
+	}
+	return r.slowest
+}
+
+// connect connects and subscribes all clients, some at a time. Those that it answers must be closed, also with an error.
+func (b *bench) connect(ctx context.Context) ([]*benchClient, error) {
+	clients := make([]*benchClient, b.clients)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(32)
+	for i := range clients {
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			ws, response, err := websocket.Dial(ctx, b.url, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + b.token}}})
+			if err != nil {
+				return fmt.Errorf("connect: %w", err)
+			}
+			if response.Body != nil {
+				_ = response.Body.Close()
+			}
+			ws.SetReadLimit(16 << 20)
+			clients[i] = &benchClient{ws: ws, last: map[int]int{}}
+			return clients[i].subscribe(ctx, b, i)
+		})
+	}
+	err := group.Wait()
+	var connected []*benchClient
+	for _, c := range clients {
+		if c != nil {
+			connected = append(connected, c)
+		}
+	}
+	return connected, err
+}
+
+// subscribe shakes hands and subscribes.
+func (c *benchClient) subscribe(ctx context.Context, b *bench, client int) error {
+	var items []tapTopic
+	for n := range b.subscriptions {
+		items = append(items, tapTopic{EntityID: b.entity(b.listensTo(client, n)), EventName: "UserCallInArrived"})
+	}
+	if err := c.ws.Write(ctx, websocket.MessageText, []byte(`{"protocol":"json","version":1}`+"\x1e")); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	for waiting := "{}"; ; {
+		answer, err := c.record(ctx, waiting)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(answer, `"subscribed":false`) || strings.Contains(answer, `"error":`) {
+			return fmt.Errorf("subscribe: the server answers %.300s", answer)
+		}
+		if len(items) == 0 {
+			return nil
+		}
+		some := items[:min(tapBatch, len(items))]
+		items = items[len(some):]
+		call, err := json.Marshal(map[string]any{"type": 1, "invocationId": "1", "target": "Subscribe", "arguments": []any{some}})
+		if err == nil {
+			err = c.ws.Write(ctx, websocket.MessageText, append(call, 0x1e))
+		}
+		if err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+		waiting = `{"type":3,`
+	}
+}
+
+// record reads until a record comes that begins so.
+func (c *benchClient) record(ctx context.Context, begin string) (string, error) {
+	for {
+		_, data, err := c.ws.Read(ctx)
+		if err != nil {
+			return "", fmt.Errorf("subscribe: %w", err)
+		}
+		for record := range strings.SplitSeq(string(data), "\x1e") {
+			if strings.HasPrefix(record, begin) || strings.HasPrefix(record, `{"error"`) || strings.HasPrefix(record, `{"type":7`) {
+				return record, nil
+			}
+		}
+	}
+}
+
+// read counts what arrives until ctx ends.
+func (c *benchClient) read(ctx context.Context) error {
+	for {
+		_, data, err := c.ws.Read(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		for record := range bytes.SplitSeq(data, []byte{0x1e}) {
+			if bytes.HasPrefix(record, []byte(`{"type":7`)) {
+				return errors.New(string(record))
+			}
+			_, mark, found := bytes.Cut(record, []byte(`"bench":"`))
+			var topic, number int
+			var sent int64
+			if !found {
+				continue
+			}
+			if _, err := fmt.Sscanf(string(mark[:min(len(mark), 60)]), "%d %d %d", &topic, &number, &sent); err != nil {
+				return fmt.Errorf("an event that was not published here: %.200s", record)
+			}
+			c.count(topic, number, now.Sub(time.Unix(0, sent)))
+		}
+	}
+}
+
+// count counts the delivery of an event of a topic. What was passed over may still come: that it is lost is seen in the
+// end, by the number of deliveries.
+func (c *benchClient) count(topic, number int, latency time.Duration) {
+	switch last := c.last[topic]; {
+	case number == last:
+		c.result.duplicates++
+		return
+	case number < last:
+		c.result.disordered++
+	default:
+		c.last[topic] = number
+	}
+	c.result.took(latency)
+	c.delivered.Add(1)
+}
+
+// ping tells the server now and then that all clients are there.
+func ping(ctx context.Context, clients []*benchClient) error {
+	ticker := time.NewTicker(benchPing)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+		for _, c := range clients {
+			if err := c.ws.Write(ctx, websocket.MessageText, []byte(`{"type":6}`+"\x1e")); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+	}
+}

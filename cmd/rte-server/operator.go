@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/console"
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+// operator does what is asked for on the operator's port.
+type operator struct {
+	hub         *hub.Hub
+	gate        *authz.Gate
+	revocations *authz.Revocations
+	ttl         time.Duration // of revocations that do not say until when they count
+	audit       *zap.Logger
+
+	// Zero where there are no other nodes.
+	shared  *authz.SharedRevocations
+	control *control
+}
+
+// share lets the operator reach all nodes.
+func (o *operator) share(c *control, shared *authz.SharedRevocations) {
+	o.control, o.shared = c, shared
+	c.listen(backplane.DisconnectChannel, "disconnect", o.disconnectTold, nil)
+}
+
+// operations are the paths of the port.
+func (o *operator) operations() console.Operations {
+	return console.Operations{Revoke: o.revoke, Explain: o.explain, Connections: o.connections, Disconnect: o.disconnect}
+}
+
+// revoked is the answer to a revocation.
+type revoked struct {
+	Revocation authz.Revocation `json:"revocation"` // as it is in force
+	Closed     int              `json:"closed"`     // connections of this node that it ended
+	Nodes      reach            `json:"nodes"`      // that know of it
+	Detail     string           `json:"detail,omitempty"`
+}
+
+// reach is which nodes something was told.
+type reach string
+
+const (
+	allNodes reach = "all"
+	thisNode reach = "this"
+)
+
+// revoke takes a revocation into force and ends the connections that it is about. If the other nodes could not be told,
+// the answer says so.
+func (o *operator) revoke(ctx context.Context, body []byte) (any, error) {
+	r, err := parseRevocation(body)
+	if err != nil {
+		return nil, console.BadRequest(err.Error())
+	}
+	if r.Until.IsZero() {
+		r.Until = time.Now().Add(o.ttl)
+	}
+	if !r.Until.After(time.Now()) {
+		return nil, console.BadRequest("revocation: until: is over")
+	}
+	closed, err := o.enforce(&r)
+	if err != nil {
+		return nil, err
+	}
+	answer := revoked{Revocation: r, Closed: closed, Nodes: allNodes}
+	if o.shared == nil {
+		return answer, nil
+	}
+	if err := o.shared.Share(ctx, r); err != nil {
+		o.audit.Error("revocation not shared", zap.Any("revocation", r), zap.Error(err))
+		if errors.Is(err, authz.ErrNeverShared) {
+			return nil, fmt.Errorf("revoked on this node only: %w", err)
+		}
+		answer.Nodes, answer.Detail = thisNode, "revoked on this node only: "+err.Error()
+		return console.Accepted{Answer: answer}, nil
+	}
+	return answer, nil
+}
+
+// enforce takes a revocation into force on this node.
+func (o *operator) enforce(r *authz.Revocation) (closed int, err error) {
+	if _, err := o.revocations.Add(*r); err != nil {
+		o.audit.Error("revocation refused", zap.Any("revocation", r), zap.Error(err))
+		return 0, err
+	}
+	closed = o.hub.CloseIf(hub.CloseRevoked, func(s *hub.Session) bool { return r.Covers(s.Claims()) })
+	o.audit.Info("revoked", zap.Any("revocation", r), zap.Int("closed", closed))
+	return closed, nil
+}
+
+// enforceFresh ends the connections that revocations made elsewhere are about; nil: any of those in force.
+func (o *operator) enforceFresh(fresh []authz.Revocation) {
+	closed := o.hub.CloseIf(hub.CloseRevoked, func(s *hub.Session) bool { return o.revocations.Check(s.Claims()) })
+	if fresh == nil {
+		o.audit.Info("revoked elsewhere", zap.Bool("many", true), zap.Int("closed", closed))
+	}
+	for i := range fresh {
+		o.audit.Info("revoked elsewhere", zap.Any("revocation", &fresh[i]), zap.Int("closed", closed))
+	}
+}
+
+// parseRevocation reads a revocation that a person may have written: what is misspelt must not be taken for absent.
+func parseRevocation(body []byte) (r authz.Revocation, err error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err == nil {
+		for name := range members {
+			switch name {
+			case "jti", "user", "before", "until":
+			default:
+				return r, fmt.Errorf("revocation: unknown member %q; want jti, or user and perhaps before, and perhaps until", name)
+			}
+		}
+	}
+	return r, r.UnmarshalJSON(body)
+}
+
+// sweepInterval is how often revocations are forgotten that no longer matter.
+const sweepInterval = time.Minute
+
+// sweep is a task that forgets revocations.
+func (o *operator) sweep(ctx context.Context) error {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			o.revocations.Sweep()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

@@ -1,2 +1,0 @@
-// Package loopback recognizes addresses that only this machine can reach.
-package loopback
