@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn soak faults deps alerts shell lint fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr picture image check clean
+.PHONY: help build dev test churn soak faults deps alerts shell lint fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr picture image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ picture: build ## take the README's picture of the wallboard again (after `make 
 
 image: ## build the container image (needs docker)
 	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(VERSION) .
+
+release: ## make binaries, SBOM, notes and checksums of the tagged commit in build/release (docs/releasing.md)
+	scripts/release.sh
 
 check: test lint ## what has to pass before a change lands: test, then lint
 

@@ -23,6 +23,10 @@ if readelf --program-headers "$work/rte-server" | grep INTERP; then
   exit 1
 fi
 
+echo "== release"
+RELEASE_VERSION=v0.0.0 RELEASE_PLATFORMS=linux-amd64 scripts/release.sh >/dev/null
+(cd build/release && sha256sum --check --quiet SHA256SUMS)
+
 echo "== haproxy.cfg"
 openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 1 \
   -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null

@@ -23,6 +23,13 @@ import (
 // wallboard and for operators that it prints.
 func startDev(t *testing.T, flags string) (wallboard, operators string) {
 	t.Helper()
+	wallboard, operators, _ = startDevAt(t, "127.0.0.1:0", flags)
+	return wallboard, operators
+}
+
+// startDevAt runs "make dev" on an address for clients, with only the tools on the PATH that the README requires.
+func startDevAt(t *testing.T, listen, flags string) (wallboard, operators string, srv *rtetest.Server) {
+	t.Helper()
 	path := t.TempDir()
 	for _, tool := range []string{"make", "bash", "git", "go"} {
 		found := rtetest.MustLookPath(t, tool, "apt-get install make bash git, and Go")
@@ -30,14 +37,14 @@ func startDev(t *testing.T, flags string) (wallboard, operators string) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("make", "dev", "FLAGS=--listen=127.0.0.1:0 --console.listen=127.0.0.1:0 "+flags)
+	cmd := exec.Command("make", "dev", "FLAGS=--listen="+listen+" --console.listen=127.0.0.1:0 "+flags)
 	cmd.Dir = "../.."
 	cmd.Env = append(os.Environ(), "PATH="+path)
-	srv := rtetest.MustStartProgram(t, cmd)
+	srv = rtetest.MustStartProgram(t, cmd)
 	urls := regexp.MustCompile(`(?s)wallboard +(http://\S+).*operators +(http://\S+)`)
 	srv.WaitLong(5*time.Minute, "make dev to build the program and print the URLs", func() bool { return urls.MatchString(srv.Log()) })
 	found := urls.FindStringSubmatch(srv.Log())
-	return found[1], found[2]
+	return found[1], found[2], srv
 }
 
 // TestDev opens the page of "make dev" in a browser.
@@ -108,6 +115,25 @@ func TestDev(t *testing.T) {
 	})
 }
 
+// TestDev_readmeClientSurvivesRestart restarts the server below the client of the README. An earlier sample kept its first
+// token and did not subscribe again, so it stayed silent for ever without an error.
+func TestDev_readmeClientSurvivesRestart(t *testing.T) {
+	listen := rtetest.MustFreeAddr(t)
+	url, _, srv := startDevAt(t, listen, "")
+	client := startScript(t, readmeClient(t, url))
+	receives := func() {
+		t.Helper()
+		for _, want := range []string{"subscribed: true", "QueueStatus {"} {
+			for !strings.Contains(client.line(), want) {
+			}
+		}
+	}
+	receives()
+	srv.Stop()
+	startDevAt(t, listen, "")
+	receives()
+}
+
 // readmeClient makes the command of the client in README.md, for a development server elsewhere than it says.
 func readmeClient(t *testing.T, url string) *exec.Cmd {
 	t.Helper()
@@ -126,7 +152,7 @@ func readmeClient(t *testing.T, url string) *exec.Cmd {
 		err = os.Symlink(modules, filepath.Join(dir, "node_modules"))
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "client.mjs"), []byte(strings.ReplaceAll(text, "http://127.0.0.1:8080/", url)), 0o600)
+		err = os.WriteFile(filepath.Join(dir, "client.mjs"), []byte(strings.ReplaceAll(text, "http://127.0.0.1:8080", strings.TrimSuffix(url, "/"))), 0o600)
 	}
 	if err != nil {
 		t.Fatal(err)
