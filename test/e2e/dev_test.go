@@ -19,15 +19,15 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// startDev runs "make dev" as on a machine that has Go, make and a shell, and nothing else, and answers the URLs of the
-// wallboard and for operators that it prints.
+// startDev runs "make dev" with only Go, make and a shell on the PATH. It returns the URLs of the wallboard and of the
+// operator port that the program prints.
 func startDev(t *testing.T, flags string) (wallboard, operators string) {
 	t.Helper()
 	wallboard, operators, _ = startDevAt(t, "127.0.0.1:0", flags)
 	return wallboard, operators
 }
 
-// startDevAt runs "make dev" on an address for clients, with only the tools on the PATH that the README requires.
+// startDevAt is startDev with an address for clients; it also returns the program.
 func startDevAt(t *testing.T, listen, flags string) (wallboard, operators string, srv *rtetest.Server) {
 	t.Helper()
 	path := t.TempDir()
