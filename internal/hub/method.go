@@ -39,9 +39,6 @@ func methodOf(target string) method {
 	return methodUnknown
 }
 
-// maxDepth is how deep an argument may nest: the 64 levels that ASP.NET Core reads, less those of the message around it.
-const maxDepth = 62
-
 // check looks at a call before the library sees it. It returns the items of Subscribe and Unsubscribe, or the error
 // for the client in the words of ASP.NET Core without detailed errors (section 1.7), which come in its order: what
 // does not bind is answered first, then what cannot be called in this way.
@@ -81,26 +78,6 @@ func bind(m method, arguments []json.RawMessage, argumentBytes int) (requests []
 	default:
 		return nil, len(arguments) == 0
 	}
-}
-
-func tooDeep(text []byte) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '[' || c == '{':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case c == ']' || c == '}':
-			depth--
-		}
-	}
-	return false
 }
 
 // failedToInvoke is what ASP.NET Core says when a call does not fit a method.
