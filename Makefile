@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn soak faults deps alerts shell lint fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr picture image release check clean
+.PHONY: help build dev test churn soak faults deps alerts shell lint fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr map picture image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ vuln: ## look for known vulnerabilities in what the binary calls (asks vuln.go.d
 
 vendor-signalr: ## fetch the browser client again that `make dev` serves
 	scripts/vendor-signalr.sh
+
+map: ## write the import graph of our packages into docs/architecture.md
+	scripts/map.sh
 
 picture: build ## take the README's picture of the wallboard again (after `make deps`)
 	scripts/picture.sh

@@ -89,3 +89,6 @@ if [[ ! build/jedis/pom.xml -nt $project ]]; then
   mvn --quiet --batch-mode --file $project package
   cp $project build/jedis
 fi
+
+# Microsoft's .NET clients, into build/dotnet.
+scripts/build-dotnet.sh

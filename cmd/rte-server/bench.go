@@ -7,31 +7,16 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/config"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/loadgen"
+	"github.com/rte-server/rte-server/internal/node"
 )
 
-// The bounds of a bench, and what it waits for.
-const (
-	maxBenchClients = 20_000
-	// benchSettle is how long deliveries may stand still, when all is published, before the rest counts as lost.
-	benchSettle = 2 * time.Second
-	// benchPing is how often clients tell that they are there.
-	benchPing = 10 * time.Second
-	// benchTick is the time between two requests to publish, when the rate does not ask for more.
-	benchTick = 5 * time.Millisecond
-)
-
-// bench is what the command line says about a bench.
-type bench struct {
-	url, operators, token, consoleToken, organization string
-
-	clients, topics, subscriptions int
-	rate                           int // events per second
-	duration                       time.Duration
-}
+// maxBenchClients bounds --clients.
+const maxBenchClients = 20_000
 
 func (p *program) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -45,26 +30,26 @@ func (p *program) benchCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	settings := p.newSettings(cmd, false, nil)
-	b := &bench{}
-	cmd.Flags().StringVar(&b.url, "url", "http://127.0.0.1:8080/rte", "`URL` of the hub")
-	cmd.Flags().StringVar(&b.operators, "operators", "http://127.0.0.1:9090", "`URL` of the operators' port, with console.token if it has one")
-	cmd.Flags().StringVar(&b.token, "token", "", "`token` of all clients")
-	cmd.Flags().StringVar(&b.organization, "org", "", "`GUID` of the organization")
-	cmd.Flags().IntVar(&b.clients, "clients", 100, "`number` of connections")
-	cmd.Flags().IntVar(&b.topics, "topics", 100, "`number` of users that events are about")
-	cmd.Flags().IntVar(&b.subscriptions, "subscriptions", 10, "`number` of them that each client listens to")
-	cmd.Flags().IntVar(&b.rate, "rate", 100, "events per `second`")
-	cmd.Flags().DurationVar(&b.duration, "for", 10*time.Second, "how `long` to publish")
+	b := &loadgen.Load{}
+	cmd.Flags().StringVar(&b.Hub, "url", "http://127.0.0.1:8080/rte", "`URL` of the hub")
+	cmd.Flags().StringVar(&b.Operators, "operators", "http://127.0.0.1:9090", "`URL` of the operators' port, with console.token if it has one")
+	cmd.Flags().StringVar(&b.Token, "token", "", "`token` of all clients")
+	cmd.Flags().StringVar(&b.Organization, "org", "", "`GUID` of the organization")
+	cmd.Flags().IntVar(&b.Clients, "clients", 100, "`number` of connections")
+	cmd.Flags().IntVar(&b.Topics, "topics", 100, "`number` of users that events are about")
+	cmd.Flags().IntVar(&b.Subscriptions, "subscriptions", 10, "`number` of them that each client listens to")
+	cmd.Flags().IntVar(&b.Rate, "rate", 100, "events per `second`")
+	cmd.Flags().DurationVar(&b.Duration, "for", 10*time.Second, "how `long` to publish")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		check := func(*Config) error { return nil }
-		if b.token == "" {
-			check = checkSigner
+		check := func(*config.Config) error { return nil }
+		if b.Token == "" {
+			check = config.CheckSigner
 		}
 		l, err := settings.load(check)
 		if err != nil {
 			return err
 		}
-		if err := b.prepare(&l.Config); err != nil {
+		if err := prepareBench(b, &l.Config); err != nil {
 			return usageError{err}
 		}
 		return p.bench(cmd.Context(), b)
@@ -72,104 +57,49 @@ func (p *program) benchCommand() *cobra.Command {
 	return cmd
 }
 
-// prepare checks the flags and signs a token if none is given.
-func (b *bench) prepare(c *Config) error {
-	organization, err := parseID("--org", b.organization)
+// prepareBench checks the flags and signs a token if none is given.
+func prepareBench(b *loadgen.Load, c *config.Config) error {
+	organization, err := parseID("--org", b.Organization)
 	if err != nil {
 		return err
 	}
-	b.organization = organization.String()
-	b.consoleToken = c.Console.Token
+	b.Organization = organization.String()
+	b.ConsoleToken = c.Console.Token
 	switch {
-	case b.clients < 1 || b.clients > maxBenchClients:
+	case b.Clients < 1 || b.Clients > maxBenchClients:
 		return fmt.Errorf("--clients: must be between 1 and %d", maxBenchClients)
-	case b.topics < 1 || b.topics > 100_000:
+	case b.Topics < 1 || b.Topics > 100_000:
 		return errors.New("--topics: must be between 1 and 100000")
-	case b.subscriptions < 1 || b.subscriptions > min(b.topics, 1000):
+	case b.Subscriptions < 1 || b.Subscriptions > min(b.Topics, 1000):
 		return errors.New("--subscriptions: must be between 1 and the number of topics, at most 1000")
-	case b.rate < 1 || b.rate > 1_000_000:
+	case b.Rate < 1 || b.Rate > 1_000_000:
 		return errors.New("--rate: must be between 1 and 1000000")
-	case b.duration <= 0 || b.duration > time.Hour:
+	case b.Duration <= 0 || b.Duration > time.Hour:
 		return errors.New("--for: must be above 0 and at most an hour")
 	}
-	if b.token == "" {
+	if b.Token == "" {
 		claims := authz.Claims{User: events.NewID(), Organization: organization, Role: authz.RoleService}
-		b.token, err = newSigner(&c.Auth).Sign(claims, b.duration+time.Hour)
+		b.Token, err = node.NewSigner(&c.Auth).Sign(claims, b.Duration+time.Hour)
 	}
 	return err
 }
 
-// bench plays a bench and prints what came of it.
-func (p *program) bench(ctx context.Context, b *bench) error {
+// bench plays a load and prints what came of it.
+func (p *program) bench(ctx context.Context, load *loadgen.Load) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	clients, err := b.connect(ctx)
-	defer func() {
-		for _, c := range clients {
-			_ = c.ws.CloseNow()
-		}
-	}()
+	r, err := load.Run(ctx)
 	if err != nil {
 		return err
-	}
-	reading, stopReading := context.WithCancel(ctx)
-	defer stopReading()
-	group, failed := errgroup.WithContext(reading)
-	for _, c := range clients {
-		group.Go(func() error { return c.read(failed) })
-	}
-	group.Go(func() error { return ping(failed, clients) })
-
-	began := time.Now()
-	published, err := b.publish(failed)
-	took := time.Since(began)
-	expected := b.expected(published)
-	if err == nil {
-		settle(failed, clients, expected)
-	}
-	stopReading()
-	if ended := group.Wait(); ended != nil && ctx.Err() == nil {
-		return fmt.Errorf("a client lost its connection: %w", ended)
-	}
-	if err != nil {
-		return err
-	}
-	sum := benchResult{}
-	for _, c := range clients {
-		sum.add(&c.result)
 	}
 	_, err = fmt.Fprintf(p.stdout, "published    %d events in %.1f s\n"+
 		"delivered    %d of %d, %.0f per second\n"+
 		"latency      p50 %s, p99 %s, most %s\n"+
 		"lost         %d\nduplicates   %d\nout of order %d\n",
-		published, took.Seconds(), sum.delivered, expected, float64(sum.delivered)/took.Seconds(),
-		sum.quantile(0.5), sum.quantile(0.99), sum.slowest, expected-sum.delivered, sum.duplicates, sum.disordered)
-	if err == nil && (sum.delivered != expected || sum.duplicates+sum.disordered > 0) {
+		r.Published, r.Took.Seconds(), r.Delivered, r.Expected, float64(r.Delivered)/r.Took.Seconds(),
+		r.Median, r.P99, r.Worst, r.Expected-r.Delivered, r.Duplicates, r.Disordered)
+	if err == nil && !r.Complete() {
 		err = errors.New("events were lost, came twice or came out of order")
 	}
 	return err
-}
-
-// settle waits until everything has arrived, or nothing more does.
-func settle(ctx context.Context, clients []*benchClient, expected int) {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	last, since := -1, time.Now()
-	for {
-		delivered := 0
-		for _, c := range clients {
-			delivered += int(c.delivered.Load())
-		}
-		if delivered != last {
-			last, since = delivered, time.Now()
-		}
-		if delivered >= expected || time.Since(since) > benchSettle {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
 }

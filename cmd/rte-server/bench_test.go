@@ -38,19 +38,3 @@ func TestBench_Mistakes(t *testing.T) {
 		}
 	}
 }
-
-// TestBenchResult checks what is made of what arrives.
-func TestBenchResult(t *testing.T) {
-	c := &benchClient{last: map[int]int{}}
-	for _, number := range []int{1, 2, 2, 4, 3, 5} { // 2 comes twice, 3 late
-		c.count(7, number, benchTick)
-	}
-	if r := c.result; r.delivered != 5 || r.duplicates != 1 || r.disordered != 1 || r.quantile(0.99) != benchTick {
-		t.Errorf("delivered %d, duplicates %d, disordered %d, p99 %s", r.delivered, r.duplicates, r.disordered, r.quantile(0.99))
-	}
-	b := &bench{clients: 3, topics: 4, subscriptions: 2}
-	// Listeners of the topics: 2, 2, 1, 1. Of five events two are about the first.
-	if got := b.expected(5); got != 2*2+2+1+1 {
-		t.Errorf("expected %d", got)
-	}
-}

@@ -10,9 +10,11 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
-	"github.com/rte-server/rte-server/internal/console"
+	"github.com/rte-server/rte-server/internal/config"
 	"github.com/rte-server/rte-server/internal/demo"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/loopback"
+	"github.com/rte-server/rte-server/internal/node"
 )
 
 // devDefaults are the keys that a development server has other defaults for.
@@ -38,7 +40,7 @@ func (p *program) devCommand() *cobra.Command {
 	simulation := addSimulationFlags(cmd)
 	redisPort := cmd.Flags().String("redis-port", "", "`port` of this machine, or host:port, on which events can be published as to Redis")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		l, err := settings.load(checkDev)
+		l, err := settings.load(config.CheckDev)
 		if err != nil {
 			return err
 		}
@@ -48,12 +50,12 @@ func (p *program) devCommand() *cobra.Command {
 }
 
 // dev runs a development server until ctx ends or a signal comes.
-func (p *program) dev(ctx context.Context, c *Config, simulation *simulation, redisPort string) error {
-	logger := newLogger(c, p.stderr)
-	for _, warning := range c.warnings() {
+func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulation, redisPort string) error {
+	logger := node.NewLogger(c, p.stderr)
+	for _, warning := range c.Warnings() {
 		logger.Warn("unsafe configuration", zap.String("option", warning))
 	}
-	if !console.IsLoopback(c.Listen) {
+	if !loopback.Is(c.Listen) {
 		logger.Warn("unsafe configuration", zap.String("option", "listen: everybody who can reach this address gets a token"))
 	}
 	if c.Auth.HMACSecret == "" {
@@ -64,10 +66,11 @@ func (p *program) dev(ctx context.Context, c *Config, simulation *simulation, re
 		return err
 	}
 	organization := demo.NewOrganization()
-	n, err := newNode(c, logger, replaced{
-		directory: demo.NewDirectory(organization),
-		next: demo.NewHandler(demo.HandlerOptions{
-			Organization: organization, Sign: newSigner(&c.Auth).Sign, HubPath: c.Path, Origins: c.Origins, Logger: logger.Named("demo"),
+	n, err := node.New(node.Options{
+		Config: c, Logger: logger, Version: programVersion(),
+		Directory: demo.NewDirectory(organization),
+		Next: demo.NewHandler(demo.HandlerOptions{
+			Organization: organization, Sign: node.NewSigner(&c.Auth).Sign, HubPath: c.Path, Origins: c.Origins, Logger: logger.Named("demo"),
 		}),
 	})
 	if err != nil {
@@ -76,26 +79,26 @@ func (p *program) dev(ctx context.Context, c *Config, simulation *simulation, re
 		}
 		return err
 	}
-	simulator := simulation.simulator(organization, n.backplane, logger, n.registry)
+	simulator := simulation.simulator(organization, n.Backplane(), logger, n.Registry())
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	also := []task{simulator.Run, p.greet(n, publishers, organization.ID)}
+	also := []node.Task{simulator.Run, p.greet(n, c.Path, publishers, organization.ID)}
 	if publishers != nil {
-		also = append(also, n.serveRedis(publishers))
+		also = append(also, serveRedis(n, c, publishers))
 	}
-	return n.run(ctx, also...)
+	return n.Run(ctx, also...)
 }
 
 // greet is a task that prints what can be opened.
-func (p *program) greet(n *node, publishers net.Listener, organization events.ID) task {
+func (p *program) greet(n *node.Node, path string, publishers net.Listener, organization events.ID) node.Task {
 	return func(context.Context) error {
 		_, err := fmt.Fprintf(p.stdout, "\n"+
 			"  wallboard   http://%[1]s/\n"+
 			"  token       http://%[1]s/token/me/rte/\n"+
 			"  entities    http://%[1]s/demo/entities\n"+
-			"  hub         ws://%[1]s%[2]s\n", dialable(n.clients.listener.Addr()), n.config.Path)
-		if err == nil && n.operators != nil {
-			_, err = fmt.Fprintf(p.stdout, "  operators   http://%s/\n", dialable(n.operators.listener.Addr()))
+			"  hub         ws://%[1]s%[2]s\n", dialable(n.Clients()), path)
+		if err == nil && n.Operators() != nil {
+			_, err = fmt.Fprintf(p.stdout, "  operators   http://%s/\n", dialable(n.Operators()))
 		}
 		if err == nil && publishers != nil {
 			_, err = fmt.Fprintf(p.stdout, "  publishers  redis://%s, PUBLISH rte:org:%s '{...}'\n", dialable(publishers.Addr()), organization)

@@ -9,7 +9,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane/respserver"
-	"github.com/rte-server/rte-server/internal/console"
+	"github.com/rte-server/rte-server/internal/config"
+	"github.com/rte-server/rte-server/internal/loopback"
+	"github.com/rte-server/rte-server/internal/node"
 )
 
 // listenRedis opens the port for publishers that have a Redis client. where is a port of this machine only, or an
@@ -24,7 +26,7 @@ func listenRedis(where string, logger *zap.Logger) (net.Listener, error) {
 	} else if _, _, err := net.SplitHostPort(where); err != nil {
 		return nil, usageError{fmt.Errorf("--redis-port: %q is neither a port nor host:port", where)}
 	}
-	if !console.IsLoopback(address) {
+	if !loopback.Is(address) {
 		logger.Warn("unsafe configuration", zap.String("option", "--redis-port: everybody who can reach this address can publish"))
 	}
 	listener, err := net.Listen("tcp", address)
@@ -35,9 +37,9 @@ func listenRedis(where string, logger *zap.Logger) (net.Listener, error) {
 }
 
 // serveRedis is a task that answers publishers.
-func (n *node) serveRedis(listener net.Listener) task {
+func serveRedis(n *node.Node, c *config.Config, listener net.Listener) node.Task {
 	server := respserver.New(respserver.Options{
-		Publisher: n.backplane, Catalog: n.catalog, MaxBytes: n.config.Events.MaxBytes + 100,
+		Publisher: n.Backplane(), Catalog: n.Catalog(), MaxBytes: c.Events.MaxBytes + 100,
 	})
 	return func(ctx context.Context) error { return server.Serve(ctx, listener) }
 }

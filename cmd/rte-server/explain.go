@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/config"
+	"github.com/rte-server/rte-server/internal/console"
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
@@ -43,7 +45,7 @@ func (p *program) explainCommand() *cobra.Command {
 	}
 	server := cmd.Flags().String("url", "", "`URL` of the operator's port; none: console.listen")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		l, err := settings.load(func(*Config) error { return nil })
+		l, err := settings.load(func(*config.Config) error { return nil })
 		if err != nil {
 			return err
 		}
@@ -63,7 +65,7 @@ func (p *program) explainCommand() *cobra.Command {
 }
 
 // consoleURL is where the operator's port of a configuration can be reached from this machine.
-func consoleURL(c *Config) (string, error) {
+func consoleURL(c *config.Config) (string, error) {
 	host, port, err := net.SplitHostPort(c.Console.Listen)
 	if err != nil {
 		return "", errors.New("console.listen: there is no such port; say --url")
@@ -96,7 +98,7 @@ func explain(ctx context.Context, out io.Writer, address, token string) error {
 		return err
 	}
 	var answer struct {
-		explanation
+		console.Explanation
 		Error string `json:"error"`
 	}
 	if err := json.Unmarshal(text, &answer); response.StatusCode != http.StatusOK || err != nil {
@@ -109,7 +111,7 @@ func explain(ctx context.Context, out io.Writer, address, token string) error {
 	if err := json.Unmarshal(text, &refusal); err == nil && refusal.Trace != "" {
 		return printRefusal(out, &refusal)
 	}
-	return answer.print(out)
+	return printExplanation(out, &answer.Explanation)
 }
 
 // printRefusal writes for people what was refused, and why at that time.
@@ -128,8 +130,8 @@ func printRefusal(out io.Writer, r *hub.Refusal) error {
 	return err
 }
 
-// print writes an explanation for people.
-func (e *explanation) print(out io.Writer) error {
+// printExplanation writes an explanation for people.
+func printExplanation(out io.Writer, e *console.Explanation) error {
 	text := fmt.Appendf(nil, "%s, %s of %s by its %s\n", e.User, e.Role, e.Organization, e.Source)
 	text = appendSteps(text, e.Steps)
 	if e.Allowed {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
 	"os/exec"
 	"strconv"
 	"testing"
@@ -35,15 +34,4 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
-}
-
-// TestConfigDoc keeps the checked-in documentation equal to the table of keys.
-func TestConfigDoc(t *testing.T) {
-	checkedIn, err := os.ReadFile("../../docs/configuration.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(checkedIn) != configDoc() {
-		t.Error("docs/configuration.md is not what \"rte-server config doc\" prints: run it again")
-	}
 }

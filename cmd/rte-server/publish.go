@@ -13,8 +13,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/config"
 	"github.com/rte-server/rte-server/internal/demo"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/node"
 )
 
 func (p *program) publishCommand() *cobra.Command {
@@ -27,7 +29,7 @@ func (p *program) publishCommand() *cobra.Command {
 	}
 	settings := p.newSettings(cmd, false, map[string]string{"log.format": "console", "log.level": "warn"})
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		l, err := settings.load(checkBackplane)
+		l, err := settings.load(config.CheckBackplane)
 		if err != nil {
 			return err
 		}
@@ -42,11 +44,11 @@ func (p *program) publishCommand() *cobra.Command {
 		}
 		ctx, stop := untilSignal(cmd.Context())
 		defer stop()
-		catalog, err := newCatalog(&l.Events)
+		catalog, err := node.NewCatalog(&l.Events)
 		if err != nil {
 			return err
 		}
-		return withPublisher(ctx, &l.Config, catalog, newLogger(&l.Config, p.stderr), func(ctx context.Context, to demo.Publisher) error {
+		return withPublisher(ctx, &l.Config, catalog, node.NewLogger(&l.Config, p.stderr), func(ctx context.Context, to demo.Publisher) error {
 			return publishLines(ctx, catalog, to, in, p.stdout)
 		})
 	}
@@ -54,8 +56,8 @@ func (p *program) publishCommand() *cobra.Command {
 }
 
 // withPublisher runs do with the configured backplane. It returns when do does.
-func withPublisher(ctx context.Context, c *Config, catalog *events.Catalog, logger *zap.Logger, do func(context.Context, demo.Publisher) error) error {
-	to, err := newBackplane(&c.Redis, nil, backplane.Options{
+func withPublisher(ctx context.Context, c *config.Config, catalog *events.Catalog, logger *zap.Logger, do func(context.Context, demo.Publisher) error) error {
+	to, err := node.NewBackplane(&c.Redis, nil, backplane.Options{
 		Catalog: catalog, Sink: nobody{}, Logger: logger.Named("backplane"),
 	})
 	if err != nil {

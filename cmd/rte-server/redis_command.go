@@ -10,6 +10,8 @@ import (
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/config"
+	"github.com/rte-server/rte-server/internal/node"
 )
 
 func (p *program) redisCommand() *cobra.Command {
@@ -44,7 +46,7 @@ func (p *program) functionsCommand() *cobra.Command {
 			_, err := io.WriteString(p.stdout, redis.Functions())
 			return err
 		}
-		l, err := settings.load(checkBackplane)
+		l, err := settings.load(config.CheckBackplane)
 		if err != nil {
 			return err
 		}
@@ -54,10 +56,10 @@ func (p *program) functionsCommand() *cobra.Command {
 }
 
 // loadFunctions loads the functions into the configured Redis.
-func (p *program) loadFunctions(ctx context.Context, c *Config) error {
+func (p *program) loadFunctions(ctx context.Context, c *config.Config) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	o, err := redisOptions(&c.Redis, backplane.Options{Logger: newLogger(c, p.stderr).Named("backplane")})
+	o, err := node.RedisOptions(&c.Redis, backplane.Options{Logger: node.NewLogger(c, p.stderr).Named("backplane")})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/config"
+	"github.com/rte-server/rte-server/internal/node"
 )
 
 func (p *program) serveCommand() *cobra.Command {
@@ -29,22 +32,22 @@ func (p *program) serveCommand() *cobra.Command {
 }
 
 // serve runs a server until ctx ends or a signal comes.
-func (p *program) serve(ctx context.Context, c *Config) error {
-	logger := newLogger(c, p.stderr)
+func (p *program) serve(ctx context.Context, c *config.Config) error {
+	logger := node.NewLogger(c, p.stderr)
 	logger.Info("starting", zap.String("version", programVersion()))
-	for _, warning := range c.warnings() {
+	for _, warning := range c.Warnings() {
 		logger.Warn("unsafe configuration", zap.String("option", warning))
 	}
 	if len(c.Redis.Addresses) == 0 {
 		logger.Info("running as a single node on the in-process backplane, because redis.addresses is not set")
 	}
-	n, err := newNode(c, logger, replaced{})
+	n, err := node.New(node.Options{Config: c, Logger: logger, Version: programVersion()})
 	if err != nil {
 		return err
 	}
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	return n.run(ctx)
+	return n.Run(ctx)
 }
 
 // untilSignal is a context that ends with ctx or at the first SIGTERM or SIGINT. A second signal then ends the process.
@@ -52,4 +55,12 @@ func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
+}
+
+// checkServer says what keeps a server from running with this configuration, its files included.
+func checkServer(c *config.Config) error {
+	if err := config.CheckServer(c); err != nil {
+		return err
+	}
+	return node.TryParts(c)
 }

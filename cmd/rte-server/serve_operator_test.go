@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rte-server/rte-server/internal/console"
 )
 
 // refusedClose is how the end of a connection begins whose client must not come back.
@@ -138,10 +140,10 @@ func TestServe_ConnectionsAndDisconnect(t *testing.T) {
 	p := start(t, serveArgs()...)
 	one, another := p.connect(mustServiceToken(t, testOrganization), "?features=notices"), p.connect(mustServiceToken(t, otherOrganization), "")
 	one.subscribe(testUser, "UserStatus")
-	list := func(query string) connectionList {
+	list := func(query string) console.ConnectionList {
 		t.Helper()
 		_, body := ask(t, "GET", p.operators+"/api/connections?"+query)
-		var l connectionList
+		var l console.ConnectionList
 		if err := json.Unmarshal([]byte(body), &l); err != nil {
 			t.Fatalf("%v: %s", err, body)
 		}

@@ -9,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/rte-server/rte-server/internal/config"
 	"github.com/rte-server/rte-server/internal/demo"
+	"github.com/rte-server/rte-server/internal/node"
 )
 
 // simulation is what the command line says about the simulator.
@@ -57,7 +59,7 @@ func (p *program) simulateCommand() *cobra.Command {
 	cmd.Flags().IntVar(&simulation.events, "events", 0, "`number` of events after which to stop; 0: none")
 	duration := cmd.Flags().Duration("for", 0, "`time` after which to stop; 0: none")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		l, err := settings.load(checkBackplane)
+		l, err := settings.load(config.CheckBackplane)
 		if err != nil {
 			return err
 		}
@@ -67,8 +69,8 @@ func (p *program) simulateCommand() *cobra.Command {
 }
 
 // simulate publishes until ctx ends, a signal comes or the time is over.
-func (p *program) simulate(ctx context.Context, c *Config, simulation *simulation, duration time.Duration) error {
-	logger := newLogger(c, p.stderr)
+func (p *program) simulate(ctx context.Context, c *config.Config, simulation *simulation, duration time.Duration) error {
+	logger := node.NewLogger(c, p.stderr)
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	if duration > 0 {
@@ -76,7 +78,7 @@ func (p *program) simulate(ctx context.Context, c *Config, simulation *simulatio
 		ctx, cancel = context.WithTimeout(ctx, duration)
 		defer cancel()
 	}
-	catalog, err := newCatalog(&c.Events)
+	catalog, err := node.NewCatalog(&c.Events)
 	if err != nil {
 		return err
 	}

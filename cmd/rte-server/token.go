@@ -8,7 +8,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/config"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/node"
 )
 
 func (p *program) tokenCommand() *cobra.Command {
@@ -26,7 +28,7 @@ func (p *program) tokenCommand() *cobra.Command {
 	ttl := cmd.Flags().Duration("ttl", time.Hour, "how long the token is good")
 
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		l, err := settings.load(checkSigner)
+		l, err := settings.load(config.CheckSigner)
 		if err != nil {
 			return err
 		}
@@ -37,7 +39,7 @@ func (p *program) tokenCommand() *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
-		token, err := newSigner(&l.Auth).Sign(claims, *ttl)
+		token, err := node.NewSigner(&l.Auth).Sign(claims, *ttl)
 		if err != nil {
 			return err
 		}

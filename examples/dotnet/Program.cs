@@ -9,7 +9,12 @@ using Microsoft.Extensions.DependencyInjection;
 
 var connections = new ConcurrentDictionary<long, HubConnection>();
 
-Tell(new { protocols = new[] { "json", "messagepack" } });
+#if ALL_PROTOCOLS
+Tell(new { protocols = new[] { "json", "newtonsoft", "messagepack" } });
+#else
+// Version 1 writes JSON with Newtonsoft.Json. The packages of the other protocols are not part of the tests before 8.
+Tell(new { protocols = new[] { "json" } });
+#endif
 while (Console.In.ReadLine() is { } line)
 {
     var command = JsonNode.Parse(line)!.AsObject();
@@ -59,22 +64,31 @@ async Task<HubConnection> Open(long number, JsonObject command)
         options.Transports = HttpTransportType.WebSockets;
         options.SkipNegotiation = command["skipNegotiation"]?.GetValue<bool>() ?? false;
     });
-    if (command["protocol"]!.GetValue<string>() == "messagepack")
+#if ALL_PROTOCOLS
+    // Both are packages of their own.
+    builder = command["protocol"]!.GetValue<string>() switch
     {
-        builder = builder.AddMessagePackProtocol();
-    }
+        "messagepack" => builder.AddMessagePackProtocol(),
+        "newtonsoft" => builder.AddNewtonsoftJsonProtocol(),
+        _ => builder,
+    };
+#endif
+#if !SIGNALR_1
     if (command["retryDelays"] is JsonArray delays)
     {
         builder = builder.WithAutomaticReconnect(
             delays.Select(delay => TimeSpan.FromMilliseconds(delay!.GetValue<int>())).ToArray());
     }
+#endif
     var connection = builder.Build();
     // The name of the method counts case-sensitively, and its number of arguments as well.
     connection.On<object>("MessageReceived", message =>
         Tell(new { connection = number, @event = "message", message = ToJson(message) }));
+#if !SIGNALR_1
     connection.Reconnecting += failure => TellEvent(number, "reconnecting", failure);
     // Subscriptions end with the connection: an application subscribes again here.
     connection.Reconnected += _ => TellEvent(number, "reconnected", null);
+#endif
     connection.Closed += failure => TellEvent(number, "closed", failure);
     await connection.StartAsync();
     return connection;
@@ -111,10 +125,14 @@ static object? FromJson(JsonNode? node) => node switch
     },
 };
 
-// ToJson is what was received as something that can be printed: JSON comes as a JsonElement, MessagePack as dictionaries
-// with keys of any type.
+// ToJson returns what was received as something that can be printed: System.Text.Json hands over a JsonElement,
+// Newtonsoft.Json a JToken, MessagePack dictionaries with keys of any type.
 static object? ToJson(object? value) => value switch
 {
+#if ALL_PROTOCOLS || SIGNALR_1
+    // Not parsed again by its text alone: Newtonsoft.Json turns texts that look like times into DateTime.
+    Newtonsoft.Json.Linq.JToken token => JsonNode.Parse(token.ToString(Newtonsoft.Json.Formatting.None)),
+#endif
     IDictionary<object, object?> properties =>
         properties.ToDictionary(property => property.Key.ToString()!, property => ToJson(property.Value)),
     object?[] items => items.Select(ToJson).ToArray(),

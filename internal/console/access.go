@@ -3,10 +3,10 @@ package console
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
+
+	"github.com/rte-server/rte-server/internal/loopback"
 )
 
 // requireBearer lets requests through that carry the token. The comparison takes the same time whatever was sent.
@@ -28,24 +28,10 @@ func requireBearer(token string, next http.Handler) http.Handler {
 // browser from reading a port without a token through a name of its own that resolves to 127.0.0.1.
 func requireLoopbackHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !IsLoopback(r.Host) {
+		if !loopback.Is(r.Host) {
 			http.Error(w, "without a token this port answers to localhost only", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// IsLoopback says whether an address, with or without a port, names this machine only: localhost or a loopback
-// IP address.
-func IsLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = strings.Trim(address, "[]")
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }

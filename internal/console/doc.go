@@ -1,3 +1,3 @@
-// Package console is the operator's port: metrics, liveness, readiness and profiles. It is served by a listener of its
-// own and never sees client traffic. It knows no other package of this module: what it shows is handed to it.
+// Package console is the operator's port: metrics, liveness, readiness, profiles, and what operators can ask for and do:
+// revoke, disconnect, explain, list connections. It is served by a listener of its own and never sees client traffic.
 package console

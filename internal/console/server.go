@@ -20,8 +20,8 @@ type Options struct {
 	Quarantine func() any
 	// Operations are served below /api/.
 	Operations Operations
-	// Publishing is POST /api/publish.
-	Publishing Publishing
+	// Publish answers POST /api/publish; nil: there is no such path.
+	Publish http.Handler
 	// Registerer receives the metrics; nil: none.
 	Registerer prometheus.Registerer
 	// Token is what callers must send as "Authorization: Bearer TOKEN" for everything but the two probes. Empty: nothing
@@ -61,8 +61,8 @@ func New(o Options) *Server {
 	guarded.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
 	guarded.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	o.Operations.handle(guarded)
-	if o.Publishing.Take != nil {
-		guarded.Handle("POST /api/publish", newPublisher(o.Publishing, o.Registerer))
+	if o.Publish != nil {
+		guarded.Handle("POST /api/publish", o.Publish)
 	}
 	// A page of another origin in the operator's browser could not read an answer, but it could have something done.
 	own := http.NewCrossOriginProtection().Handler(guarded)

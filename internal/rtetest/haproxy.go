@@ -18,10 +18,13 @@ type HAProxy struct {
 	Addr string
 	// HubURL is the URL of the hub.
 	HubURL string
+	// HTTP2URL is the URL of the hub where HTTP/2 is offered besides HTTP/1.1, as deploy/haproxy.cfg does not.
+	HTTP2URL string
 	// Certificate is what it shows to clients.
 	Certificate *Certificate
 
 	t     testing.TB
+	http2 string // host and port of HTTP2URL
 	stats string // where HAProxy tells about itself, as host:port
 }
 
@@ -35,8 +38,9 @@ func MustStartHAProxy(t testing.TB, balance string, nodes ...*Server) *HAProxy {
 	addr := MustFreeAddr(t)
 	h := &HAProxy{
 		Addr: addr, HubURL: "https://" + addr + "/rte", Certificate: MustMakeCertificate(t),
-		t: t, stats: MustFreeAddr(t),
+		t: t, http2: MustFreeAddr(t), stats: MustFreeAddr(t),
 	}
+	h.HTTP2URL = "https://" + h.http2 + "/rte"
 	path := filepath.Join(t.TempDir(), "haproxy.cfg")
 	if err := os.WriteFile(path, []byte(h.config(balance, nodes)), 0o600); err != nil {
 		t.Fatal(err)
@@ -81,8 +85,11 @@ func (h *HAProxy) config(balance string, nodes []*Server) string {
 	}
 	for _, change := range [][2]string{
 		{"maxconn 50000", "maxconn 2000\n    stats socket ipv4@" + h.stats + " level user"},
-		{"bind :8443", "bind " + h.Addr},
-		{"/etc/haproxy/certs/rte.pem", h.Certificate.ServerFile},
+		{
+			"bind :8443 ssl crt /etc/haproxy/certs/rte.pem alpn http/1.1",
+			"bind " + h.Addr + " ssl crt " + h.Certificate.ServerFile + " alpn http/1.1\n" +
+				"    bind " + h.http2 + " ssl crt " + h.Certificate.ServerFile + " alpn h2,http/1.1",
+		},
 		{"balance leastconn", "balance " + balance},
 		{"check port 9090 inter 1s", "check inter 200ms"},
 		{" resolvers containers", ""},

@@ -27,7 +27,7 @@ func TestThreeNodes(t *testing.T) {
 		nodes = append(nodes, s.startNode(t, rtetest.Settings{"shutdown.delay": "2s", "shutdown.drain": "1s"}))
 	}
 	balancer := rtetest.MustStartHAProxy(t, "roundrobin", nodes...)
-	s.hubURL, s.certificate = balancer.HubURL, balancer.Certificate
+	s.hubURL, s.http2URL, s.certificate = balancer.HubURL, balancer.HTTP2URL, balancer.Certificate
 
 	agent := s.agent(t)
 	herd := startHerd(t, s, agent)

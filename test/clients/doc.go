@@ -1,5 +1,6 @@
 // Package clients plays one script with client libraries that we did not write: Microsoft's for JavaScript, in Node and
-// in a browser, and for Java, one for Python and one for Go, against one node and through a load balancer with three.
+// in a browser, for Java and for .NET, one for Python and one for Go, against one node and through a load balancer with
+// three.
 //
 // The script is in script_test.go. A client is a process that knows nothing of it: an adapter (node/, java/, python/,
 // adapter_test.go for Go, examples/dotnet for .NET) that does what lines of JSON on its standard input say, and prints

@@ -3,7 +3,6 @@ package clients
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"flag"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -27,6 +26,8 @@ type library struct {
 	unordered bool
 	// noTimes says that the library drops a MessagePack message with a time in it.
 	noTimes bool
+	// http2 says that the library also connects where the load balancer offers HTTP/2.
+	http2 bool
 }
 
 // reconnect is whether and how a library reconnects by itself.
@@ -43,17 +44,9 @@ const (
 	reconnectTold
 )
 
-// withDotnet has the script played with the .NET client, too, which needs the .NET SDK and NuGet.
-var withDotnet = flag.Bool("dotnet", false, "play the script with examples/dotnet, too")
-
-// libraries are all clients of the script.
+// libraries are all clients of the script but those for .NET.
 func libraries() []library {
 	all := []library{}
-	if *withDotnet {
-		all = append(all, library{
-			name: "dotnet", command: dotnet, reconnect: reconnectTold, refusedAtNegotiate: "401", refusedAtUpgrade: "401",
-		})
-	}
 	for _, major := range []string{"3", "5", "6", "7", "8", "9", "10"} {
 		l := library{
 			name: "node " + major, command: node("node.js", major), reconnect: reconnectTold,
@@ -176,17 +169,6 @@ func python(t *testing.T, s *stage) *exec.Cmd {
 	const program = "../../build/python/bin/python"
 	mustBeInstalled(t, program)
 	return s.environment(exec.Command(program, "python/adapter.py"))
-}
-
-// dotnet makes the command of Microsoft's .NET client.
-func dotnet(t *testing.T, s *stage) *exec.Cmd {
-	t.Helper()
-	program := rtetest.MustLookPath(t, "dotnet", "install the .NET SDK, version 8 or later")
-	const project = "../../examples/dotnet"
-	if out, err := exec.Command(program, "build", "--configuration", "Release", project).CombinedOutput(); err != nil {
-		t.Fatalf("dotnet build: %v\n%s", err, out)
-	}
-	return s.environment(exec.Command(program, "run", "--configuration", "Release", "--no-build", "--project", project))
 }
 
 // goClient makes the command of philippseith/signalr: the test's own binary.

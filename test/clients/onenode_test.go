@@ -19,7 +19,7 @@ func TestOneNode(t *testing.T) {
 func (s *stage) playAll(t *testing.T, nodes int, restart func()) {
 	t.Helper()
 	var clients []*client
-	for _, l := range libraries() {
+	for _, l := range append(libraries(), dotnetLibraries(t)...) {
 		clients = append(clients, startClient(t, l, s))
 	}
 	listeners := make([][]*listener, len(clients))
@@ -29,7 +29,7 @@ func (s *stage) playAll(t *testing.T, nodes int, restart func()) {
 				t.Parallel()
 				c.waitReady(t)
 				for _, m := range modes {
-					if c.speaks(m.protocol) {
+					if s.plays(c, m) {
 						t.Run(m.String(), func(t *testing.T) { s.play(t, c, m) })
 					}
 				}

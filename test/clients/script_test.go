@@ -13,6 +13,7 @@ import (
 type mode struct {
 	protocol        string
 	skipNegotiation bool
+	http2           bool // where the load balancer offers it
 }
 
 func (m mode) String() string {
@@ -20,11 +21,32 @@ func (m mode) String() string {
 	if m.skipNegotiation {
 		how = "without negotiation"
 	}
+	if m.http2 {
+		how += " where HTTP2 is offered"
+	}
 	return m.protocol + ", " + how
 }
 
 // modes are all ways to connect.
-var modes = []mode{{"json", false}, {"json", true}, {"messagepack", false}, {"messagepack", true}}
+var modes = []mode{
+	{protocol: "json"}, {protocol: "json", skipNegotiation: true},
+	{protocol: "newtonsoft"}, {protocol: "newtonsoft", skipNegotiation: true},
+	{protocol: "messagepack"}, {protocol: "messagepack", skipNegotiation: true},
+	{protocol: "json", http2: true}, {protocol: "messagepack", http2: true},
+}
+
+// plays reports whether a client connects in a mode.
+func (s *stage) plays(c *client, m mode) bool {
+	return c.speaks(m.protocol) && (!m.http2 || c.http2 && s.http2URL != "")
+}
+
+// url returns the hub's URL for a mode.
+func (s *stage) url(m mode) string {
+	if m.http2 {
+		return s.http2URL
+	}
+	return s.hubURL
+}
 
 // name is a property's name as clients receive it: camel case in JSON, as published in MessagePack.
 func (c *connection) name(published string) string {
@@ -35,7 +57,7 @@ func (c *connection) name(published string) string {
 }
 
 // readsTimes says whether the library can read a time, which is a value of an own type in MessagePack.
-func (c *connection) readsTimes() bool { return c.protocol == "json" || !c.client.noTimes }
+func (c *connection) readsTimes() bool { return c.protocol != "messagepack" || !c.client.noTimes }
 
 // item is an item of Subscribe and Unsubscribe.
 func item(entity, event string) map[string]string {
@@ -69,7 +91,7 @@ type message map[string]map[string]any
 // play plays the script, up to what a restart of the server brings.
 func (s *stage) play(t *testing.T, c *client, m mode) {
 	t.Run("refuses a wrong token", func(t *testing.T) {
-		_, err := c.open(options{s.hubURL, "garbage", m.protocol, m.skipNegotiation, false})
+		_, err := c.open(options{s.url(m), "garbage", m.protocol, m.skipNegotiation, false})
 		want := c.refusedAtNegotiate
 		if m.skipNegotiation {
 			want = c.refusedAtUpgrade
@@ -79,7 +101,7 @@ func (s *stage) play(t *testing.T, c *client, m mode) {
 		}
 	})
 
-	conn := c.mustOpen(t, options{s.hubURL, s.token, m.protocol, m.skipNegotiation, false})
+	conn := c.mustOpen(t, options{s.url(m), s.token, m.protocol, m.skipNegotiation, false})
 	agent := s.agent(t)
 	var id string
 	t.Run("calls all methods", func(t *testing.T) { id = s.call(t, conn, agent) })

@@ -47,6 +47,8 @@ func agentID(n int64) string { return fmt.Sprintf("aa9730c4-ce86-e611-80c9-%012x
 type stage struct {
 	// hubURL is where clients connect.
 	hubURL string
+	// http2URL is where a load balancer offers HTTP/2 besides HTTP/1.1; empty: nowhere.
+	http2URL string
 	// certificate is what the hub shows to clients; nil: it speaks plain HTTP.
 	certificate *rtetest.Certificate
 	// page serves the page with Microsoft's client for browsers, from another origin than the hub.

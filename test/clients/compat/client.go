@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -32,6 +33,11 @@ func allClients(root fs.FS) ([]client, error) {
 			found = append(found, client{"chromium_10", library + ", in Chromium on a page of another origin"})
 		}
 	}
+	dotnet, err := dotnetClients(root, path.Join(clients, "dotnet", "versions.proj"))
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, dotnet...)
 	java, err := javaVersion(root, path.Join(clients, "java", "pom.xml"))
 	if err != nil {
 		return nil, err
@@ -49,6 +55,28 @@ func allClients(root fs.FS) ([]client, error) {
 		client{"python", "`signalrcore` " + python + ", in Python"},
 		client{"go", "`philippseith/signalr` " + library + ", in Go"},
 	), nil
+}
+
+// dotnetClients returns a client for each version that the project of the .NET clients builds, the newest first.
+func dotnetClients(root fs.FS, name string) ([]client, error) {
+	data, err := fs.ReadFile(root, name)
+	if err != nil {
+		return nil, err
+	}
+	var project struct {
+		Clients []struct {
+			Version string `xml:"Include,attr"`
+		} `xml:"ItemGroup>Client"`
+	}
+	if err := xml.Unmarshal(data, &project); err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	var found []client
+	for _, c := range slices.Backward(project.Clients) {
+		title := "`Microsoft.AspNetCore.SignalR.Client` " + c.Version + ", in .NET"
+		found = append(found, client{"dotnet_" + c.Version, title})
+	}
+	return found, nil
 }
 
 // npmVersions are the versions of aliases such as "npm:@microsoft/signalr@10.0.11".
@@ -113,11 +141,17 @@ func columns() []column {
 		{"JSON", func(subtest string) bool {
 			return strings.Contains(subtest, "/json,_") && strings.Contains(subtest, "/script/")
 		}},
+		{"Newtonsoft", func(subtest string) bool {
+			return strings.Contains(subtest, "/newtonsoft,_") && strings.Contains(subtest, "/script/")
+		}},
 		{"MessagePack", func(subtest string) bool {
 			return strings.Contains(subtest, "/messagepack,_") && strings.Contains(subtest, "/script/")
 		}},
 		{"with negotiation", func(subtest string) bool { return strings.Contains(subtest, ",_negotiated/") }},
 		{"without", func(subtest string) bool { return strings.Contains(subtest, ",_without_negotiation/") }},
+		{"HTTP/2 offered", func(subtest string) bool {
+			return strings.Contains(subtest, ",_negotiated_where_HTTP2_is_offered/")
+		}},
 		{"wrong token", step("refuses_a_wrong_token")},
 		{"all methods", step("calls_all_methods")},
 		{"1,000 events", step("receives_1000_events_in_order")},

@@ -31,7 +31,10 @@ three nodes. A number counts the checks that passed; "` + notRun + `" is what th
 - Java's MessagePack is an artifact of its own (` + "`com.microsoft.signalr.messagepack`" + `) that not every registry has. The script
   is played with it where it can be had. It knows no timestamps and drops every message that has one, as almost all
   events do, whatever server sends them: Java is better off with JSON.
-- .NET is not part of the tests; ` + "`examples/dotnet`" + ` plays the same script where the SDK is installed.
+- The .NET clients (` + "`examples/dotnet`" + `) play where there is a ` + "`dotnet`" + ` on the PATH. *Newtonsoft* is JSON with
+  ` + "`AddNewtonsoftJsonProtocol`" + `; 1.2.14 knows no other JSON. The packages of Newtonsoft and MessagePack are played with
+  from version 8 on. 1.2.14 does not reconnect by itself. *HTTP/2 offered*: at the load
+  balancer, besides HTTP/1.1.
 
 `
 

@@ -1,0 +1,203 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/rte-server/rte-server/internal/loopback"
+	"github.com/rte-server/rte-server/internal/subscriptions"
+)
+
+// MinSecret is how long a secret that guards something should be, in bytes.
+const MinSecret = 32
+
+// problems collects what is wrong with a configuration.
+type problems []error
+
+func (p *problems) add(key, format string, args ...any) {
+	*p = append(*p, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+}
+
+// CheckServer says what keeps a server from running with this configuration. Each error begins with a key. It opens no
+// file: node.TryParts does.
+func CheckServer(c *Config) error {
+	var p problems
+	p.checkAddresses(c)
+	p.checkAuth(c)
+	p.checkRedis(&c.Redis)
+	p.checkTimes(c)
+	p.checkBounds(c)
+	if len(c.Redis.Addresses) > 0 && c.Auth.HMACSecret == "" && c.Connection.Secret == "" {
+		p.add("connection.secret", "must be set, and the same on all nodes, where there is no auth.hmac_secret: "+
+			"otherwise a client that negotiates with one node is refused by the next")
+	}
+	if c.Connection.Secret != "" && len(c.Connection.Secret) < MinSecret {
+		p.add("connection.secret", "must have at least %d bytes", MinSecret)
+	}
+	return errors.Join(p...)
+}
+
+// CheckDev says what keeps a development server from running with this configuration.
+func CheckDev(c *Config) error {
+	var p problems
+	p.checkAddresses(c)
+	p.checkTimes(c)
+	p.checkBounds(c)
+	if len(c.Redis.Addresses) > 0 {
+		p.add("redis.addresses", "\"dev\" runs without Redis; use \"serve\"")
+	}
+	if c.Auth.HMACSecret == "" && (c.Auth.PublicKeyFile != "" || len(c.Auth.JWKSURL) > 0) {
+		p.add("auth.hmac_secret", "must be set: \"dev\" signs its own tokens")
+	}
+	return errors.Join(p...)
+}
+
+// CheckBackplane says what keeps a command from publishing with this configuration.
+func CheckBackplane(c *Config) error {
+	var p problems
+	p.checkRedis(&c.Redis)
+	if len(c.Redis.Addresses) == 0 {
+		p.add("redis.addresses", "must be set: without Redis no other process can be reached")
+	}
+	return errors.Join(p...)
+}
+
+// CheckSigner says what keeps a command from signing tokens with this configuration.
+func CheckSigner(c *Config) error {
+	var p problems
+	if c.Auth.HMACSecret == "" {
+		p.add("auth.hmac_secret", "must be set: it is what the token is signed with")
+	}
+	return errors.Join(p...)
+}
+
+func (p *problems) checkAddresses(c *Config) {
+	if err := checkAddress(c.Listen); err != nil {
+		p.add("listen", "%v", err)
+	}
+	if !strings.HasPrefix(c.Path, "/") || strings.Trim(c.Path, "/") == "" {
+		p.add("path", "must begin with a slash and have a name")
+	}
+	for _, origin := range c.Origins {
+		u, err := url.Parse(origin)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+			p.add("origins", "%q must be like https://desk.example.com, or with a port", origin)
+		}
+	}
+	if c.Console.Listen == "" {
+		return
+	}
+	if err := checkAddress(c.Console.Listen); err != nil {
+		p.add("console.listen", "%v", err)
+	} else if !loopback.Is(c.Console.Listen) && c.Console.Token == "" {
+		p.add("console.token", "must be set where console.listen (%s) can be reached from other machines", c.Console.Listen)
+	}
+}
+
+// checkAddress says what is wrong with the address of a listener.
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("must be host:port, or :port for all addresses of this machine")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return errors.New("must have a port between 0 and 65535")
+	}
+	return nil
+}
+
+func (p *problems) checkAuth(c *Config) {
+	if c.Auth.HMACSecret == "" && c.Auth.PublicKeyFile == "" && len(c.Auth.JWKSURL) == 0 {
+		p.add("auth.hmac_secret", "must be set, or auth.public_key_file or auth.jwks_url: tokens have to be checked with something")
+	}
+	if c.Auth.HMACSecret == "" && c.Auth.PreviousHMACSecret != "" {
+		p.add("auth.previous_hmac_secret", "has no meaning without auth.hmac_secret")
+	}
+	if c.Auth.RevocationTTL == 0 {
+		p.add("auth.revocation_ttl", "must not be 0: a revocation that is forgotten at once revokes nothing")
+	}
+	if c.Directory.Kind == "file" && c.Directory.File == "" {
+		p.add("directory.file", "must be set for directory.kind file")
+	}
+	if c.Directory.Kind != "file" && c.Directory.File != "" {
+		p.add("directory.kind", "must be file for directory.file to have a meaning")
+	}
+	if c.Directory.Kind == "http" && c.Directory.URL == "" {
+		p.add("directory.url", "must be set for directory.kind http")
+	}
+	if c.Directory.Kind == "redis" && len(c.Redis.Addresses) == 0 {
+		p.add("redis.addresses", "must be set for directory.kind redis")
+	}
+	if c.Directory.Kind != "http" && (c.Directory.URL != "" || c.Directory.Token != "") {
+		p.add("directory.kind", "must be http for directory.url and directory.token to have a meaning")
+	}
+}
+
+func (p *problems) checkRedis(r *Redis) {
+	several := r.SentinelMaster != "" || r.Cluster || r.Sharded
+	switch {
+	case len(r.Addresses) == 0 && (several || r.Username != "" || r.Password != "" || r.DB != 0 || r.TLS.Enabled):
+		p.add("redis.addresses", "must be set for the other keys of Redis to have a meaning")
+	case len(r.Addresses) > 1 && !several:
+		p.add("redis.addresses", "several need redis.sentinel_master, redis.cluster or redis.sharded")
+	}
+	for _, address := range r.Addresses {
+		if err := checkAddress(address); err != nil {
+			p.add("redis.addresses", "%q %v", address, err)
+		}
+	}
+	if r.Cluster && r.SentinelMaster != "" {
+		p.add("redis.sentinel_master", "has no meaning with redis.cluster")
+	}
+	if r.Cluster && r.Sharded {
+		p.add("redis.sharded", "has no meaning with redis.cluster")
+	}
+	if r.Cluster && r.DB != 0 {
+		p.add("redis.db", "must be 0 with redis.cluster")
+	}
+	if r.Lanes == 0 {
+		p.add("redis.lanes", "must be at least 1")
+	}
+	tls := &r.TLS
+	if !tls.Enabled && (tls.CAFile != "" || tls.CertFile != "" || tls.KeyFile != "" || tls.ServerName != "" || tls.InsecureSkipVerify) {
+		p.add("redis.tls.enabled", "must be true for the other keys of redis.tls to have a meaning")
+	}
+	if (tls.CertFile == "") != (tls.KeyFile == "") {
+		p.add("redis.tls.cert_file", "must be set together with redis.tls.key_file")
+	}
+}
+
+func (p *problems) checkTimes(c *Config) {
+	if c.Timeouts.Client <= c.Timeouts.KeepAlive {
+		p.add("timeouts.client", "must be longer than timeouts.keep_alive (%s)", (*span)(&c.Timeouts.KeepAlive))
+	}
+	if c.Shutdown.Timeout < c.Shutdown.Delay+c.Shutdown.Drain {
+		p.add("shutdown.timeout", "must be at least shutdown.delay and shutdown.drain together")
+	}
+}
+
+// checkBounds looks for numbers that are out of bounds.
+func (p *problems) checkBounds(c *Config) {
+	if c.Fanout.Shards > subscriptions.MaxShards {
+		p.add("fanout.shards", "must be at most %d", subscriptions.MaxShards)
+	}
+}
+
+// Warnings are the things that a server does although they are unsafe, because it was told to.
+func (c *Config) Warnings() []string {
+	var all []string
+	warn := func(unsafe bool, text string) {
+		if unsafe {
+			all = append(all, text)
+		}
+	}
+	warn(c.Redis.TLS.InsecureSkipVerify, "redis.tls.insecure_skip_verify: anybody on the network can pose as Redis")
+	warn(!c.Auth.RequireExpiry, "auth.require_expiry: a token without an expiry that is lost can be used for ever")
+	warn(c.Auth.HMACSecret != "" && len(c.Auth.HMACSecret) < MinSecret, "auth.hmac_secret: shorter than 32 bytes, it can be guessed from a token")
+	warn(c.Console.Token != "" && len(c.Console.Token) < MinSecret/2, "console.token: shorter than 16 bytes, it can be guessed")
+	return all
+}

@@ -1,0 +1,19 @@
+package config_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/config"
+)
+
+// TestConfigDoc keeps the checked-in documentation equal to the list of keys.
+func TestConfigDoc(t *testing.T) {
+	checkedIn, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(checkedIn) != config.Doc() {
+		t.Error("docs/configuration.md is not what \"rte-server config doc\" prints: run it again")
+	}
+}

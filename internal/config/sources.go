@@ -1,0 +1,200 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+// envPrefix begins the name of every variable that configures the server.
+const envPrefix = "RTE_"
+
+// envConfig is the variable that names the file, as --config does.
+const envConfig = envPrefix + "CONFIG"
+
+// envName is the environment variable of a key: RTE_A_B for a.b.
+func envName(key string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// assignment is a value that a source gives to a key.
+type assignment struct {
+	key, value string
+	source     string // for people: where it stands
+}
+
+// assign sets keys in order, so that later sources overrule earlier ones, and says for each key that was set which
+// source has won. It goes on after errors and returns all of them; they name the key and never quote a value.
+func (t *keyList) assign(assignments []assignment) (won map[string]string, err error) {
+	won = map[string]string{}
+	var wrong []error
+	for _, a := range assignments {
+		flag := t.flags.Lookup(a.key)
+		if flag == nil {
+			wrong = append(wrong, fmt.Errorf("%s: unknown key %q%s", a.source, a.key, t.suggestion(a.key)))
+		} else if err := flag.Value.Set(a.value); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %s: %w", a.source, a.key, err))
+		} else {
+			won[a.key] = a.source
+		}
+	}
+	return won, errors.Join(wrong...)
+}
+
+// suggestion is the key that was probably meant, ready to be appended to a message.
+func (t *keyList) suggestion(wrong string) string {
+	best, distance := "", 3 // further away is another word
+	t.flags.VisitAll(func(f *pflag.Flag) {
+		if d := editDistance(f.Name, wrong); d < distance {
+			best, distance = f.Name, d
+		}
+	})
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %q?)", best)
+}
+
+// editDistance is how many letters have to be added, removed or changed to make one string of another.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// readFile reads the assignments of a YAML file. Keys may be nested or written with dots.
+func readFile(path string) ([]assignment, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("configuration file: %w", err)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(document.Content) == 0 { // nothing but comments
+		return nil, nil
+	}
+	return flatten(path, "", 1, document.Content[0])
+}
+
+// flatten turns a YAML node, whose key stands in the given line, into assignments of the keys below prefix.
+func flatten(path, prefix string, line int, node *yaml.Node) ([]assignment, error) {
+	source := fmt.Sprintf("%s:%d", path, line)
+	switch {
+	case node.Kind == yaml.MappingNode:
+		return flattenMapping(path, prefix, node)
+	case node.ShortTag() == "!!null": // "key:" without a value is as good as no key
+		return nil, nil
+	case prefix == "":
+		return nil, fmt.Errorf("%s: must be a mapping of keys to values", source)
+	case node.Kind == yaml.ScalarNode:
+		return []assignment{{prefix, node.Value, source}}, nil
+	case node.Kind == yaml.SequenceNode:
+		items := make([]string, len(node.Content))
+		for i, item := range node.Content {
+			if item.Kind != yaml.ScalarNode || strings.Contains(item.Value, ",") {
+				return nil, fmt.Errorf("%s: %s: must be a list of texts without commas", source, prefix)
+			}
+			items[i] = item.Value
+		}
+		return []assignment{{prefix, strings.Join(items, ","), source}}, nil
+	default:
+		return nil, fmt.Errorf("%s: %s: aliases are not supported", source, prefix)
+	}
+}
+
+func flattenMapping(path, prefix string, node *yaml.Node) ([]assignment, error) {
+	var all []assignment
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name, value := node.Content[i], node.Content[i+1]
+		key := name.Value
+		if prefix != "" {
+			key = prefix + "." + key
+		}
+		below, err := flatten(path, key, name.Line, value)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range below {
+			if slices.ContainsFunc(all, func(b assignment) bool { return b.key == a.key }) {
+				return nil, fmt.Errorf("%s: %s: occurs twice", a.source, a.key)
+			}
+			all = append(all, a)
+		}
+	}
+	return all, nil
+}
+
+// readEnv reads the assignments of the environment. A variable without a value counts as not set, because that is what
+// deployment tools make of a value that is left out.
+func (t *keyList) readEnv(environ []string) ([]assignment, error) {
+	keys := map[string]string{}
+	t.flags.VisitAll(func(f *pflag.Flag) { keys[envName(f.Name)] = f.Name })
+
+	var all []assignment
+	var wrong []error
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, envPrefix) || name == envConfig || value == "" {
+			continue
+		}
+		key, known := keys[name]
+		switch {
+		case known:
+			all = append(all, assignment{key, value, name})
+		case !ofService(name, environ):
+			wrong = append(wrong, fmt.Errorf("%s: unknown variable of the environment", name))
+		}
+	}
+	slices.SortFunc(all, func(a, b assignment) int { return cmp.Compare(a.key, b.key) })
+	return all, errors.Join(wrong...)
+}
+
+// ofService says whether a variable is one of those that Kubernetes sets in every pod for a service whose name begins
+// with "rte", such as RTE_SERVER_SERVICE_HOST and RTE_SERVER_PORT_80_TCP.
+func ofService(name string, environ []string) bool {
+	for _, variable := range environ {
+		other, _, _ := strings.Cut(variable, "=")
+		service, isService := strings.CutSuffix(other, "_SERVICE_HOST")
+		if !isService {
+			continue
+		}
+		rest, ofIt := strings.CutPrefix(name, service)
+		if ofIt && (strings.HasPrefix(rest, "_SERVICE_") || rest == "_PORT" || strings.HasPrefix(rest, "_PORT_")) {
+			return true
+		}
+	}
+	return false
+}
+
+// readFlags reads the assignments of those flags that were on the command line.
+func readFlags(flags *pflag.FlagSet) []assignment {
+	var all []assignment
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed {
+			all = append(all, assignment{f.Name, f.Value.String(), "--" + f.Name})
+		}
+	})
+	return all
+}

@@ -1,0 +1,115 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+// disconnected is the answer to a disconnection.
+type disconnected struct {
+	Closed int    `json:"closed"` // connections of this node
+	Nodes  reach  `json:"nodes"`  // that were told
+	Detail string `json:"detail,omitempty"`
+}
+
+// disconnect ends one connection, or those of a user, of this node or of all. The clients may come back at once.
+func (o *Operator) disconnect(ctx context.Context, query url.Values) (any, error) {
+	if err := onlyKeys(query, "connection", "user", "nodes"); err != nil {
+		return nil, err
+	}
+	d := disconnection{Connection: query.Get("connection"), User: query.Get("user")}
+	user, err := d.user()
+	if err != nil {
+		return nil, BadRequest(err.Error())
+	}
+	if query.Has("nodes") && query.Get("nodes") != string(allNodes) && query.Get("nodes") != string(thisNode) {
+		return nil, BadRequest("nodes: must be all or this")
+	}
+	answer := disconnected{Closed: o.close(d.Connection, user), Nodes: thisNode}
+	if query.Get("nodes") != string(allNodes) {
+		return answer, nil
+	}
+	if answer.Detail = o.tellDisconnection(ctx, d); answer.Detail != "" {
+		return Accepted{Answer: answer}, nil
+	}
+	answer.Nodes = allNodes
+	return answer, nil
+}
+
+// tellDisconnection tells the other nodes. If that is not possible it says why.
+func (o *Operator) tellDisconnection(ctx context.Context, d disconnection) (problem string) {
+	if o.tellDisconnect == nil {
+		return ""
+	}
+	message, err := json.Marshal(d)
+	if err == nil {
+		err = o.tellDisconnect(ctx, message)
+	}
+	if err != nil {
+		return "disconnected from this node only: " + err.Error()
+	}
+	return ""
+}
+
+// TakeDisconnection ends connections of this node because another was asked to, or a back end wants it.
+func (o *Operator) TakeDisconnection(message []byte) error {
+	d, user, err := parseDisconnection(message)
+	if err == nil {
+		o.close(d.Connection, user)
+	}
+	return err
+}
+
+// close ends the connection with an id, or those of a user if it is empty.
+func (o *Operator) close(id string, user events.ID) (closed int) {
+	about := zap.String("connection", id)
+	if id == "" {
+		about = zap.Stringer("user", user)
+	}
+	closed = o.hub.CloseIf(hub.CloseByOperator, func(s *hub.Session) bool {
+		return id == "" && s.Claims().User == user || id != "" && s.ID() == id
+	})
+	o.audit.Info("disconnected", about, zap.Int("closed", closed))
+	return closed
+}
+
+// disconnection is a message that ends connections: one, or those of a user.
+type disconnection struct {
+	Connection string `json:"connection,omitempty"`
+	User       string `json:"user,omitempty"`
+}
+
+// user checks whom it is about, and is set if it is about a user.
+func (d disconnection) user() (user events.ID, err error) {
+	if (d.Connection == "") == (d.User == "") {
+		return user, errors.New("want either connection or user")
+	}
+	if d.Connection != "" {
+		return user, nil
+	}
+	user, ok := events.ParseID(d.User)
+	if !ok {
+		return user, errors.New("user: must be a GUID")
+	}
+	return user, nil
+}
+
+// parseDisconnection checks a message. user is set if it is about one.
+func parseDisconnection(message []byte) (d disconnection, user events.ID, err error) {
+	const longest = 1 << 10
+	if len(message) > longest || json.Unmarshal(message, &d) != nil {
+		return d, user, errors.New("disconnect: not a JSON object of the documented form")
+	}
+	if user, err = d.user(); err != nil {
+		return d, user, fmt.Errorf("disconnect: %w", err)
+	}
+	return d, user, nil
+}

@@ -1,0 +1,366 @@
+package ingest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/ingest"
+)
+
+// shelf is a Take that keeps what it gets. Events that contain "bad" are refused; while full is set it is that error.
+type shelf struct {
+	mu    sync.Mutex
+	taken []string // guarded by mu
+	full  error    // guarded by mu
+	room  int      // guarded by mu; events it still takes before it is full; negative: any number
+}
+
+func (s *shelf) take(_ context.Context, batch [][]byte) (errs []error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	errs = make([]error, len(batch))
+	for i, event := range batch {
+		switch {
+		case bytes.Contains(event, []byte("bad")):
+			errs[i] = ingest.Refused("no_event")
+		case s.full != nil && s.room == 0:
+			errs[i] = s.full
+		default:
+			s.taken = append(s.taken, string(event))
+			s.room--
+		}
+	}
+	return errs
+}
+
+// newPublishServer makes a server without a token that publishes to s.
+func newPublishServer(s *shelf, reg *prometheus.Registry) http.Handler {
+	memory := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: nobody{}})
+	return ingest.New(ingest.Options{
+		Take: s.take, Receipts: memory, Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100, Registerer: reg,
+	})
+}
+
+type nobody struct{}
+
+func (nobody) Dispatch(*events.Event) {}
+
+// Wants implements backplane.Sink.
+func (nobody) Wants(events.Topic) bool { return false }
+
+// Offer implements backplane.Sink.
+func (nobody) Offer(*events.Event) bool { return true }
+
+// publish sends a body, with an Idempotency-Key if it is not empty.
+func publish(s http.Handler, body io.Reader, key string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "http://localhost/api/publish", body)
+	if key != "" {
+		r.Header.Set("Idempotency-Key", key)
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+// requests is how many requests are counted that ended so.
+func requests(t *testing.T, reg *prometheus.Registry, outcome string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "rte_console_publish_requests_total" && m.GetLabel()[0].GetValue() == outcome {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return -1
+}
+
+func TestPublish_Bodies(t *testing.T) {
+	long := `{"x":"` + strings.Repeat("x", 200_000) + `"}`
+	for name, test := range map[string]struct {
+		body   string
+		status int
+		answer string
+		taken  string // joined by spaces
+	}{
+		"one line":                  {`{"a":1}`, 200, `{"published":1,"refused":0}`, `{"a":1}`},
+		"lines":                     {"{\"a\":1}\n{\"a\":2}\r\n", 200, `{"published":2,"refused":0}`, `{"a":1} {"a":2}`},
+		"blank lines count":         {"\n{\"a\":1}\n\n\"bad\"\n", 207, `{"published":1,"refused":1,"refusals":[{"line":4,"error":"no_event"}]}`, `{"a":1}`},
+		"nothing":                   {"", 200, `{"published":0,"refused":0}`, ``},
+		"nothing but space":         {" \n\t\r\n", 200, `{"published":0,"refused":0}`, ``},
+		"all refused":               {"bad\nbad", 400, `{"published":0,"refused":2,"refusals":[{"line":1,"error":"no_event"},{"line":2,"error":"no_event"}]}`, ``},
+		"line too long":             {long + "\n{\"a\":1}", 207, `{"published":1,"refused":1,"refusals":[{"line":1,"error":"too_large"}]}`, `{"a":1}`},
+		"last line too long":        {"{\"a\":1}\n" + long, 207, `{"published":1,"refused":1,"refusals":[{"line":2,"error":"too_large"}]}`, `{"a":1}`},
+		"line a little too long":    {strings.Repeat("x", 101), 400, `{"published":0,"refused":1,"refusals":[{"line":1,"error":"too_large"}]}`, ``},
+		"line of the greatest size": {strings.Repeat("x", 100), 200, `{"published":1,"refused":0}`, strings.Repeat("x", 100)},
+		"array":                     {"\n [ {\"a\":[1,\"]\"]} ,\n{\"b\":\"\\\"}\"}] \n", 200, `{"published":2,"refused":0}`, `{"a":[1,"]"]} {"b":"\"}"}`},
+		"empty array":               {" [ ] ", 200, `{"published":0,"refused":0}`, ``},
+		"array with a refusal":      {`[{"a":1},"bad"]`, 207, `{"published":1,"refused":1,"refusals":[{"line":2,"error":"no_event"}]}`, `{"a":1}`},
+		"array, element too long":   {`[` + long + `,{"a":1}]`, 207, `{"published":1,"refused":1,"refusals":[{"line":1,"error":"too_large"}]}`, `{"a":1}`},
+		"array that does not end":   {`[{"a":1},{"a":2}`, 400, `{"published":1,"refused":0,"error":"the body is neither lines of JSON nor one array of objects","line":2}`, `{"a":1}`},
+		"array with a hole":         {`[{"a":1},,{"a":2}]`, 400, `{"published":1,"refused":0,"error":"the body is neither lines of JSON nor one array of objects","line":2}`, `{"a":1}`},
+		"something behind an array": {`[{"a":1}]x`, 400, `{"published":1,"refused":0,"error":"the body is neither lines of JSON nor one array of objects","line":2}`, `{"a":1}`},
+		"too large":                 {strings.Repeat("\n", 2<<20), 413, `{"published":0,"refused":0,"error":"the body is longer than 1048576 bytes"}`, ``},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// Whole, and a byte at a time.
+			for _, body := range []io.Reader{strings.NewReader(test.body), oneByte{strings.NewReader(test.body)}} {
+				s := &shelf{}
+				w := publish(newPublishServer(s, prometheus.NewRegistry()), body, "")
+				if _, whole := body.(*strings.Reader); !whole && w.Code == 413 {
+					continue // found out later, and says how far it came
+				}
+				if got := strings.TrimSpace(w.Body.String()); w.Code != test.status || got != test.answer {
+					t.Errorf("answered %d %.300s, want %d %s", w.Code, got, test.status, test.answer)
+				}
+				if got := strings.Join(s.taken, " "); got != test.taken {
+					t.Errorf("took %.300s, want %s", got, test.taken)
+				}
+			}
+		})
+	}
+}
+
+// oneByte reads a byte at a time, and does not tell how many there are.
+type oneByte struct{ from io.Reader }
+
+func (o oneByte) Read(p []byte) (int, error) { return o.from.Read(p[:min(len(p), 1)]) }
+
+func TestPublish_ManyEvents(t *testing.T) {
+	var body, want strings.Builder
+	for i := range 20_000 {
+		line, _ := json.Marshal(map[string]int{"n": i})
+		body.Write(line)
+		body.WriteByte('\n')
+		want.Write(line)
+	}
+	s := &shelf{}
+	w := publish(newPublishServer(s, prometheus.NewRegistry()), strings.NewReader(body.String()), "")
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `"published":20000,`) {
+		t.Errorf("answered %d %s", w.Code, w.Body)
+	}
+	if strings.Join(s.taken, "") != want.String() {
+		t.Error("what was taken is not what was sent")
+	}
+}
+
+func TestPublish_Refusals(t *testing.T) {
+	w := publish(newPublishServer(&shelf{}, prometheus.NewRegistry()), strings.NewReader(strings.Repeat("bad\n", 1000)), "")
+	if n := strings.Count(w.Body.String(), `"line"`); w.Code != 400 || n != 100 || !strings.Contains(w.Body.String(), `"refused":1000`) {
+		t.Errorf("answered %d with %d refusals", w.Code, n)
+	}
+}
+
+func TestPublish_Headers(t *testing.T) {
+	s := newPublishServer(&shelf{}, prometheus.NewRegistry())
+	for name, test := range map[string]struct {
+		header, value string
+		status        int
+	}{
+		"compressed":      {"Content-Encoding", "gzip", 415},
+		"key with spaces": {"Idempotency-Key", "a b", 400},
+		"long key":        {"Idempotency-Key", strings.Repeat("x", 129), 400},
+		"longest key":     {"Idempotency-Key", strings.Repeat("x", 128), 200},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "http://localhost/api/publish", strings.NewReader("{}"))
+		r.Header.Set(test.header, test.value)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != test.status {
+			t.Errorf("%s: answered %d %s, want %d", name, w.Code, w.Body, test.status)
+		}
+	}
+}
+
+func TestPublish_Unavailable(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	s := &shelf{full: errors.New("backplane unavailable"), room: 2}
+	server := newPublishServer(s, reg)
+	w := publish(server, strings.NewReader("1\n2\nbad\n4\n5\n"), "a key")
+	if w.Code != 400 {
+		t.Errorf("a key with a space: %d", w.Code)
+	}
+	w = publish(server, strings.NewReader("1\n2\nbad\n4\n5\n"), "key")
+	want := `{"published":2,"refused":1,"refusals":[{"line":3,"error":"no_event"}],"error":"backplane unavailable","line":4}`
+	if got := strings.TrimSpace(w.Body.String()); w.Code != 503 || got != want || w.Header().Get("Retry-After") == "" {
+		t.Errorf("answered %d %s", w.Code, got)
+	}
+
+	// The same request goes on where it stopped, once.
+	s.full = nil
+	want = `{"published":4,"refused":1,"refusals":[{"line":3,"error":"no_event"}]}`
+	for i := range 3 {
+		w = publish(server, strings.NewReader("1\n2\nbad\n4\n5\n"), "key")
+		if got := strings.TrimSpace(w.Body.String()); w.Code != 207 || got != want {
+			t.Errorf("answered %d %s", w.Code, got)
+		}
+		if replayed := w.Header().Get("Idempotency-Replayed") != ""; replayed != (i > 0) {
+			t.Errorf("try %d: replayed is %t", i, replayed)
+		}
+	}
+	if got := strings.Join(s.taken, " "); got != "1 2 4 5" {
+		t.Errorf("took %s", got)
+	}
+	publish(server, strings.NewReader("6"), "another key")
+	for line, want := range map[string]float64{"done": 3, "mistake": 2, "unavailable": 1} {
+		if got := requests(t, reg, line); got != want {
+			t.Errorf("%s: %v requests are counted, want %v", line, got, want)
+		}
+	}
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Errorf("names of metrics: %v %v", problems, err)
+	}
+}
+
+// TestPublish_Running checks what a request hears whose twin is under way, also when that never says how it ended.
+func TestPublish_Running(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		server := newPublishServer(s, prometheus.NewRegistry())
+		body, more := io.Pipe()
+		first := make(chan int, 1)
+		go func() { first <- publish(server, body, "key").Code }()
+		synctest.Wait()
+		if w := publish(server, strings.NewReader("1"), "key"); w.Code != 409 || w.Header().Get("Retry-After") == "" {
+			t.Errorf("answered %d %s", w.Code, w.Body)
+		}
+		_, _ = io.WriteString(more, "1\n")
+		_ = more.Close()
+		if status := <-first; status != 200 {
+			t.Errorf("the first one: %d", status)
+		}
+		publish(server, strings.NewReader("1"), "key")
+		if len(s.taken) != 1 {
+			t.Errorf("took %v", s.taken)
+		}
+		time.Sleep(61 * time.Second) // forgotten
+		publish(server, strings.NewReader("1"), "key")
+		if len(s.taken) != 2 {
+			t.Errorf("took %v", s.taken)
+		}
+	})
+}
+
+// TestPublish_Waits checks that a request waits for a backplane that has no room, and gives up in time.
+func TestPublish_Waits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy := func(ctx context.Context, batch [][]byte) []error {
+			<-ctx.Done()
+			return []error{ctx.Err()}
+		}
+		server := ingest.New(ingest.Options{Take: busy, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100})
+		began := time.Now()
+		answers := make(chan int)
+		const requests = 200 // more than may publish at a time
+		for range requests {
+			go func() { answers <- publish(server, strings.NewReader("1"), "").Code }()
+		}
+		for range requests {
+			if status := <-answers; status != 503 {
+				t.Errorf("answered %d", status)
+			}
+		}
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
+// TestPublish_SlowBody checks that a client that does not go on sending is let go.
+func TestPublish_SlowBody(t *testing.T) {
+	s := &shelf{}
+	server := httptest.NewServer(ingest.New(ingest.Options{Take: s.take, Timeout: 100 * time.Millisecond, MaxBytes: 1 << 20, MaxEvent: 100}))
+	defer server.Close()
+	body, more := io.Pipe()
+	defer more.Close()
+	go func() { _, _ = io.WriteString(more, "1\n2") }()
+	response, err := http.Post(server.URL+"/api/publish", "application/x-ndjson", body) //nolint:noctx // the server ends it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, _ := io.ReadAll(response.Body)
+	if response.StatusCode != 408 || !strings.Contains(string(answer), `"published":1,`) || !strings.Contains(string(answer), `"line":2`) {
+		t.Errorf("answered %d %s", response.StatusCode, answer)
+	}
+}
+
+// BenchmarkPublish publishes small events that nobody listens to, without a network.
+func BenchmarkPublish(b *testing.B) {
+	memory := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: nobody{}})
+	server := ingest.New(ingest.Options{Take: memory.PublishBatch, Receipts: memory, Timeout: time.Minute, MaxBytes: 16 << 20, MaxEvent: 64 << 10})
+	const line = `{"Id":"0d000000-0000-4000-8000-000000000009","OrganizationId":"0d000000-0000-4000-8000-000000000001","EntityType":"User",` +
+		`"EntityId":"0d000000-0000-4000-8000-000000000002","EventType":"UserCallIncoming","CallId":"0d000000-0000-4000-8000-000000000003"}` + "\n"
+	for _, batch := range []int{1, 1000} {
+		b.Run(fmt.Sprintf("%d in a request", batch), func(b *testing.B) {
+			body := strings.Repeat(line, batch)
+			b.SetBytes(int64(len(line)))
+			b.ReportAllocs()
+			for n := 0; n < b.N; n += batch {
+				if w := publish(server, strings.NewReader(body), ""); w.Code != 200 {
+					b.Fatalf("answered %d %s", w.Code, w.Body)
+				}
+			}
+		})
+	}
+}
+
+// A backplane may take what stands behind an event that it did not take: that of another organization, which does not have
+// to wait, or what another server has. Sent again, it was published again.
+func TestPublish_GoesOnWithWhatIsLeft(t *testing.T) {
+	waits := map[string]bool{"2": true, "5": true}
+	var taken []string
+	take := func(_ context.Context, batch [][]byte) []error {
+		errs := make([]error, len(batch))
+		for i, event := range batch {
+			if waits[string(event)] {
+				errs[i] = errors.New("no room")
+			} else {
+				taken = append(taken, string(event))
+			}
+		}
+		return errs
+	}
+	server := ingest.New(ingest.Options{
+		Take: take, Receipts: backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: nobody{}}),
+		Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100,
+	})
+	for _, try := range []struct {
+		waits  string // what does not any more
+		status int
+		answer string
+	}{
+		{"", 503, `{"published":4,"refused":0,"error":"no room","line":2,"done":[3,4,6]}`},
+		{"2", 503, `{"published":5,"refused":0,"error":"no room","line":5,"done":[6]}`},
+		{"5", 200, `{"published":6,"refused":0}`},
+	} {
+		delete(waits, try.waits)
+		w := publish(server, strings.NewReader("1\n2\n3\n4\n5\n6\n"), "key")
+		if got := strings.TrimSpace(w.Body.String()); w.Code != try.status || got != try.answer {
+			t.Errorf("answered %d %s, want %d %s", w.Code, got, try.status, try.answer)
+		}
+	}
+	if got := strings.Join(taken, " "); got != "1 3 4 6 2 5" {
+		t.Errorf("took %s", got)
+	}
+}

@@ -1,0 +1,209 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+)
+
+var (
+	errTooLong = errors.New("too_large")
+	errForm    = errors.New("the body is neither lines of JSON nor one array of objects")
+)
+
+// chunk is how much is read at once.
+const chunk = 64 << 10
+
+// splitter cuts a body into events without looking at what is in them: NDJSON at its line feeds, an array (RFC 8259
+// section 5) at the ends of its elements. It copies nothing but what a chunk cuts in two.
+type splitter struct {
+	body  io.Reader
+	limit int // of an event, in bytes
+	line  int // of the latest event, or its place in the array; from 1
+
+	buffer     []byte
+	start, end int   // what was read and not handed out
+	scanned    int   // how much of that has no end of an event
+	err        error // of body
+
+	begun, array, closed bool // closed: the array has ended
+	skipping             bool // the event is too long, and what of it was read is forgotten
+
+	// Of what was scanned of an array: how deep its end is, whether in a string, and behind a backslash.
+	depth           int
+	quoted, escaped bool
+}
+
+// newSplitter makes a splitter for events of at most limit bytes. It has no body yet.
+func newSplitter(limit int) splitter {
+	return splitter{limit: limit, buffer: make([]byte, chunk+limit)}
+}
+
+// reset begins with a body.
+func (s *splitter) reset(body io.Reader) {
+	*s = splitter{body: body, limit: s.limit, buffer: s.buffer}
+}
+
+// next is the next event; empty for a line without one. It is good until next is called when buffered says no. The
+// error is errTooLong for an event that is left out, io.EOF at the end, and otherwise as final.
+func (s *splitter) next() ([]byte, error) {
+	if !s.begun {
+		if err := s.begin(); err != nil {
+			return nil, err
+		}
+	}
+	for !s.closed {
+		if length, found := s.find(); found {
+			return s.cut(length)
+		}
+		if s.end-s.start > s.limit {
+			s.skipping = true
+			s.start, s.scanned = s.end, 0
+		}
+		if err := s.fill(); err != nil {
+			return s.rest(err)
+		}
+	}
+	for s.space() {
+		if err := s.fill(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errForm
+}
+
+// buffered says whether next needs to read nothing.
+func (s *splitter) buffered() bool {
+	if s.closed {
+		return false
+	}
+	_, found := s.find()
+	return found
+}
+
+// begin finds out whether the body is an array.
+func (s *splitter) begin() error {
+	for s.space() {
+		if err := s.fill(); err != nil {
+			return err
+		}
+	}
+	s.begun = true
+	if s.array = s.buffer[s.start] == '['; s.array {
+		s.start++
+		s.line = 0
+	}
+	return nil
+}
+
+// space leaves out white space; it says whether that is all that was read. Line feeds count as lines.
+func (s *splitter) space() bool {
+	for ; s.start < s.end; s.start++ {
+		switch s.buffer[s.start] {
+		case '\n':
+			s.line++
+		case ' ', '\t', '\r':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// find looks for the end of an event in what was read. It looks at nothing twice.
+func (s *splitter) find() (length int, found bool) {
+	unseen := s.buffer[s.start+s.scanned : s.end]
+	at := 0
+	if s.array {
+		at = s.findElement(unseen)
+	} else {
+		at = bytes.IndexByte(unseen, '\n')
+	}
+	if at < 0 {
+		s.scanned = s.end - s.start
+		return 0, false
+	}
+	s.scanned += at
+	return s.scanned, true
+}
+
+// findElement is where the comma or the bracket behind an element is; negative if it is not there.
+func (s *splitter) findElement(unseen []byte) int {
+	for i, c := range unseen {
+		switch {
+		case s.escaped:
+			s.escaped = false
+		case s.quoted:
+			s.escaped, s.quoted = c == '\\', c != '"'
+		case c == '"':
+			s.quoted = true
+		case c == '{' || c == '[':
+			s.depth++
+		case s.depth == 0 && (c == ',' || c == ']'):
+			return i
+		case c == '}' || c == ']':
+			s.depth--
+		}
+	}
+	return -1
+}
+
+// cut takes an event and its end off what was read.
+func (s *splitter) cut(length int) ([]byte, error) {
+	event := bytes.TrimSpace(s.buffer[s.start : s.start+length])
+	s.closed = s.array && s.buffer[s.start+length] == ']'
+	s.start += length + 1
+	s.scanned = 0
+	tooLong := s.skipping || len(event) > s.limit
+	s.skipping = false
+	switch {
+	case s.closed && len(event) == 0 && s.line == 0 && !tooLong:
+		return nil, nil // an empty array
+	case s.array && len(event) == 0 && !tooLong:
+		return nil, errForm
+	}
+	s.line++
+	if tooLong {
+		return nil, errTooLong
+	}
+	return event, nil
+}
+
+// rest is what is left of a body that has ended with err.
+func (s *splitter) rest(err error) ([]byte, error) {
+	event := bytes.TrimSpace(s.buffer[s.start:s.end])
+	s.start, s.scanned = s.end, 0
+	tooLong := s.skipping || len(event) > s.limit
+	s.skipping = false
+	switch {
+	case !errors.Is(err, io.EOF):
+		return nil, err
+	case s.array:
+		return nil, errForm
+	case len(event) == 0 && !tooLong:
+		return nil, io.EOF
+	}
+	s.line++
+	if tooLong {
+		return nil, errTooLong
+	}
+	return event, nil
+}
+
+// fill reads more. It moves what was read.
+func (s *splitter) fill() error {
+	if s.err != nil {
+		return s.err
+	}
+	if s.start > 0 {
+		s.end = copy(s.buffer, s.buffer[s.start:s.end])
+		s.start = 0
+	}
+	n, err := s.body.Read(s.buffer[s.end:])
+	s.end += n
+	s.err = err
+	if n > 0 {
+		return nil
+	}
+	return err
+}

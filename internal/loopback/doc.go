@@ -1,0 +1,2 @@
+// Package loopback recognizes addresses that only this machine can reach.
+package loopback

@@ -1,0 +1,49 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// server is an HTTP server on an open port.
+type server struct {
+	http     *http.Server
+	listener net.Listener
+	answer   func(*http.Server, net.Listener) error // by means of http
+}
+
+// newServer opens a port for s. It speaks HTTP/1.1 only: WebSockets are an upgrade of that.
+func newServer(address string, logger *zap.Logger, s *http.Server) (*server, error) {
+	errorLog, err := zap.NewStdLogAt(logger, zap.WarnLevel)
+	if err != nil {
+		return nil, err
+	}
+	s.ErrorLog = errorLog
+	s.IdleTimeout = time.Minute
+	s.Protocols = new(http.Protocols)
+	s.Protocols.SetHTTP1(true)
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &server{http: s, listener: listener, answer: (*http.Server).Serve}, nil
+}
+
+// serve answers until shutdown or close.
+func (s *server) serve(context.Context) error {
+	if err := s.answer(s.http, s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// close ends the server without waiting for its requests.
+func (s *server) close() {
+	_ = s.http.Close()     // what is being answered is given up
+	_ = s.listener.Close() // in case it never served
+}
