@@ -1,15 +1,14 @@
 package events
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 	"strconv"
-	"time"
 	"unicode/utf8"
 	"unsafe"
 
 	"github.com/rte-server/rte-server/internal/jsonscan"
+	"github.com/rte-server/rte-server/internal/msgpack"
 )
 
 // PackStyle says how an event is written in MessagePack: PascalKeys, or a sum of the others.
@@ -45,31 +44,6 @@ func (c *Catalog) AppendMessagePack(dst []byte, ev *Event, style PackStyle) ([]b
 	return w.dst, nil
 }
 
-// The first bytes of MessagePack values, and how many elements the short forms hold.
-const (
-	packNil     = 0xc0
-	packFalse   = 0xc2
-	packTrue    = 0xc3
-	packFloat64 = 0xcb
-	packUint8   = 0xcc // 16, 32, 64 follow
-	packInt8    = 0xd0 // 16, 32, 64 follow
-	packFixStr  = 0xa0
-	packStr8    = 0xd9 // 16, 32 follow
-	packFixList = 0x90
-	packList16  = 0xdc // 32 follows
-	packFixMap  = 0x80
-	packMap16   = 0xde // 32 follows
-
-	packTime32 = 0xd6 // fixext 4
-	packTime64 = 0xd7 // fixext 8
-	packTime96 = 0xc7 // ext 8, of length 12
-	packTimeID = 0xff // extension type -1
-
-	maxFixStr  = 31
-	maxFixList = 15
-	maxFixMap  = 15
-)
-
 // packWriter writes a JSON document as MessagePack. Its methods append to dst in place, which spares the write
 // barrier that assigning another slice would have: it was a sixth of the time while garbage is collected.
 type packWriter struct {
@@ -102,7 +76,7 @@ func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
 		return -1, ReasonTooDeep
 	}
 	src, at, count := w.src, len(w.dst), 0
-	w.dst = append(w.dst, packFixMap)
+	w.dst = append(w.dst, msgpack.FixMap)
 	if i = jsonscan.SkipSpace(src, i+1); i < len(src) && src[i] == '}' {
 		return i + 1, reasonNone
 	}
@@ -133,7 +107,7 @@ func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
 		}
 		switch src[i] {
 		case '}':
-			w.length(at, count, packFixMap, maxFixMap, packMap16)
+			w.length(at, count, msgpack.FixMap, msgpack.MaxFixMap, msgpack.Map16)
 			return i + 1, reasonNone
 		case ',':
 			i = jsonscan.SkipSpace(src, i+1)
@@ -193,7 +167,7 @@ func (w *packWriter) array(i, depth int, rename bool) (next int, why Reason) {
 		return -1, ReasonTooDeep
 	}
 	src, at, count := w.src, len(w.dst), 0
-	w.dst = append(w.dst, packFixList)
+	w.dst = append(w.dst, msgpack.FixArray)
 	if i = jsonscan.SkipSpace(src, i+1); i < len(src) && src[i] == ']' {
 		return i + 1, reasonNone
 	}
@@ -207,7 +181,7 @@ func (w *packWriter) array(i, depth int, rename bool) (next int, why Reason) {
 		}
 		switch src[i] {
 		case ']':
-			w.length(at, count, packFixList, maxFixList, packList16)
+			w.length(at, count, msgpack.FixArray, msgpack.MaxFixArray, msgpack.Array16)
 			return i + 1, reasonNone
 		case ',':
 			i = jsonscan.SkipSpace(src, i+1)
@@ -277,14 +251,14 @@ func (w *packWriter) escapedText(inside []byte) {
 
 func (w *packWriter) textLength(n int) {
 	switch {
-	case n <= maxFixStr:
-		w.dst = append(w.dst, packFixStr|byte(n))
+	case n <= msgpack.MaxFixStr:
+		w.dst = append(w.dst, msgpack.FixStr|byte(n))
 	case n <= math.MaxUint8:
-		w.dst = append(w.dst, packStr8, byte(n))
+		w.dst = append(w.dst, msgpack.Str8, byte(n))
 	case n <= math.MaxUint16:
-		w.dst = append(w.dst, packStr8+1, byte(n>>8), byte(n))
+		w.dst = append(w.dst, msgpack.Str8+1, byte(n>>8), byte(n))
 	default:
-		w.dst = append(w.dst, packStr8+2, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+		w.dst = append(w.dst, msgpack.Str8+2, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
 	}
 }
 
@@ -292,11 +266,11 @@ func (w *packWriter) textLength(n int) {
 func (w *packWriter) scalar(literal []byte) {
 	switch literal[0] {
 	case 'n':
-		w.dst = append(w.dst, packNil)
+		w.dst = append(w.dst, msgpack.Nil)
 	case 't':
-		w.dst = append(w.dst, packTrue)
+		w.dst = append(w.dst, msgpack.True)
 	case 'f':
-		w.dst = append(w.dst, packFalse)
+		w.dst = append(w.dst, msgpack.False)
 	default:
 		if !w.integer(literal) {
 			w.float(literal)
@@ -320,46 +294,13 @@ func (w *packWriter) integer(literal []byte) bool {
 	}
 	switch {
 	case !negative:
-		w.unsigned(n)
+		w.dst = msgpack.AppendUint(w.dst, n)
 	case n == 0 || n > 1<<63: // an integer has no negative zero
 		return false
 	default:
-		w.negative(int64(-n))
+		w.dst = msgpack.AppendInt(w.dst, int64(-n))
 	}
 	return true
-}
-
-func (w *packWriter) unsigned(n uint64) {
-	switch {
-	case n <= math.MaxInt8:
-		w.dst = append(w.dst, byte(n))
-	case n <= math.MaxUint8:
-		w.dst = append(w.dst, packUint8, byte(n))
-	case n <= math.MaxUint16:
-		w.dst = append(w.dst, packUint8+1, byte(n>>8), byte(n))
-	case n <= math.MaxUint32:
-		w.dst = append(w.dst, packUint8+2, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
-	default:
-		w.dst = append(w.dst, packUint8+3)
-		w.dst = binary.BigEndian.AppendUint64(w.dst, n)
-	}
-}
-
-func (w *packWriter) negative(n int64) {
-	const minFixInt = -32
-	switch {
-	case n >= minFixInt:
-		w.dst = append(w.dst, byte(n))
-	case n >= math.MinInt8:
-		w.dst = append(w.dst, packInt8, byte(n))
-	case n >= math.MinInt16:
-		w.dst = append(w.dst, packInt8+1, byte(n>>8), byte(n))
-	case n >= math.MinInt32:
-		w.dst = append(w.dst, packInt8+2, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
-	default:
-		w.dst = append(w.dst, packInt8+3)
-		w.dst = binary.BigEndian.AppendUint64(w.dst, uint64(n))
-	}
 }
 
 // float writes a number as float64, one beyond its range as infinity, as JSON.parse reads it.
@@ -367,7 +308,7 @@ func (w *packWriter) float(literal []byte) {
 	// ParseFloat keeps no reference: its errors have a copy.
 	text := unsafe.String(unsafe.SliceData(literal), len(literal)) //nolint:gosec // the literal is not empty and not changed meanwhile
 	f, _ := strconv.ParseFloat(text, 64)                           // the only error is the one that the comment names
-	w.dst = binary.BigEndian.AppendUint64(append(w.dst, packFloat64), math.Float64bits(f))
+	w.dst = msgpack.AppendFloat64(w.dst, f)
 }
 
 // dateTime writes the string at i as a timestamp, or as a string if it is none.
@@ -381,21 +322,6 @@ func (w *packWriter) dateTime(i int) (next int, why Reason) {
 	if !ok {
 		return w.value(i, 0, false)
 	}
-	w.dst = appendTimestamp(w.dst, t)
+	w.dst = msgpack.AppendTimestamp(w.dst, t)
 	return end, reasonNone
-}
-
-// appendTimestamp adds a point in time in the shortest form that holds it.
-func appendTimestamp(dst []byte, t time.Time) []byte {
-	seconds, nanos := t.Unix(), uint64(t.Nanosecond())
-	switch {
-	case seconds>>34 != 0: // before 1970 or after 2514
-		dst = append(dst, packTime96, 12, packTimeID)
-		dst = binary.BigEndian.AppendUint32(dst, uint32(nanos))
-		return binary.BigEndian.AppendUint64(dst, uint64(seconds))
-	case nanos != 0 || seconds>>32 != 0:
-		return binary.BigEndian.AppendUint64(append(dst, packTime64, packTimeID), nanos<<34|uint64(seconds))
-	default:
-		return binary.BigEndian.AppendUint32(append(dst, packTime32, packTimeID), uint32(seconds))
-	}
 }
