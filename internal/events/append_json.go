@@ -6,12 +6,12 @@ import (
 	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
-// AppendJSON adds the event's data to dst as JSON clients receive it: property names in camel case (see
-// CamelCase), white space between tokens removed; dictionary keys, nulls, unknown properties, numbers and
-// strings as they were published. The whole document is checked here.
+// AppendJSON appends the event's data to dst in the form for JSON clients. Property names become camel case (see
+// CamelCase), and white space between tokens is removed. Dictionary keys, nulls, unknown properties, numbers and
+// strings stay as published.
 //
-// It grows dst at most once, unless names have escapes or letters beyond ASCII. The error, if any, is a
-// Reason; dst is then returned as it was.
+// It checks the whole document. The error is a Reason; dst is then returned unchanged. It grows dst at most once,
+// unless names have escapes or letters beyond ASCII.
 func (c *Catalog) AppendJSON(dst []byte, ev *Event) ([]byte, error) {
 	w := jsonWriter{src: ev.Data, dst: grow(dst, len(ev.Data))}
 	if def := c.Definition(ev.Type); def != nil {
@@ -23,7 +23,7 @@ func (c *Catalog) AppendJSON(dst []byte, ev *Event) ([]byte, error) {
 	return w.dst, nil
 }
 
-// grow is dst with room for n more bytes.
+// grow returns dst with room for n more bytes.
 func grow(dst []byte, n int) []byte {
 	if cap(dst)-len(dst) >= n {
 		return dst
@@ -31,11 +31,11 @@ func grow(dst []byte, n int) []byte {
 	return append(make([]byte, 0, len(dst)+n), dst...)
 }
 
-// jsonWriter copies a JSON document and changes names on the way.
+// jsonWriter copies a JSON document and renames properties while it copies.
 type jsonWriter struct {
 	src          []byte
 	dst          []byte
-	from         int     // src[from:] up to where the walk stands is not copied yet
+	from         int     // start of the part of src that was read and is not copied yet
 	dictionaries nameSet // top-level properties whose keys are data
 }
 
@@ -56,13 +56,13 @@ func (w *jsonWriter) document() Reason {
 	return endOf(w.src, end)
 }
 
-// copyTo copies what the walk has passed, up to i.
+// copyTo copies the part of src that was read and not copied, up to i.
 func (w *jsonWriter) copyTo(i int) {
 	w.dst = append(w.dst, w.src[w.from:i]...)
 	w.from = i
 }
 
-// space goes over white space and leaves it out of the copy.
+// space skips white space from i on and leaves it out of the copy.
 func (w *jsonWriter) space(i int) int {
 	if i >= len(w.src) || w.src[i] > ' ' {
 		return i
@@ -73,8 +73,7 @@ func (w *jsonWriter) space(i int) int {
 	return end
 }
 
-// object goes over an object that begins at i. With rename its property names are changed, and so are those
-// of objects in it.
+// object copies the object that begins at i. With rename it renames its properties and those of nested objects.
 func (w *jsonWriter) object(i, depth int, rename bool) (next int, why Reason) {
 	if depth > maxDepth {
 		return -1, ReasonTooDeep
@@ -115,7 +114,7 @@ func (w *jsonWriter) object(i, depth int, rename bool) (next int, why Reason) {
 	}
 }
 
-// name writes the property name src[start:end] in camel case and says whether its value is a dictionary.
+// name writes the property name src[start:end] in camel case and reports whether the value is a dictionary.
 func (w *jsonWriter) name(start, end int, escaped bool, depth int) (isDictionary bool) {
 	name := w.src[start:end]
 	run, ok := 0, false
@@ -143,6 +142,7 @@ func (w *jsonWriter) name(start, end int, escaped bool, depth int) (isDictionary
 	return depth == 1 && w.dictionaries.has(name)
 }
 
+// array copies the array that begins at i.
 func (w *jsonWriter) array(i, depth int, rename bool) (next int, why Reason) {
 	if depth > maxDepth {
 		return -1, ReasonTooDeep
@@ -169,7 +169,7 @@ func (w *jsonWriter) array(i, depth int, rename bool) (next int, why Reason) {
 	}
 }
 
-// value goes over the value that begins at i and stands in an object or array of the given depth.
+// value copies the value that begins at i, which is in an object or array of the given depth.
 func (w *jsonWriter) value(i, depth int, rename bool) (next int, why Reason) {
 	if i >= len(w.src) {
 		return -1, ReasonNotJSON
@@ -190,7 +190,7 @@ func (w *jsonWriter) value(i, depth int, rename bool) (next int, why Reason) {
 	return next, reasonNone
 }
 
-// appendEscaped adds text to dst as the inside of a JSON string.
+// appendEscaped appends text to dst as the inside of a JSON string.
 func appendEscaped(dst, text []byte) []byte {
 	for _, c := range text {
 		switch {

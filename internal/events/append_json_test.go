@@ -11,30 +11,55 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-func TestCatalog_AppendJSON(t *testing.T) {
+func TestAppendJSON_writesCamelCase(t *testing.T) {
 	c := events.Builtin()
 	userSetting, _ := c.Lookup("UserSetting")
 	tests := map[string]struct {
 		event      events.Type
 		data, want string
 	}{
-		"Empty":               {0, ` { } `, `{}`},
-		"Names":               {0, `{"MessageTTLSeconds":60,"CallBackId":null,"ID":1,"IPAddress":"::1"}`, `{"messageTTLSeconds":60,"callBackId":null,"id":1,"ipAddress":"::1"}`},
-		"AlreadyCamelCase":    {0, `{"messageTTLSeconds":60,"iD":1}`, `{"messageTTLSeconds":60,"iD":1}`},
-		"WhiteSpaceIsRemoved": {0, "\n{ \"A\" :\t1 ,\r\n\"B\": [ 1 , { \"C\" : \" D \" } , [ ] ] }\n", `{"a":1,"b":[1,{"c":" D "},[]]}`},
-		"NumbersAsPublished":  {0, `{"A":1.0,"B":-0,"C":1E+400,"D":12345678901234567890123,"E":0.10}`, `{"a":1.0,"b":-0,"c":1E+400,"d":12345678901234567890123,"e":0.10}`},
-		"StringsAsPublished":  {0, `{"A":"\u0041\/\ud83d\ude00\ud83d \"<>&'+","B":"ÄÖ😀` + "\u2028" + `"}`, `{"a":"\u0041\/\ud83d\ude00\ud83d \"<>&'+","b":"ÄÖ😀` + "\u2028" + `"}`},
-		"ListsOfObjects":      {0, `{"A":[{"BC":{"De":[[{"Fg":true}]]}}]}`, `{"a":[{"bc":{"de":[[{"fg":true}]]}}]}`},
-		"EscapedNames":        {0, `{"\u0041bc":1,"a\u0042":2,"A\"\\\n\u0001B":3,"\ud83d\ude00":4,"A\ud83d":5}`, `{"abc":1,"a\u0042":2,"a\"\\\u000a\u0001B":3,"\ud83d\ude00":4,"a` + "\ufffd" + `":5}`},
-		"NamesBeyondASCII":    {0, `{"Äb":1,"ÄÖ":2,"AÖ":3,"aÖ":4,"😀A":5,"Ⱥ":6}`, `{"äb":1,"äö":2,"aö":3,"aÖ":4,"😀A":5,"ⱥ":6}`},
-		"SlashesInNames":      {0, `{"A\/B":1}`, `{"a/B":1}`},
-		"Dictionaries":        {userSetting, `{"Values":{"Key":"V","KEY":{"In":1}},"AllowedValues":{"A":null},"Value":{"Key":1}}`, `{"values":{"Key":"V","KEY":{"In":1}},"allowedValues":{"A":null},"value":{"key":1}}`},
-		"DictionariesInCamel": {userSetting, `{"values":{"Key":"V"},"allowedValues":{"A":null}}`, `{"values":{"Key":"V"},"allowedValues":{"A":null}}`},
-		"DictionaryEscaped":   {userSetting, `{"Value\u0073":{"Key": "V"}}`, `{"values":{"Key":"V"}}`},
-		"DictionaryNull":      {userSetting, `{"Values":null,"Other":{"Key":1}}`, `{"values":null,"other":{"key":1}}`},
-		"DictionaryNested":    {userSetting, `{"Other":{"Values":{"Key":1}}}`, `{"other":{"values":{"key":1}}}`},
-		"DuplicatesAreKept":   {0, `{"A":1,"A":2,"a":3}`, `{"a":1,"a":2,"a":3}`},
-		"SixtyFourLevels":     {0, `{"A":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`, `{"a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`},
+		"Empty": {0, ` { } `, `{}`},
+		"Names": {
+			0, `{"MessageTTLSeconds":60,"CallBackId":null,"ID":1,"IPAddress":"::1"}`,
+			`{"messageTTLSeconds":60,"callBackId":null,"id":1,"ipAddress":"::1"}`,
+		},
+		"AlreadyCamelCase": {0, `{"messageTTLSeconds":60,"iD":1}`, `{"messageTTLSeconds":60,"iD":1}`},
+		"WhiteSpaceIsRemoved": {
+			0, "\n{ \"A\" :\t1 ,\r\n\"B\": [ 1 , { \"C\" : \" D \" } , [ ] ] }\n", `{"a":1,"b":[1,{"c":" D "},[]]}`,
+		},
+		"NumbersAsPublished": {
+			0, `{"A":1.0,"B":-0,"C":1E+400,"D":12345678901234567890123,"E":0.10}`,
+			`{"a":1.0,"b":-0,"c":1E+400,"d":12345678901234567890123,"e":0.10}`,
+		},
+		"StringsAsPublished": {
+			0, `{"A":"\u0041\/\ud83d\ude00\ud83d \"<>&'+","B":"ÄÖ😀` + "\u2028" + `"}`,
+			`{"a":"\u0041\/\ud83d\ude00\ud83d \"<>&'+","b":"ÄÖ😀` + "\u2028" + `"}`,
+		},
+		"ListsOfObjects": {0, `{"A":[{"BC":{"De":[[{"Fg":true}]]}}]}`, `{"a":[{"bc":{"de":[[{"fg":true}]]}}]}`},
+		"EscapedNames": {
+			0, `{"\u0041bc":1,"a\u0042":2,"A\"\\\n\u0001B":3,"\ud83d\ude00":4,"A\ud83d":5}`,
+			`{"abc":1,"a\u0042":2,"a\"\\\u000a\u0001B":3,"\ud83d\ude00":4,"a` + "\ufffd" + `":5}`,
+		},
+		"NamesBeyondASCII": {
+			0, `{"Äb":1,"ÄÖ":2,"AÖ":3,"aÖ":4,"😀A":5,"Ⱥ":6}`, `{"äb":1,"äö":2,"aö":3,"aÖ":4,"😀A":5,"ⱥ":6}`,
+		},
+		"SlashesInNames": {0, `{"A\/B":1}`, `{"a/B":1}`},
+		"Dictionaries": {
+			userSetting, `{"Values":{"Key":"V","KEY":{"In":1}},"AllowedValues":{"A":null},"Value":{"Key":1}}`,
+			`{"values":{"Key":"V","KEY":{"In":1}},"allowedValues":{"A":null},"value":{"key":1}}`,
+		},
+		"DictionariesInCamel": {
+			userSetting, `{"values":{"Key":"V"},"allowedValues":{"A":null}}`,
+			`{"values":{"Key":"V"},"allowedValues":{"A":null}}`,
+		},
+		"DictionaryEscaped": {userSetting, `{"Value\u0073":{"Key": "V"}}`, `{"values":{"Key":"V"}}`},
+		"DictionaryNull":    {userSetting, `{"Values":null,"Other":{"Key":1}}`, `{"values":null,"other":{"key":1}}`},
+		"DictionaryNested":  {userSetting, `{"Other":{"Values":{"Key":1}}}`, `{"other":{"values":{"key":1}}}`},
+		"DuplicatesAreKept": {0, `{"A":1,"A":2,"a":3}`, `{"a":1,"a":2,"a":3}`},
+		"SixtyFourLevels": {
+			0, `{"A":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`,
+			`{"a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`,
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -53,7 +78,7 @@ func TestCatalog_AppendJSON(t *testing.T) {
 	}
 }
 
-// malformedCase is a document that no encoder may accept.
+// malformedCase is a document that all encoders must refuse.
 type malformedCase struct {
 	data string
 	want events.Reason
@@ -100,7 +125,7 @@ func malformed() map[string]malformedCase {
 	}
 }
 
-func TestCatalog_AppendJSONRefuses(t *testing.T) {
+func TestAppendJSON_refuses(t *testing.T) {
 	c := events.Builtin()
 	for name, tc := range malformed() {
 		t.Run(name, func(t *testing.T) {
@@ -109,14 +134,14 @@ func TestCatalog_AppendJSONRefuses(t *testing.T) {
 				t.Errorf("got error %v, want %v", err, tc.want)
 			}
 			if string(got) != "before" {
-				t.Errorf("got %q, want dst as it was", got)
+				t.Errorf("got %q, want dst unchanged", got)
 			}
 		})
 	}
 }
 
-// TestCatalog_AppendJSONSamples compares with a slow reference: decoded, renamed, compared as values.
-func TestCatalog_AppendJSONSamples(t *testing.T) {
+// TestAppendJSON_samples compares the output with a slow reference, as decoded values.
+func TestAppendJSON_samples(t *testing.T) {
 	c := events.Builtin()
 	for _, name := range c.Names() {
 		t.Run(name, func(t *testing.T) {
@@ -138,7 +163,7 @@ func TestCatalog_AppendJSONSamples(t *testing.T) {
 	}
 }
 
-func TestCatalog_AppendJSONGrowsOnce(t *testing.T) {
+func TestAppendJSON_growsOnce(t *testing.T) {
 	c := events.Builtin()
 	for _, name := range c.Names() {
 		ev := mustDecode(t, c, sample(t, name))

@@ -11,30 +11,32 @@ import (
 	"github.com/rte-server/rte-server/internal/msgpack"
 )
 
-// PackStyle says how an event is written in MessagePack: PascalKeys, or a sum of the others.
+// PackStyle is the form of events in MessagePack: PascalKeys, or a sum of the other styles.
 type PackStyle uint8
 
 const (
-	// CamelKeys writes the names of properties as JSON clients receive them.
+	// CamelKeys writes property names as for JSON clients.
 	CamelKeys PackStyle = 1 << iota
-	// TextTimes leaves every DateTime a string, as JSON clients receive it. Microsoft's Java client drops a message with
-	// an extension type in it.
+	// TextTimes writes every DateTime as a string, as for JSON clients. Microsoft's Java client drops a message that
+	// contains an extension type.
 	TextTimes
 
-	// PascalKeys is what ASP.NET Core's default resolver writes: timestamps, and the names as they are in C#. Names that
-	// the catalog knows are so spelled even if the event was published in camel case; others stay as they are.
+	// PascalKeys is the form of ASP.NET Core's default resolver: timestamps, and names as in C#. Names of the catalog are
+	// spelled so even if the event was published in camel case; other names stay as published.
 	PascalKeys PackStyle = 0
 )
 
-// AppendMessagePack adds the event's data to dst as MessagePack: integers in their shortest form, other numbers
-// as float64, strings as strings, and properties that the catalog types as DateTime as timestamps (extension
-// type -1, spec row 1.10) unless the style has TextTimes. A DateTime without a zone counts as UTC, one that cannot be read stays a string. The
-// whole document is checked here, as by AppendJSON.
+// AppendMessagePack appends the event's data to dst as MessagePack: integers in their shortest form, other numbers as
+// float64, strings as strings. Properties of the catalog's type DateTime become timestamps (extension type -1, spec row
+// 1.10), unless the style has TextTimes. A DateTime without a zone counts as UTC; an unreadable one stays a string.
 //
-// It grows dst at most once for events that are mostly strings and small numbers. The error, if any, is a
-// Reason; dst is then returned as it was.
+// It checks the whole document, as AppendJSON does. The error is a Reason; dst is then returned unchanged. It grows dst
+// at most once for events that consist mostly of strings and small numbers.
 func (c *Catalog) AppendMessagePack(dst []byte, ev *Event, style PackStyle) ([]byte, error) {
-	w := packWriter{src: ev.Data, dst: grow(dst, len(ev.Data)), camel: style&CamelKeys != 0, textTimes: style&TextTimes != 0}
+	w := packWriter{
+		src: ev.Data, dst: grow(dst, len(ev.Data)),
+		camel: style&CamelKeys != 0, textTimes: style&TextTimes != 0,
+	}
 	if def := c.Definition(ev.Type); def != nil {
 		w.known = &def.derived
 	}
@@ -44,8 +46,8 @@ func (c *Catalog) AppendMessagePack(dst []byte, ev *Event, style PackStyle) ([]b
 	return w.dst, nil
 }
 
-// packWriter writes a JSON document as MessagePack. Its methods append to dst in place, which spares the write
-// barrier that assigning another slice would have: it was a sixth of the time while garbage is collected.
+// packWriter writes a JSON document as MessagePack. Its methods for strings and lengths append to dst in place. To
+// assign the result of a function instead costs a write barrier, a sixth of the time while garbage is collected.
 type packWriter struct {
 	src   []byte
 	dst   []byte
@@ -69,8 +71,8 @@ func (w *packWriter) document() Reason {
 	return endOf(w.src, end)
 }
 
-// object writes an object that begins at i. With rename its property names are changed to camel case, and so
-// are those of objects in it.
+// object writes the object that begins at i. With rename it changes its property names, and those of nested objects, to
+// camel case.
 func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
 	if depth > maxDepth {
 		return -1, ReasonTooDeep
@@ -117,8 +119,8 @@ func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
 	}
 }
 
-// name writes the name of a property and says what the catalog knows of its type: TypeDateTime,
-// TypeDictionary, or TypeObject for all others.
+// name writes the name of a property and returns its type in the catalog: TypeDateTime, TypeDictionary, or TypeObject
+// for all other types.
 func (w *packWriter) name(name []byte, escaped bool, depth int, rename bool) ValueType {
 	if escaped {
 		var scratch [maxShort]byte
@@ -162,6 +164,7 @@ func (w *packWriter) typeOf(name []byte) ValueType {
 	}
 }
 
+// array writes the array that begins at i.
 func (w *packWriter) array(i, depth int, rename bool) (next int, why Reason) {
 	if depth > maxDepth {
 		return -1, ReasonTooDeep
@@ -191,8 +194,8 @@ func (w *packWriter) array(i, depth int, rename bool) (next int, why Reason) {
 	}
 }
 
-// length writes the number of elements over the byte at dst[at], before the elements that are there already.
-// Most objects and lists are short, so that these seldom have to move.
+// length writes the number of elements over the byte at dst[at], in front of the elements, which are already written.
+// Most objects and lists are short, so the elements seldom have to move.
 func (w *packWriter) length(at, count int, fix byte, maxFix int, form16 byte) {
 	switch {
 	case count <= maxFix:
@@ -206,7 +209,7 @@ func (w *packWriter) length(at, count int, fix byte, maxFix int, form16 byte) {
 	}
 }
 
-// value writes the value that begins at i and stands in an object or array of the given depth.
+// value writes the value that begins at i, which is in an object or array of the given depth.
 func (w *packWriter) value(i, depth int, rename bool) (next int, why Reason) {
 	if i >= len(w.src) {
 		return -1, ReasonNotJSON
@@ -278,7 +281,7 @@ func (w *packWriter) scalar(literal []byte) {
 	}
 }
 
-// integer writes a number that is an integer of 64 bits, signed or not; false if it is not.
+// integer writes an integer of 64 bits, signed or unsigned. It reports whether literal is one.
 func (w *packWriter) integer(literal []byte) bool {
 	digits, negative := literal, literal[0] == '-'
 	if negative {
@@ -303,15 +306,16 @@ func (w *packWriter) integer(literal []byte) bool {
 	return true
 }
 
-// float writes a number as float64, one beyond its range as infinity, as JSON.parse reads it.
+// float writes a number as float64. A number beyond its range becomes infinity, as in JSON.parse.
 func (w *packWriter) float(literal []byte) {
 	// ParseFloat keeps no reference: its errors have a copy.
-	text := unsafe.String(unsafe.SliceData(literal), len(literal)) //nolint:gosec // the literal is not empty and not changed meanwhile
-	f, _ := strconv.ParseFloat(text, 64)                           // the only error is the one that the comment names
+	//nolint:gosec // the literal is not empty, and does not change during the call
+	text := unsafe.String(unsafe.SliceData(literal), len(literal))
+	f, _ := strconv.ParseFloat(text, 64) // the only possible error is that the number is out of range
 	w.dst = msgpack.AppendFloat64(w.dst, f)
 }
 
-// dateTime writes the string at i as a timestamp, or as a string if it is none.
+// dateTime writes the string at i as a timestamp, or as a string if it is not a date and time.
 func (w *packWriter) dateTime(i int) (next int, why Reason) {
 	end, _ := jsonscan.StringEnd(w.src, i)
 	if end < 0 {

@@ -5,15 +5,15 @@ import (
 	"unicode/utf8"
 )
 
-// CamelCase is the name of a property as .NET's JsonNamingPolicy.CamelCase makes it: the run of upper-case
-// letters that the name begins with is lowered, but for the last of several if a lower-case letter follows.
+// CamelCase returns a property name in camel case, by the rule of .NET's JsonNamingPolicy.CamelCase. It lowers the run
+// of upper-case letters at the start of the name, without the last of several letters if a lower-case letter follows.
 // MessageTTLSeconds becomes messageTTLSeconds, CallBackId callBackId, ID id and IPAddress ipAddress.
 func CamelCase(name string) string {
 	return string(appendCamel(make([]byte, 0, len(name)), []byte(name)))
 }
 
-// camelRun is how many of the first bytes of name have to be lowered to make it camel case. ok is false if
-// that depends on letters beyond ASCII.
+// camelRun returns how many bytes at the start of name camel case lowers. ok is false if that depends on letters beyond
+// ASCII.
 func camelRun(name []byte) (n int, ok bool) {
 	if len(name) > 1 && isUpper(name[0]) && isLower(name[1]) { // as nearly all names are
 		return 1, true
@@ -46,7 +46,7 @@ func isUpper(c byte) bool { return c-'A' <= 'Z'-'A' }
 
 func isLower(c byte) bool { return c-'a' <= 'z'-'a' }
 
-// appendCamel adds the camel case of name, letters of any script, to dst.
+// appendCamel appends the camel case of name, in any script, to dst.
 func appendCamel(dst, name []byte) []byte {
 	first := true
 	for len(name) > 0 {
@@ -70,10 +70,11 @@ func appendCamel(dst, name []byte) []byte {
 	return append(dst, name...)
 }
 
-// isUpperUnit is char.IsUpper of .NET, which sees UTF-16 units and hence no letter beyond the first plane.
+// isUpperUnit reports what char.IsUpper of .NET reports. That function sees UTF-16 units, so no letter beyond the first
+// plane is upper case.
 func isUpperUnit(r rune) bool { return r <= 0xffff && unicode.IsUpper(r) }
 
-// lowerUnit is char.ToLowerInvariant of .NET, which leaves the dotted capital I alone.
+// lowerUnit returns what char.ToLowerInvariant of .NET returns. That function does not change the dotted capital I.
 func lowerUnit(r rune) rune {
 	const dottedI = '\u0130'
 	if r == dottedI {

@@ -6,8 +6,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// TestCamelCase has the cases that tell JsonNamingPolicy.CamelCase from simpler rules.
-func TestCamelCase(t *testing.T) {
+// TestCamelCase has the cases in which JsonNamingPolicy.CamelCase differs from simpler rules.
+func TestCamelCase_equalsDotNet(t *testing.T) {
 	tests := map[string]string{
 		"":                  "",
 		"A":                 "a",

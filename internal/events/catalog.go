@@ -10,39 +10,39 @@ import (
 
 //go:generate go run ./generate -root ../..
 
-// Type is the number of an event type in a Catalog. The zero value is no type. The types of Builtin have the
-// same numbers in every catalog; no number leaves the process.
+// Type is the number of an event type in a Catalog. The zero value is not a type. The types of Builtin have the same
+// numbers in every catalog. The numbers stay inside the process.
 type Type uint16
 
-// DefaultLimit is how many bytes a published message may have.
+// DefaultLimit is the maximum size of a published message in bytes.
 const DefaultLimit = 64 << 10
 
 // never is the TTLSeconds of events that do not expire.
 const never = -1
 
-// Catalog is the set of event types that a server knows. It does not change once it is built.
+// Catalog is the set of event types of a server. It is immutable, and may be used from any goroutine.
 type Catalog struct {
 	enums       []*Enum
 	envelope    []Property
 	definitions []Definition    // by Type - 1
 	byName      map[string]Type // by name as published
 	byLower     map[string]Type // by lower-case name
-	limit       int             // bytes of a message
+	limit       int             // maximum bytes of a message
 }
 
-// derived is what the hot path reads of a definition.
+// derived are the parts of a definition for the hot path.
 type derived struct {
 	lower        string            // Name in lower case
 	dictionaries nameSet           // properties of type dictionary, in Pascal and in camel case
 	dateTimes    nameSet           // properties of type DateTime, in Pascal and in camel case
 	pascal       map[string]string // names in Pascal case by names in camel case, the envelope's included
-	keys         []keyName         // of ConflationKey, what the topic does not say already
+	keys         []keyName         // properties of ConflationKey that are not part of the topic
 }
 
 //go:embed catalog.yaml
 var builtinFile []byte
 
-// builtin reads the file once: the catalog is immutable, and tests ask for it often.
+// builtin reads the file once: the catalog is immutable, and tests use it often.
 var builtin = sync.OnceValue(func() *Catalog {
 	s, err := readCatalog(builtinFile, nil)
 	if err != nil {
@@ -51,11 +51,11 @@ var builtin = sync.OnceValue(func() *Catalog {
 	return newCatalog(s)
 })
 
-// Builtin is the catalog of the 31 published events, in the order of the published page.
+// Builtin returns the catalog of the 31 published events, in the order of the published page.
 func Builtin() *Catalog { return builtin() }
 
-// LoadCatalog is Builtin with the events that text adds, a YAML or JSON file in the form of catalog.yaml. The
-// error names the entry that is wrong.
+// LoadCatalog returns Builtin together with the events of text, a YAML or JSON file in the form of catalog.yaml. The
+// error names the wrong entry.
 func LoadCatalog(text []byte) (*Catalog, error) {
 	s, err := readCatalog(text, Builtin())
 	if err != nil {
@@ -98,7 +98,7 @@ func derive(d *Definition, envelope []Property) derived {
 	return v
 }
 
-// Limit is a catalog of the same types that refuses messages of more than the given number of bytes.
+// Limit returns a catalog of the same types that refuses messages of more than the given number of bytes.
 func (c *Catalog) Limit(bytes int) *Catalog {
 	limited := *c
 	limited.limit = bytes
@@ -120,7 +120,7 @@ func lookup[T string | []byte](c *Catalog, name T) (Type, bool) {
 	return t, ok
 }
 
-// Definition is what is known of a type of this catalog; nil for the zero Type. It must not be changed.
+// Definition returns the definition of a type of this catalog, nil for the zero Type. Do not change it.
 func (c *Catalog) Definition(t Type) *Definition {
 	if t == 0 || int(t) > len(c.definitions) {
 		return nil
@@ -128,7 +128,7 @@ func (c *Catalog) Definition(t Type) *Definition {
 	return &c.definitions[t-1]
 }
 
-// Names are the names of all types, in the order of the catalog.
+// Names returns the names of all types, in the order of the catalog.
 func (c *Catalog) Names() []string {
 	names := make([]string, len(c.definitions))
 	for i := range c.definitions {
@@ -137,13 +137,13 @@ func (c *Catalog) Names() []string {
 	return names
 }
 
-// Envelope are the properties that every event has beside its own. They must not be changed.
+// Envelope returns the properties that all events have. Do not change them.
 func (c *Catalog) Envelope() []Property { return c.envelope }
 
-// Enums are the enumerations that properties refer to. They must not be changed.
+// Enums returns the enumerations that properties refer to. Do not change them.
 func (c *Catalog) Enums() []*Enum { return c.enums }
 
-// lowerASCII adds s in lower case to dst. Names of events are ASCII.
+// lowerASCII appends s in lower case to dst. Names of events are ASCII.
 func lowerASCII[T string | []byte](dst []byte, s T) []byte {
 	for i := range len(s) {
 		c := s[i]

@@ -12,14 +12,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxCatalog bounds the files that describe events.
-const maxCatalog = 1 << 20
+// maxCatalogBytes bounds the size of a file that describes events.
+const maxCatalogBytes = 1 << 20
 
-// catalogFile is the form of catalog.yaml and of customers' own catalogs; JSON is a subset of it.
+// catalogFile is the form of catalog.yaml and of customers' own catalogs. JSON is a subset of YAML.
 type catalogFile struct {
 	Enums    []enumEntry     `yaml:"enums"`
 	Envelope []propertyEntry `yaml:"envelope"`
-	Common   []propertyEntry `yaml:"common"` // holds the anchors that events refer to
+	Common   []propertyEntry `yaml:"common"` // has the anchors that events refer to
 	Events   []eventEntry    `yaml:"events"`
 }
 
@@ -52,21 +52,21 @@ type eventEntry struct {
 	Properties    []propertyEntry `yaml:"properties"`
 }
 
-// identifier is what names of events, properties and enumerations look like. It bounds what can arrive in
-// results, documents and logs by way of a catalog.
+// identifier matches names of events, properties and enumerations. So it bounds what a catalog can put into results,
+// documents and logs.
 var identifier = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
 
 func checkName(name string) error {
 	if !identifier.MatchString(name) {
-		return fmt.Errorf("name %.80q: letters, digits and underscores are expected, at most 64", name)
+		return fmt.Errorf("name %.80q: must be at most 64 letters, digits and underscores", name)
 	}
 	return nil
 }
 
-// readCatalog reads a file. Names that are not in it are looked up in base, which may be nil.
+// readCatalog reads a file. It looks up names that are not in the file in base, which may be nil.
 func readCatalog(text []byte, base *Catalog) (*source, error) {
-	if len(text) > maxCatalog {
-		return nil, fmt.Errorf("%d bytes, at most %d are read", len(text), maxCatalog)
+	if len(text) > maxCatalogBytes {
+		return nil, fmt.Errorf("the file has %d bytes, more than %d", len(text), maxCatalogBytes)
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
@@ -75,19 +75,19 @@ func readCatalog(text []byte, base *Catalog) (*source, error) {
 		return nil, err
 	}
 	if err := decoder.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one document")
+		return nil, errors.New("the file has more than one document")
 	}
 	s := &source{}
 	if base != nil {
 		s.enums, s.envelope, s.definitions = slices.Clone(base.enums), base.envelope, slices.Clone(base.definitions)
 		if len(file.Envelope) > 0 {
-			return nil, errors.New("envelope: is the same for all events and not to be changed")
+			return nil, errors.New("envelope: cannot be changed, it is the same for all events")
 		}
 	}
 	return s, s.add(&file)
 }
 
-// source is what a catalog is made of.
+// source has the parts of a catalog.
 type source struct {
 	enums       []*Enum
 	envelope    []Property
@@ -136,11 +136,11 @@ func (s *source) addEnum(entry *enumEntry) error {
 	if entry.Type != TypeEnum.String() {
 		var ok bool
 		if e.Type, _, ok = parseValueType(entry.Type); !ok || !e.Type.canHaveValues() {
-			return fmt.Errorf("type %.80q: string, short, int, long or enum are expected", entry.Type)
+			return fmt.Errorf("type %.80q: must be string, short, int, long or enum", entry.Type)
 		}
 	}
 	if e.Closed && len(entry.Values) == 0 {
-		return errors.New("closed, but without values")
+		return errors.New("a closed enumeration must have values")
 	}
 	for i, v := range entry.Values {
 		value := EnumValue{Name: v.Name, Description: v.Description}
@@ -148,7 +148,7 @@ func (s *source) addEnum(entry *enumEntry) error {
 		case checkName(v.Name) != nil:
 			return fmt.Errorf("values[%d]: %w", i, checkName(v.Name))
 		case (e.Type == TypeString) != (v.Value == nil):
-			return fmt.Errorf("values[%d] %s: numbers have a value, strings have none", i, v.Name)
+			return fmt.Errorf("values[%d] %s: a number must have a value, a string must not", i, v.Name)
 		case v.Value != nil:
 			value.Number = *v.Value
 		}
@@ -158,7 +158,7 @@ func (s *source) addEnum(entry *enumEntry) error {
 	return nil
 }
 
-// canHaveValues says whether there can be an enumeration of this type.
+// canHaveValues reports whether the values of an enumeration can have this type.
 func (t ValueType) canHaveValues() bool {
 	return t == TypeString || t == TypeShort || t == TypeInt || t == TypeLong
 }
@@ -173,19 +173,19 @@ func (s *source) property(entry *propertyEntry) (Property, error) {
 	var ok bool
 	if p.Type, p.Element, ok = parseValueType(name); !ok {
 		if p.Enum = s.enum(name); p.Enum == nil {
-			return Property{}, fmt.Errorf("type %.80q is not known", entry.Type)
+			return Property{}, fmt.Errorf("type %.80q is unknown", entry.Type)
 		}
 		p.Type = p.Enum.Type
 	}
 	if p.Type == TypeList && checkName(p.Element) != nil {
-		return Property{}, fmt.Errorf("type %.80q: a list of what?", entry.Type)
+		return Property{}, fmt.Errorf("type %.80q: the list must name the type of its elements", entry.Type)
 	}
 	if entry.Values != "" {
 		switch p.Enum = s.enum(entry.Values); {
 		case p.Enum == nil:
-			return Property{}, fmt.Errorf("values %.80q: there is no such enumeration", entry.Values)
+			return Property{}, fmt.Errorf("values %.80q: unknown enumeration", entry.Values)
 		case p.Enum.Type != p.Type:
-			return Property{}, fmt.Errorf("values %s: are of type %s and not %s", p.Enum.Name, p.Enum.Type, p.Type)
+			return Property{}, fmt.Errorf("values %s: has type %s, not %s", p.Enum.Name, p.Enum.Type, p.Type)
 		}
 	}
 	switch entry.In {
@@ -195,7 +195,7 @@ func (s *source) property(entry *propertyEntry) (Property, error) {
 	case "table":
 		p.Place = InTable
 	default:
-		return Property{}, fmt.Errorf("in %.80q: sample or table are expected", entry.In)
+		return Property{}, fmt.Errorf("in %.80q: must be sample or table", entry.In)
 	}
 	return p, nil
 }
@@ -206,15 +206,15 @@ func (s *source) addEvent(entry *eventEntry) error {
 	}
 	for i := range s.definitions {
 		if strings.EqualFold(s.definitions[i].Name, entry.Name) {
-			return errors.New("there is such an event already")
+			return errors.New("the event exists already")
 		}
 	}
 	kind, ok := ParseKind(entry.Kind)
 	if !ok {
-		return fmt.Errorf("kind %.80q: User, Queue or CallList are expected", entry.Kind)
+		return fmt.Errorf("kind %.80q: must be User, Queue or CallList", entry.Kind)
 	}
 	if entry.TTLSeconds == nil || *entry.TTLSeconds < never {
-		return errors.New("ttlSeconds: a number of seconds, or -1, is expected")
+		return errors.New("ttlSeconds: must be a number of seconds, or -1")
 	}
 	d := Definition{
 		Name: entry.Name, Kind: kind, TTLSeconds: *entry.TTLSeconds, Description: entry.Description,
@@ -223,7 +223,7 @@ func (s *source) addEvent(entry *eventEntry) error {
 	for i := range entry.Properties {
 		p, err := s.property(&entry.Properties[i])
 		if err == nil && (has(d.Properties, p.Name) || has(s.envelope, p.Name)) {
-			err = errors.New("there is such a property already")
+			err = errors.New("the property exists already")
 		}
 		if err != nil {
 			return fmt.Errorf("properties[%d] %.80s: %w", i, entry.Properties[i].Name, err)
@@ -231,18 +231,19 @@ func (s *source) addEvent(entry *eventEntry) error {
 		d.Properties = append(d.Properties, p)
 	}
 	if len(d.ConflationKey) > maxConflationKey {
-		return fmt.Errorf("conflationKey: at most %d properties are expected", maxConflationKey)
+		return fmt.Errorf("conflationKey: must have at most %d properties", maxConflationKey)
 	}
 	for _, name := range d.ConflationKey {
 		if !has(d.Properties, name) && !has(s.envelope, name) {
-			return fmt.Errorf("conflationKey: there is no property %.80s", name)
+			return fmt.Errorf("conflationKey: unknown property %.80s", name)
 		}
 	}
 	s.definitions = append(s.definitions, d)
 	return nil
 }
 
-// has says whether there is a property of that name; names that differ in case only would be one in camel case.
+// has reports whether properties has a name. Case is ignored: names that differ only in case can be equal in camel
+// case.
 func has(properties []Property, name string) bool {
 	return slices.ContainsFunc(properties, func(p Property) bool { return strings.EqualFold(p.Name, name) })
 }

@@ -36,7 +36,7 @@ events:
   - {name: ParcelLost, kind: User, ttlSeconds: -1}
 `
 
-func TestLoadCatalog(t *testing.T) {
+func TestLoadCatalog_addsToBuiltin(t *testing.T) {
 	c, err := events.LoadCatalog([]byte(parcels))
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +73,8 @@ func TestLoadCatalog(t *testing.T) {
 		types := map[string]events.ValueType{}
 		for _, p := range d.Properties {
 			types[p.Name] = p.Type
-			if nullable := strings.HasSuffix(p.Published, "?"); p.Nullable != nullable || p.Required() == (nullable || p.Name == "Secret") {
+			if nullable := strings.HasSuffix(p.Published, "?"); p.Nullable != nullable || p.Required() == (nullable ||
+				p.Name == "Secret") {
 				t.Errorf("%s: nullable is %v, required is %v", p.Name, p.Nullable, p.Required())
 			}
 		}
@@ -100,7 +101,9 @@ func TestLoadCatalog(t *testing.T) {
 	})
 
 	t.Run("JSON", func(t *testing.T) {
-		c, err := events.LoadCatalog([]byte(`{"events":[{"name":"X","kind":"User","ttlSeconds":-1,"properties":[{"name":"A","type":"int"}]}]}`))
+		c, err := events.LoadCatalog(
+			[]byte(`{"events":[{"name":"X","kind":"User","ttlSeconds":-1,"properties":[{"name":"A","type":"int"}]}]}`),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +113,7 @@ func TestLoadCatalog(t *testing.T) {
 	})
 }
 
-func TestLoadCatalog_Refuses(t *testing.T) {
+func TestLoadCatalog_refuses(t *testing.T) {
 	event := func(more string) string { return "events:\n- {name: X, kind: User, ttlSeconds: 1" + more + "}\n" }
 	property := func(p string) string { return event(", properties: [" + p + "]") }
 	tests := map[string]struct{ text, want string }{
@@ -134,7 +137,7 @@ func TestLoadCatalog_Refuses(t *testing.T) {
 		"PropertyTypeless":   {property("{name: A}"), "properties[0] A"},
 		"PropertyType":       {property("{name: A, type: float}"), "float"},
 		"PropertyListOfWhat": {property("{name: A, type: List<>}"), "List<>"},
-		"PropertyListOfList": {property(`{name: A, type: "List<List<A>>"}`), "a list of what"},
+		"PropertyListOfList": {property(`{name: A, type: "List<List<A>>"}`), "name the type of its elements"},
 		"PropertyTwice":      {property("{name: A, type: int}, {name: a, type: int}"), "properties[1] a"},
 		"PropertyOfEnvelope": {property("{name: entityId, type: int}"), "properties[0] entityId"},
 		"PropertyName":       {property("{name: A B, type: int}"), "properties[0] A B"},

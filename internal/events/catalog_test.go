@@ -7,7 +7,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-func TestCatalog_Lookup(t *testing.T) {
+func TestLookup_findsNamesInAnyCase(t *testing.T) {
 	c := events.Builtin()
 	tests := map[string]struct {
 		name, want string
@@ -44,7 +44,7 @@ func TestCatalog_Lookup(t *testing.T) {
 	}
 }
 
-func TestCatalog_LookupAllocatesNothing(t *testing.T) {
+func TestLookup_allocatesNothing(t *testing.T) {
 	c := events.Builtin()
 	long := strings.Repeat("x", 100_000)
 	allocs := testing.AllocsPerRun(100, func() {
@@ -58,7 +58,7 @@ func TestCatalog_LookupAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestCatalog_DefinitionOfOtherNumbers(t *testing.T) {
+func TestDefinition_isNilForOtherNumbers(t *testing.T) {
 	c := events.Builtin()
 	if c.Definition(0) != nil || c.Definition(32) != nil || c.Definition(65535) != nil {
 		t.Error("got a definition for a number that is no type")

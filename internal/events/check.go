@@ -7,23 +7,23 @@ import (
 	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
-// Deviation says how an event differs from what the catalog has for its type.
+// Deviation is a difference between an event and the definition of its type.
 type Deviation struct {
-	// Property is the name of the property concerned, in Pascal case.
+	// Property is the name of the property in Pascal case.
 	Property string
 	Problem  Problem
 }
 
-// Problem is what is wrong with a property.
+// Problem is the kind of a Deviation.
 type Problem uint8
 
 // The problems.
 const (
-	// ProblemMissing: the property has to be there and is not.
+	// ProblemMissing: a required property is absent.
 	ProblemMissing Problem = iota
-	// ProblemType: the value is not of the property's type.
+	// ProblemType: the value does not have the property's type.
 	ProblemType
-	// ProblemValue: the value is of the right type, but out of its range or not one of a closed enumeration.
+	// ProblemValue: the value has the right type, but is out of range or not in a closed enumeration.
 	ProblemValue
 
 	problemCount
@@ -35,7 +35,7 @@ var problemNames = [problemCount]string{
 	ProblemValue:   "wrong_value",
 }
 
-// String is the machine-readable name, for instance "wrong_type".
+// String returns the machine-readable name, for instance "wrong_type".
 func (p Problem) String() string {
 	if p >= problemCount {
 		return "invalid"
@@ -43,8 +43,8 @@ func (p Problem) String() string {
 	return problemNames[p]
 }
 
-// Check compares an event that AppendJSON accepts with what the catalog has for its type, in the order of the
-// catalog. It says the same as the type's JSON Schema. Unknown properties are no deviation.
+// Check compares an event with the definition of its type and returns the deviations in the order of the catalog. The
+// event must be one that AppendJSON accepts. Check agrees with the type's JSON Schema: unknown properties are allowed.
 func (c *Catalog) Check(ev *Event) []Deviation {
 	def := c.Definition(ev.Type)
 	if def == nil {
@@ -90,7 +90,7 @@ func (c *Catalog) Check(ev *Event) []Deviation {
 	return found
 }
 
-// check says what is wrong with a value, as it is written in the message; ok if nothing is.
+// check checks a value as written in the message. ok reports whether the value is right; problem is set if it is not.
 func (p *Property) check(value []byte) (problem Problem, ok bool) {
 	if string(value) == "null" {
 		return ProblemType, p.AllowsNull()
@@ -101,7 +101,7 @@ func (p *Property) check(value []byte) (problem Problem, ok bool) {
 	return ProblemValue, p.inRange(value)
 }
 
-// hasForm says whether a value is written as JSON writes values of this type.
+// hasForm reports whether a value has the JSON form of this type.
 func (t ValueType) hasForm(value []byte) bool {
 	first := value[0]
 	switch t {
@@ -152,7 +152,7 @@ func ofObjects(array []byte) bool {
 	return ok
 }
 
-// inRange says whether a value that has the form of the property's type is one of it.
+// inRange reports whether a value with the form of the property's type is in its range.
 func (p *Property) inRange(value []byte) bool {
 	var scratch [maxShort]byte
 	switch p.Type {
@@ -183,7 +183,7 @@ func (t ValueType) holds(n int64) bool {
 	}
 }
 
-// allows says whether a value may occur. Any may unless the enumeration is closed.
+// allows reports whether a value may occur. An enumeration that is not closed allows all values.
 func (e *Enum) allows(text string, number int64) bool {
 	if e == nil || !e.Closed {
 		return true

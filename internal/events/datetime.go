@@ -6,16 +6,17 @@ import (
 	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
-// The range of a DateTime, in seconds since 1970, and of its offset from UTC, in seconds. What is beyond would
-// fail to be read by a .NET client.
+// The range of a DateTime in seconds since 1970, and of its offset from UTC in seconds. .NET clients fail to read
+// values out of these ranges.
 const (
 	minDateTime = -62135596800 // 0001-01-01T00:00:00Z
 	maxDateTime = 253402300799 // 9999-12-31T23:59:59Z
 	maxOffset   = 14 * 3600
 )
 
-// parseDateTime reads a date and time as .NET writes a DateTime: ISO 8601 with up to seven (here: any number
-// of) fractional digits and a zone of Z, an offset or none, which is taken as UTC. Nanoseconds are cut off.
+// parseDateTime reads a date and time in the form of a .NET DateTime: ISO 8601 with any number of fractional digits
+// (.NET writes up to seven), and with Z, an offset or no zone. No zone means UTC. Digits beyond nanoseconds are cut
+// off.
 func parseDateTime(s []byte) (t time.Time, ok bool) {
 	const layout = "0000-00-00T00:00:00"
 	if len(s) < len(layout) || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' {
@@ -43,7 +44,7 @@ func parseDateTime(s []byte) (t time.Time, ok bool) {
 	return time.Unix(seconds, int64(nanos)).UTC(), true
 }
 
-// twoDigits reads two decimal digits; negative if they are none.
+// twoDigits reads two decimal digits. It returns a negative number for other bytes.
 func twoDigits(s []byte, i int) int {
 	tens, units := s[i]-'0', s[i+1]-'0'
 	if tens > 9 || units > 9 {
@@ -52,7 +53,7 @@ func twoDigits(s []byte, i int) int {
 	return int(tens)*10 + int(units)
 }
 
-// fraction reads the fractional digits of a second, if there are any, as nanoseconds.
+// fraction reads the optional fractional digits of a second as nanoseconds.
 func fraction(s []byte) (nanos int, rest []byte) {
 	if len(s) < 2 || s[0] != '.' {
 		return 0, s
@@ -103,9 +104,9 @@ func daysIn(year, month int) int {
 	}
 }
 
-// daysSinceEpoch counts the days from 1970-01-01 to a date of the Gregorian calendar. Years are taken to begin
-// in March, so that the leap day is the last of its year. It is several times faster than time.Date, and a
-// timestamp is read in every event.
+// daysSinceEpoch returns the number of days from 1970-01-01 to a date of the Gregorian calendar. It counts years from
+// March, so the leap day is the last day of its year. It is several times faster than time.Date, and every event has a
+// timestamp to read.
 func daysSinceEpoch(year, month, day int) int {
 	if month <= 2 {
 		year--

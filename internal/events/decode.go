@@ -7,12 +7,12 @@ import (
 	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
-// Decode reads the routing fields of a published JSON object in one pass without allocating: OrganizationId
-// (else RootEntityId, where RootEntityType is Organization), EntityId, EntityType, EventType,
-// MessageTTLSeconds, Timestamp and Id, their names in Pascal or camel case. The event keeps data.
+// Decode reads the routing fields of a published JSON object in one pass, without allocating: OrganizationId (or
+// RootEntityId, if RootEntityType is Organization), EntityId, EntityType, EventType, MessageTTLSeconds, Timestamp and
+// Id. Their names may be in Pascal or camel case. The event keeps data.
 //
-// What stands between these fields is passed over and checked only as far as its end must be found; the
-// encoders check all of it, once, if somebody listens. The error, if any, is a Reason and wraps ErrMalformed.
+// Decode skims everything between these fields. The encoders check the whole message once, if the topic has
+// subscribers. The error is a Reason and wraps ErrMalformed.
 func (c *Catalog) Decode(data []byte) (Event, error) {
 	ev, why := c.decode(data)
 	if why != reasonNone {
@@ -21,8 +21,8 @@ func (c *Catalog) Decode(data []byte) (Event, error) {
 	return ev, nil
 }
 
-// Topic is the topic that Decode would find, read only as far into data as it takes to know: what follows is
-// not looked at, so Decode may still refuse the message. It is for those who mostly have no listener.
+// Topic returns the topic that Decode would return. It reads data only up to the last field of the topic, so Decode may
+// still refuse the message. Use it if most messages have no subscriber.
 func (c *Catalog) Topic(data []byte) (Topic, error) {
 	var r routing
 	topic, why := c.readTopic(data, &r)
@@ -32,7 +32,7 @@ func (c *Catalog) Topic(data []byte) (Topic, error) {
 	return topic, nil
 }
 
-// field is a top-level property that routing reads.
+// field is a top-level property that Decode reads.
 type field uint8
 
 const (
@@ -50,7 +50,7 @@ const (
 	fieldCount
 )
 
-// fieldOf knows the routing fields by their unescaped names.
+// fieldOf returns the routing field with an unescaped name.
 func fieldOf(name []byte) field {
 	switch string(name) {
 	case "Id", "id":
@@ -75,21 +75,20 @@ func fieldOf(name []byte) field {
 	return fieldOther
 }
 
-// maxDepth is how deep objects and arrays may nest, the outermost object included. System.Text.Json has this limit, so a
-// .NET client would fail to read a deeper message.
+// maxDepth is how deep objects and arrays may nest, the outermost object included. System.Text.Json has this limit, so
+// a .NET client would fail to read a deeper message.
 const maxDepth = 64
 
-// maxShort bounds the names and values that routing compares, in bytes as they stand in the message. The
-// longest name of an event fits, a routing field with all of its letters escaped does, and so does any
-// timestamp.
+// maxShort bounds the names and values that routing compares, in bytes as written in the message. The longest name of
+// an event, a routing field with all letters escaped, and any timestamp fit into it.
 const maxShort = 128
 
-// routing are the values of the routing fields as they stand in the message, quotes included; nil if absent. Reading
-// them can stop in the middle of a message and go on later.
+// routing has the values of the routing fields as written in the message, with quotes; nil if absent. Reading can stop
+// in the middle of a message and continue later.
 type routing struct {
 	values [fieldCount][]byte
-	read   fields // those with a value that is not null, for which there may be a substitute; all at the end
-	next   int    // where to go on; 0: at the beginning
+	read   fields // fields with a value other than null; all fields after the end of the message
+	next   int    // index in the message at which reading continues; 0: at the beginning
 }
 
 // fields is a set of routing fields.
@@ -97,11 +96,10 @@ type fields uint16
 
 const (
 	topicFields = fields(1<<fieldEntityID | 1<<fieldEntityType | 1<<fieldEventType | 1<<fieldOrganizationID)
-	allFields   = fields(1<<fieldCount - 1) // fieldOther too, which never comes: the pass goes to the end
+	allFields   = fields(1<<fieldCount - 1) // with fieldOther, which is never set: reading goes on to the end
 )
 
-// decode is Decode with the reason in place of an error. For ReasonUnknownEvent the event is complete but for
-// its type.
+// decode is Decode with the reason instead of an error. For ReasonUnknownEvent it returns the event without a type.
 func (c *Catalog) decode(data []byte) (Event, Reason) {
 	var r routing
 	if why := c.readAll(data, &r); why != reasonNone {
@@ -114,7 +112,7 @@ func (c *Catalog) decode(data []byte) (Event, Reason) {
 	return c.route(data, &r.values, topic), why
 }
 
-// decodeOn is decode of a message that r has been read of up to the topic: nothing behind it can change that.
+// decodeOn is decode for a message that r has read up to the topic. The rest of the message cannot change the topic.
 func (c *Catalog) decodeOn(data []byte, r *routing, topic Topic) (Event, Reason) {
 	if why := c.readAll(data, r); why != reasonNone {
 		return Event{}, why
@@ -130,7 +128,7 @@ func (c *Catalog) readAll(data []byte, r *routing) Reason {
 	return r.upTo(data, allFields)
 }
 
-// readTopic reads as much of a message as it takes to know its topic.
+// readTopic reads a message up to the last field of its topic.
 func (c *Catalog) readTopic(data []byte, r *routing) (Topic, Reason) {
 	if len(data) > c.limit {
 		return Topic{}, ReasonTooLarge
@@ -141,7 +139,7 @@ func (c *Catalog) readTopic(data []byte, r *routing) (Topic, Reason) {
 	return c.topic(&r.values)
 }
 
-// upTo reads the properties of a message until all wanted fields have a value, or to its end.
+// upTo reads the properties of a message until all wanted fields have a value, or to the end of the message.
 func (r *routing) upTo(data []byte, wanted fields) Reason {
 	i := r.next
 	if i == 0 {
@@ -189,7 +187,7 @@ func (r *routing) upTo(data []byte, wanted fields) Reason {
 	return reasonNone
 }
 
-// readName reads the name of a property, which begins at i, and the colon behind it.
+// readName reads the name of the property that begins at i, and the colon behind it.
 func readName(data []byte, i int) (f field, next int) {
 	if i >= len(data) || data[i] != '"' {
 		return fieldOther, -1
@@ -214,7 +212,7 @@ func readName(data []byte, i int) (f field, next int) {
 	return f, end + 1
 }
 
-// notObject says what something is that does not begin as an object.
+// notObject returns the reason for a message that does not begin with an object.
 func notObject(data []byte) Reason {
 	if len(data) == 0 {
 		return ReasonNotJSON
@@ -226,7 +224,7 @@ func notObject(data []byte) Reason {
 	return ReasonNotJSON
 }
 
-// scanReason is the reason of an error of jsonscan.
+// scanReason returns the reason for an error of jsonscan.
 func scanReason(err error) Reason {
 	if errors.Is(err, jsonscan.ErrTooDeep) {
 		return ReasonTooDeep
@@ -234,7 +232,7 @@ func scanReason(err error) Reason {
 	return ReasonNotJSON
 }
 
-// endOf accepts nothing but white space from i on.
+// endOf checks that only white space follows from i on.
 func endOf(data []byte, i int) Reason {
 	if jsonscan.SkipSpace(data, i) != len(data) {
 		return ReasonNotJSON
@@ -242,7 +240,7 @@ func endOf(data []byte, i int) Reason {
 	return reasonNone
 }
 
-// topic makes the topic of the values that were read. For ReasonUnknownEvent it is complete but for its type.
+// topic returns the topic of the values that were read. For ReasonUnknownEvent it returns the topic without a type.
 func (c *Catalog) topic(values *[fieldCount][]byte) (Topic, Reason) {
 	var scratch [maxShort]byte
 	name := shortText(scratch[:0], values[fieldEventType])
@@ -276,7 +274,7 @@ func (c *Catalog) topic(values *[fieldCount][]byte) (Topic, Reason) {
 	return topic, reasonNone
 }
 
-// route makes the event of a topic and the values that were read.
+// route returns the event of a topic with the values that were read.
 func (c *Catalog) route(data []byte, values *[fieldCount][]byte, topic Topic) Event {
 	ev := Event{Topic: topic, TTLSeconds: never, Data: data}
 	if def := c.Definition(topic.Type); def != nil {
@@ -293,8 +291,8 @@ func (c *Catalog) route(data []byte, values *[fieldCount][]byte, topic Topic) Ev
 	return ev
 }
 
-// shortText is the text of a JSON string, written to dst if it has escapes. It is nil if the value is no
-// string, takes more than maxShort bytes in the message, or has broken escapes.
+// shortText returns the text of a JSON string. It writes the text to dst if the string has escapes. It returns nil if
+// the value is not a string, has more than maxShort bytes in the message, or has malformed escapes.
 func shortText(dst, value []byte) []byte {
 	if len(value) < 2 || value[0] != '"' {
 		return nil
@@ -312,7 +310,7 @@ func shortText(dst, value []byte) []byte {
 	return jsonscan.AppendUnescaped(dst, inside)
 }
 
-// guid reads a JSON string that is a GUID.
+// guid reads a JSON string that contains a GUID.
 func guid(value []byte) (ID, bool) {
 	if len(value) == IDLen+2 && value[0] == '"' {
 		return ParseID(value[1 : IDLen+1])

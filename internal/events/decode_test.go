@@ -18,10 +18,11 @@ const (
 	idText     = "3144cbed-7bfa-480e-a782-66ea86fb61c4"
 )
 
-// routed is a UserStatus with nothing but routing fields.
-const routed = `{"OrganizationId":"` + orgText + `","EntityType":"User","EntityId":"` + entityText + `","EventType":"UserStatus"}`
+// routed is a UserStatus with routing fields only.
+const routed = `{"OrganizationId":"` + orgText + `","EntityType":"User","EntityId":"` + entityText +
+	`","EventType":"UserStatus"}`
 
-func TestCatalog_Decode(t *testing.T) {
+func TestDecode_readsRoutingFields(t *testing.T) {
 	c := events.Builtin()
 	userStatus, _ := c.Lookup("UserStatus")
 	want := events.Event{
@@ -47,21 +48,36 @@ func TestCatalog_Decode(t *testing.T) {
 			with(func(ev *events.Event) { ev.TTLSeconds, ev.Timestamp, ev.ID = 7, noon, mustID(t, idText) }),
 		},
 		"UpperCaseGUIDs": {
-			strings.ReplaceAll(strings.ReplaceAll(routed, orgText, strings.ToUpper(orgText)), entityText, strings.ToUpper(entityText)), want,
+			strings.ReplaceAll(
+				strings.ReplaceAll(routed, orgText, strings.ToUpper(orgText)), entityText, strings.ToUpper(entityText),
+			), want,
 		},
-		"EventTypeInAnyCase":         {strings.Replace(routed, `"UserStatus"`, `"userstatus"`, 1), want},
-		"RootEntityOfOrganization":   {strings.Replace(routed, `"OrganizationId"`, `"RootEntityType":"Organization","RootEntityId"`, 1), want},
-		"OrganizationIdNull":         {more(`"organizationid":1,"RootEntityType":"Organization","RootEntityId":"` + otherText + `"`), want},
-		"OrganizationBeatsRoot":      {more(`"RootEntityType":"Organization","RootEntityId":"` + otherText + `"`), want},
-		"NullOrganizationIsNone":     {strings.Replace(more(`"RootEntityType":"Organization","RootEntityId":"`+orgText+`"`), `"`+orgText+`"`, "null", 1), want},
-		"WhiteSpace":                 {"\r\n\t " + strings.NewReplacer(`,`, " ,\n ", `:`, "\t: ", `{`, "{\n", `}`, " } ").Replace(routed) + "\n ", want},
-		"TTL":                        {more(`"MessageTTLSeconds":-1`), with(func(ev *events.Event) { ev.TTLSeconds = -1 })},
-		"TTLNotNumber":               {more(`"MessageTTLSeconds":"60"`), want},
-		"TTLFraction":                {more(`"MessageTTLSeconds":1.5`), want},
-		"TTLHuge":                    {more(`"MessageTTLSeconds":10000000000000000000000`), want},
-		"TTLNull":                    {more(`"MessageTTLSeconds":null`), want},
-		"Timestamp":                  {more(`"Timestamp":"2020-01-01T12:00:00"`), with(func(ev *events.Event) { ev.Timestamp = noon })},
-		"TimestampEscaped":           {more(`"Timestamp":"2020-01-01T14:00:00\u002B02:00"`), with(func(ev *events.Event) { ev.Timestamp = noon })},
+		"EventTypeInAnyCase": {strings.Replace(routed, `"UserStatus"`, `"userstatus"`, 1), want},
+		"RootEntityOfOrganization": {
+			strings.Replace(routed, `"OrganizationId"`, `"RootEntityType":"Organization","RootEntityId"`, 1), want,
+		},
+		"OrganizationIdNull": {
+			more(`"organizationid":1,"RootEntityType":"Organization","RootEntityId":"` + otherText + `"`), want,
+		},
+		"OrganizationBeatsRoot": {more(`"RootEntityType":"Organization","RootEntityId":"` + otherText + `"`), want},
+		"NullOrganizationIsNone": {
+			strings.Replace(more(`"RootEntityType":"Organization","RootEntityId":"`+orgText+`"`), `"`+orgText+`"`, "null", 1),
+			want,
+		},
+		"WhiteSpace": {
+			"\r\n\t " + strings.NewReplacer(`,`, " ,\n ", `:`, "\t: ", `{`, "{\n", `}`, " } ").Replace(routed) + "\n ", want,
+		},
+		"TTL":          {more(`"MessageTTLSeconds":-1`), with(func(ev *events.Event) { ev.TTLSeconds = -1 })},
+		"TTLNotNumber": {more(`"MessageTTLSeconds":"60"`), want},
+		"TTLFraction":  {more(`"MessageTTLSeconds":1.5`), want},
+		"TTLHuge":      {more(`"MessageTTLSeconds":10000000000000000000000`), want},
+		"TTLNull":      {more(`"MessageTTLSeconds":null`), want},
+		"Timestamp": {
+			more(`"Timestamp":"2020-01-01T12:00:00"`), with(func(ev *events.Event) { ev.Timestamp = noon }),
+		},
+		"TimestampEscaped": {
+			more(`"Timestamp":"2020-01-01T14:00:00\u002B02:00"`), with(func(ev *events.Event) { ev.Timestamp = noon }),
+		},
 		"TimestampNotDate":           {more(`"Timestamp":"soon"`), want},
 		"IdNotGUID":                  {more(`"Id":17`), want},
 		"EscapedName":                {strings.Replace(routed, `"EntityId"`, `"\u0045ntity\u0049d"`, 1), want},
@@ -92,7 +108,7 @@ func TestCatalog_Decode(t *testing.T) {
 	}
 }
 
-func TestCatalog_DecodeRefuses(t *testing.T) {
+func TestDecode_refuses(t *testing.T) {
 	c := events.Builtin()
 	replace := func(from, to string) string {
 		if !strings.Contains(routed, from) {
@@ -140,29 +156,38 @@ func TestCatalog_DecodeRefuses(t *testing.T) {
 		"BadEscapeInName":          {replace(`{`, `{"\x":1,`), events.ReasonNotJSON},
 		"EmptyObject":              {" { } ", events.ReasonNoEvent},
 		"EmptyObjectThenGarbage":   {"{}}", events.ReasonNotJSON},
-		"TooDeep":                  {replace(`{`, `{"A":`+strings.Repeat("[", 64)+strings.Repeat("]", 64)+`,`), events.ReasonTooDeep},
-		"TenThousandDeep":          {replace(`{`, `{"A":`+strings.Repeat(`{"a":[`, 5000)), events.ReasonTooDeep},
-		"DuplicateEntity":          {replace(`{`, `{"EntityId":"`+otherText+`",`), events.ReasonDuplicateField},
-		"DuplicateInOtherCase":     {replace(`{`, `{"entityId":"`+otherText+`",`), events.ReasonDuplicateField},
-		"DuplicateInEscapes":       {replace(`{`, `{"Entity\u0049d":"`+otherText+`",`), events.ReasonDuplicateField},
-		"NoEvent":                  {replace(`"EventType"`, `"Other"`), events.ReasonNoEvent},
-		"EventNotString":           {replace(`"UserStatus"`, `7`), events.ReasonNoEvent},
-		"EventNull":                {replace(`"UserStatus"`, `null`), events.ReasonNoEvent},
-		"EventNameEndless":         {replace(`"UserStatus"`, `"`+strings.Repeat("UserStatus", 1000)+`"`), events.ReasonNoEvent},
-		"UnknownEvent":             {replace(`"UserStatus"`, `"UserSings"`), events.ReasonUnknownEvent},
-		"NoEntityType":             {replace(`"EntityType"`, `"Other"`), events.ReasonWrongEntityType},
-		"OtherEntityType":          {replace(`"User"`, `"Queue"`), events.ReasonWrongEntityType},
-		"EntityTypeInOtherCase":    {replace(`"User"`, `"user"`), events.ReasonWrongEntityType},
-		"NoEntity":                 {replace(`"EntityId"`, `"Other"`), events.ReasonNoEntity},
-		"EntityNull":               {replace(`"`+entityText+`"`, `null`), events.ReasonNoEntity},
-		"EntityNotGUID":            {replace(entityText, entityText[:35]+"g"), events.ReasonNoEntity},
-		"EntityInBraces":           {replace(entityText, "{"+entityText+"}"), events.ReasonNoEntity},
-		"NoOrganization":           {replace(`"OrganizationId"`, `"Other"`), events.ReasonNoOrganization},
-		"OrganizationNotGUID":      {replace(orgText, "here"), events.ReasonNoOrganization},
-		"OrganizationNotString":    {replace(`"`+orgText+`"`, `{}`), events.ReasonNoOrganization},
-		"RootOfAnotherType":        {replace(`"OrganizationId"`, `"RootEntityType":"Galaxy","RootEntityId"`), events.ReasonNoOrganization},
-		"RootWithoutType":          {replace(`"OrganizationId"`, `"RootEntityId"`), events.ReasonNoOrganization},
-		"BadOrganizationHasNoRoot": {replace(`"`+orgText+`"`, `"x","RootEntityType":"Organization","RootEntityId":"`+orgText+`"`), events.ReasonNoOrganization},
+		"TooDeep": {
+			replace(`{`, `{"A":`+strings.Repeat("[", 64)+strings.Repeat("]", 64)+`,`), events.ReasonTooDeep,
+		},
+		"TenThousandDeep":      {replace(`{`, `{"A":`+strings.Repeat(`{"a":[`, 5000)), events.ReasonTooDeep},
+		"DuplicateEntity":      {replace(`{`, `{"EntityId":"`+otherText+`",`), events.ReasonDuplicateField},
+		"DuplicateInOtherCase": {replace(`{`, `{"entityId":"`+otherText+`",`), events.ReasonDuplicateField},
+		"DuplicateInEscapes":   {replace(`{`, `{"Entity\u0049d":"`+otherText+`",`), events.ReasonDuplicateField},
+		"NoEvent":              {replace(`"EventType"`, `"Other"`), events.ReasonNoEvent},
+		"EventNotString":       {replace(`"UserStatus"`, `7`), events.ReasonNoEvent},
+		"EventNull":            {replace(`"UserStatus"`, `null`), events.ReasonNoEvent},
+		"EventNameEndless": {
+			replace(`"UserStatus"`, `"`+strings.Repeat("UserStatus", 1000)+`"`), events.ReasonNoEvent,
+		},
+		"UnknownEvent":          {replace(`"UserStatus"`, `"UserUnknown"`), events.ReasonUnknownEvent},
+		"NoEntityType":          {replace(`"EntityType"`, `"Other"`), events.ReasonWrongEntityType},
+		"OtherEntityType":       {replace(`"User"`, `"Queue"`), events.ReasonWrongEntityType},
+		"EntityTypeInOtherCase": {replace(`"User"`, `"user"`), events.ReasonWrongEntityType},
+		"NoEntity":              {replace(`"EntityId"`, `"Other"`), events.ReasonNoEntity},
+		"EntityNull":            {replace(`"`+entityText+`"`, `null`), events.ReasonNoEntity},
+		"EntityNotGUID":         {replace(entityText, entityText[:35]+"g"), events.ReasonNoEntity},
+		"EntityInBraces":        {replace(entityText, "{"+entityText+"}"), events.ReasonNoEntity},
+		"NoOrganization":        {replace(`"OrganizationId"`, `"Other"`), events.ReasonNoOrganization},
+		"OrganizationNotGUID":   {replace(orgText, "here"), events.ReasonNoOrganization},
+		"OrganizationNotString": {replace(`"`+orgText+`"`, `{}`), events.ReasonNoOrganization},
+		"RootOfAnotherType": {
+			replace(`"OrganizationId"`, `"RootEntityType":"Galaxy","RootEntityId"`), events.ReasonNoOrganization,
+		},
+		"RootWithoutType": {replace(`"OrganizationId"`, `"RootEntityId"`), events.ReasonNoOrganization},
+		"BadOrganizationHasNoRoot": {
+			replace(`"`+orgText+`"`, `"x","RootEntityType":"Organization","RootEntityId":"`+orgText+`"`),
+			events.ReasonNoOrganization,
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -180,7 +205,7 @@ func TestCatalog_DecodeRefuses(t *testing.T) {
 	}
 }
 
-func TestCatalog_DecodeSamples(t *testing.T) {
+func TestDecode_samples(t *testing.T) {
 	c := events.Builtin()
 	for _, want := range published(t) {
 		t.Run(want.Name, func(t *testing.T) {
@@ -201,7 +226,7 @@ func TestCatalog_DecodeSamples(t *testing.T) {
 	}
 }
 
-func TestCatalog_Limit(t *testing.T) {
+func TestLimit_refusesLargerMessages(t *testing.T) {
 	c := events.Builtin().Limit(len(routed))
 	if _, err := c.Decode([]byte(routed)); err != nil {
 		t.Errorf("at the limit: %v", err)
@@ -211,7 +236,7 @@ func TestCatalog_Limit(t *testing.T) {
 	}
 }
 
-func TestCatalog_DecodeAllocatesNothing(t *testing.T) {
+func TestDecode_allocatesNothing(t *testing.T) {
 	c := events.Builtin()
 	inputs := [][]byte{
 		sample(t, "UserStatus"),

@@ -1,59 +1,58 @@
 package events
 
-// Definition says what is known of an event type.
+// Definition describes an event type.
 type Definition struct {
 	// Name is the event type as published, for instance "UserStatus".
 	Name string
-	// Kind is the kind of entity that the event is about. It is not available for other kinds.
+	// Kind is the kind of the entities that have the event.
 	Kind Kind
 	// TTLSeconds is the MessageTTLSeconds that publishers are expected to send; -1: the event never expires.
 	TTLSeconds int
-	// ConflationKey are the properties that say which event replaces which: of two events with equal values
-	// only the newer one is worth delivering. Empty for events that tell a step of a call, where each counts.
+	// ConflationKey are the properties that identify a state: of two events with equal values, only the newer one is worth
+	// delivering. It is empty for events that report a step of a call, of which each one counts.
 	ConflationKey []string
-	// Description says in a sentence what the event tells.
+	// Description is one sentence about the event.
 	Description string
-	// Properties are those of the event itself; every event also has those of Catalog.Envelope.
+	// Properties are the event's own properties. All events also have the properties of Catalog.Envelope.
 	Properties []Property
 
 	derived
 }
 
-// State says whether an event replaces the one before it (UserStatus), as opposed to telling a step of a
-// call. Only state events may be conflated for a slow client and served as a snapshot.
+// State reports whether events of this type are states: each replaces the one before it (UserStatus). Other events
+// report a step of a call. Only states may be conflated for a slow client and be part of a snapshot.
 func (d *Definition) State() bool { return len(d.ConflationKey) > 0 }
 
-// Several says whether a topic has several states at a time (CallbackChanged: one for each callback).
+// Several reports whether a topic has several states at a time (CallbackChanged: one for each callback).
 func (d *Definition) Several() bool { return len(d.keys) > 0 }
 
-// LowerName is the name as SubscriptionResult carries it.
+// LowerName returns the name in lower case, as in SubscriptionResult.
 func (d *Definition) LowerName() string { return d.lower }
 
 // Property is one property of an event.
 type Property struct {
-	// Name is spelled as publishers write it, in Pascal case.
+	// Name is the name in Pascal case, as publishers write it.
 	Name string
-	// Published is the type as the catalog spells it, for instance "Guid?"; Type, Nullable and Element are
-	// what it says.
+	// Published is the type as the catalog spells it, for instance "Guid?". Type, Nullable and Element are its parts.
 	Published string
 	Type      ValueType
-	// Nullable properties may be null, and may be absent.
+	// Nullable properties may be null or absent.
 	Nullable bool
-	// Element names what a list is made of. Nothing is known about the properties of an element.
+	// Element is the name of the type of a list's elements. The properties of elements are not known.
 	Element string
-	// Envelope properties belong to every event, and are never null.
+	// Envelope properties belong to all events and are never null.
 	Envelope bool
-	// Enum are the known values; nil if any value of the type will do.
+	// Enum has the known values; nil if the property is not an enumeration.
 	Enum *Enum
-	// Place says where the published page has the property.
+	// Place is where the published page describes the property.
 	Place       Place
 	Description string
 }
 
-// Required says whether every event of the type has the property.
+// Required reports whether every event of the type must have the property.
 func (p *Property) Required() bool { return !p.Nullable && p.Place != InTable }
 
-// AllowsNull says whether the property may be null. What is a reference in C# may be, whatever is published.
+// AllowsNull reports whether the property may be null. Properties with a reference type in C# may always be null.
 func (p *Property) AllowsNull() bool {
 	if p.Envelope {
 		return false
@@ -66,30 +65,30 @@ func (p *Property) AllowsNull() bool {
 	}
 }
 
-// Place says where the published page has a property.
+// Place is where the published page describes a property.
 type Place uint8
 
-// The places. Properties of customers' own events are counted as standing in both.
+// The places. Properties of customers' own events have InBoth.
 const (
 	InBoth Place = iota
 	InSample
 	InTable
 )
 
-// Enum is a set of values that a property takes.
+// Enum is a set of values of properties.
 type Enum struct {
 	Name        string
 	Description string
-	// Type is TypeString, TypeShort, TypeInt, TypeLong, or TypeEnum if it is known by name only.
+	// Type is TypeString, TypeShort, TypeInt, TypeLong, or TypeEnum if only the name of the enumeration is known.
 	Type ValueType
-	// Closed enumerations have no other values than these.
+	// Closed enumerations have no other values than Values.
 	Closed bool
 	Values []EnumValue
 }
 
 // EnumValue is one value of an Enum.
 type EnumValue struct {
-	// Name is the value itself if the enumeration is of strings, and what a number is called otherwise.
+	// Name is the value itself in an enumeration of strings, and the name of the number in others.
 	Name        string
 	Number      int
 	Description string
@@ -98,7 +97,7 @@ type EnumValue struct {
 // ValueType is the type of a property's values.
 type ValueType uint8
 
-// The types that properties have, and how JSON has them.
+// The types of properties, with their form in JSON.
 const (
 	TypeString     ValueType = iota // a string
 	TypeBool                        // true or false
@@ -133,7 +132,7 @@ var typeNames = [typeCount]string{
 	TypeObject:     "object",
 }
 
-// String is the name of the type in C#.
+// String returns the name of the type in C#.
 func (t ValueType) String() string {
 	if t >= typeCount {
 		return "invalid"
@@ -141,13 +140,13 @@ func (t ValueType) String() string {
 	return typeNames[t]
 }
 
-// parseValueType finds a type by its name in C#, without a question mark. element is what a list is made of.
+// parseValueType returns the type with a name in C#, without a question mark. element is the type of a list's elements.
 func parseValueType(name string) (t ValueType, element string, ok bool) {
 	const list = "List<"
 	if len(name) > len(list)+1 && name[:len(list)] == list && name[len(name)-1] == '>' {
 		return TypeList, name[len(list) : len(name)-1], true
 	}
-	if name == "String" { // of .NET, the same type as string
+	if name == "String" { // the name in .NET of the same type
 		return TypeString, "", true
 	}
 	for t := range typeCount {

@@ -1,6 +1,6 @@
-// Package events is the language of rte-server: what an entity, an event and a topic are, and how the bytes
-// of a published message become an event and the JSON or MessagePack that clients receive.
+// Package events defines entities, events and topics. It decodes published messages into events and encodes events as
+// the JSON or MessagePack for clients.
 //
-// It does no I/O and knows no other package of this module. Everything in it may be used from any goroutine
-// once it is built.
+// It does no I/O, and imports only the leaf packages jsonscan and msgpack of this module. All its values may be used
+// from any goroutine after they are built.
 package events

@@ -7,7 +7,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-func TestEvent_Expired(t *testing.T) {
+func TestEvent_expires(t *testing.T) {
 	noon := time.Date(2020, 1, 1, 12, 0, 0, 0, time.UTC)
 	tests := map[string]struct {
 		ttl       int

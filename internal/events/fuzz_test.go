@@ -14,7 +14,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// seed adds the samples, the cases of the tables and a few oddities.
+// seed adds the samples, the cases of the tables and a few unusual documents.
 func seed(f *testing.F) {
 	f.Helper()
 	for _, name := range events.Builtin().Names() {
@@ -31,7 +31,9 @@ func seed(f *testing.F) {
 	}
 	for _, text := range []string{
 		routed,
-		strings.Replace(routed, `"UserStatus"`, `"userStatus","Timestamp":"2023-10-19T16:21:19.7009158+02:00","MessageTTLSeconds":-1`, 1),
+		strings.Replace(
+			routed, `"UserStatus"`, `"userStatus","Timestamp":"2023-10-19T16:21:19.7009158+02:00","MessageTTLSeconds":-1`, 1,
+		),
 		strings.Replace(routed, `"UserStatus"`, `"UserSetting","Values":{"A b":{"Cd":1}},"allowedValues":{"\u0041":null}`, 1),
 		strings.Replace(routed, `"OrganizationId"`, `"RootEntityType":"Organization","RootEntityId"`, 1),
 		`{"\u0041bc\ud83d":[1.5e300,-0,1e999,{"ÄÖ":"\ud83d\ude00"}],"A":1,"a":2}`,
@@ -40,12 +42,13 @@ func seed(f *testing.F) {
 	}
 }
 
-// acceptable says what the encoders have to accept: an object of JSON in UTF-8, nested 64 levels at most.
+// acceptable reports whether the encoders must accept data: a JSON object in UTF-8, nested at most 64 levels deep.
 func acceptable(data []byte) bool {
-	return utf8.Valid(data) && json.Valid(data) && bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) && depth(data) <= 64
+	return utf8.Valid(data) && json.Valid(data) && bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) &&
+		depth(data) <= 64
 }
 
-// depth is how deep valid JSON nests.
+// depth returns how deep valid JSON nests.
 func depth(data []byte) int {
 	deepest, now := 0, 0
 	inString := false
@@ -66,7 +69,7 @@ func depth(data []byte) int {
 	return deepest
 }
 
-// FuzzDecode compares with a reading by encoding/json.
+// FuzzDecode compares with encoding/json.
 func FuzzDecode(f *testing.F) {
 	seed(f)
 	c := events.Builtin()
@@ -86,13 +89,14 @@ func FuzzDecode(f *testing.F) {
 		if got, _ := events.ReasonOf(err); got != why {
 			t.Fatalf("got %v, want %v", err, why)
 		}
-		if err == nil && (ev.Topic != want.Topic || ev.ID != want.ID || ev.TTLSeconds != want.TTLSeconds || !ev.Timestamp.Equal(want.Timestamp)) {
+		if err == nil && (ev.Topic != want.Topic || ev.ID != want.ID || ev.TTLSeconds != want.TTLSeconds ||
+			!ev.Timestamp.Equal(want.Timestamp)) {
 			t.Errorf("got  %+v\nwant %+v", ev, want)
 		}
 	})
 }
 
-// FuzzAppendJSON compares with decoding, renaming and comparing as values.
+// FuzzAppendJSON compares the output with a slow reference, as decoded values.
 func FuzzAppendJSON(f *testing.F) {
 	seed(f)
 	c := events.Builtin()
@@ -107,7 +111,7 @@ func FuzzAppendJSON(f *testing.F) {
 			return
 		}
 		if !json.Valid(got) || !utf8.Valid(got) {
-			t.Fatalf("got no JSON: %q", got)
+			t.Fatalf("got malformed JSON: %q", got)
 		}
 		if diff := cmp.Diff(renamed(t, c, &ev), decoded(t, got)); diff != "" {
 			t.Error(diff)
@@ -120,8 +124,8 @@ func FuzzAppendJSON(f *testing.F) {
 	})
 }
 
-// FuzzStateKey looks for what makes the readers of single properties stumble: they come before the encoders, which
-// check all of a message.
+// FuzzStateKey looks for panics in the readers of single properties. They run before the encoders, which check the
+// whole message.
 func FuzzStateKey(f *testing.F) {
 	seed(f)
 	c := events.Builtin()
@@ -137,7 +141,7 @@ func FuzzStateKey(f *testing.F) {
 	})
 }
 
-// FuzzAppendMessagePack has another implementation read what was written.
+// FuzzAppendMessagePack reads the output with another implementation.
 func FuzzAppendMessagePack(f *testing.F) {
 	seed(f)
 	c := events.Builtin()
@@ -160,7 +164,7 @@ func FuzzAppendMessagePack(f *testing.F) {
 	})
 }
 
-// slowDecode is the slow reference of Decode for documents that are acceptable.
+// slowDecode is a slow reference for Decode. data must be acceptable.
 func slowDecode(t *testing.T, c *events.Catalog, data []byte) (events.Event, events.Reason) {
 	t.Helper()
 	values := map[string]any{}
@@ -179,7 +183,8 @@ func slowDecode(t *testing.T, c *events.Catalog, data []byte) (events.Event, eve
 			t.Fatal(err)
 		}
 		routing := []string{
-			"Id", "EntityId", "EventType", "Timestamp", "EntityType", "RootEntityId", "OrganizationId", "RootEntityType", "MessageTTLSeconds",
+			"Id", "EntityId", "EventType", "Timestamp", "EntityType", "RootEntityId", "OrganizationId", "RootEntityType",
+			"MessageTTLSeconds",
 		}
 		i := slices.IndexFunc(routing, func(r string) bool { return r == name || events.CamelCase(r) == name })
 		if i < 0 {

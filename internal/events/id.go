@@ -5,10 +5,10 @@ import (
 	"math/rand/v2"
 )
 
-// ID is a GUID in binary form. The zero value is the GUID of zeros, which is a valid id.
+// ID is a GUID in binary form. The zero value is the GUID of zeros, which is valid.
 type ID [16]byte
 
-// IDLen is the length in bytes of an ID's only accepted text form, 8-4-4-4-12 hexadecimal digits.
+// IDLen is the length in bytes of the only accepted text form of an ID, 8-4-4-4-12 hexadecimal digits.
 const IDLen = 36
 
 const hexDigits = "0123456789abcdef"
@@ -16,9 +16,9 @@ const hexDigits = "0123456789abcdef"
 // ones times a byte repeats that byte eight times.
 const ones = 0x0101010101010101
 
-// ParseID reads the 36 character form of a GUID, digits in any case.
-// Braces, the form without hyphens and surrounding space are refused: one entity must have one spelling,
-// or limits and duplicates could be walked around.
+// ParseID reads the 36 character form of a GUID with digits in any case. It refuses braces, surrounding space and the
+// form without hyphens: an entity must have one spelling, so that other spellings cannot bypass limits and checks for
+// duplicates.
 func ParseID[T string | []byte](s T) (id ID, ok bool) {
 	if len(s) != IDLen || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return ID{}, false
@@ -37,31 +37,32 @@ func ParseID[T string | []byte](s T) (id ID, ok bool) {
 	return id, true
 }
 
-// load4 reads the four bytes of s, the first one lowest.
+// load4 returns the four bytes of s in little-endian order.
 func load4[T string | []byte](s T) uint64 {
 	_ = s[3]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 
-// unhex8 turns twice four hexadecimal digits, the first one lowest, into four bytes, the first one lowest.
+// unhex8 converts eight hexadecimal digits, four in low and four in high, into four bytes. All are in little-endian
+// order.
 func unhex8(low, high uint64) (packed uint32, ok bool) {
 	digits := low | high<<32
 	// A letter has bit 6 and its low four bits count from one.
 	nibbles := digits&(ones*0x0f) + digits>>6&ones*9
-	// Written out again in lower case, they must give what they were read from.
+	// Written again in lower case, the nibbles must equal the digits.
 	letters := (nibbles + ones*6) >> 4 & ones
 	written := nibbles + ones*'0' + letters*('a'-'9'-1)
 	ok = nibbles&(ones*0xf0) == 0 && written == digits|digits&(ones*0x40)>>1
 
 	pairs := (nibbles<<4 | nibbles>>8) & 0x00ff00ff00ff00ff
 	pairs = (pairs | pairs>>8) & 0x0000ffff0000ffff
-	return uint32(pairs | pairs>>16), ok //nolint:gosec // the upper half is what was folded into the lower
+	return uint32(pairs | pairs>>16), ok //nolint:gosec // the shift folded the upper half into the lower half
 }
 
-// NewID makes a random GUID (RFC 9562, version 4). It is an identifier and not a secret.
+// NewID returns a random GUID (RFC 9562, version 4). It is an identifier, not a secret.
 func NewID() ID {
 	var id ID
-	hi, lo := rand.Uint64(), rand.Uint64() //nolint:gosec // identifiers are public; nothing relies on their being unguessable
+	hi, lo := rand.Uint64(), rand.Uint64() //nolint:gosec // identifiers are public and may be guessable
 	binary.LittleEndian.PutUint64(id[:8], hi)
 	binary.LittleEndian.PutUint64(id[8:], lo)
 	id[6] = id[6]&0x0f | 0x40
@@ -69,14 +70,14 @@ func NewID() ID {
 	return id
 }
 
-// String is the 36 character form in lower case.
+// String returns the 36 character form in lower case.
 func (id ID) String() string {
 	var text [IDLen]byte
 	id.Put(text[:])
 	return string(text[:])
 }
 
-// Append adds the 36 character form in lower case to dst.
+// Append appends the 36 character form in lower case to dst.
 func (id ID) Append(dst []byte) []byte {
 	var text [IDLen]byte
 	id.Put(text[:])

@@ -8,14 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// UnknownPolicy says what becomes of events whose type is not in the catalog.
+// UnknownPolicy selects the treatment of events whose type is not in the catalog.
 type UnknownPolicy uint8
 
 const (
-	// DropUnknown refuses them: they are counted and quarantined.
+	// DropUnknown refuses, counts and quarantines them.
 	DropUnknown UnknownPolicy = iota
-	// PassUnknown counts them and lets them pass with the zero Type. Nobody can subscribe to them, so they reach
-	// no client; it keeps them out of the quarantine where publishers are ahead of the catalog.
+	// PassUnknown counts them and returns them with the zero Type. They have no topic that a client can subscribe to, so
+	// they reach no client. It keeps the quarantine free of events of publishers that are newer than the catalog.
 	PassUnknown
 )
 
@@ -27,19 +27,19 @@ func ParseUnknownPolicy(s string) (UnknownPolicy, error) {
 	case "pass":
 		return PassUnknown, nil
 	default:
-		return 0, fmt.Errorf("%.40q: drop or pass are expected", s)
+		return 0, fmt.Errorf("%.40q: must be drop or pass", s)
 	}
 }
 
-// Validation says how many events are compared with what the catalog has for their type.
+// Validation selects the events that are compared with the definition of their type.
 type Validation uint8
 
 const (
-	// ValidateSample compares the first event of each type and then one in Options.SampleEvery.
+	// ValidateSample compares the first event of each type, and one event in IngressOptions.SampleEvery.
 	ValidateSample Validation = iota
 	// ValidateAll compares every event.
 	ValidateAll
-	// ValidateOff compares none.
+	// ValidateOff compares no event.
 	ValidateOff
 )
 
@@ -53,39 +53,38 @@ func ParseValidation(s string) (Validation, error) {
 	case "all":
 		return ValidateAll, nil
 	default:
-		return 0, fmt.Errorf("%.40q: off, sample or all are expected", s)
+		return 0, fmt.Errorf("%.40q: must be off, sample or all", s)
 	}
 }
 
-// IngressOptions are what an Ingress needs.
+// IngressOptions are the options of an Ingress.
 type IngressOptions struct {
 	// Catalog decodes the messages, and bounds them (Catalog.Limit). Required.
 	Catalog *Catalog
-	// Unknown is about events that the catalog does not have. Zero: they are dropped.
+	// Unknown selects the treatment of events that are not in the catalog. Zero: they are dropped.
 	Unknown UnknownPolicy
-	// Validation is about events that differ from what the catalog has. Zero: a sample is compared.
+	// Validation selects the events that are compared with the catalog. Zero: a sample.
 	Validation Validation
-	// SampleEvery is how many events come to one that is compared. Zero: 128.
+	// SampleEvery makes ValidateSample compare one event in so many. Zero: 128.
 	SampleEvery uint64
-	// Quarantine is how many messages are kept for the operator to read. Zero: 64; negative: none.
+	// Quarantine is the number of messages that are kept for the operator. Zero: 64; negative: none.
 	Quarantine int
-	// Registerer receives the metrics. nil: none are kept.
+	// Registerer receives the metrics. nil: the metrics are not registered.
 	Registerer prometheus.Registerer
 }
 
-// Ingress is where published messages come in: it decodes them and keeps what is wrong with them, by number and by
-// example. A message is looked at once, however many subscribers it has. Its methods may be called from any
-// goroutine.
+// Ingress decodes published messages. It counts the messages that are wrong and keeps the newest of them as examples. A
+// node decodes each message once, for all of its subscribers. The methods may be called from any goroutine.
 type Ingress struct {
 	options    IngressOptions
 	metrics    *metrics
 	quarantine *quarantine
 	turn       atomic.Uint64
-	seen       []atomic.Bool // by Type: one of it was compared
+	seen       []atomic.Bool // by Type: an event of the type was compared
 	scratch    sync.Pool     // of *[]byte
 }
 
-// NewIngress makes an Ingress. It starts nothing.
+// NewIngress returns an Ingress. It starts nothing.
 func NewIngress(o IngressOptions) *Ingress {
 	if o.SampleEvery == 0 {
 		o.SampleEvery = 128
@@ -93,14 +92,17 @@ func NewIngress(o IngressOptions) *Ingress {
 	if o.Quarantine == 0 {
 		o.Quarantine = 64
 	}
-	in := &Ingress{options: o, quarantine: newQuarantine(max(o.Quarantine, 0)), seen: make([]atomic.Bool, len(o.Catalog.definitions)+1)}
+	in := &Ingress{
+		options: o, quarantine: newQuarantine(max(o.Quarantine, 0)),
+		seen: make([]atomic.Bool, len(o.Catalog.definitions)+1),
+	}
 	in.metrics = newMetrics(o.Registerer, in.quarantine)
 	return in
 }
 
-// Decode is Catalog.Decode, with a count and an example of what it refuses. In addition, events are compared
-// with the catalog as Options.Validation says: those that are no JSON are refused; those that differ are counted,
-// quarantined and pass, for a client may well understand what the catalog does not.
+// Decode calls Catalog.Decode, and counts and quarantines the messages that it refuses. It also compares events with
+// the catalog, as IngressOptions.Validation selects. Of these it refuses events that are not JSON. It counts and
+// quarantines events that differ from the catalog, but returns them: a client may understand more than the catalog.
 func (in *Ingress) Decode(data []byte) (Event, error) {
 	ev, _, err := in.DecodeIf(data, always)
 	return ev, err
@@ -108,20 +110,20 @@ func (in *Ingress) Decode(data []byte) (Event, error) {
 
 func always(Topic) bool { return true }
 
-// DecodeIf is Decode for those who mostly have no use for an event. An event of a topic that wanted says no to is not
-// read any further, and ok is false, unless it is one to compare: what is wrong with it behind its topic is then found
-// in the sample only, and with ValidateAll every event is read to its end.
+// DecodeIf is Decode for callers that want few of the events. It stops reading when it knows the topic and wanted
+// returns false for it; ok is then false. Errors behind the topic of such events are found in the sample only. With
+// ValidateAll it reads every event to its end.
 func (in *Ingress) DecodeIf(data []byte, wanted func(Topic) bool) (ev Event, ok bool, err error) {
 	return in.decodeIf(data, wanted, topicFields)
 }
 
-// Skim is DecodeIf for those who remember all events, also those that nobody wants: where ok is false, the event has
-// its topic, its Id and its Data, and for that it is read up to the Id as well.
+// Skim is DecodeIf for callers that remember all events. Where ok is false, the returned event has its topic, its Id
+// and its Data; Skim reads the message up to the Id for this.
 func (in *Ingress) Skim(data []byte, wanted func(Topic) bool) (ev Event, ok bool, err error) {
 	return in.decodeIf(data, wanted, topicFields|1<<fieldID)
 }
 
-// decodeIf reads an event that nobody wants no further than to the topic and to all fields of least.
+// decodeIf reads an event that is not wanted up to the last field of least.
 func (in *Ingress) decodeIf(data []byte, wanted func(Topic) bool, least fields) (ev Event, ok bool, err error) {
 	c := in.options.Catalog
 	var r routing
@@ -129,7 +131,7 @@ func (in *Ingress) decodeIf(data []byte, wanted func(Topic) bool, least fields) 
 	isTurn := false
 	switch {
 	case why != reasonNone:
-		ev, why = c.decode(data) // from the beginning: behind its topic there may be something worse
+		ev, why = c.decode(data) // from the beginning: the rest may have a reason that takes precedence
 	default:
 		isTurn = in.isTurn(topic.Type)
 		if ok = wanted(topic); ok || isTurn {
@@ -142,7 +144,7 @@ func (in *Ingress) decodeIf(data []byte, wanted func(Topic) bool, least fields) 
 	}
 	if why == ReasonUnknownEvent && in.options.Unknown == PassUnknown {
 		in.metrics.unknown.Inc()
-		return ev, true, nil // of the zero Type
+		return ev, true, nil // with the zero Type
 	}
 	if why != reasonNone {
 		in.Refused(data, why)
@@ -156,8 +158,8 @@ func (in *Ingress) decodeIf(data []byte, wanted func(Topic) bool, least fields) 
 	return ev, ok, nil
 }
 
-// Refused counts and quarantines a message that was found malformed elsewhere, for instance by an encoder. Errors
-// that have no Reason are left alone.
+// Refused counts and quarantines a message that another function refused, for instance an encoder. It ignores errors
+// without a Reason.
 func (in *Ingress) Refused(data []byte, err error) {
 	why, ok := ReasonOf(err)
 	if !ok {
@@ -167,10 +169,10 @@ func (in *Ingress) Refused(data []byte, err error) {
 	in.quarantine.add(data, why.String(), "")
 }
 
-// Quarantined are the newest messages that were refused or differed from the catalog, the newest first.
+// Quarantined returns the messages that were refused or differed from the catalog, the newest first.
 func (in *Ingress) Quarantined() []Quarantined { return in.quarantine.entries() }
 
-// isTurn says whether an event of a type is one to compare.
+// isTurn reports whether to compare the next event of a type with the catalog.
 func (in *Ingress) isTurn(t Type) bool {
 	switch in.options.Validation {
 	case ValidateOff:
@@ -183,7 +185,7 @@ func (in *Ingress) isTurn(t Type) bool {
 	}
 }
 
-// check compares an event with the catalog. The error is that of an event which no encoder would accept.
+// check compares an event with the catalog. It returns an error if an encoder would refuse the event.
 func (in *Ingress) check(ev *Event) error {
 	in.metrics.checked.Inc()
 	c := in.options.Catalog
@@ -202,7 +204,7 @@ func (in *Ingress) check(ev *Event) error {
 	for _, d := range deviations {
 		in.metrics.deviations[d.Problem].Inc()
 	}
-	if len(deviations) > 0 { // the first one says enough to begin with
+	if len(deviations) > 0 { // the operator needs one of them to begin with
 		in.quarantine.add(ev.Data, deviations[0].Problem.String(), deviations[0].Property)
 	}
 	return nil

@@ -18,7 +18,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// counted expects metrics in the text format, without their comments.
+// counted checks that reg has the metrics, given in the text format without the common prefix.
 func counted(t *testing.T, reg *prometheus.Registry, want ...string) {
 	t.Helper()
 	families, err := reg.Gather()
@@ -42,7 +42,7 @@ func counted(t *testing.T, reg *prometheus.Registry, want ...string) {
 	}
 }
 
-func TestIngress_CountsAndQuarantinesWhatItRefuses(t *testing.T) {
+func TestIngress_countsAndQuarantinesRefusedMessages(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin().Limit(1000), Registerer: reg})
 	refuse := func(data string, want events.Reason) {
@@ -52,11 +52,11 @@ func TestIngress_CountsAndQuarantinesWhatItRefuses(t *testing.T) {
 		}
 	}
 	refuse("hello", events.ReasonNotJSON)
-	refuse(strings.Replace(routed, "UserStatus", "UserSings", 1), events.ReasonUnknownEvent)
+	refuse(strings.Replace(routed, "UserStatus", "UserUnknown", 1), events.ReasonUnknownEvent)
 	refuse(strings.Replace(routed, `"User"`, `"Queue"`, 1), events.ReasonWrongEntityType)
 	refuse(strings.Repeat("\xff", 1<<20), events.ReasonTooLarge)
 	in.Refused([]byte(routed), fmt.Errorf("encode event: %w", events.ReasonInvalidUTF8))
-	in.Refused([]byte(routed), io.ErrUnexpectedEOF) // none of ours
+	in.Refused([]byte(routed), io.ErrUnexpectedEOF) // an error without a Reason
 
 	counted(t, reg,
 		"refused_total{not_json} 1", "refused_total{unknown_event} 1", "refused_total{wrong_entity_type} 1",
@@ -64,18 +64,19 @@ func TestIngress_CountsAndQuarantinesWhatItRefuses(t *testing.T) {
 		"deviations_total{missing} 0", "checked_total 0", "unknown_total 0",
 		"quarantine_length 5", "quarantine_capacity 64", "quarantine_replaced_total 0")
 	got := in.Quarantined()
-	if len(got) != 5 || got[0].Reason != "invalid_utf8" || got[4].Reason != "not_json" || got[4].Excerpt != "hello" || got[4].Bytes != 5 {
+	if len(got) != 5 || got[0].Reason != "invalid_utf8" || got[4].Reason != "not_json" || got[4].Excerpt != "hello" ||
+		got[4].Bytes != 5 {
 		t.Errorf("got %+v", got)
 	}
 	if large := got[1]; large.Bytes != 1<<20 || len(large.Excerpt) > 1024 || !utf8.ValidString(large.Excerpt) {
-		t.Errorf("of a large message %d bytes are kept: %q", len(large.Excerpt), large.Excerpt)
+		t.Errorf("the excerpt of a large message has %d bytes: %q", len(large.Excerpt), large.Excerpt)
 	}
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("metrics: %v, %v", problems, err)
 	}
 }
 
-func TestIngress_QuarantineIsBounded(t *testing.T) {
+func TestIngress_quarantineIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Quarantine: 3, Registerer: reg})
@@ -90,48 +91,55 @@ func TestIngress_QuarantineIsBounded(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		if age := time.Since(got[0].Time); age != 4*time.Second {
-			t.Errorf("the newest is %v old", age)
+			t.Errorf("the newest message is %v old", age)
 		}
 		counted(t, reg, "quarantine_length 3", "quarantine_capacity 3", "quarantine_replaced_total 2")
 	})
 }
 
-// Payloads may have to be kept out of the memory of a node altogether.
-func TestIngress_WithoutQuarantine(t *testing.T) {
+// Operators may forbid payloads in the memory of a node.
+func TestIngress_canKeepNoMessages(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Quarantine: -1, Registerer: reg})
 	if _, err := in.Decode([]byte("x")); err == nil {
-		t.Error("x is an event")
+		t.Error("x was accepted")
 	}
 	if got := in.Quarantined(); len(got) != 0 {
 		t.Errorf("got %+v", got)
 	}
-	counted(t, reg, "refused_total{not_json} 1", "quarantine_length 0", "quarantine_capacity 0", "quarantine_replaced_total 0")
+	counted(
+		t, reg, "refused_total{not_json} 1", "quarantine_length 0", "quarantine_capacity 0", "quarantine_replaced_total 0",
+	)
 }
 
-func TestIngress_UnknownEvents(t *testing.T) {
-	sings := strings.Replace(routed, "UserStatus", "UserSings", 1)
+func TestIngress_passesUnknownEvents(t *testing.T) {
+	unknown := strings.Replace(routed, "UserStatus", "UserUnknown", 1)
 	reg := prometheus.NewRegistry()
 	in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Unknown: events.PassUnknown, Registerer: reg})
-	ev, err := in.Decode([]byte(sings))
-	if err != nil || ev.Type != 0 || ev.Entity != mustID(t, entityText) || string(ev.Data) != sings || ev.TTLSeconds != -1 {
+	ev, err := in.Decode([]byte(unknown))
+	if err != nil || ev.Type != 0 || ev.Entity != mustID(t, entityText) || string(ev.Data) != unknown ||
+		ev.TTLSeconds != -1 {
 		t.Errorf("got %+v, %v", ev, err)
 	}
-	if _, err := in.Decode([]byte(strings.Replace(sings, entityText, "x", 1))); !errors.Is(err, events.ReasonNoEntity) {
+	if _, err := in.Decode([]byte(strings.Replace(unknown, entityText, "x", 1))); !errors.Is(err, events.ReasonNoEntity) {
 		t.Errorf("without an entity: %v", err)
 	}
-	counted(t, reg, "unknown_total 1", "refused_total{unknown_event} 0", "refused_total{no_entity} 1", "quarantine_length 1")
+	counted(
+		t, reg, "unknown_total 1", "refused_total{unknown_event} 0", "refused_total{no_entity} 1", "quarantine_length 1",
+	)
 }
 
-func TestIngress_Validation(t *testing.T) {
+func TestIngress_validates(t *testing.T) {
 	deviating := strings.Replace(string(sample(t, "UserStatus")), `"Talking": false`, `"Talking": "no"`, 1)
 
 	t.Run("All", func(t *testing.T) {
 		reg := prometheus.NewRegistry()
-		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateAll, Registerer: reg})
+		in := events.NewIngress(
+			events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateAll, Registerer: reg},
+		)
 		for range 3 {
 			if ev, err := in.Decode([]byte(deviating)); err != nil || ev.Data == nil {
-				t.Errorf("an event that deviates does not pass: %v", err)
+				t.Errorf("an event with a deviation was refused: %v", err)
 			}
 		}
 		if _, err := in.Decode(sample(t, "QueueStatus")); err != nil {
@@ -141,7 +149,10 @@ func TestIngress_Validation(t *testing.T) {
 		if _, err := in.Decode([]byte(invalid)); !errors.Is(err, events.ReasonInvalidUTF8) {
 			t.Errorf("got %v", err)
 		}
-		counted(t, reg, "checked_total 5", "deviations_total{wrong_type} 3", "deviations_total{missing} 0", "refused_total{invalid_utf8} 1", "quarantine_length 4")
+		counted(
+			t, reg, "checked_total 5", "deviations_total{wrong_type} 3", "deviations_total{missing} 0",
+			"refused_total{invalid_utf8} 1", "quarantine_length 4",
+		)
 		if got := in.Quarantined()[1]; got.Reason != "wrong_type" || got.Property != "Talking" {
 			t.Errorf("got %+v", got)
 		}
@@ -164,7 +175,9 @@ func TestIngress_Validation(t *testing.T) {
 
 	t.Run("Off", func(t *testing.T) {
 		reg := prometheus.NewRegistry()
-		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateOff, Registerer: reg})
+		in := events.NewIngress(
+			events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateOff, Registerer: reg},
+		)
 		if _, err := in.Decode([]byte(deviating)); err != nil {
 			t.Fatal(err)
 		}
@@ -172,9 +185,11 @@ func TestIngress_Validation(t *testing.T) {
 	})
 }
 
-func TestIngress_IsSafeForUseByMany(t *testing.T) {
+func TestIngress_isSafeForConcurrentUse(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Quarantine: 2, SampleEvery: 2, Registerer: reg})
+	in := events.NewIngress(
+		events.IngressOptions{Catalog: events.Builtin(), Quarantine: 2, SampleEvery: 2, Registerer: reg},
+	)
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
@@ -189,8 +204,10 @@ func TestIngress_IsSafeForUseByMany(t *testing.T) {
 	counted(t, reg, "refused_total{not_json} 400", "quarantine_length 2")
 }
 
-func TestIngress_Settings(t *testing.T) {
-	for text, want := range map[string]events.Validation{"off": events.ValidateOff, "sample": events.ValidateSample, "all": events.ValidateAll} {
+func TestIngress_parsesSettings(t *testing.T) {
+	for text, want := range map[string]events.Validation{
+		"off": events.ValidateOff, "sample": events.ValidateSample, "all": events.ValidateAll,
+	} {
 		if got, err := events.ParseValidation(text); err != nil || got != want {
 			t.Errorf("%s: got %v, %v", text, got, err)
 		}
@@ -208,23 +225,25 @@ func TestIngress_Settings(t *testing.T) {
 	}
 }
 
-func TestIngress_DecodeIf(t *testing.T) {
+func TestIngress_readsOnlyWantedEvents(t *testing.T) {
 	nobody := func(events.Topic) bool { return false }
 	broken := strings.TrimSuffix(strings.TrimSpace(routed), "}") + `,"Rest":`
 	if _, err := events.Builtin().Decode([]byte(broken)); !errors.Is(err, events.ReasonNotJSON) {
-		t.Fatalf("the sample is not broken: %v", err)
+		t.Fatalf("the sample is well-formed: %v", err)
 	}
 
 	t.Run("Unwanted", func(t *testing.T) {
 		reg := prometheus.NewRegistry()
-		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateOff, Registerer: reg})
+		in := events.NewIngress(
+			events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateOff, Registerer: reg},
+		)
 		var asked events.Topic
 		_, ok, err := in.DecodeIf([]byte(broken), func(t events.Topic) bool { asked = t; return false })
 		if ok || err != nil || asked.Entity != mustID(t, entityText) {
-			t.Errorf("got %v, %v for %v; what follows the topic is not looked at", ok, err, asked)
+			t.Errorf("got %v, %v for %v; text behind the topic must not be read", ok, err, asked)
 		}
 		if _, _, err := in.DecodeIf([]byte("hello"), nobody); !errors.Is(err, events.ReasonNotJSON) {
-			t.Errorf("what has no topic: %v", err)
+			t.Errorf("message without a topic: %v", err)
 		}
 		counted(t, reg, "refused_total{not_json} 1", "checked_total 0", "quarantine_length 1")
 	})
@@ -250,11 +269,15 @@ func TestIngress_DecodeIf(t *testing.T) {
 		}
 		for _, data := range []string{last, strings.Replace(routed, "{", `{"Id":"`+entityText+`",`, 1)} {
 			want := events.Event{Topic: full.Topic, ID: full.ID, Data: []byte(data)}
-			if got, ok, err := in.Skim([]byte(data), nobody); ok || err != nil || !reflect.DeepEqual(got, want) || got.ID == (events.ID{}) {
+			if got, ok, err := in.Skim(
+				[]byte(data), nobody,
+			); ok || err != nil || !reflect.DeepEqual(got, want) || got.ID == (events.ID{}) {
 				t.Errorf("got %+v, %v, %v, want %+v", got, ok, err, want)
 			}
 		}
-		if got, ok, err := in.Skim([]byte(last), func(events.Topic) bool { return true }); !ok || err != nil || !reflect.DeepEqual(got, full) {
+		if got, ok, err := in.Skim(
+			[]byte(last), func(events.Topic) bool { return true },
+		); !ok || err != nil || !reflect.DeepEqual(got, full) {
 			t.Errorf("got %+v, %v, %v, want %+v", got, ok, err, full)
 		}
 	})
@@ -272,15 +295,17 @@ func TestIngress_DecodeIf(t *testing.T) {
 
 	t.Run("AllAreCompared", func(t *testing.T) {
 		reg := prometheus.NewRegistry()
-		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateAll, Registerer: reg})
+		in := events.NewIngress(
+			events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateAll, Registerer: reg},
+		)
 		if _, _, err := in.DecodeIf([]byte(broken), nobody); !errors.Is(err, events.ReasonNotJSON) {
-			t.Errorf("what is broken behind its topic: %v", err)
+			t.Errorf("malformed behind the topic: %v", err)
 		}
 		counted(t, reg, "refused_total{not_json} 1")
 	})
 }
 
-func TestIngress_UnwantedEventsAllocateNothing(t *testing.T) {
+func TestIngress_unwantedEventsAllocateNothing(t *testing.T) {
 	in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateOff})
 	data, nobody := userStatus1KB(t), func(events.Topic) bool { return false }
 	if allocs := testing.AllocsPerRun(100, func() { _, _, _ = in.DecodeIf(data, nobody) }); allocs != 0 {

@@ -1,9 +1,9 @@
 package events
 
-// Kind says what an entity is.
+// Kind is the kind of an entity.
 type Kind uint8
 
-// The kinds of entities that have events. The zero value is no kind: the entity is not known.
+// The kinds of entities that have events. The zero value stands for an unknown entity.
 const (
 	KindUnknown Kind = iota
 	KindUser
@@ -11,7 +11,7 @@ const (
 	KindCallList
 )
 
-// String is the name of the kind as published in EntityType.
+// String returns the name of the kind as published in EntityType.
 func (k Kind) String() string {
 	switch k {
 	case KindUser:

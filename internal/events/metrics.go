@@ -2,7 +2,7 @@ package events
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are those of an Ingress.
+// metrics are the metrics of an Ingress.
 type metrics struct {
 	refused    [reasonCount]prometheus.Counter // by Reason
 	deviations [problemCount]prometheus.Counter
@@ -10,15 +10,15 @@ type metrics struct {
 	unknown    prometheus.Counter
 }
 
-// newMetrics makes the metrics and registers them, unless reg is nil.
+// newMetrics returns the metrics and registers them, unless reg is nil.
 func newMetrics(reg prometheus.Registerer, q *quarantine) *metrics {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_events_refused_total",
-		Help: "Published messages that were refused, by what is wrong with them.",
+		Help: "Published messages that were refused, by reason.",
 	}, []string{"reason"})
 	deviations := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_events_deviations_total",
-		Help: "Properties that differed from the catalog in the events that were compared with it.",
+		Help: "Properties that differed from the catalog, in the events that were compared with it.",
 	}, []string{"problem"})
 	m := &metrics{
 		checked: prometheus.NewCounter(prometheus.CounterOpts{
@@ -27,7 +27,7 @@ func newMetrics(reg prometheus.Registerer, q *quarantine) *metrics {
 		}),
 		unknown: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rte_events_unknown_total",
-			Help: "Events of types that the catalog does not have and that were let pass.",
+			Help: "Events whose type is not in the catalog and that were passed on.",
 		}),
 	}
 	for _, why := range Reasons() {
@@ -37,22 +37,23 @@ func newMetrics(reg prometheus.Registerer, q *quarantine) *metrics {
 		m.deviations[p] = deviations.WithLabelValues(p.String())
 	}
 	gauge := func(name, help string, value func() int) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+		options := prometheus.GaugeOpts{Name: name, Help: help}
+		return prometheus.NewGaugeFunc(options, func() float64 { return float64(value()) })
 	}
 	if reg != nil {
 		reg.MustRegister(
 			refused, deviations, m.checked, m.unknown,
-			gauge("rte_events_quarantine_length", "Messages that are kept in quarantine.", func() int {
+			gauge("rte_events_quarantine_length", "Messages in quarantine.", func() int {
 				length, _, _ := q.counts()
 				return length
 			}),
-			gauge("rte_events_quarantine_capacity", "Messages that can be kept in quarantine.", func() int {
+			gauge("rte_events_quarantine_capacity", "Messages that fit into the quarantine.", func() int {
 				_, capacity, _ := q.counts()
 				return capacity
 			}),
 			prometheus.NewCounterFunc(prometheus.CounterOpts{
 				Name: "rte_events_quarantine_replaced_total",
-				Help: "Messages that left the quarantine to make room for newer ones.",
+				Help: "Messages that newer ones replaced in the quarantine.",
 			}, func() float64 {
 				_, _, replaced := q.counts()
 				return float64(replaced)

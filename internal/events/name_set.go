@@ -1,6 +1,6 @@
 package events
 
-// nameSet is a small set of names that nearly no name is in: the length of a name mostly says so already.
+// nameSet is a small set of names, for lookups that mostly fail. The length of a name rules out most of them.
 type nameSet struct {
 	lengths uint64 // bit n is set for a name of length n modulo 64
 	names   []string
@@ -13,11 +13,11 @@ func (s *nameSet) add(names ...string) {
 	}
 }
 
-// has says whether name is in the set, without making a string of it.
+// has reports whether name is in the set, without converting it to a string.
 func (s *nameSet) has(name []byte) bool { return s.lengths>>(len(name)%64)&1 != 0 && s.find(name) }
 
 func (s *nameSet) find(name []byte) bool {
-	for _, n := range s.names { //nolint:modernize // slices.Contains wants a string, which would be allocated
+	for _, n := range s.names { //nolint:modernize // slices.Contains needs a string, which would be allocated
 		if n == string(name) {
 			return true
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events/facts"
 )
 
-// TestPublished_EventsAgree compares the catalog with the facts of the published page, both ways.
-func TestPublished_EventsAgree(t *testing.T) {
+// TestPublished_eventsAgree compares the catalog with the facts of the published page in both directions.
+func TestPublished_eventsAgree(t *testing.T) {
 	type event struct {
 		Name, Kind string
 		TTLSeconds int
@@ -39,8 +39,8 @@ func TestPublished_EventsAgree(t *testing.T) {
 	}
 }
 
-// TestPublished_PropertiesAgree compares every property: its name, its type, and where the page has it.
-func TestPublished_PropertiesAgree(t *testing.T) {
+// TestPublished_propertiesAgree compares every property: its name, its type, and where the page has it.
+func TestPublished_propertiesAgree(t *testing.T) {
 	type property struct {
 		Type          string
 		Sample, Table bool
@@ -53,7 +53,7 @@ func TestPublished_PropertiesAgree(t *testing.T) {
 				want[name] = property{Sample: true}
 			}
 			for _, p := range ev.Table {
-				if p.Type == "String" { // the page spells the type string in both ways
+				if p.Type == "String" { // the page spells this type in two ways
 					p.Type = "string"
 				}
 				want[p.Name] = property{Type: p.Type, Sample: want[p.Name].Sample, Table: true}
@@ -63,11 +63,11 @@ func TestPublished_PropertiesAgree(t *testing.T) {
 			number, _ := c.Lookup(ev.Name)
 			for _, p := range slices.Concat(c.Envelope(), c.Definition(number).Properties) {
 				if _, twice := got[p.Name]; twice {
-					t.Errorf("%s stands twice", p.Name)
+					t.Errorf("%s occurs twice", p.Name)
 				}
 				published := property{Type: p.Published, Sample: p.Place != events.InTable, Table: p.Place != events.InSample}
 				if !published.Table {
-					published.Type = "" // samples have values and no types
+					published.Type = "" // samples have values, not types
 				}
 				got[p.Name] = published
 			}
@@ -78,8 +78,8 @@ func TestPublished_PropertiesAgree(t *testing.T) {
 	}
 }
 
-// TestPublished_PlacesNamedByTheContract pins the properties that are easily forgotten.
-func TestPublished_PlacesNamedByTheContract(t *testing.T) {
+// TestPublished_placesEqualTheContract checks the properties that are easily forgotten.
+func TestPublished_placesEqualTheContract(t *testing.T) {
 	c := events.Builtin()
 	if len(c.Envelope()) != 8 {
 		t.Errorf("got %d properties in the envelope, want 8", len(c.Envelope()))
@@ -101,12 +101,12 @@ func TestPublished_PlacesNamedByTheContract(t *testing.T) {
 	}
 }
 
-// TestPublished_FactsAreThoseOfThePage extracts the facts again where the page is at hand.
-func TestPublished_FactsAreThoseOfThePage(t *testing.T) {
+// TestPublished_factsEqualThePage extracts the facts again if the page is available.
+func TestPublished_factsEqualThePage(t *testing.T) {
 	page := os.Getenv("RTE_API_PAGE")
 	if page == "" {
 		t.Log("RTE_API_PAGE does not name the text of the published page: " +
-			"the catalog is compared with the facts that were extracted from it, and not with the page itself")
+			"comparing the catalog with the extracted facts only")
 		return
 	}
 	text, err := os.ReadFile(page)
@@ -136,6 +136,6 @@ func TestPublished_FactsAreThoseOfThePage(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s is not what the page says:\n%s", samplesDir, diff)
+		t.Errorf("%s differs from the page:\n%s", samplesDir, diff)
 	}
 }

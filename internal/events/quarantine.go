@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// maxExcerpt is how many bytes of a message are kept in quarantine.
+// maxExcerpt is the number of bytes of a message that the quarantine keeps.
 const maxExcerpt = 1 << 10
 
-// Quarantined is a message that was refused or differed from the catalog. It has a part of the payload in it and
-// is for the operator's eyes, not for logs.
+// Quarantined is a message that was refused or differed from the catalog. It contains a part of the payload, so show it
+// to the operator only and never log it.
 type Quarantined struct {
 	Time time.Time `json:"time"`
-	// Reason is that of a Reason or of a Problem.
+	// Reason is the name of a Reason or of a Problem.
 	Reason string `json:"reason"`
-	// Property is the property concerned; empty if it is the message as a whole.
+	// Property is the name of the property; empty if the message as a whole is wrong.
 	Property string `json:"property,omitempty"`
 	// Bytes is the length of the message.
 	Bytes int `json:"bytes"`
-	// Excerpt is what the message begins with, at most 1 KiB, in valid UTF-8.
+	// Excerpt is the beginning of the message, at most 1 KiB, in valid UTF-8.
 	Excerpt string `json:"excerpt"`
 }
 
-// quarantine is a ring of the newest messages that something was wrong with.
+// quarantine is a ring of the newest messages that were refused or differed from the catalog.
 type quarantine struct {
 	size int // static
 
 	mu       sync.Mutex
-	ring     []Quarantined // guarded by mu; of at most size
-	next     int           // guarded by mu; where the next one goes once the ring is full
-	replaced uint64        // guarded by mu; how many had to make room
+	ring     []Quarantined // guarded by mu; at most size messages
+	next     int           // guarded by mu; index of the oldest message when the ring is full
+	replaced uint64        // guarded by mu; number of messages that newer ones replaced
 }
 
 func newQuarantine(size int) *quarantine {
@@ -56,7 +56,7 @@ func (q *quarantine) add(data []byte, reason, property string) {
 	q.replaced++
 }
 
-// entries is a copy, the newest first.
+// entries returns a copy of the messages, the newest first.
 func (q *quarantine) entries() []Quarantined {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -67,7 +67,7 @@ func (q *quarantine) entries() []Quarantined {
 	return newest
 }
 
-// counts are how many there are, how many there can be, and how many had to make room.
+// counts returns how many messages are kept, how many fit, and how many were replaced.
 func (q *quarantine) counts() (length, capacity int, replaced uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -5,31 +5,31 @@ import "errors"
 // ErrMalformed is wrapped by every error of Decode and of the encoders.
 var ErrMalformed = errors.New("malformed event")
 
-// Reason says what is wrong with a published message. As an error it is an ErrMalformed; it never quotes the
-// message. The zero value means that nothing is wrong and is never returned as an error.
+// Reason is why a published message is refused. As an error it wraps ErrMalformed and never quotes the message. The
+// zero value means that the message is right; it is never returned as an error.
 type Reason uint8
 
-// The reasons, in the order in which they are looked for.
+// The reasons, in the order of the checks.
 const (
 	reasonNone Reason = iota
-	// ReasonTooLarge: longer than the catalog allows, see Catalog.Limit.
+	// ReasonTooLarge: larger than the catalog allows, see Catalog.Limit.
 	ReasonTooLarge
-	// ReasonNotJSON: not well-formed JSON (RFC 8259), or something follows the object.
+	// ReasonNotJSON: not well-formed JSON (RFC 8259), or more text follows the object.
 	ReasonNotJSON
-	// ReasonNotObject: well begun, but an array, a string, a number or a literal.
+	// ReasonNotObject: begins as an array, a string, a number or a literal.
 	ReasonNotObject
-	// ReasonInvalidUTF8: the text is not UTF-8. Found by the encoders: a browser closes a connection on which
-	// it arrives.
+	// ReasonInvalidUTF8: the text is not UTF-8. A browser closes the connection when it receives such text. The encoders
+	// check this.
 	ReasonInvalidUTF8
 	// ReasonTooDeep: nested deeper than 64 levels, which .NET clients refuse to read.
 	ReasonTooDeep
-	// ReasonDuplicateField: a routing field stands twice, so that readers could disagree on where it belongs.
+	// ReasonDuplicateField: a routing field occurs twice, so readers could disagree on the topic.
 	ReasonDuplicateField
 	// ReasonNoEvent: EventType is absent or not a string.
 	ReasonNoEvent
-	// ReasonUnknownEvent: the catalog does not have the EventType.
+	// ReasonUnknownEvent: the EventType is not in the catalog.
 	ReasonUnknownEvent
-	// ReasonWrongEntityType: EntityType is absent or not the kind of entity that the catalog has for the event.
+	// ReasonWrongEntityType: EntityType is absent or not the event's kind in the catalog.
 	ReasonWrongEntityType
 	// ReasonNoEntity: EntityId is absent or not a GUID.
 	ReasonNoEntity
@@ -54,7 +54,7 @@ var reasonNames = [reasonCount]string{
 	ReasonNoOrganization:  "no_organization",
 }
 
-// Reasons are all reasons, for counters that want every label value from the start.
+// Reasons returns all reasons, for counters that need every label value from the start.
 func Reasons() []Reason {
 	all := make([]Reason, 0, reasonCount-1)
 	for r := reasonNone + 1; r < reasonCount; r++ {
@@ -63,13 +63,13 @@ func Reasons() []Reason {
 	return all
 }
 
-// ReasonOf finds the Reason in an error of this package; ok is false if there is none.
+// ReasonOf returns the Reason in an error of this package; ok is false if it has none.
 func ReasonOf(err error) (r Reason, ok bool) {
 	ok = errors.As(err, &r)
 	return r, ok
 }
 
-// String is the machine-readable name, for instance "not_json".
+// String returns the machine-readable name, for instance "not_json".
 func (r Reason) String() string {
 	if r >= reasonCount {
 		return "invalid"

@@ -16,7 +16,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// decoded are the values of a JSON document, numbers as they are written.
+// decoded returns the values of a JSON document, with numbers as written.
 func decoded(t testing.TB, data []byte) any {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(data))
@@ -28,7 +28,7 @@ func decoded(t testing.TB, data []byte) any {
 	return value
 }
 
-// renamed is the slow reference of AppendJSON: what its output has to decode to.
+// renamed is a slow reference for AppendJSON: it returns the values that the output must decode to.
 func renamed(t testing.TB, c *events.Catalog, ev *events.Event) any {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(ev.Data))
@@ -41,7 +41,7 @@ func renamed(t testing.TB, c *events.Catalog, ev *events.Event) any {
 	return value
 }
 
-// dateTimes are the names, in both cases, of the properties that the catalog types as DateTime.
+// dateTimes returns the names of the properties of type DateTime, in Pascal and in camel case.
 func dateTimes(c *events.Catalog, event events.Type) map[string]bool {
 	return namesOfType(c, event, events.TypeDateTime)
 }
@@ -58,8 +58,8 @@ func namesOfType(c *events.Catalog, event events.Type, want events.ValueType) ma
 	return names
 }
 
-// readRenamed reads one value in document order, so that of several properties with one name the last stays.
-// Properties in keep are read as they are.
+// readRenamed reads one value in document order, so the last of several properties with one name wins. It does not
+// rename properties inside the properties of keep.
 func readRenamed(decoder *json.Decoder, keep map[string]bool, rename bool) (any, error) {
 	token, err := decoder.Token()
 	if err != nil {
@@ -101,7 +101,7 @@ func readRenamed(decoder *json.Decoder, keep map[string]bool, rename bool) (any,
 	}
 }
 
-// unpacked are the values of a MessagePack document that says nothing else.
+// unpacked returns the values of a MessagePack document. Nothing may follow it.
 func unpacked(t testing.TB, data []byte) any {
 	t.Helper()
 	reader := bytes.NewReader(data)
@@ -115,8 +115,8 @@ func unpacked(t testing.TB, data []byte) any {
 	return value
 }
 
-// samePacked says where a MessagePack value differs from a JSON value; empty if they are equal. dates are the
-// top-level properties whose strings may have become timestamps.
+// samePacked returns the differences between a MessagePack value and a JSON value, empty if they are equal. dates are
+// the top-level properties whose strings may be timestamps in MessagePack.
 func samePacked(packed, want any, dates map[string]bool) string {
 	switch want := want.(type) {
 	case map[string]any:
@@ -165,14 +165,14 @@ func sameNumber(packed any, literal string) bool {
 	if n, err := strconv.ParseUint(literal, 10, 64); err == nil {
 		return text == strconv.FormatUint(n, 10)
 	}
-	want, _ := strconv.ParseFloat(literal, 64) // beyond the range it is an infinity
+	want, _ := strconv.ParseFloat(literal, 64) // a number out of range is an infinity
 	got, ok := packed.(float64)
 	return ok && math.Float64bits(got) == math.Float64bits(want)
 }
 
 var dateTime = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00)?$`)
 
-// mustTime reads a DateTime of .NET by means of package time; the zero time if it is none.
+// mustTime reads a DateTime of .NET with package time. It returns the zero time for other values.
 func mustTime(value any) time.Time {
 	text, _ := value.(string)
 	if !dateTime.MatchString(text) {

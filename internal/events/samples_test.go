@@ -12,7 +12,7 @@ import (
 
 const samplesDir = "../../testdata/events"
 
-// published are the facts of the published page.
+// published returns the facts of the published page.
 func published(t testing.TB) []facts.Event {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(samplesDir, "catalog.json"))
@@ -26,7 +26,7 @@ func published(t testing.TB) []facts.Event {
 	return found
 }
 
-// sample is the published payload of an event.
+// sample returns the published payload of an event.
 func sample(t testing.TB, name string) []byte {
 	t.Helper()
 	payload, err := os.ReadFile(filepath.Join(samplesDir, name+".json"))
@@ -36,7 +36,7 @@ func sample(t testing.TB, name string) []byte {
 	return payload
 }
 
-// mustDecode decodes with the builtin catalog.
+// mustDecode decodes data.
 func mustDecode(t testing.TB, c *events.Catalog, data []byte) events.Event {
 	t.Helper()
 	ev, err := c.Decode(data)
@@ -46,7 +46,7 @@ func mustDecode(t testing.TB, c *events.Catalog, data []byte) events.Event {
 	return ev
 }
 
-// mustID is the GUID that s spells.
+// mustID parses a GUID.
 func mustID(t testing.TB, s string) events.ID {
 	t.Helper()
 	id, ok := events.ParseID(s)

@@ -7,16 +7,16 @@ import (
 	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
-// maxConflationKey is how many properties a conflation key may have.
+// maxConflationKey is the maximum number of properties in a conflation key.
 const maxConflationKey = 4
 
-// keyName is the name of a property of a conflation key as it may stand in a message.
+// keyName is the name of a property of a conflation key, in the two spellings that a message may have.
 type keyName struct{ pascal, camel string }
 
-// StateKey says what a state event is the state of, within its topic: of two events of one topic with equal keys
-// only the newer one is worth delivering. The key is zero where the topic says it all (UserStatus) and stands
-// for the values of the conflation key otherwise (CallbackChanged: the callback). ok is false for
-// events that tell a step of a call, where each counts.
+// StateKey returns the key of a state within its topic: of two events of one topic with equal keys, only the newer one
+// is worth delivering. The key is zero if a topic has one state (UserStatus), and else a hash of the values of the
+// conflation key (CallbackChanged: of the callback). ok is false for events that are not states, of which each one
+// counts.
 func (c *Catalog) StateKey(ev *Event) (key ID, ok bool) {
 	def := c.Definition(ev.Type)
 	if def == nil || !def.State() {
@@ -30,14 +30,14 @@ func (c *Catalog) StateKey(ev *Event) (key ID, ok bool) {
 	values := room[:0]
 	for _, value := range found {
 		values = append(values, value...)
-		values = append(values, 0) // stands in no JSON
+		values = append(values, 0) // JSON text does not contain this byte
 	}
 	sum := sha256.Sum256(values)
 	return ID(sum[:len(ID{})]), true
 }
 
-// StateName is what StateKey stands for, as publishers and people write it: the values of the conflation key that the
-// topic does not say, without quotation marks and with colons between them. That of CallbackChanged is its CallBackId.
+// StateName returns the text form of StateKey for publishers and people: the values of the conflation key without the
+// parts of the topic, without quotation marks, and separated by colons. For CallbackChanged it is the CallBackId.
 func (c *Catalog) StateName(ev *Event) string {
 	def := c.Definition(ev.Type)
 	if def == nil {
@@ -50,8 +50,8 @@ func (c *Catalog) StateName(ev *Event) string {
 	return string(bytes.Join(values[:len(def.keys)], []byte(":")))
 }
 
-// keyValues are the values of the conflation key that the topic does not say, as they are written; nil where there is no
-// such property.
+// keyValues returns the values of the conflation key without the parts of the topic, as written in the message. A value
+// is nil if the message does not have the property.
 func (d *Definition) keyValues(data []byte) (values [maxConflationKey][]byte) {
 	jsonscan.SkimMembers(data, maxDepth, func(name, value []byte) bool {
 		for i, key := range d.keys {

@@ -6,7 +6,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-func TestCatalog_StateKey(t *testing.T) {
+func TestStateKey_identifiesStates(t *testing.T) {
 	c := events.Builtin()
 	key := func(name, data string) (events.ID, bool) {
 		number, _ := c.Lookup(name)
@@ -73,14 +73,17 @@ func TestCatalog_StateKey(t *testing.T) {
 	})
 }
 
-func TestCatalog_StateName(t *testing.T) {
-	c, err := events.LoadCatalog([]byte(`events: [{name: Shelf, kind: Queue, ttlSeconds: 9, conflationKey: [EntityId, Row, Place],
+func TestStateName_joinsValues(t *testing.T) {
+	c, err := events.LoadCatalog([]byte(`events: [{name: Shelf, kind: Queue, ttlSeconds: 9,
+		conflationKey: [EntityId, Row, Place],
 		properties: [{name: Row, type: int}, {name: Place, type: string}]}]`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct{ event, data, want string }{
-		"the callback":                {"CallbackChanged", `{"CallListId":"` + otherText + `","CallBackId":"` + idText + `"}`, idText},
+		"the callback": {
+			"CallbackChanged", `{"CallListId":"` + otherText + `","CallBackId":"` + idText + `"}`, idText,
+		},
 		"several":                     {"Shelf", `{"place":"left","Row":7,"EntityId":"x"}`, "7:left"},
 		"one that is missing":         {"Shelf", `{"Row":7}`, "7:"},
 		"the topic says it all":       {"UserStatus", `{"EntityId":"x"}`, ""},

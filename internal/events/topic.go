@@ -1,7 +1,7 @@
 package events
 
-// Topic is what can be listened to: one event type of one entity of one organization.
-// It is comparable and small enough to be a map key.
+// Topic is what clients subscribe to: one event type of one entity of one organization. It is comparable and small
+// enough for a map key.
 type Topic struct {
 	Organization ID
 	Entity       ID

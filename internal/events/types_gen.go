@@ -47,11 +47,11 @@ const (
 	AvailabilityAway         = "Away"         // is away
 )
 
-// CallType: sort of a call that can be supervised.
+// CallType: type of a call that can be supervised.
 const (
-	CallTypeServicecall = "servicecall" // it came through a service queue
-	CallTypeDirectcall  = "directcall"  // it was made to the user directly
-	CallTypeCallout     = "callout"     // the user made it
+	CallTypeServicecall = "servicecall" // a call through a service queue
+	CallTypeDirectcall  = "directcall"  // a direct call to the user
+	CallTypeCallout     = "callout"     // a call by the user
 )
 
 // DisconnectReason: side that ended a call.
@@ -62,61 +62,61 @@ const (
 
 // QueueTechReason: technical cause that ended a call in a queue.
 const (
-	QueueTechReasonBusyOnBusy     = "busy_on_busy"     // the target had a call already
+	QueueTechReasonBusyOnBusy     = "busy_on_busy"     // the target already had a call
 	QueueTechReasonIvrMenuFailure = "ivr_menu_failure" // a voice menu failed
 )
 
 // OverflowReason: why a call overflows.
 const (
-	OverflowReasonNoAvailableProviders = "NoAvailableProviders" // no agent is there to take it
-	OverflowReasonQueueFull            = "QueueFull"            // the queue takes no more calls
+	OverflowReasonNoAvailableProviders = "NoAvailableProviders" // no agent is available
+	OverflowReasonQueueFull            = "QueueFull"            // the queue is full
 	OverflowReasonUserActivelyDeclined = "UserActivelyDeclined" // the user declined it
 )
 
-// OverflowType: rule that makes a call overflow. There are many more.
+// OverflowType: rule that makes a call overflow. There are many other rules.
 const (
-	OverflowTypeAdHoc1               = "AdHoc_1"              // first rule set for the occasion
+	OverflowTypeAdHoc1               = "AdHoc_1"              // first ad hoc rule
 	OverflowTypeServiceOpen          = "ServiceOpen"          // the service is open
 	OverflowTypeQueueHandler         = "QueueHandler"         // the queue's own handler
-	OverflowTypeQueueOverflowDefault = "QueueOverflowDefault" // what the queue does by default
+	OverflowTypeQueueOverflowDefault = "QueueOverflowDefault" // default of the queue
 	OverflowTypeUserTransferAll      = "UserTransferAll"      // the user transfers all calls
 	OverflowTypeActPreEnter          = "ActPreEnter"          // an action before the call enters
-	OverflowTypeTerminationHandling  = "TerminationHandling"  // what is done when a call ends
+	OverflowTypeTerminationHandling  = "TerminationHandling"  // handling of the end of a call
 )
 
-// UserOverflowReason: why a call to a work number goes on.
+// UserOverflowReason: why a call to a work number overflows.
 const (
-	UserOverflowReasonAVAActiveProfile      = "AVAActiveProfile"      // the active availability profile says so
+	UserOverflowReasonAVAActiveProfile      = "AVAActiveProfile"      // rule of the active availability profile
 	UserOverflowReasonBusyForTechnicalError = "BusyForTechnicalError" // a technical error, shown as busy
 	UserOverflowReasonDND                   = "DND"                   // the user does not want to be disturbed
 	UserOverflowReasonOffWork               = "OffWork"               // the user is not at work
 	UserOverflowReasonNoAnswer              = "NoAnswer"              // the user did not answer
-	UserOverflowReasonInterruptOverflow     = "InterruptOverflow"     // the overflow was started from outside
-	UserOverflowReasonBusyOnBusy            = "BusyOnBusy"            // the user has a call already
+	UserOverflowReasonInterruptOverflow     = "InterruptOverflow"     // an external command started the overflow
+	UserOverflowReasonBusyOnBusy            = "BusyOnBusy"            // the user already has a call
 	UserOverflowReasonTransferAll           = "TransferAll"           // the user transfers all calls
-	UserOverflowReasonBlindTransfer         = "BlindTransfer"         // the call was passed on without asking first
+	UserOverflowReasonBlindTransfer         = "BlindTransfer"         // the call was transferred without consultation
 )
 
 // WrapUpEndReason: why wrap-up time ended.
 const (
-	WrapUpEndReasonManual = "manual" // it was ended on request
-	WrapUpEndReasonTimer  = "timer"  // the longest time was over
+	WrapUpEndReasonManual = "manual" // the user ended it
+	WrapUpEndReasonTimer  = "timer"  // the maximum duration passed
 )
 
 // OpenStatus: whether a queue is open.
 const (
-	OpenStatusNA                       = 0 // not known
+	OpenStatusNA                       = 0 // unknown
 	OpenStatusNoActiveHandler          = 1 // no endpoint takes its calls, so it is closed
-	OpenStatusNoActiveHandlerUncertain = 2 // as 1, but a script may decide otherwise
-	OpenStatusClosed                   = 3 // only the announcement that it is closed takes its calls
-	OpenStatusClosedUncertain          = 4 // as 3, but a script may decide otherwise
+	OpenStatusNoActiveHandlerUncertain = 2 // like 1, but a script may decide otherwise
+	OpenStatusClosed                   = 3 // only the closed announcement takes its calls
+	OpenStatusClosedUncertain          = 4 // like 3, but a script may decide otherwise
 	OpenStatusOpen                     = 5 // open
-	OpenStatusOpenUncertain            = 6 // as 5, but a script may decide otherwise
+	OpenStatusOpenUncertain            = 6 // like 5, but a script may decide otherwise
 )
 
-// CallbackType: how a request to be called back came about.
+// CallbackType: origin of a callback request.
 const (
-	CallbackTypeExplicit  = 1 // the caller asked for it
+	CallbackTypeExplicit  = 1 // the caller requested it
 	CallbackTypeOverflown = 2 // the call overflowed
-	CallbackTypeManual    = 3 // somebody put it on the list
+	CallbackTypeManual    = 3 // a user added it to the list
 )

@@ -1,6 +1,6 @@
-// Package facts reads the published description of the API and keeps what is a fact of it: which events there
-// are, for which kind of entity, with which lifetime, and which properties stand in their tables and samples.
-// Descriptions are left behind. The catalog of package events is tested against these facts.
+// Package facts extracts the facts of the published description of the API: the events, their kinds of entities, their
+// lifetimes, and the properties in their tables and samples. It leaves out the descriptions. The tests of package
+// events compare the catalog with these facts.
 package facts
 
 import (
@@ -12,18 +12,18 @@ import (
 	"strings"
 )
 
-// Event is what the page says about one event.
+// Event has the facts of one event.
 type Event struct {
 	Name string `json:"name"`
-	// Kind is the EntityType of the sample, which is also the heading that the event stands under.
+	// Kind is the EntityType of the sample, and the heading above the event.
 	Kind string `json:"kind"`
 	// TTLSeconds is the MessageTTLSeconds of the sample.
 	TTLSeconds int `json:"ttlSeconds"`
-	// Table are the rows of the property table in the order of the page.
+	// Table has the rows of the property table in the order of the page.
 	Table []Property `json:"table"`
-	// Sample are the property names of the sample payload in the order of the page.
+	// Sample has the property names of the sample payload in the order of the page.
 	Sample []string `json:"sample"`
-	// Payload is the sample as it stands on the page, with a line feed at the end.
+	// Payload is the sample as on the page, with a line feed at the end.
 	Payload []byte `json:"-"`
 }
 
@@ -41,7 +41,7 @@ var (
 	row       = regexp.MustCompile(`^(\w+) (\w+<[^>]*>|\S+) \S`)
 )
 
-// Extract reads the text of the page. The events are in the order of the page.
+// Extract reads the text of the page and returns its events in the order of the page.
 func Extract(page string) ([]Event, error) {
 	var found []Event
 	lines := strings.Split(page, "\n")
@@ -70,7 +70,7 @@ func Extract(page string) ([]Event, error) {
 	return found, nil
 }
 
-// section reads the lines between the heading of an event and the heading of the next one.
+// section reads the lines between the heading of an event and the next heading.
 func section(name, kind string, lines []string) (Event, error) {
 	ev := Event{Name: name, Kind: kind}
 	start, end, head := -1, -1, -1
@@ -107,8 +107,7 @@ func section(name, kind string, lines []string) (Event, error) {
 	return ev, nil
 }
 
-// readSample fills in what the payload says: its names in order, the lifetime, and that it agrees with the
-// headings.
+// readSample reads the names in order and the lifetime from the payload, and checks that it agrees with the headings.
 func (ev *Event) readSample() error {
 	var envelope struct {
 		EventType, EntityType string
@@ -118,7 +117,9 @@ func (ev *Event) readSample() error {
 		return err
 	}
 	if envelope.EventType != ev.Name || envelope.EntityType != ev.Kind || envelope.MessageTTLSeconds == nil {
-		return fmt.Errorf("is a %s of a %s, stands under %s", envelope.EventType, envelope.EntityType, ev.Kind)
+		return fmt.Errorf(
+			"the sample is a %s of a %s, below the heading %s", envelope.EventType, envelope.EntityType, ev.Kind,
+		)
 	}
 	ev.TTLSeconds = *envelope.MessageTTLSeconds
 
@@ -140,7 +141,8 @@ func (ev *Event) readSample() error {
 	return nil
 }
 
-// Marshal is the form in which the facts are kept: JSON, one event after the other, ending in a line feed.
+// Marshal returns the facts in the form of the file in testdata: JSON, one event after the other, with a line feed at
+// the end.
 func Marshal(found []Event) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)

@@ -47,7 +47,7 @@ Property name Value type Description
 Door int Number of the door. 1 - Front
 `
 
-func TestExtract(t *testing.T) {
+func TestExtract_readsThePage(t *testing.T) {
 	t.Run("OK", func(t *testing.T) {
 		got, err := facts.Extract(page)
 		if err != nil {
@@ -78,7 +78,8 @@ func TestExtract(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(page, string(got[0].Payload)) || !strings.HasPrefix(string(got[0].Payload), "{\n  \"EventType\"") {
+		if !strings.Contains(page, string(got[0].Payload)) ||
+			!strings.HasPrefix(string(got[0].Payload), "{\n  \"EventType\"") {
 			t.Errorf("not as on the page: %q", got[0].Payload)
 		}
 	})

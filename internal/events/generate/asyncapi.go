@@ -6,8 +6,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// asyncAPI makes the AsyncAPI 3.0 document of the whole interface: the hub as JSON clients see it, and the lanes
-// of Redis as publishers see them. In its words the server receives what clients and publishers send.
+// asyncAPI returns the AsyncAPI 3.0 document of the whole interface: the hub for JSON clients, and the lanes in Redis
+// for publishers. The document has the server's point of view: it receives the messages of clients and publishers.
 func asyncAPI(c *events.Catalog) object {
 	return object{
 		{"asyncapi", "3.0.0"},
@@ -51,16 +51,16 @@ func asyncAPI(c *events.Catalog) object {
 
 const asyncDescription = `Real-time events of a contact centre: of its users, queues and call lists.
 
-Clients speak SignalR: after the handshake of the hub protocol they invoke the methods of the hub, and receive events as
-invocations of the client method MessageReceived. Each message of the JSON protocol ends in the character U+001E, which
-the payloads here leave out. Clients of the MessagePack protocol exchange the same values as arrays, with the names of
+Clients use SignalR: after the handshake of the hub protocol they invoke the methods of the hub, and receive events as
+invocations of the client method MessageReceived. Each message of the JSON protocol ends with the character U+001E,
+which the payloads here omit. Clients of the MessagePack protocol exchange the same values as arrays, with the names of
 an event's properties in Pascal case.
 
-Publishers write events to Redis, on the lane of the organization that they belong to.`
+Publishers publish events to Redis, on the lane of their organization.`
 
 func servers() object {
 	host := object{{"host", object{
-		{"description", "Where the server or the load balancer in front of it listens."},
+		{"description", "Address of the server or of the load balancer in front of it."},
 		{"default", "localhost"},
 	}}}
 	return object{
@@ -68,15 +68,19 @@ func servers() object {
 			{"host", "{host}"},
 			{"pathname", "/rte"},
 			{"protocol", "wss"},
-			{"description", "The SignalR hub. Negotiation is POST /rte/negotiate; WebSockets are the only transport, and clients may skip negotiation."},
+			{
+				"description",
+				"The SignalR hub. Negotiation is POST /rte/negotiate; WebSockets are the only transport, and clients may skip " +
+					"negotiation.",
+			},
 			{"variables", host},
 			{"security", []any{ref("#/components/securitySchemes/bearer"), ref("#/components/securitySchemes/accessToken")}},
 		}},
 		{"backplane", object{
 			{"host", "{host}:6379"},
 			{"protocol", "redis"},
-			{"description", "Redis, which carries events from publishers to all nodes."},
-			{"variables", object{{"host", object{{"description", "Where Redis listens."}, {"default", "localhost"}}}}},
+			{"description", "Redis, which delivers events from publishers to all nodes."},
+			{"variables", object{{"host", object{{"description", "Address of Redis."}, {"default", "localhost"}}}}},
 			{"security", []any{ref("#/components/securitySchemes/redis")}},
 		}},
 	}
@@ -99,25 +103,26 @@ func methods() []method {
 	none := object{{"type", "array"}}
 	return []method{
 		{
-			"Subscribe", "Begins to listen to events of entities. Answers in the order of the request; when it has answered, every event published afterwards arrives.",
+			"Subscribe", "Subscribes to events of entities. The results are in the order of the request. All events that are " +
+				"published after the answer arrive.",
 			subscriptions, results,
 		},
-		{"Unsubscribe", "Ends listening to events of entities. Answers in the order of the request.", subscriptions, results},
-		{"UnsubscribeAll", "Ends listening to anything.", none, object{{"type", "boolean"}}},
+		{"Unsubscribe", "Ends subscriptions. The results are in the order of the request.", subscriptions, results},
+		{"UnsubscribeAll", "Ends all subscriptions of the connection.", none, object{{"type", "boolean"}}},
 		{
-			"AvailableSubscriptions", "Names all events. Arguments are ignored.",
+			"AvailableSubscriptions", "Returns the names of all events. Arguments are ignored.",
 			none,
 			object{{"type", "array"}, {"items", object{{"type", "string"}}}},
 		},
 		{
-			"ActiveSubscriptions", "Names what the connection listens to.",
+			"ActiveSubscriptions", "Returns the subscriptions of the connection.",
 			none,
 			object{{"type", "array"}, {"items", ref("#/components/schemas/Subscription")}},
 		},
 	}
 }
 
-// received and published are the names of the messages that carry an event, to clients and from publishers.
+// received and published return the names of the messages with an event, to clients and from publishers.
 func received(d *events.Definition) string  { return lowerFirst(d.Name) + "Received" }
 func published(d *events.Definition) string { return lowerFirst(d.Name) + "Published" }
 
@@ -140,7 +145,10 @@ func hubChannel(c *events.Catalog) object {
 	return object{
 		{"address", "/"},
 		{"title", "Hub"},
-		{"description", "One WebSocket of one client. Invocations of a connection are answered one after the other, in order."},
+		{
+			"description",
+			"One WebSocket of one client. The server answers the invocations of a connection one by one, in order.",
+		},
 		{"servers", []any{ref("#/servers/hub")}},
 		{"messages", all},
 		{"bindings", object{{"ws", object{
@@ -148,9 +156,24 @@ func hubChannel(c *events.Catalog) object {
 			{"query", object{
 				{"type", "object"},
 				{"properties", object{
-					{"id", object{{"type", "string"}, {"description", "The connection token of the negotiation, unless it is skipped."}}},
-					{"access_token", object{{"type", "string"}, {"description", "The token, where the header Authorization cannot be set."}}},
-					{"features", object{{"type", "string"}, {"description", "Extensions that the client asks for, separated by commas: notices, snapshot."}}},
+					{
+						"id",
+						object{
+							{"type", "string"},
+							{"description", "The connection token of the negotiation, unless the client skips negotiation."},
+						},
+					},
+					{
+						"access_token",
+						object{{"type", "string"}, {"description", "The token, for clients that cannot set the header Authorization."}},
+					},
+					{
+						"features",
+						object{
+							{"type", "string"},
+							{"description", "Extensions that the client requests, separated by commas: notices, snapshot."},
+						},
+					},
 				}},
 			}},
 		}}}},
@@ -165,7 +188,10 @@ func laneChannel(c *events.Catalog) object {
 	return object{
 		{"address", "rte:org:{organizationId}"},
 		{"title", "Lane of an organization"},
-		{"description", "A channel of Redis. The events of an entity arrive in the order in which they were published on it."},
+		{
+			"description",
+			"A channel of Redis. The events of an entity arrive in the order in which they were published on it.",
+		},
 		{"servers", []any{ref("#/servers/backplane")}},
 		{"parameters", object{{"organizationId", object{
 			{"description", "The GUID of the organization in lower case."},
@@ -199,14 +225,17 @@ func operations(c *events.Catalog) object {
 		member{"messageReceived", object{
 			{"action", "send"},
 			{"title", "MessageReceived"},
-			{"description", "Tells a client of an event that it listens to. Events of a topic arrive once, in the order published."},
+			{
+				"description",
+				"Delivers an event to a subscriber. Events of a topic arrive once, in the order of publishing.",
+			},
 			{"channel", ref("#/channels/hub")},
 			{"messages", toClients},
 		}},
 		member{"publish", object{
 			{"action", "receive"},
 			{"title", "PUBLISH"},
-			{"description", "Takes an event from a publisher."},
+			{"description", "Receives an event from a publisher."},
 			{"channel", ref("#/channels/lane")},
 			{"messages", fromPublishers},
 		}},
@@ -217,21 +246,32 @@ func messages(c *events.Catalog) object {
 	all := object{}
 	for _, m := range methods() {
 		correlation := member{"correlationId", object{{"location", "$message.payload#/invocationId"}}}
-		id := member{"invocationId", object{{"type", "string"}, {"description", "Chosen by the client; without one there is no answer."}}}
+		id := member{
+			"invocationId",
+			object{
+				{"type", "string"}, {"description", "Chosen by the client. The server does not answer an invocation without it."},
+			},
+		}
 		all = append(
 			all,
 			member{request(m), object{
 				{"name", m.name},
 				{"title", m.name},
 				correlation,
-				{"payload", hubMessage(1, []any{"type", "target", "arguments"}, id, member{"target", object{{"const", m.name}}}, member{"arguments", m.arguments})},
+				{
+					"payload",
+					hubMessage(
+						1, []any{"type", "target", "arguments"}, id, member{"target", object{{"const", m.name}}},
+						member{"arguments", m.arguments},
+					),
+				},
 			}},
 			member{reply(m), object{
 				{"name", m.name + "Reply"},
 				{"title", "Completion of " + m.name},
 				correlation,
 				{"payload", hubMessage(3, []any{"type", "invocationId"}, id, member{"result", m.result}, member{"error", object{
-					{"type", "string"}, {"description", "Why the method failed as a whole, in place of a result."},
+					{"type", "string"}, {"description", "Why the call failed, instead of a result."},
 				}})},
 			}},
 		)
@@ -243,7 +283,9 @@ func messages(c *events.Catalog) object {
 				{"name", d.Name},
 				{"title", d.Name + " for clients"},
 				{"summary", d.Description},
-				{"payload", hubMessage(1, []any{"type", "target", "arguments"}, member{"target", object{{"const", "MessageReceived"}}}, member{"arguments", object{
+				{"payload", hubMessage(1, []any{
+					"type", "target", "arguments",
+				}, member{"target", object{{"const", "MessageReceived"}}}, member{"arguments", object{
 					{"type", "array"},
 					{"minItems", 1},
 					{"maxItems", 1},
@@ -268,7 +310,7 @@ func messages(c *events.Catalog) object {
 	return append(all, noticeMessages()...)
 }
 
-// hubMessage is a message of the hub protocol.
+// hubMessage returns the schema of a message of the hub protocol.
 func hubMessage(kind int, required []any, properties ...member) object {
 	return object{
 		{"type", "object"},
@@ -277,7 +319,7 @@ func hubMessage(kind int, required []any, properties ...member) object {
 	}
 }
 
-// clientSchema is the name of the schema of an event as clients receive it.
+// clientSchema returns the name of the schema of an event for clients.
 func clientSchema(d *events.Definition) string { return strings.ToLower(d.Name[:1]) + d.Name[1:] }
 
 func schemas(c *events.Catalog) object {
@@ -286,13 +328,17 @@ func schemas(c *events.Catalog) object {
 	guid := object{{"type", "string"}, {"pattern", guidPattern}}
 	all := object{
 		{"EntitySubscription", object{
-			{"description", "What is listened to."},
+			{"description", "One event of one entity."},
 			{"type", "object"},
 			{"required", []any{"EntityId", "EventName"}},
 			{"properties", object{{"EntityId", text}, {"EventName", text}}},
 		}},
 		{"SubscriptionResult", object{
-			{"description", "What became of one EntitySubscription: entityId is echoed, eventName is in lower case, message says why not."},
+			{
+				"description",
+				"The result for one EntitySubscription: entityId is as in the request, eventName is in lower case, message is " +
+					"the reason for a refusal.",
+			},
 			{"type", "object"},
 			{"required", []any{"subscribed", "message", "entityId", "eventName"}},
 			{"properties", append(object{
@@ -306,7 +352,8 @@ func schemas(c *events.Catalog) object {
 			{"description", "An active subscription."},
 			{"type", "object"},
 			{"required", []any{
-				"id", "allRootEntities", "rootEntityId", "rootEntityType", "organizationId", "eventType", "entityType", "entityId", "allEntities",
+				"id", "allRootEntities", "rootEntityId", "rootEntityType", "organizationId", "eventType", "entityType", "entityId",
+				"allEntities",
 			}},
 			{"properties", object{
 				{"id", guid},

@@ -9,7 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// constants makes the Go source with the types of events and the values of enumerations.
+// constants returns the Go source with the types of events and the values of enumerations.
 func constants(c *events.Catalog) ([]byte, error) {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "// %s\n\npackage events\n\n", generated)
@@ -26,14 +26,17 @@ func constants(c *events.Catalog) ([]byte, error) {
 		}
 		fmt.Fprintf(&out, "\n// %s: %s\nconst (\n", e.Name, lowerFirst(e.Description))
 		for _, v := range e.Values {
-			fmt.Fprintf(&out, "\t%s = %s // %s\n", e.Name+goName(v.Name), literal(e, v), lowerFirst(strings.TrimSuffix(v.Description, ".")))
+			fmt.Fprintf(
+				&out, "\t%s = %s // %s\n", e.Name+goName(v.Name), literal(e, v),
+				lowerFirst(strings.TrimSuffix(v.Description, ".")),
+			)
 		}
 		out.WriteString(")\n")
 	}
 	return format.Source(out.Bytes())
 }
 
-// literal is a value as Go, JSON and TypeScript spell it.
+// literal returns a value as spelled in Go, JSON and TypeScript.
 func literal(e *events.Enum, v events.EnumValue) string {
 	if e.Type == events.TypeString {
 		return fmt.Sprintf("%q", v.Name)
@@ -41,7 +44,7 @@ func literal(e *events.Enum, v events.EnumValue) string {
 	return fmt.Sprint(v.Number)
 }
 
-// goName makes busy_on_busy BusyOnBusy.
+// goName converts busy_on_busy to BusyOnBusy.
 func goName(name string) string {
 	var out strings.Builder
 	for part := range strings.SplitSeq(name, "_") {
@@ -50,7 +53,7 @@ func goName(name string) string {
 	return out.String()
 }
 
-// lowerFirst makes a sentence continue one, unless it begins with an abbreviation.
+// lowerFirst lowers the first letter, unless the text begins with an abbreviation.
 func lowerFirst(s string) string {
 	if len(s) > 1 && s[1] >= 'A' && s[1] <= 'Z' {
 		return s

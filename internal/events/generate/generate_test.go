@@ -13,9 +13,9 @@ import (
 
 const root = "../../.."
 
-// TestFiles_AreWhatIsCheckedIn fails when the catalog or the generator was changed without running it, and when a
+// TestFiles_equalTheRepository fails when the catalog or the generator was changed without running it, and when a
 // generated file was changed by hand.
-func TestFiles_AreWhatIsCheckedIn(t *testing.T) {
+func TestFiles_equalTheRepository(t *testing.T) {
 	made, err := files(events.Builtin())
 	if err != nil {
 		t.Fatal(err)
@@ -42,8 +42,8 @@ func TestFiles_AreWhatIsCheckedIn(t *testing.T) {
 	}
 }
 
-// TestFiles_AreTheSameEachTime guards against an order that comes out of a map.
-func TestFiles_AreTheSameEachTime(t *testing.T) {
+// TestFiles_areDeterministic guards against an order that comes out of a map.
+func TestFiles_areDeterministic(t *testing.T) {
 	first, err := files(events.Builtin())
 	if err != nil {
 		t.Fatal(err)
@@ -61,8 +61,8 @@ func TestFiles_AreTheSameEachTime(t *testing.T) {
 	}
 }
 
-// TestFiles_OfACustomersCatalog exercises the types that the builtin events do not have.
-func TestFiles_OfACustomersCatalog(t *testing.T) {
+// TestFiles_ofACustomersCatalog exercises the types that the builtin events do not have.
+func TestFiles_ofACustomersCatalog(t *testing.T) {
 	c, err := events.LoadCatalog([]byte(`
 enums:
   - {name: Size, type: string, closed: true, description: How large., values: [{name: S, description: Small.}]}
@@ -84,10 +84,13 @@ events:
 		t.Fatal(err)
 	}
 	for name, want := range map[string][]string{
-		"api/rte-events.d.ts":                              {"  size: Size | null;", "  weight?: number | null;", "  address: Record<string, unknown> | null;", `export type Size = "S";`},
+		"api/rte-events.d.ts": {
+			"  size: Size | null;", "  weight?: number | null;", "  address: Record<string, unknown> | null;",
+			`export type Size = "S";`,
+		},
 		filepath.Join(schemaDir, "ParcelSent.schema.json"): {`"const": null`, `"number",`, `"object",`},
-		"docs/events.md":                                   {"## ParcelSent", "| Weight | `double?` | both | The weight. |"},
-		"internal/events/types_gen.go":                     {"\tParcelSent\n", `SizeS = "S" // small`},
+		"docs/events.md":               {"## ParcelSent", "| Weight | `double?` | both | The weight. |"},
+		"internal/events/types_gen.go": {"\tParcelSent\n", `SizeS = "S" // small`},
 	} {
 		for _, text := range want {
 			if !bytes.Contains(made[name], []byte(text)) {
@@ -97,8 +100,8 @@ events:
 	}
 }
 
-// TestMarkdown_ExplainsEveryReason guards against a reason that operators cannot look up.
-func TestMarkdown_ExplainsEveryReason(t *testing.T) {
+// TestMarkdown_explainsEveryReason guards against a reason that operators cannot look up.
+func TestMarkdown_explainsEveryReason(t *testing.T) {
 	text := markdown(events.Builtin())
 	for _, why := range events.Reasons() {
 		if !bytes.Contains(text, []byte("| "+why.String()+" | ")) {
@@ -107,8 +110,8 @@ func TestMarkdown_ExplainsEveryReason(t *testing.T) {
 	}
 }
 
-// TestMarkdown_ExampleLoads has the server read the example of a customer's catalog.
-func TestMarkdown_ExampleLoads(t *testing.T) {
+// TestMarkdown_exampleLoads has the server read the example of a customer's catalog.
+func TestMarkdown_exampleLoads(t *testing.T) {
 	_, rest, _ := bytes.Cut(markdown(events.Builtin()), []byte("```yaml\n"))
 	example, _, ok := bytes.Cut(rest, []byte("```"))
 	if !ok {

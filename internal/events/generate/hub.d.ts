@@ -1,4 +1,4 @@
-// Types of what an rte-server sends to clients of the JSON protocol, and of what it takes from them.
+// Types of the messages between an rte-server and clients of the JSON protocol.
 //
 //   connection.on("MessageReceived", ({ data }: MessageReceived) => {
 //     if (data.eventType === "QueueStatus") show(data.queueName, data.nbrOfQueuingRequesters);
@@ -13,30 +13,30 @@ export type DateTime = string;
 /** The name of an event. */
 export type EventName = RteEvent["eventType"];
 
-/** What is listened to: an argument of `Subscribe` and `Unsubscribe`. */
+/** One event of one entity: an element of the argument of `Subscribe` and `Unsubscribe`. */
 export interface EntitySubscription {
   /** A user, a queue or a call list. */
   EntityId: Guid;
-  /** In any case; the typings know the names as they are published. */
+  /** Upper and lower case are equal. The typings have the published spelling. */
   EventName: EventName | (string & {});
 }
 
-/** What became of one EntitySubscription. */
+/** The result for one EntitySubscription. */
 export interface SubscriptionResult {
   subscribed: boolean;
-  /** Why not; null if it was. */
+  /** The reason for a refusal, otherwise null. */
   message: string | null;
-  /** As it was asked for. */
+  /** As in the request. */
   entityId: string;
   /** In lower case. */
   eventName: string;
   /** With `features=notices` only. */
   code?: SubscriptionCode;
-  /** With `features=notices` only, and if it was refused by `Subscribe`: what an operator finds the reason by. */
+  /** With `features=notices` only, for refusals of `Subscribe`: the id by which an operator finds the reason. */
   traceId?: string;
 }
 
-/** What became of an EntitySubscription, in a stable word; more words may come. */
+/** The result for an EntitySubscription as a stable word. Later versions may add words. */
 export type SubscriptionCode =
   | "ok"
   | "invalid_entity"
@@ -69,27 +69,27 @@ export interface MessageReceived<E extends Envelope = RteEvent> {
 
 /** The argument of the client method `SubscriptionsEnded`, which the server invokes with `features=notices` only. */
 export interface SubscriptionsEnded {
-  /** Why the server has ended them. */
+  /** Why the server ended them. */
   code: SubscriptionCode;
-  /** How many there were. */
+  /** The number of ended subscriptions. */
   total: number;
   /** Up to 500 of them. */
   subscriptions: Subscription[];
 }
 
 /**
- * The argument of the client method `Resync`, which the server invokes with `features=notices` only: events may be
- * missing that it cannot get any more. What they were about should be fetched again.
+ * The argument of the client method `Resync`, which the server invokes with `features=notices` only: the client may
+ * have missed events that the server cannot recover. Fetch the state of these entities again.
  */
 export interface Resync {
   organizationId: Guid;
-  /** Why they are missing. */
+  /** Why events may be missing. */
   reason: "trimmed" | "fork" | "outage" | "overflow" | (string & {});
-  /** When the first of them was published; null: not known. */
+  /** When the first missing event was published; null if unknown. */
   from: DateTime | null;
-  /** When the last of them was published; null: not known. */
+  /** When the last missing event was published; null if unknown. */
   to: DateTime | null;
-  /** How many subscriptions of this connection are concerned. */
+  /** The number of affected subscriptions of this connection. */
   total: number;
   /** Up to 500 of them. */
   subscriptions: Subscription[];
@@ -97,7 +97,7 @@ export interface Resync {
 
 /** The methods of the hub, for a typed wrapper around `connection.invoke`. */
 export interface Hub {
-  /** Answers in the order of the request; items that fail do not keep the others from being subscribed. */
+  /** Results are in the order of the request. Items that fail do not affect the others. */
   Subscribe(subscriptions: EntitySubscription[]): Promise<SubscriptionResult[]>;
   Unsubscribe(subscriptions: EntitySubscription[]): Promise<SubscriptionResult[]>;
   UnsubscribeAll(): Promise<boolean>;

@@ -1,6 +1,6 @@
-// Command generate makes everything that follows from the catalog of events: the Go constants of package
-// events, the JSON Schemas, the AsyncAPI document, the TypeScript typings and docs/events.md. `go generate
-// ./internal/events` runs it; its test fails if the files in the repository are not what it makes.
+// Command generate makes all files that depend on the catalog of events: the Go constants of package events, the JSON
+// Schemas, the AsyncAPI document, the TypeScript typings and docs/events.md. Run it with `go generate
+// ./internal/events`. Its test fails if the files in the repository differ from the output.
 package main
 
 import (
@@ -27,17 +27,18 @@ func run(root string) error {
 		return err
 	}
 	for name, content := range made {
-		if err := os.WriteFile(filepath.Join(root, name), content, 0o644); err != nil { //nolint:gosec // sources are for everybody to read
+		//nolint:gosec // sources may be readable by all
+		if err := os.WriteFile(filepath.Join(root, name), content, 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// schemaDir is where the JSON Schemas are.
+// schemaDir is the folder of the JSON Schemas.
 const schemaDir = "api/schemas"
 
-// files are the contents of all that is generated, by path from the root of the repository.
+// files returns the contents of all generated files by their path in the repository.
 func files(c *events.Catalog) (map[string][]byte, error) {
 	made := map[string][]byte{
 		"api/rte-events.d.ts": typescript(c),
@@ -58,7 +59,7 @@ func files(c *events.Catalog) (map[string][]byte, error) {
 	return made, nil
 }
 
-// definitions are those of a catalog in its order.
+// definitions returns the definitions of a catalog in its order.
 func definitions(c *events.Catalog) func(yield func(*events.Definition) bool) {
 	return func(yield func(*events.Definition) bool) {
 		for _, name := range c.Names() {

@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	_ "embed" // for what does not depend on the catalog
+	_ "embed" // for text that does not depend on the catalog
 	"fmt"
 	"strings"
 
@@ -19,16 +19,16 @@ var eventsTail string
 func markdown(c *events.Catalog) []byte {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "# Events\n\n<!-- %s -->\n\n%s\n", generated, eventsHead)
-	out.WriteString("| event | of a | lifetime | state of |\n|---|---|---|---|\n")
+	out.WriteString("| event | entity | lifetime | state of |\n|---|---|---|---|\n")
 	for d := range definitions(c) {
 		fmt.Fprintf(&out, "| [%s](#%s) | %s | %s | %s |\n", d.Name, strings.ToLower(d.Name), d.Kind, lifetime(d), stateOf(d))
 	}
 
-	out.WriteString("\n## Every event\n\n")
+	out.WriteString("\n## All events\n\n")
 	writeTable(&out, c.Envelope())
 	for d := range definitions(c) {
 		fmt.Fprintf(&out, "\n## %s\n\n%s\n\n", d.Name, d.Description)
-		fmt.Fprintf(&out, "Of a %s. Lifetime: %s.", d.Kind, lifetime(d))
+		fmt.Fprintf(&out, "Entity: %s. Lifetime: %s.", d.Kind, lifetime(d))
 		if d.State() {
 			fmt.Fprintf(&out, " State of: %s.", stateOf(d))
 		}
@@ -60,7 +60,7 @@ func openness(e *events.Enum) string {
 	case e.Closed:
 		return ""
 	case len(e.Values) == 0:
-		return " A number or a name; the values are not published."
+		return " The values are a number or a name; they are not published."
 	default:
 		return " Other values may occur."
 	}
@@ -80,7 +80,7 @@ func writeTable(out *bytes.Buffer, properties []events.Property) {
 
 func lifetime(d *events.Definition) string {
 	if d.TTLSeconds < 0 {
-		return "for ever"
+		return "no end"
 	}
 	return fmt.Sprintf("%d s", d.TTLSeconds)
 }

@@ -1,22 +1,29 @@
 package main
 
-// extension marks what only clients get that ask for it by the query parameter features.
+// extension marks parts of the API for clients that request them with the query parameter features.
 func extension() member { return member{"x-feature", "notices"} }
 
-// notice is an invocation that only clients with the feature notices get.
+// notice is an invocation for clients with the feature notices only.
 type notice struct{ target, description string }
 
 func notices() []notice {
 	return []notice{
-		{"SubscriptionsEnded", "Extension, with features=notices: the server has ended subscriptions, because they are no longer allowed."},
-		{"Resync", "Extension, with features=notices: events may be missing that the server cannot get any more. What they were about should be fetched again. Other clients are closed, and asked to connect again."},
+		{
+			"SubscriptionsEnded",
+			"Extension, with features=notices: the server ended subscriptions because they are no longer allowed.",
+		},
+		{
+			"Resync",
+			"Extension, with features=notices: the client may have missed events that the server cannot recover. Fetch the " +
+				"state of these entities again. The server closes clients without this feature and asks them to reconnect.",
+		},
 	}
 }
 
-// noticed is the name of the message of a notice.
+// noticed returns the name of the message of a notice.
 func noticed(n notice) string { return lowerFirst(n.target) + "Notice" }
 
-// noticeMessages are the messages of notices.
+// noticeMessages returns the messages of notices.
 func noticeMessages() (all object) {
 	for _, n := range notices() {
 		all = append(all, member{noticed(n), object{
@@ -24,7 +31,9 @@ func noticeMessages() (all object) {
 			{"title", n.target},
 			{"summary", n.description},
 			extension(),
-			{"payload", hubMessage(1, []any{"type", "target", "arguments"}, member{"target", object{{"const", n.target}}}, member{"arguments", object{
+			{"payload", hubMessage(1, []any{
+				"type", "target", "arguments",
+			}, member{"target", object{{"const", n.target}}}, member{"arguments", object{
 				{"type", "array"},
 				{"minItems", 1},
 				{"maxItems", 1},
@@ -35,7 +44,7 @@ func noticeMessages() (all object) {
 	return all
 }
 
-// noticeOperations are those that send notices.
+// noticeOperations returns the operations that send notices.
 func noticeOperations() (all object) {
 	for _, n := range notices() {
 		all = append(all, member{lowerFirst(n.target), object{
@@ -50,38 +59,43 @@ func noticeOperations() (all object) {
 	return all
 }
 
-// refusalCodes are the codes of a SubscriptionResult. More may come.
+// refusalCodes returns the known codes of a SubscriptionResult.
 func refusalCodes() []any {
-	return []any{"ok", "invalid_entity", "unknown_event", "wrong_kind", "unauthorized", "unavailable", "limit", "not_subscribed"}
+	return []any{
+		"ok", "invalid_entity", "unknown_event", "wrong_kind", "unauthorized", "unavailable", "limit", "not_subscribed",
+	}
 }
 
-// annotations are the properties that SubscriptionResult has with the feature notices.
+// annotations returns the additional properties of SubscriptionResult with the feature notices.
 func annotations() []member {
 	return []member{
 		{"code", object{
 			{"type", "string"},
 			{"examples", refusalCodes()},
-			{"description", "Extension, with features=notices: what became of it in a stable word; more words may come."},
+			{"description", "Extension, with features=notices: the result as a stable word. Later versions may add words."},
 			extension(),
 		}},
 		{"traceId", object{
 			{"type", "string"},
-			{"description", "Extension, with features=notices: what an operator finds a refusal by."},
+			{"description", "Extension, with features=notices: the id by which an operator finds the refusal."},
 			extension(),
 		}},
 	}
 }
 
-// noticeSchemas are the arguments of notices.
+// noticeSchemas returns the schemas of the arguments of notices.
 func noticeSchemas(guid object) object {
 	moment := object{{"type", []any{"string", "null"}}, {"format", "date-time"}}
 	named := []member{
-		{"total", object{{"type", "integer"}, {"minimum", 1}, {"description", "How many there are; subscriptions names up to 500."}}},
+		{
+			"total",
+			object{{"type", "integer"}, {"minimum", 1}, {"description", "Number of subscriptions; the list has at most 500."}},
+		},
 		{"subscriptions", object{{"type", "array"}, {"maxItems", 500}, {"items", ref("#/components/schemas/Subscription")}}},
 	}
 	return object{
 		{"SubscriptionsEnded", object{
-			{"description", "Subscriptions that the server has ended."},
+			{"description", "Subscriptions that the server ended."},
 			{"type", "object"},
 			{"required", []any{"code", "total", "subscriptions"}},
 			{"properties", append(object{
@@ -89,7 +103,10 @@ func noticeSchemas(guid object) object {
 			}, named...)},
 		}},
 		{"Resync", object{
-			{"description", "Events that may be missing: of these subscriptions, published between from and to, where that is known."},
+			{
+				"description",
+				"The client may have missed events of these subscriptions. They were published between from and to, if known.",
+			},
 			{"type", "object"},
 			{"required", []any{"organizationId", "reason", "from", "to", "total", "subscriptions"}},
 			{"properties", append(object{

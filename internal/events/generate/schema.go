@@ -7,19 +7,20 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Patterns of strings that have a form. The one of DateTime allows for times without a zone, which the format
-// date-time of JSON Schema does not.
+// Patterns of strings. The pattern of DateTime allows times without a zone; the format date-time of JSON Schema does
+// not.
 const (
 	guidPattern     = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-	dateTimePattern = `^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-](0\d|1[0-4]):[0-5]\d)?$`
+	dateTimePattern = `^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])` +
+		`T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-](0\d|1[0-4]):[0-5]\d)?$`
 )
 
-// casing spells the name of a property: as publishers write it, or as JSON clients receive it.
+// casing returns the spelling of a property name for publishers or for JSON clients.
 type casing func(string) string
 
 func asPublished(name string) string { return name }
 
-// schemaFile is the JSON Schema of an event as it is published, a document of its own.
+// schemaFile returns the JSON Schema of an event as published, as a complete document.
 func schemaFile(c *events.Catalog, d *events.Definition) object {
 	return append(object{
 		{"$schema", "https://json-schema.org/draft/2020-12/schema"},
@@ -28,7 +29,7 @@ func schemaFile(c *events.Catalog, d *events.Definition) object {
 	}, eventSchema(c, d, asPublished)...)
 }
 
-// eventSchema describes an event. Properties that it does not know are allowed.
+// eventSchema returns the schema of an event. It allows unknown properties.
 func eventSchema(c *events.Catalog, d *events.Definition, spell casing) object {
 	var required []any
 	properties := object{}
@@ -57,7 +58,7 @@ func eventSchema(c *events.Catalog, d *events.Definition, spell casing) object {
 	}
 }
 
-// propertySchema describes the values of a property.
+// propertySchema returns the schema of the values of a property.
 func propertySchema(p *events.Property) object {
 	if e := p.Enum; e != nil && e.Closed {
 		values := []any{}
@@ -95,7 +96,7 @@ func enumLiteral(e *events.Enum, v events.EnumValue) any {
 	return v.Number
 }
 
-// jsonType says which types of JSON a value may have, and what else holds for it.
+// jsonType returns the JSON types of a value and the other keywords of its schema.
 func jsonType(t events.ValueType) (types []any, rest object) {
 	switch t {
 	case events.TypeBool:
@@ -125,7 +126,7 @@ func jsonType(t events.ValueType) (types []any, rest object) {
 	}
 }
 
-// described is the description of a property with the values that are known of it.
+// described returns the description of a property with its known values.
 func described(p *events.Property) string {
 	if p.Enum == nil || len(p.Enum.Values) == 0 || p.Enum.Closed {
 		return p.Description

@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	_ "embed" // for what does not depend on the catalog
+	_ "embed" // for text that does not depend on the catalog
 	"fmt"
 	"strings"
 
@@ -28,7 +28,7 @@ func typescript(c *events.Catalog) []byte {
 		fmt.Fprintf(&out, " */\nexport type %s = %s;\n", e.Name, enumUnion(e))
 	}
 
-	out.WriteString("\n/** What every event has. */\nexport interface Envelope {\n")
+	out.WriteString("\n/** The properties of all events. */\nexport interface Envelope {\n")
 	for _, p := range c.Envelope() {
 		writeProperty(&out, &p)
 	}
@@ -47,16 +47,22 @@ func typescript(c *events.Catalog) []byte {
 		for _, p := range d.Properties {
 			if p.Type == events.TypeList && !elements[p.Element] {
 				elements[p.Element] = true
-				fmt.Fprintf(&out, "\n/** An element of %s; its properties are not published. */\nexport type %s = Record<string, unknown>;\n", p.Name, p.Element)
+				fmt.Fprintf(
+					&out, "\n/** An element of %s. Its properties are not published. */\nexport type %s = Record<string, unknown>;\n",
+					p.Name, p.Element,
+				)
 			}
 		}
 	}
 
-	out.WriteString("\n/** Any event; `eventType` says which. */\nexport type RteEvent =\n  | " + strings.Join(names, "\n  | ") + ";\n")
+	out.WriteString(
+		"\n/** Any event. Discriminate by `eventType`. */\nexport type RteEvent =\n  | " + strings.Join(names, "\n  | ") +
+			";\n",
+	)
 	return out.Bytes()
 }
 
-// valueName is a value with what it is called, which for strings is the same.
+// valueName returns a value with its name. For strings they are the same.
 func valueName(e *events.Enum, v events.EnumValue) string {
 	if e.Type == events.TypeString {
 		return v.Name
@@ -72,7 +78,7 @@ func writeProperty(out *bytes.Buffer, p *events.Property) {
 	fmt.Fprintf(out, "  /** %s */\n  %s%s: %s;\n", p.Description, events.CamelCase(p.Name), optional, propertyUnion(p))
 }
 
-// propertyUnion is the type of a property.
+// propertyUnion returns the type of a property.
 func propertyUnion(p *events.Property) string {
 	name := p.Element + "[]"
 	if p.Enum != nil {
@@ -105,7 +111,8 @@ func typescriptType(t events.ValueType) string {
 	}
 }
 
-// enumUnion lists the values. What is not closed stays open without losing the completion of what is known.
+// enumUnion returns the union of the values. An enumeration that is not closed accepts other values, and editors still
+// complete the known ones.
 func enumUnion(e *events.Enum) string {
 	var values []string
 	for _, v := range e.Values {

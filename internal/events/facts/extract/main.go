@@ -1,5 +1,5 @@
-// Command extract writes what package facts reads from the published page: catalog.json and one file per
-// sample payload.
+// Command extract writes the facts of the published page, see package facts: catalog.json and one file for each sample
+// payload.
 //
 //	go run ./internal/events/facts/extract -page rte-api.txt -out testdata/events
 package main
@@ -24,7 +24,7 @@ func main() {
 }
 
 func run(page, out string) error {
-	text, err := os.ReadFile(page) //nolint:gosec // the page is named by the person who runs the tool
+	text, err := os.ReadFile(page) //nolint:gosec // the user of the tool names the page
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,8 @@ func run(page, out string) error {
 		return err
 	}
 	write := func(name string, content []byte) error {
-		return os.WriteFile(filepath.Join(out, name+".json"), content, 0o644) //nolint:gosec // test data is for everybody to read
+		//nolint:gosec // test data may be readable by all
+		return os.WriteFile(filepath.Join(out, name+".json"), content, 0o644)
 	}
 	for _, ev := range found {
 		if err := write(ev.Name, ev.Payload); err != nil {
