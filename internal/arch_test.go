@@ -24,7 +24,7 @@ msgpack:
 authz: events jsonscan
 subscriptions: events
 fanout: events subscriptions
-hub: authz events fanout hub/invoker jsonscan subscriptions
+hub: authz events fanout hub/invoker jsonscan
 hub/invoker:
 transport: authz events fanout hub jsonscan
 backplane: events
@@ -33,7 +33,7 @@ backplane/redis: backplane backplane/resp backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
 config: authz backplane loopback subscriptions
-node: authz backplane backplane/redis config console events fanout hub ingest subscriptions transport
+node: authz backplane backplane/redis config console events fanout hub ingest transport
 console: authz events hub loopback
 ingest: backplane events jsonscan
 loadgen:
@@ -45,7 +45,7 @@ backplane/backplanetest: backplane events
 events/facts:
 events/facts/extract: events/facts
 events/generate: events
-rtetest: authz backplane console demo events fanout hub subscriptions transport
+rtetest: authz backplane console demo events fanout hub transport
 `
 
 // anyMayImport lists the leaves that every package may import.

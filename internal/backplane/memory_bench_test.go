@@ -8,7 +8,6 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // noEncoder is for events that nobody listens to.
@@ -22,18 +21,18 @@ func (noEncoder) Encode(*events.Event) (fanout.Frame, error) {
 // listeners, but none to the events that are published.
 func newMiss(tb testing.TB) *backplane.Memory {
 	tb.Helper()
-	registry := subscriptions.NewRegistry()
-	dispatcher, err := fanout.New(fanout.Options{Registry: registry, JSON: noEncoder{}, Shards: 1})
+	dispatcher, err := fanout.New(fanout.Options{JSON: noEncoder{}, Shards: 1})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	m := backplane.NewMemory(backplane.Options{
 		Catalog: events.Builtin(), Sink: dispatcher, Decoder: events.NewIngress(events.IngressOptions{Catalog: events.Builtin()}),
 	})
+	outbox := dispatcher.Open(nil, fanout.ProtocolJSON)
 	var topics []events.Topic
 	for i := range 10_000 {
 		topic := events.Topic{Organization: missOrganization, Entity: events.ID{0xbb, byte(i >> 8), byte(i)}, Type: 1}
-		registry.Acquire(topic).Listen(0)
+		outbox.Apply(fanout.Change{Add: []fanout.Subscription{outbox.Acquire(topic)}})
 		topics = append(topics, topic)
 	}
 	for _, err := range m.Acquire(tb.Context(), topics) {

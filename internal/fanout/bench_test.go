@@ -37,17 +37,17 @@ var kilobyte = readyFrames{fanout.Frame{Bytes: []byte(strings.Repeat("x", 1024))
 // crowd is a running dispatcher with clients that all listen to all of its topics.
 type crowd struct {
 	*rig
-	received  atomic.Int64
-	topics    []events.Topic
-	listeners int64
-	expected  int64
+	received    atomic.Int64
+	topics      []events.Topic
+	subscribers int64
+	expected    int64
 }
 
 func newCrowd(tb testing.TB, clients, topics int) *crowd {
 	tb.Helper()
 	r := newRig(tb, fanout.Options{})
-	c := &crowd{rig: r, listeners: int64(clients)}
-	c.rig.Dispatcher = mustNew(tb, fanout.Options{Registry: r.registry, JSON: kilobyte})
+	c := &crowd{rig: r, subscribers: int64(clients)}
+	c.rig.Dispatcher = mustNew(tb, fanout.Options{JSON: kilobyte})
 	ctx, stop := context.WithCancel(tb.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = c.Run(ctx) })
@@ -58,7 +58,7 @@ func newCrowd(tb testing.TB, clients, topics int) *crowd {
 	for range clients {
 		o := c.Open(sink{&c.received}, fanout.ProtocolJSON)
 		for _, topic := range c.topics {
-			c.listen(o, topic)
+			c.subscribe(o, topic)
 		}
 	}
 	c.publish(0)
@@ -77,7 +77,7 @@ func mustNew(tb testing.TB, o fanout.Options) *fanout.Dispatcher {
 
 func (c *crowd) publish(n int) {
 	c.Dispatch(&events.Event{Topic: c.topics[n%len(c.topics)]})
-	c.expected += c.listeners * 1024
+	c.expected += c.subscribers * 1024
 }
 
 // settle waits until everything published has been written, so that a benchmark pays the whole bill.

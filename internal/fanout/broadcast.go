@@ -4,18 +4,17 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// broadcast is one event on its way to its listeners. All shards share it; it does not change.
+// broadcast is one event on its way to its subscribers. All shards share it, and it does not change.
 type broadcast struct {
-	entry  *subscriptions.Entry
-	frames [numProtocols]Frame // empty for a protocol that nobody spoke when the event came
-	cost   int64               // what it adds to a shard's backlog
-	limit  int64               // of the backlog, for the event
-	// expires is when nobody wants the event any more; zero: never.
+	entry  *Entry
+	frames [numProtocols]Frame // empty for a protocol without a connection when the event was dispatched
+	cost   int64               // deliveries that it adds to the backlog for each shard
+	limit  int64               // of the backlog when the event was dispatched
+	// expires is the time from which the event is worthless; zero: never.
 	expires time.Time
-	// state says that a newer event of the same entry and key makes this one worthless.
+	// state reports whether a newer event of the same entry and key replaces this one.
 	state bool
 	key   events.ID
 }

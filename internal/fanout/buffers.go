@@ -3,17 +3,18 @@ package fanout
 const (
 	// bufferBytes is the size of a fresh buffer: a few messages.
 	bufferBytes = 4 << 10
-	// keepBytes is the size above which a buffer is left to the garbage collector instead of being kept.
-	keepBytes = 128 << 10
-	// turnBytes is how much a shard collects in outboxes before it writes them, also in the middle of a turn: with
-	// a thousand clients eight messages of a kilobyte each.
-	turnBytes = 8 << 20
-	// keepTotal bounds what a shard keeps between two turns. Buffers double as they grow, hence twice turnBytes.
-	keepTotal = 2 * turnBytes
+	// maxKeptBuffer is the size above which a buffer is left to the garbage collector instead of being kept.
+	maxKeptBuffer = 128 << 10
+	// collectBytes is how much a turn queue collects in outboxes before it writes them, even in the middle of a turn:
+	// eight messages of a kilobyte for each of a thousand clients.
+	collectBytes = 8 << 20
+	// maxKeptBytes bounds the buffers that a shard keeps between two turns. Buffers double as they grow, hence twice
+	// collectBytes.
+	maxKeptBytes = 2 * collectBytes
 )
 
-// buffers are a shard's spare buffers. They are not shared, so they need no lock, and what goes out of a socket in
-// one turn is the memory of the next one.
+// buffers holds the spare buffers of a shard. Only the shard uses them, so they need no lock, and memory that one turn
+// has written to sockets serves the next turn.
 type buffers struct {
 	free  [][]byte
 	bytes int
@@ -31,9 +32,9 @@ func (b *buffers) get() []byte {
 	return make([]byte, 0, bufferBytes)
 }
 
-// put takes a buffer back. Nobody else may use it any more.
+// put takes a buffer back. The caller must not use it any more.
 func (b *buffers) put(buf []byte) {
-	if size := cap(buf); size >= bufferBytes && size <= keepBytes && b.bytes+size <= keepTotal {
+	if size := cap(buf); size >= bufferBytes && size <= maxKeptBuffer && b.bytes+size <= maxKeptBytes {
 		b.free = append(b.free, buf)
 		b.bytes += size
 	}

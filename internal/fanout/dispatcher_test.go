@@ -14,7 +14,6 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 func want(t *testing.T, got, want any) {
@@ -31,7 +30,7 @@ func TestDispatch(t *testing.T) {
 			var ids []events.ID
 			for i := range 10 {
 				s := newSocket()
-				_, id := r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(i%2))
+				_, id := r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(i%2))
 				sockets, ids = append(sockets, s), append(ids, id)
 			}
 			r.publish(callTopic(1), "ring")
@@ -53,8 +52,8 @@ func TestDispatch(t *testing.T) {
 	t.Run("speaks the protocol of each connection", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			j, m := newSocket(), newSocket()
-			_, jid := r.listen(r.Open(j, fanout.ProtocolJSON), callTopic(1))
-			_, mid := r.listen(r.Open(m, fanout.ProtocolMessagePack), callTopic(1))
+			_, jid := r.subscribe(r.Open(j, fanout.ProtocolJSON), callTopic(1))
+			_, mid := r.subscribe(r.Open(m, fanout.ProtocolMessagePack), callTopic(1))
 			r.publish(callTopic(1), "ring")
 			synctest.Wait()
 			want(t, j.lines(), []string{line(jid, 1, "ring")})
@@ -64,7 +63,7 @@ func TestDispatch(t *testing.T) {
 	t.Run("counts an event that cannot be encoded and goes on", func(t *testing.T) {
 		run(t, fanout.Options{}, func(t *testing.T, r *rig) {
 			s := newSocket()
-			_, id := r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			_, id := r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
 			r.publish(callTopic(1), "malformed")
 			r.publish(callTopic(1), "fine")
 			synctest.Wait()
@@ -75,7 +74,7 @@ func TestDispatch(t *testing.T) {
 	t.Run("leaves out an event that has outlived its TTL", func(t *testing.T) {
 		run(t, fanout.Options{}, func(t *testing.T, r *rig) {
 			s := newSocket()
-			r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
 			r.Dispatch(&events.Event{Topic: callTopic(1), TTLSeconds: 60, Timestamp: time.Now().Add(-61 * time.Second)})
 			synctest.Wait()
 			want(t, s.lines(), []string(nil))
@@ -86,16 +85,17 @@ func TestDispatch(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
-			e, id := r.registry.Acquire(callTopic(1)), events.NewID()
-			o.Apply(fanout.Change{Frame: []byte("subscribed\n"), Add: []fanout.Listener{{Entry: e, ID: id}}})
+			a := o.Acquire(callTopic(1))
+			e, id := a.Entry, a.ID
+			o.Apply(fanout.Change{Frame: []byte("subscribed\n"), Add: []fanout.Subscription{a}})
 			r.publish(callTopic(1), "ring")
 			synctest.Wait()
 			want(t, s.lines(), []string{"subscribed", line(id, 1, "ring")})
-			o.Apply(fanout.Change{Frame: []byte("unsubscribed\n"), Remove: []*subscriptions.Entry{e}})
+			o.Apply(fanout.Change{Frame: []byte("unsubscribed\n"), Remove: []*fanout.Entry{e}})
 			r.publish(callTopic(1), "ring")
 			synctest.Wait()
 			want(t, s.lines(), []string{"unsubscribed"})
-			want(t, r.registry.Len(), 0)
+			want(t, r.Topics(), 0)
 		})
 	})
 	t.Run("batches what came while the shard was busy", func(t *testing.T) {
@@ -107,9 +107,9 @@ func TestDispatch(t *testing.T) {
 					var lines []string
 					ids := make([]events.ID, topics)
 					for i := range topics {
-						_, ids[i] = r.listen(o, callTopic(i))
+						_, ids[i] = r.subscribe(o, callTopic(i))
 					}
-					r.listen(r.Open(busy, fanout.ProtocolJSON), callTopic(99))
+					r.subscribe(r.Open(busy, fanout.ProtocolJSON), callTopic(99))
 					synctest.Wait()
 					release := busy.hold()
 					r.publish(callTopic(99), "busy")
@@ -140,12 +140,12 @@ func TestMetricNames(t *testing.T) {
 // Lanes that were kept for the next organization held on to the last event of the one before.
 func TestNothingIsKeptOfEventsThatAreOver(t *testing.T) {
 	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
-		topicIsKept := func() weak.Pointer[subscriptions.Entry] {
+		topicIsKept := func() weak.Pointer[fanout.Entry] {
 			o := r.Open(newSocket(), fanout.ProtocolJSON)
-			e, _ := r.listen(o, callTopic(1))
+			e, _ := r.subscribe(o, callTopic(1))
 			r.publish(callTopic(1), "x")
 			synctest.Wait()
-			o.Close(nil, []*subscriptions.Entry{e})
+			o.Close(nil, []*fanout.Entry{e})
 			synctest.Wait()
 			return weak.Make(e)
 		}()
@@ -163,8 +163,8 @@ func TestEventsBehindOtherFramesAreCollectedWhereTheyAreWritten(t *testing.T) {
 	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 		s, busy := newSocket(), newSocket()
 		o := r.Open(s, fanout.ProtocolJSON)
-		_, id := r.listen(o, callTopic(1))
-		r.listen(r.Open(busy, fanout.ProtocolJSON), callTopic(99))
+		_, id := r.subscribe(o, callTopic(1))
+		r.subscribe(r.Open(busy, fanout.ProtocolJSON), callTopic(99))
 		synctest.Wait()
 		text := strings.Repeat("x", 50<<10)
 		for range 200 {

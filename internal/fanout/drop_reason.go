@@ -1,29 +1,28 @@
 package fanout
 
-// DropReason says why an event was not delivered to a listener that it was meant for.
+// DropReason is the reason why an event was not delivered to one of its subscribers.
 type DropReason uint8
 
-// The reasons for which a frame is dropped.
 const (
-	// DropConflated: a newer state event took its place while the socket was full.
+	// DropConflated: a newer state event replaced it while the socket was full.
 	DropConflated DropReason = iota
-	// DropExpired: it outlived its MessageTTLSeconds while the socket was full.
+	// DropExpired: its MessageTTLSeconds ended while the socket was full.
 	DropExpired
-	// DropSlow: its outbox was over the bound and ended.
+	// DropSlow: its outbox exceeded a bound and ended.
 	DropSlow
-	// DropClosed: its outbox was closed, by the session or because the peer was silent, while the socket was full.
+	// DropClosed: its outbox ended while the socket was full, because the session closed it or the peer was silent.
 	DropClosed
 	// DropFailed: the socket failed.
 	DropFailed
 	numDropReasons
 )
 
-// String is the reason as a metric label.
+// String returns the reason as a metric label.
 func (r DropReason) String() string {
 	return [numDropReasons]string{"conflated", "expired", "slow", "closed", "failed"}[r]
 }
 
-// dropReasonOf is why frames are dropped when an outbox ends.
+// dropReasonOf returns the reason of the frames that are dropped when an outbox ends.
 func dropReasonOf(reason EndReason) DropReason {
 	switch reason {
 	case EndSlow:

@@ -1,4 +1,4 @@
 package fanout
 
-// OnOffer has f called where a shard offers its processor.
-func (o *Options) OnOffer(f func()) { o.offer = f }
+// OnYield makes shards call f where they yield their processor.
+func (o *Options) OnYield(f func()) { o.yield = f }

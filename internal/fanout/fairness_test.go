@@ -12,9 +12,9 @@ import (
 )
 
 func TestBackPressure(t *testing.T) {
-	run(t, fanout.Options{Shards: 1, Backlog: 10}, func(t *testing.T, r *rig) {
+	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 10}}, func(t *testing.T, r *rig) {
 		busy := newSocket()
-		_, id := r.listen(r.Open(busy, fanout.ProtocolJSON), callTopic(1))
+		_, id := r.subscribe(r.Open(busy, fanout.ProtocolJSON), callTopic(1))
 		synctest.Wait()
 		release := busy.hold()
 		dispatched := make(chan int)
@@ -42,7 +42,7 @@ func TestFairness(t *testing.T) {
 	const crowd, perTurn = 2000, 64
 	for name, topics := range map[string]int{"through a burst on one topic": 1, "through a burst on many topics": 8} {
 		t.Run("a quiet organization is served "+name, func(t *testing.T) {
-			run(t, fanout.Options{Shards: 1, Backlog: 1 << 30}, func(t *testing.T, r *rig) {
+			run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 1 << 30}}, func(t *testing.T, r *rig) {
 				var writes []*socket
 				noisy := make([]*socket, crowd)
 				for i := range noisy {
@@ -50,13 +50,13 @@ func TestFairness(t *testing.T) {
 					noisy[i].order = &writes
 					o := r.Open(noisy[i], fanout.ProtocolJSON)
 					for n := range topics {
-						r.listen(o, callTopic(n))
+						r.subscribe(o, callTopic(n))
 					}
 				}
 				quiet := newSocket()
 				quiet.order = &writes
 				topic := events.Topic{Organization: events.ID{7}, Type: 1}
-				r.listen(r.Open(quiet, fanout.ProtocolJSON), topic)
+				r.subscribe(r.Open(quiet, fanout.ProtocolJSON), topic)
 				synctest.Wait()
 				release := noisy[0].hold()
 				for n := range 10 * topics {
@@ -82,11 +82,11 @@ func TestFairness(t *testing.T) {
 		})
 	}
 	t.Run("a full backlog holds up its own organization only", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Backlog: 10}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 10}}, func(t *testing.T, r *rig) {
 			quiet, noisy := newSocket(), newSocket()
 			topic := events.Topic{Organization: events.ID{7}, Type: 1}
-			r.listen(r.Open(quiet, fanout.ProtocolJSON), topic)
-			r.listen(r.Open(noisy, fanout.ProtocolJSON), callTopic(1))
+			r.subscribe(r.Open(quiet, fanout.ProtocolJSON), topic)
+			r.subscribe(r.Open(noisy, fanout.ProtocolJSON), callTopic(1))
 			synctest.Wait()
 			release := noisy.hold()
 			stuck := make(chan struct{})

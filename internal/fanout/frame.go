@@ -2,7 +2,7 @@ package fanout
 
 import "github.com/rte-server/rte-server/internal/events"
 
-// Protocol is the hub protocol that a connection speaks.
+// Protocol is the hub protocol of a connection.
 type Protocol uint8
 
 // The hub protocols of SignalR.
@@ -12,7 +12,7 @@ const (
 	numProtocols
 )
 
-// String is the name of the protocol as the handshake spells it.
+// String returns the name of the protocol as the handshake spells it.
 func (p Protocol) String() string {
 	if p == ProtocolMessagePack {
 		return "messagepack"
@@ -20,15 +20,15 @@ func (p Protocol) String() string {
 	return "json"
 }
 
-// Frame is one event ready for the sockets of one protocol: everything, the WebSocket header included, but the
-// subscription id of the receiver. It is shared by all shards and must not be changed.
+// Frame is one event, encoded for the sockets of one protocol. It is complete, including the WebSocket header, except for
+// the receiver's subscription id. All shards share it; it must not change.
 type Frame struct {
-	// Bytes is the frame; at IDOffset stand 36 bytes that are overwritten, in a copy, by the subscriber's id.
+	// Bytes is the frame. Each delivery copies it and writes the subscription id into the 36 bytes at IDOffset.
 	Bytes    []byte
 	IDOffset int
 }
 
-// splice adds the frame to buf with the subscriber's id in its place.
+// splice appends the frame with a subscription id to buf.
 func (f *Frame) splice(buf []byte, id events.ID) []byte {
 	start := len(buf)
 	buf = append(buf, f.Bytes...)
@@ -36,8 +36,8 @@ func (f *Frame) splice(buf []byte, id events.ID) []byte {
 	return buf
 }
 
-// Encoder makes the frame of an event for one protocol.
+// Encoder encodes events for one protocol.
 type Encoder interface {
-	// Encode is called once per event that somebody listens to, never per subscriber.
+	// Encode returns the frame of an event. It is called once per event with subscribers, not once per subscriber.
 	Encode(ev *events.Event) (Frame, error)
 }

@@ -4,90 +4,80 @@ import (
 	"sync/atomic"
 
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
-// item is one thing a shard has to do.
-type item struct {
-	next *item
-	kind itemKind
+// command is one thing that a shard has to do.
+type command struct {
+	next *command
+	kind commandKind
+	last bool // commandReplay: the last of a batch; beside kind, so that a command takes 128 bytes
 
-	number    uint64     // itemEvent, given by the shard: its place among the events
-	from      int        // itemEvent: where in its topic's list it joined the pass
-	left      int64      // itemEvent: what it still adds to the backlog
-	broadcast *broadcast // itemEvent, itemReplay
-	box       *Outbox    // all others
-	frame     []byte     // itemSend: what to send; itemDrained: the buffer to use again
-	change    *Change    // itemChange, itemClose; itemReplay, itemReplayEnd: the mark of the replay
-	err       error      // itemDrained
-	id        events.ID  // itemReplay: the subscription
-	last      bool       // itemReplay: of a batch
+	number    uint64     // commandEvent, set by the shard: its place among the events
+	from      int        // commandEvent: the place in the topic's list at which it joined the pass
+	left      int64      // commandEvent: deliveries that it still has in the backlog
+	broadcast *broadcast // commandEvent, commandReplay
+	outbox    *Outbox    // all but commandEvent
+	frame     []byte     // commandSend: the frame; commandDrained: the buffer to use again
+	change    *Change    // commandApply, commandClose
+	replay    *Replay    // commandReplay, commandEndReplay
+	err       error      // commandDrained
+	id        events.ID  // commandReplay: the subscription
 }
 
-type itemKind uint8
+type commandKind uint8
 
 const (
-	itemEvent itemKind = iota
-	itemOpen
-	itemSend
-	itemChange
-	itemClose
-	itemDrained
-	itemReplay
-	itemReplayEnd
+	commandEvent commandKind = iota
+	commandOpen
+	commandSend
+	commandApply
+	commandClose
+	commandDrained
+	commandReplay
+	commandEndReplay
 )
 
-// inbox is the queue in front of a shard: any number of goroutines put items in, the shard takes them all at once.
-// It is a stack that is turned around when it is taken, so putting is one compare-and-swap and never waits. What
-// bounds it is decided where items are made: events by the backlog, sends and what clients change by the outbox, the rest
-// by the number of connections.
+// inbox is the queue in front of a shard. Any goroutine puts commands in; the shard takes all of them at once. It is a
+// stack that take reverses, so that put is one compare-and-swap and never waits. Its bound lies with those who create
+// commands: the backlog for events, the outbox for sends and changes, and the number of connections for the rest.
 type inbox struct {
-	head atomic.Pointer[item]
-	// wake holds a token when the inbox has been empty and is not any more. Who finds it full knows that the
-	// shard has not looked yet.
-	wake chan struct{}
+	head atomic.Pointer[command]
+	wake wakeup.Signal // set when the inbox has become non-empty
+	shut *command      // in head: put refuses
 }
 
-// shut stands in an inbox that takes nothing any more.
-var shut = &item{}
+func newInbox() inbox { return inbox{wake: wakeup.New(), shut: &command{}} }
 
-func newInbox() inbox { return inbox{wake: make(chan struct{}, 1)} }
-
-// put adds an item behind all that were put before. It says false, and does nothing, once the inbox is shut.
-func (q *inbox) put(it *item) bool {
+// put adds a command behind all earlier ones. It returns false, and does nothing, once the inbox is shut.
+func (q *inbox) put(c *command) bool {
 	for {
 		head := q.head.Load()
-		if head == shut {
+		if head == q.shut {
 			return false
 		}
-		it.next = head
-		if q.head.CompareAndSwap(head, it) {
+		c.next = head
+		if q.head.CompareAndSwap(head, c) {
 			if head == nil {
-				q.ring()
+				q.wake.Set()
 			}
 			return true
 		}
 	}
 }
 
-func (q *inbox) ring() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-}
-
-// take empties the inbox and returns the items in the order they were put, nil if there are none.
-func (q *inbox) take() *item {
+// take empties the inbox and returns the commands in the order of put, nil if there are none.
+func (q *inbox) take() *command {
 	if q.head.Load() == nil {
 		return nil
 	}
 	return inOrder(q.head.Swap(nil))
 }
 
-// shut makes put refuse and returns what was left.
-func (q *inbox) shut() *item { return inOrder(q.head.Swap(shut)) }
+// close makes put refuse and returns the commands that were left.
+func (q *inbox) close() *command { return inOrder(q.head.Swap(q.shut)) }
 
-func inOrder(last *item) (first *item) {
+func inOrder(last *command) (first *command) {
 	for last != nil {
 		last.next, first, last = first, last, last.next
 	}

@@ -33,7 +33,7 @@ func TestKeepAlive(t *testing.T) {
 		})
 	})
 	t.Run("forgets an outbox that ends with a ping", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, WriteBytes: len("ping\n")}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Outbox: fanout.OutboxOptions{WriteBytes: len("ping\n")}}, func(t *testing.T, r *rig) {
 			kept := func() weak.Pointer[socket] {
 				s := newSocket()
 				s.fail()

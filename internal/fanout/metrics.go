@@ -5,11 +5,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// metrics are the counters of all shards of a dispatcher.
+// metrics are the metrics of a dispatcher and its shards.
 type metrics struct {
-	heard, unheard, expired, malformed prometheus.Counter // events, by what became of them
+	heard, unheard, expired, malformed prometheus.Counter // events by outcome; heard: with subscribers
 
-	held, superseded, paced prometheus.Counter // events above the quota, by what became of them
+	held, superseded, paced prometheus.Counter // events above the quota by outcome
 
 	deliveries, writes, bytes, stalls prometheus.Counter
 	dropped                           [numDropReasons]prometheus.Counter
@@ -32,7 +32,7 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 	}
 	events := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_fanout_events_total",
-		Help: "Events dispatched, by what became of them: heard by at least one listener of this node, unheard, expired, malformed.",
+		Help: "Events dispatched, by outcome: heard (with a subscriber on this node), unheard (without), expired, malformed.",
 	}, []string{"outcome"})
 	m := &metrics{
 		heard:     events.WithLabelValues("heard"),
@@ -43,28 +43,36 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 		deliveries: counter("rte_fanout_deliveries_total", "Event frames given to sockets."),
 		writes:     counter("rte_fanout_writes_total", "Writes to sockets; deliveries divided by writes is the batching."),
 		bytes:      counter("rte_fanout_written_bytes_total", "Bytes that sockets took at the first attempt."),
-		stalls:     counter("rte_fanout_dispatch_stalls_total", "Times that a dispatch waited because its organization's backlog, or that of all, was full."),
+		stalls: counter("rte_fanout_dispatch_stalls_total",
+			"Times that a dispatch waited because the backlog of its organization, or of all, was full."),
 
-		full:         gauge("rte_fanout_outboxes_full", "Outboxes whose socket is full."),
-		waitingBytes: gauge("rte_fanout_outbox_waiting_bytes", "Memory of the frames that wait behind full sockets, in bytes; a frame that several wait for counts for each."),
+		full: gauge("rte_fanout_outboxes_full", "Outboxes whose socket is full."),
+		waitingBytes: gauge("rte_fanout_outbox_waiting_bytes",
+			"Memory of the frames that wait behind full sockets, in bytes; a shared frame counts for each outbox."),
 	}
 	computed("rte_fanout_outbox_capacity_bytes", "Bytes that may wait in one outbox before its session ends as slow.",
-		func() float64 { return float64(d.options.OutboxBytes) })
-	computed("rte_fanout_backlog_deliveries", "Deliveries that the events under way stand for, all organizations together.",
-		func() float64 { return float64(d.total.Pending()) })
-	computed("rte_fanout_backlog_capacity_deliveries", "Backlog of all organizations at which dispatching waits; one of them may have a tenth of it.",
-		func() float64 { return float64(d.options.backlogTotal()) })
+		func() float64 { return float64(d.options.Outbox.Bytes) })
+	computed("rte_fanout_backlog_deliveries", "Deliveries under way, of all organizations together.",
+		func() float64 { return float64(d.total.pending.Load()) })
+	computed("rte_fanout_backlog_capacity_deliveries",
+		"Backlog of all organizations at which dispatching waits; one organization may have a tenth of it.",
+		func() float64 { return float64(d.options.Flow.totalLimit()) })
 	quota := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_fanout_quota_events_total",
-		Help: "Events above their organization's quota: states that were held back, those that took the place of one, and others that waited.",
+		Help: "Events above the quota of their organization, by outcome: states held back (held), " +
+			"states that replaced one of these (superseded), other events that waited (paced).",
 	}, []string{"outcome"})
-	m.held, m.superseded, m.paced = quota.WithLabelValues("held"), quota.WithLabelValues("superseded"), quota.WithLabelValues("paced")
-	computed("rte_fanout_quota_events_held", "States that are held back.", func() float64 { return float64(d.held.total.Load()) })
-	computed("rte_fanout_quota_events_held_capacity", "States of all organizations that can be held back; past that they wait.",
+	m.held = quota.WithLabelValues("held")
+	m.superseded = quota.WithLabelValues("superseded")
+	m.paced = quota.WithLabelValues("paced")
+	computed("rte_fanout_quota_events_held", "States that are held back.",
+		func() float64 { return float64(d.held.total.Load()) })
+	computed("rte_fanout_quota_events_held_capacity",
+		"States of all organizations that can be held back; above it, they wait.",
 		func() float64 { return maxHeldTotal })
 	dropped := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_fanout_dropped_total",
-		Help: "Event frames that were not delivered to a listener, by reason.",
+		Help: "Event frames that were not delivered to a subscriber, by reason.",
 	}, []string{"reason"})
 	for r := range numDropReasons {
 		m.dropped[r] = dropped.WithLabelValues(r.String())
@@ -78,7 +86,8 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 	}
 	replays := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_fanout_replays_total",
-		Help: "States for new listeners, by what became of them: sent, superseded by what the listener had received, expired, ended, malformed.",
+		Help: "States for new subscribers, by outcome: sent, superseded (by an event that the subscriber has received), " +
+			"expired, ended (the subscription), malformed.",
 	}, []string{"outcome"})
 	for r := range numReplayOutcomes {
 		m.replays[r] = replays.WithLabelValues(r.String())

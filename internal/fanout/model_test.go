@@ -14,14 +14,13 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // modelClient is one client of TestModel: the real outbox beside the simplest thing that could be right.
 type modelClient struct {
 	socket  *socket
 	outbox  *fanout.Outbox
-	entries map[events.Topic]*subscriptions.Entry
+	entries map[events.Topic]*fanout.Entry
 	ids     map[events.Topic]events.ID
 	wants   []string
 }
@@ -50,7 +49,10 @@ func TestModel(t *testing.T) {
 			time.Sleep(1000 * takes)
 			synctest.Wait()
 		}
-		options := fanout.Options{Shards: 3, WriteBytes: 500, OutboxBytes: 1 << 30, OutboxAge: 24 * time.Hour, Rest: 25 * time.Millisecond}
+		options := fanout.Options{
+			Shards: 3, Outbox: fanout.OutboxOptions{WriteBytes: 500, Bytes: 1 << 30, Age: 24 * time.Hour},
+			Flow: fanout.FlowOptions{Rest: 25 * time.Millisecond},
+		}
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			run(t, options, func(t *testing.T, r *rig) {
 				random := rand.New(rand.NewPCG(seed, 0))
@@ -75,7 +77,7 @@ func TestModel(t *testing.T) {
 					case c == nil || action == 0 && len(clients) < 30:
 						c = &modelClient{
 							socket:  newSocket(),
-							entries: map[events.Topic]*subscriptions.Entry{},
+							entries: map[events.Topic]*fanout.Entry{},
 							ids:     map[events.Topic]events.ID{},
 						}
 						c.socket.takes = takes
@@ -83,7 +85,7 @@ func TestModel(t *testing.T) {
 						clients = append(clients, c)
 					case action == 1:
 						check(c)
-						var entries []*subscriptions.Entry
+						var entries []*fanout.Entry
 						for _, e := range c.entries {
 							entries = append(entries, e)
 						}
@@ -94,14 +96,14 @@ func TestModel(t *testing.T) {
 						}
 						clients = append(clients[:i], clients[i+1:]...)
 					case action < 6 && c.entries[topic] == nil:
-						e, id := r.registry.Acquire(topic), events.NewID()
-						c.entries[topic], c.ids[topic] = e, id
+						a := c.outbox.Acquire(topic)
+						c.entries[topic], c.ids[topic] = a.Entry, a.ID
 						frame := fmt.Sprintf("subscribed %d %d", topic.Entity[0], step)
-						c.outbox.Apply(fanout.Change{Frame: []byte(frame + "\n"), Add: []fanout.Listener{{Entry: e, ID: id}}})
+						c.outbox.Apply(fanout.Change{Frame: []byte(frame + "\n"), Add: []fanout.Subscription{a}})
 						c.wants = append(c.wants, frame)
 					case action < 8 && c.entries[topic] != nil:
 						settle() // what is under way may be left out from now on
-						c.outbox.Apply(fanout.Change{Remove: []*subscriptions.Entry{c.entries[topic]}})
+						c.outbox.Apply(fanout.Change{Remove: []*fanout.Entry{c.entries[topic]}})
 						delete(c.entries, topic)
 						delete(c.ids, topic)
 					case action == 8:
@@ -119,14 +121,14 @@ func TestModel(t *testing.T) {
 				}
 				for _, c := range clients {
 					check(c)
-					var entries []*subscriptions.Entry
+					var entries []*fanout.Entry
 					for _, e := range c.entries {
 						entries = append(entries, e)
 					}
 					c.outbox.Close(nil, entries)
 				}
 				settle()
-				want(t, r.registry.Len(), 0)
+				want(t, r.Topics(), 0)
 				want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
 			})
 		})
@@ -137,12 +139,12 @@ func TestModel(t *testing.T) {
 type modelSubscription struct {
 	topic    events.Topic
 	id       events.ID
-	entry    *subscriptions.Entry
+	entry    *fanout.Entry
 	from, to int // of what was published in the topic; to < 0: it goes on
 }
 
-// modelListener is such a client.
-type modelListener struct {
+// modelClientOfMany is such a client.
+type modelClientOfMany struct {
 	socket   *socket
 	outbox   *fanout.Outbox
 	protocol fanout.Protocol
@@ -150,34 +152,35 @@ type modelListener struct {
 	had      []*modelSubscription // and has
 }
 
-func (r *rig) openModelListener(random *rand.Rand) *modelListener {
-	c := &modelListener{socket: newSocket(), has: map[events.Topic]*modelSubscription{}}
+func (r *rig) openModelClient(random *rand.Rand) *modelClientOfMany {
+	c := &modelClientOfMany{socket: newSocket(), has: map[events.Topic]*modelSubscription{}}
 	c.protocol = fanout.Protocol(random.IntN(8) / 7) // one in eight speaks MessagePack
 	c.socket.takes = time.Duration(random.IntN(3)) * time.Millisecond
 	c.outbox = r.Open(c.socket, c.protocol)
 	return c
 }
 
-func (c *modelListener) subscribe(r *rig, topic events.Topic, published int) {
-	m := &modelSubscription{topic: topic, id: events.NewID(), entry: r.registry.Acquire(topic), from: published, to: -1}
+func (c *modelClientOfMany) subscribe(topic events.Topic, published int) {
+	a := c.outbox.Acquire(topic)
+	m := &modelSubscription{topic: topic, id: a.ID, entry: a.Entry, from: published, to: -1}
 	c.has[topic] = m
 	c.had = append(c.had, m)
 	c.outbox.Apply(fanout.Change{
-		Frame: []byte("subscribed " + m.id.String() + "\n"), Add: []fanout.Listener{{Entry: m.entry, ID: m.id}},
+		Frame: []byte("subscribed " + m.id.String() + "\n"), Add: []fanout.Subscription{a},
 	})
 }
 
-func (c *modelListener) unsubscribe(topic events.Topic, published int) {
+func (c *modelClientOfMany) unsubscribe(topic events.Topic, published int) {
 	m := c.has[topic]
 	delete(c.has, topic)
 	m.to = published
 	c.outbox.Apply(fanout.Change{
-		Frame: []byte("unsubscribed " + m.id.String() + "\n"), Remove: []*subscriptions.Entry{m.entry},
+		Frame: []byte("unsubscribed " + m.id.String() + "\n"), Remove: []*fanout.Entry{m.entry},
 	})
 }
 
-func (c *modelListener) close() {
-	var entries []*subscriptions.Entry
+func (c *modelClientOfMany) close() {
+	var entries []*fanout.Entry
 	for _, m := range c.has {
 		entries = append(entries, m.entry)
 	}
@@ -185,7 +188,7 @@ func (c *modelListener) close() {
 }
 
 // check compares what the client received with what was published.
-func (c *modelListener) check(t *testing.T, published map[events.Topic][]string) {
+func (c *modelClientOfMany) check(t *testing.T, published map[events.Topic][]string) {
 	t.Helper()
 	got, last := map[string][]string{}, map[string]string{}
 	for _, l := range c.socket.lines() {
@@ -242,21 +245,24 @@ func TestModel_subscriptionsComeAndGo(t *testing.T) {
 	const steps, few, many = 1500, 12, 120 // so many that lists are long
 	for seed := range 30 {
 		options := fanout.Options{
-			Shards: 1 + seed%2, Rest: time.Duration(seed%3) * 10 * time.Millisecond, WriteBytes: 200 + seed%5*400,
-			OutboxBytes: 1 << 30, OutboxAge: time.Hour, Backlog: int64(30 + seed%7*100),
+			Shards: 1 + seed%2,
+			Outbox: fanout.OutboxOptions{WriteBytes: 200 + seed%5*400, Bytes: 1 << 30, Age: time.Hour},
+			Flow: fanout.FlowOptions{
+				Rest: time.Duration(seed%3) * 10 * time.Millisecond, Backlog: int64(30 + seed%7*100),
+			},
 		}
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			run(t, options, func(t *testing.T, r *rig) {
 				random := rand.New(rand.NewPCG(uint64(seed), 0))
 				topics := []events.Topic{stateTopic(9), callTopic(0), callTopic(1), callTopic(2)}[:2+seed%3]
 				published := map[events.Topic][]string{}
-				var all []*modelListener
+				var all []*modelClientOfMany
 				for range few {
-					all = append(all, r.openModelListener(random))
+					all = append(all, r.openModelClient(random))
 				}
 				for seed%3 == 2 && len(all) < many {
-					c := r.openModelListener(random)
-					c.subscribe(r, topics[0], 0)
+					c := r.openModelClient(random)
+					c.subscribe(topics[0], 0)
 					all = append(all, c)
 				}
 				for step := range steps {
@@ -271,7 +277,7 @@ func TestModel_subscriptionsComeAndGo(t *testing.T) {
 						published[topic] = append(published[topic], data)
 						r.publish(topic, data)
 					case action < 57 && c.has[topic] == nil:
-						c.subscribe(r, topic, len(published[topic]))
+						c.subscribe(topic, len(published[topic]))
 					case action < 65 && c.has[topic] != nil:
 						c.unsubscribe(topic, len(published[topic]))
 					case action < 68:
@@ -281,7 +287,7 @@ func TestModel_subscriptionsComeAndGo(t *testing.T) {
 					case action < 73:
 						c.socket.freeze(-1)
 						c.close()
-						all[i] = r.openModelListener(random)
+						all[i] = r.openModelClient(random)
 					default:
 						time.Sleep(time.Duration(random.IntN(3000)) * time.Microsecond)
 					}
@@ -295,7 +301,7 @@ func TestModel_subscriptionsComeAndGo(t *testing.T) {
 					c.close()
 				}
 				synctest.Wait()
-				want(t, r.registry.Len(), 0)
+				want(t, r.Topics(), 0)
 				want(t, r.metric(t, "rte_fanout_backlog_deliveries", ""), 0.0)
 				want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
 				want(t, r.metric(t, "rte_fanout_outboxes_full", ""), 0.0)
@@ -333,7 +339,7 @@ func TestNothingIsMissed(t *testing.T) {
 			for range 50 {
 				s := newSocket()
 				o := r.Open(s, fanout.ProtocolJSON)
-				e, _ := r.listen(o, callTopic(1))
+				e, _ := r.subscribe(o, callTopic(1))
 				first := begun.Load() + 1
 				for ended.Load() < first+3 {
 					runtime.Gosched()
@@ -346,7 +352,7 @@ func TestNothingIsMissed(t *testing.T) {
 				s.mu.Lock()
 				s.onEnd = func() { close(gone) }
 				s.mu.Unlock()
-				o.Close([]byte("bye\n"), []*subscriptions.Entry{e})
+				o.Close([]byte("bye\n"), []*fanout.Entry{e})
 				<-gone
 				lines := s.lines()
 				next := int64(-1)
@@ -373,7 +379,7 @@ func TestNothingIsMissed(t *testing.T) {
 	clients.Wait()
 	close(stop)
 	publisher.Wait()
-	if n := r.registry.Len(); n != 0 {
+	if n := r.Topics(); n != 0 {
 		t.Errorf("%d topics left behind", n)
 	}
 }

@@ -5,15 +5,14 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// maxSends bounds the frames of Send, and the changes, that a shard has not taken yet. A connection has one invocation at
-// a time and answers one ping at a time; more is a flood.
+// maxSends bounds the calls of Send and Apply that a shard has not taken yet. A connection runs one invocation at a time
+// and answers one ping at a time; more is a flood.
 const maxSends = 64
 
-// Outbox waits for one socket. Its exported methods may be called from any goroutine, also after it ended, and do
-// not block.
+// Outbox holds what waits for one socket. Any goroutine may call its exported methods, also after it has ended. They do
+// not block, except Replay.
 type Outbox struct {
 	// Static after construction.
 	shard    *Shard
@@ -23,18 +22,18 @@ type Outbox struct {
 	sends atomic.Int32 // calls of Send and Apply in the inbox
 
 	// Owned by the shard's goroutine from here on.
-	state     outboxState
-	reason    EndReason // set when state leaves open
-	closed    bool      // its session has closed it
-	full      bool      // the socket is full: a goroutine writes, frames collect in waiting
-	lane      *lane     // the lane that is to write what is in buf; nil: none
-	replay    *Replay   // of states for its new listeners; nil: there is none
-	waiting   *waiting  // nil unless full
-	inFlight  int       // bytes in the hands of that goroutine
-	flying    int       // events that are not delivered before it has written them
-	buf       []byte    // frames that are written when their lane is flushed; nil: none
-	collected int       // events in buf
-	spoke               // place in the wheel
+	state         outboxState
+	reason        EndReason  // set when state leaves outboxOpen
+	closed        bool       // its session has closed it
+	full          bool       // the socket is full: a goroutine writes, frames collect in waiting
+	queue         *turnQueue // the queue that is to write buf; nil: none
+	replay        *Replay    // of states to its new subscriptions; nil: there is none
+	waiting       *waiting   // nil unless full
+	inFlightBytes int        // in the hands of the goroutine that writes
+	inFlight      int        // events that are delivered once it has written them
+	buf           []byte     // frames to write when queue is flushed; nil: none
+	collected     int        // events in buf
+	spoke                    // place in the wheel
 }
 
 type outboxState uint8
@@ -46,123 +45,132 @@ const (
 	outboxEnded
 )
 
-// Listener is a subscription of an outbox.
-type Listener struct {
-	// Entry was acquired once from the registry for this listener; the shard releases it.
-	Entry *subscriptions.Entry
-	// ID is the subscription id that the listener's frames carry.
+// Subscription is a subscription of an outbox to a topic. Outbox.Acquire returns it.
+type Subscription struct {
+	Entry *Entry
+	// ID is the subscription id that its frames carry.
 	ID events.ID
 }
 
-// Change is a step in the life of an outbox that happens as a whole: the frame is sent, and what is added receives
-// every event that is dispatched once Apply has returned, behind that frame.
+// Change is a step in the life of an outbox. It happens as a whole: the frame is sent, and behind it each new
+// subscription receives every event that is dispatched after Apply has returned.
 type Change struct {
-	Frame  []byte                 // nil: none
-	Add    []Listener             // not of the outbox so far
-	Remove []*subscriptions.Entry // of the outbox so far
-	Replay *Replay                // of states of what is added; nil: none. It must be ended by EndReplay
+	Frame  []byte         // nil: none
+	Add    []Subscription // acquired from the outbox, to topics that it does not subscribe to
+	Remove []*Entry       // of subscriptions that the outbox has
+	Replay *Replay        // of states to some of Add; nil: none. EndReplay must end it
 }
 
-// Room says that the shard has taken what came of earlier calls but for a few. Who makes changes for a client, which
-// could ask for many, waits for it; Apply itself refuses none.
+// Acquire returns a new subscription of this outbox to a topic. It receives nothing yet. Pass it to Apply, or give it back
+// with Release.
+func (o *Outbox) Acquire(topic events.Topic) Subscription {
+	return Subscription{Entry: o.shard.registry.Acquire(topic), ID: events.NewID()}
+}
+
+// Release gives back a subscription that Acquire returned and that was not passed to Apply.
+func (o *Outbox) Release(s Subscription) { o.shard.registry.Release(s.Entry) }
+
+// Room reports whether the shard has taken all but a few of the earlier calls of Send and Apply. Callers that make
+// changes for a client wait for it, because a client could ask for many; Apply itself refuses none.
 func (o *Outbox) Room() bool { return o.sends.Load() < maxSends }
 
-// Apply makes a change. It keeps c's slices.
+// Apply makes a change. It keeps the slices of c.
 func (o *Outbox) Apply(c Change) {
 	if len(c.Add) > 0 {
-		o.shard.announced.Add(1)
-		for _, l := range c.Add {
-			l.Entry.Listen(o.shard.index)
+		o.shard.additionsBegun.Add(1)
+		for _, s := range c.Add {
+			s.Entry.AddShard(o.shard.index)
 		}
 	}
 	o.sends.Add(1)
-	if !o.shard.inbox.put(&item{kind: itemChange, box: o, change: &c}) {
+	if !o.shard.inbox.put(&command{kind: commandApply, outbox: o, change: &c}) {
 		o.shard.releaseAll(&c)
 	}
 }
 
-// Send appends a frame behind everything sent before. It refuses, false, when the shard has not yet taken the
-// frames of many earlier calls: the caller floods.
+// Send appends a frame behind everything sent before. It refuses the frame, and returns false, if the shard has not yet
+// taken many earlier frames: the caller floods.
 func (o *Outbox) Send(frame []byte) bool {
 	if o.sends.Add(1) > maxSends {
 		o.sends.Add(-1)
 		return false
 	}
-	return o.shard.inbox.put(&item{kind: itemSend, box: o, frame: frame})
+	return o.shard.inbox.put(&command{kind: commandSend, outbox: o, frame: frame})
 }
 
-// Close sends the final bytes behind what can be written, ends the subscriptions that are named (all that the outbox
-// has: its session keeps the list) and, when the bytes are written or the send timeout is over, calls Writer.Ended.
-// nil bytes: nothing more is written. It must be called once for every outbox, also after the shard itself ended it.
-func (o *Outbox) Close(final []byte, entries []*subscriptions.Entry) {
+// Close sends the final bytes, nil for none, behind the frames that can still be written, and ends the subscriptions to
+// entries. Once the bytes are written, or the send timeout is over, the shard calls Writer.Ended. Call Close once for
+// each outbox, also if the shard has ended it already, and name all subscriptions: the session has the list.
+func (o *Outbox) Close(final []byte, entries []*Entry) {
 	c := &Change{Frame: final, Remove: entries}
-	if !o.shard.inbox.put(&item{kind: itemClose, box: o, change: c}) {
+	if !o.shard.inbox.put(&command{kind: commandClose, outbox: o, change: c}) {
 		o.shard.releaseAll(c)
 	}
 }
 
-// add gives the outbox a frame that only it receives.
-func (o *Outbox) add(frame []byte, now time.Time) {
+// addFrame gives the outbox a frame that no other outbox receives.
+func (o *Outbox) addFrame(frame []byte, now time.Time) {
 	if o.full {
-		o.wait(pending{frame: frame, since: now})
+		o.enqueue(pending{frame: frame, since: now})
 		return
 	}
 	o.touch(&o.shard.control)
 	o.buf = append(o.buf, frame...)
-	if len(o.buf) >= o.shard.options.WriteBytes {
+	if len(o.buf) >= o.shard.options.Outbox.WriteBytes {
 		o.flush() // which may end it
 	}
 }
 
-// addEvent gives the outbox the frame of an event of a lane.
-func (o *Outbox) addEvent(l *lane, b *broadcast, id events.ID, now time.Time) {
+// addEvent gives the outbox the frame of an event from a turn queue.
+func (o *Outbox) addEvent(q *turnQueue, b *broadcast, id events.ID, now time.Time) {
 	f := &b.frames[o.protocol]
 	if f.Bytes == nil {
 		return // the event was dispatched before this outbox was opened
 	}
-	o.handOver(l)
+	o.flushOther(q)
 	switch {
 	case o.state != outboxOpen:
 		return
 	case o.full:
-		o.wait(pending{broadcast: b, id: id, since: now})
+		o.enqueue(pending{broadcast: b, id: id, since: now})
 		return
 	}
-	o.touch(l)
+	o.touch(q)
 	o.buf = f.splice(o.buf, id)
 	o.collected++
-	o.lane.collected += len(f.Bytes)
-	if len(o.buf) >= o.shard.options.WriteBytes {
+	o.queue.collected += len(f.Bytes)
+	if len(o.buf) >= o.shard.options.Outbox.WriteBytes {
 		o.flush()
 	}
 }
 
-// handOver writes what another lane than l has put into the outbox. Behind it events would wait for that lane's turn, and
-// count for it: while the control lane pings thousands of clients, all that a flood brings would collect in their outboxes.
-func (o *Outbox) handOver(l *lane) {
-	if o.lane != nil && o.lane != l {
-		o.lane = nil // it stays among what that lane has touched, which it does not find to be its own any more
+// flushOther writes the frames that a queue other than q has put into the outbox. Behind them, the events of q would wait
+// for the turn of the other queue and count for it: while the control queue pings thousands of clients, a whole flood
+// would collect in their outboxes.
+func (o *Outbox) flushOther(q *turnQueue) {
+	if o.queue != nil && o.queue != q {
+		o.queue = nil // the other queue still lists it as touched, and will skip it
 		o.flush()
 	}
 }
 
-// touch marks the outbox to be written when the lane has nothing more to append.
-func (o *Outbox) touch(l *lane) {
+// touch marks the outbox to be written when the queue has nothing more to append.
+func (o *Outbox) touch(q *turnQueue) {
 	if o.buf == nil {
 		o.buf = o.shard.buffers.get()
 	}
-	if o.lane != nil {
+	if o.queue != nil {
 		return
 	}
-	o.lane = l
-	if l.owner == nil && l.idle() {
-		o.shard.ring.push(l)
+	o.queue = q
+	if q == &o.shard.control && q.empty() {
+		o.shard.ring.push(q)
 	}
-	l.touched = append(l.touched, o)
+	q.touched = append(q.touched, o)
 }
 
-// wait queues a frame behind a full socket, and ends the outbox if that is too much.
-func (o *Outbox) wait(p pending) {
+// enqueue puts a frame behind a full socket, and ends the outbox if that exceeds its bound.
+func (o *Outbox) enqueue(p pending) {
 	if o.state != outboxOpen {
 		if p.broadcast != nil {
 			o.shard.counts.dropped[DropClosed]++
@@ -170,44 +178,44 @@ func (o *Outbox) wait(p pending) {
 		return
 	}
 	before := o.waiting.bytes
-	options := o.shard.options
+	options := &o.shard.options.Outbox
 	if o.waiting.push(p, options.WriteBytes, o.protocol) {
 		o.shard.counts.dropped[DropConflated]++
 	}
 	o.shard.waitingBytes += o.waiting.bytes - before
-	// One answer may be larger than the bound, and the client read it at once: neither what the socket has not taken of it
-	// nor that it waits says that the client is slow, but what comes behind it does.
-	if min(o.inFlight, options.WriteBytes)+o.waiting.bytes-o.waiting.large > options.OutboxBytes {
+	// One answer may be larger than the bound, and the client may read it at once. A partly written frame does not make
+	// the client slow, and neither does a large answer that waits; frames queued behind it do.
+	if min(o.inFlightBytes, options.WriteBytes)+o.waiting.bytes-o.waiting.large > options.Bytes {
 		o.shard.end(o, EndSlow, p.since)
 	}
 }
 
-// flush writes what the turn has collected.
+// flush writes the collected frames.
 func (o *Outbox) flush() {
 	if o.full || len(o.buf) == 0 {
 		return
 	}
 	n, ok := o.shard.write(o, o.buf)
 	if !ok {
-		o.shard.ended(o, EndFailed)
+		o.shard.completeEnd(o, EndFailed)
 		return
 	}
 	buf, events := o.buf, o.collected
 	o.buf, o.collected = nil, 0
 	if n < len(buf) {
-		o.fill(buf[n:], events)
+		o.writeLater(buf[n:], events)
 	} else {
 		o.shard.buffers.put(buf)
 		o.shard.counts.deliveries += events
 		if o.state == outboxClosing {
-			o.shard.ended(o, o.reason)
+			o.shard.completeEnd(o, o.reason)
 		}
 	}
 }
 
-// fill hands what the socket did not take to a goroutine that waits for it. events is the number of events that
-// are not delivered before it has.
-func (o *Outbox) fill(rest []byte, events int) {
+// writeLater hands the rest of a write to a goroutine that waits for the full socket. events is the number of events that
+// are delivered once the rest is written.
+func (o *Outbox) writeLater(rest []byte, events int) {
 	s := o.shard
 	if !o.full {
 		o.full = true
@@ -216,32 +224,32 @@ func (o *Outbox) fill(rest []byte, events int) {
 			o.waiting = &waiting{}
 		}
 	}
-	o.inFlight, o.flying = len(rest), events
-	s.waitingBytes += o.inFlight
+	o.inFlightBytes, o.inFlight = len(rest), events
+	s.waitingBytes += o.inFlightBytes
 	s.writers.Go(func() {
 		err := o.writer.WriteAll(rest)
-		s.inbox.put(&item{kind: itemDrained, box: o, frame: rest, err: err})
+		s.inbox.put(&command{kind: commandDrained, outbox: o, frame: rest, err: err})
 	})
 }
 
-// drained goes on when the goroutine has written what it was given.
+// drained continues when that goroutine has written buf: it writes the waiting frames until the socket is full again.
 func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 	s := o.shard
-	s.waitingBytes -= o.inFlight
-	o.inFlight = 0
+	s.waitingBytes -= o.inFlightBytes
+	o.inFlightBytes = 0
 	s.buffers.put(buf)
 	if err != nil {
-		s.counts.dropped[DropFailed] += o.flying
-		s.ended(o, EndFailed)
+		s.counts.dropped[DropFailed] += o.inFlight
+		s.completeEnd(o, EndFailed)
 		return
 	}
-	s.counts.deliveries += o.flying
+	s.counts.deliveries += o.inFlight
 	if o.state == outboxEnded {
 		return
 	}
 	for {
 		waited := o.waiting.bytes
-		next, moved, expired := o.waiting.next(s.buffers.get(), s.options.WriteBytes, o.protocol, now)
+		next, moved, expired := o.waiting.next(s.buffers.get(), s.options.Outbox.WriteBytes, o.protocol, now)
 		s.waitingBytes += o.waiting.bytes - waited
 		s.counts.dropped[DropExpired] += expired
 		if len(next) == 0 {
@@ -251,11 +259,11 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 		n, ok := s.write(o, next)
 		if !ok {
 			s.counts.dropped[DropFailed] += moved
-			s.ended(o, EndFailed)
+			s.completeEnd(o, EndFailed)
 			return
 		}
 		if n < len(next) {
-			o.fill(next[n:], moved)
+			o.writeLater(next[n:], moved)
 			return
 		}
 		s.buffers.put(next)
@@ -264,17 +272,17 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 	o.full = false
 	s.fullOutboxes--
 	o.waiting = nil
-	o.goOn()
+	o.resumeReplay()
 	if o.state == outboxClosing {
-		s.ended(o, o.reason)
+		s.completeEnd(o, o.reason)
 	}
 }
 
-// overdue says whether a frame has waited longer than the bound.
+// overdue reports whether a frame has waited for longer than the bound.
 func (o *Outbox) overdue(now time.Time) bool {
 	if o.waiting == nil {
 		return false
 	}
 	since, ok := o.waiting.oldest()
-	return ok && now.Sub(since) > o.shard.options.OutboxAge
+	return ok && now.Sub(since) > o.shard.options.Outbox.Age
 }

@@ -5,7 +5,6 @@ import (
 	"testing/synctest"
 
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 func TestClose(t *testing.T) {
@@ -13,16 +12,16 @@ func TestClose(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
-			e, id := r.listen(o, callTopic(1))
+			e, id := r.subscribe(o, callTopic(1))
 			r.publish(callTopic(1), "last")
 			synctest.Wait()
-			o.Close([]byte("bye\n"), []*subscriptions.Entry{e})
+			o.Close([]byte("bye\n"), []*fanout.Entry{e})
 			r.publish(callTopic(1), "too late")
 			o.Send([]byte("too late\n"))
 			synctest.Wait()
 			want(t, s.lines(), []string{line(id, 1, "last"), "bye"})
 			want(t, s.ends(), "[closed]")
-			want(t, r.registry.Len(), 0)
+			want(t, r.Topics(), 0)
 		})
 	})
 	t.Run("drops what waits behind a full socket and counts it", func(t *testing.T) {
@@ -30,7 +29,7 @@ func TestClose(t *testing.T) {
 			s, o, e, id := r.full(callTopic(1), "in flight")
 			r.publish(callTopic(1), "waits")
 			synctest.Wait()
-			o.Close([]byte("bye\n"), []*subscriptions.Entry{e})
+			o.Close([]byte("bye\n"), []*fanout.Entry{e})
 			synctest.Wait()
 			want(t, s.ends(), "[]")
 			s.freeze(-1)
@@ -45,9 +44,9 @@ func TestClose(t *testing.T) {
 			s := newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
 			o.Close(nil, nil)
-			r.listen(o, callTopic(1))
+			r.subscribe(o, callTopic(1))
 			synctest.Wait()
-			want(t, r.registry.Len(), 0)
+			want(t, r.Topics(), 0)
 		})
 	})
 	t.Run("happens to all outboxes when the dispatcher stops", func(t *testing.T) {
@@ -55,13 +54,13 @@ func TestClose(t *testing.T) {
 		var r *rig
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, running *rig) {
 			r = running
-			r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
 			s.freeze(0)
 			r.publish(callTopic(1), "waits")
 			synctest.Wait()
 		})
 		want(t, s.ends(), "[closed]")
-		r.listen(r.Open(late, fanout.ProtocolJSON), callTopic(2))
+		r.subscribe(r.Open(late, fanout.ProtocolJSON), callTopic(2))
 		r.publish(callTopic(1), "nobody there")
 		want(t, late.ends(), "[closed]")
 	})
@@ -73,7 +72,7 @@ func TestSocketFailure(t *testing.T) {
 			run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 				s := newSocket()
 				o := r.Open(s, fanout.ProtocolJSON)
-				e, _ := r.listen(o, callTopic(1))
+				e, _ := r.subscribe(o, callTopic(1))
 				if frozen {
 					s.freeze(0)
 					r.publish(callTopic(1), "lost")
@@ -86,9 +85,9 @@ func TestSocketFailure(t *testing.T) {
 				synctest.Wait()
 				want(t, s.ends(), "[failed]")
 				want(t, r.metric(t, "rte_fanout_dropped_total", "failed"), 1.0)
-				o.Close(nil, []*subscriptions.Entry{e})
+				o.Close(nil, []*fanout.Entry{e})
 				synctest.Wait()
-				want(t, r.registry.Len(), 0)
+				want(t, r.Topics(), 0)
 			})
 		})
 	}
@@ -99,7 +98,7 @@ func TestSend(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s, busy := newSocket(), newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
-			r.listen(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
+			r.subscribe(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
 			synctest.Wait()
 			release := busy.hold()
 			r.publish(callTopic(9), "busy")
@@ -124,7 +123,7 @@ func TestRoom(t *testing.T) {
 	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 		s, busy := newSocket(), newSocket()
 		o := r.Open(s, fanout.ProtocolJSON)
-		r.listen(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
+		r.subscribe(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
 		synctest.Wait()
 		release := busy.hold()
 		r.publish(callTopic(9), "busy")

@@ -20,7 +20,7 @@ func slowCrowd(r *rig, size, topics int) []*socket {
 		sockets[i].takes = time.Millisecond
 		o := r.Open(sockets[i], fanout.ProtocolJSON)
 		for n := range topics {
-			r.listen(o, callTopic(n))
+			r.subscribe(o, callTopic(n))
 		}
 	}
 	synctest.Wait()
@@ -77,7 +77,7 @@ func TestPass_goesOnAsLongAsEventsCome(t *testing.T) {
 		var sent []string
 		for i := range 500 {
 			if i == 250 {
-				r.listen(r.Open(late, fanout.ProtocolJSON), callTopic(0))
+				r.subscribe(r.Open(late, fanout.ProtocolJSON), callTopic(0))
 			}
 			data := fmt.Sprint(i, strings.Repeat("x", 100))
 			sent = append(sent, data)
@@ -99,7 +99,7 @@ func TestPass_goesOnAsLongAsEventsCome(t *testing.T) {
 
 // Events that a publisher has to wait with are spread over the clients, and the shard never rests meanwhile.
 func TestPass_aFloodIsEven(t *testing.T) {
-	run(t, fanout.Options{Shards: 1, Backlog: 4000, Rest: 20 * time.Millisecond}, func(t *testing.T, r *rig) {
+	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 4000, Rest: 20 * time.Millisecond}}, func(t *testing.T, r *rig) {
 		const clients, total = 1000, 80 // a write to each takes a second
 		crowd := slowCrowd(r, clients, 1)
 		began := time.Now()
@@ -136,7 +136,7 @@ func TestPass_aFloodIsEven(t *testing.T) {
 // Frames for single clients, such as pings, wait for the turn of another lane. Events that found them in front collected
 // there uncounted: all that a flood brought until that turn came.
 func TestPass_framesForOneClientHoldUpNoEvents(t *testing.T) {
-	run(t, fanout.Options{Shards: 1, Backlog: 2000}, func(t *testing.T, r *rig) {
+	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 2000}}, func(t *testing.T, r *rig) {
 		const clients, total = 500, 20
 		const answer = "answer\n"
 		crowd := make([]*socket, clients)
@@ -145,7 +145,7 @@ func TestPass_framesForOneClientHoldUpNoEvents(t *testing.T) {
 			crowd[i] = newSocket()
 			crowd[i].takes = time.Millisecond
 			outboxes[i] = r.Open(crowd[i], fanout.ProtocolJSON)
-			r.listen(outboxes[i], callTopic(0))
+			r.subscribe(outboxes[i], callTopic(0))
 		}
 		synctest.Wait()
 		for i := range total {
@@ -202,11 +202,11 @@ func TestPass_whatItCollectsIsBounded(t *testing.T) {
 		for i := range crowd {
 			crowd[i] = newSocket()
 			o := r.Open(firstWrite{crowd[i], &first}, fanout.ProtocolJSON)
-			r.listen(o, callTopic(0))
-			r.listen(o, callTopic(1))
+			r.subscribe(o, callTopic(0))
+			r.subscribe(o, callTopic(1))
 		}
 		busy := newSocket()
-		r.listen(r.Open(busy, fanout.ProtocolJSON), callTopic(2))
+		r.subscribe(r.Open(busy, fanout.ProtocolJSON), callTopic(2))
 		synctest.Wait()
 		release := busy.hold()
 		r.publish(callTopic(2), "busy")
@@ -232,13 +232,13 @@ func TestPass_whatItCollectsIsBounded(t *testing.T) {
 func TestPass_offersTheProcessor(t *testing.T) {
 	var offers atomic.Int64
 	o := fanout.Options{Shards: 1}
-	o.OnOffer(func() { offers.Add(1) })
+	o.OnYield(func() { offers.Add(1) })
 	run(t, o, func(t *testing.T, r *rig) {
 		const clients = 10_000
 		for range clients {
 			s := newSocket()
 			s.takes = 5 * time.Microsecond
-			r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(0))
+			r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(0))
 		}
 		elapse(time.Second)
 		before := offers.Load()

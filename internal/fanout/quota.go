@@ -8,51 +8,57 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
-	"github.com/rte-server/rte-server/internal/subscriptions"
+	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
 const (
-	// maxHeld is how many states of an organization are held back; past that, Dispatch waits for states too.
+	// maxHeld bounds the states that are held back of one organization. Above it, Dispatch waits for states, too.
 	maxHeld = 4096
-	// maxHeldTotal is how many of all organizations are: at 1 KB each 64 MB.
+	// maxHeldTotal bounds the states of all organizations: 64 MB at 1 KB each.
 	maxHeldTotal = 16 * maxHeld
-	// releasePause is how long release rests at least: room for a single event is not worth waking up for.
+	// releasePause is the shortest pause of releaseHeld: room for a single event is not worth waking up for.
 	releasePause = 10 * time.Millisecond
 )
 
-// held are the states of organizations that are over their quota: the newest of each, in the order in which they came.
-type held struct {
-	wake  chan struct{} // has a token when release has something to do
-	total atomic.Int64  // falls when an event is on its way, so that nothing overtakes it where it is 0
+// heldStates holds back the states of organizations that exceed their quota: the newest event of each state, in the order
+// in which the states first came. Any goroutine may use it.
+type heldStates struct {
+	wake wakeup.Signal // set when releaseHeld has work
+	// total falls only after an event has been sent. While it is 0, nothing that is held back can be overtaken.
+	total atomic.Int64
 
-	mu     sync.Mutex // guards the following fields
-	owners map[*subscriptions.Owner]*heldStates
+	mu             sync.Mutex // guards the following field
+	byOrganization map[*organization]*heldOrganization
 }
 
-// heldStates are those of one organization.
-type heldStates struct {
+func newHeldStates() heldStates {
+	return heldStates{wake: wakeup.New(), byOrganization: map[*organization]*heldOrganization{}}
+}
+
+// heldOrganization is the part of one organization.
+type heldOrganization struct {
 	order  []stateKey // from next on
 	next   int
 	states map[stateKey]*events.Event
 }
 
-// stateKey names what a state event is the state of.
+// stateKey identifies what a state event is the state of.
 type stateKey struct {
-	entry *subscriptions.Entry
+	entry *Entry
 	key   events.ID
 }
 
-// meter decides about an event where there is a quota: it is dispatched now, or held back and taken by that, or, if it
-// may not wait, neither. An event that is no state waits here for room.
-func (d *Dispatcher) meter(b *broadcast, ev *events.Event, wait bool) (dispatch, taken bool) {
-	owner := b.entry.Owner()
-	if b.state && d.held.replace(owner, stateKey{b.entry, b.key}, ev) {
+// admit decides about an event where there is a quota. The caller is to dispatch it now; or it is held back, and so taken;
+// or, without wait, neither. With wait, an event that is no state waits here for room.
+func (d *Dispatcher) admit(b *broadcast, ev *events.Event, wait bool) (dispatch, taken bool) {
+	organization, quota := b.entry.Organization(), d.options.Flow.Quota
+	if b.state && d.held.replace(organization, stateKey{b.entry, b.key}, ev) {
 		d.metrics.superseded.Inc()
 		return false, true
 	}
-	for first := true; !owner.Events.Take(time.Since(d.started), d.options.Quota); first = false {
+	for first := true; !organization.quota.take(time.Since(d.started), quota); first = false {
 		switch {
-		case b.state && d.held.add(owner, stateKey{b.entry, b.key}, ev):
+		case b.state && d.held.add(organization, stateKey{b.entry, b.key}, ev):
 			d.metrics.held.Inc()
 			return false, true
 		case !wait:
@@ -61,7 +67,7 @@ func (d *Dispatcher) meter(b *broadcast, ev *events.Event, wait bool) (dispatch,
 			d.metrics.paced.Inc()
 		}
 		select {
-		case <-time.After(owner.Events.Free(time.Since(d.started), d.options.Quota)):
+		case <-time.After(organization.quota.delay(time.Since(d.started), quota)):
 		case <-d.stopped:
 			return false, true
 		}
@@ -69,96 +75,105 @@ func (d *Dispatcher) meter(b *broadcast, ev *events.Event, wait bool) (dispatch,
 	return true, true
 }
 
-// replace puts an event in the place of an older one that is held back, if there is one: what is behind it must not
-// overtake it.
-func (h *held) replace(owner *subscriptions.Owner, key stateKey, ev *events.Event) bool {
+// replace puts an event in the place of an older one that is held back, if there is one: it must not overtake that.
+func (h *heldStates) replace(o *organization, key stateKey, ev *events.Event) bool {
 	if h.total.Load() == 0 {
 		return false
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	hs := h.owners[owner]
-	if hs == nil || hs.states[key] == nil {
+	ho := h.byOrganization[o]
+	if ho == nil || ho.states[key] == nil {
 		return false
 	}
 	shared := *ev
-	hs.states[key] = &shared
+	ho.states[key] = &shared
 	return true
 }
 
-// add holds an event back, unless too many are.
-func (h *held) add(owner *subscriptions.Owner, key stateKey, ev *events.Event) bool {
+// add holds an event back and returns true, unless a bound is reached.
+func (h *heldStates) add(o *organization, key stateKey, ev *events.Event) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	hs := h.owners[owner]
-	if hs == nil {
-		hs = &heldStates{states: map[stateKey]*events.Event{}}
-		h.owners[owner] = hs
+	ho := h.byOrganization[o]
+	if ho == nil {
+		ho = &heldOrganization{states: map[stateKey]*events.Event{}}
+		h.byOrganization[o] = ho
 	}
-	if len(hs.states) >= maxHeld || h.total.Load() >= maxHeldTotal {
+	if len(ho.states) >= maxHeld || h.total.Load() >= maxHeldTotal {
 		return false
 	}
 	shared := *ev
-	hs.states[key] = &shared
-	hs.order = append(hs.order, key)
+	ho.states[key] = &shared
+	ho.order = append(ho.order, key)
 	h.total.Add(1)
-	select {
-	case h.wake <- struct{}{}:
-	default:
-	}
+	h.wake.Set()
 	return true
 }
 
-// release dispatches what is held back as the quotas allow it, until ctx ends.
-func (d *Dispatcher) release(ctx context.Context) {
+// contains reports whether a state of this key is held back. Once it returns false, such a state, if there was one, has
+// been dispatched.
+func (h *heldStates) contains(o *organization, key stateKey) bool {
+	if h.total.Load() == 0 {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ho := h.byOrganization[o]
+	return ho != nil && ho.states[key] != nil
+}
+
+// releaseHeld dispatches the states that are held back as the quotas allow it, until ctx ends.
+func (d *Dispatcher) releaseHeld(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
-		case <-d.held.wake:
+		case <-d.held.wake.C():
 		case <-timer.C:
 		case <-ctx.Done():
 			return
 		}
-		if next := d.releaseSome(); next > 0 {
+		if next := d.releaseAllowed(); next > 0 {
 			timer.Reset(max(next, releasePause))
 		}
 	}
 }
 
-// releaseSome dispatches what there is room for, and says when there will be room for more; 0: nothing is held back.
-func (d *Dispatcher) releaseSome() (next time.Duration) {
-	h := &d.held
+// releaseAllowed dispatches the states for which there is room now. It returns the time until there is room for more; 0 if
+// nothing is held back any more.
+func (d *Dispatcher) releaseAllowed() (next time.Duration) {
+	h, flow := &d.held, &d.options.Flow
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Since(d.started)
-	for owner, hs := range h.owners {
-		for hs.next < len(hs.order) && !owner.Backlog.Full(d.options.Backlog) &&
-			!d.total.Full(d.options.backlogTotal()) && owner.Events.Take(now, d.options.Quota) {
-			d.releaseFirst(hs)
+	for o, ho := range h.byOrganization {
+		for ho.next < len(ho.order) && !o.backlog.full(flow.Backlog) && !d.total.full(flow.totalLimit()) &&
+			o.quota.take(now, flow.Quota) {
+			d.releaseFirstLocked(ho)
 		}
-		if hs.next == len(hs.order) {
-			delete(h.owners, owner)
+		if ho.next == len(ho.order) {
+			delete(h.byOrganization, o)
 			continue
 		}
-		if wait := max(owner.Events.Free(now, d.options.Quota), releasePause); next == 0 || wait < next {
+		if wait := max(o.quota.delay(now, flow.Quota), releasePause); next == 0 || wait < next {
 			next = wait
 		}
 	}
 	return next
 }
 
-// releaseFirst dispatches the first event that is held back of an organization. It has to happen under the lock: what
-// comes behind it then finds it gone and cannot overtake it. It does not wait: there was room just now.
-func (d *Dispatcher) releaseFirst(hs *heldStates) {
-	key := hs.order[hs.next]
-	ev := hs.states[key]
-	delete(hs.states, key)
+// releaseFirstLocked dispatches the first state that is held back of an organization. It needs held.mu: a later event of
+// the same state then finds the entry gone and cannot overtake it. It does not wait, because there was room just now.
+func (d *Dispatcher) releaseFirstLocked(ho *heldOrganization) {
+	key := ho.order[ho.next]
+	ev := ho.states[key]
+	delete(ho.states, key)
 	defer d.held.total.Add(-1)
-	if hs.next++; hs.next >= maxHeld {
-		hs.order, hs.next = slices.Delete(hs.order, 0, hs.next), 0
+	if ho.next++; ho.next >= maxHeld {
+		ho.order, ho.next = slices.Delete(ho.order, 0, ho.next), 0
 	}
-	mask, listeners := key.entry.Shards()
+	mask, subscribers := key.entry.Shards()
 	if mask == 0 {
 		d.metrics.unheard.Inc()
 		return
@@ -168,6 +183,6 @@ func (d *Dispatcher) releaseFirst(hs *heldStates) {
 		d.metrics.expired.Inc()
 		return
 	}
-	b.cost, b.limit = costOf(mask, listeners), d.options.backlogOf(listeners)
+	b.cost, b.limit = costPerShard(mask, subscribers), d.options.Flow.limit(subscribers)
 	d.send(b, ev, mask, false)
 }

@@ -15,9 +15,9 @@ func TestQuota(t *testing.T) {
 	ofOther := events.Topic{Organization: events.ID{9}, Entity: events.ID{1}, Type: 1}
 
 	t.Run("holds back states, of which the newest counts", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Quota: second}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: second}}, func(t *testing.T, r *rig) {
 			s := newSocket()
-			_, id := r.listen(r.Open(s, fanout.ProtocolJSON), stateTopic(1))
+			_, id := r.subscribe(r.Open(s, fanout.ProtocolJSON), stateTopic(1))
 			for i := range second {
 				r.publish(stateTopic(1), fmt.Sprintf("%d,", i))
 			}
@@ -48,9 +48,9 @@ func TestQuota(t *testing.T) {
 		})
 	})
 	t.Run("makes calls wait and loses none", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Quota: second}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: second}}, func(t *testing.T, r *rig) {
 			s := newSocket()
-			_, id := r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			_, id := r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
 			start := time.Now()
 			var lines []string
 			for i := range 3 * second {
@@ -64,11 +64,11 @@ func TestQuota(t *testing.T) {
 		})
 	})
 	t.Run("is that of each organization", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Quota: second}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: second}}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
-			r.listen(o, callTopic(1))
-			_, id := r.listen(o, ofOther)
+			r.subscribe(o, callTopic(1))
+			_, id := r.subscribe(o, ofOther)
 			call := func() bool { return r.Offer(&events.Event{Topic: callTopic(1), Data: []byte("x")}) }
 			for range second {
 				want(t, call(), true)
@@ -82,9 +82,9 @@ func TestQuota(t *testing.T) {
 		})
 	})
 	t.Run("counts only what has listeners", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Quota: second}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: second}}, func(t *testing.T, r *rig) {
 			s := newSocket()
-			r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
 			for range 10 * second {
 				r.publish(callTopic(2), "x")
 			}
@@ -92,8 +92,8 @@ func TestQuota(t *testing.T) {
 		})
 	})
 	t.Run("has a bound for what is held back", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Quota: second}, func(t *testing.T, r *rig) {
-			r.listen(r.Open(newSocket(), fanout.ProtocolJSON), stateTopic(1))
+		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: second}}, func(t *testing.T, r *rig) {
+			r.subscribe(r.Open(newSocket(), fanout.ProtocolJSON), stateTopic(1))
 			taken := 0
 			for r.Offer(&events.Event{Topic: stateTopic(1), Data: fmt.Append(nil, taken, ",")}) {
 				taken++
@@ -108,12 +108,12 @@ func TestQuota(t *testing.T) {
 
 // TestOffer: what would wait is left to the caller, and the organizations behind it are served.
 func TestOffer(t *testing.T) {
-	run(t, fanout.Options{Shards: 1, Backlog: 4}, func(t *testing.T, r *rig) {
+	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 4}}, func(t *testing.T, r *rig) {
 		other := events.Topic{Organization: events.ID{9}, Entity: events.ID{1}, Type: 1}
 		s := newSocket()
 		o := r.Open(s, fanout.ProtocolJSON)
-		r.listen(o, callTopic(1))
-		_, id := r.listen(o, other)
+		r.subscribe(o, callTopic(1))
+		_, id := r.subscribe(o, other)
 		synctest.Wait()
 		release := s.hold() // the shard is busy with one write
 		taken := 0
@@ -133,10 +133,10 @@ func TestOffer(t *testing.T) {
 
 // However small the backlog is, there is room for four events of a topic: writes with fewer cost several times as much.
 func TestOffer_roomForSomeEventsOfEachTopic(t *testing.T) {
-	run(t, fanout.Options{Shards: 1, Backlog: 4}, func(t *testing.T, r *rig) {
+	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 4}}, func(t *testing.T, r *rig) {
 		s := newSocket()
 		for range 3 {
-			r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
 		}
 		synctest.Wait()
 		release := s.hold()

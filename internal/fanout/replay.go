@@ -6,65 +6,61 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
-	"github.com/rte-server/rte-server/internal/subscriptions"
+	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
-// ErrEnded says that nothing is replayed any more, because the dispatcher has stopped.
+// ErrEnded is the error of a replay after the dispatcher has stopped.
 var ErrEnded = errors.New("fanout has ended")
 
-// Replay brings older state events to listeners that an outbox begins with one Change, each before anything newer and
-// none that the listener also receives as it is dispatched. To know that, the shards watch the topics until the replay
-// is ended. An outbox has one Replay at a time.
+// Replay sends older state events to subscriptions that one Change begins. A subscription receives each of them before
+// anything newer, and none that it also receives as it is dispatched. The shard watches the topics for that purpose until
+// EndReplay. An outbox has one Replay at a time.
 type Replay struct {
 	// Static after construction.
-	entries []*subscriptions.Entry
-	mark    *Change       // stands for the replay in the items of its events
-	taken   chan struct{} // has a token when a batch was taken and the socket is not full
+	entries []*Entry
+	taken   wakeup.Signal // set when a batch was taken and the socket is not full
 
 	// Owned by the shard.
-	since   uint64                        // number of the last event that came before the listeners
-	removed map[*subscriptions.Entry]bool // those whose listeners have ended meanwhile; nil: none
-	waits   bool                          // a batch was taken, but the socket is full
+	since   uint64          // number of the last event before the subscriptions began
+	removed map[*Entry]bool // the subscriptions that have ended meanwhile; nil: none
+	waits   bool            // a batch was taken, but the socket is full
 }
 
-// NewReplay makes a Replay for listeners to entries.
-func NewReplay(entries []*subscriptions.Entry) *Replay {
-	r := &Replay{entries: entries, taken: make(chan struct{}, 1)}
-	r.mark = &Change{Replay: r}
-	return r
-}
+// NewReplay returns a Replay for subscriptions to entries.
+func NewReplay(entries []*Entry) *Replay { return &Replay{entries: entries, taken: wakeup.New()} }
 
-// State is a state event that was dispatched, or could have been, before the listener began.
+// State is a state event from before the subscription that is to receive it.
 type State struct {
-	Listener
-	// Event and its Data are not used any more when Replay has returned.
+	Subscription
+	// Event and its Data are not used any more once Outbox.Replay has returned.
 	Event *events.Event
 }
 
-// Replay sends states to listeners of r, which was part of a Change of this outbox. Every event that was dispatched in
-// its topic since a state was looked up must have been dispatched after that Change. Replay sends no more than one write
-// may carry before the socket has taken it: it waits for the client, until ctx ends.
+// Replay sends states to subscriptions of r, which must have been part of a Change of this outbox. The states must have
+// been looked up after that Change. Replay waits for the client: it sends at most one write's worth before the socket has
+// taken it. It returns the error of ctx when that ends, and ErrEnded when the dispatcher stops.
 func (o *Outbox) Replay(ctx context.Context, r *Replay, states []State) error {
-	var batch []*item
+	var batch []*command
 	var size int
 	for i := range states {
-		it, err := o.replayed(r, &states[i])
+		c, err := o.replayCommand(r, &states[i])
 		if err != nil {
 			o.shard.metrics.replays[replayMalformed].Inc()
 			continue
 		}
-		if o.shard.held.has(it.broadcast.entry.Owner(), stateKey{it.broadcast.entry, it.broadcast.key}) {
-			o.shard.metrics.replays[replaySuperseded].Inc() // by one that is on its way
+		b := c.broadcast
+		if o.shard.held.contains(b.entry.Organization(), stateKey{b.entry, b.key}) {
+			o.shard.metrics.replays[replaySuperseded].Inc() // by the one that is held back
 			continue
 		}
-		if len(batch) > 0 && batch[0].broadcast.entry.Owner() != it.broadcast.entry.Owner() {
+		if len(batch) > 0 && batch[0].broadcast.entry.Organization() != b.entry.Organization() {
 			if err := o.replayBatch(ctx, r, batch); err != nil {
 				return err
 			}
 			batch, size = nil, 0
 		}
-		batch = append(batch, it)
-		if size += len(it.broadcast.frames[o.protocol].Bytes); size >= o.shard.options.WriteBytes {
+		batch = append(batch, c)
+		if size += len(b.frames[o.protocol].Bytes); size >= o.shard.options.Outbox.WriteBytes {
 			if err := o.replayBatch(ctx, r, batch); err != nil {
 				return err
 			}
@@ -74,14 +70,14 @@ func (o *Outbox) Replay(ctx context.Context, r *Replay, states []State) error {
 	return o.replayBatch(ctx, r, batch)
 }
 
-// EndReplay ends a replay: what it has still under way goes nowhere. It must be called once for each Replay that was
-// part of a Change.
+// EndReplay ends a replay: states that are still under way are dropped. Call it once for each Replay that was part of a
+// Change.
 func (o *Outbox) EndReplay(r *Replay) {
-	o.shard.inbox.put(&item{kind: itemReplayEnd, box: o, change: r.mark})
+	o.shard.inbox.put(&command{kind: commandEndReplay, outbox: o, replay: r})
 }
 
-// replayed makes the item of a state.
-func (o *Outbox) replayed(r *Replay, st *State) (*item, error) {
+// replayCommand encodes a state for this outbox.
+func (o *Outbox) replayCommand(r *Replay, st *State) (*command, error) {
 	options := o.shard.options
 	b := &broadcast{entry: st.Entry, expires: options.Expires(st.Event)}
 	encoder := options.JSON
@@ -94,22 +90,22 @@ func (o *Outbox) replayed(r *Replay, st *State) (*item, error) {
 	}
 	b.frames[o.protocol] = frame
 	b.key, b.state = options.State(st.Event)
-	return &item{kind: itemReplay, box: o, broadcast: b, change: r.mark, id: st.ID}, nil
+	return &command{kind: commandReplay, outbox: o, broadcast: b, replay: r, id: st.ID}, nil
 }
 
-// replayBatch puts items of one organization into the inbox and waits until they are taken.
-func (o *Outbox) replayBatch(ctx context.Context, r *Replay, batch []*item) error {
+// replayBatch puts states of one organization into the inbox and waits until the socket has taken them.
+func (o *Outbox) replayBatch(ctx context.Context, r *Replay, batch []*command) error {
 	if len(batch) == 0 {
 		return nil
 	}
 	batch[len(batch)-1].last = true
-	for _, it := range batch {
-		if !o.shard.inbox.put(it) {
+	for _, c := range batch {
+		if !o.shard.inbox.put(c) {
 			return ErrEnded
 		}
 	}
 	select {
-	case <-r.taken:
+	case <-r.taken.C():
 		return nil
 	case <-o.shard.stopped:
 		return ErrEnded
@@ -118,19 +114,8 @@ func (o *Outbox) replayBatch(ctx context.Context, r *Replay, batch []*item) erro
 	}
 }
 
-// has says that a state of this key is held back. Once it says no, the state, if it was, has been dispatched.
-func (h *held) has(owner *subscriptions.Owner, key stateKey) bool {
-	if h.total.Load() == 0 {
-		return false
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	hs := h.owners[owner]
-	return hs != nil && hs.states[key] != nil
-}
-
-// watch begins the replay of an outbox.
-func (s *Shard) watch(o *Outbox, r *Replay) {
+// beginReplay starts to watch the topics of a replay.
+func (s *Shard) beginReplay(o *Outbox, r *Replay) {
 	o.replay, r.since = r, s.number
 	for _, e := range r.entries {
 		w := s.watched[e]
@@ -142,8 +127,8 @@ func (s *Shard) watch(o *Outbox, r *Replay) {
 	}
 }
 
-// unwatch ends it.
-func (s *Shard) unwatch(o *Outbox, r *Replay) {
+// endReplay stops watching them.
+func (s *Shard) endReplay(o *Outbox, r *Replay) {
 	if o.replay != r {
 		return // the outbox was closed before the replay began
 	}
@@ -157,40 +142,39 @@ func (s *Shard) unwatch(o *Outbox, r *Replay) {
 	}
 }
 
-// remove is told that a listener has ended.
-func (r *Replay) remove(e *subscriptions.Entry) {
+// remove drops the states of a subscription that has ended.
+func (r *Replay) remove(e *Entry) {
 	if r.removed == nil {
-		r.removed = map[*subscriptions.Entry]bool{}
+		r.removed = map[*Entry]bool{}
 	}
 	r.removed[e] = true
 }
 
-// note remembers that an event has passed.
-func (s *Shard) note(it *item) {
-	if w := s.watched[it.broadcast.entry]; w != nil && it.broadcast.state {
-		w.note(it.broadcast, it.number)
+// recordDelivered records a state event of a watched topic.
+func (s *Shard) recordDelivered(c *command) {
+	if w := s.watched[c.broadcast.entry]; w != nil && c.broadcast.state {
+		w.record(c.broadcast, c.number)
 	}
 }
 
-// replay gives the first item of a lane, a replayed state, to its outbox.
-func (s *Shard) replay(l *lane, now time.Time) {
+// deliverReplayed gives the first event of a queue, a replayed state, to its outbox.
+func (s *Shard) deliverReplayed(q *turnQueue, now time.Time) {
 	s.spent++
-	it := l.first
-	l.cut(it)
-	o, r := it.box, it.change.Replay
-	outcome := s.replayable(o, r, it.broadcast, now)
+	c := q.pop()
+	o, r := c.outbox, c.replay
+	outcome := s.replayOutcomeOf(o, r, c.broadcast, now)
 	if outcome == replaySent {
-		o.addEvent(l, it.broadcast, it.id, now)
+		o.addEvent(q, c.broadcast, c.id, now)
 	}
 	s.metrics.replays[outcome].Inc()
-	if it.last && o.replay == r {
+	if c.last && o.replay == r {
 		r.waits = true
-		o.goOn()
+		o.resumeReplay()
 	}
 }
 
-// replayable says what becomes of a replayed state.
-func (s *Shard) replayable(o *Outbox, r *Replay, b *broadcast, now time.Time) replayOutcome {
+// replayOutcomeOf decides whether a replayed state is sent.
+func (s *Shard) replayOutcomeOf(o *Outbox, r *Replay, b *broadcast, now time.Time) replayOutcome {
 	switch {
 	case o.replay != r, o.state != outboxOpen, r.removed[b.entry]:
 		return replayEnded
@@ -203,34 +187,31 @@ func (s *Shard) replayable(o *Outbox, r *Replay, b *broadcast, now time.Time) re
 	}
 }
 
-// goOn tells the replay of the outbox that there is room, if there is.
-func (o *Outbox) goOn() {
+// resumeReplay lets the replay of the outbox send its next batch, unless the socket is full.
+func (o *Outbox) resumeReplay() {
 	if r := o.replay; r != nil && r.waits && !o.full {
 		r.waits = false
-		select {
-		case r.taken <- struct{}{}:
-		default: // nobody waits any more
-		}
+		r.taken.Set()
 	}
 }
 
-// replayOutcome says what became of a replayed state.
+// replayOutcome is the outcome of a replayed state.
 type replayOutcome uint8
 
 const (
 	replaySent replayOutcome = iota
-	// replaySuperseded: the listener has received a newer one, or the same.
+	// replaySuperseded: the subscription has received the same event or a newer one.
 	replaySuperseded
-	// replayExpired: it has outlived its time.
+	// replayExpired: the event has expired.
 	replayExpired
 	// replayEnded: the subscription, the replay or the session has ended.
 	replayEnded
-	// replayMalformed: it could not be encoded.
+	// replayMalformed: the event could not be encoded.
 	replayMalformed
 	numReplayOutcomes
 )
 
-// String is the outcome as a metric label.
+// String returns the outcome as a metric label.
 func (r replayOutcome) String() string {
 	return [numReplayOutcomes]string{"sent", "superseded", "expired", "ended", "malformed"}[r]
 }

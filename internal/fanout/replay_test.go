@@ -15,29 +15,28 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // start is a listener whose states are still to come.
 type start struct {
 	t      testing.TB
 	outbox *fanout.Outbox
-	fanout.Listener
+	fanout.Subscription
 	replay *fanout.Replay
 }
 
 // begin subscribes an outbox to a topic, with the frame "subscribed".
 func (r *rig) begin(t testing.TB, o *fanout.Outbox, topic events.Topic) *start {
 	t.Helper()
-	s := &start{t: t, outbox: o, Listener: fanout.Listener{Entry: r.registry.Acquire(topic), ID: events.NewID()}}
-	s.replay = fanout.NewReplay([]*subscriptions.Entry{s.Entry})
-	o.Apply(fanout.Change{Frame: []byte("subscribed\n"), Add: []fanout.Listener{s.Listener}, Replay: s.replay})
+	s := &start{t: t, outbox: o, Subscription: o.Acquire(topic)}
+	s.replay = fanout.NewReplay([]*fanout.Entry{s.Entry})
+	o.Apply(fanout.Change{Frame: []byte("subscribed\n"), Add: []fanout.Subscription{s.Subscription}, Replay: s.replay})
 	return s
 }
 
 // state is a state event of the listener's topic.
 func (s *start) state(data string) fanout.State {
-	return fanout.State{Listener: s.Listener, Event: &events.Event{Topic: s.Entry.Topic(), Data: []byte(data)}}
+	return fanout.State{Subscription: s.Subscription, Event: &events.Event{Topic: s.Entry.Topic(), Data: []byte(data)}}
 }
 
 // send replays states and waits until they are taken.
@@ -94,9 +93,9 @@ func TestReplay(t *testing.T) {
 			want(t, other.lines(), []string{"subscribed", earlier.line("a,1")})
 		}},
 		"leaves out what a quota holds back": {
-			options: fanout.Options{Quota: 1},
+			options: fanout.Options{Flow: fanout.FlowOptions{Quota: 1}},
 			test: func(t *testing.T, r *rig, s *socket) {
-				r.listen(r.Open(newSocket(), fanout.ProtocolJSON), stateTopic(1))
+				r.subscribe(r.Open(newSocket(), fanout.ProtocolJSON), stateTopic(1))
 				r.publish(stateTopic(1), "a,1")
 				r.publish(stateTopic(1), "a,2")
 				st := r.begin(t, r.Open(s, fanout.ProtocolJSON), stateTopic(1))
@@ -109,7 +108,7 @@ func TestReplay(t *testing.T) {
 		},
 		"goes to nobody else": {test: func(t *testing.T, r *rig, s *socket) {
 			other := newSocket()
-			r.listen(r.Open(other, fanout.ProtocolJSON), stateTopic(1))
+			r.subscribe(r.Open(other, fanout.ProtocolJSON), stateTopic(1))
 			st := r.begin(t, r.Open(s, fanout.ProtocolMessagePack), stateTopic(1))
 			st.send(st.state("a,1"))
 			st.end()
@@ -119,7 +118,7 @@ func TestReplay(t *testing.T) {
 		}},
 		"stops with the subscription": {test: func(t *testing.T, r *rig, s *socket) {
 			st := r.begin(t, r.Open(s, fanout.ProtocolJSON), stateTopic(1))
-			st.outbox.Apply(fanout.Change{Frame: []byte("unsubscribed\n"), Remove: []*subscriptions.Entry{st.Entry}})
+			st.outbox.Apply(fanout.Change{Frame: []byte("unsubscribed\n"), Remove: []*fanout.Entry{st.Entry}})
 			st.send(st.state("a,1"))
 			st.end()
 			synctest.Wait()
@@ -127,12 +126,12 @@ func TestReplay(t *testing.T) {
 		}},
 		"stops with the session": {test: func(t *testing.T, r *rig, s *socket) {
 			st := r.begin(t, r.Open(s, fanout.ProtocolJSON), stateTopic(1))
-			st.outbox.Close([]byte("bye\n"), []*subscriptions.Entry{st.Entry})
+			st.outbox.Close([]byte("bye\n"), []*fanout.Entry{st.Entry})
 			st.send(st.state("a,1"))
 			st.end()
 			synctest.Wait()
 			want(t, s.lines(), []string{"subscribed", "bye"})
-			want(t, r.registry.Len(), 0)
+			want(t, r.Topics(), 0)
 		}},
 		"leaves out what has expired or cannot be encoded": {test: func(t *testing.T, r *rig, s *socket) {
 			st := r.begin(t, r.Open(s, fanout.ProtocolJSON), stateTopic(1))
@@ -144,7 +143,7 @@ func TestReplay(t *testing.T) {
 			want(t, s.lines(), []string{"subscribed", st.line("a,1")})
 		}},
 		"waits for a client that reads slowly instead of ending it": {
-			options: fanout.Options{WriteBytes: 100, OutboxBytes: 1000},
+			options: fanout.Options{Outbox: fanout.OutboxOptions{WriteBytes: 100, Bytes: 1000}},
 			test: func(t *testing.T, r *rig, s *socket) {
 				s.freeze(60)
 				st := r.begin(t, r.Open(s, fanout.ProtocolJSON), stateTopic(1))
@@ -169,7 +168,7 @@ func TestReplay(t *testing.T) {
 			},
 		},
 		"gives up with its context": {
-			options: fanout.Options{WriteBytes: 100},
+			options: fanout.Options{Outbox: fanout.OutboxOptions{WriteBytes: 100}},
 			test: func(t *testing.T, r *rig, s *socket) {
 				s.freeze(0)
 				st := r.begin(t, r.Open(s, fanout.ProtocolJSON), stateTopic(1))
@@ -210,7 +209,7 @@ func TestReplay_leavesOutNothingThatHadNoFrame(t *testing.T) {
 	encoder := &opening{}
 	run(t, fanout.Options{Shards: 1, MessagePack: encoder}, func(t *testing.T, r *rig) {
 		m, j := newSocket(), newSocket()
-		r.listen(r.Open(m, fanout.ProtocolMessagePack), stateTopic(1))
+		r.subscribe(r.Open(m, fanout.ProtocolMessagePack), stateTopic(1))
 		var st *start
 		encoder.before = func() {
 			st = r.begin(t, r.Open(j, fanout.ProtocolJSON), stateTopic(1))
@@ -299,7 +298,7 @@ func TestReplay_fitsToWhatFollows(t *testing.T) {
 				s.mu.Lock()
 				s.onEnd = func() { close(gone) }
 				s.mu.Unlock()
-				st.outbox.Close([]byte("bye\n"), []*subscriptions.Entry{st.Entry})
+				st.outbox.Close([]byte("bye\n"), []*fanout.Entry{st.Entry})
 				<-gone
 				lines := s.lines()
 				if lines[0] != "subscribed" {
@@ -324,7 +323,7 @@ func TestReplay_fitsToWhatFollows(t *testing.T) {
 	clients.Wait()
 	close(stop)
 	publisher.Wait()
-	if n := r.registry.Len(); n != 0 {
+	if n := r.Topics(); n != 0 {
 		t.Errorf("%d topics left behind", n)
 	}
 }

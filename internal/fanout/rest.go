@@ -3,95 +3,94 @@ package fanout
 import "time"
 
 const (
-	// restShare is how many times the duration of a round a lane rests behind it, if it rests: rounds then take a third
-	// of the time while the shard keeps up. With more, events wait longer for little: each write carries two to three
-	// already.
-	restShare = 2
+	// restFactor is the duration of a rest in durations of the round before: rounds then take a third of the time while
+	// the shard keeps up. Longer rests delay events for little gain, as each write already carries two to three.
+	restFactor = 2
 	// minRest is the shortest rest: falling asleep and waking up cost as much as two writes.
 	minRest = time.Millisecond
-	// keepRested is how long a lane without work is kept for what was learned about it.
+	// keepRested is how long a turn queue without work is kept, for what the shard has learned about its events.
 	keepRested = time.Second
 )
 
-// round is what happens in a lane between two moments at which nothing of it is under way.
+// round is what a turn queue does between two moments at which it has nothing under way.
 type round struct {
 	began                      time.Time
 	events, writes, deliveries int
-	awaited                    bool // somebody had to wait until there was room for another event
+	awaited                    bool // a publisher waited for room
 }
 
-// over ends the round of a lane, and begins a rest if events of the same listeners came together in rounds: more of them
-// together save writes. A round of one event tells nothing about that. While events come faster than they are written they
-// are together already, and a lane that rests would only write less.
-func (s *Shard) over(l *lane) {
-	r := l.round
-	l.round = round{}
+// endRound ends the round of a queue. The queue rests if its events go to the same subscribers, so that collecting more of
+// them saves writes; a round of one event does not show that. It does not rest while publishers wait: events then come
+// faster than they are written and are collected anyway, and a rest would only reduce throughput.
+func (s *Shard) endRound(q *turnQueue) {
+	r := q.round
+	q.round = round{}
 	if r.events > 1 {
-		l.shared = 2*r.deliveries >= 3*r.writes
+		q.batches = 2*r.deliveries >= 3*r.writes
 	}
-	if !l.shared || r.awaited || s.options.Rest <= 0 {
+	if !q.batches || r.awaited || s.options.Flow.Rest <= 0 {
 		return
 	}
 	now := time.Now()
-	if rest := min(restShare*now.Sub(r.began), s.options.Rest); rest >= minRest {
-		l.rests = now.Add(rest)
+	if rest := min(restFactor*now.Sub(r.began), s.options.Flow.Rest); rest >= minRest {
+		q.restsUntil = now.Add(rest)
 	}
 }
 
-// resting are the lanes that rest, with and without work, or have rested not long ago and got no work since.
-type resting struct {
-	lanes []*lane
-	next  time.Time // when the first of them has to be looked at
+// restingQueues lists the turn queues that rest, and those that rested recently and have had no work since.
+type restingQueues struct {
+	queues []*turnQueue
+	next   time.Time // when wakeRested has to look at the first of them; zero: never
 }
 
-// add begins the rest of a lane.
-func (r *resting) add(l *lane) {
-	l.resting = true
-	if !l.listed {
-		l.listed = true
-		r.lanes = append(r.lanes, l)
+// add begins the rest of a queue.
+func (r *restingQueues) add(q *turnQueue) {
+	q.resting = true
+	if !q.listed {
+		q.listed = true
+		r.queues = append(r.queues, q)
 	}
-	r.look(l)
+	r.schedule(q)
 }
 
-// look sees to it that a lane is looked at when its rest is over or, if it has no work, some time later.
-func (r *resting) look(l *lane) {
-	at := l.rests
-	if l.first == nil {
+// schedule schedules a queue for the end of its rest, or some time later if it has no work.
+func (r *restingQueues) schedule(q *turnQueue) {
+	at := q.restsUntil
+	if q.first == nil {
 		at = at.Add(keepRested)
 	}
-	r.lookAt(at)
+	r.scheduleAt(at)
 }
 
-func (r *resting) lookAt(at time.Time) {
+func (r *restingQueues) scheduleAt(at time.Time) {
 	if r.next.IsZero() || at.Before(r.next) {
 		r.next = at
 	}
 }
 
-// awake puts lanes that have rested and have work into the ring, and retires those that have had none for long.
-func (s *Shard) awake(now time.Time) {
+// wakeRested moves queues that have rested and have work into the ring, and retires those that have had none for long.
+func (s *Shard) wakeRested(now time.Time) {
 	r := &s.resting
 	if r.next.IsZero() || now.Before(r.next) {
 		return
 	}
 	r.next = time.Time{}
-	kept := r.lanes[:0]
-	for _, l := range r.lanes {
+	kept := r.queues[:0]
+	for _, q := range r.queues {
 		switch {
-		case !l.resting: // it was put into the ring when an event came
-			l.listed = false
-		case l.first != nil && !now.Before(l.rests):
-			l.resting, l.listed = false, false
-			s.ring.push(l)
-		case l.first == nil && !now.Before(l.rests.Add(keepRested)):
-			l.resting, l.listed = false, false
-			s.retire(l)
+		case !q.resting: // queueOf has moved it into the ring
+			q.listed = false
+		case q.first != nil && !now.Before(q.restsUntil):
+			q.resting, q.listed = false, false
+			s.ring.push(q)
+		case q.first == nil && !now.Before(q.restsUntil.Add(keepRested)):
+			q.resting, q.listed = false, false
+			s.retire(q)
 		default:
-			kept = append(kept, l)
-			r.look(l)
+			kept = append(kept, q)
+			r.schedule(q)
 		}
 	}
-	clear(r.lanes[len(kept):])
-	r.lanes = kept
+	clear(r.queues[len(kept):])
+	r.queues = kept
 }

@@ -73,7 +73,7 @@ func TestRest(t *testing.T) {
 		}},
 		"other organizations and answers do not wait": {25 * time.Millisecond, func(t *testing.T, r *rig, crowd []*socket) {
 			other, topic := newSocket(), events.Topic{Organization: events.ID{7}, Type: 1}
-			r.listen(r.Open(other, fanout.ProtocolJSON), topic)
+			r.subscribe(r.Open(other, fanout.ProtocolJSON), topic)
 			o := r.Open(crowd[0], fanout.ProtocolJSON)
 			busy(r, crowd)
 			r.publish(callTopic(1), "b")
@@ -88,7 +88,7 @@ func TestRest(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			run(t, fanout.Options{Shards: 1, Rest: tt.rest}, func(t *testing.T, r *rig) {
+			run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Rest: tt.rest}}, func(t *testing.T, r *rig) {
 				crowd := slowCrowd(r, clients, 3)
 				learn(r, crowd)
 				tt.check(t, r, crowd)
@@ -96,12 +96,12 @@ func TestRest(t *testing.T) {
 		})
 	}
 	t.Run("events that go to different clients are not held back", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Rest: 25 * time.Millisecond}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Rest: 25 * time.Millisecond}}, func(t *testing.T, r *rig) {
 			crowd := slowCrowd(r, 1, 1)
 			for n := 1; n <= 10; n++ {
 				s := newSocket()
 				s.takes = time.Millisecond
-				r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(n))
+				r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(n))
 				crowd = append(crowd, s)
 			}
 			for range 3 {
@@ -117,11 +117,11 @@ func TestRest(t *testing.T) {
 	})
 	// What the shard does for others before a round counted as part of it.
 	t.Run("a round begins when what came before is done", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Rest: 100 * time.Millisecond, WriteBytes: 100}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Rest: 100 * time.Millisecond}, Outbox: fanout.OutboxOptions{WriteBytes: 100}}, func(t *testing.T, r *rig) {
 			answered, other := newSocket(), newSocket()
 			answered.takes = 50 * time.Millisecond
 			o, topic := r.Open(answered, fanout.ProtocolJSON), events.Topic{Organization: events.ID{7}, Type: 1}
-			r.listen(r.Open(other, fanout.ProtocolJSON), topic)
+			r.subscribe(r.Open(other, fanout.ProtocolJSON), topic)
 			crowd := slowCrowd(r, clients, 3)
 			learn(r, crowd)
 			release := other.hold()
@@ -139,7 +139,7 @@ func TestRest(t *testing.T) {
 		})
 	})
 	t.Run("what was learned is forgotten", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Rest: 25 * time.Millisecond}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Rest: 25 * time.Millisecond}}, func(t *testing.T, r *rig) {
 			crowd := slowCrowd(r, clients, 3)
 			learn(r, crowd)
 			elapse(2 * time.Second)

@@ -9,74 +9,75 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// offerEvery is how often a busy shard offers its processor to other threads. A thread that is woken while the shard runs
-// mostly waits for the kernel's next tick, which is 4 ms apart where there are 250 a second: on a single core that held
-// up 10 % of the events of a quiet organization by more than 2 ms, and one of 100 by 5 ms.
-const offerEvery = 250 * time.Microsecond
+// yieldEvery is how often a busy shard yields its processor to other threads. A thread that wakes while the shard runs
+// mostly waits for the kernel's next tick, which comes every 4 ms at 250 ticks per second. On a single core that delayed
+// 10 % of the events of a quiet organization by more than 2 ms, and one in 100 by 5 ms.
+const yieldEvery = 250 * time.Microsecond
 
-// maxSpareLanes is how many lanes without work a shard keeps for use again.
-const maxSpareLanes = 64
+// maxSpareQueues bounds the turn queues without work that a shard keeps for use again.
+const maxSpareQueues = 64
 
-// Shard owns a part of the outboxes. One goroutine, run, does everything that happens to them, in the order in which
-// the inbox has it; it never waits for a socket.
+// Shard owns a part of the outboxes. One goroutine, run, does everything that happens to them, in the order of the inbox.
+// It never waits for a socket.
 type Shard struct {
 	// Static after construction.
 	index    int
 	options  *Options
-	registry *subscriptions.Registry
+	registry *registry
 	metrics  *metrics
 	inbox    inbox
-	stopped  <-chan struct{} // closed when run is over or about to be
+	stopped  <-chan struct{} // closed when the context of run ends
 
-	total *subscriptions.Backlog // of all shards
-	held  *held
+	total *backlog // of all shards
+	held  *heldStates
 	open  *[numProtocols]atomic.Int64
 
-	// Used by anyone.
-	announced atomic.Uint64 // changes with additions that Apply has begun
+	// Used by any goroutine.
+	additionsBegun atomic.Uint64 // changes with additions that Apply has begun
 
 	// Owned by run.
-	table   *subscriptions.Table[*Outbox]
-	wheel   wheel
-	buffers buffers
-	control lane                              // frames that are no events
-	lanes   map[*subscriptions.Owner]*lane    // those with work
-	spare   []*lane                           // for the next that get some
-	resting resting                           // lanes that are to wait for more work
-	ring    ring                              // control and lanes, where they have work
-	number  uint64                            // of the last event that came
-	spent   int                               // by the lane that is being served, in its current step
-	settled uint64                            // changes with additions that were made
-	watched map[*subscriptions.Entry]*watched // topics of which states are replayed
-	writers sync.WaitGroup
-	counts  counts
+	table            *table
+	wheel            wheel
+	buffers          buffers
+	control          turnQueue                    // frames that are no events
+	queues           map[*organization]*turnQueue // with work, or resting
+	spare            []*turnQueue                 // for the next organizations that get work
+	resting          restingQueues
+	ring             ring                // control and those of queues that have work
+	number           uint64              // of the last event that came
+	spent            int                 // by the current queue in its current step
+	additionsApplied uint64              // changes with additions that apply has made
+	watched          map[*Entry]*watched // topics of which states are replayed
+	writers          sync.WaitGroup
+	counts           counts
 
 	waitingBytes, reportedBytes    int
 	fullOutboxes, reportedOutboxes int
 }
 
-// counts are kept in plain integers during a turn and added to the metrics at its end.
+// counts collects plain integers during a turn; report adds them to the metrics.
 type counts struct {
 	deliveries, writes, bytes int
 	dropped                   [numDropReasons]int
 }
 
 func newShard(index int, d *Dispatcher) *Shard {
-	s := &Shard{
+	return &Shard{
 		index:    index,
 		options:  &d.options,
-		registry: d.options.Registry,
+		registry: d.registry,
 		metrics:  d.metrics,
 		inbox:    newInbox(),
 		total:    &d.total,
 		held:     &d.held,
 		open:     &d.open,
-		table:    subscriptions.NewTable(func(o *Outbox) bool { return o.state != outboxOpen }),
-		lanes:    map[*subscriptions.Owner]*lane{},
-		watched:  map[*subscriptions.Entry]*watched{},
-		stopped:  d.stopped,
+		table: subscriptions.NewTable[organization](func(o *Outbox) bool {
+			return o.state != outboxOpen
+		}),
+		queues:  map[*organization]*turnQueue{},
+		watched: map[*Entry]*watched{},
+		stopped: d.stopped,
 	}
-	return s
 }
 
 // run does the shard's work until ctx ends, then ends all outboxes.
@@ -92,7 +93,7 @@ func (s *Shard) run(ctx context.Context) {
 			rested.Reset(time.Until(next))
 		}
 		select {
-		case <-s.inbox.wake:
+		case <-s.inbox.wake.C():
 		case <-rested.C:
 		case now := <-ticker.C:
 			s.keepAlive(now)
@@ -103,37 +104,37 @@ func (s *Shard) run(ctx context.Context) {
 	}
 }
 
-// work serves the lanes in turn, and looks into the inbox between two of them, until nothing is left to do.
+// work serves the turn queues round robin, and empties the inbox between two of them, until nothing is left to do.
 func (s *Shard) work(ctx context.Context, tick <-chan time.Time) {
-	offered := time.Now()
+	yielded := time.Now()
 	for ctx.Err() == nil {
 		now := time.Now()
-		if now.Sub(offered) >= offerEvery {
-			s.options.offer()
+		if now.Sub(yielded) >= yieldEvery {
+			s.options.yield()
 			now = time.Now()
-			offered = now
+			yielded = now
 		}
-		if it := s.inbox.take(); it != nil {
-			for it != nil {
-				next := it.next
-				s.accept(it, now)
-				it = next
+		if c := s.inbox.take(); c != nil {
+			for c != nil {
+				next := c.next
+				s.accept(c, now)
+				c = next
 			}
-			now = time.Now() // what was written meanwhile is part of no round
+			now = time.Now() // writes that accept made are not part of a round
 		}
-		s.awake(now)
-		l := s.ring.pop()
-		if l == nil {
+		s.wakeRested(now)
+		q := s.ring.pop()
+		if q == nil {
 			return
 		}
-		s.serve(l, now)
+		s.serve(q, now)
 		switch {
-		case l.works(now):
-			s.ring.push(l)
-		case now.Before(l.rests):
-			s.resting.add(l)
+		case q.hasWork(now):
+			s.ring.push(q)
+		case now.Before(q.restsUntil):
+			s.resting.add(q)
 		default:
-			s.retire(l)
+			s.retire(q)
 		}
 		select {
 		case now := <-tick:
@@ -144,123 +145,124 @@ func (s *Shard) work(ctx context.Context, tick <-chan time.Time) {
 	}
 }
 
-// accept does an item, or, if it is an event, puts it into its lane.
-func (s *Shard) accept(it *item, now time.Time) {
-	o := it.box
-	switch it.kind {
-	case itemEvent:
+// accept executes a command; events go into the turn queue of their organization.
+func (s *Shard) accept(c *command, now time.Time) {
+	o := c.outbox
+	switch c.kind {
+	case commandEvent:
 		s.number++
-		it.number = s.number
-		s.laneOf(it.broadcast.entry.Owner(), now).put(it)
-	case itemReplay:
-		s.laneOf(it.broadcast.entry.Owner(), now).put(it)
-	case itemReplayEnd:
-		s.unwatch(o, it.change.Replay)
-	case itemOpen:
+		c.number = s.number
+		s.queueOf(c.broadcast.entry.Organization(), now).push(c)
+	case commandReplay:
+		s.queueOf(c.broadcast.entry.Organization(), now).push(c)
+	case commandEndReplay:
+		s.endReplay(o, c.replay)
+	case commandOpen:
 		_, next, _ := o.writer.KeepAlive(now)
 		s.wheel.add(o, s.ticks(next))
-	case itemSend:
+	case commandSend:
 		o.sends.Add(-1)
 		if o.state == outboxOpen {
-			o.add(it.frame, now)
+			o.addFrame(c.frame, now)
 		}
-	case itemChange:
+	case commandApply:
 		o.sends.Add(-1)
-		s.change(o, it.change, now)
-	case itemClose:
+		s.apply(o, c.change, now)
+	case commandClose:
 		if o.closed {
 			return
 		}
 		o.closed = true
-		s.end(o, EndClosed, now, it.change.Frame...)
-		for _, e := range it.change.Remove {
-			s.lost(e, s.table.Abandon(e))
+		s.end(o, EndClosed, now, c.change.Frame...)
+		for _, e := range c.change.Remove {
+			s.release(e, s.table.Abandon(e))
 		}
-	case itemDrained:
-		o.drained(it.frame, it.err, now)
+	case commandDrained:
+		o.drained(c.frame, c.err, now)
 	}
 }
 
-// laneOf finds the lane of an organization that is to get work.
-func (s *Shard) laneOf(owner *subscriptions.Owner, now time.Time) *lane {
-	l := s.lanes[owner]
+// queueOf returns the turn queue of an organization that gets work.
+func (s *Shard) queueOf(o *organization, now time.Time) *turnQueue {
+	q := s.queues[o]
 	switch {
-	case l == nil:
+	case q == nil:
 		if n := len(s.spare); n > 0 {
-			l, s.spare = s.spare[n-1], s.spare[:n-1]
+			q, s.spare = s.spare[n-1], s.spare[:n-1]
 		} else {
-			l = &lane{}
+			q = &turnQueue{}
 		}
-		l.owner = owner
-		s.lanes[owner] = l
-		s.ring.push(l)
-	case l.resting && !now.Before(l.rests):
-		l.resting = false
-		s.ring.push(l)
-	case l.resting:
-		s.resting.lookAt(l.rests)
+		q.organization = o
+		s.queues[o] = q
+		s.ring.push(q)
+	case q.resting && !now.Before(q.restsUntil):
+		q.resting = false
+		s.ring.push(q)
+	case q.resting:
+		s.resting.scheduleAt(q.restsUntil)
 	}
-	return l
+	return q
 }
 
-// retire puts a lane that has no work away.
-func (s *Shard) retire(l *lane) {
-	if l == &s.control {
+// retire puts away a turn queue without work.
+func (s *Shard) retire(q *turnQueue) {
+	if q == &s.control {
 		return
 	}
-	delete(s.lanes, l.owner)
-	l.owner, l.last, l.shared, l.rests = nil, nil, false, time.Time{}
-	if len(s.spare) < maxSpareLanes {
-		s.spare = append(s.spare, l)
+	delete(s.queues, q.organization)
+	q.organization, q.last, q.batches, q.restsUntil = nil, nil, false, time.Time{}
+	if len(s.spare) < maxSpareQueues {
+		s.spare = append(s.spare, q)
 	}
 }
 
-// serve works for a lane until its turn is over, or there is nothing to do for it now.
-func (s *Shard) serve(l *lane, now time.Time) {
-	for l.deficit += quantum; l.deficit > 0 && l.works(now); l.deficit -= s.spent {
+// serve works on a turn queue until its turn is over or it has no work for now.
+func (s *Shard) serve(q *turnQueue, now time.Time) {
+	for q.deficit += quantum; q.deficit > 0 && q.hasWork(now); q.deficit -= s.spent {
 		s.spent = 0
-		if l.between() {
-			l.round.began = now
+		if q.betweenRounds() {
+			q.round.began = now
 		}
 		switch {
-		case l.flushing:
-			s.flushNext(l)
-		case l.collected >= turnBytes:
-			l.flushing = true // also in the middle of a pass, which may be through any number of outboxes
-		case l.pass.first != nil:
-			s.step(l, now)
-		case l.first != nil:
-			s.begin(l, now)
+		case q.flushing:
+			s.flushNext(q)
+		case q.collected >= collectBytes:
+			q.flushing = true // even in the middle of a pass, whose list has no bound
+		case q.pass.first != nil:
+			s.step(q, now)
+		case q.first != nil:
+			s.beginPass(q, now)
 		default:
-			l.flushing = true
+			q.flushing = true
 		}
-		if l.between() {
-			s.over(l)
+		if q.betweenRounds() {
+			s.endRound(q)
 		}
 	}
-	s.settle(l)
-	if !l.works(now) {
-		l.deficit = 0
+	s.accountSteps(q)
+	if !q.hasWork(now) {
+		q.deficit = 0
 	}
 }
 
-// flushNext writes the next outbox that the lane has touched.
-func (s *Shard) flushNext(l *lane) {
-	o := l.touched[l.flushed]
-	l.touched[l.flushed] = nil
-	l.flushed++
-	if o.lane == l {
-		o.lane = nil
-		l.round.writes++
-		l.round.deliveries += o.collected
+// flushNext writes the next outbox that the queue has touched.
+func (s *Shard) flushNext(q *turnQueue) {
+	o := q.touched[q.flushed]
+	q.touched[q.flushed] = nil
+	q.flushed++
+	if o.queue == q {
+		o.queue = nil
+		q.round.writes++
+		q.round.deliveries += o.collected
 		o.flush()
 	}
-	if l.flushed == len(l.touched) {
-		l.touched, l.collected, l.flushing, l.flushed = l.touched[:0], 0, false, 0
+	if q.flushed == len(q.touched) {
+		q.touched, q.collected, q.flushing, q.flushed = q.touched[:0], 0, false, 0
 	}
 }
 
-// write gives p to the socket without waiting and says how much of it the socket took; not ok: the socket is dead.
+// write writes p to the socket without blocking and returns how many bytes the socket took. ok is false if the socket has
+// failed.
 func (s *Shard) write(o *Outbox, p []byte) (n int, ok bool) {
 	n, err := o.writer.TryWrite(p)
 	s.spent += writeCost + len(p)/bytesPerCost
@@ -269,10 +271,10 @@ func (s *Shard) write(o *Outbox, p []byte) (n int, ok bool) {
 	return n, err == nil
 }
 
-// change makes a Change. What it adds to an outbox that the shard has ended stays until its session closes it.
-func (s *Shard) change(o *Outbox, c *Change, now time.Time) {
+// apply makes a Change. Additions to an outbox that the shard itself has ended stay until the session closes it.
+func (s *Shard) apply(o *Outbox, c *Change, now time.Time) {
 	if len(c.Add) > 0 {
-		s.settled++
+		s.additionsApplied++
 	}
 	if o.closed {
 		for i := range c.Add {
@@ -281,40 +283,40 @@ func (s *Shard) change(o *Outbox, c *Change, now time.Time) {
 		return
 	}
 	if c.Frame != nil && o.state == outboxOpen {
-		o.add(c.Frame, now)
+		o.addFrame(c.Frame, now)
 	}
 	for _, e := range c.Remove {
-		s.lost(e, s.table.Remove(e, o))
+		s.release(e, s.table.Remove(e, o))
 		if o.replay != nil {
 			o.replay.remove(e)
 		}
 	}
-	for _, l := range c.Add {
-		s.table.Add(l.Entry, subscriptions.Subscriber[*Outbox]{Who: o, ID: l.ID, Since: s.number})
+	for _, a := range c.Add {
+		s.table.Add(a.Entry, subscriber{Target: o, ID: a.ID, Since: s.number})
 	}
 	if c.Replay != nil {
-		s.watch(o, c.Replay)
+		s.beginReplay(o, c.Replay)
 	}
 }
 
-// lost goes on when a subscription has left the table; empty: as the last of its topic.
-func (s *Shard) lost(e *subscriptions.Entry, empty bool) {
+// release releases the entry of a subscription that has left the table. empty reports whether it was the shard's last one.
+func (s *Shard) release(e *Entry, empty bool) {
 	if empty {
-		s.forget(e)
+		s.withdraw(e)
 	}
 	s.registry.Release(e)
 }
 
-// forget stops the events of an entry from coming to this shard. While additions are on their way in the inbox it
-// leaves that to a later time: one of them could be for this entry.
-func (s *Shard) forget(e *subscriptions.Entry) {
-	interest := e.Interest()
-	if s.announced.Load() == s.settled {
-		e.Forget(s.index, interest)
+// withdraw stops the events of an entry from coming to this shard. It leaves that to a later call while additions are in
+// the inbox, because one of them could be to this entry.
+func (s *Shard) withdraw(e *Entry) {
+	version := e.Version()
+	if s.additionsBegun.Load() == s.additionsApplied {
+		e.RemoveShard(s.index, version)
 	}
 }
 
-// end begins the end of an outbox: events that wait are dropped, and the final bytes are the last that is written.
+// end begins the end of an outbox. It drops the events that wait; the final bytes are the last that is written.
 func (s *Shard) end(o *Outbox, reason EndReason, now time.Time, final ...byte) {
 	if o.state != outboxOpen {
 		return
@@ -326,27 +328,27 @@ func (s *Shard) end(o *Outbox, reason EndReason, now time.Time, final ...byte) {
 	if o.full {
 		s.dropWaiting(o, reason)
 		if len(final) > 0 {
-			o.waiting.push(pending{frame: final, since: now}, s.options.WriteBytes, o.protocol)
+			o.waiting.push(pending{frame: final, since: now}, s.options.Outbox.WriteBytes, o.protocol)
 			s.waitingBytes += o.waiting.bytes
 		}
 		return
 	}
 	if len(final) == 0 && len(o.buf) == 0 {
-		s.ended(o, reason)
+		s.completeEnd(o, reason)
 		return
 	}
 	o.touch(&s.control)
 	o.buf = append(o.buf, final...)
 }
 
-// dropWaiting forgets what waits behind a full socket.
+// dropWaiting drops the frames behind a full socket.
 func (s *Shard) dropWaiting(o *Outbox, reason EndReason) {
 	s.waitingBytes -= o.waiting.bytes
 	s.counts.dropped[dropReasonOf(reason)] += o.waiting.drop()
 }
 
-// ended is the end of an outbox.
-func (s *Shard) ended(o *Outbox, reason EndReason) {
+// completeEnd ends an outbox for good and calls Writer.Ended.
+func (s *Shard) completeEnd(o *Outbox, reason EndReason) {
 	if o.state == outboxEnded {
 		return
 	}
@@ -364,18 +366,18 @@ func (s *Shard) ended(o *Outbox, reason EndReason) {
 		s.buffers.put(o.buf)
 		o.buf = nil
 	}
-	o.goOn()
+	o.resumeReplay()
 	s.wheel.remove(o)
 	s.open[o.protocol].Add(-1)
 	s.metrics.ends[reason].Inc()
 	o.writer.Ended(reason)
 }
 
-// keepAlive moves the wheel on.
+// keepAlive advances the wheel by one tick.
 func (s *Shard) keepAlive(now time.Time) {
 	s.wheel.advance(func(o *Outbox) (ticks uint32, keep bool) {
 		if o.state != outboxOpen {
-			return wheelSlots, true // its end is on the way, under the send timeout
+			return wheelSlots, true // the send timeout bounds its end
 		}
 		if o.overdue(now) {
 			s.end(o, EndSlow, now)
@@ -386,36 +388,36 @@ func (s *Shard) keepAlive(now time.Time) {
 			s.end(o, EndSilent, now)
 			return wheelSlots, o.state != outboxEnded
 		}
-		// A ping behind a full socket tells the peer nothing that the bytes before it do not.
+		// Behind a full socket a ping is redundant: the bytes in front of it keep the peer alive as well.
 		if frame != nil && !o.full {
-			o.add(frame, now)
+			o.addFrame(frame, now)
 		}
 		return s.ticks(next), o.state != outboxEnded
 	})
 }
 
-// ticks is the number of ticks in d, rounded up.
+// ticks returns the number of ticks in d, rounded up.
 func (s *Shard) ticks(d time.Duration) uint32 {
 	n := (d + s.options.Tick - 1) / s.options.Tick
 	return uint32(min(max(n, 1), wheelSlots))
 }
 
-// stop ends everything: nothing is written any more.
+// stop ends all outboxes without writing anything more.
 func (s *Shard) stop() {
-	for it := s.inbox.shut(); it != nil; it = it.next {
-		switch it.kind {
-		case itemOpen:
-			s.wheel.add(it.box, 1)
-		case itemChange, itemClose:
-			s.releaseAll(it.change)
+	for c := s.inbox.close(); c != nil; c = c.next {
+		switch c.kind {
+		case commandOpen:
+			s.wheel.add(c.outbox, 1)
+		case commandApply, commandClose:
+			s.releaseAll(c.change)
 		}
 	}
-	s.wheel.each(func(o *Outbox) { s.ended(o, EndClosed) })
+	s.wheel.each(func(o *Outbox) { s.completeEnd(o, EndClosed) })
 	s.writers.Wait()
 	s.report()
 }
 
-// releaseAll gives back the entries of a change that is not made any more.
+// releaseAll releases the entries of a change that will not be made.
 func (s *Shard) releaseAll(c *Change) {
 	for i := range c.Add {
 		s.registry.Release(c.Add[i].Entry)
@@ -425,7 +427,7 @@ func (s *Shard) releaseAll(c *Change) {
 	}
 }
 
-// report adds what the turn counted to the metrics.
+// report adds the counts of the turn to the metrics.
 func (s *Shard) report() {
 	c, m := &s.counts, s.metrics
 	if c.writes > 0 {

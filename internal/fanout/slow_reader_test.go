@@ -9,16 +9,15 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 func TestSlowReader(t *testing.T) {
 	t.Run("frozen does not slow the others and ends as slow", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, OutboxBytes: 10_000}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Outbox: fanout.OutboxOptions{Bytes: 10_000}}, func(t *testing.T, r *rig) {
 			frozen, healthy := newSocket(), newSocket()
 			o := r.Open(frozen, fanout.ProtocolJSON)
-			e, _ := r.listen(o, callTopic(1))
-			_, id := r.listen(r.Open(healthy, fanout.ProtocolJSON), callTopic(1))
+			e, _ := r.subscribe(o, callTopic(1))
+			_, id := r.subscribe(r.Open(healthy, fanout.ProtocolJSON), callTopic(1))
 			synctest.Wait()
 			frozen.freeze(100)
 			start, n := time.Now(), 0
@@ -44,7 +43,7 @@ func TestSlowReader(t *testing.T) {
 			want(t, frozen.ends(), "[slow]")
 			// Every event is either there or counted.
 			want(t, float64(len(lines)-1)+dropped, float64(n+1))
-			o.Close(nil, []*subscriptions.Entry{e})
+			o.Close(nil, []*fanout.Entry{e})
 			synctest.Wait()
 			want(t, r.metric(t, "rte_fanout_outboxes_full", ""), 0.0)
 			want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
@@ -52,9 +51,9 @@ func TestSlowReader(t *testing.T) {
 		})
 	})
 	t.Run("gets every call event in order once it reads again", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, WriteBytes: 200}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Outbox: fanout.OutboxOptions{WriteBytes: 200}}, func(t *testing.T, r *rig) {
 			s := newSocket()
-			_, id := r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			_, id := r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
 			s.freeze(0)
 			var lines []string
 			for i := range 300 {
@@ -76,8 +75,8 @@ func TestSlowReader(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
-			_, state := r.listen(o, stateTopic(1))
-			_, call := r.listen(o, callTopic(1))
+			_, state := r.subscribe(o, stateTopic(1))
+			_, call := r.subscribe(o, callTopic(1))
 			s.freeze(0)
 			r.publish(callTopic(1), "first fills the socket")
 			synctest.Wait()
@@ -105,7 +104,7 @@ func TestSlowReader(t *testing.T) {
 			r.publish(stateTopic(1), "a,1")
 			r.publish(stateTopic(1), "a,2")
 			synctest.Wait()
-			o.Apply(fanout.Change{Frame: []byte("unsubscribed\n"), Remove: []*subscriptions.Entry{e}})
+			o.Apply(fanout.Change{Frame: []byte("unsubscribed\n"), Remove: []*fanout.Entry{e}})
 			st := r.begin(t, o, stateTopic(1))
 			r.publish(stateTopic(1), "a,3")
 			r.publish(stateTopic(1), "a,4")
@@ -126,7 +125,7 @@ func TestSlowReader(t *testing.T) {
 			run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 				s := newSocket()
 				o := r.Open(s, fanout.ProtocolJSON)
-				_, id := r.listen(o, callTopic(1))
+				_, id := r.subscribe(o, callTopic(1))
 				synctest.Wait()
 				s.freeze(0)
 				var lines []string
@@ -169,7 +168,7 @@ func TestSlowReader(t *testing.T) {
 	})
 	// A frame of two bytes takes a hundred, which did not count: 43 times the bound waited.
 	t.Run("ends as slow when many small frames wait", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, OutboxBytes: 100_000}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Outbox: fanout.OutboxOptions{Bytes: 100_000}}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
 			s.freeze(0)
@@ -186,10 +185,10 @@ func TestSlowReader(t *testing.T) {
 	})
 	// What a turn collected in front of a full socket had no bound.
 	t.Run("ends as slow when the answers of one turn are too much", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, OutboxBytes: 10_000, WriteBytes: 1000}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Outbox: fanout.OutboxOptions{Bytes: 10_000, WriteBytes: 1000}}, func(t *testing.T, r *rig) {
 			s, busy := newSocket(), newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
-			r.listen(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
+			r.subscribe(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
 			synctest.Wait()
 			s.freeze(0)
 			release := busy.hold()
@@ -211,7 +210,7 @@ func TestSlowReader(t *testing.T) {
 	t.Run("does not get what expired while it did not read", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s := newSocket()
-			_, id := r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			_, id := r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
 			s.freeze(0)
 			r.publish(callTopic(1), "fills the socket")
 			synctest.Wait()
@@ -225,9 +224,9 @@ func TestSlowReader(t *testing.T) {
 		})
 	})
 	t.Run("ends as slow when a frame waits for too long", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, OutboxAge: 20 * time.Second}, func(t *testing.T, r *rig) {
+		run(t, fanout.Options{Shards: 1, Outbox: fanout.OutboxOptions{Age: 20 * time.Second}}, func(t *testing.T, r *rig) {
 			s := newSocket()
-			r.listen(r.Open(s, fanout.ProtocolJSON), callTopic(1))
+			r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
 			s.freeze(0)
 			r.publish(callTopic(1), "fills the socket")
 			synctest.Wait()

@@ -18,7 +18,6 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -184,8 +183,7 @@ func (e lineEncoder) Encode(ev *events.Event) (fanout.Frame, error) {
 // rig is a running dispatcher.
 type rig struct {
 	*fanout.Dispatcher
-	registry *subscriptions.Registry
-	metrics  *prometheus.Registry
+	metrics *prometheus.Registry
 }
 
 // run runs test in fake time with a dispatcher whose state events are those of type 2, keyed by their data up to
@@ -215,8 +213,8 @@ func run(t *testing.T, o fanout.Options, test func(t *testing.T, r *rig)) {
 
 func newRig(t testing.TB, o fanout.Options) *rig {
 	t.Helper()
-	r := &rig{registry: subscriptions.NewRegistry(), metrics: prometheus.NewRegistry()}
-	o.Registry, o.Registerer = r.registry, r.metrics
+	r := &rig{metrics: prometheus.NewRegistry()}
+	o.Registerer = r.metrics
 	o.JSON = lineEncoder{}
 	if o.MessagePack == nil {
 		o.MessagePack = lineEncoder{"m"}
@@ -239,11 +237,11 @@ func newRig(t testing.TB, o fanout.Options) *rig {
 	return r
 }
 
-// listen subscribes an outbox to a topic and returns the subscription id.
-func (r *rig) listen(o *fanout.Outbox, topic events.Topic) (*subscriptions.Entry, events.ID) {
-	e, id := r.registry.Acquire(topic), events.NewID()
-	o.Apply(fanout.Change{Add: []fanout.Listener{{Entry: e, ID: id}}})
-	return e, id
+// subscribe subscribes an outbox to a topic and returns the subscription id.
+func (r *rig) subscribe(o *fanout.Outbox, topic events.Topic) (*fanout.Entry, events.ID) {
+	s := o.Acquire(topic)
+	o.Apply(fanout.Change{Add: []fanout.Subscription{s}})
+	return s.Entry, s.ID
 }
 
 func (r *rig) publish(topic events.Topic, data string) {
@@ -279,10 +277,10 @@ func line(id events.ID, entity int, data string) string {
 }
 
 // full is a socket that takes nothing any more, with an outbox that listens to a topic and an event of it in flight.
-func (r *rig) full(topic events.Topic, inFlight string) (s *socket, o *fanout.Outbox, e *subscriptions.Entry, id events.ID) {
+func (r *rig) full(topic events.Topic, inFlight string) (s *socket, o *fanout.Outbox, e *fanout.Entry, id events.ID) {
 	s = newSocket()
 	o = r.Open(s, fanout.ProtocolJSON)
-	e, id = r.listen(o, topic)
+	e, id = r.subscribe(o, topic)
 	s.freeze(0)
 	r.publish(topic, inFlight)
 	synctest.Wait()

@@ -6,40 +6,39 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// waiting is what an outbox has to send while its socket is full: references to shared frames in the order in which
-// they have to go out. Its zero value is empty.
+// waiting holds the frames of an outbox while its socket is full, in the order in which they go out. Frames of events are
+// references to shared frames. Its zero value is empty.
 type waiting struct {
 	queue []pending
-	head  int // queue[:head] is gone
-	bytes int // of memory that all of it takes
+	head  int // queue[:head] has gone out
+	bytes int // memory of all frames
 
-	// large is the size of a frame that is no event and larger than one write; 0: none waits. If there are several it is
-	// the first.
+	// large is the size of the first frame that is no event and larger than one write; 0: there is none.
 	large int
 
-	// newest finds the frame that a newer state event replaces: its place in queue plus moved, the number of
-	// places by which queue was shifted since. nil while no state event waits.
-	newest map[ownState]int
+	// newest finds the frame that a newer state event replaces: its place in queue plus moved, the number of places by
+	// which queue has been shifted. nil while no state event waits.
+	newest map[subscriptionState]int
 	moved  int
 }
 
-// ownState names what a state event is the state of, for one subscription: events of another one, ended or begun by a
-// frame in between, neither replace those of this one nor are replaced by them.
-type ownState struct{ subscription, key events.ID }
+// subscriptionState identifies what a state event is the state of, for one subscription. Events of another subscription,
+// which a frame in between has ended or begun, neither replace those of this one nor are replaced by them.
+type subscriptionState struct{ subscription, key events.ID }
 
-// pending is one frame that waits.
+// pending is a frame that waits.
 type pending struct {
 	broadcast *broadcast // nil for a frame of this outbox alone
-	frame     []byte     // set when broadcast is nil
+	frame     []byte     // set if broadcast is nil
 	id        events.ID
 	since     time.Time
 }
 
-// pendingBytes is what a frame that waits takes beside its bytes: a pending of 72, the slack of a queue that has grown, and
-// what the allocator rounds up. Without it a flood of pongs, two bytes each, took 43 times what it counted.
+// pendingBytes is the memory that a waiting frame takes beside its bytes: 72 for pending, the slack of a queue that has
+// grown, and what the allocator rounds up. Without it, a flood of pongs of two bytes took 43 times what it counted.
 const pendingBytes = 96
 
-// size is the memory that a frame takes; one that is shared counts for everybody who waits for it.
+// size returns the memory that a frame takes. A shared frame counts for each outbox that waits for it.
 func (p *pending) size(protocol Protocol) int {
 	if p.broadcast != nil {
 		return pendingBytes + len(p.broadcast.frames[protocol].Bytes)
@@ -47,7 +46,8 @@ func (p *pending) size(protocol Protocol) int {
 	return pendingBytes + len(p.frame)
 }
 
-// push adds a frame at the end, or in the place of an older one that it makes worthless. limit is that of one write.
+// push adds a frame at the end, or in the place of an older state that it replaces: conflated reports which. limit is the
+// size of one write.
 func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool) {
 	size := p.size(protocol)
 	w.bytes += size
@@ -62,7 +62,7 @@ func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool)
 		w.head = 0
 	}
 	if p.broadcast != nil && p.broadcast.state {
-		key := ownState{p.id, p.broadcast.key}
+		key := subscriptionState{p.id, p.broadcast.key}
 		if place, ok := w.newest[key]; ok {
 			older := &w.queue[place-w.moved]
 			w.bytes -= older.size(protocol)
@@ -71,7 +71,7 @@ func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool)
 			return true
 		}
 		if w.newest == nil {
-			w.newest = map[ownState]int{}
+			w.newest = map[subscriptionState]int{}
 		}
 		w.newest[key] = len(w.queue) + w.moved
 	}
@@ -79,7 +79,7 @@ func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool)
 	return false
 }
 
-// oldest is when the frame that waits longest came.
+// oldest returns the time since which the first frame has waited.
 func (w *waiting) oldest() (since time.Time, ok bool) {
 	if w.head == len(w.queue) {
 		return time.Time{}, false
@@ -87,8 +87,8 @@ func (w *waiting) oldest() (since time.Time, ok bool) {
 	return w.queue[w.head].since, true
 }
 
-// next moves frames into buf until it holds limit bytes or nothing waits any more, and counts the events moved and
-// those that had expired by now.
+// next moves frames into buf until it holds limit bytes or no frame waits any more. It counts the events that it moved and
+// those that it dropped because they had expired.
 func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) (_ []byte, moved, expired int) {
 	for w.head < len(w.queue) && len(buf) < limit {
 		p := &w.queue[w.head]
@@ -101,7 +101,7 @@ func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) 
 			buf = append(buf, p.frame...)
 		} else {
 			if b.state {
-				delete(w.newest, ownState{p.id, b.key})
+				delete(w.newest, subscriptionState{p.id, b.key})
 			}
 			if b.expired(now) {
 				expired++
@@ -119,7 +119,7 @@ func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) 
 	return buf, moved, expired
 }
 
-// drop forgets everything and counts the events among it.
+// drop removes all frames and returns the number of events among them.
 func (w *waiting) drop() (dropped int) {
 	for i := w.head; i < len(w.queue); i++ {
 		if w.queue[i].broadcast != nil {

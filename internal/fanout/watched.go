@@ -8,27 +8,27 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// minWatched is how many states of a topic may be remembered before those that nobody asks for are looked for.
+// minWatched is the number of states of a topic that may be recorded before states that no replay needs are removed.
 const minWatched = 64
 
-// watched is what a shard remembers of a topic while states of it are replayed. It does not hold many more than the states
-// that had events since the oldest of those replays began, and no replay lasts for long.
+// watched records the state events of a topic while states of it are replayed. It grows to about the number of states with
+// an event since the oldest of these replays began, and every replay ends within the time limit of a call.
 type watched struct {
-	replays map[*Replay]struct{}  // thousands, if clients come back together
+	replays map[*Replay]struct{}  // thousands, if clients reconnect together
 	last    map[events.ID]numbers // of the last events, by state
-	limit   int                   // of last: when it holds so many it is swept
+	limit   int                   // length of last from which it is swept
 }
 
-// numbers are those of the last event that was sent in each protocol: one that came before the first connection of a
-// protocol was opened has no frame for it.
+// numbers holds the number of the last event that was sent in each protocol. An event from before the first connection of
+// a protocol has no frame for it.
 type numbers [numProtocols]uint64
 
 func newWatched() *watched {
 	return &watched{replays: map[*Replay]struct{}{}, last: map[events.ID]numbers{}, limit: minWatched}
 }
 
-// note remembers that a state event has passed.
-func (w *watched) note(b *broadcast, number uint64) {
+// record records the number of a state event.
+func (w *watched) record(b *broadcast, number uint64) {
 	last := w.last[b.key]
 	for protocol := range last {
 		if b.frames[protocol].Bytes != nil {
@@ -41,7 +41,7 @@ func (w *watched) note(b *broadcast, number uint64) {
 	}
 }
 
-// sweep forgets the events that came before all replays.
+// sweep removes the events from before all replays.
 func (w *watched) sweep() {
 	oldest := uint64(math.MaxUint64)
 	for r := range w.replays {

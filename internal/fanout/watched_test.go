@@ -4,18 +4,17 @@ import (
 	"testing"
 
 	"github.com/rte-server/rte-server/internal/events"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // What was remembered for replays grew for as long as one of a topic began before the others had ended.
 func TestWatched_isBoundedWhileReplaysOverlap(t *testing.T) {
-	d, err := New(Options{Registry: subscriptions.NewRegistry(), JSON: nothing{}, Shards: 1})
+	d, err := New(Options{JSON: nothing{}, Shards: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, e := d.shards[0], d.options.Registry.Acquire(events.Topic{})
+	s, e := d.shards[0], d.registry.Acquire(events.Topic{})
 	type running struct {
-		box    *Outbox
+		outbox *Outbox
 		replay *Replay
 	}
 	var overlapping []running
@@ -23,11 +22,11 @@ func TestWatched_isBoundedWhileReplaysOverlap(t *testing.T) {
 		s.number++
 		b := &broadcast{entry: e, state: true, key: events.ID{byte(key), byte(key >> 8), byte(key >> 16)}}
 		b.frames[ProtocolJSON] = Frame{Bytes: []byte("x")}
-		s.note(&item{broadcast: b, number: s.number})
+		s.recordDelivered(&command{broadcast: b, number: s.number})
 	}
 	for n := range 10_000 {
-		next := running{&Outbox{shard: s}, NewReplay([]*subscriptions.Entry{e})}
-		s.watch(next.box, next.replay)
+		next := running{&Outbox{shard: s}, NewReplay([]*Entry{e})}
+		s.beginReplay(next.outbox, next.replay)
 		overlapping = append(overlapping, next)
 		for key := range 10 {
 			note(10*n + key) // states that come once
@@ -35,7 +34,7 @@ func TestWatched_isBoundedWhileReplaysOverlap(t *testing.T) {
 		if len(overlapping) > 3 {
 			// Those that began at different times end in any order.
 			i := n % len(overlapping)
-			s.unwatch(overlapping[i].box, overlapping[i].replay)
+			s.endReplay(overlapping[i].outbox, overlapping[i].replay)
 			overlapping = append(overlapping[:i], overlapping[i+1:]...)
 		}
 		if kept := len(s.watched[e].last); kept > 1000 {
@@ -50,7 +49,7 @@ func TestWatched_isBoundedWhileReplaysOverlap(t *testing.T) {
 		}
 	}
 	for _, r := range overlapping {
-		s.unwatch(r.box, r.replay)
+		s.endReplay(r.outbox, r.replay)
 	}
 	if len(s.watched) > 0 {
 		t.Error("the topic is still watched")

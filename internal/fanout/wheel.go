@@ -3,8 +3,8 @@ package fanout
 // wheelSlots is the number of ticks after which the wheel comes round.
 const wheelSlots = 64
 
-// wheel calls outboxes back after a number of ticks. It spares every connection a timer of its own (200 bytes and an
-// entry in the runtime's heap). An outbox is in it from its opening to its end, so it is the list of all outboxes too.
+// wheel calls outboxes back after a number of ticks. It saves a timer per connection: 200 bytes and an entry in the
+// runtime's heap. It contains each outbox from its opening to its end and so is the list of all outboxes, too.
 type wheel struct {
 	slots [wheelSlots]*Outbox // heads of doubly linked lists
 	tick  uint32
@@ -18,21 +18,21 @@ type spoke struct {
 	due        uint32 // tick
 }
 
-// add puts an outbox in, due after a number of ticks, at least one.
+// add inserts an outbox that is due after a number of ticks, at least one.
 func (w *wheel) add(o *Outbox, ticks uint32) {
 	o.due = w.tick + max(ticks, 1)
 	w.link(o)
 	w.size++
 }
 
-// remove takes an outbox out.
+// remove removes an outbox.
 func (w *wheel) remove(o *Outbox) {
 	w.unlink(o)
 	w.size--
 }
 
-// advance moves on by one tick and calls due with every outbox whose time has come. due answers after how many ticks
-// it wants to be called again, or keep false when it has removed the outbox itself.
+// advance moves on by one tick and calls due with each outbox that is due. due returns the number of ticks after which it
+// is to be called again. keep is false if due has removed the outbox itself.
 func (w *wheel) advance(due func(o *Outbox) (ticks uint32, keep bool)) {
 	w.tick++
 	for o := w.slots[w.tick%wheelSlots]; o != nil; {
@@ -48,7 +48,7 @@ func (w *wheel) advance(due func(o *Outbox) (ticks uint32, keep bool)) {
 	}
 }
 
-// each calls f with every outbox; f may remove it.
+// each calls f with every outbox. f may remove it.
 func (w *wheel) each(f func(o *Outbox)) {
 	for i := range w.slots {
 		for o := w.slots[i]; o != nil; {

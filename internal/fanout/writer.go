@@ -2,31 +2,31 @@ package fanout
 
 import "time"
 
-// Writer is a socket as a shard sees it. Except where it says otherwise, only the shard's goroutine calls it.
+// Writer is a socket as a shard uses it. Only the shard's goroutine calls it, except where a method names another one.
 type Writer interface {
-	// TryWrite hands p to the socket without waiting. n < len(p) with a nil error says that the socket is full.
+	// TryWrite writes p to the socket without blocking and returns how many bytes the socket took. Fewer than len(p)
+	// with a nil error mean that the socket is full.
 	TryWrite(p []byte) (n int, err error)
-	// WriteAll hands all of p to the socket and waits as long as the send timeout allows. It is called from a
-	// goroutine that exists while the socket is full; TryWrite is not called meanwhile.
+	// WriteAll writes all of p to the socket and blocks up to the send timeout. A goroutine that exists while the socket
+	// is full calls it; TryWrite is not called meanwhile.
 	WriteAll(p []byte) error
-	// KeepAlive is called at the times it asks for, first when the outbox is opened. It returns what to send
-	// now (nothing: nil) and after what time to be called again. A peer that has been silent for too long is
-	// reported by ok == false: the outbox then ends with Final.
+	// KeepAlive is called when the outbox is opened, and then each time after the duration it returned last. It returns
+	// the frame to send now, nil for none. ok is false if the peer has been silent for too long: the outbox then ends
+	// with Final.
 	KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bool)
-	// Final makes the last bytes of an outbox that the shard ends by itself, as EndSlow or EndSilent.
+	// Final returns the last bytes of an outbox that its shard ends as EndSlow or EndSilent.
 	Final(reason EndReason) []byte
-	// Ended is called once, after the last bytes were written or given up. The socket may be closed then.
+	// Ended is called once, after the last bytes were written or dropped. The socket may be closed then.
 	Ended(reason EndReason)
 }
 
-// EndReason says why an outbox ended.
+// EndReason is the reason why an outbox ended.
 type EndReason uint8
 
-// The reasons for the end of an outbox.
 const (
 	// EndClosed: its session closed it.
 	EndClosed EndReason = iota
-	// EndSlow: more waited for the socket than the bound allows.
+	// EndSlow: the frames that waited for the socket exceeded a bound.
 	EndSlow
 	// EndSilent: the peer sent nothing for longer than the client timeout.
 	EndSilent
@@ -35,7 +35,7 @@ const (
 	numEndReasons
 )
 
-// String is the reason as a metric label.
+// String returns the reason as a metric label.
 func (r EndReason) String() string {
 	return [numEndReasons]string{"closed", "slow", "silent", "failed"}[r]
 }

@@ -7,13 +7,12 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // active are the subscriptions of a session in the order of their topics. A node may have millions of them: a sorted
 // list has 24 bytes for each and little slack, where a map has twice as much, and finds a subscription by the names
 // that a client knows, which say nothing of the organization.
-type active []fanout.Listener
+type active []fanout.Subscription
 
 // compareTopics orders by what clients name, entity and event, and then by organization.
 func compareTopics(a, b events.Topic) int {
@@ -30,13 +29,13 @@ func compareNames(a, b events.Topic) int {
 	return cmp.Compare(a.Type, b.Type)
 }
 
-func compareListeners(a, b fanout.Listener) int {
+func compareListeners(a, b fanout.Subscription) int {
 	return compareTopics(a.Entry.Topic(), b.Entry.Topic())
 }
 
 // find finds the subscription to a topic.
-func (a active) find(topic events.Topic) (l fanout.Listener, ok bool) {
-	i, ok := slices.BinarySearchFunc(a, topic, func(l fanout.Listener, topic events.Topic) int {
+func (a active) find(topic events.Topic) (l fanout.Subscription, ok bool) {
+	i, ok := slices.BinarySearchFunc(a, topic, func(l fanout.Subscription, topic events.Topic) int {
 		return compareTopics(l.Entry.Topic(), topic)
 	})
 	if !ok {
@@ -54,7 +53,7 @@ func (a active) has(topic events.Topic) bool {
 // named are the subscriptions to an event of an entity: one, or one per organization if the entity has moved.
 func (a active) named(entity events.ID, event events.Type) active {
 	name := events.Topic{Entity: entity, Type: event}
-	first, _ := slices.BinarySearchFunc(a, name, func(l fanout.Listener, name events.Topic) int {
+	first, _ := slices.BinarySearchFunc(a, name, func(l fanout.Subscription, name events.Topic) int {
 		return compareNames(l.Entry.Topic(), name)
 	})
 	end := first
@@ -65,7 +64,7 @@ func (a active) named(entity events.ID, event events.Type) active {
 }
 
 // with adds subscriptions to topics that are not there yet. It sorts added.
-func (a active) with(added []fanout.Listener) active {
+func (a active) with(added []fanout.Subscription) active {
 	slices.SortFunc(added, compareListeners)
 	old, from := len(a)-1, len(added)-1
 	if n := len(a) + len(added); n > cap(a) {
@@ -87,13 +86,13 @@ func (a active) with(added []fanout.Listener) active {
 }
 
 // without takes subscriptions out, which must all be there. It sorts removed.
-func (a active) without(removed []*subscriptions.Entry) active {
+func (a active) without(removed []*fanout.Entry) active {
 	if len(removed) == len(a) {
 		return nil
 	}
-	slices.SortFunc(removed, func(x, y *subscriptions.Entry) int { return compareTopics(x.Topic(), y.Topic()) })
+	slices.SortFunc(removed, func(x, y *fanout.Entry) int { return compareTopics(x.Topic(), y.Topic()) })
 	next := 0
-	a = slices.DeleteFunc(a, func(l fanout.Listener) bool {
+	a = slices.DeleteFunc(a, func(l fanout.Subscription) bool {
 		if next == len(removed) || l.Entry != removed[next] {
 			return false
 		}
@@ -107,8 +106,8 @@ func (a active) without(removed []*subscriptions.Entry) active {
 }
 
 // entries are those of all subscriptions.
-func (a active) entries() []*subscriptions.Entry {
-	entries := make([]*subscriptions.Entry, len(a))
+func (a active) entries() []*fanout.Entry {
+	entries := make([]*fanout.Entry, len(a))
 	for i := range a {
 		entries[i] = a[i].Entry
 	}

@@ -8,15 +8,18 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // TestActiveIsASet compares random changes with a map.
 func TestActiveIsASet(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	registry := subscriptions.NewRegistry()
+	dispatcher, err := fanout.New(fanout.Options{JSON: struct{ fanout.Encoder }{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	outbox := dispatcher.Open(nil, fanout.ProtocolJSON)
 	var a active
-	model := map[events.Topic]fanout.Listener{}
+	model := map[events.Topic]fanout.Subscription{}
 	topic := func() events.Topic {
 		return events.Topic{
 			Organization: events.ID{byte(random.IntN(2))},
@@ -25,14 +28,14 @@ func TestActiveIsASet(t *testing.T) {
 		}
 	}
 	for range 2000 {
-		var added []fanout.Listener
-		var removed []*subscriptions.Entry
+		var added []fanout.Subscription
+		var removed []*fanout.Entry
 		for range random.IntN(10) {
 			topic := topic()
 			l, ok := model[topic]
 			switch {
 			case !ok && random.IntN(2) == 0:
-				l = fanout.Listener{Entry: registry.Acquire(topic), ID: events.NewID()}
+				l = outbox.Acquire(topic)
 				model[topic] = l
 				added = append(added, l)
 			case ok && !slices.Contains(added, l):
@@ -50,7 +53,7 @@ func TestActiveIsASet(t *testing.T) {
 		if _, ok := model[probe]; a.has(probe) != ok {
 			t.Fatalf("has %v is %v", probe, !ok)
 		}
-		named := slices.DeleteFunc(want, func(l fanout.Listener) bool {
+		named := slices.DeleteFunc(want, func(l fanout.Subscription) bool {
 			return l.Entry.Topic().Entity != probe.Entity || l.Entry.Topic().Type != probe.Type
 		})
 		if got := a.named(probe.Entity, probe.Type); !slices.Equal(got, named) {

@@ -7,7 +7,6 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub/invoker"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // call is an invocation that passed the checks, on its way through the invoker.
@@ -23,22 +22,22 @@ type call struct {
 	// Owned by the method while it runs, then by Session.Invoke.
 	outcome invoker.Outcome
 	result  any
-	added   []fanout.Listener      // their entries are acquired, their lanes held
-	removed []*subscriptions.Entry // of the session
-	topics  []events.Topic         // of added
-	taken   int                    // from the quota; what is not committed is given back
+	added   []fanout.Subscription // their entries are acquired, their lanes held
+	removed []*fanout.Entry       // of the session
+	topics  []events.Topic        // of added
+	taken   int                   // from the quota; what is not committed is given back
 
-	stateful []fanout.Listener // those of added that get a snapshot
-	replay   *fanout.Replay    // sends it once the call is committed; nil: there is none
-	change   uint64            // number of the last change before the call was decided
+	stateful []fanout.Subscription // those of added that get a snapshot
+	replay   *fanout.Replay        // sends it once the call is committed; nil: there is none
+	change   uint64                // number of the last change before the call was decided
 }
 
 // takeBack gives back what the method took for subscriptions that are not granted after all.
 func (c *call) takeBack() {
-	entries := make([]*subscriptions.Entry, len(c.added))
+	entries := make([]*fanout.Entry, len(c.added))
 	for i := range c.added {
 		entries[i] = c.added[i].Entry
-		c.session.hub.options.Registry.Release(entries[i])
+		c.session.outbox.Release(c.added[i])
 	}
 	c.session.hub.releaseLanes(entries)
 }

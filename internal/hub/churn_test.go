@@ -60,7 +60,7 @@ func (r *rig) churn(t *testing.T, cycles int) {
 		})
 	}
 	running.Wait()
-	for deadline := time.Now().Add(10 * time.Second); r.registry.Len() > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(10 * time.Second); r.dispatcher.Topics() > 0 && time.Now().Before(deadline); {
 		runtime.Gosched()
 	}
 }

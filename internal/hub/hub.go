@@ -8,8 +8,8 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub/invoker"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // The errors of Open and of Session.Refresh.
@@ -129,7 +129,7 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
 }
 
 // releaseLanes gives back the lanes of topics.
-func (h *Hub) releaseLanes(entries []*subscriptions.Entry) {
+func (h *Hub) releaseLanes(entries []*fanout.Entry) {
 	if len(entries) == 0 {
 		return
 	}

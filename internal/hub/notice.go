@@ -47,7 +47,7 @@ type Resync struct {
 func (*Resync) Target() string { return "Resync" }
 
 // named describes the first maxNamed of some listeners.
-func (h *Hub) named(listeners []fanout.Listener) []Subscription {
+func (h *Hub) named(listeners []fanout.Subscription) []Subscription {
 	list := make([]Subscription, min(len(listeners), maxNamed))
 	for i := range list {
 		list[i] = h.describe(listeners[i])
@@ -56,7 +56,7 @@ func (h *Hub) named(listeners []fanout.Listener) []Subscription {
 }
 
 // describe is a listener as clients see it.
-func (h *Hub) describe(l fanout.Listener) Subscription {
+func (h *Hub) describe(l fanout.Subscription) Subscription {
 	topic := l.Entry.Topic()
 	d := h.options.Catalog.Definition(topic.Type)
 	organization := topic.Organization.String()

@@ -12,7 +12,6 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // Lanes bring the events of topics to this node: the hub does not import the backplane, which implements it. The methods
@@ -62,10 +61,9 @@ type Limits struct {
 	Snapshot time.Duration
 }
 
-// Options configure a Hub. Catalog, Registry, Dispatcher, Lanes and Authorization.Authorizer are required.
+// Options configure a Hub. Catalog, Dispatcher, Lanes and Authorization.Authorizer are required.
 type Options struct {
 	Catalog    *events.Catalog
-	Registry   *subscriptions.Registry // must be the Dispatcher's
 	Dispatcher *fanout.Dispatcher
 	Lanes      Lanes
 
@@ -86,7 +84,7 @@ type Options struct {
 // complete replaces zero values by defaults and returns an error that names the field that is missing or wrong.
 func (o *Options) complete() error {
 	for name, missing := range map[string]bool{
-		"Catalog": o.Catalog == nil, "Registry": o.Registry == nil, "Dispatcher": o.Dispatcher == nil, "Lanes": o.Lanes == nil,
+		"Catalog": o.Catalog == nil, "Dispatcher": o.Dispatcher == nil, "Lanes": o.Lanes == nil,
 		"Authorization.Authorizer": o.Authorization.Authorizer == nil,
 	} {
 		if missing {

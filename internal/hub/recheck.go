@@ -122,7 +122,7 @@ func (s *Session) recheck(ctx context.Context, concerned func(events.Topic) bool
 	if s.Claims() != claims {
 		return 0 // they were refreshed meanwhile: all topics are looked at again
 	}
-	var lost []fanout.Listener
+	var lost []fanout.Subscription
 	for i, l := range listeners {
 		if !allowed[i] {
 			lost = append(lost, l)
@@ -133,12 +133,12 @@ func (s *Session) recheck(ctx context.Context, concerned func(events.Topic) bool
 
 // end ends subscriptions, as far as they still are any. One that has taken the place of one of them, because the client
 // has ended that and subscribed again, was decided later.
-func (s *Session) end(listeners []fanout.Listener) (ended int) {
+func (s *Session) end(listeners []fanout.Subscription) (ended int) {
 	if len(listeners) == 0 {
 		return 0
 	}
 	s.mu.Lock()
-	var lost []fanout.Listener
+	var lost []fanout.Subscription
 	for _, before := range listeners {
 		if l, ok := s.active.find(before.Entry.Topic()); ok && l.ID == before.ID {
 			lost = append(lost, l)

@@ -283,7 +283,7 @@ func (s *Session) lanes(of map[events.ID]bool) (names []string) {
 }
 
 // listeners are the session's subscriptions whose topics are wanted.
-func (s *Session) listeners(wanted func(events.Topic) bool) (list []fanout.Listener) {
+func (s *Session) listeners(wanted func(events.Topic) bool) (list []fanout.Subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.active {

@@ -18,7 +18,6 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -205,7 +204,6 @@ var (
 type rig struct {
 	*hub.Hub
 	dispatcher *fanout.Dispatcher
-	registry   *subscriptions.Registry
 	lanes      *lanes
 	metrics    *prometheus.Registry
 	options    hub.Options
@@ -215,18 +213,17 @@ type rig struct {
 func newRig(t testing.TB, o hub.Options) *rig {
 	t.Helper()
 	r := &rig{
-		registry: subscriptions.NewRegistry(),
-		lanes:    &lanes{held: map[events.Topic]int{}},
-		metrics:  prometheus.NewRegistry(),
+		lanes:   &lanes{held: map[events.Topic]int{}},
+		metrics: prometheus.NewRegistry(),
 	}
 	var err error
 	r.dispatcher, err = fanout.New(fanout.Options{
-		Registry: r.registry, JSON: lineEncoder{}, MessagePack: lineEncoder{}, Shards: 2, Tick: time.Hour,
+		JSON: lineEncoder{}, MessagePack: lineEncoder{}, Shards: 2, Tick: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Catalog, o.Registry, o.Dispatcher, o.Lanes, o.Registerer = catalog, r.registry, r.dispatcher, r.lanes, r.metrics
+	o.Catalog, o.Dispatcher, o.Lanes, o.Registerer = catalog, r.dispatcher, r.lanes, r.metrics
 	if o.Authorization.Authorizer == nil {
 		o.Authorization.Authorizer = authorizer(allowAll)
 	}
@@ -281,8 +278,8 @@ func (r *rig) nothingLeft(t *testing.T) {
 	if n := r.Sessions().Len(); n != 0 {
 		t.Errorf("%d sessions are left", n)
 	}
-	if n := r.registry.Len(); n != 0 {
-		t.Errorf("%d topics are left in the registry", n)
+	if n := r.dispatcher.Topics(); n != 0 {
+		t.Errorf("%d topics have subscriptions left", n)
 	}
 	if n := r.lanes.count(); n != 0 {
 		t.Errorf("%d lanes are left", n)

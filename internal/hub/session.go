@@ -11,7 +11,6 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub/invoker"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // Session is the authenticated life of one connection. Its methods may be called from any goroutine. A node has
@@ -175,7 +174,7 @@ func (s *Session) commit(c *call, frame []byte) bool {
 		return false
 	}
 	// A recheck may have ended some of them meanwhile.
-	c.removed = slices.DeleteFunc(c.removed, func(e *subscriptions.Entry) bool { return !s.active.has(e.Topic()) })
+	c.removed = slices.DeleteFunc(c.removed, func(e *fanout.Entry) bool { return !s.active.has(e.Topic()) })
 	s.active = s.active.without(c.removed).with(c.added)
 	c.replay = s.replayFor(c)
 	s.outbox.Apply(fanout.Change{Frame: frame, Add: c.added, Remove: c.removed, Replay: c.replay})

@@ -320,7 +320,6 @@ func TestNew_NamesTheWrongField(t *testing.T) {
 	complete := newRig(t, hub.Options{}).options
 	for field, change := range map[string]func(*hub.Options){
 		"Options.Catalog is required":                  func(o *hub.Options) { o.Catalog = nil },
-		"Options.Registry is required":                 func(o *hub.Options) { o.Registry = nil },
 		"Options.Dispatcher is required":               func(o *hub.Options) { o.Dispatcher = nil },
 		"Options.Lanes is required":                    func(o *hub.Options) { o.Lanes = nil },
 		"Options.Authorization.Authorizer is required": func(o *hub.Options) { o.Authorization.Authorizer = nil },

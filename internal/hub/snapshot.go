@@ -8,7 +8,6 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // Snapshots know the last state events of topics. They may be used from any goroutine.
@@ -39,7 +38,7 @@ func (s *Session) replayFor(c *call) *fanout.Replay {
 	if options.Snapshots.Source == nil || !options.Snapshots.ForAll && !s.conn.Features().Snapshot {
 		return nil
 	}
-	var entries []*subscriptions.Entry
+	var entries []*fanout.Entry
 	for i := range c.added {
 		if d := options.Catalog.Definition(c.added[i].Entry.Topic().Type); d != nil && d.State() {
 			c.stateful = append(c.stateful, c.added[i])
@@ -54,7 +53,7 @@ func (s *Session) replayFor(c *call) *fanout.Replay {
 
 // snapshot sends the last states of what a call has begun to listen to, behind its answer.
 func (s *Session) snapshot(c *call) {
-	n := &snapshot{listeners: make(map[events.Topic]fanout.Listener, len(c.stateful))}
+	n := &snapshot{listeners: make(map[events.Topic]fanout.Subscription, len(c.stateful))}
 	for _, l := range c.stateful {
 		topic := l.Entry.Topic()
 		n.listeners[topic] = l
@@ -82,7 +81,7 @@ func (s *Session) snapshot(c *call) {
 
 // snapshot is what is known of topics that a session has begun to listen to.
 type snapshot struct {
-	listeners map[events.Topic]fanout.Listener
+	listeners map[events.Topic]fanout.Subscription
 	left      []events.Topic // not looked up
 	states    []fanout.State // of the others, as far as they are not sent
 }
@@ -110,7 +109,7 @@ func (n *snapshot) look(ctx context.Context, h *Hub) error {
 				kept := *ev
 				kept.Data = bytes.Clone(ev.Data)
 				size += len(kept.Data)
-				n.states = append(n.states, fanout.State{Listener: l, Event: &kept})
+				n.states = append(n.states, fanout.State{Subscription: l, Event: &kept})
 			}
 		}
 	})

@@ -16,7 +16,6 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // states are snapshots by topic.
@@ -185,7 +184,7 @@ func TestSnapshot_endsWithAPanic(t *testing.T) {
 			return allowAll(ctx, claims, requests)
 		})}, func(t *testing.T, r *rig) {
 		j.hub = r.Hub
-		topicIsKept := func() weak.Pointer[subscriptions.Entry] {
+		topicIsKept := func() weak.Pointer[fanout.Entry] {
 			c := r.connect(t)
 			func() {
 				defer func() {
@@ -197,7 +196,11 @@ func TestSnapshot_endsWithAPanic(t *testing.T) {
 			}()
 			synctest.Wait()
 			expect(t, c.lines(), results("1", []int{1}))
-			entry := weak.Make(r.registry.Find(topic(1)))
+			outbox := r.dispatcher.Open(&conn{}, fanout.ProtocolJSON)
+			s := outbox.Acquire(topic(1)) // has the same entry
+			entry := weak.Make(s.Entry)
+			outbox.Release(s)
+			outbox.Close(nil, nil)
 			c.Close(hub.CloseGone)
 			synctest.Wait()
 			return entry

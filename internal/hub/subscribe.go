@@ -9,7 +9,6 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 // The texts of refusals that the hub decides itself; the others are those of authz.
@@ -95,7 +94,7 @@ func (s *Session) acquire(c *call, topics []events.Topic) []error {
 	defer cancel()
 	errs := s.hub.options.Lanes.Acquire(ctx, topics)
 	c.topics = make([]events.Topic, 0, len(topics))
-	c.added = make([]fanout.Listener, 0, len(topics))
+	c.added = make([]fanout.Subscription, 0, len(topics))
 	for i, topic := range topics {
 		if errs != nil && errs[i] != nil {
 			s.hub.options.Logger.Debug("lane not acquired",
@@ -103,10 +102,7 @@ func (s *Session) acquire(c *call, topics []events.Topic) []error {
 			continue
 		}
 		c.topics = append(c.topics, topic)
-		c.added = append(c.added, fanout.Listener{
-			Entry: s.hub.options.Registry.Acquire(topic),
-			ID:    events.NewID(),
-		})
+		c.added = append(c.added, s.outbox.Acquire(topic))
 	}
 	return errs
 }
@@ -115,7 +111,7 @@ func (s *Session) acquire(c *call, topics []events.Topic) []error {
 // nor lanes: a subscription can be ended whatever has become of the right to it.
 func (s *Session) unsubscribe(c *call, requests []authz.Request) []SubscriptionResult {
 	results := s.results(requests)
-	removed := make(map[*subscriptions.Entry]bool, len(requests))
+	removed := make(map[*fanout.Entry]bool, len(requests))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range requests {

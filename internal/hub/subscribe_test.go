@@ -192,7 +192,7 @@ func TestUnsubscribeAll(t *testing.T) {
 		r.publish(1, "gone")
 		synctest.Wait()
 		expect(t, c.lines())
-		if n := r.lanes.count() + r.registry.Len(); n != 0 {
+		if n := r.lanes.count() + r.dispatcher.Topics(); n != 0 {
 			t.Errorf("%d lanes and topics are left", n)
 		}
 	})

@@ -18,7 +18,6 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/ingest"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 	"github.com/rte-server/rte-server/internal/transport"
 )
 
@@ -71,14 +70,13 @@ func New(o Options) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	registry := subscriptions.NewRegistry()
 
 	dispatcher, err := fanout.New(fanout.Options{
-		Registry: registry, State: catalog.StateKey, Expires: expires(&c.Events),
+		State: catalog.StateKey, Expires: expires(&c.Events),
 		Malformed: func(ev *events.Event, err error) { ingress.Refused(ev.Data, err) },
 		JSON:      transport.NewJSONEncoder(catalog), MessagePack: transport.NewMessagePackEncoder(catalog, packStyle(c)),
-		Shards: c.Fanout.Shards, Backlog: int64(c.Fanout.Backlog), Rest: c.Fanout.Rest,
-		Quota: c.Quotas.Events, OutboxBytes: c.Limits.OutboxBytes, OutboxAge: c.Limits.OutboxAge,
+		Shards: c.Fanout.Shards, Outbox: fanout.OutboxOptions{Bytes: c.Limits.OutboxBytes, Age: c.Limits.OutboxAge},
+		Flow:       fanout.FlowOptions{Backlog: int64(c.Fanout.Backlog), Quota: c.Quotas.Events, Rest: c.Fanout.Rest},
 		Registerer: reg,
 	})
 	if err != nil {
@@ -114,7 +112,7 @@ func New(o Options) (n *Node, err error) {
 	}
 
 	n.hub, err = hub.New(hub.Options{
-		Catalog: catalog, Registry: registry, Dispatcher: dispatcher, Lanes: n.backplane,
+		Catalog: catalog, Dispatcher: dispatcher, Lanes: n.backplane,
 		Authorization: hub.Authorization{
 			Authorizer: authorizer, Rechecker: authorizer, Explain: authorizer.Explain, Denied: n.denied, Revoked: revocations.Check,
 		},

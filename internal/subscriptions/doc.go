@@ -1,6 +1,10 @@
-// Package subscriptions knows who listens to what. It lives in memory only, does no I/O and starts no goroutine.
+// Package subscriptions knows which sessions subscribe to which topics. It lives in memory only, does no I/O and starts
+// no goroutine. Flow control is the business of its user, package fanout.
 //
-// A Registry is shared by the whole process: it turns a topic into its Entry without a lock, and the entry says
-// which shards have listeners. A Table belongs to one shard: it turns an entry into the subscribers of that shard,
-// and only the shard's goroutine may touch it.
+// The process has one Registry. It finds the Entry of a topic without a lock, and the entry names the shards that have
+// subscribers. Each shard has a Table of its own. It finds the shard's subscribers of an entry, and only the shard's
+// goroutine may use it.
+//
+// These hold at all times: a topic has at most one entry; an entry is in the registry as long as a user of it has not
+// released it; an entry names every shard whose table has subscribers of it.
 package subscriptions

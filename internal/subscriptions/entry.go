@@ -9,50 +9,51 @@ import (
 // MaxShards is the number of shards that an Entry can tell apart.
 const MaxShards = 32
 
-// Entry stands for one topic as long as somebody on this node listens to it. Its identity is the topic's: two
-// subscribers of a topic hold the same pointer, so that a shard finds its subscribers without hashing the topic again.
-type Entry struct {
+// Entry represents a topic while this node has users of it. A topic has one entry at a time: subscriptions to the same
+// topic hold the same pointer, so a shard finds its subscribers without hashing the topic again. O is what the user of
+// the registry keeps for each organization.
+type Entry[O any] struct {
 	// Static after construction.
-	topic events.Topic
-	owner *Owner
-	hash  uint64
+	topic        events.Topic
+	organization *organization[O]
+	hash         uint64
 
 	refs int // guarded by the mutex of the entry's stripe
 
-	// interest holds, in its low 32 bits, the shards that have listeners, and above them a version that Listen
-	// raises, so that Forget can tell a listener that came in between.
-	interest atomic.Uint64
-	// listeners counts the subscriptions of all shards: what an event costs.
-	listeners atomic.Int32
+	// shards holds the set of shards with subscribers in its low 32 bits, and above them a version that AddShard
+	// increments, so that RemoveShard notices an AddShard in between.
+	shards atomic.Uint64
+	// subscribers counts the subscriptions in all shards: the cost of an event.
+	subscribers atomic.Int32
 }
 
-// Topic is what the entry stands for.
-func (e *Entry) Topic() events.Topic { return e.topic }
+// Topic returns the topic of the entry.
+func (e *Entry[O]) Topic() events.Topic { return e.topic }
 
-// Owner is the organization of the topic.
-func (e *Entry) Owner() *Owner { return e.owner }
+// Organization returns the user's value for the organization of the topic.
+func (e *Entry[O]) Organization() *O { return &e.organization.value }
 
-// Shards is the set of shards to which an event of the topic must go, as a bit mask, and about how many
-// listeners wait for it there.
-func (e *Entry) Shards() (mask uint32, listeners int) {
-	return uint32(e.interest.Load()), int(e.listeners.Load()) //nolint:gosec // the low half is the mask
+// Shards returns the set of shards that need an event of the topic, as a bit mask, and the approximate number of
+// subscribers they have.
+func (e *Entry[O]) Shards() (mask uint32, subscribers int) {
+	return uint32(e.shards.Load()), int(e.subscribers.Load()) //nolint:gosec // the low half is the mask
 }
 
-// Listen adds a shard to the set. When it returns, every event that is dispatched goes to that shard too.
-func (e *Entry) Listen(shard int) {
+// AddShard adds a shard to the set. Every event that is dispatched after AddShard has returned goes to that shard too.
+func (e *Entry[O]) AddShard(shard int) {
 	for {
-		old := e.interest.Load()
-		if e.interest.CompareAndSwap(old, (old|1<<shard)+1<<32) {
+		old := e.shards.Load()
+		if e.shards.CompareAndSwap(old, (old|1<<shard)+1<<32) {
 			return
 		}
 	}
 }
 
-// Interest is the value to give to Forget.
-func (e *Entry) Interest() uint64 { return e.interest.Load() }
+// Version returns the value that RemoveShard compares.
+func (e *Entry[O]) Version() uint64 { return e.shards.Load() }
 
-// Forget takes a shard out of the set, unless Listen was called after interest was read. A shard that stays in
-// the set without need costs one look-up per event, an event that goes astray would be a bug.
-func (e *Entry) Forget(shard int, interest uint64) {
-	e.interest.CompareAndSwap(interest, interest&^(1<<shard))
+// RemoveShard removes a shard from the set, unless AddShard was called after version was read. A shard that stays in the
+// set needlessly costs one look-up per event; a shard that is missing from it would lose events.
+func (e *Entry[O]) RemoveShard(shard int, version uint64) {
+	e.shards.CompareAndSwap(version, version&^(1<<shard))
 }

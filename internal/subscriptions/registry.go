@@ -8,64 +8,68 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// stripes is how many parts the registry has. Acquire and Release lock one of them; 64 keep 10,000 clients that
-// subscribe at once from queueing up, and a growing part from holding up the others.
+// stripes is the number of parts of a registry. Acquire and Release lock one of them. With 64 stripes, 10,000 clients
+// that subscribe at once do not queue up, and a stripe that grows does not delay the others.
 const stripes = 64
 
-// Registry is the index of all topics that somebody on this node listens to. It may be used from any goroutine.
-// Find takes no lock, because every published event asks, and most events of an organization have no listener here.
-type Registry struct {
-	// seed keys the hash: entity ids come from clients, who could otherwise choose them to collide.
-	seed    maphash.Seed
-	stripes [stripes]stripe
-	owners  owners
+// Registry indexes the topics that have users on this node. Any goroutine may use it. Find takes no lock: it is called
+// for every published event, and most events of an organization have no subscriber here.
+type Registry[O any] struct {
+	// seed keys the hash. Clients choose entity ids, and with a known hash they could make them collide.
+	seed          maphash.Seed
+	stripes       [stripes]stripe[O]
+	organizations organizations[O]
 }
 
-// NewRegistry makes an empty registry.
-func NewRegistry() *Registry {
-	r := &Registry{seed: maphash.MakeSeed(), owners: owners{byID: map[events.ID]*Owner{}}}
+// NewRegistry returns an empty registry. It calls start for each organization whose first topic is acquired and keeps the
+// result until the last one is released; Entry.Organization returns a pointer to it. start must not use the registry.
+func NewRegistry[O any](start func(organization events.ID) O) *Registry[O] {
+	r := &Registry[O]{
+		seed:          maphash.MakeSeed(),
+		organizations: organizations[O]{start: start, byID: map[events.ID]*organization[O]{}},
+	}
 	for i := range r.stripes {
-		r.stripes[i].index.Store(newIndex(minIndex))
+		r.stripes[i].index.Store(newIndex[O](minIndex))
 	}
 	return r
 }
 
-// Find is the entry of a topic, nil if nobody listens to it. It takes no lock and allocates nothing.
-func (r *Registry) Find(topic events.Topic) *Entry {
+// Find returns the entry of a topic, nil if the topic has no user. It takes no lock and allocates nothing.
+func (r *Registry[O]) Find(topic events.Topic) *Entry[O] {
 	hash := r.hash(topic)
 	return r.stripe(hash).index.Load().find(hash, topic)
 }
 
-// Acquire finds or makes the entry of a topic and counts one user more. Each Acquire needs one Release. The lock of the
-// owners is taken inside that of a stripe, never the other way round.
-func (r *Registry) Acquire(topic events.Topic) *Entry {
+// Acquire returns the entry of a topic, creating it if necessary, and counts one more user of it. Each Acquire needs one
+// Release. Lock order: a stripe first, the organizations inside.
+func (r *Registry[O]) Acquire(topic events.Topic) *Entry[O] {
 	hash := r.hash(topic)
 	s := r.stripe(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.index.Load().find(hash, topic)
 	if e == nil {
-		e = &Entry{topic: topic, owner: r.owners.acquire(topic.Organization), hash: hash}
+		e = &Entry[O]{topic: topic, organization: r.organizations.acquire(topic.Organization), hash: hash}
 		s.insertLocked(e)
 	}
 	e.refs++
 	return e
 }
 
-// Release gives an entry back. With the last one it leaves the registry.
-func (r *Registry) Release(e *Entry) {
+// Release counts one user less. The last Release removes the entry from the registry.
+func (r *Registry[O]) Release(e *Entry[O]) {
 	s := r.stripe(e.hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.refs--
 	if e.refs == 0 {
 		s.removeLocked(e)
-		r.owners.release(e.owner)
+		r.organizations.release(e.organization)
 	}
 }
 
-// Len is the number of topics.
-func (r *Registry) Len() int {
+// Len returns the number of topics with users.
+func (r *Registry[O]) Len() int {
 	n := 0
 	for i := range r.stripes {
 		s := &r.stripes[i]
@@ -76,26 +80,26 @@ func (r *Registry) Len() int {
 	return n
 }
 
-// hash is never zero, which stands for a free slot.
-func (r *Registry) hash(topic events.Topic) uint64 { return maphash.Comparable(r.seed, topic) | 1 }
+// hash never returns zero, which marks a free slot.
+func (r *Registry[O]) hash(topic events.Topic) uint64 { return maphash.Comparable(r.seed, topic) | 1 }
 
-// stripe picks by the high bits; the index uses the low ones.
-func (r *Registry) stripe(hash uint64) *stripe { return &r.stripes[hash>>58] }
+// stripe selects by the high bits of the hash; the index uses the low ones.
+func (r *Registry[O]) stripe(hash uint64) *stripe[O] { return &r.stripes[hash>>58] }
 
 // stripe is one part of the registry.
-type stripe struct {
-	// index is replaced as a whole when it grows or shrinks; its slots are changed under mu and read by anyone.
-	index atomic.Pointer[index]
+type stripe[O any] struct {
+	// index is replaced as a whole when it grows or shrinks. Its slots change with mu held; reading takes no lock.
+	index atomic.Pointer[index[O]]
 
 	mu   sync.Mutex // guards the following fields, every change of index and its slots, and Entry.refs
 	live int        // entries in index
-	used int        // slots of index that are or were taken
+	used int        // slots of index that are taken, or were
 
-	_ [16]byte // 64 bytes in all: one stripe per cache line, so that neighbours do not slow each other
+	_ [16]byte // 64 bytes in all: one stripe per cache line, so that neighbours do not slow each other down
 }
 
-// insertLocked needs mu.
-func (s *stripe) insertLocked(e *Entry) {
+// insertLocked adds an entry, with mu held.
+func (s *stripe[O]) insertLocked(e *Entry[O]) {
 	x := s.index.Load()
 	if (s.used+1)*2 > len(x.slots) {
 		x = s.rebuildLocked(x)
@@ -106,8 +110,8 @@ func (s *stripe) insertLocked(e *Entry) {
 	s.live++
 }
 
-// removeLocked needs mu.
-func (s *stripe) removeLocked(e *Entry) {
+// removeLocked removes an entry, with mu held.
+func (s *stripe[O]) removeLocked(e *Entry[O]) {
 	x := s.index.Load()
 	x.remove(e)
 	s.live--
@@ -116,15 +120,15 @@ func (s *stripe) removeLocked(e *Entry) {
 	}
 }
 
-// rebuildLocked replaces the index by one without graves that is at most a quarter full. It needs mu.
-func (s *stripe) rebuildLocked(old *index) *index {
+// rebuildLocked replaces the index by one without tombstones that is at most a quarter full, with mu held.
+func (s *stripe[O]) rebuildLocked(old *index[O]) *index[O] {
 	size := minIndex
 	for size < (s.live+1)*4 {
 		size *= 2
 	}
-	x := newIndex(size)
+	x := newIndex[O](size)
 	for i := range old.slots {
-		if e := old.slots[i].entry.Load(); e != nil && e != grave {
+		if e := old.slots[i].entry.Load(); e != nil {
 			x.insert(e)
 		}
 	}

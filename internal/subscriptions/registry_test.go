@@ -9,6 +9,19 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
+type (
+	registry = subscriptions.Registry[organization]
+	entry    = subscriptions.Entry[organization]
+	table    = subscriptions.Table[organization, *client]
+)
+
+// organization is what these tests keep for each organization: its id.
+type organization struct{ id events.ID }
+
+func newRegistry() *registry {
+	return subscriptions.NewRegistry(func(id events.ID) organization { return organization{id} })
+}
+
 func topic(n int) events.Topic {
 	return events.Topic{
 		Organization: events.ID{byte(n % 7)},
@@ -19,12 +32,12 @@ func topic(n int) events.Topic {
 
 func TestRegistry(t *testing.T) {
 	t.Run("finds nothing when nobody listens", func(t *testing.T) {
-		if e := subscriptions.NewRegistry().Find(topic(1)); e != nil {
+		if e := newRegistry().Find(topic(1)); e != nil {
 			t.Errorf("found %v", e.Topic())
 		}
 	})
 	t.Run("has one entry per topic until the last user leaves", func(t *testing.T) {
-		r := subscriptions.NewRegistry()
+		r := newRegistry()
 		first, second := r.Acquire(topic(1)), r.Acquire(topic(1))
 		if first != second || first.Topic() != topic(1) || r.Find(topic(1)) != first {
 			t.Fatal("two entries for one topic")
@@ -39,7 +52,7 @@ func TestRegistry(t *testing.T) {
 		}
 	})
 	t.Run("agrees with a map through random use", func(t *testing.T) {
-		r := subscriptions.NewRegistry()
+		r := newRegistry()
 		model := map[events.Topic]int{}
 		random := rand.New(rand.NewPCG(1, 2))
 		for step := range 200_000 {
@@ -72,7 +85,7 @@ func TestRegistry(t *testing.T) {
 		}
 	})
 	t.Run("answers readers while writers change it", func(t *testing.T) {
-		r := subscriptions.NewRegistry()
+		r := newRegistry()
 		constant := r.Acquire(topic(42))
 		stop := make(chan struct{})
 		var readers, writers sync.WaitGroup
@@ -104,23 +117,23 @@ func TestRegistry(t *testing.T) {
 
 func TestEntry(t *testing.T) {
 	t.Run("names the shards that listen", func(t *testing.T) {
-		e := subscriptions.NewRegistry().Acquire(topic(1))
-		e.Listen(0)
-		e.Listen(31)
+		e := newRegistry().Acquire(topic(1))
+		e.AddShard(0)
+		e.AddShard(31)
 		if mask, _ := e.Shards(); mask != 1|1<<31 {
 			t.Errorf("shards %b", mask)
 		}
-		e.Forget(0, e.Interest())
+		e.RemoveShard(0, e.Version())
 		if mask, _ := e.Shards(); mask != 1<<31 {
 			t.Errorf("shards %b after forgetting 0", mask)
 		}
 	})
 	t.Run("keeps a shard that listens again in between", func(t *testing.T) {
-		e := subscriptions.NewRegistry().Acquire(topic(1))
-		e.Listen(3)
-		interest := e.Interest()
-		e.Listen(3)
-		e.Forget(3, interest)
+		e := newRegistry().Acquire(topic(1))
+		e.AddShard(3)
+		version := e.Version()
+		e.AddShard(3)
+		e.RemoveShard(3, version)
 		if mask, _ := e.Shards(); mask != 1<<3 {
 			t.Errorf("shards %b: an event would go astray", mask)
 		}
@@ -128,7 +141,7 @@ func TestEntry(t *testing.T) {
 }
 
 func TestFindAllocatesNothing(t *testing.T) {
-	r := subscriptions.NewRegistry()
+	r := newRegistry()
 	r.Acquire(topic(1))
 	allocs := testing.AllocsPerRun(1000, func() {
 		r.Find(topic(1))
@@ -141,7 +154,7 @@ func TestFindAllocatesNothing(t *testing.T) {
 
 func BenchmarkRegistry_Find(b *testing.B) {
 	for name, size := range map[string]int{"1Topic": 1, "2000Topics": 2000, "1MTopics": 1_000_000} {
-		r := subscriptions.NewRegistry()
+		r := newRegistry()
 		for n := range size {
 			r.Acquire(topic(n))
 		}

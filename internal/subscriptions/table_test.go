@@ -15,7 +15,9 @@ type client struct{ ended bool }
 
 type subscription = subscriptions.Subscriber[*client]
 
-func hasEnded(c *client) bool { return c.ended }
+func newTable() *table {
+	return subscriptions.NewTable[organization](func(c *client) bool { return c.ended })
+}
 
 func all(l *subscriptions.List[*client]) (all []subscription) {
 	for i := 0; l != nil && i < l.Len(); i++ {
@@ -25,15 +27,15 @@ func all(l *subscriptions.List[*client]) (all []subscription) {
 }
 
 func TestTable(t *testing.T) {
-	setup := func() (*subscriptions.Entry, *subscriptions.Table[*client]) {
-		return subscriptions.NewRegistry().Acquire(topic(1)), subscriptions.NewTable(hasEnded)
+	setup := func() (*entry, *table) {
+		return newRegistry().Acquire(topic(1)), newTable()
 	}
 	t.Run("lists who was added with the id", func(t *testing.T) {
 		e, table := setup()
 		c, id := &client{}, events.NewID()
-		table.Add(e, subscription{Who: c, ID: id})
+		table.Add(e, subscription{Target: c, ID: id})
 		got := all(table.Find(e))
-		if len(got) != 1 || got[0].Who != c || got[0].ID != id {
+		if len(got) != 1 || got[0].Target != c || got[0].ID != id {
 			t.Errorf("subscribers %v", got)
 		}
 		if _, listeners := e.Shards(); listeners != 1 {
@@ -43,8 +45,8 @@ func TestTable(t *testing.T) {
 	t.Run("says which removal was the last", func(t *testing.T) {
 		e, table := setup()
 		a, b := &client{}, &client{}
-		table.Add(e, subscription{Who: a, ID: events.NewID()})
-		table.Add(e, subscription{Who: b, ID: events.NewID()})
+		table.Add(e, subscription{Target: a, ID: events.NewID()})
+		table.Add(e, subscription{Target: b, ID: events.NewID()})
 		if table.Remove(e, a) {
 			t.Error("empty with one left")
 		}
@@ -57,7 +59,7 @@ func TestTable(t *testing.T) {
 		clients := make([]*client, 1000)
 		for i := range clients {
 			clients[i] = &client{}
-			table.Add(e, subscription{Who: clients[i], ID: events.NewID()})
+			table.Add(e, subscription{Target: clients[i], ID: events.NewID()})
 		}
 		for i, c := range clients {
 			c.ended = true
@@ -67,7 +69,7 @@ func TestTable(t *testing.T) {
 			}
 			alive := 0
 			for _, s := range all(table.Find(e)) {
-				if !s.Who.ended {
+				if !s.Target.ended {
 					alive++
 				}
 			}
@@ -87,7 +89,7 @@ func TestTable(t *testing.T) {
 		clients := make([]*client, 10)
 		for i := range clients {
 			clients[i] = &client{}
-			table.Add(e, subscription{Who: clients[i], ID: events.NewID()})
+			table.Add(e, subscription{Target: clients[i], ID: events.NewID()})
 		}
 		l := table.Find(e)
 		l.Hold()
@@ -99,8 +101,8 @@ func TestTable(t *testing.T) {
 				table.Abandon(e)
 			}
 		}
-		table.Add(e, subscription{Who: clients[0], ID: events.NewID()})
-		if l.Len() != 11 || l.At(9).Who != clients[9] || l.At(0).Who != nil {
+		table.Add(e, subscription{Target: clients[0], ID: events.NewID()})
+		if l.Len() != 11 || l.At(9).Target != clients[9] || l.At(0).Target != nil {
 			t.Error("moved while held")
 		}
 		if table.LetGo(e, l) || l.Len() != 2 {
@@ -120,11 +122,11 @@ func TestTable(t *testing.T) {
 		clients := make([]*client, 1000)
 		for i := range clients {
 			clients[i] = &client{}
-			table.Add(e, subscription{Who: clients[i], ID: events.NewID()})
+			table.Add(e, subscription{Target: clients[i], ID: events.NewID()})
 		}
 		listens := map[*client]events.ID{}
 		for _, s := range all(table.Find(e)) {
-			listens[s.Who] = s.ID
+			listens[s.Target] = s.ID
 		}
 		random := rand.New(rand.NewPCG(1, 2))
 		for range 20_000 {
@@ -134,20 +136,20 @@ func TestTable(t *testing.T) {
 				table.Remove(e, c)
 			} else {
 				listens[c] = events.NewID()
-				table.Add(e, subscription{Who: c, ID: listens[c]})
+				table.Add(e, subscription{Target: c, ID: listens[c]})
 			}
 			if random.IntN(200) > 0 {
 				continue
 			}
 			got := map[*client]events.ID{}
 			for _, s := range all(table.Find(e)) {
-				if s.Who == nil {
+				if s.Target == nil {
 					continue
 				}
-				if _, twice := got[s.Who]; twice {
+				if _, twice := got[s.Target]; twice {
 					t.Fatal("a client is there twice")
 				}
-				got[s.Who] = s.ID
+				got[s.Target] = s.ID
 			}
 			if !maps.Equal(got, listens) {
 				t.Fatalf("%d listen, want %d", len(got), len(listens))
@@ -163,8 +165,8 @@ func TestTable(t *testing.T) {
 	t.Run("counts one end once when a sweep took it along", func(t *testing.T) {
 		e, table := setup()
 		a, b := &client{ended: true}, &client{ended: true}
-		table.Add(e, subscription{Who: a, ID: events.NewID()})
-		table.Add(e, subscription{Who: b, ID: events.NewID()})
+		table.Add(e, subscription{Target: a, ID: events.NewID()})
+		table.Add(e, subscription{Target: b, ID: events.NewID()})
 		table.Abandon(e)
 		table.Abandon(e)
 		if _, listeners := e.Shards(); listeners != 0 || table.Len() != 0 {
@@ -177,29 +179,29 @@ func TestTable(t *testing.T) {
 func BenchmarkTable_Remove(b *testing.B) {
 	for _, n := range []int{10, 1000, 50_000} {
 		b.Run(fmt.Sprintf("%dSubs", n), func(b *testing.B) {
-			e, table := subscriptions.NewRegistry().Acquire(topic(1)), subscriptions.NewTable(hasEnded)
+			e, table := newRegistry().Acquire(topic(1)), newTable()
 			clients := make([]*client, n)
 			for i := range clients {
 				clients[i] = &client{}
-				table.Add(e, subscription{Who: clients[i]})
+				table.Add(e, subscription{Target: clients[i]})
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {
 				c := clients[(i*7919+n/2)%n]
 				table.Remove(e, c)
-				table.Add(e, subscription{Who: c})
+				table.Add(e, subscription{Target: c})
 			}
 		})
 	}
 }
 
 func BenchmarkTable_Abandon(b *testing.B) {
-	e, table := subscriptions.NewRegistry().Acquire(topic(1)), subscriptions.NewTable(hasEnded)
+	e, table := newRegistry().Acquire(topic(1)), newTable()
 	clients := make([]*client, b.N)
 	for i := range clients {
 		clients[i] = &client{}
-		table.Add(e, subscription{Who: clients[i], ID: events.ID{}})
+		table.Add(e, subscription{Target: clients[i], ID: events.ID{}})
 	}
 	b.ResetTimer()
 	for _, c := range clients {
@@ -210,14 +212,14 @@ func BenchmarkTable_Abandon(b *testing.B) {
 
 // TestTable_MemoryPerSubscription: what a subscription costs a shard beyond its 32 bytes.
 func TestTable_MemoryPerSubscription(t *testing.T) {
-	r := subscriptions.NewRegistry()
+	r := newRegistry()
 	const topics, subscribers = 100, 1000
-	var entries []*subscriptions.Entry
+	var entries []*entry
 	for i := range topics {
 		entries = append(entries, r.Acquire(events.Topic{Entity: events.ID{byte(i)}, Type: 1}))
 	}
 	whos := make([]int, subscribers)
-	table := subscriptions.NewTable(func(*int) bool { return false })
+	table := subscriptions.NewTable[organization](func(*int) bool { return false })
 	heap := func() uint64 {
 		runtime.GC()
 		var stats runtime.MemStats
@@ -227,7 +229,7 @@ func TestTable_MemoryPerSubscription(t *testing.T) {
 	before := heap()
 	for i := range whos {
 		for _, e := range entries {
-			table.Add(e, subscriptions.Subscriber[*int]{Who: &whos[i]})
+			table.Add(e, subscriptions.Subscriber[*int]{Target: &whos[i]})
 		}
 	}
 	if each := (heap() - before) / (topics * subscribers); each > 44 { // and what the allocator rounds up

@@ -18,7 +18,6 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 	"github.com/rte-server/rte-server/internal/transport"
 )
 
@@ -132,11 +131,11 @@ func startServer(t *testing.T, changes ...func(*setup)) *server {
 	}
 	o := setup{Options: transport.Options{Verifier: bearers, Logger: zap.New(core), Registerer: s.metrics}}
 	o.fanout = fanout.Options{
-		Registry: subscriptions.NewRegistry(), Tick: 5 * time.Millisecond, Registerer: s.metrics,
+		Tick: 5 * time.Millisecond, Registerer: s.metrics,
 		JSON: transport.NewJSONEncoder(s.catalog), MessagePack: transport.NewMessagePackEncoder(s.catalog, events.PascalKeys),
 	}
 	o.hub = hub.Options{
-		Catalog: s.catalog, Authorization: hub.Authorization{Authorizer: openDoor{s.catalog}}, Registry: o.fanout.Registry, Lanes: s.lanes, Pool: 2,
+		Catalog: s.catalog, Authorization: hub.Authorization{Authorizer: openDoor{s.catalog}}, Lanes: s.lanes, Pool: 2,
 		Registerer: s.metrics,
 	}
 	o.Open = func(conn hub.Conn, claims *authz.Claims) (transport.Session, error) {

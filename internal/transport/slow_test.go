@@ -9,7 +9,7 @@ import (
 // had been sent before stays whole.
 func TestSlowClientIsToldWhyItsConnectionEnds(t *testing.T) {
 	entity := mustID("aa9730c4-ce86-e611-80c9-00505689257e")
-	s := startServer(t, func(s *setup) { s.fanout.OutboxBytes = 64 << 10 })
+	s := startServer(t, func(s *setup) { s.fanout.Outbox.Bytes = 64 << 10 })
 	w := s.open("json")
 	w.call("1", "Subscribe", []map[string]string{{"EntityId": entity.String(), "EventName": "UserCallInArrived"}})
 	more := `,"Username":"` + strings.Repeat("x", 32<<10) + `"`

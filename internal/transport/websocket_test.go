@@ -236,7 +236,7 @@ func TestW8_ServerCloses(t *testing.T) {
 func TestW9_SlowClient(t *testing.T) {
 	s := startServer(t, func(s *setup) {
 		s.SendTimeout, s.CloseTimeout = 200*time.Millisecond, 50*time.Millisecond
-		s.fanout.OutboxBytes = 1 << 20
+		s.fanout.Outbox.Bytes = 1 << 20
 	})
 	entity := mustID("c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3")
 	frozen, reader := s.open("json"), s.open("json")

@@ -1,16 +1,14 @@
-package subscriptions_test
+package fanout
 
 import (
 	"testing"
 	"time"
-
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 func TestRate(t *testing.T) {
-	var r subscriptions.Rate
+	var r rate
 	taken := func(now time.Duration) (n int) {
-		for r.Take(now, 100) {
+		for r.take(now, 100) {
 			n++
 		}
 		return n
@@ -30,10 +28,10 @@ func TestRate(t *testing.T) {
 			t.Errorf("at %v: %d were taken, want %d", step.at, got, step.want)
 		}
 	}
-	if free := r.Free(2*time.Hour+4*time.Millisecond, 100); free != 6*time.Millisecond {
+	if free := r.delay(2*time.Hour+4*time.Millisecond, 100); free != 6*time.Millisecond {
 		t.Errorf("there is room in %v, want 6ms", free)
 	}
-	if free := r.Free(3*time.Hour, 100); free != 0 {
+	if free := r.delay(3*time.Hour, 100); free != 0 {
 		t.Errorf("there is room in %v, want 0", free)
 	}
 }

@@ -5,19 +5,18 @@ import (
 	"testing/synctest"
 
 	"github.com/rte-server/rte-server/internal/fanout"
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-func TestHears(t *testing.T) {
+func TestHasSubscribers(t *testing.T) {
 	run(t, fanout.Options{Shards: 2}, func(t *testing.T, r *rig) {
 		o := r.Open(newSocket(), fanout.ProtocolJSON)
 		want(t, r.Wants(callTopic(1)), false)
-		entry, _ := r.listen(o, callTopic(1))
+		entry, _ := r.subscribe(o, callTopic(1))
 		want(t, r.Wants(callTopic(1)), true) // at once, whether or not the shard has seen the change
 		want(t, r.Wants(stateTopic(1)), false)
 		want(t, testing.AllocsPerRun(100, func() { r.Wants(callTopic(1)); r.Wants(callTopic(2)) }), 0.0)
 
-		o.Apply(fanout.Change{Remove: []*subscriptions.Entry{entry}})
+		o.Apply(fanout.Change{Remove: []*fanout.Entry{entry}})
 		synctest.Wait()
 		want(t, r.Wants(callTopic(1)), false)
 		want(t, r.metric(t, "rte_fanout_events_total", "unheard"), 3.0+101)

@@ -1,40 +1,38 @@
-package subscriptions_test
+package fanout
 
 import (
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
 func TestBacklog(t *testing.T) {
 	const limit = 10
 	t.Run("lets everybody pass up to the limit", func(t *testing.T) {
-		b := subscriptions.NewBacklog()
-		b.Add(limit)
-		if b.Wait(limit, nil) {
+		b := newBacklog()
+		b.add(limit)
+		if b.wait(limit, nil) {
 			t.Error("waited")
 		}
 	})
 	t.Run("wakes all who wait once there is room", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			b := subscriptions.NewBacklog()
-			b.Add(limit + 2)
+			b := newBacklog()
+			b.add(limit + 2)
 			var waiting sync.WaitGroup
 			start := time.Now()
 			for range 5 {
 				waiting.Go(func() {
-					if !b.Wait(limit, nil) {
+					if !b.wait(limit, nil) {
 						t.Error("did not wait")
 					}
 				})
 			}
 			time.Sleep(time.Second)
-			b.Done(1, limit)
+			b.done(1, limit)
 			time.Sleep(time.Second)
-			b.Done(1, limit)
+			b.done(1, limit)
 			waiting.Wait()
 			if waited := time.Since(start); waited != 2*time.Second {
 				t.Errorf("waited %v", waited)
@@ -42,10 +40,10 @@ func TestBacklog(t *testing.T) {
 		})
 	})
 	t.Run("lets go when it is told to stop", func(t *testing.T) {
-		b := subscriptions.NewBacklog()
-		b.Add(limit + 1)
+		b := newBacklog()
+		b.add(limit + 1)
 		stop := make(chan struct{})
 		close(stop)
-		b.Wait(limit, stop)
+		b.wait(limit, stop)
 	})
 }

@@ -1,6 +1,0 @@
-//go:build !linux
-
-package fanout
-
-// offerProcessor does nothing: the kernel decides.
-func offerProcessor() {}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package fanout
+
+// yieldProcessor does nothing.
+func yieldProcessor() {}
