@@ -21,31 +21,34 @@ const mayImport = `
 events: jsonscan msgpack
 jsonscan:
 msgpack:
-authz: events jsonscan
+authz: authz/directory authz/token authz/watch events
+authz/directory: authz/watch events
+authz/token: authz/watch events jsonscan
+authz/watch:
 subscriptions: events
 fanout: events subscriptions
 hub: authz events fanout hub/invoker jsonscan
 hub/invoker:
-transport: authz events fanout hub jsonscan
+transport: authz authz/token events fanout hub jsonscan
 backplane: events
 backplane/sequence: backplane events
 backplane/redis: backplane backplane/resp backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
-config: authz backplane loopback subscriptions
-node: authz backplane backplane/redis config console events fanout hub ingest transport
-console: authz events hub loopback
+config: authz authz/directory authz/token backplane loopback subscriptions
+node: authz authz/directory authz/token backplane backplane/redis config console events fanout hub ingest transport
+console: authz authz/token events hub loopback
 ingest: backplane events jsonscan
 loadgen:
 loopback:
-demo: authz events
+demo: authz authz/directory events
 wakeup:
 
 backplane/backplanetest: backplane events
 events/facts:
 events/facts/extract: events/facts
 events/generate: events
-rtetest: authz backplane console demo events fanout hub transport
+rtetest: authz authz/token backplane console demo events fanout hub transport
 `
 
 // anyMayImport lists the leaves that every package may import.
@@ -54,12 +57,12 @@ const anyMayImport = "wakeup"
 // livesIn has a line for each driver: its import path, and the packages that may import it. "cmd" is every command.
 // cmd imports signalr for the client of "tap".
 const livesIn = `
-github.com/golang-jwt/jwt: authz rtetest
-github.com/MicahParks/jwkset: authz
+github.com/golang-jwt/jwt: authz/token rtetest
+github.com/MicahParks/jwkset: authz/token
 github.com/philippseith/signalr: cmd hub/invoker rtetest transport
 github.com/redis/go-redis: backplane/redis rtetest
-net: authz backplane/redis backplane/respserver cmd config demo hub loopback node rtetest transport
-net/http: authz cmd console demo ingest loadgen node rtetest transport
+net: authz/token backplane/redis backplane/respserver cmd config demo hub loopback node rtetest transport
+net/http: authz/directory authz/token cmd console demo ingest loadgen node rtetest transport
 `
 
 // lists reads lines of a name, a colon and a list.

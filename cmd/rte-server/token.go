@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/config"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/node"
@@ -64,11 +65,11 @@ func parseClaims(user, organization string, others []string, role string, grants
 		}
 		claims.Organizations = append(claims.Organizations, id)
 	}
-	if claims.Role, err = authz.ParseRole(role); err != nil {
+	if claims.Role, err = token.ParseRole(role); err != nil {
 		return claims, fmt.Errorf("--role: %w", err)
 	}
 	for _, text := range grants {
-		grant, err := authz.ParseGrant(text)
+		grant, err := token.ParseGrant(text)
 		if err != nil {
 			return claims, fmt.Errorf("--grant: %w", err)
 		}

@@ -3,8 +3,49 @@ package authz
 import (
 	"context"
 
+	"github.com/rte-server/rte-server/internal/authz/directory"
+	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/events"
 )
+
+// The types below are those of the packages that fill them in, for callers that only pass them on.
+type (
+	// Claims is the verified content of a token.
+	Claims = token.Claims
+	// Role is the role of a caller in its organizations.
+	Role = token.Role
+	// Grant is an explicit permission in a token.
+	Grant = token.Grant
+	// Change lists what changed in a directory or in the policy.
+	Change = directory.Change
+)
+
+// The roles that a token can name.
+const (
+	RoleAgent      = token.RoleAgent
+	RoleSupervisor = token.RoleSupervisor
+	RoleService    = token.RoleService
+)
+
+// Directory describes entities: their organization, kind and members. It may be used from any goroutine.
+type Directory interface {
+	// Lookup describes the entities of ids, in order, in entities, which has the length of ids. It reads its source
+	// once, however many ids there are. A foreign entity and one that does not exist take the same time.
+	Lookup(ctx context.Context, caller directory.Caller, ids []events.ID, entities []directory.Entity)
+	// Invalidate drops the cached entities that changed. A directory without a cache does nothing.
+	Invalidate(change Change)
+}
+
+var (
+	_ Directory = directory.FromClaims{}
+	_ Directory = (*directory.File)(nil)
+	_ Directory = (*directory.Cached)(nil)
+)
+
+// callerOf returns the part of the claims that a directory needs.
+func callerOf(c *Claims) directory.Caller {
+	return directory.Caller{User: c.User, Organization: c.Organization, Organizations: c.Organizations}
+}
 
 // Request is one item of Subscribe as the client sent it.
 type Request struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/rte-server/rte-server/internal/authz/directory"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -35,10 +36,10 @@ const (
 // Explain decides about a request as Authorize does and says why. The decision is not counted.
 func (g *Gate) Explain(ctx context.Context, claims *Claims, r Request) Explanation {
 	q, v := g.read(&r)
-	var entities [1]Entity
+	var entities [1]directory.Entity
 	var why ground
 	if v == verdictAllowed {
-		g.directory.Lookup(ctx, claims, []events.ID{q.entity}, entities[:])
+		g.directory.Lookup(ctx, callerOf(claims), []events.ID{q.entity}, entities[:])
 		v, why = g.judge(claims, q, &entities[0])
 	}
 	return Explanation{
@@ -48,12 +49,12 @@ func (g *Gate) Explain(ctx context.Context, claims *Claims, r Request) Explanati
 
 // ClaimsOf makes the claims that a plain token of the user would carry: the user's organization, as the directory has
 // it, and the role. It is for Explain where no session of the user is at hand. ok is false if the directory does not
-// know the user, as ClaimsDirectory never does.
+// know the user, as directory.FromClaims never does.
 func (g *Gate) ClaimsOf(ctx context.Context, user events.ID, role Role) (claims *Claims, ok bool) {
 	claims = &Claims{User: user, Role: role}
-	var entities [1]Entity
-	g.directory.Lookup(ctx, claims, []events.ID{user}, entities[:])
-	if entities[0].State != StateKnown || entities[0].Kind != events.KindUser {
+	var entities [1]directory.Entity
+	g.directory.Lookup(ctx, callerOf(claims), []events.ID{user}, entities[:])
+	if entities[0].State != directory.StateKnown || entities[0].Kind != events.KindUser {
 		return nil, false
 	}
 	claims.Organization = entities[0].Organization
@@ -61,7 +62,7 @@ func (g *Gate) ClaimsOf(ctx context.Context, user events.ID, role Role) (claims 
 }
 
 // steps tells a verdict as the steps that led to it.
-func (g *Gate) steps(claims *Claims, q question, v verdict, e *Entity, why ground) []Step {
+func (g *Gate) steps(claims *Claims, q question, v verdict, e *directory.Entity, why ground) []Step {
 	var steps []Step
 	passed := func(name, reason string, values ...any) {
 		steps = append(steps, Step{name, true, fmt.Sprintf(reason, values...)})
@@ -104,7 +105,7 @@ func (g *Gate) steps(claims *Claims, q question, v verdict, e *Entity, why groun
 	return steps
 }
 
-func membership(e *Entity) string {
+func membership(e *directory.Entity) string {
 	if e.Member {
 		return ", a member"
 	}

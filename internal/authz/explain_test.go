@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/directory"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -132,7 +133,7 @@ func TestClaimsOf(t *testing.T) {
 			t.Errorf("got %+v", claims)
 		}
 	}
-	if claims, ok := mustGate(t, authz.ClaimsDirectory{}).ClaimsOf(t.Context(), me, authz.RoleAgent); ok {
+	if claims, ok := mustGate(t, directory.FromClaims{}).ClaimsOf(t.Context(), me, authz.RoleAgent); ok {
 		t.Errorf("got %+v", claims)
 	}
 }

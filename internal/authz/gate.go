@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/rte-server/rte-server/internal/authz/directory"
+	"github.com/rte-server/rte-server/internal/authz/watch"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -40,7 +42,7 @@ type Gate struct {
 	catalog    *events.Catalog
 	directory  Directory
 	policy     atomic.Pointer[Policy]
-	policyFile *watchedFile // nil: the default policy
+	policyFile *watch.File  // nil: the default policy
 	changed    func(Change) // nil: nobody wants to know
 	undecided  *undecided
 	metrics    *gateMetrics
@@ -54,9 +56,6 @@ func NewAuthorizer(o AuthorizerOptions) (*Gate, error) {
 	if o.Catalog == nil || o.Directory == nil {
 		return nil, errors.New("authorizer: a catalogue and a directory are needed")
 	}
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
 	g := &Gate{
 		catalog: o.Catalog, directory: o.Directory, metrics: newGateMetrics(o.Registerer), undecided: newUndecided(o.Registerer),
 		batches: sync.Pool{New: func() any { return &batch{} }},
@@ -64,11 +63,10 @@ func NewAuthorizer(o AuthorizerOptions) (*Gate, error) {
 	var err error
 	switch {
 	case o.PolicyFile != "":
-		g.policyFile = &watchedFile{
-			path: o.PolicyFile, limit: maxPolicyFile, load: g.loadPolicy,
-			logger: o.Logger, metrics: newWatchMetrics(o.Registerer, "policy"),
-		}
-		err = g.policyFile.read()
+		g.policyFile, err = watch.New(watch.Options{
+			Path: o.PolicyFile, Limit: maxPolicyFile, Load: g.loadPolicy, Name: "policy",
+			Logger: o.Logger, Registerer: o.Registerer,
+		})
 	case o.Policy != nil:
 		g.policy.Store(o.Policy)
 	default:
@@ -85,7 +83,7 @@ func NewAuthorizer(o AuthorizerOptions) (*Gate, error) {
 func (g *Gate) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	if g.policyFile != nil {
-		running.Go(func() { g.policyFile.run(ctx) })
+		running.Go(func() { _ = g.policyFile.Run(ctx) })
 	}
 	if g.changed != nil {
 		running.Go(func() { g.undecided.run(ctx, g.changed) })
@@ -128,7 +126,7 @@ func (g *Gate) AuthorizeInto(ctx context.Context, claims *Claims, requests []Req
 		b.add(i, q)
 	}
 	if len(b.ids) > 0 {
-		g.directory.Lookup(ctx, claims, b.ids, b.entities)
+		g.directory.Lookup(ctx, callerOf(claims), b.ids, b.entities)
 	}
 	for i, q := range b.questions {
 		e := &b.entities[i]
@@ -160,12 +158,12 @@ func (g *Gate) read(r *Request) (question, verdict) {
 }
 
 // judge takes the other steps. If the answer is verdictAllowed, ground says why.
-func (g *Gate) judge(claims *Claims, q question, e *Entity) (v verdict, why ground) {
+func (g *Gate) judge(claims *Claims, q question, e *directory.Entity) (v verdict, why ground) {
 	definition := g.catalog.Definition(q.event)
 	switch {
-	case e.State == StateUnavailable:
+	case e.State == directory.StateUnavailable:
 		return verdictUnavailable, ground{}
-	case e.State == StateUnknown:
+	case e.State == directory.StateUnknown:
 		return verdictEntityUnknown, ground{}
 	case !claims.BelongsTo(e.Organization):
 		// Before the kind is compared: the kind of a foreign entity is nobody's business.
@@ -186,7 +184,7 @@ type ground struct {
 }
 
 // permission finds a rule of the policy that allows the request; the rule of the ground is 0 if there is none.
-func (g *Gate) permission(claims *Claims, q question, definition *events.Definition, e *Entity) ground {
+func (g *Gate) permission(claims *Claims, q question, definition *events.Definition, e *directory.Entity) ground {
 	holds := [numRelations]bool{
 		relationOwn:          definition.Kind == events.KindUser && q.entity == claims.User,
 		relationMember:       definition.Kind != events.KindUser && e.Member,
@@ -202,7 +200,7 @@ func (g *Gate) permission(claims *Claims, q question, definition *events.Definit
 		}
 	}
 	for i := range claims.Grants {
-		if claims.Grants[i].covers(q.entity, definition.Name) {
+		if claims.Grants[i].Covers(q.entity, definition.Name) {
 			return ground{relationGranted, int(rules[relationGranted][q.event])}
 		}
 	}
@@ -223,7 +221,7 @@ type batch struct {
 	positions []int // of the questions among the requests
 	questions []question
 	ids       []events.ID
-	entities  []Entity
+	entities  []directory.Entity
 }
 
 func (b *batch) reset() {
@@ -234,5 +232,5 @@ func (b *batch) add(position int, q question) {
 	b.positions = append(b.positions, position)
 	b.questions = append(b.questions, q)
 	b.ids = append(b.ids, q.entity)
-	b.entities = append(b.entities, Entity{})
+	b.entities = append(b.entities, directory.Entity{})
 }

@@ -10,21 +10,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/directory"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// directory is a Directory in a map, which counts how often it is asked.
-type directory struct {
-	entities map[events.ID]authz.Entity
+// centre is a Directory in a map, which counts its lookups.
+type centre struct {
+	entities map[events.ID]directory.Entity
 	asked    int
 }
 
-func (d *directory) Lookup(_ context.Context, _ *authz.Claims, ids []events.ID, entities []authz.Entity) {
+func (d *centre) Lookup(_ context.Context, _ directory.Caller, ids []events.ID, entities []directory.Entity) {
 	d.asked++
 	for i, id := range ids {
 		entities[i] = d.entities[id]
 	}
 }
+
+func (*centre) Invalidate(authz.Change) {}
 
 func mustGate(tb testing.TB, d authz.Directory) *authz.Gate {
 	tb.Helper()
@@ -45,19 +49,19 @@ var (
 	unknownEntity, otherOrgAgent = events.NewID(), events.NewID()
 )
 
-func callCentre() *directory {
-	return &directory{entities: map[events.ID]authz.Entity{
-		me:            {State: authz.StateKnown, Kind: events.KindUser, Organization: home},
-		colleague:     {State: authz.StateKnown, Kind: events.KindUser, Organization: home},
-		stranger:      {State: authz.StateKnown, Kind: events.KindUser, Organization: foreign},
-		otherOrgAgent: {State: authz.StateKnown, Kind: events.KindUser, Organization: other},
-		ownQueue:      {State: authz.StateKnown, Kind: events.KindQueue, Organization: home, Member: true},
-		queue:         {State: authz.StateKnown, Kind: events.KindQueue, Organization: home},
-		otherQueue:    {State: authz.StateKnown, Kind: events.KindQueue, Organization: other},
-		foreignQueue:  {State: authz.StateKnown, Kind: events.KindQueue, Organization: foreign, Member: true},
-		ownCallList:   {State: authz.StateKnown, Kind: events.KindCallList, Organization: home, Member: true},
-		callList:      {State: authz.StateKnown, Kind: events.KindCallList, Organization: home},
-		unavailable:   {State: authz.StateUnavailable},
+func callCentre() *centre {
+	return &centre{entities: map[events.ID]directory.Entity{
+		me:            {State: directory.StateKnown, Kind: events.KindUser, Organization: home},
+		colleague:     {State: directory.StateKnown, Kind: events.KindUser, Organization: home},
+		stranger:      {State: directory.StateKnown, Kind: events.KindUser, Organization: foreign},
+		otherOrgAgent: {State: directory.StateKnown, Kind: events.KindUser, Organization: other},
+		ownQueue:      {State: directory.StateKnown, Kind: events.KindQueue, Organization: home, Member: true},
+		queue:         {State: directory.StateKnown, Kind: events.KindQueue, Organization: home},
+		otherQueue:    {State: directory.StateKnown, Kind: events.KindQueue, Organization: other},
+		foreignQueue:  {State: directory.StateKnown, Kind: events.KindQueue, Organization: foreign, Member: true},
+		ownCallList:   {State: directory.StateKnown, Kind: events.KindCallList, Organization: home, Member: true},
+		callList:      {State: directory.StateKnown, Kind: events.KindCallList, Organization: home},
+		unavailable:   {State: directory.StateUnavailable},
 	}}
 }
 
@@ -156,7 +160,7 @@ func TestAuthorize_NothingToAsk(t *testing.T) {
 }
 
 func TestAuthorize_ClaimsDirectory(t *testing.T) {
-	gate := mustGate(t, authz.ClaimsDirectory{})
+	gate := mustGate(t, directory.FromClaims{})
 	agent := authz.Claims{User: me, Organization: home, Organizations: []events.ID{other}, Role: authz.RoleAgent}
 	for _, name := range events.Builtin().Names() {
 		entity := me
@@ -189,13 +193,13 @@ func definition(tb testing.TB, name string) *events.Definition {
 }
 
 func TestAuthorize_AllocatesNothing(t *testing.T) {
-	for name, gate := range map[string]*authz.Gate{"Claims": mustGate(t, authz.ClaimsDirectory{}), "Cached": mustWarm(t)} {
+	for name, gate := range map[string]*authz.Gate{"Claims": mustGate(t, directory.FromClaims{}), "Cached": mustWarm(t)} {
 		for _, entity := range []events.ID{queue, foreignQueue, unknownEntity} {
 			requests := []authz.Request{{EntityID: entity.String(), EventName: "queueStatus"}}
 			decisions := make([]authz.Decision, 1)
 			if allocs := testing.AllocsPerRun(1000, func() {
 				gate.AuthorizeInto(t.Context(), agentOfHome, requests, decisions)
-			}); allocs > 0 && !raceEnabled {
+			}); allocs > 0 && !rtetest.RaceEnabled {
 				t.Errorf("%s: %v allocations", name, allocs)
 			}
 		}
@@ -323,7 +327,7 @@ func TestParsePolicy_RefusesMistakes(t *testing.T) {
 
 func TestAuthorize_PolicyFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.yaml")
-	mustWrite(t, path, []byte(`{rules: [{roles: [agent], relation: organization, events: ["queue*"], except: [QueueStatus]}]}`))
+	rtetest.MustReplaceFile(t, path, []byte(`{rules: [{roles: [agent], relation: organization, events: ["queue*"], except: [QueueStatus]}]}`))
 	gate, err := authz.NewAuthorizer(authz.AuthorizerOptions{
 		Catalog: events.Builtin(), Directory: callCentre(), PolicyFile: path,
 	})
@@ -347,7 +351,7 @@ func TestAuthorize_PolicyFile(t *testing.T) {
 
 // TestGate_Concurrent is for the race detector: the working memory of a batch is shared through a pool.
 func TestGate_Concurrent(t *testing.T) {
-	gate := mustGate(t, authz.ClaimsDirectory{})
+	gate := mustGate(t, directory.FromClaims{})
 	var callers sync.WaitGroup
 	for range 4 {
 		callers.Go(func() {

@@ -2,113 +2,40 @@ package authz_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/json"
-	"encoding/pem"
-	"os"
-	"path/filepath"
 	"testing"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/directory"
+	"github.com/rte-server/rte-server/internal/events"
 )
 
-// start runs something until the function it returns is called.
-func start(tb testing.TB, run func(context.Context) error) (stop func()) {
-	tb.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() { ended <- run(ctx) }()
-	return func() {
-		cancel()
-		if err := <-ended; err != nil {
-			tb.Error(err)
-		}
+// source is a directory.Source in a map.
+type source map[events.ID]*directory.Record
+
+func (s source) Records(_ context.Context, ids []events.ID, records []*directory.Record) error {
+	for i, id := range ids {
+		records[i] = s[id]
+	}
+	return nil
+}
+
+func organization() source {
+	return source{
+		me:           directory.NewRecord(events.KindUser, home),
+		queue:        directory.NewRecord(events.KindQueue, home, colleague, me),
+		callList:     directory.NewRecord(events.KindCallList, home, colleague),
+		otherQueue:   directory.NewRecord(events.KindQueue, other, me),
+		foreignQueue: directory.NewRecord(events.KindQueue, foreign, me),
 	}
 }
 
-func mustRSA(tb testing.TB) *rsa.PrivateKey {
+func mustCached(tb testing.TB, s source) *directory.Cached {
 	tb.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	d, err := directory.NewCached(directory.CachedOptions{Source: s})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return key
+	return d
 }
 
-func mustECDSA(tb testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {
-	tb.Helper()
-	key, err := ecdsa.GenerateKey(curve, rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return key
-}
-
-func pemOf(tb testing.TB, keys ...any) []byte {
-	tb.Helper()
-	var data []byte
-	for _, key := range keys {
-		der, err := x509.MarshalPKIXPublicKey(key)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		data = append(data, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})...)
-	}
-	return data
-}
-
-// mustPEM writes public keys to a file.
-func mustPEM(tb testing.TB, keys ...any) (path string) {
-	tb.Helper()
-	path = filepath.Join(tb.TempDir(), "keys.pem")
-	mustWrite(tb, path, pemOf(tb, keys...))
-	return path
-}
-
-// mustWrite replaces a file as a careful operator does: written beside it, then renamed.
-func mustWrite(tb testing.TB, path string, data []byte) {
-	tb.Helper()
-	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-func mustJSON(value any) string {
-	data, err := json.Marshal(value)
-	if err != nil {
-		panic(err)
-	}
-	return string(data)
-}
-
-// rename is fields with a claim under another name.
-func rename(from, to string) map[string]any {
-	f := fields()
-	f[to] = f[from]
-	delete(f, from)
-	return f
-}
-
-func many[T any](n int, value T) []T {
-	list := make([]T, n)
-	for i := range list {
-		list[i] = value
-	}
-	return list
-}
-
-// next is the base64url digit after the one given: with a signature of 32 bytes it differs in bits that carry nothing.
-func next(digit byte) string {
-	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	for i := range digits {
-		if digits[i] == digit {
-			return digits[i+1 : i+2]
-		}
-	}
-	return "A"
-}
+var agentOfHome = &authz.Claims{User: me, Organization: home, Role: authz.RoleAgent}

@@ -2,7 +2,7 @@ package authz
 
 import (
 	"bytes"
-	_ "embed" // the default policy is a file
+	_ "embed"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -36,7 +37,7 @@ func (r relation) String() string { return relationNames[r] }
 
 // Policy is a table of rules, made for one catalogue. It does not change.
 type Policy struct {
-	rules [len(roles)]roleRules // in the order of roles
+	rules [token.NumRoles]roleRules // in the order of token.Roles
 }
 
 // roleRules says, by relation and type, the number, from 1, of the first rule that allows it; 0: none does.
@@ -94,6 +95,7 @@ func (p *Policy) add(number int, catalog *events.Catalog, roleNames []string, na
 	if len(roleNames) == 0 || len(included) == 0 {
 		return errors.New("roles and events are needed")
 	}
+	roles := token.Roles()
 	for _, roleName := range roleNames {
 		role := slices.Index(roles[:], Role(roleName))
 		if role < 0 {
@@ -131,8 +133,8 @@ func selectTypes(catalog *events.Catalog, patterns []string) (map[events.Type]bo
 
 // of are the rules of a role; nil: there is no such role.
 func (p *Policy) of(role Role) *roleRules {
-	for i := range roles {
-		if roles[i] == role {
+	for i, known := range token.Roles() {
+		if known == role {
 			return &p.rules[i]
 		}
 	}

@@ -8,7 +8,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/rte-server/rte-server/internal/authz/directory"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
 // Recheck says of each topic, in order, whether the caller may still listen to it: all that Authorize decided is decided
@@ -16,11 +18,11 @@ import (
 // at again later.
 func (g *Gate) Recheck(ctx context.Context, claims *Claims, topics []events.Topic) (allowed []bool) {
 	allowed = make([]bool, len(topics))
-	ids, entities := make([]events.ID, len(topics)), make([]Entity, len(topics))
+	ids, entities := make([]events.ID, len(topics)), make([]directory.Entity, len(topics))
 	for i := range topics {
 		ids[i] = topics[i].Entity
 	}
-	g.directory.Lookup(ctx, claims, ids, entities)
+	g.directory.Lookup(ctx, callerOf(claims), ids, entities)
 	for i, topic := range topics {
 		v, _ := g.judge(claims, question{topic.Entity, topic.Type}, &entities[i])
 		if v == verdictUnavailable {
@@ -40,7 +42,7 @@ const (
 // undecided are entities that Recheck could not decide about because the directory was away.
 type undecided struct {
 	metrics *undecidedMetrics
-	came    chan struct{} // has room for one; filled when there are some
+	came    wakeup.Signal // set when there are some
 
 	mu       sync.Mutex
 	entities map[events.ID]struct{} // guarded by mu
@@ -48,8 +50,8 @@ type undecided struct {
 }
 
 func newUndecided(reg prometheus.Registerer) *undecided {
-	u := &undecided{metrics: newUndecidedMetrics(reg), came: make(chan struct{}, 1), entities: map[events.ID]struct{}{}}
-	u.metrics.capacity.Set(maxChange)
+	u := &undecided{metrics: newUndecidedMetrics(reg), came: wakeup.New(), entities: map[events.ID]struct{}{}}
+	u.metrics.capacity.Set(directory.MaxChange)
 	return u
 }
 
@@ -60,12 +62,12 @@ func (u *undecided) add(id events.ID) {
 	if !u.all {
 		u.entities[id] = struct{}{}
 	}
-	if len(u.entities) > maxChange {
+	if len(u.entities) > directory.MaxChange {
 		u.all = true
 		clear(u.entities)
 	}
 	u.showLocked()
-	signal(u.came)
+	u.came.Set()
 }
 
 // take takes what there is as a change.
@@ -83,7 +85,7 @@ func (u *undecided) take() (change Change) {
 
 func (u *undecided) showLocked() {
 	if u.all {
-		u.metrics.length.Set(maxChange)
+		u.metrics.length.Set(directory.MaxChange)
 		return
 	}
 	u.metrics.length.Set(float64(len(u.entities)))
@@ -96,7 +98,7 @@ func (u *undecided) run(ctx context.Context, changed func(Change)) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-u.came:
+		case <-u.came.C():
 		}
 		if time.Since(last) > 2*undecidedLast {
 			pause = undecidedFirst // what came before was decided in the meantime

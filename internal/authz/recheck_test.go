@@ -16,7 +16,9 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/directory"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
 func TestRecheck(t *testing.T) {
@@ -38,9 +40,9 @@ func TestRecheck(t *testing.T) {
 		}
 	}
 	check("as it is", true, false, true, true, false)
-	d.entities[ownQueue] = authz.Entity{State: authz.StateKnown, Kind: events.KindQueue, Organization: home}
+	d.entities[ownQueue] = directory.Entity{State: directory.StateKnown, Kind: events.KindQueue, Organization: home}
 	check("no longer a member", false, false, true, true, false)
-	d.entities[colleague] = authz.Entity{State: authz.StateKnown, Kind: events.KindUser, Organization: foreign}
+	d.entities[colleague] = directory.Entity{State: directory.StateKnown, Kind: events.KindUser, Organization: foreign}
 	check("moved away", false, false, false, true, false)
 	if d.asked != 3 {
 		t.Errorf("the directory was asked %d times", d.asked)
@@ -58,13 +60,13 @@ type fickle struct {
 	away atomic.Bool
 }
 
-func (d *fickle) Lookup(ctx context.Context, caller *authz.Claims, ids []events.ID, entities []authz.Entity) {
+func (d *fickle) Lookup(ctx context.Context, caller directory.Caller, ids []events.ID, entities []directory.Entity) {
 	if !d.away.Load() {
 		d.Directory.Lookup(ctx, caller, ids, entities)
 		return
 	}
 	for i := range ids {
-		entities[i] = authz.Entity{State: authz.StateUnavailable}
+		entities[i] = directory.Entity{State: directory.StateUnavailable}
 	}
 }
 
@@ -74,12 +76,12 @@ func TestRecheck_DirectoryAway(t *testing.T) {
 	status, _ := events.Builtin().Lookup("QueueStatus")
 	lost := []events.Topic{{Organization: home, Entity: queue, Type: status}}
 	synctest.Test(t, func(t *testing.T) {
-		directory, registry := &fickle{Directory: callCentre()}, prometheus.NewPedanticRegistry()
-		directory.away.Store(true)
+		d, registry := &fickle{Directory: callCentre()}, prometheus.NewPedanticRegistry()
+		d.away.Store(true)
 		var gate *authz.Gate
 		var attempts, ended atomic.Int64
 		gate, err := authz.NewAuthorizer(authz.AuthorizerOptions{
-			Catalog: events.Builtin(), Directory: directory, Registerer: registry,
+			Catalog: events.Builtin(), Directory: d, Registerer: registry,
 			Changed: func(change authz.Change) { // as a hub does
 				attempts.Add(1)
 				if !change.All && !slices.Contains(change.Entities, queue) {
@@ -93,12 +95,12 @@ func TestRecheck_DirectoryAway(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stop := start(t, gate.Run)
+		stop := rtetest.Start(t, gate.Run)
 		defer stop()
 		if !gate.Recheck(t.Context(), agentOfHome, lost)[0] {
 			t.Error("it ends while the directory is away")
 		}
-		if n := metric(t, registry, "rte_authz_recheck_undecided"); n != 1 {
+		if n := rtetest.MustReadMetric(t, registry, "rte_authz_recheck_undecided"); n != 1 {
 			t.Errorf("%v are undecided", n)
 		}
 		time.Sleep(10 * time.Minute)
@@ -106,7 +108,7 @@ func TestRecheck_DirectoryAway(t *testing.T) {
 		if n := attempts.Load(); n < 18 || n > 24 {
 			t.Errorf("%d attempts in ten minutes", n)
 		}
-		directory.away.Store(false)
+		d.away.Store(false)
 		time.Sleep(40 * time.Second)
 		if ended.Load() != 1 {
 			t.Errorf("ended %d times", ended.Load())
@@ -116,21 +118,21 @@ func TestRecheck_DirectoryAway(t *testing.T) {
 		if attempts.Load() != before {
 			t.Error("what was decided is looked at again")
 		}
-		if n := metric(t, registry, "rte_authz_recheck_repeated_total"); n != float64(before) {
+		if n := rtetest.MustReadMetric(t, registry, "rte_authz_recheck_repeated_total"); n != float64(before) {
 			t.Errorf("%v are counted, want %d", n, before)
 		}
 
 		// The next outage begins with small pauses again, and may concern more than can be named.
-		directory.away.Store(true)
+		d.away.Store(true)
 		many := make([]events.Topic, 10_001)
 		for i := range many {
 			many[i] = events.Topic{Organization: home, Entity: events.NewID(), Type: status}
 		}
 		gate.Recheck(t.Context(), agentOfHome, many)
-		if n := metric(t, registry, "rte_authz_recheck_undecided"); n != 10_000 {
+		if n := rtetest.MustReadMetric(t, registry, "rte_authz_recheck_undecided"); n != 10_000 {
 			t.Errorf("%v are undecided", n)
 		}
-		directory.away.Store(false)
+		d.away.Store(false)
 		time.Sleep(2 * time.Second)
 		if attempts.Load() != before+1 {
 			t.Errorf("%d attempts", attempts.Load()-before)
@@ -143,7 +145,7 @@ func TestRecheck_DirectoryAway(t *testing.T) {
 
 func TestAuthorize_PolicyFileIsWatched(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.yaml")
-	mustWrite(t, path, authz.DefaultPolicy)
+	rtetest.MustReplaceFile(t, path, authz.DefaultPolicy)
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.DebugLevel)
 		var changes []authz.Change
@@ -154,7 +156,7 @@ func TestAuthorize_PolicyFileIsWatched(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stop := start(t, gate.Run)
+		stop := rtetest.Start(t, gate.Run)
 		want := func(refusal string) {
 			t.Helper()
 			request := authz.Request{EntityID: ownQueue.String(), EventName: "QueueStatus"}
@@ -163,13 +165,13 @@ func TestAuthorize_PolicyFileIsWatched(t *testing.T) {
 			}
 		}
 		want("")
-		mustWrite(t, path, []byte(`{rules: [{roles: [agent], relation: own, events: ["*"]}]}`))
+		rtetest.MustReplaceFile(t, path, []byte(`{rules: [{roles: [agent], relation: own, events: ["*"]}]}`))
 		time.Sleep(3 * time.Second)
 		want(authz.RefusedUnauthorized)
-		mustWrite(t, path, []byte(`{rules: [{roles: [agent], relation: member, events: [QueueStatu]}]}`))
+		rtetest.MustReplaceFile(t, path, []byte(`{rules: [{roles: [agent], relation: member, events: [QueueStatu]}]}`))
 		time.Sleep(3 * time.Second)
 		want(authz.RefusedUnauthorized)
-		mustWrite(t, path, authz.DefaultPolicy)
+		rtetest.MustReplaceFile(t, path, authz.DefaultPolicy)
 		time.Sleep(3 * time.Second)
 		want("")
 		stop()
@@ -183,6 +185,5 @@ func TestAuthorize_PolicyFileIsWatched(t *testing.T) {
 }
 
 func TestRun_WithoutAnythingToWatch(t *testing.T) {
-	start(t, mustGate(t, authz.ClaimsDirectory{}).Run)()
-	start(t, mustVerifier(t, standard()).Run)()
+	rtetest.Start(t, mustGate(t, directory.FromClaims{}).Run)()
 }

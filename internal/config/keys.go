@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/directory"
 	"github.com/rte-server/rte-server/internal/backplane"
 )
 
@@ -59,11 +59,11 @@ func newKeyList(c *Config) *keyList {
 	t.text(&c.Directory.File, "directory.file", "", "file for directory.kind file, in YAML or JSON; it is watched")
 	t.text(&c.Directory.URL, "directory.url", "", "URL for directory.kind http, which is asked for many entities at a time")
 	t.secret(&c.Directory.Token, "directory.token", "bearer token for directory.url")
-	positive(t.span(&c.Directory.Timeout, "directory.timeout", authz.DefaultReadTimeout, "how long a question to a directory may take"))
-	positive(t.count(&c.Directory.Concurrency, "directory.concurrency", authz.DefaultConcurrency, "questions to a directory at a time"))
-	positive(t.span(&c.Directory.KnownTTL, "directory.known_ttl", authz.DefaultKnownTTL, "how long an answer is believed"))
-	positive(t.span(&c.Directory.UnknownTTL, "directory.unknown_ttl", authz.DefaultUnknownTTL, "how long it is believed that an entity does not exist, or is foreign"))
-	positive(t.size(&c.Directory.CacheBytes, "directory.cache_bytes", authz.DefaultCacheBytes, "memory for answers"))
+	positive(t.span(&c.Directory.Timeout, "directory.timeout", directory.DefaultReadTimeout, "how long a question to a directory may take"))
+	positive(t.count(&c.Directory.Concurrency, "directory.concurrency", directory.DefaultConcurrency, "questions to a directory at a time"))
+	positive(t.span(&c.Directory.KnownTTL, "directory.known_ttl", directory.DefaultKnownTTL, "how long an answer is believed"))
+	positive(t.span(&c.Directory.UnknownTTL, "directory.unknown_ttl", directory.DefaultUnknownTTL, "how long it is believed that an entity does not exist, or is foreign"))
+	positive(t.size(&c.Directory.CacheBytes, "directory.cache_bytes", directory.DefaultCacheBytes, "memory for answers"))
 	t.text(&c.Policy.File, "policy.file", "", "file with the rules of who may listen to what; none: the built-in ones; it is watched")
 
 	t.list(&c.Redis.Addresses, "redis.addresses", "Redis, as host:port; several: Sentinels, members of a cluster, or independent servers; none: a single node without Redis")

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
@@ -17,7 +18,7 @@ import (
 type OperatorOptions struct {
 	Hub           *hub.Hub
 	Gate          *authz.Gate
-	Revocations   *authz.Revocations
+	Revocations   *token.Revocations
 	RevocationTTL time.Duration // of revocations that do not say until when they count
 	Audit         *zap.Logger
 }
@@ -26,12 +27,12 @@ type OperatorOptions struct {
 type Operator struct {
 	hub         *hub.Hub
 	gate        *authz.Gate
-	revocations *authz.Revocations
+	revocations *token.Revocations
 	ttl         time.Duration
 	audit       *zap.Logger
 
 	// Zero where there are no other nodes.
-	shared         *authz.SharedRevocations
+	shared         *token.SharedRevocations
 	tellDisconnect func(ctx context.Context, message []byte) error
 }
 
@@ -41,7 +42,7 @@ func NewOperator(o OperatorOptions) *Operator {
 }
 
 // Share lets the operator reach all nodes. It must be called before the port is opened.
-func (o *Operator) Share(shared *authz.SharedRevocations, tellDisconnect func(ctx context.Context, message []byte) error) {
+func (o *Operator) Share(shared *token.SharedRevocations, tellDisconnect func(ctx context.Context, message []byte) error) {
 	o.shared, o.tellDisconnect = shared, tellDisconnect
 }
 
@@ -52,7 +53,7 @@ func (o *Operator) Operations() Operations {
 
 // revoked is the answer to a revocation.
 type revoked struct {
-	Revocation authz.Revocation `json:"revocation"` // as it is in force
+	Revocation token.Revocation `json:"revocation"` // as it is in force
 	Closed     int              `json:"closed"`     // connections of this node that it ended
 	Nodes      reach            `json:"nodes"`      // that know of it
 	Detail     string           `json:"detail,omitempty"`
@@ -89,7 +90,7 @@ func (o *Operator) revoke(ctx context.Context, body []byte) (any, error) {
 	}
 	if err := o.shared.Share(ctx, r); err != nil {
 		o.audit.Error("revocation not shared", zap.Any("revocation", r), zap.Error(err))
-		if errors.Is(err, authz.ErrNeverShared) {
+		if errors.Is(err, token.ErrNeverShared) {
 			return nil, fmt.Errorf("revoked on this node only: %w", err)
 		}
 		answer.Nodes, answer.Detail = thisNode, "revoked on this node only: "+err.Error()
@@ -99,7 +100,7 @@ func (o *Operator) revoke(ctx context.Context, body []byte) (any, error) {
 }
 
 // enforce takes a revocation into force on this node.
-func (o *Operator) enforce(r *authz.Revocation) (closed int, err error) {
+func (o *Operator) enforce(r *token.Revocation) (closed int, err error) {
 	if _, err := o.revocations.Add(*r); err != nil {
 		o.audit.Error("revocation refused", zap.Any("revocation", r), zap.Error(err))
 		return 0, err
@@ -110,7 +111,7 @@ func (o *Operator) enforce(r *authz.Revocation) (closed int, err error) {
 }
 
 // Enforce ends the connections that revocations made elsewhere are about; nil: any of those in force.
-func (o *Operator) Enforce(fresh []authz.Revocation) {
+func (o *Operator) Enforce(fresh []token.Revocation) {
 	closed := o.hub.CloseIf(hub.CloseRevoked, func(s *hub.Session) bool { return o.revocations.Check(s.Claims()) })
 	if fresh == nil {
 		o.audit.Info("revoked elsewhere", zap.Bool("many", true), zap.Int("closed", closed))
@@ -121,7 +122,7 @@ func (o *Operator) Enforce(fresh []authz.Revocation) {
 }
 
 // parseRevocation reads a revocation that a person may have written: what is misspelt must not be taken for absent.
-func parseRevocation(body []byte) (r authz.Revocation, err error) {
+func parseRevocation(body []byte) (r token.Revocation, err error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err == nil {
 		for name := range members {

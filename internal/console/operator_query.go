@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/hub"
 )
@@ -81,7 +82,7 @@ func (o *Operator) explainTrace(query url.Values) (any, error) {
 
 // claimsOf are the claims for an explanation.
 func (o *Operator) claimsOf(ctx context.Context, user events.ID, query url.Values) (*authz.Claims, claimSource, error) {
-	role, err := authz.ParseRole(query.Get("role"))
+	role, err := token.ParseRole(query.Get("role"))
 	if err != nil {
 		return nil, "", BadRequest("role: must be agent, supervisor or service")
 	}

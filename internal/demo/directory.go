@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/directory"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -46,16 +47,19 @@ func NewDirectory(o *Organization) *Directory {
 	return d
 }
 
-// Lookup implements authz.Directory.
-func (d *Directory) Lookup(_ context.Context, caller *authz.Claims, ids []events.ID, entities []authz.Entity) {
+// Lookup describes the entities of ids, in order.
+func (d *Directory) Lookup(_ context.Context, caller directory.Caller, ids []events.ID, entities []directory.Entity) {
 	for i, id := range ids {
 		e, known := d.entities[id]
 		if !known {
-			entities[i] = authz.Entity{}
+			entities[i] = directory.Entity{}
 			continue
 		}
-		entities[i] = authz.Entity{
-			State: authz.StateKnown, Kind: e.kind, Organization: d.organization, Member: slices.Contains(e.members, caller.User),
+		entities[i] = directory.Entity{
+			State: directory.StateKnown, Kind: e.kind, Organization: d.organization, Member: slices.Contains(e.members, caller.User),
 		}
 	}
 }
+
+// Invalidate does nothing: the directory does not change.
+func (*Directory) Invalidate(authz.Change) {}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/directory"
 	"github.com/rte-server/rte-server/internal/demo"
 	"github.com/rte-server/rte-server/internal/events"
 )
@@ -152,13 +153,13 @@ func TestDirectory(t *testing.T) {
 	d := demo.NewDirectory(o)
 	agent := o.Users[2]
 	ids := []events.ID{agent.ID, o.Queues[0].ID, o.Queues[1].ID, o.CallLists[0].ID, events.NewID()}
-	got := make([]authz.Entity, len(ids))
-	d.Lookup(t.Context(), &authz.Claims{User: agent.ID, Organization: o.ID}, ids, got)
-	want := []authz.Entity{
-		{State: authz.StateKnown, Kind: events.KindUser, Organization: o.ID},
-		{State: authz.StateKnown, Kind: events.KindQueue, Organization: o.ID, Member: true},
-		{State: authz.StateKnown, Kind: events.KindQueue, Organization: o.ID},
-		{State: authz.StateKnown, Kind: events.KindCallList, Organization: o.ID, Member: true},
+	got := make([]directory.Entity, len(ids))
+	d.Lookup(t.Context(), directory.Caller{User: agent.ID, Organization: o.ID}, ids, got)
+	want := []directory.Entity{
+		{State: directory.StateKnown, Kind: events.KindUser, Organization: o.ID},
+		{State: directory.StateKnown, Kind: events.KindQueue, Organization: o.ID, Member: true},
+		{State: directory.StateKnown, Kind: events.KindQueue, Organization: o.ID},
+		{State: directory.StateKnown, Kind: events.KindCallList, Organization: o.ID, Member: true},
 		{},
 	}
 	for i := range want {

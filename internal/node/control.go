@@ -8,6 +8,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/directory"
+	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/backplane"
 )
 
@@ -45,8 +47,8 @@ func (c *control) listen(channel, kind string, take func(message []byte) error, 
 }
 
 // share makes the revocations of this node those of all nodes.
-func (n *Node) share(c *control, list *authz.Revocations) (err error) {
-	n.shared, err = authz.NewSharedRevocations(authz.SharedRevocationsOptions{
+func (n *Node) share(c *control, list *token.Revocations) (err error) {
+	n.shared, err = token.NewSharedRevocations(token.SharedRevocationsOptions{
 		List: list, Store: c.backplane.Revocations(), TTL: n.config.Auth.RevocationTTL, Enforce: n.operator.Enforce,
 		Logger: n.logger.Named("authz"), Registerer: n.registry,
 	})
@@ -58,14 +60,14 @@ func (n *Node) share(c *control, list *authz.Revocations) (err error) {
 	return nil
 }
 
-// follow keeps a directory with a cache fresh.
-func (n *Node) follow(c *control, directory *authz.CachedDirectory) {
+// follow drops cached entities when a message reports that they changed.
+func (n *Node) follow(c *control, dir authz.Directory) {
 	apply := func(change authz.Change) {
-		directory.Invalidate(change)
+		dir.Invalidate(change)
 		n.changed(change)
 	}
 	c.listen(backplane.DirectoryChannel, "directory", func(message []byte) error {
-		change, err := authz.ParseChange(message)
+		change, err := directory.ParseChange(message)
 		if err == nil {
 			apply(change)
 		}

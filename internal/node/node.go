@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/config"
 	"github.com/rte-server/rte-server/internal/console"
@@ -41,7 +42,7 @@ type Node struct {
 	catalog   *events.Catalog
 	ingress   *events.Ingress
 	operator  *console.Operator
-	shared    *authz.SharedRevocations // nil: there are no other nodes
+	shared    *token.SharedRevocations // nil: there are no other nodes
 	audit     *zap.Logger              // who did what
 }
 
@@ -91,22 +92,22 @@ func New(o Options) (n *Node, err error) {
 		return nil, err
 	}
 
-	revocations := authz.NewRevocations(0, reg)
+	revocations := token.NewRevocations(0, reg)
 	verifier, err := newVerifier(&c.Auth, revocations, logger.Named("authz"), reg)
 	if err != nil {
 		return nil, err
 	}
-	directory := o.Directory
-	if directory == nil {
+	dir := o.Directory
+	if dir == nil {
 		var refresh Task
-		if directory, refresh, err = newDirectory(c, n.backplane, n.changed, logger.Named("authz"), reg); err != nil {
+		if dir, refresh, err = newDirectory(c, n.backplane, n.changed, logger.Named("authz"), reg); err != nil {
 			return nil, err
 		}
 		if refresh != nil {
 			n.tasks = append(n.tasks, refresh)
 		}
 	}
-	authorizer, err := newAuthorizer(c, catalog, directory, n.changed, logger.Named("authz"), reg)
+	authorizer, err := newAuthorizer(c, catalog, dir, n.changed, logger.Named("authz"), reg)
 	if err != nil {
 		return nil, err
 	}
@@ -158,8 +159,8 @@ func New(o Options) (n *Node, err error) {
 		if c.Auth.Refresh {
 			control.listen(backplane.RefreshChannel, "refresh", n.transport.Hear, nil)
 		}
-		if cached, ok := directory.(*authz.CachedDirectory); ok {
-			n.follow(control, cached)
+		if hasCache(&c.Directory) {
+			n.follow(control, dir)
 		}
 	}
 	n.tasks = append(n.tasks, newCollector(&c.Memory).run, dispatcher.Run, n.backplane.Run, n.hub.Run, verifier.Run, authorizer.Run, n.operator.Sweep)

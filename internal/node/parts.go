@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/directory"
+	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/redis"
 	"github.com/rte-server/rte-server/internal/config"
@@ -20,24 +22,24 @@ import (
 )
 
 // claimNames are the configured names of claims.
-func claimNames(c *config.Auth) authz.ClaimNames {
-	return authz.ClaimNames{
+func claimNames(c *config.Auth) token.ClaimNames {
+	return token.ClaimNames{
 		User: c.Claims.User, Organization: c.Claims.Organization, Organizations: c.Claims.Organizations,
 		Role: c.Claims.Role, Grants: c.Claims.Grants, TokenID: c.Claims.TokenID,
 	}
 }
 
 // newVerifier makes the verifier of tokens.
-func newVerifier(c *config.Auth, revocations *authz.Revocations, logger *zap.Logger, reg prometheus.Registerer) (*authz.Verifier, error) {
-	var sets []authz.JWKS
+func newVerifier(c *config.Auth, revocations *token.Revocations, logger *zap.Logger, reg prometheus.Registerer) (*token.Verifier, error) {
+	var sets []token.KeySetOptions
 	for _, text := range c.JWKSURL {
-		set, err := authz.ParseJWKS(text)
+		set, err := token.ParseKeySet(text)
 		if err != nil {
 			return nil, fmt.Errorf("auth.jwks_url: %w", err)
 		}
 		sets = append(sets, set)
 	}
-	verifier, err := authz.NewVerifier(authz.VerifierOptions{
+	verifier, err := token.NewVerifier(token.VerifierOptions{
 		KeySets: sets, Secret: c.HMACSecret, PreviousSecret: c.PreviousHMACSecret, PublicKeyFile: c.PublicKeyFile,
 		Algorithms: c.Algorithms, Issuers: c.Issuer, Audiences: c.Audience,
 		Leeway: c.Leeway, RequireExpiry: c.RequireExpiry, MaxTokenSize: c.MaxTokenBytes, Claims: claimNames(c),
@@ -50,8 +52,8 @@ func newVerifier(c *config.Auth, revocations *authz.Revocations, logger *zap.Log
 }
 
 // NewSigner makes a signer of tokens that newVerifier's verifier accepts.
-func NewSigner(c *config.Auth) *authz.Signer {
-	return authz.NewSigner(c.HMACSecret, first(c.Issuer), first(c.Audience)).WithNames(claimNames(c))
+func NewSigner(c *config.Auth) *token.Signer {
+	return token.NewSigner(c.HMACSecret, first(c.Issuer), first(c.Audience)).WithNames(claimNames(c))
 }
 
 // first is the first of several, or nothing.
@@ -64,34 +66,37 @@ func first(of []string) string {
 
 // newDirectory makes the directory that is configured. run, if it is not nil, keeps it fresh and calls changed when
 // something in it is no longer what it was. documents is where a directory in Redis is read.
-func newDirectory(c *config.Config, documents authz.DocumentReader, changed func(authz.Change), logger *zap.Logger, reg prometheus.Registerer) (directory authz.Directory, run Task, err error) {
+func newDirectory(c *config.Config, documents directory.DocumentReader, changed func(authz.Change), logger *zap.Logger, reg prometheus.Registerer) (dir authz.Directory, run Task, err error) {
 	switch c.Directory.Kind {
 	case "claims":
-		return authz.ClaimsDirectory{}, nil, nil
+		return directory.FromClaims{}, nil, nil
 	case "file":
-		file, err := authz.NewFileDirectory(authz.FileDirectoryOptions{Path: c.Directory.File, Changed: changed, Logger: logger, Registerer: reg})
+		file, err := directory.NewFile(directory.FileOptions{Path: c.Directory.File, Changed: changed, Logger: logger, Registerer: reg})
 		if err != nil {
 			return nil, nil, fmt.Errorf("directory.file: %w", err)
 		}
 		return file, file.Run, nil
 	case "http":
-		source, err := authz.NewHTTPSource(authz.HTTPSourceOptions{
+		source, err := directory.NewHTTPSource(directory.HTTPSourceOptions{
 			URL: c.Directory.URL, Token: c.Directory.Token, Connections: c.Directory.Concurrency, Logger: logger, Registerer: reg,
 		})
 		if err != nil {
 			return nil, nil, fmt.Errorf("directory.url: %w", err)
 		}
-		directory, err = newCachedDirectory(&c.Directory, source, logger, reg)
-		return directory, nil, err
+		dir, err = newCachedDirectory(&c.Directory, source, logger, reg)
+		return dir, nil, err
 	default: // "redis"
-		directory, err = newCachedDirectory(&c.Directory, authz.NewDocumentSource(documents, logger, reg), logger, reg)
-		return directory, nil, err
+		dir, err = newCachedDirectory(&c.Directory, directory.NewDocumentSource(documents, logger, reg), logger, reg)
+		return dir, nil, err
 	}
 }
 
+// hasCache reports whether the configured directory reads its source through a cache.
+func hasCache(c *config.Directory) bool { return c.Kind == "http" || c.Kind == "redis" }
+
 // newCachedDirectory makes a directory of a source that takes its time.
-func newCachedDirectory(c *config.Directory, source authz.Source, logger *zap.Logger, reg prometheus.Registerer) (authz.Directory, error) {
-	cached, err := authz.NewCachedDirectory(authz.CachedDirectoryOptions{
+func newCachedDirectory(c *config.Directory, source directory.Source, logger *zap.Logger, reg prometheus.Registerer) (authz.Directory, error) {
+	cached, err := directory.NewCached(directory.CachedOptions{
 		Source: source, Timeout: c.Timeout, Concurrency: c.Concurrency,
 		KnownTTL: c.KnownTTL, UnknownTTL: c.UnknownTTL, CacheBytes: c.CacheBytes, Logger: logger, Registerer: reg,
 	})
@@ -103,10 +108,10 @@ func newCachedDirectory(c *config.Directory, source authz.Source, logger *zap.Lo
 
 // newAuthorizer makes the judge over subscriptions. Its Run calls changed when there is another policy.
 func newAuthorizer(
-	c *config.Config, catalog *events.Catalog, directory authz.Directory, changed func(authz.Change), logger *zap.Logger, reg prometheus.Registerer,
+	c *config.Config, catalog *events.Catalog, dir authz.Directory, changed func(authz.Change), logger *zap.Logger, reg prometheus.Registerer,
 ) (*authz.Gate, error) {
 	gate, err := authz.NewAuthorizer(authz.AuthorizerOptions{
-		Catalog: catalog, Directory: directory, PolicyFile: c.Policy.File, Changed: changed, Logger: logger, Registerer: reg,
+		Catalog: catalog, Directory: dir, PolicyFile: c.Policy.File, Changed: changed, Logger: logger, Registerer: reg,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("policy.file: %w", err)
@@ -249,7 +254,7 @@ func TryParts(c *config.Config) error {
 	catalog, err := NewCatalog(&c.Events)
 	try(err)
 	if err == nil {
-		_, err = newAuthorizer(c, catalog, authz.ClaimsDirectory{}, nil, zap.NewNop(), nil)
+		_, err = newAuthorizer(c, catalog, directory.FromClaims{}, nil, zap.NewNop(), nil)
 		try(err)
 	}
 	_, err = newTLS(&c.Redis)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -38,17 +39,17 @@ func MustTokenFor(tb testing.TB, claims authz.Claims, ttl time.Duration) string 
 	if (claims.Organization == events.ID{}) {
 		claims.Organization = events.NewID()
 	}
-	token, err := authz.NewSigner(Secret, Issuer, Audience).Sign(claims, ttl)
+	signed, err := token.NewSigner(Secret, Issuer, Audience).Sign(claims, ttl)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return token
+	return signed
 }
 
 // MustVerifier makes a verifier that accepts the tokens of MustToken.
-func MustVerifier(tb testing.TB) *authz.Verifier {
+func MustVerifier(tb testing.TB) *token.Verifier {
 	tb.Helper()
-	verifier, err := authz.NewVerifier(authz.VerifierOptions{
+	verifier, err := token.NewVerifier(token.VerifierOptions{
 		Secret: Secret, Issuers: []string{Issuer}, Audiences: []string{Audience},
 	})
 	if err != nil {

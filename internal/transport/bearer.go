@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/token"
 )
 
 var (
@@ -63,10 +64,10 @@ func headerTokens(authorization []string) []string {
 // refuseToken answers a request without a good token (RFC 6750 section 3), before anything is upgraded. Neither the
 // answer nor the log repeats anything of the token.
 func (h *Handler) refuseToken(w http.ResponseWriter, r *http.Request, kind requestKind, err error) {
-	challenge, reason, why := `Bearer error="invalid_token"`, refusedToken, authz.Reason(err)
+	challenge, reason, why := `Bearer error="invalid_token"`, refusedToken, token.Reason(err)
 	switch {
 	case errors.Is(err, errNoToken):
-		challenge, why = "Bearer", string(authz.ErrTokenMissing)
+		challenge, why = "Bearer", string(token.ErrMissing)
 	case errors.Is(err, errTwoTokens):
 		challenge, reason, why = `Bearer error="invalid_request"`, refusedTwoTokens, refusals[refusedTwoTokens].label
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/transport"
 )
 
@@ -173,11 +174,11 @@ func (s *server) drain() { s.Drain() }
 // countingVerifier counts, and takes back the token it has verified once.
 type countingVerifier struct{ calls atomic.Int64 }
 
-func (v *countingVerifier) Verify(token string) (*authz.Claims, error) {
+func (v *countingVerifier) Verify(text string) (*authz.Claims, error) {
 	if v.calls.Add(1) > 1 {
-		return nil, authz.ErrTokenRevoked
+		return nil, token.ErrRevoked
 	}
-	return bearers.Verify(token)
+	return bearers.Verify(text)
 }
 
 // What the entrance finds out about a token is not found out again, and counts for one request alone.

@@ -16,7 +16,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// Verifier turns a token into claims, or says why not. *authz.Verifier is one.
+// Verifier turns a token into claims, or says why not. *token.Verifier is one.
 type Verifier interface {
 	Verify(token string) (*authz.Claims, error)
 }
@@ -45,7 +45,7 @@ type Options struct {
 	// Verifier checks the token of every request.
 	Verifier Verifier
 	// Refused is told of each request that is refused because of its token: from what address it came and why, in a
-	// word of authz.Reason, or "two_tokens". It must not wait. nil: nobody is told.
+	// word of token.Reason, or "two_tokens". It must not wait. nil: nobody is told.
 	Refused func(remote, reason string)
 	// Secret is shared by all nodes: the key of connection tokens is derived from it, so that any node accepts what
 	// another negotiated. Empty: a random key, only this process accepts its tokens.

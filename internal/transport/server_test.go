@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
@@ -46,10 +47,10 @@ func mustID(text string) events.ID {
 
 type verifier map[string]*authz.Claims
 
-func (v verifier) Verify(token string) (*authz.Claims, error) {
-	claims, ok := v[token]
+func (v verifier) Verify(text string) (*authz.Claims, error) {
+	claims, ok := v[text]
 	if !ok {
-		return nil, authz.ErrTokenSignature
+		return nil, token.ErrSignature
 	}
 	return claims, nil
 }

@@ -1,0 +1,46 @@
+package directory
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// Change says what of a directory is no longer what it was.
+type Change struct {
+	// All says that anything may have changed.
+	All bool
+	// Entities are those that changed, users included: a change of a user's own record is a change of the user's rights.
+	Entities []events.ID
+}
+
+// MaxChange is how many entities a Change may name; whoever changes more says that all changed.
+const MaxChange = 10_000
+
+// ParseChange reads a message that something in a directory changed: {"entities": ["c9eeb030-...", ...]} or
+// {"all": true}.
+func ParseChange(data []byte) (Change, error) {
+	var message struct {
+		All      bool     `json:"all"`
+		Entities []string `json:"entities"`
+	}
+	if json.Unmarshal(data, &message) != nil {
+		return Change{}, errors.New("change: not a JSON object of the documented form")
+	}
+	if !message.All && len(message.Entities) == 0 {
+		return Change{}, errors.New("change: names no entity")
+	}
+	if len(message.Entities) > MaxChange {
+		return Change{}, errors.New("change: too many entities")
+	}
+	change := Change{All: message.All}
+	for _, text := range message.Entities {
+		id, ok := events.ParseID(text)
+		if !ok {
+			return Change{}, errors.New("change: entities: not a GUID")
+		}
+		change.Entities = append(change.Entities, id)
+	}
+	return change, nil
+}

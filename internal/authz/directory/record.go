@@ -1,0 +1,92 @@
+package directory
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// maxMembers is how many members a record may name.
+const maxMembers = 20_000
+
+// Record is what a directory stores of an entity, whoever asks. It must not be changed once made.
+type Record struct {
+	Kind         events.Kind
+	Organization events.ID
+	Members      []events.ID // users, sorted; empty for a user
+}
+
+// document is the form of a record in files, in Redis and in answers over HTTP. Name is for the people who read them.
+type document struct {
+	ID           string   `json:"id"           yaml:"id"`
+	Kind         string   `json:"kind"         yaml:"kind"`
+	Organization string   `json:"organization" yaml:"organization"`
+	Name         string   `json:"name"         yaml:"name"`
+	Members      []string `json:"members"      yaml:"members"`
+}
+
+// NewRecord makes a record; the members may come in any order and more than once.
+func NewRecord(kind events.Kind, organization events.ID, members ...events.ID) *Record {
+	members = slices.Clone(members)
+	slices.SortFunc(members, compareIDs)
+	return &Record{Kind: kind, Organization: organization, Members: slices.Compact(members)}
+}
+
+// record checks a document.
+func (d *document) record() (*Record, error) {
+	kind, ok := events.ParseKind(d.Kind)
+	if !ok {
+		return nil, errors.New("kind: want User, Queue or CallList")
+	}
+	organization, ok := events.ParseID(d.Organization)
+	if !ok {
+		return nil, errors.New("organization: not a GUID")
+	}
+	if len(d.Members) > maxMembers {
+		return nil, fmt.Errorf("members: more than %d", maxMembers)
+	}
+	if kind == events.KindUser && len(d.Members) > 0 {
+		return nil, errors.New("members: a user has none")
+	}
+	members := make([]events.ID, len(d.Members))
+	for i, text := range d.Members {
+		if members[i], ok = events.ParseID(text); !ok {
+			return nil, errors.New("members: not a GUID")
+		}
+	}
+	return NewRecord(kind, organization, members...), nil
+}
+
+// seenBy is the record as one caller sees it; a nil record is an unknown entity.
+func (r *Record) seenBy(user events.ID) Entity {
+	if r == nil {
+		return Entity{}
+	}
+	_, member := slices.BinarySearchFunc(r.Members, user, compareIDs)
+	return Entity{State: StateKnown, Kind: r.Kind, Organization: r.Organization, Member: member}
+}
+
+// withoutMembers is what is kept of a record that is foreign to those who asked.
+func (r *Record) withoutMembers() *Record {
+	if r == nil || len(r.Members) == 0 {
+		return r
+	}
+	return &Record{Kind: r.Kind, Organization: r.Organization}
+}
+
+var errNotDocument = errors.New("not a JSON object of the documented form")
+
+func compareIDs(a, b events.ID) int { return bytes.Compare(a[:], b[:]) }
+
+// ParseRecord reads the JSON form of a record. The error says what is wrong without quoting the record.
+func ParseRecord(data []byte) (*Record, error) {
+	var d document
+	if err := json.Unmarshal(data, &d); err != nil {
+		return nil, errNotDocument
+	}
+	return d.record()
+}

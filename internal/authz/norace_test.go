@@ -1,5 +1,0 @@
-//go:build !race
-
-package authz_test
-
-const raceEnabled = false

@@ -1,0 +1,62 @@
+package token
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// VerifyByLibrary is Verify with the parser of the JWT library, and without what is remembered of tokens and headers:
+// parseToken must accept and refuse the same, for the same reasons.
+func (v *Verifier) VerifyByLibrary(text string) (*Claims, error) {
+	switch {
+	case text == "":
+		return nil, ErrMissing
+	case len(text) > v.options.MaxTokenSize:
+		return nil, ErrTooLarge
+	}
+	parser := jwt.NewParser(jwt.WithValidMethods(v.options.Algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
+	p := &libraryPayload{}
+	var members map[string]any
+	token, err := parser.ParseWithClaims(text, p, func(token *jwt.Token) (any, error) {
+		members = token.Header
+		keyID, _ := members["kid"].(string)
+		var stale []*keySet
+		keys, err := v.keys(&header{method: token.Method, keyID: keyID}, p.issuer, &stale)
+		return jwt.VerificationKeySet{Keys: keys}, err
+	})
+	if err != nil {
+		return nil, v.libraryReason(token, err)
+	}
+	if !acceptable(members) {
+		return nil, ErrUnacceptable
+	}
+	if err := v.validator.Validate(p); err != nil {
+		return nil, v.reason(&p.payload, err)
+	}
+	return p.claims(&v.names)
+}
+
+// libraryPayload is a payload as the library's parser fills it in.
+type libraryPayload struct{ payload }
+
+func (p *libraryPayload) UnmarshalJSON(data []byte) error { return p.read(bytes.Clone(data)) }
+
+// libraryReason is the Error for an error of the library's parser.
+func (v *Verifier) libraryReason(token *jwt.Token, err error) error {
+	if own, ok := errors.AsType[Error](err); ok {
+		return own
+	}
+	switch {
+	case errors.Is(err, jwt.ErrTokenMalformed):
+		return ErrMalformed
+	case token != nil && (token.Method == nil || !slices.Contains(v.options.Algorithms, token.Method.Alg())):
+		return ErrAlgorithm
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
+		return ErrSignature
+	default:
+		return err // of a kind that the parser does not have
+	}
+}

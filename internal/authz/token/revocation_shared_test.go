@@ -1,0 +1,317 @@
+package token_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/rte-server/rte-server/internal/authz/token"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// cupboard is a store of revocations that can be away.
+type cupboard struct {
+	mu      sync.Mutex
+	away    bool // nothing works
+	closed  bool // it can only be read
+	members map[string]time.Time
+	told    []string
+	reads   int
+}
+
+var errAway = errors.New("away")
+
+func (c *cupboard) Keep(_ context.Context, member []byte, until time.Time, message []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away || c.closed {
+		return errAway
+	}
+	c.members[string(member)] = until
+	c.told = append(c.told, string(message))
+	return nil
+}
+
+func (c *cupboard) Kept(_ context.Context, each func([]byte, time.Time)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reads++
+	if c.away {
+		return errAway
+	}
+	for _, member := range slices.Sorted(maps.Keys(c.members)) {
+		each([]byte(member), c.members[member])
+	}
+	return nil
+}
+
+func (c *cupboard) set(away bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.away = away
+}
+
+// sharing is a node that shares its revocations.
+type sharing struct {
+	*token.SharedRevocations
+	*cupboard
+	list     *token.Revocations
+	registry *prometheus.Registry
+
+	mu       sync.Mutex
+	enforced [][]token.Revocation // guarded by mu
+}
+
+func newSharing(t *testing.T, c *cupboard) *sharing {
+	t.Helper()
+	s := &sharing{cupboard: c, registry: prometheus.NewPedanticRegistry()}
+	if c.members == nil {
+		c.members = map[string]time.Time{}
+	}
+	s.list = token.NewRevocations(0, s.registry)
+	var err error
+	s.SharedRevocations, err = token.NewSharedRevocations(token.SharedRevocationsOptions{
+		List: s.list, Store: c, TTL: time.Hour, Registerer: s.registry,
+		Enforce: func(fresh []token.Revocation) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.enforced = append(s.enforced, fresh)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// run runs the node until the test ends.
+func (s *sharing) run(t *testing.T) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if problems, err := testutil.GatherAndLint(s.registry); err != nil || len(problems) > 0 {
+			t.Error(problems, err)
+		}
+	})
+}
+
+// rounds takes what was enforced until now, by the number of revocations; -1 stands for too many to be named.
+func (s *sharing) rounds() (counts []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, fresh := range s.enforced {
+		if fresh == nil {
+			counts = append(counts, -1)
+			continue
+		}
+		counts = append(counts, len(fresh))
+	}
+	s.enforced = nil
+	return counts
+}
+
+func TestSharedRevocations_readAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		later := time.Now().Add(time.Hour)
+		s := newSharing(t, &cupboard{members: map[string]time.Time{
+			`{"jti":"one"}`: later,
+			fmt.Sprintf(`{"user":%q,"before":%d}`, me, time.Now().Unix()): later,
+			`{"jti":"over"}`: time.Now(),
+			"nonsense":       later,
+			`{"jti":"` + strings.Repeat("x", 3000) + `"}`: later,
+		}})
+		if s.Current() {
+			t.Error("current before it was read")
+		}
+		s.run(t)
+		<-s.Tried()
+		if !s.Current() || s.list.Len() != 2 || !s.list.Check(&token.Claims{TokenID: "one"}) {
+			t.Errorf("current %v with %d revocations", s.Current(), s.list.Len())
+		}
+		synctest.Wait()
+		if got := s.rounds(); !slices.Equal(got, []int{2}) {
+			t.Errorf("enforced %v", got)
+		}
+		if n := rtetest.MustReadMetric(t, s.registry, "rte_authz_revocations_malformed"); n != 2 {
+			t.Errorf("%v are malformed", n)
+		}
+	})
+}
+
+func TestSharedRevocations_hear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSharing(t, &cupboard{})
+		s.run(t)
+		for range 2 { // the second time it is no news
+			if err := s.Hear([]byte(`{"jti":"one"}`)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if got := s.rounds(); !slices.Equal(got, []int{1}) {
+			t.Errorf("enforced %v", got)
+		}
+		for _, message := range []string{``, `{}`, `[]`, `{"jti":7}`, `{"user":"x"}`, `{"jti":"` + strings.Repeat("x", 5000) + `"}`} {
+			if err := s.Hear([]byte(message)); err == nil {
+				t.Errorf("%.20s is understood", message)
+			}
+		}
+		time.Sleep(time.Hour) // which it counts if it does not say until when
+		if s.list.Check(&token.Claims{TokenID: "one"}) {
+			t.Error("it counts too long")
+		}
+		for i := range 3000 { // too many to be named
+			if err := s.Hear(fmt.Appendf(nil, `{"jti":"%d"}`, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if got := s.rounds(); len(got) == 0 || s.list.Check(&token.Claims{TokenID: "one"}) || !s.list.Check(&token.Claims{TokenID: "2999"}) {
+			t.Errorf("enforced %v", got)
+		}
+	})
+}
+
+// TestSharedRevocations_storeAway checks that what is revoked while the store is away gets there when it is back.
+func TestSharedRevocations_storeAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSharing(t, &cupboard{away: true})
+		s.run(t)
+		<-s.Tried()
+		if s.Current() {
+			t.Error("current without a store")
+		}
+		one := token.Revocation{TokenID: "one", Until: time.Now().Add(time.Hour)}
+		short := token.Revocation{TokenID: "short", Until: time.Now().Add(time.Second)}
+		for _, r := range []token.Revocation{one, one, short} {
+			if err := s.Share(t.Context(), r); !errors.Is(err, token.ErrNotShared) {
+				t.Errorf("shared: %v", err)
+			}
+		}
+		if n := rtetest.MustReadMetric(t, s.registry, "rte_authz_revocations_unsaved"); n != 2 {
+			t.Errorf("%v wait", n)
+		}
+		time.Sleep(5 * time.Second)
+		s.cupboard.mu.Lock()
+		s.away, s.members[`{"jti":"of others"}`] = false, one.Until
+		s.cupboard.mu.Unlock()
+		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
+		message, _ := json.Marshal(one)
+		s.cupboard.mu.Lock()
+		defer s.cupboard.mu.Unlock()
+		if !slices.Equal(s.told, []string{string(message)}) || !s.members[`{"jti":"one"}`].Equal(one.Until) {
+			t.Errorf("told %v, kept %v", s.told, s.members)
+		}
+		if !s.Current() || !s.list.Check(&token.Claims{TokenID: "of others"}) {
+			t.Error("it was not read again")
+		}
+		if n := rtetest.MustReadMetric(t, s.registry, "rte_authz_revocations_unsaved"); n != 0 {
+			t.Errorf("%v wait", n)
+		}
+	})
+}
+
+// TestSharedRevocations_readOnly checks that a node that may not write knows all the same what others revoke.
+func TestSharedRevocations_readOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		later := time.Now().Add(time.Hour)
+		s := newSharing(t, &cupboard{closed: true, members: map[string]time.Time{`{"jti":"one"}`: later}})
+		if err := s.Share(t.Context(), token.Revocation{TokenID: "own", Until: later}); !errors.Is(err, token.ErrNotShared) {
+			t.Errorf("shared: %v", err)
+		}
+		s.run(t)
+		<-s.Tried()
+		if !s.Current() || !s.list.Check(&token.Claims{TokenID: "one"}) {
+			t.Error("what others revoked is not known")
+		}
+	})
+}
+
+// TestSharedRevocations_storeEmptied checks that a store that has lost everything gets it back, and nothing twice.
+func TestSharedRevocations_storeEmptied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		later := time.Now().Add(time.Hour).Truncate(time.Second)
+		members := map[string]time.Time{
+			`{"jti":"one"}`:                later,
+			fmt.Sprintf(`{"user":%q}`, me): later,
+			fmt.Sprintf(`{"user":%q,"before":%d}`, me, later.Unix()): later,
+		}
+		s := newSharing(t, &cupboard{members: maps.Clone(members)})
+		s.run(t)
+		synctest.Wait()
+		if len(s.told) != 0 {
+			t.Errorf("told %v", s.told)
+		}
+		s.cupboard.mu.Lock()
+		clear(s.members)
+		s.cupboard.mu.Unlock()
+		s.Reread()
+		s.Reread()
+		synctest.Wait()
+		if !maps.EqualFunc(s.members, members, time.Time.Equal) || len(s.told) != len(members) {
+			t.Errorf("kept %v, told %v", s.members, s.told)
+		}
+	})
+}
+
+// TestSharedRevocations_reread checks when the store is read: at once when messages may have been missed, and in any
+// case from time to time.
+func TestSharedRevocations_reread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSharing(t, &cupboard{})
+		s.run(t)
+		reads := func(want int) {
+			t.Helper()
+			synctest.Wait()
+			s.cupboard.mu.Lock()
+			defer s.cupboard.mu.Unlock()
+			if s.reads != want {
+				t.Errorf("%d readings, want %d", s.reads, want)
+			}
+		}
+		reads(1)
+		s.Reread()
+		reads(2)
+		time.Sleep(9 * time.Second)
+		reads(2)
+		time.Sleep(time.Second)
+		reads(3)
+		s.set(true)
+		time.Sleep(13500 * time.Millisecond) // one after ten seconds, and then each second
+		reads(7)
+	})
+}
+
+func TestSharedRevocations_tooManyUnsaved(t *testing.T) {
+	s := newSharing(t, &cupboard{away: true})
+	until := time.Now().Add(time.Hour)
+	for i := range 10_000 {
+		if err := s.Share(t.Context(), token.Revocation{TokenID: fmt.Sprint(i), Until: until}); !errors.Is(err, token.ErrNotShared) {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Share(t.Context(), token.Revocation{TokenID: "more", Until: until}); !errors.Is(err, token.ErrNeverShared) {
+		t.Error(err)
+	}
+	if n := rtetest.MustReadMetric(t, s.registry, "rte_authz_revocations_shared_total/lost"); n != 1 {
+		t.Errorf("%v are lost", n)
+	}
+}
