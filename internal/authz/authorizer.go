@@ -8,7 +8,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// The types below are those of the packages that fill them in, for callers that only pass them on.
+// These types belong to the packages that fill them in. Callers that only pass them on use the names of this package.
 type (
 	// Claims is the verified content of a token.
 	Claims = token.Claims
@@ -53,16 +53,16 @@ type Request struct {
 	EventName string
 }
 
-// Decision is the answer to one Request: a topic, or a refusal.
+// Decision is the result of checking one Request: a topic or a refusal.
 type Decision struct {
-	// Topic is set when the request is allowed.
+	// Topic is set if the request is allowed.
 	Topic events.Topic
-	// Refusal is empty when the request is allowed, else one of the published texts below.
+	// Refusal is one of the published texts below; empty if the request is allowed.
 	Refusal string
 }
 
-// The texts of refusals that clients see, in the order in which they are decided. RefusedUnavailable takes the place of
-// the two before it while the directory is away.
+// The refusals that clients receive, in the order of the checks. RefusedUnavailable replaces RefusedKind and
+// RefusedUnauthorized while the directory is unavailable.
 const (
 	RefusedEntity       = "Invalid entity id"
 	RefusedEvent        = "Unknown event"
@@ -71,7 +71,8 @@ const (
 	RefusedUnavailable  = "Temporarily unavailable"
 )
 
-// Code is the refusal in a stable word for programs; empty when the request is allowed. It tells no more than the text.
+// Code returns a stable word for the refusal, for programs; empty if the request is allowed. It discloses no more than the
+// refusal.
 func (d *Decision) Code() string {
 	switch d.Refusal {
 	case "":
@@ -91,6 +92,6 @@ func (d *Decision) Code() string {
 
 // Authorizer decides about subscriptions. It may be used from any goroutine.
 type Authorizer interface {
-	// Authorize decides about each request, in order, with one look into the directory for all of them.
+	// Authorize decides about the requests, in order, with one lookup in the directory for all of them.
 	Authorize(ctx context.Context, claims *Claims, requests []Request) []Decision
 }

@@ -8,11 +8,12 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Explanation is how a request was decided, for operators: it says what a client must not learn.
+// Explanation is a decision with the steps that led to it. It is for operators: it discloses what a client must not
+// learn.
 type Explanation struct {
 	Allowed bool   `json:"allowed"`
-	Message string `json:"message"` // what the client is told; empty if allowed
-	Steps   []Step `json:"steps"`   // in the order in which they were taken; only the last one can have failed
+	Message string `json:"message"` // the refusal that the client receives; empty if allowed
+	Steps   []Step `json:"steps"`   // in order; only the last one can have failed
 }
 
 // Step is one step of a decision.
@@ -22,8 +23,8 @@ type Step struct {
 	Reason string `json:"reason"`
 }
 
-// The steps in the order in which they are taken. The organization comes before the kind, so that nothing is said to
-// anybody about the kind of a foreign entity.
+// The names of the steps, in order. The organization comes before the kind, so that no answer discloses the kind of a
+// foreign entity.
 const (
 	stepEntity       = "entity id"
 	stepEvent        = "event"
@@ -33,23 +34,23 @@ const (
 	stepPolicy       = "policy"
 )
 
-// Explain decides about a request as Authorize does and says why. The decision is not counted.
+// Explain decides about a request as Authorize does and lists the steps. It does not count the decision in the metrics.
 func (g *Gate) Explain(ctx context.Context, claims *Claims, r Request) Explanation {
-	q, v := g.read(&r)
+	t, why := g.parse(&r)
 	var entities [1]directory.Entity
-	var why ground
-	if v == verdictAllowed {
-		g.directory.Lookup(ctx, callerOf(claims), []events.ID{q.entity}, entities[:])
-		v, why = g.judge(claims, q, &entities[0])
+	var p permission
+	if why == reasonAllowed {
+		g.directory.Lookup(ctx, callerOf(claims), []events.ID{t.entity}, entities[:])
+		why, p = g.decide(claims, t, &entities[0])
 	}
 	return Explanation{
-		Allowed: v == verdictAllowed, Message: verdicts[v].refusal, Steps: g.steps(claims, q, v, &entities[0], why),
+		Allowed: why == reasonAllowed, Message: reasons[why].refusal, Steps: g.steps(claims, t, why, &entities[0], p),
 	}
 }
 
-// ClaimsOf makes the claims that a plain token of the user would carry: the user's organization, as the directory has
-// it, and the role. It is for Explain where no session of the user is at hand. ok is false if the directory does not
-// know the user, as directory.FromClaims never does.
+// ClaimsOf makes the claims of a plain token of the user: the organization that the directory names, and the role. Use it
+// for Explain when the user has no session. ok is false if the directory does not know the user; directory.FromClaims
+// never does.
 func (g *Gate) ClaimsOf(ctx context.Context, user events.ID, role Role) (claims *Claims, ok bool) {
 	claims = &Claims{User: user, Role: role}
 	var entities [1]directory.Entity
@@ -61,8 +62,8 @@ func (g *Gate) ClaimsOf(ctx context.Context, user events.ID, role Role) (claims 
 	return claims, true
 }
 
-// steps tells a verdict as the steps that led to it.
-func (g *Gate) steps(claims *Claims, q question, v verdict, e *directory.Entity, why ground) []Step {
+// steps lists the steps that led to a decision.
+func (g *Gate) steps(claims *Claims, t target, why reason, e *directory.Entity, p permission) []Step {
 	var steps []Step
 	passed := func(name, reason string, values ...any) {
 		steps = append(steps, Step{name, true, fmt.Sprintf(reason, values...)})
@@ -70,38 +71,38 @@ func (g *Gate) steps(claims *Claims, q question, v verdict, e *directory.Entity,
 	failed := func(name, reason string, values ...any) []Step {
 		return append(steps, Step{name, false, fmt.Sprintf(reason, values...)})
 	}
-	if v == verdictEntityInvalid {
+	if why == reasonEntityInvalid {
 		return failed(stepEntity, "not a GUID of 36 characters")
 	}
 	passed(stepEntity, "a GUID")
-	if v == verdictEventUnknown {
-		return failed(stepEvent, "not in the catalogue")
+	if why == reasonEventUnknown {
+		return failed(stepEvent, "not in the catalog")
 	}
-	definition := g.catalog.Definition(q.event)
+	definition := g.catalog.Definition(t.event)
 	passed(stepEvent, "%s, an event of a %s", definition.Name, definition.Kind)
-	switch v {
-	case verdictUnavailable:
+	switch why {
+	case reasonUnavailable:
 		return failed(stepDirectory, "does not answer")
-	case verdictEntityUnknown:
+	case reasonEntityUnknown:
 		return failed(stepDirectory, "does not know the entity")
 	}
 	kind := e.Kind.String()
 	if e.Kind == events.KindUnknown {
-		kind = "whatever the event is about"
+		kind = "any kind"
 	}
 	passed(stepDirectory, "%s of organization %s", kind, e.Organization)
-	if v == verdictEntityForeign {
+	if why == reasonEntityForeign {
 		return failed(stepOrganization, "not one of the caller's, who is of %s and %d more", claims.Organization, len(claims.Organizations))
 	}
 	passed(stepOrganization, "one of the caller's")
-	if v == verdictWrongKind {
+	if why == reasonWrongKind {
 		return failed(stepKind, "a %s does not have the event", kind)
 	}
 	passed(stepKind, "has the event")
-	if v == verdictPolicy {
+	if why == reasonPolicy {
 		return failed(stepPolicy, "no rule allows it to the role %q%s", claims.Role, membership(e))
 	}
-	passed(stepPolicy, "rule %d allows it to the role %q: %s", why.rule, claims.Role, why.relation)
+	passed(stepPolicy, "rule %d allows it to the role %q: %s", p.rule, claims.Role, p.relation)
 	return steps
 }
 

@@ -99,7 +99,7 @@ func TestExplain_Reasons(t *testing.T) {
 			{Name: "organization", Passed: true, Reason: "one of the caller's"},
 			{Name: "kind", Passed: false, Reason: "a Queue does not have the event"},
 		}},
-		"Event": {ownQueue, "Nothing", []authz.Step{guid, {Name: "event", Passed: false, Reason: "not in the catalogue"}}},
+		"Event": {ownQueue, "Nothing", []authz.Step{guid, {Name: "event", Passed: false, Reason: "not in the catalog"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			explanation := gate.Explain(t.Context(), agent, authz.Request{EntityID: test.entity.String(), EventName: test.event})

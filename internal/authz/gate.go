@@ -16,34 +16,34 @@ import (
 )
 
 const (
-	keptBatch     = 4096    // requests of a batch above which its memory is not kept for the next one
+	keptBatch     = 4096    // requests; the memory of a larger batch is not reused
 	maxPolicyFile = 1 << 20 // bytes
 )
 
-// AuthorizerOptions are what a Gate decides by.
+// AuthorizerOptions configure a Gate.
 type AuthorizerOptions struct {
-	Catalog   *events.Catalog // needed
-	Directory Directory       // needed
-	// Policy is what is in force if there is no PolicyFile. It must be made for Catalog. Default: DefaultPolicy.
+	Catalog   *events.Catalog // required
+	Directory Directory       // required
+	// Policy is in force when there is no PolicyFile. It must be made for Catalog. Default: DefaultPolicy.
 	Policy *Policy
-	// PolicyFile is a file in the form of DefaultPolicy. It is watched.
+	// PolicyFile is a file in the form of DefaultPolicy. Run reads it again when it changes.
 	PolicyFile string
-	// Changed is called, by Run, when another version of the policy has come into force, and again and again with what
-	// Recheck could not decide about because the directory was away. Default: nothing.
+	// Changed is called by Run when a new version of the policy is in force, and repeatedly with the entities that
+	// Recheck could not decide about because the directory was unavailable. Default: no call.
 	Changed func(Change)
 
 	Logger     *zap.Logger           // default: none
 	Registerer prometheus.Registerer // default: none
 }
 
-// Gate is the Authorizer that takes the published steps: is the entity id a GUID, is the event known, does the entity
-// have it, may the caller listen to it. It may be used from any goroutine.
+// Gate is the Authorizer that checks a request in the published order: the entity id is a GUID, the event is known, the
+// entity has the event, the caller may subscribe to it. It may be used from any goroutine.
 type Gate struct {
 	catalog    *events.Catalog
 	directory  Directory
 	policy     atomic.Pointer[Policy]
-	policyFile *watch.File  // nil: the default policy
-	changed    func(Change) // nil: nobody wants to know
+	policyFile *watch.File // nil: the policy never changes
+	changed    func(Change)
 	undecided  *undecided
 	metrics    *gateMetrics
 	batches    sync.Pool // of *batch
@@ -53,8 +53,11 @@ var _ Authorizer = (*Gate)(nil)
 
 // NewAuthorizer makes a Gate and reads the policy.
 func NewAuthorizer(o AuthorizerOptions) (*Gate, error) {
-	if o.Catalog == nil || o.Directory == nil {
-		return nil, errors.New("authorizer: a catalogue and a directory are needed")
+	if o.Catalog == nil {
+		return nil, errors.New("authz: AuthorizerOptions.Catalog is required")
+	}
+	if o.Directory == nil {
+		return nil, errors.New("authz: AuthorizerOptions.Directory is required")
 	}
 	g := &Gate{
 		catalog: o.Catalog, directory: o.Directory, metrics: newGateMetrics(o.Registerer), undecided: newUndecided(o.Registerer),
@@ -75,15 +78,15 @@ func NewAuthorizer(o AuthorizerOptions) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	g.changed = o.Changed
+	g.changed = o.Changed // not before: the first version of the policy is no change
 	return g, nil
 }
 
-// Run watches the policy file, and has decided again what Recheck could not decide, until ctx ends. It returns nil.
+// Run watches the policy file and retries what Recheck could not decide, until ctx ends. It returns nil.
 func (g *Gate) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	if g.policyFile != nil {
-		running.Go(func() { _ = g.policyFile.Run(ctx) })
+		running.Go(func() { _ = g.policyFile.Run(ctx) }) // returns nil
 	}
 	if g.changed != nil {
 		running.Go(func() { g.undecided.run(ctx, g.changed) })
@@ -93,7 +96,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	return nil
 }
 
-// loadPolicy takes a policy into force.
+// loadPolicy puts a policy into force.
 func (g *Gate) loadPolicy(data []byte) error {
 	policy, err := ParsePolicy(data, g.catalog)
 	if err != nil {
@@ -113,124 +116,127 @@ func (g *Gate) Authorize(ctx context.Context, claims *Claims, requests []Request
 	return decisions
 }
 
-// AuthorizeInto is Authorize into decisions, which has the length of requests. It allocates nothing of its own.
+// AuthorizeInto writes what Authorize returns into decisions, which has the length of requests. It allocates nothing.
 func (g *Gate) AuthorizeInto(ctx context.Context, claims *Claims, requests []Request, decisions []Decision) {
 	b := g.batches.Get().(*batch) // the pool holds nothing else
 	b.reset()
 	for i := range requests {
-		q, v := g.read(&requests[i])
-		if v != verdictAllowed {
-			decisions[i] = g.decision(v, events.Topic{})
+		t, why := g.parse(&requests[i])
+		if why != reasonAllowed {
+			decisions[i] = g.decision(why, events.Topic{})
 			continue
 		}
-		b.add(i, q)
+		b.add(i, t)
 	}
 	if len(b.ids) > 0 {
 		g.directory.Lookup(ctx, callerOf(claims), b.ids, b.entities)
 	}
-	for i, q := range b.questions {
+	for i, t := range b.targets {
 		e := &b.entities[i]
-		v, _ := g.judge(claims, q, e)
-		decisions[b.positions[i]] = g.decision(v, events.Topic{Organization: e.Organization, Entity: q.entity, Type: q.event})
+		why, _ := g.decide(claims, t, e)
+		decisions[b.positions[i]] = g.decision(why, events.Topic{Organization: e.Organization, Entity: t.entity, Type: t.event})
 	}
 	if cap(b.ids) <= keptBatch {
 		g.batches.Put(b)
 	}
 }
 
-// question is a request that can be asked: it names an entity and an event.
-type question struct {
+// target is a well-formed request: an entity and an event of the catalog.
+type target struct {
 	entity events.ID
 	event  events.Type
 }
 
-// read takes the first steps, for which nobody has to be asked. It answers verdictAllowed if they are taken.
-func (g *Gate) read(r *Request) (question, verdict) {
+// parse checks what needs no directory. It returns reasonAllowed if the request is well-formed.
+func (g *Gate) parse(r *Request) (target, reason) {
 	entity, ok := events.ParseID(r.EntityID)
 	if !ok {
-		return question{}, verdictEntityInvalid
+		return target{}, reasonEntityInvalid
 	}
 	event, ok := g.catalog.Lookup(r.EventName)
 	if !ok {
-		return question{}, verdictEventUnknown
+		return target{}, reasonEventUnknown
 	}
-	return question{entity, event}, verdictAllowed
+	return target{entity, event}, reasonAllowed
 }
 
-// judge takes the other steps. If the answer is verdictAllowed, ground says why.
-func (g *Gate) judge(claims *Claims, q question, e *directory.Entity) (v verdict, why ground) {
-	definition := g.catalog.Definition(q.event)
+// decide checks a well-formed request against the directory's description of its entity and the policy. The permission
+// is set if the reason is reasonAllowed.
+func (g *Gate) decide(claims *Claims, t target, e *directory.Entity) (reason, permission) {
+	definition := g.catalog.Definition(t.event)
 	switch {
 	case e.State == directory.StateUnavailable:
-		return verdictUnavailable, ground{}
+		return reasonUnavailable, permission{}
 	case e.State == directory.StateUnknown:
-		return verdictEntityUnknown, ground{}
+		return reasonEntityUnknown, permission{}
 	case !claims.BelongsTo(e.Organization):
-		// Before the kind is compared: the kind of a foreign entity is nobody's business.
-		return verdictEntityForeign, ground{}
+		// Checked before the kind: a refusal must not disclose the kind of a foreign entity.
+		return reasonEntityForeign, permission{}
 	case e.Kind != events.KindUnknown && e.Kind != definition.Kind:
-		return verdictWrongKind, ground{}
+		return reasonWrongKind, permission{}
 	}
-	if why = g.permission(claims, q, definition, e); why.rule == 0 {
-		return verdictPolicy, ground{}
+	p := g.permission(claims, t, definition, e)
+	if p.rule == 0 {
+		return reasonPolicy, permission{}
 	}
-	return verdictAllowed, why
+	return reasonAllowed, p
 }
 
-// ground is why a request is allowed.
-type ground struct {
+// permission is the rule that allows a request.
+type permission struct {
 	relation relation
-	rule     int // of the policy, from 1
+	rule     int // of the policy, counted from 1; 0: no rule allows the request
 }
 
-// permission finds a rule of the policy that allows the request; the rule of the ground is 0 if there is none.
-func (g *Gate) permission(claims *Claims, q question, definition *events.Definition, e *directory.Entity) ground {
+// permission finds the first rule of the policy that allows the request.
+func (g *Gate) permission(claims *Claims, t target, definition *events.Definition, e *directory.Entity) permission {
 	holds := [numRelations]bool{
-		relationOwn:          definition.Kind == events.KindUser && q.entity == claims.User,
+		relationOwn:          definition.Kind == events.KindUser && t.entity == claims.User,
 		relationMember:       definition.Kind != events.KindUser && e.Member,
 		relationOrganization: true,
 	}
 	rules := g.policy.Load().of(claims.Role)
 	if rules == nil {
-		return ground{}
+		return permission{}
 	}
-	for r := range relationGranted { // those before it
-		if rule := rules[r][q.event]; rule != 0 && holds[r] {
-			return ground{r, int(rule)}
+	for r := range relationGranted { // the relations before it
+		if rule := rules[r][t.event]; rule != 0 && holds[r] {
+			return permission{r, int(rule)}
 		}
 	}
 	for i := range claims.Grants {
-		if claims.Grants[i].Covers(q.entity, definition.Name) {
-			return ground{relationGranted, int(rules[relationGranted][q.event])}
+		if claims.Grants[i].Covers(t.entity, definition.Name) {
+			return permission{relationGranted, int(rules[relationGranted][t.event])}
 		}
 	}
-	return ground{}
+	return permission{}
 }
 
-// decision is the answer for a verdict, and counts it. The topic counts if the verdict is verdictAllowed.
-func (g *Gate) decision(v verdict, topic events.Topic) Decision {
-	g.metrics.decisions[v].Inc()
-	if v != verdictAllowed {
-		return Decision{Refusal: verdicts[v].refusal}
+// decision makes the decision for a reason and counts it. The topic is used if the reason is reasonAllowed.
+func (g *Gate) decision(why reason, topic events.Topic) Decision {
+	g.metrics.decisions[why].Inc()
+	if why != reasonAllowed {
+		return Decision{Refusal: reasons[why].refusal}
 	}
 	return Decision{Topic: topic}
 }
 
-// batch is what one call of Authorize works with: the questions that go to the directory, and its answers.
+// batch is the working memory of one call of AuthorizeInto: the well-formed requests, and what the directory returns for
+// them.
 type batch struct {
-	positions []int // of the questions among the requests
-	questions []question
+	positions []int // of the targets among the requests
+	targets   []target
 	ids       []events.ID
 	entities  []directory.Entity
 }
 
 func (b *batch) reset() {
-	b.positions, b.questions, b.ids, b.entities = b.positions[:0], b.questions[:0], b.ids[:0], b.entities[:0]
+	b.positions, b.targets, b.ids, b.entities = b.positions[:0], b.targets[:0], b.ids[:0], b.entities[:0]
 }
 
-func (b *batch) add(position int, q question) {
+func (b *batch) add(position int, t target) {
 	b.positions = append(b.positions, position)
-	b.questions = append(b.questions, q)
-	b.ids = append(b.ids, q.entity)
+	b.targets = append(b.targets, t)
+	b.ids = append(b.ids, t.entity)
 	b.entities = append(b.entities, directory.Entity{})
 }

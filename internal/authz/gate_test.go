@@ -187,7 +187,7 @@ func definition(tb testing.TB, name string) *events.Definition {
 	catalog := events.Builtin()
 	number, ok := catalog.Lookup(name)
 	if !ok {
-		tb.Fatalf("%s is not in the catalogue", name)
+		tb.Fatalf("%s is not in the catalog", name)
 	}
 	return catalog.Definition(number)
 }

@@ -5,25 +5,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// gateMetrics counts decisions.
+// gateMetrics counts decisions by their reason.
 type gateMetrics struct {
-	decisions [numVerdicts]prometheus.Counter
+	decisions [numReasons]prometheus.Counter
 }
 
 func newGateMetrics(reg prometheus.Registerer) *gateMetrics {
 	auto := promauto.With(reg)
 	decisions := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_authz_decisions_total",
-		Help: "Requested subscriptions decided about, by what decided.",
+		Help: "Decisions about requested subscriptions, by reason.",
 	}, []string{"verdict"})
 	m := &gateMetrics{}
-	for v := range numVerdicts {
-		m.decisions[v] = decisions.WithLabelValues(verdicts[v].label)
+	for why := range numReasons {
+		m.decisions[why] = decisions.WithLabelValues(reasons[why].label)
 	}
 	return m
 }
 
-// undecidedMetrics count what is to be decided again.
+// undecidedMetrics describe the entities that Recheck must decide about again.
 type undecidedMetrics struct {
 	length, capacity prometheus.Gauge
 	repeated         prometheus.Counter
@@ -33,15 +33,15 @@ func newUndecidedMetrics(reg prometheus.Registerer) *undecidedMetrics {
 	auto := promauto.With(reg)
 	m := &undecidedMetrics{
 		length: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_authz_recheck_undecided", Help: "Changed entities that wait for a directory that is away.",
+			Name: "rte_authz_recheck_undecided", Help: "Changed entities that wait until the directory is available again.",
 		}),
 		capacity: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_authz_recheck_undecided_capacity",
-			Help: "How many of them are named; if there are more, everything is looked at again.",
+			Help: "Entities that can wait by name; beyond them, all subscriptions are checked again.",
 		}),
 		repeated: auto.NewCounter(prometheus.CounterOpts{
 			Name: "rte_authz_recheck_repeated_total",
-			Help: "Times that subscriptions were looked at again because the directory was away before.",
+			Help: "Repeated checks of subscriptions because the directory was unavailable before.",
 		}),
 	}
 	return m

@@ -2,7 +2,7 @@ package authz
 
 import (
 	"bytes"
-	_ "embed"
+	_ "embed" // for the default policy
 	"errors"
 	"fmt"
 	"slices"
@@ -14,12 +14,12 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// DefaultPolicy is the policy that is in force where no other is configured: a file to start one's own from.
+// DefaultPolicy is the policy in force when no other is configured. It is also a template for a policy of your own.
 //
 //go:embed policy.yaml
 var DefaultPolicy []byte
 
-// relation is how a caller stands to an entity of one of its organizations.
+// relation is the relation of a caller to an entity of one of its organizations.
 type relation uint8
 
 const (
@@ -32,18 +32,18 @@ const (
 
 var relationNames = [numRelations]string{"own", "member", "organization", "granted"}
 
-// String is the name of the relation in a policy.
+// String returns the name of the relation in a policy.
 func (r relation) String() string { return relationNames[r] }
 
-// Policy is a table of rules, made for one catalogue. It does not change.
+// Policy is a set of rules, made for one catalog. It is immutable.
 type Policy struct {
 	rules [token.NumRoles]roleRules // in the order of token.Roles
 }
 
-// roleRules says, by relation and type, the number, from 1, of the first rule that allows it; 0: none does.
+// roleRules has, by relation and event type, the number of the first rule that allows it, counted from 1; 0: no rule does.
 type roleRules [numRelations][]uint16
 
-// policyFile is the form of a policy.
+// policyFile is the YAML form of a policy.
 type policyFile struct {
 	Rules []struct {
 		Roles    []string `yaml:"roles"`
@@ -53,8 +53,8 @@ type policyFile struct {
 	} `yaml:"rules"`
 }
 
-// ParsePolicy reads a policy in YAML. Every role, relation and event that it names must exist; the error names the
-// rule, counted from 1, that is wrong.
+// ParsePolicy reads a policy in YAML. Every role, relation and event in it must exist. The error has the number of the
+// wrong rule, counted from 1.
 func ParsePolicy(data []byte, catalog *events.Catalog) (*Policy, error) {
 	var file policyFile
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -93,7 +93,7 @@ func (p *Policy) add(number int, catalog *events.Catalog, roleNames []string, na
 		return err
 	}
 	if len(roleNames) == 0 || len(included) == 0 {
-		return errors.New("roles and events are needed")
+		return errors.New("roles and events are required")
 	}
 	roles := token.Roles()
 	for _, roleName := range roleNames {
@@ -110,7 +110,7 @@ func (p *Policy) add(number int, catalog *events.Catalog, roleNames []string, na
 	return nil
 }
 
-// selectTypes finds the event types that the patterns name. A pattern that names none is an error.
+// selectTypes returns the event types that match the patterns. A pattern that matches none is an error.
 func selectTypes(catalog *events.Catalog, patterns []string) (map[events.Type]bool, error) {
 	selected := map[events.Type]bool{}
 	for _, pattern := range patterns {
@@ -125,13 +125,13 @@ func selectTypes(catalog *events.Catalog, patterns []string) (map[events.Type]bo
 			selected[t], found = true, true
 		}
 		if !found {
-			return nil, fmt.Errorf("event %q: there is no such event", pattern)
+			return nil, fmt.Errorf("event %q: no such event", pattern)
 		}
 	}
 	return selected, nil
 }
 
-// of are the rules of a role; nil: there is no such role.
+// of returns the rules of a role; nil if there is no such role.
 func (p *Policy) of(role Role) *roleRules {
 	for i, known := range token.Roles() {
 		if known == role {

@@ -13,9 +13,9 @@ import (
 	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
-// Recheck says of each topic, in order, whether the caller may still listen to it: all that Authorize decided is decided
-// again, for what the directory and the policy say now. While the directory is away nothing ends; Run then has it looked
-// at again later.
+// Recheck decides again about topics that Authorize allowed, by the current directory and policy. It reports for each
+// topic, in order, whether the caller may stay subscribed. While the directory is unavailable every topic stays allowed,
+// and Run retries later.
 func (g *Gate) Recheck(ctx context.Context, claims *Claims, topics []events.Topic) (allowed []bool) {
 	allowed = make([]bool, len(topics))
 	ids, entities := make([]events.ID, len(topics)), make([]directory.Entity, len(topics))
@@ -24,29 +24,29 @@ func (g *Gate) Recheck(ctx context.Context, claims *Claims, topics []events.Topi
 	}
 	g.directory.Lookup(ctx, callerOf(claims), ids, entities)
 	for i, topic := range topics {
-		v, _ := g.judge(claims, question{topic.Entity, topic.Type}, &entities[i])
-		if v == verdictUnavailable {
+		why, _ := g.decide(claims, target{topic.Entity, topic.Type}, &entities[i])
+		if why == reasonUnavailable {
 			g.undecided.add(topic.Entity)
 		}
-		allowed[i] = v == verdictUnavailable || v == verdictAllowed && entities[i].Organization == topic.Organization
+		allowed[i] = why == reasonUnavailable || why == reasonAllowed && entities[i].Organization == topic.Organization
 	}
 	return allowed
 }
 
-// Back-off between two attempts to decide what could not be decided.
+// Backoff between two retries of undecided entities.
 const (
 	undecidedFirst = time.Second
 	undecidedLast  = 30 * time.Second
 )
 
-// undecided are entities that Recheck could not decide about because the directory was away.
+// undecided holds the entities that Recheck could not decide about because the directory was unavailable.
 type undecided struct {
 	metrics *undecidedMetrics
 	came    wakeup.Signal // set when there are some
 
 	mu       sync.Mutex
 	entities map[events.ID]struct{} // guarded by mu
-	all      bool                   // guarded by mu; there were too many to be named
+	all      bool                   // guarded by mu; there were too many to list
 }
 
 func newUndecided(reg prometheus.Registerer) *undecided {
@@ -55,7 +55,7 @@ func newUndecided(reg prometheus.Registerer) *undecided {
 	return u
 }
 
-// add notes an entity.
+// add adds an entity. Beyond directory.MaxChange entities, everything counts as undecided.
 func (u *undecided) add(id events.ID) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -66,11 +66,11 @@ func (u *undecided) add(id events.ID) {
 		u.all = true
 		clear(u.entities)
 	}
-	u.showLocked()
+	u.updateMetricsLocked()
 	u.came.Set()
 }
 
-// take takes what there is as a change.
+// take returns and clears the undecided entities.
 func (u *undecided) take() (change Change) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -79,11 +79,11 @@ func (u *undecided) take() (change Change) {
 		change.Entities = append(change.Entities, id)
 	}
 	u.all, u.entities = false, map[events.ID]struct{}{}
-	u.showLocked()
+	u.updateMetricsLocked()
 	return change
 }
 
-func (u *undecided) showLocked() {
+func (u *undecided) updateMetricsLocked() {
 	if u.all {
 		u.metrics.length.Set(directory.MaxChange)
 		return
@@ -91,7 +91,8 @@ func (u *undecided) showLocked() {
 	u.metrics.length.Set(float64(len(u.entities)))
 }
 
-// run has entities looked at again until ctx ends: soon, and later and later as long as the directory stays away.
+// run calls changed with the undecided entities until ctx ends: after one second at first, then with growing pauses while
+// the directory stays unavailable.
 func (u *undecided) run(ctx context.Context, changed func(Change)) {
 	pause, last := undecidedFirst, time.Time{}
 	for {
@@ -101,7 +102,7 @@ func (u *undecided) run(ctx context.Context, changed func(Change)) {
 		case <-u.came.C():
 		}
 		if time.Since(last) > 2*undecidedLast {
-			pause = undecidedFirst // what came before was decided in the meantime
+			pause = undecidedFirst // the previous outage is over
 		}
 		select {
 		case <-ctx.Done():

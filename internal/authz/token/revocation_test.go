@@ -24,7 +24,7 @@ func TestRevocations_Check(t *testing.T) {
 	undated := token.Claims{User: me}
 	others := token.Claims{User: colleague, TokenID: "three", IssuedAt: now.Add(-time.Hour)}
 	for name, test := range map[string]struct {
-		add                               []token.Revocation
+		add                             []token.Revocation
 		older, younger, undated, others bool
 	}{
 		"Nothing":           {},
@@ -34,11 +34,11 @@ func TestRevocations_Check(t *testing.T) {
 		"ByUserAtTheSecond": {add: []token.Revocation{{User: me, Before: older.IssuedAt, Until: hour}}, undated: true},
 		"Over":              {add: []token.Revocation{{User: me, Until: now}, {TokenID: "one", Until: now}}},
 		"UnionOfTimes": {
-			add:     []token.Revocation{{User: me, Before: now, Until: hour}, {User: me, Before: now.Add(-time.Hour), Until: hour}},
+			add:   []token.Revocation{{User: me, Before: now, Until: hour}, {User: me, Before: now.Add(-time.Hour), Until: hour}},
 			older: true, undated: true,
 		},
 		"TimeDoesNotWeakenUser": {
-			add:     []token.Revocation{{User: me, Until: hour}, {User: me, Before: now, Until: hour}},
+			add:   []token.Revocation{{User: me, Until: hour}, {User: me, Before: now, Until: hour}},
 			older: true, younger: true, undated: true,
 		},
 	} {
