@@ -9,12 +9,12 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-// active are the subscriptions of a session in the order of their topics. A node may have millions of them: a sorted
-// list has 24 bytes for each and little slack, where a map has twice as much, and finds a subscription by the names
-// that a client knows, which say nothing of the organization.
+// active is the list of a session's subscriptions in the order of their topics. A node may have millions of them: a
+// sorted list takes 24 bytes for each with little slack, a map twice as much. The order begins with the names that
+// clients use, entity and event, so that a client that does not name the organization finds its subscriptions too.
 type active []fanout.Subscription
 
-// compareTopics orders by what clients name, entity and event, and then by organization.
+// compareTopics orders by entity and event, and then by organization.
 func compareTopics(a, b events.Topic) int {
 	if c := compareNames(a, b); c != 0 {
 		return c
@@ -29,11 +29,11 @@ func compareNames(a, b events.Topic) int {
 	return cmp.Compare(a.Type, b.Type)
 }
 
-func compareListeners(a, b fanout.Subscription) int {
+func compareSubscriptions(a, b fanout.Subscription) int {
 	return compareTopics(a.Entry.Topic(), b.Entry.Topic())
 }
 
-// find finds the subscription to a topic.
+// find returns the subscription to a topic.
 func (a active) find(topic events.Topic) (l fanout.Subscription, ok bool) {
 	i, ok := slices.BinarySearchFunc(a, topic, func(l fanout.Subscription, topic events.Topic) int {
 		return compareTopics(l.Entry.Topic(), topic)
@@ -44,13 +44,13 @@ func (a active) find(topic events.Topic) (l fanout.Subscription, ok bool) {
 	return a[i], true
 }
 
-// has says whether there is a subscription to a topic.
+// has reports whether there is a subscription to a topic.
 func (a active) has(topic events.Topic) bool {
 	_, ok := a.find(topic)
 	return ok
 }
 
-// named are the subscriptions to an event of an entity: one, or one per organization if the entity has moved.
+// named returns the subscriptions to an event of an entity: one, or one per organization if the entity has moved.
 func (a active) named(entity events.ID, event events.Type) active {
 	name := events.Topic{Entity: entity, Type: event}
 	first, _ := slices.BinarySearchFunc(a, name, func(l fanout.Subscription, name events.Topic) int {
@@ -63,9 +63,9 @@ func (a active) named(entity events.ID, event events.Type) active {
 	return a[first:end]
 }
 
-// with adds subscriptions to topics that are not there yet. It sorts added.
+// with returns the list with the added subscriptions, whose topics must not be in it. It sorts added.
 func (a active) with(added []fanout.Subscription) active {
-	slices.SortFunc(added, compareListeners)
+	slices.SortFunc(added, compareSubscriptions)
 	old, from := len(a)-1, len(added)-1
 	if n := len(a) + len(added); n > cap(a) {
 		grown := make(active, len(a), n+n/16) // append would leave up to a quarter unused
@@ -74,7 +74,7 @@ func (a active) with(added []fanout.Subscription) active {
 	}
 	a = a[:len(a)+len(added)]
 	for to := len(a) - 1; from >= 0; to-- {
-		if old >= 0 && compareListeners(a[old], added[from]) > 0 {
+		if old >= 0 && compareSubscriptions(a[old], added[from]) > 0 {
 			a[to] = a[old]
 			old--
 		} else {
@@ -85,7 +85,7 @@ func (a active) with(added []fanout.Subscription) active {
 	return a
 }
 
-// without takes subscriptions out, which must all be there. It sorts removed.
+// without returns the list without the removed subscriptions, which must all be in it. It sorts removed.
 func (a active) without(removed []*fanout.Entry) active {
 	if len(removed) == len(a) {
 		return nil
@@ -105,7 +105,7 @@ func (a active) without(removed []*fanout.Entry) active {
 	return a
 }
 
-// entries are those of all subscriptions.
+// entries returns the registry entries of all subscriptions.
 func (a active) entries() []*fanout.Entry {
 	entries := make([]*fanout.Entry, len(a))
 	for i := range a {

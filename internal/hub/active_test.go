@@ -10,8 +10,8 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-// TestActiveIsASet compares random changes with a map.
-func TestActiveIsASet(t *testing.T) {
+// TestActive_behavesLikeASet compares random changes with a map.
+func TestActive_behavesLikeASet(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	dispatcher, err := fanout.New(fanout.Options{JSON: struct{ fanout.Encoder }{}})
 	if err != nil {
@@ -45,7 +45,7 @@ func TestActiveIsASet(t *testing.T) {
 		}
 		a = a.without(removed).with(added)
 
-		want := slices.SortedFunc(maps.Values(model), compareListeners)
+		want := slices.SortedFunc(maps.Values(model), compareSubscriptions)
 		if !slices.Equal(a, want) {
 			t.Fatalf("%v, want %v", a, want)
 		}

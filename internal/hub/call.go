@@ -32,8 +32,8 @@ type call struct {
 	change   uint64                // number of the last change before the call was decided
 }
 
-// takeBack gives back what the method took for subscriptions that are not granted after all.
-func (c *call) takeBack() {
+// rollBack releases what the method acquired for subscriptions that are not granted after all.
+func (c *call) rollBack() {
 	entries := make([]*fanout.Entry, len(c.added))
 	for i := range c.added {
 		entries[i] = c.added[i].Entry

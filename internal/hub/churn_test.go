@@ -15,8 +15,8 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// TestNothingIsLeftOfClientsThatWent lets clients connect, subscribe, get events and go, some in the middle of it. Memory
-// and goroutines are then what they were after the first of them.
+// TestNothingIsLeftOfClientsThatWent lets clients connect, subscribe, get events and go, some in the middle of it.
+// Memory and goroutines are then what they were after the first of them.
 func TestNothingIsLeftOfClientsThatWent(t *testing.T) {
 	cycles := churnCycles // "make churn": a million
 	if text := os.Getenv("RTE_CHURN_CYCLES"); text != "" {

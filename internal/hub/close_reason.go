@@ -1,11 +1,11 @@
 package hub
 
-// CloseReason says why the server ends a session, and so what the client is told.
+// CloseReason is the reason why the server ends a session. It decides what the client receives.
 type CloseReason uint8
 
 // The reasons for the end of a session.
 const (
-	// CloseGone: the socket ended by itself; nothing can be told.
+	// CloseGone: the socket ended by itself. The client receives nothing.
 	CloseGone CloseReason = iota
 	// CloseByClient: the client sent a SignalR Close message. It is answered by one.
 	CloseByClient
@@ -17,22 +17,22 @@ const (
 	CloseSlow
 	// CloseSilent: the client sent nothing for longer than the client timeout.
 	CloseSilent
-	// CloseDrain: this node stops; the client should connect again, to another one.
+	// CloseDrain: this node stops. The client should connect again, to another one.
 	CloseDrain
-	// CloseHandshake: the handshake failed or took too long; its answer has told why.
+	// CloseHandshake: the handshake failed or took too long. Its answer has given the reason.
 	CloseHandshake
 	// CloseRevoked: the token of the session was revoked. The client must not come back with it.
 	CloseRevoked
-	// CloseByOperator: an operator ended the connection; the client may come back.
+	// CloseByOperator: an operator ended the connection. The client may come back.
 	CloseByOperator
-	// CloseExpired: the token of the session has expired; the client should connect again, with a new one.
+	// CloseExpired: the token of the session has expired. The client should connect again, with a new one.
 	CloseExpired
-	// CloseResync: events are missing; the client should connect again, and fetch what it shows.
+	// CloseResync: events are missing. The client should connect again and fetch what it shows.
 	CloseResync
 	numCloseReasons
 )
 
-// String is the reason as a metric label.
+// String returns the reason as a metric label.
 func (r CloseReason) String() string {
 	return [numCloseReasons]string{
 		"gone", "client", "peer", "protocol_error", "slow", "silent", "drain", "handshake",
@@ -40,10 +40,10 @@ func (r CloseReason) String() string {
 	}[r]
 }
 
-// errorText is what ASP.NET Core says for the reasons of which it tells a client no more than that.
+// errorText is the text of ASP.NET Core for reasons that it does not explain to clients.
 const errorText = "Connection closed with an error."
 
-// Message is the SignalR Close message that goes with the reason; ok is false where none is sent.
+// Message returns the SignalR Close message that goes with the reason. ok is false if none is sent.
 func (r CloseReason) Message() (text string, allowReconnect, ok bool) {
 	switch r {
 	case CloseByClient:

@@ -5,15 +5,15 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Denied is an item of a Subscribe that was refused. It has nothing in it that a client could have made up.
+// Denied is a refused item of a Subscribe. It contains no text that a client made up.
 type Denied struct {
-	Entity events.ID // zero: what was sent is not a GUID
-	Event  string    // empty: what was sent is not the name of an event
+	Entity events.ID // zero: the client sent no GUID
+	Event  string    // empty: the client sent no name of an event
 	Code   string    // see SubscriptionResult
-	Trace  string    // that the client was told; empty: none
+	Trace  string    // that the client received; empty: none
 }
 
-// deny tells of what was refused.
+// deny passes the refused items of a Subscribe to Authorization.Denied.
 func (s *Session) deny(requests []authz.Request, results []SubscriptionResult, trace string) {
 	if s.hub.options.Authorization.Denied == nil {
 		return

@@ -2,16 +2,16 @@ package hub
 
 import "strings"
 
-// Features are the extensions that a client asked for. A stock client has none of them, and sees no difference.
+// Features are the extensions that a client asked for. A stock client asks for none and sees no difference.
 type Features struct {
-	// Notices: the client is told what happens to its subscriptions, and why.
+	// Notices: the client receives notices about its subscriptions, and codes and trace ids of refusals.
 	Notices bool
-	// Snapshot: the client gets the last known state of what it subscribes to.
+	// Snapshot: the client receives the last known state of what it subscribes to.
 	Snapshot bool
 }
 
-// ParseFeatures reads the query parameter features of the hub's URL: names in any case, separated by commas. Names that
-// are not known are those of another version, and do nothing.
+// ParseFeatures reads the query parameter features of the hub's URL: names in any case, separated by commas. It ignores
+// unknown names, which belong to other versions.
 func ParseFeatures(text string) (f Features) {
 	for name := range strings.SplitSeq(text, ",") {
 		switch strings.ToLower(strings.TrimSpace(name)) {
@@ -24,7 +24,7 @@ func ParseFeatures(text string) (f Features) {
 	return f
 }
 
-// Names are those of the features that were asked for.
+// Names returns the names of the features that the client asked for.
 func (f Features) Names() (names []string) {
 	if f.Notices {
 		names = append(names, "notices")

@@ -14,17 +14,17 @@ import (
 
 // The errors of Open and of Session.Refresh.
 var (
-	// ErrDraining says that Drain was called.
+	// ErrDraining means that Drain was called.
 	ErrDraining = errors.New("hub is draining")
-	// ErrRevoked says that the token was revoked after it was verified.
+	// ErrRevoked means that the token was revoked after it was verified.
 	ErrRevoked = errors.New("token is revoked")
-	// ErrOtherUser says that a token is not of the session's user, or not of the user's organization.
+	// ErrOtherUser means that a token belongs to another user than the session, or to another organization.
 	ErrOtherUser = errors.New("token of another user")
-	// ErrClosed says that the session has ended.
+	// ErrClosed means that the session has ended.
 	ErrClosed = errors.New("session has ended")
 )
 
-// Hub opens sessions and runs what their clients call. Its methods may be called from any goroutine.
+// Hub opens sessions and runs the calls of their clients. Its methods may be called from any goroutine.
 type Hub struct {
 	options  Options
 	metrics  *metrics
@@ -33,7 +33,7 @@ type Hub struct {
 	quota    quota
 	rechecks rechecks
 	refusals refusals
-	resyncs  resyncs
+	losses   losses
 	indices  topicIndices
 	made     time.Time
 	names    []string // answer of AvailableSubscriptions
@@ -44,11 +44,10 @@ func New(o Options) (*Hub, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	h := &Hub{options: o, made: time.Now(), names: o.Catalog.Names()}
-	h.rechecks.wake = make(chan struct{}, 1)
-	h.resyncs = resyncs{wake: make(chan struct{}, 1), lost: map[string]Loss{}}
-	h.quota = quota{limit: o.Limits.Quota, used: map[events.ID]int{}}
-	h.sessions.open = map[*Session]struct{}{}
+	h := &Hub{
+		options: o, made: time.Now(), names: o.Catalog.Names(), rechecks: newRechecks(), losses: newLosses(),
+		quota: quota{limit: o.Limits.Quota, used: map[events.ID]int{}}, sessions: Sessions{open: map[*Session]struct{}{}},
+	}
 	h.metrics = newMetrics(o.Registerer, h)
 	var err error
 	h.invoker, err = invoker.New(invoker.Options{Places: o.Pool, Registerer: o.Registerer, Logger: o.Logger})
@@ -58,9 +57,9 @@ func New(o Options) (*Hub, error) {
 	return h, nil
 }
 
-// Run runs the invoker until ctx ends and the calls that it has begun are answered, which takes no longer than the
-// invocation limit. Calls that come later are answered with an error. It does not close sessions: see Drain. Besides it
-// does what Recheck and Lost ask for.
+// Run runs calls until ctx ends and the calls that it has begun are answered, which takes no longer than the
+// invocation limit. Calls that come later are answered with an error. Run also does the work that Recheck and Lost
+// request. It does not close sessions: see Drain.
 func (h *Hub) Run(ctx context.Context) error {
 	var others sync.WaitGroup
 	others.Go(func() { h.recheck(ctx) })
@@ -70,8 +69,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	return nil
 }
 
-// Open begins the session of a connection whose handshake succeeded. Whoever opened a session must see to it that it
-// is closed, also when the connection ended by itself. The error is ErrDraining or ErrRevoked; conn was not used then.
+// Open begins the session of a connection whose handshake succeeded. The caller must make sure that the session is
+// closed, also when the connection ends by itself. The error is ErrDraining or ErrRevoked; conn was not used then.
 func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
 	s := &Session{hub: h, conn: conn, opened: uint32(time.Since(h.made) / time.Second)} //nolint:gosec // 136 years
 	s.claims.Store(claims)
@@ -81,7 +80,7 @@ func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
 	if !h.sessions.add(s) {
 		return nil, ErrDraining
 	}
-	// Only now: a revocation that comes later finds the session in the list.
+	// The list has the session now, so a later revocation finds it there.
 	if h.options.Authorization.Revoked(claims) {
 		s.closed = true
 		h.sessions.remove(s)
@@ -91,10 +90,10 @@ func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
 	return s, nil
 }
 
-// Sessions are the open sessions.
+// Sessions returns the open sessions.
 func (h *Hub) Sessions() *Sessions { return &h.sessions }
 
-// CloseIf closes the sessions that match and says how many. It does not wait for them.
+// CloseIf closes the sessions that match and returns their number. It does not wait for them.
 func (h *Hub) CloseIf(reason CloseReason, match func(*Session) bool) (closed int) {
 	for s := range h.sessions.All() {
 		if match(s) && s.Close(reason) {
@@ -104,11 +103,11 @@ func (h *Hub) CloseIf(reason CloseReason, match func(*Session) bool) (closed int
 	return closed
 }
 
-// Drain refuses new sessions and closes those that are open with CloseDrain, evenly spread over a time: clients that
-// reconnect at once, as Microsoft's do, then do not come all together. When ctx ends, the rest is closed at once
-// and the error is that of ctx.
+// Drain refuses new sessions and closes the open ones with CloseDrain, evenly spread over a time, so that clients that
+// reconnect at once, as Microsoft's do, do not come all together. When ctx ends, Drain closes the rest at once and
+// returns the error of ctx.
 func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
-	sessions := h.sessions.shut()
+	sessions := h.sessions.close()
 	start := time.Now()
 	timer := time.NewTimer(over)
 	defer timer.Stop()
@@ -128,7 +127,7 @@ func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
 	return ctx.Err()
 }
 
-// releaseLanes gives back the lanes of topics.
+// releaseLanes releases the lanes of the topics of entries.
 func (h *Hub) releaseLanes(entries []*fanout.Entry) {
 	if len(entries) == 0 {
 		return

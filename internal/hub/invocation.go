@@ -2,7 +2,7 @@ package hub
 
 import "encoding/json"
 
-// Invocation is a call that a client made, split into its parts by the transport but not yet checked.
+// Invocation is a call of a client, split into its parts by the transport and not yet checked.
 type Invocation struct {
 	// ID is empty for a call that wants no answer, not even an error.
 	ID     string
@@ -11,19 +11,19 @@ type Invocation struct {
 	Arguments []json.RawMessage
 	// Streams is the number of stream ids that came with the call.
 	Streams int
-	// Streaming says that the client asked for a stream (StreamInvocation).
+	// Streaming is true if the client asked for a stream (StreamInvocation).
 	Streaming bool
 }
 
 // Completion is the answer to an Invocation that has an ID.
 type Completion struct {
 	ID string
-	// Error is the text for the client; empty: the call succeeded.
+	// Error is the text for the client. Empty: the call succeeded.
 	Error string
-	// Result is what the method returned: []SubscriptionResult, bool, []string or []Subscription.
+	// Result is the result of the method: []SubscriptionResult, bool, []string or []Subscription.
 	Result any
-	// Record is the completion as a JSON hub message without the record separator, nil if it has to be made
-	// from the fields above.
+	// Record is the completion as a JSON hub message without the record separator. nil: it has to be made from the fields
+	// above.
 	Record []byte
 }
 
@@ -33,10 +33,10 @@ type SubscriptionResult struct {
 	Message    *string `json:"message"`
 	EntityID   string  `json:"entityId"`
 	EventName  string  `json:"eventName"`
-	// Code says the same as Subscribed and Message in a stable word. Only clients with Features.Notices get it; for all
-	// others it is empty, and left out.
+	// Code has the meaning of Subscribed and Message in a stable word. It is sent only to clients with Features.Notices;
+	// for all others it is empty and left out.
 	Code string `json:"code,omitempty"`
-	// TraceID is what an operator finds the refusal by; see Hub.Refusal. Empty: there is none, and it is left out.
+	// TraceID identifies the refusal for an operator, see Hub.Refusal. Empty: there is none, and it is left out.
 	TraceID string `json:"traceId,omitempty"`
 }
 

@@ -21,15 +21,14 @@ const (
 	numMethods
 )
 
-// String is the method's name in Go, on the wire and as a metric label.
+// String returns the name of the method on the wire and as a metric label.
 func (m method) String() string {
 	return [numMethods]string{
 		"unknown", "Subscribe", "Unsubscribe", "UnsubscribeAll", "AvailableSubscriptions", "ActiveSubscriptions",
 	}[m]
 }
 
-// methodOf finds a method by its name in any case (D1). The library would find every exported Go method of the hub,
-// its own included (H8).
+// methodOf finds a method by its name in any case (D1).
 func methodOf(target string) method {
 	for m := methodUnknown + 1; m < numMethods; m++ {
 		if strings.EqualFold(target, m.String()) {
@@ -39,9 +38,9 @@ func methodOf(target string) method {
 	return methodUnknown
 }
 
-// check looks at a call before the library sees it. It returns the items of Subscribe and Unsubscribe, or the error
-// for the client in the words of ASP.NET Core without detailed errors (section 1.7), which come in its order: what
-// does not bind is answered first, then what cannot be called in this way.
+// check checks a call before it reaches the invoker (H8). It returns the items of Subscribe and Unsubscribe, or the
+// error for the client in the words of ASP.NET Core without detailed errors (section 1.7), in its order: first
+// arguments that do not bind, then calls of a wrong kind.
 func check(inv *Invocation, argumentBytes int) (m method, requests []authz.Request, refusal string) {
 	m = methodOf(inv.Target)
 	if m == methodUnknown {
@@ -61,31 +60,28 @@ func check(inv *Invocation, argumentBytes int) (m method, requests []authz.Reque
 	return m, requests, ""
 }
 
-// hasList says whether a method has a list of requests as its argument.
-func (m method) hasList() bool { return m == methodSubscribe || m == methodUnsubscribe }
-
-// bind checks number and shape of the arguments, and reads the list.
+// bind checks number and shape of the arguments of a method, and reads the list of Subscribe and Unsubscribe.
 func bind(m method, arguments []json.RawMessage, argumentBytes int) (requests []authz.Request, ok bool) {
-	switch {
-	case m.hasList():
+	switch m {
+	case methodSubscribe, methodUnsubscribe:
 		if len(arguments) != 1 || len(arguments[0]) > argumentBytes {
 			return nil, false
 		}
 		return readRequests(arguments[0])
-	case m == methodAvailableSubscriptions:
-		// The sample of the published API passes an argument, which means nothing.
+	case methodAvailableSubscriptions:
+		// The sample of the published API passes an argument, which has no meaning.
 		return nil, len(arguments) <= 1
 	default:
 		return nil, len(arguments) == 0
 	}
 }
 
-// failedToInvoke is what ASP.NET Core says when a call does not fit a method.
+// failedToInvoke returns the error of ASP.NET Core for a call that does not fit its method.
 func failedToInvoke(target string) string {
 	return "Failed to invoke '" + target + "' due to an error on the server."
 }
 
-// unexpectedError is what ASP.NET Core says when a method threw an exception.
+// unexpectedError returns the error of ASP.NET Core for a method that threw an exception.
 func unexpectedError(target string) string {
 	return "An unexpected error occurred invoking '" + target + "' on the server."
 }

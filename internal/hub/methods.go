@@ -1,10 +1,8 @@
 package hub
 
-// The methods of the hub. Each runs on a goroutine of the invoker, decides about the whole call and prepares in the
-// call what changes with its answer. None fails as a whole, and none returns nil.
-
-// run runs the method of a call and keeps its result. The result is what the invoker encodes for clients that speak
-// JSON.
+// run runs the method of a call, on a goroutine of the invoker, and keeps its result. Each method decides about the
+// whole call and prepares in the call what changes with its answer; none fails as a whole, and none returns nil. The
+// invoker encodes the result for clients that use JSON.
 func (c *call) run() any {
 	s := c.session
 	switch c.method {

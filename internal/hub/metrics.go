@@ -8,7 +8,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub/invoker"
 )
 
-// metrics are what a Hub counts.
+// metrics are the metrics of a Hub.
 type metrics struct {
 	subscriptions prometheus.Gauge
 	closed        [numCloseReasons]prometheus.Counter
@@ -16,19 +16,19 @@ type metrics struct {
 	invocations [numMethods][invoker.NumOutcomes]prometheus.Counter
 	seconds     prometheus.Histogram
 
-	// Items of Subscribe, by what became of them.
+	// Items of Subscribe by outcome.
 	granted, refused, limited, unavailable prometheus.Counter
 
 	overQuota prometheus.Counter // of limited
 
-	// Topics of which a snapshot was wanted: known whether there is one, not known in time.
+	// Topics that clients wanted a snapshot of, by outcome.
 	snapshotAnswered, snapshotUnavailable prometheus.Counter
 
 	rechecks, ended, traced prometheus.Counter
 
 	lost      prometheus.Counter
 	resyncing prometheus.Gauge
-	resynced  [numTold]prometheus.Counter
+	resynced  [numNotifications]prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
@@ -43,7 +43,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 	}, func() float64 { return float64(h.refusals.len()) })
 	auto.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rte_hub_refusals_limit",
-		Help: "Refusals that can be kept; each further one takes the place of the oldest.",
+		Help: "Refusals that can be kept; each further one replaces the oldest.",
 	}, func() float64 { return maxRefusals })
 
 	m := &metrics{
@@ -66,19 +66,19 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		}),
 		traced: auto.NewCounter(prometheus.CounterOpts{
 			Name: "rte_hub_refusals_traced_total",
-			Help: "Calls of Subscribe with refusals whose client was told a trace.",
+			Help: "Calls of Subscribe with refusals whose client received a trace.",
 		}),
 		overQuota: auto.NewCounter(prometheus.CounterOpts{
 			Name: "rte_hub_subscribe_items_over_quota_total",
-			Help: "Items of Subscribe, among those over a limit, for which their organization had no room.",
+			Help: "Items of Subscribe that were refused because the quota of their organization was used up.",
 		}),
 		lost: auto.NewCounter(prometheus.CounterOpts{
 			Name: "rte_hub_losses_total",
-			Help: "Losses of events in a lane that clients are told of.",
+			Help: "Losses of events in a lane that clients are notified of.",
 		}),
 		resyncing: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_hub_resync_waiting",
-			Help: "Clients that will be told of a loss of events.",
+			Help: "Clients that wait to be notified of a loss of events.",
 		}),
 	}
 	closed := auto.NewCounterVec(prometheus.CounterOpts{
@@ -90,14 +90,15 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 	}
 	resynced := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_hub_resync_clients_total",
-		Help: "Clients that were to be told of a loss of events, by how: by a notice, by the end of the connection, or gone before.",
+		Help: "Clients that had to be notified of a loss of events: by a notice, by the end of the connection, or gone " +
+			"before.",
 	}, []string{"how"})
-	for how := range numTold {
+	for how := range numNotifications {
 		m.resynced[how] = resynced.WithLabelValues(how.String())
 	}
 	invocations := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_hub_invocations_total",
-		Help: "Calls of clients, by method and by how they ended.",
+		Help: "Calls of clients, by method and outcome.",
 	}, []string{"method", "outcome"})
 	for method := range numMethods {
 		for how := range invoker.NumOutcomes {
@@ -106,11 +107,12 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 	}
 	items := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_hub_subscribe_items_total",
-		Help: "Items of Subscribe: granted, refused by validation or policy, over a limit, or unavailable because of the directory or the backplane.",
+		Help: "Items of Subscribe: granted, refused by validation or policy, over a limit, or unavailable because of the " +
+			"directory or the backplane.",
 	}, []string{"outcome"})
 	snapshots := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_hub_snapshot_topics_total",
-		Help: "Topics of which clients wanted a snapshot: answered, also by there being none, or unavailable in time.",
+		Help: "Topics that clients wanted a snapshot of: answered, even if there was none, or unavailable in time.",
 	}, []string{"outcome"})
 	m.snapshotAnswered = snapshots.WithLabelValues("answered")
 	m.snapshotUnavailable = snapshots.WithLabelValues("unavailable")

@@ -9,53 +9,52 @@ import (
 // Notice is the argument of an invocation that only clients with Features.Notices receive: *SubscriptionsEnded or
 // *Resync.
 type Notice interface {
-	// Target is the client method.
+	// Target returns the name of the client method.
 	Target() string
 }
 
-// maxNamed is how many subscriptions a notice names; whoever has more of them asks ActiveSubscriptions. It keeps the
-// frame below 200 KB.
-const maxNamed = 500
+// maxDescribed is the number of subscriptions that a notice lists. A client with more of them calls
+// ActiveSubscriptions. It keeps the frame below 200 KB.
+const maxDescribed = 500
 
-// SubscriptionsEnded says that the server has ended subscriptions.
+// SubscriptionsEnded notifies a client that the server has ended subscriptions.
 type SubscriptionsEnded struct {
-	// Code is why: one of those of SubscriptionResult.
+	// Code is the reason: one of the codes of SubscriptionResult.
 	Code string `json:"code"`
-	// Total is how many there were; Subscriptions names the first maxNamed of them.
+	// Total is the number of subscriptions; Subscriptions lists the first maxDescribed of them.
 	Total         int            `json:"total"`
 	Subscriptions []Subscription `json:"subscriptions"`
 }
 
-// Target is the client method.
+// Target returns the name of the client method.
 func (*SubscriptionsEnded) Target() string { return "SubscriptionsEnded" }
 
-// Resync says that events may be missing that were published while the client listened to them, and that the server
-// cannot get them any more.
+// Resync notifies a client that events of its subscriptions may be missing, and that the server cannot get them back.
 type Resync struct {
 	OrganizationID string `json:"organizationId"`
-	// Reason is why they are missing, in a word of the backplane.
+	// Reason is the cause, in a word of the backplane.
 	Reason string `json:"reason"`
-	// From and To are when they were published; nil: not known.
+	// From and To bound when the events were published; nil: not known.
 	From *time.Time `json:"from"`
 	To   *time.Time `json:"to"`
-	// Total is how many subscriptions are concerned; Subscriptions names the first maxNamed of them.
+	// Total is the number of concerned subscriptions; Subscriptions lists the first maxDescribed of them.
 	Total         int            `json:"total"`
 	Subscriptions []Subscription `json:"subscriptions"`
 }
 
-// Target is the client method.
+// Target returns the name of the client method.
 func (*Resync) Target() string { return "Resync" }
 
-// named describes the first maxNamed of some listeners.
-func (h *Hub) named(listeners []fanout.Subscription) []Subscription {
-	list := make([]Subscription, min(len(listeners), maxNamed))
+// describeFirst describes the first maxDescribed subscriptions of a list.
+func (h *Hub) describeFirst(all []fanout.Subscription) []Subscription {
+	list := make([]Subscription, min(len(all), maxDescribed))
 	for i := range list {
-		list[i] = h.describe(listeners[i])
+		list[i] = h.describe(all[i])
 	}
 	return list
 }
 
-// describe is a listener as clients see it.
+// describe returns a subscription as clients see it.
 func (h *Hub) describe(l fanout.Subscription) Subscription {
 	topic := l.Entry.Topic()
 	d := h.options.Catalog.Definition(topic.Type)
@@ -71,11 +70,11 @@ func (h *Hub) describe(l fanout.Subscription) Subscription {
 	}
 }
 
-// rootEntityType is what every subscription is rooted in.
+// rootEntityType is the type of the root entity of every subscription.
 const rootEntityType = "Organization"
 
-// moment is a time for clients, nil if it is not known.
-func moment(t time.Time) *time.Time {
+// clientTime returns a time for clients, nil if it is not known.
+func clientTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-// Lanes bring the events of topics to this node: the hub does not import the backplane, which implements it. The methods
-// may be called from any goroutine.
+// Lanes bring the events of topics to this node: the hub does not import the backplane, which implements it. The
+// methods may be called from any goroutine.
 type Lanes interface {
 	// Acquire returns when every event of the topics that is published from now on will arrive, or when ctx ends. It
 	// returns nil, or one error per topic (nil where it succeeded). It counts each topic that succeeded.
@@ -84,8 +84,8 @@ type Options struct {
 // complete replaces zero values by defaults and returns an error that names the field that is missing or wrong.
 func (o *Options) complete() error {
 	for name, missing := range map[string]bool{
-		"Catalog": o.Catalog == nil, "Dispatcher": o.Dispatcher == nil, "Lanes": o.Lanes == nil,
-		"Authorization.Authorizer": o.Authorization.Authorizer == nil,
+		"Catalog": o.Catalog == nil, "Dispatcher": o.Dispatcher == nil,
+		"Lanes": o.Lanes == nil, "Authorization.Authorizer": o.Authorization.Authorizer == nil,
 	} {
 		if missing {
 			return fmt.Errorf("hub: Options.%s is required", name)

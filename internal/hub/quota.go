@@ -6,15 +6,15 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// quota counts the subscriptions of organizations, those included that are being decided about.
+// quota counts the subscriptions of each organization, including those that a running call may still grant.
 type quota struct {
 	limit int // static; 0: nothing is counted
 
 	mu   sync.Mutex        // guards the following field
-	used map[events.ID]int // those above 0
+	used map[events.ID]int // counts above 0
 }
 
-// take says whether an organization may have another subscription, and counts it.
+// take counts another subscription of an organization. It reports whether the organization had room for it.
 func (q *quota) take(organization events.ID) bool {
 	if q.limit == 0 {
 		return true
@@ -28,8 +28,8 @@ func (q *quota) take(organization events.ID) bool {
 	return true
 }
 
-// give gives back what take has counted.
-func (q *quota) give(organization events.ID, n int) {
+// release gives back n subscriptions that take counted.
+func (q *quota) release(organization events.ID, n int) {
 	if q.limit == 0 || n == 0 {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
 // Rechecker decides again about subscriptions that were granted. It may be used from any goroutine.
@@ -27,22 +28,25 @@ func (allowEverything) Recheck(_ context.Context, _ *authz.Claims, topics []even
 	return slices.Repeat([]bool{true}, len(topics))
 }
 
-// rechecks are the changes that subscriptions have still to be compared with.
+// rechecks collects changes of the directory and the policy that subscriptions have not been compared with.
 type rechecks struct {
-	// number of the last change. A Subscribe that began before a change and ends after it knows by this that what it was
-	// granted has to be looked at again: it may have come too late for the round through the sessions.
+	// number counts changes. A Subscribe that began before a change and ended after it sees another number and rechecks
+	// what it granted: its subscriptions may have come too late for the round through the sessions.
 	number atomic.Uint64
+
+	came wakeup.Signal // static; set when there is a change
 
 	mu      sync.Mutex // guards the following fields
 	all     bool
 	changed map[events.ID]struct{}
-	wake    chan struct{} // has one element if there is something to do; static
 }
 
-// maxChanged is how many entities are remembered one by one; with more of them everything is looked at.
+func newRechecks() rechecks { return rechecks{came: wakeup.New()} }
+
+// maxChanged is the number of entities that are kept one by one; with more of them every subscription is rechecked.
 const maxChanged = 10_000
 
-// add notes a change, which must be in force already.
+// add adds a change, which must be in force already.
 func (r *rechecks) add(change authz.Change) {
 	r.number.Add(1)
 	r.mu.Lock()
@@ -56,13 +60,10 @@ func (r *rechecks) add(change authz.Change) {
 	if r.all = r.all || change.All || len(r.changed) > maxChanged; r.all {
 		clear(r.changed)
 	}
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+	r.came.Set()
 }
 
-// take takes what has changed since the last call.
+// take returns and clears the pending changes.
 func (r *rechecks) take() (all bool, changed map[events.ID]struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,16 +72,16 @@ func (r *rechecks) take() (all bool, changed map[events.ID]struct{}) {
 	return all, changed
 }
 
-// Recheck makes Run look at the subscriptions that a change of the directory or the policy is about, and end those that
-// are no longer allowed. The change must be in force. Recheck does not wait: changes that come while Run is at work are
-// looked at together afterwards. A Subscribe that was decided before the change is looked at too.
+// Recheck makes Run recheck the subscriptions that a change of the directory or the policy concerns, and end those that
+// are no longer allowed. The change must be in force. Recheck does not wait: Run takes changes that come while it works
+// together afterwards. A Subscribe that was decided before the change is rechecked too.
 func (h *Hub) Recheck(change authz.Change) { h.rechecks.add(change) }
 
-// recheck looks at changes until ctx ends.
+// recheck rechecks subscriptions after changes until ctx ends.
 func (h *Hub) recheck(ctx context.Context) {
 	for {
 		select {
-		case <-h.rechecks.wake:
+		case <-h.rechecks.came.C():
 		case <-ctx.Done():
 			return
 		}
@@ -107,55 +108,55 @@ func (h *Hub) recheck(ctx context.Context) {
 	}
 }
 
-// recheck ends those of the subscriptions concerned that are no longer allowed.
+// recheck ends the concerned subscriptions that are no longer allowed and returns their number.
 func (s *Session) recheck(ctx context.Context, concerned func(events.Topic) bool) (ended int) {
-	listeners := s.listeners(concerned)
-	if len(listeners) == 0 {
+	list := s.matching(concerned)
+	if len(list) == 0 {
 		return 0
 	}
-	topics := make([]events.Topic, len(listeners))
-	for i := range listeners {
-		topics[i] = listeners[i].Entry.Topic()
+	topics := make([]events.Topic, len(list))
+	for i := range list {
+		topics[i] = list[i].Entry.Topic()
 	}
 	claims := s.Claims()
 	allowed := s.hub.options.Authorization.Rechecker.Recheck(ctx, claims, topics)
 	if s.Claims() != claims {
-		return 0 // they were refreshed meanwhile: all topics are looked at again
+		return 0 // a refresh has replaced them meanwhile: it rechecks all topics
 	}
-	var lost []fanout.Subscription
-	for i, l := range listeners {
+	var forbidden []fanout.Subscription
+	for i, l := range list {
 		if !allowed[i] {
-			lost = append(lost, l)
+			forbidden = append(forbidden, l)
 		}
 	}
-	return s.end(lost)
+	return s.end(forbidden)
 }
 
-// end ends subscriptions, as far as they still are any. One that has taken the place of one of them, because the client
-// has ended that and subscribed again, was decided later.
-func (s *Session) end(listeners []fanout.Subscription) (ended int) {
-	if len(listeners) == 0 {
+// end ends those of the subscriptions that the session still has, and returns their number. If the client has ended one
+// of them and subscribed again, the new subscription stays: it was decided later.
+func (s *Session) end(forbidden []fanout.Subscription) (ended int) {
+	if len(forbidden) == 0 {
 		return 0
 	}
 	s.mu.Lock()
-	var lost []fanout.Subscription
-	for _, before := range listeners {
+	var list active
+	for _, before := range forbidden {
 		if l, ok := s.active.find(before.Entry.Topic()); ok && l.ID == before.ID {
-			lost = append(lost, l)
+			list = append(list, l)
 		}
 	}
-	removed := active(lost).entries()
+	removed := list.entries()
 	if len(removed) > 0 {
 		var notice []byte
 		if s.conn.Features().Notices {
 			notice = s.conn.EncodeNotice(&SubscriptionsEnded{
-				Code: codeUnauthorized, Total: len(lost), Subscriptions: s.hub.named(lost),
+				Code: codeUnauthorized, Total: len(list), Subscriptions: s.hub.describeFirst(list),
 			})
 		}
 		s.active = s.active.without(removed)
 		s.outbox.Apply(fanout.Change{Frame: notice, Remove: removed})
 		s.hub.metrics.subscriptions.Sub(float64(len(removed)))
-		s.hub.quota.give(s.Claims().Organization, len(removed))
+		s.hub.quota.release(s.Claims().Organization, len(removed))
 		s.hub.metrics.ended.Add(float64(len(removed)))
 	}
 	s.mu.Unlock()

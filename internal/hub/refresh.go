@@ -9,12 +9,12 @@ import (
 )
 
 // Refresh replaces the claims of the session by those of a new token of the same user in the same organization. From
-// now on they are what Subscribe, revocations and rechecks go by; if they have changed, Recheck must follow. It does not
-// wait. The error is ErrOtherUser, ErrRevoked or ErrClosed; nothing has changed then.
+// then on Subscribe, revocations and rechecks use them. If changed is true, the caller must call Session.Recheck.
+// Refresh does not wait. The error is ErrOtherUser, ErrRevoked or ErrClosed; then nothing has changed.
 func (s *Session) Refresh(claims *authz.Claims) (changed bool, err error) {
 	changed, err = s.replaceClaims(claims)
 	if errors.Is(err, ErrRevoked) && s.hub.options.Authorization.Revoked(s.Claims()) {
-		// The revocation of the claims before may have looked at the session while it had the others.
+		// The revocation of the earlier claims may have looked at the session while it had the new ones.
 		s.Close(CloseRevoked)
 	}
 	return changed, err
@@ -30,15 +30,15 @@ func (s *Session) replaceClaims(claims *authz.Claims) (changed bool, err error) 
 	case claims.User != before.User || claims.Organization != before.Organization:
 		return false, ErrOtherUser
 	case claims.Equal(before):
-		return false, nil // a client can ask as often as it likes: it costs nothing
+		return false, nil // a client may repeat this as often as it likes: it costs nothing
 	}
-	// As in Open: a revocation that comes later finds the new claims.
+	// As in Open: a later revocation finds the new claims.
 	s.claims.Store(claims)
 	if s.hub.options.Authorization.Revoked(claims) {
 		s.claims.Store(before)
 		return false, ErrRevoked
 	}
-	// A Subscribe that runs may have been decided by the claims before: it looks at what it was granted again.
+	// The earlier claims may have decided a Subscribe that still runs: the new number makes it recheck what it grants.
 	s.hub.rechecks.number.Add(1)
 	return true, nil
 }
@@ -46,7 +46,8 @@ func (s *Session) replaceClaims(claims *authz.Claims) (changed bool, err error) 
 // Recheck ends the subscriptions that the session's claims do not allow any more. It takes no longer than an
 // invocation.
 func (s *Session) Recheck(ctx context.Context) {
-	// Whatever becomes of the request that brought the new claims: without an answer of the directory nothing ends.
+	// The recheck does not end with the request that brought the new claims: without an answer of the directory nothing
+	// ends.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.hub.options.Limits.Invocation)
 	defer cancel()
 	s.recheck(ctx, func(events.Topic) bool { return true })

@@ -86,7 +86,8 @@ func TestRefresh_DuringSubscribe(t *testing.T) {
 	})
 }
 
-// A revocation of the token before, which looks at the session while a revoked token is being refused, must not miss it.
+// A revocation of the token before, which looks at the session while a revoked token is being refused, must not miss
+// it.
 func TestRefresh_BothRevoked(t *testing.T) {
 	var r *rig
 	oldRevoked := false

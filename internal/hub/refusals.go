@@ -10,8 +10,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// The codes of SubscriptionResult besides those of authz.Decision. They are part of the interface: new ones may come,
-// none changes its meaning.
+// The codes of SubscriptionResult besides those of authz.Decision. They are part of the published interface: new ones
+// may be added, none changes its meaning.
 const (
 	codeOK            = "ok"
 	codeLimit         = "limit"
@@ -19,7 +19,7 @@ const (
 	codeUnauthorized  = "unauthorized"
 )
 
-// codeOf is the code of a refusal that was told in words.
+// codeOf returns the code of a refusal that has a message.
 func codeOf(message string) string {
 	switch message {
 	case refusedNotSubscribed:
@@ -32,77 +32,78 @@ func codeOf(message string) string {
 }
 
 const (
-	// maxRefusals is how many calls of Subscribe with refusals are remembered, maxExplained how many items of each
-	// are explained: 500 of them with eight items that took six steps are 5 MB.
+	// maxRefusals is the number of calls of Subscribe with refusals that are kept, maxExplained the number of items of
+	// each that are explained: 500 of them with eight items of six steps take 5 MB.
 	maxRefusals  = 500
 	maxExplained = 8
-	// maxQuoted bounds what is kept of a text that a client sent, in bytes.
+	// maxQuoted bounds the part of a text of a client that is kept, in bytes.
 	maxQuoted = 64
 )
 
-// Refusal is a Subscribe some of whose items were refused, for operators: it says what the client must not learn.
+// Refusal is a Subscribe with refused items, for operators. It contains reasons that the client must not learn.
 type Refusal struct {
-	Trace        string        `json:"trace"` // that the client was told
+	Trace        string        `json:"trace"` // that the client received
 	Time         time.Time     `json:"time"`
 	Connection   string        `json:"connection"`
 	User         string        `json:"user"`
 	Organization string        `json:"organization"`
 	Role         authz.Role    `json:"role"`
-	Refused      int           `json:"refused"` // items; the first of them follow
+	Refused      int           `json:"refused"` // number of items; the first of them follow
 	Items        []RefusedItem `json:"items"`
 }
 
-// RefusedItem is an item of a Subscribe that was refused.
+// RefusedItem is a refused item of a Subscribe.
 type RefusedItem struct {
-	EntityID    string             `json:"entityId"`
-	EventName   string             `json:"eventName"`
-	Code        string             `json:"code"`
-	Message     string             `json:"message"`
-	Explanation *authz.Explanation `json:"explanation,omitempty"` // made right after the refusal; nil: there is no more to say
+	EntityID  string `json:"entityId"`
+	EventName string `json:"eventName"`
+	Code      string `json:"code"`
+	Message   string `json:"message"`
+	// Explanation was made right after the refusal. nil: the message is all there is.
+	Explanation *authz.Explanation `json:"explanation,omitempty"`
 }
 
-// refusals remembers the latest refusals that clients know the trace of.
+// refusals keeps the latest refusals whose trace clients have.
 type refusals struct {
-	mu   sync.Mutex // guards the following fields
-	ring [maxRefusals]*Refusal
-	next int
-	by   map[string]*Refusal // by trace, those in ring
+	mu      sync.Mutex // guards the following fields
+	ring    [maxRefusals]*Refusal
+	next    int
+	byTrace map[string]*Refusal // those in ring
 }
 
-// add remembers a refusal in place of the oldest one.
+// add keeps a refusal in place of the oldest one.
 func (r *refusals) add(refusal *Refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if oldest := r.ring[r.next]; oldest != nil {
-		delete(r.by, oldest.Trace)
+		delete(r.byTrace, oldest.Trace)
 	}
-	if r.by == nil {
-		r.by = map[string]*Refusal{}
+	if r.byTrace == nil {
+		r.byTrace = map[string]*Refusal{}
 	}
-	r.ring[r.next], r.by[refusal.Trace] = refusal, refusal
+	r.ring[r.next], r.byTrace[refusal.Trace] = refusal, refusal
 	r.next = (r.next + 1) % maxRefusals
 }
 
 func (r *refusals) find(trace string) (*Refusal, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	refusal, ok := r.by[trace]
+	refusal, ok := r.byTrace[trace]
 	return refusal, ok
 }
 
 func (r *refusals) len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.by)
+	return len(r.byTrace)
 }
 
-// Refusal finds a refusal by the trace that a client was told. ok is false if none was, by this node, or it is too long
-// ago. The answer must not be changed.
+// Refusal finds a refusal by the trace that a client received. ok is false if this node made no such refusal, or has
+// forgotten it. The caller must not change the refusal.
 func (h *Hub) Refusal(trace string) (refusal *Refusal, ok bool) {
 	return h.refusals.find(strings.ToLower(trace))
 }
 
-// annotate gives the results for a client with notices their codes, and those that were refused the trace.
+// annotate adds the codes that a client with notices receives, and the trace to refused results.
 func annotate(results []SubscriptionResult, trace string) {
 	for i := range results {
 		r := &results[i]
@@ -114,7 +115,7 @@ func annotate(results []SubscriptionResult, trace string) {
 	}
 }
 
-// trace remembers what of a Subscribe was refused and returns what it is found by; empty: nothing was refused.
+// trace keeps the refused items of a Subscribe and returns their trace; empty: nothing was refused.
 func (s *Session) trace(c *call, requests []authz.Request, results []SubscriptionResult) string {
 	if s.hub.options.Authorization.Explain == nil {
 		return ""
@@ -143,9 +144,12 @@ func (s *Session) trace(c *call, requests []authz.Request, results []Subscriptio
 	return refusal.Trace
 }
 
-// explain says why an item was refused. What is temporarily unavailable is not asked a second time.
+// explain describes a refused item. It does not explain an item that is temporarily unavailable: that would ask the
+// directory a second time.
 func (s *Session) explain(ctx context.Context, claims *authz.Claims, r authz.Request, message string) RefusedItem {
-	item := RefusedItem{EntityID: quoted(r.EntityID), EventName: quoted(r.EventName), Code: codeOf(message), Message: message}
+	item := RefusedItem{
+		EntityID: quoted(r.EntityID), EventName: quoted(r.EventName), Code: codeOf(message), Message: message,
+	}
 	if message != authz.RefusedUnavailable && message != refusedLimit {
 		explanation := s.hub.options.Authorization.Explain(ctx, claims, r)
 		item.Explanation = &explanation
@@ -153,7 +157,7 @@ func (s *Session) explain(ctx context.Context, claims *authz.Claims, r authz.Req
 	return item
 }
 
-// quoted is the beginning of a text, in memory of its own: what it was cut from is not kept.
+// quoted returns the beginning of a text in memory of its own, so that the rest of the message is not kept.
 func quoted(text string) string {
 	return strings.ToValidUTF8(strings.Clone(text[:min(len(text), maxQuoted)]), "\uFFFD")
 }

@@ -388,7 +388,8 @@ func items(numbers ...int) string {
 	return "[" + strings.Join(texts, ",") + "]"
 }
 
-// results is the completion of Subscribe or Unsubscribe for items; messages are the refusals, empty where there is none.
+// results is the completion of Subscribe or Unsubscribe for items; messages are the refusals, empty where there is
+// none.
 func results(id string, numbers []int, messages ...string) string {
 	var texts []string
 	for i, n := range numbers {

@@ -14,7 +14,7 @@ import (
 )
 
 // Session is the authenticated life of one connection. Its methods may be called from any goroutine. A node has
-// hundreds of thousands of them: what an idle one holds is these 96 bytes.
+// hundreds of thousands of sessions: an idle one holds these 96 bytes.
 type Session struct {
 	// Static once Open has returned.
 	hub    *Hub
@@ -29,18 +29,18 @@ type Session struct {
 
 	mu     sync.Mutex // guards the following fields
 	closed bool
-	cancel context.CancelFunc // gives up the invocation that runs; nil if there is none
-	// active are the subscriptions; nil if there are none. The outbox has the same ones, and the lane of each is held.
+	cancel context.CancelFunc // gives up the invocation that runs; nil: none runs
+	// active are the subscriptions; nil: there are none. The outbox has the same ones, and the lane of each is held.
 	active active
 }
 
-// ID is the public id of the connection.
+// ID returns the public id of the connection.
 func (s *Session) ID() string { return s.conn.ID() }
 
-// Claims are those of the token that the connection was opened with, or refreshed with last.
+// Claims returns the claims of the latest token: of the one that opened the connection, or of a refresh.
 func (s *Session) Claims() *authz.Claims { return s.claims.Load() }
 
-// Info is what there is to know of a session at one moment.
+// Info describes a session at one moment.
 type Info struct {
 	ID            string
 	Protocol      fanout.Protocol
@@ -50,20 +50,24 @@ type Info struct {
 	Since         time.Time // in whole seconds
 }
 
-// Info looks at the session.
+// Info describes the session.
 func (s *Session) Info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Info{
-		ID: s.ID(), Protocol: s.conn.Protocol(), Features: s.conn.Features(), Claims: s.Claims(), Subscriptions: len(s.active),
-		Since: s.hub.made.Add(time.Duration(s.opened) * time.Second),
+		ID:            s.ID(),
+		Protocol:      s.conn.Protocol(),
+		Features:      s.conn.Features(),
+		Claims:        s.Claims(),
+		Subscriptions: len(s.active),
+		Since:         s.hub.made.Add(time.Duration(s.opened) * time.Second),
 	}
 }
 
-// Invoke runs a call to its end. The answer, if the call wants one, goes out through the session's outbox. Calls of
-// one session run one at a time; in order, if one goroutine makes them, as a connection's reader does: it then reads
-// on when the answer and the snapshot behind it, if there is one, are on their way. When ctx ends, or the session is closed, the call is given up and what it has
-// begun is taken back. It takes no longer than the invocation limit.
+// Invoke runs a call to its end. If the call wants an answer, it goes out through the session's outbox. Calls of one
+// session run one at a time, and in order if one goroutine makes them, as a connection's reader does. Invoke returns
+// when the answer, and the snapshot behind it if there is one, are on their way. When ctx ends or the session is
+// closed, Invoke gives the call up and rolls it back. It takes no longer than the invocation limit.
 func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
@@ -97,7 +101,7 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	}
 }
 
-// whenClosed makes Close call cancel, nil: nothing. It is false if the session has ended already.
+// whenClosed makes Close call cancel; nil: nothing. It reports whether the session is still open.
 func (s *Session) whenClosed(cancel context.CancelFunc) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,8 +131,8 @@ func (s *Session) run(c *call, inv *Invocation) invoker.Outcome {
 	return c.outcome
 }
 
-// answer sends the completion of a call, unless nobody waits for one (D3), together with what a successful call
-// changed. It is false if the session has ended: nothing is changed then.
+// answer sends the completion of a call, unless the client wants none (D3), together with what a successful call
+// changed. It returns false if the session has ended; then nothing is changed.
 func (s *Session) answer(c *call, completion *Completion) bool {
 	var frame []byte
 	if completion.ID != "" {
@@ -136,23 +140,23 @@ func (s *Session) answer(c *call, completion *Completion) bool {
 	}
 	changes := c.outcome == invoker.OK && len(c.added)+len(c.removed) > 0
 	if changes && until(c.ctx, s.outbox.Room) && s.commit(c, frame) {
-		s.hub.quota.give(s.Claims().Organization, c.taken-len(c.added)+len(c.removed))
+		s.hub.quota.release(s.Claims().Organization, c.taken-len(c.added)+len(c.removed))
 		s.hub.releaseLanes(c.removed)
 		if len(c.added) > 0 && s.hub.rechecks.number.Load() != c.change {
 			s.recheckAdded(c)
 		}
 		return true
 	}
-	c.takeBack()
-	s.hub.quota.give(s.Claims().Organization, c.taken)
+	c.rollBack()
+	s.hub.quota.release(s.Claims().Organization, c.taken)
 	if changes || frame != nil && !until(c.ctx, func() bool { return s.outbox.Send(frame) }) {
 		return false
 	}
 	return !s.isClosed()
 }
 
-// until waits until there is room in an outbox: the back-pressure on a client that calls faster than its shard takes the
-// answers. It is false if ctx ends first.
+// until polls room until an outbox has room: backpressure on a client that calls faster than its shard takes the
+// answers. It reports whether there was room before ctx ended.
 func until(ctx context.Context, room func() bool) bool {
 	for !room() {
 		select {
@@ -165,8 +169,8 @@ func until(ctx context.Context, room func() bool) bool {
 }
 
 // commit changes the subscriptions. The outbox sends the answer and makes the same change in one step: no event comes
-// before the answer to Subscribe, none that is published after it is missed, and none comes after the answer to
-// Unsubscribe (H2).
+// before the answer to Subscribe, every event that is published after it comes, and none comes after the answer to
+// Unsubscribe (H2). It reports whether the session was still open.
 func (s *Session) commit(c *call, frame []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,24 +186,24 @@ func (s *Session) commit(c *call, frame []byte) bool {
 	return true
 }
 
-// recheckAdded looks at the subscriptions of a call during which something has changed.
+// recheckAdded rechecks the subscriptions of a call during which something changed.
 func (s *Session) recheckAdded(c *call) {
 	added := make(map[events.Topic]bool, len(c.topics))
 	for _, topic := range c.topics {
 		added[topic] = true
 	}
-	// Not with the context of the call: what was granted has to be looked at, whatever becomes of the call.
+	// The recheck must happen even if the call is given up, so it does not use the context of the call.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), s.hub.options.Limits.Invocation)
 	defer cancel()
 	s.recheck(ctx, func(topic events.Topic) bool { return added[topic] })
 }
 
-// Send sends a control frame of the connection, such as a pong, behind everything sent before; once the session has
-// ended it goes nowhere. It refuses, false, when the shard has not yet taken many earlier ones.
+// Send sends a control frame of the connection, such as a pong, behind everything sent before. After the end of the
+// session the frame is dropped. Send returns false, and does nothing, if the shard has not yet taken many earlier ones.
 func (s *Session) Send(frame []byte) bool { return s.outbox.Send(frame) }
 
-// Close ends the session: a call that runs is given up, the client is told the reason, and what the session held is
-// given back. It does not wait. Only the first reason counts: the answer says whether this was it.
+// Close ends the session: it gives up a running call, sends the client the reason and releases what the session held.
+// It does not wait. Only the first reason counts; first reports whether this was it.
 func (s *Session) Close(reason CloseReason) (first bool) {
 	s.mu.Lock()
 	if s.closed {
@@ -218,7 +222,7 @@ func (s *Session) Close(reason CloseReason) (first bool) {
 	s.hub.releaseLanes(entries)
 	s.hub.sessions.remove(s)
 	s.hub.metrics.subscriptions.Sub(float64(len(entries)))
-	s.hub.quota.give(s.Claims().Organization, len(entries))
+	s.hub.quota.release(s.Claims().Organization, len(entries))
 	s.hub.metrics.closed[reason].Inc()
 	return true
 }
@@ -227,4 +231,16 @@ func (s *Session) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed
+}
+
+// matching returns the subscriptions of the session whose topics match.
+func (s *Session) matching(match func(events.Topic) bool) (list []fanout.Subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.active {
+		if match(l.Entry.Topic()) {
+			list = append(list, l)
+		}
+	}
+	return list
 }

@@ -152,8 +152,9 @@ func TestConnectionThatIsGoneGivesUpItsCall(t *testing.T) {
 	})
 }
 
-// TestSubscribeOnADeadSocket: a shard ends an outbox by itself, and the session hears of it only later. What is subscribed
-// in between must be given back once, or another session's subscription to the same topic would end with it.
+// TestSubscribeOnADeadSocket: a shard ends an outbox by itself, and the session hears of it only later. What is
+// subscribed in between must be given back once, or another session's subscription to the same topic would end with
+// it.
 func TestSubscribeOnADeadSocket(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		dead, other := r.connect(t), r.connect(t)

@@ -7,24 +7,24 @@ import (
 	"sync"
 )
 
-// Sessions are the open sessions of a Hub. Its methods may be called from any goroutine.
+// Sessions is the set of open sessions of a Hub. Its methods may be called from any goroutine.
 type Sessions struct {
 	mu   sync.Mutex // guards the following fields
 	open map[*Session]struct{}
-	full bool // no session is added any more
+	shut bool // no session is added any more
 }
 
-// Len is the number of open sessions.
+// Len returns the number of open sessions.
 func (s *Sessions) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.open)
 }
 
-// All are the sessions that were open when the iteration began, in no order.
+// All iterates, in no order, over the sessions that were open when the iteration began.
 func (s *Sessions) All() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
-		for _, session := range s.snapshot() {
+		for _, session := range s.list() {
 			if !yield(session) {
 				return
 			}
@@ -32,17 +32,17 @@ func (s *Sessions) All() iter.Seq[*Session] {
 	}
 }
 
-func (s *Sessions) snapshot() []*Session {
+func (s *Sessions) list() []*Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.AppendSeq(make([]*Session, 0, len(s.open)), maps.Keys(s.open))
 }
 
-// add adds a session; false after shut.
+// add adds a session. It reports false after close.
 func (s *Sessions) add(session *Session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.full {
+	if s.shut {
 		return false
 	}
 	s.open[session] = struct{}{}
@@ -55,10 +55,10 @@ func (s *Sessions) remove(session *Session) {
 	delete(s.open, session)
 }
 
-// shut refuses further sessions and returns those that are open.
-func (s *Sessions) shut() []*Session {
+// close refuses further sessions and returns the open ones.
+func (s *Sessions) close() []*Session {
 	s.mu.Lock()
-	s.full = true
+	s.shut = true
 	s.mu.Unlock()
-	return s.snapshot()
+	return s.list()
 }

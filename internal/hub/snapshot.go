@@ -10,14 +10,15 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-// Snapshots know the last state events of topics. They may be used from any goroutine.
+// Snapshots find the last states of topics: the hub does not import the backplane, which implements it. They may be
+// used from any goroutine.
 type Snapshots interface {
-	// Snapshot calls apply, once or several times in turn, with topics and with the events that were last published of
-	// them and have not outlived their time: none, one, or several where a topic is about several things. apply must
-	// not wait, and must not keep the events or their Data. It is called between two events of a lane: what was
-	// dispatched before is in the snapshot, what is not in it is dispatched later.
+	// Snapshot calls apply, once or several times in turn, with topics and with the latest events of those topics that
+	// have not expired: none, one, or several where a topic has several states. apply must not wait, and must not keep the
+	// events or their Data. It is called between two events of a lane: events that were dispatched before are in the
+	// snapshot, and events that are not in it are dispatched later.
 	//
-	// The topics are held by Lanes. If there is an error apply was not called for all of them.
+	// Lanes hold the topics. After an error, apply was not called for all of them.
 	Snapshot(ctx context.Context, topics []events.Topic, apply func(topics []events.Topic, last []*events.Event)) error
 }
 
@@ -29,10 +30,11 @@ type SnapshotOptions struct {
 	ForAll bool
 }
 
-// snapshotBytes is how much of a snapshot is held at a time, while a client takes it.
+// snapshotBytes bounds how much of a snapshot is held at a time, while a client takes it.
 const snapshotBytes = 1 << 20
 
-// replayFor prepares the snapshot of what a call adds; nil: there is none. The session commits it with the answer.
+// replayFor prepares the snapshot of the subscriptions that a call adds, nil if there is none. The session commits it
+// with the answer.
 func (s *Session) replayFor(c *call) *fanout.Replay {
 	options := &s.hub.options
 	if options.Snapshots.Source == nil || !options.Snapshots.ForAll && !s.conn.Features().Snapshot {
@@ -51,21 +53,22 @@ func (s *Session) replayFor(c *call) *fanout.Replay {
 	return fanout.NewReplay(entries)
 }
 
-// snapshot sends the last states of what a call has begun to listen to, behind its answer.
+// snapshot sends the last states of the subscriptions that a call added, behind its answer.
 func (s *Session) snapshot(c *call) {
-	n := &snapshot{listeners: make(map[events.Topic]fanout.Subscription, len(c.stateful))}
+	n := &snapshot{wanted: make(map[events.Topic]fanout.Subscription, len(c.stateful))}
 	for _, l := range c.stateful {
 		topic := l.Entry.Topic()
-		n.listeners[topic] = l
+		n.wanted[topic] = l
 		n.left = append(n.left, topic)
 	}
 	m := s.hub.metrics
 	for len(n.left) > 0 {
 		before := len(n.left)
-		err := n.look(c.ctx, s.hub)
+		err := n.find(c.ctx, s.hub)
 		m.snapshotAnswered.Add(float64(before - len(n.left)))
 		if err == nil || len(n.states) > 0 {
-			// What the client does not take in the time that a call has is left out, as is what is not known in time.
+			// States that the client does not take in the time of a call are left out, as are states that are not found in
+			// time.
 			if sent := s.outbox.Replay(c.ctx, c.replay, n.states); err == nil {
 				err = sent
 			}
@@ -79,27 +82,27 @@ func (s *Session) snapshot(c *call) {
 	}
 }
 
-// snapshot is what is known of topics that a session has begun to listen to.
+// snapshot is the state of the search for the last states of new subscriptions.
 type snapshot struct {
-	listeners map[events.Topic]fanout.Subscription
-	left      []events.Topic // not looked up
-	states    []fanout.State // of the others, as far as they are not sent
+	wanted map[events.Topic]fanout.Subscription
+	left   []events.Topic // not found yet
+	states []fanout.State // of the others, unless they have been sent
 }
 
-// look looks topics up until it has snapshotBytes of states.
-func (n *snapshot) look(ctx context.Context, h *Hub) error {
+// find looks for the states of the topics that are left until it has snapshotBytes of them.
+func (n *snapshot) find(ctx context.Context, h *Hub) error {
 	ctx, cancel := context.WithTimeout(ctx, h.options.Limits.Snapshot)
 	defer cancel()
-	asked := n.left
+	requested := n.left
 	n.left, n.states = nil, nil
-	answered, size := make(map[events.Topic]bool, len(asked)), 0
-	err := h.options.Snapshots.Source.Snapshot(ctx, asked, func(topics []events.Topic, last []*events.Event) {
-		begun := map[events.Topic]bool{} // with a state that is taken
+	answered, size := make(map[events.Topic]bool, len(requested)), 0
+	apply := func(topics []events.Topic, last []*events.Event) {
+		begun := map[events.Topic]bool{} // topics of which a state was taken
 		for _, topic := range topics {
 			answered[topic] = true
 		}
 		for _, ev := range last {
-			l, ok := n.listeners[ev.Topic]
+			l, ok := n.wanted[ev.Topic]
 			switch {
 			case !ok:
 			case size >= snapshotBytes && !begun[ev.Topic]:
@@ -112,8 +115,9 @@ func (n *snapshot) look(ctx context.Context, h *Hub) error {
 				n.states = append(n.states, fanout.State{Subscription: l, Event: &kept})
 			}
 		}
-	})
-	for _, topic := range asked {
+	}
+	err := h.options.Snapshots.Source.Snapshot(ctx, requested, apply)
+	for _, topic := range requested {
 		if !answered[topic] {
 			n.left = append(n.left, topic)
 		}

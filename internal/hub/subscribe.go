@@ -17,12 +17,13 @@ const (
 	refusedNotSubscribed = "Not subscribed"
 )
 
-// subscribe decides about each request and prepares what is granted in c.added, to be committed with the answer.
+// subscribe decides about each request and prepares in c.added the subscriptions that are granted. They are committed
+// with the answer.
 func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionResult {
 	results := s.results(requests)
-	asked := requests[:min(len(requests), s.hub.options.Limits.Items)]
+	decided := requests[:min(len(requests), s.hub.options.Limits.Items)]
 	c.change = s.hub.rechecks.number.Load()
-	decisions := s.hub.options.Authorization.Authorizer.Authorize(c.ctx, s.Claims(), asked)
+	decisions := s.hub.options.Authorization.Authorizer.Authorize(c.ctx, s.Claims(), decided)
 
 	wanted, topics := s.choose(c, decisions, results)
 	errs := s.acquire(c, topics)
@@ -31,7 +32,7 @@ func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionRes
 			results[i].refuse(authz.RefusedUnavailable)
 		}
 	}
-	for i := len(asked); i < len(results); i++ {
+	for i := len(decided); i < len(results); i++ {
 		results[i].refuse(refusedLimit)
 	}
 	s.hub.metrics.count(results)
@@ -44,10 +45,12 @@ func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionRes
 	return results
 }
 
-// choose writes into results what is decided without the lanes: refusals, and that everything else is granted. It
+// choose writes into results all that is decided without the lanes: refusals, and success for everything else. It
 // returns the topics that are new to the session, each once, and for each decision the index of its topic among them,
 // -1 if it has none.
-func (s *Session) choose(c *call, decisions []authz.Decision, results []SubscriptionResult) (wanted []int, topics []events.Topic) {
+func (s *Session) choose(
+	c *call, decisions []authz.Decision, results []SubscriptionResult,
+) (wanted []int, topics []events.Topic) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wanted = make([]int, len(decisions))
@@ -85,7 +88,8 @@ func (s *Session) choose(c *call, decisions []authz.Decision, results []Subscrip
 	return wanted, topics
 }
 
-// acquire makes sure of the lanes of topics and adds those that worked to c.added. It answers nil or an error per topic.
+// acquire acquires the lanes of topics and adds those topics that succeeded to c.added. It returns nil or an error per
+// topic.
 func (s *Session) acquire(c *call, topics []events.Topic) []error {
 	if len(topics) == 0 {
 		return nil
@@ -107,8 +111,8 @@ func (s *Session) acquire(c *call, topics []events.Topic) []error {
 	return errs
 }
 
-// unsubscribe decides about each request and collects in c.removed what ends with the answer. It asks neither directory
-// nor lanes: a subscription can be ended whatever has become of the right to it.
+// unsubscribe decides about each request and collects in c.removed the subscriptions that end with the answer. It needs
+// neither directory nor lanes: a client may end a subscription whatever it is still allowed to do.
 func (s *Session) unsubscribe(c *call, requests []authz.Request) []SubscriptionResult {
 	results := s.results(requests)
 	removed := make(map[*fanout.Entry]bool, len(requests))
@@ -159,7 +163,8 @@ func (s *Session) activeSubscriptions() []Subscription {
 	return list
 }
 
-// results are the answers to requests before anything is decided: the entity id as sent, the event in lower case.
+// results returns the undecided answers to requests: with the entity id as the client sent it and the event in lower
+// case.
 func (s *Session) results(requests []authz.Request) []SubscriptionResult {
 	results := make([]SubscriptionResult, len(requests))
 	for i := range requests {
@@ -173,7 +178,7 @@ func (s *Session) results(requests []authz.Request) []SubscriptionResult {
 	return results
 }
 
-// refuse says why not.
-func (r *SubscriptionResult) refuse(why string) {
-	r.Subscribed, r.Message = false, &why
+// refuse sets the result to a refusal with a message.
+func (r *SubscriptionResult) refuse(message string) {
+	r.Subscribed, r.Message = false, &message
 }

@@ -6,10 +6,10 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// keptIndices is how many topics a map may have had for its memory to be kept.
+// keptIndices is the largest number of topics in a map that is kept for the next call.
 const keptIndices = 256
 
-// topicIndices are maps for calls to work with, cleared: one for 20 topics has 3 KB.
+// topicIndices keeps empty maps from topics to indices for calls to work with: one for 20 topics takes 3 KB.
 type topicIndices struct{ pool sync.Pool }
 
 func (t *topicIndices) get() map[events.Topic]int {
@@ -19,7 +19,7 @@ func (t *topicIndices) get() map[events.Topic]int {
 	return map[events.Topic]int{}
 }
 
-// put takes a map back that get has given.
+// put takes back a map that get returned.
 func (t *topicIndices) put(indices map[events.Topic]int) {
 	if len(indices) <= keptIndices {
 		clear(indices)
