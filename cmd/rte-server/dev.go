@@ -96,9 +96,9 @@ func (p *program) greet(n *node.Node, path string, publishers net.Listener, orga
 			"  wallboard   http://%[1]s/\n"+
 			"  token       http://%[1]s/token/me/rte/\n"+
 			"  entities    http://%[1]s/demo/entities\n"+
-			"  hub         ws://%[1]s%[2]s\n", dialable(n.Clients()), path)
-		if err == nil && n.Operators() != nil {
-			_, err = fmt.Fprintf(p.stdout, "  operators   http://%s/\n", dialable(n.Operators()))
+			"  hub         ws://%[1]s%[2]s\n", dialable(n.ClientAddr()), path)
+		if err == nil && n.OperatorAddr() != nil {
+			_, err = fmt.Fprintf(p.stdout, "  operators   http://%s/\n", dialable(n.OperatorAddr()))
 		}
 		if err == nil && publishers != nil {
 			_, err = fmt.Fprintf(p.stdout, "  publishers  redis://%s, PUBLISH rte:org:%s '{...}'\n", dialable(publishers.Addr()), organization)

@@ -13,14 +13,14 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// disconnected is the answer to a disconnection.
+// disconnected is the answer of /api/disconnect.
 type disconnected struct {
 	Closed int    `json:"closed"` // connections of this node
-	Nodes  reach  `json:"nodes"`  // that were told
+	Nodes  reach  `json:"nodes"`  // that got the request
 	Detail string `json:"detail,omitempty"`
 }
 
-// disconnect ends one connection, or those of a user, of this node or of all. The clients may come back at once.
+// disconnect ends one connection, or those of a user, on this node or on all. The clients may come back at once.
 func (o *Operator) disconnect(ctx context.Context, query url.Values) (any, error) {
 	if err := onlyKeys(query, "connection", "user", "nodes"); err != nil {
 		return nil, err
@@ -37,29 +37,25 @@ func (o *Operator) disconnect(ctx context.Context, query url.Values) (any, error
 	if query.Get("nodes") != string(allNodes) {
 		return answer, nil
 	}
-	if answer.Detail = o.tellDisconnection(ctx, d); answer.Detail != "" {
+	if err := o.forward(ctx, d); err != nil {
+		answer.Detail = "disconnected from this node only: " + err.Error()
 		return Accepted{Answer: answer}, nil
 	}
 	answer.Nodes = allNodes
 	return answer, nil
 }
 
-// tellDisconnection tells the other nodes. If that is not possible it says why.
-func (o *Operator) tellDisconnection(ctx context.Context, d disconnection) (problem string) {
-	if o.tellDisconnect == nil {
-		return ""
-	}
+// forward sends a disconnection to the other nodes.
+func (o *Operator) forward(ctx context.Context, d disconnection) error {
 	message, err := json.Marshal(d)
-	if err == nil {
-		err = o.tellDisconnect(ctx, message)
-	}
 	if err != nil {
-		return "disconnected from this node only: " + err.Error()
+		return err
 	}
-	return ""
+	return o.others.Disconnect(ctx, message)
 }
 
-// TakeDisconnection ends connections of this node because another was asked to, or a back end wants it.
+// TakeDisconnection carries out a disconnection that another node or a back end has sent. An error means that the message
+// is malformed.
 func (o *Operator) TakeDisconnection(message []byte) error {
 	d, user, err := parseDisconnection(message)
 	if err == nil {
@@ -68,7 +64,7 @@ func (o *Operator) TakeDisconnection(message []byte) error {
 	return err
 }
 
-// close ends the connection with an id, or those of a user if it is empty.
+// close ends the connection with an id or, if id is empty, the connections of a user. It returns how many it ended.
 func (o *Operator) close(id string, user events.ID) (closed int) {
 	about := zap.String("connection", id)
 	if id == "" {
@@ -81,13 +77,13 @@ func (o *Operator) close(id string, user events.ID) (closed int) {
 	return closed
 }
 
-// disconnection is a message that ends connections: one, or those of a user.
+// disconnection is the message to all nodes that ends connections: one, or those of a user.
 type disconnection struct {
 	Connection string `json:"connection,omitempty"`
 	User       string `json:"user,omitempty"`
 }
 
-// user checks whom it is about, and is set if it is about a user.
+// user returns the user whose connections end; the zero id if it is one connection. It checks the message.
 func (d disconnection) user() (user events.ID, err error) {
 	if (d.Connection == "") == (d.User == "") {
 		return user, errors.New("want either connection or user")
@@ -102,7 +98,7 @@ func (d disconnection) user() (user events.ID, err error) {
 	return user, nil
 }
 
-// parseDisconnection checks a message. user is set if it is about one.
+// parseDisconnection reads and checks a message. user is zero if it is about one connection.
 func parseDisconnection(message []byte) (d disconnection, user events.ID, err error) {
 	const longest = 1 << 10
 	if len(message) > longest || json.Unmarshal(message, &d) != nil {

@@ -1,3 +1,5 @@
-// Package console is the operator's port: metrics, liveness, readiness, profiles, and what operators can ask for and do:
-// revoke, disconnect, explain, list connections. It is served by a listener of its own and never sees client traffic.
+// Package console is the operator port: metrics, liveness, readiness, profiles, and the operator API with its actions
+// (revoke, disconnect, explain, list connections). It has a listener of its own and never sees client traffic. Every path but the
+// two probes needs the token, or a loopback host where there is none.
+
 package console

@@ -7,12 +7,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// newAudit makes the logger of who did what: a part of the log, with the name audit, whose entries have ids and never a
-// token. It has room for a number of entries of each message in a second, so that those who are refused in masses can
-// fill neither a disk nor the place of the others; what finds no room is counted. 0: nothing is logged.
-func newAudit(logger *zap.Logger, perSecond int, reg prometheus.Registerer) *zap.Logger {
+// newAuditLogger makes the audit log: the part of the log that is named audit and records who did what. Its entries have
+// ids and never a token. perSecond bounds the entries of each message in a second, so that a flood of refusals neither
+// fills a disk nor displaces other entries; a metric counts the entries above it. 0 turns the audit log off.
+func newAuditLogger(logger *zap.Logger, perSecond int, reg prometheus.Registerer) *zap.Logger {
 	dropped := promauto.With(reg).NewCounter(prometheus.CounterOpts{
 		Name: "rte_audit_entries_dropped_total",
 		Help: "Entries that the audit log had no room for.",
@@ -28,4 +32,44 @@ func newAudit(logger *zap.Logger, perSecond int, reg prometheus.Registerer) *zap
 	return logger.Named("audit").WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Second, perSecond, 0, zapcore.SamplerHook(count))
 	}))
+}
+
+// audit writes the entries of the audit log that are about clients. console.Operator writes those about operators.
+type audit struct{ log *zap.Logger }
+
+// connected records a new session. It makes no field unless the entry is written: clients come in masses.
+func (a audit) connected(s *hub.Session, conn hub.Conn, claims *authz.Claims) {
+	entry := a.log.Check(zap.InfoLevel, "connected")
+	if entry == nil {
+		return
+	}
+	entry.Write(zap.String("connection", s.ID()), zap.Stringer("protocol", conn.Protocol()),
+		zap.Stringer("user", claims.User), zap.Stringer("organization", claims.Organization),
+		zap.String("role", string(claims.Role)), zap.String("jti", claims.TokenID))
+}
+
+// refreshed records the new token of a connection.
+func (a audit) refreshed(conn hub.Conn, claims *authz.Claims) {
+	a.log.Info("refreshed", zap.String("connection", conn.ID()), zap.Stringer("user", claims.User),
+		zap.String("role", string(claims.Role)), zap.String("jti", claims.TokenID))
+}
+
+// refused records a request whose token was refused.
+func (a audit) refused(remote, reason string) {
+	a.log.Info("refused", zap.String("remote", remote), zap.String("reason", reason))
+}
+
+// denied records a refused item of a Subscribe. A call can have thousands: fields are made only if the entry is written.
+func (a audit) denied(s *hub.Session, d hub.Denied) {
+	entry := a.log.Check(zap.InfoLevel, "subscription refused")
+	if entry == nil {
+		return
+	}
+	entity, claims := "", s.Claims()
+	if d.Entity != (events.ID{}) {
+		entity = d.Entity.String()
+	}
+	entry.Write(zap.String("connection", s.ID()),
+		zap.Stringer("user", claims.User), zap.Stringer("organization", claims.Organization),
+		zap.String("entity", entity), zap.String("event", d.Event), zap.String("code", d.Code), zap.String("trace", d.Trace))
 }

@@ -11,10 +11,11 @@ import (
 	"github.com/rte-server/rte-server/internal/authz/directory"
 	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/console"
 )
 
-// control takes what nodes and back ends tell all nodes by way of Redis. What they send is checked, and what is wrong
-// with it is logged without it.
+// control receives the messages that nodes and back ends send to all nodes. It checks each message and never logs its
+// text.
 type control struct {
 	backplane backplane.Control
 	messages  *prometheus.CounterVec
@@ -31,13 +32,14 @@ func newControl(b backplane.Control, logger *zap.Logger, reg prometheus.Register
 	}
 }
 
-// listen has the messages of a channel taken. missed is told when some may have been missed; nil: nobody is.
-func (c *control) listen(channel, kind string, take func(message []byte) error, missed func()) {
+// subscribe passes each message of a channel to take and counts its result. The backplane calls missed when messages may
+// have been missed; nil if that does not matter.
+func (c *control) subscribe(channel, kind string, take func(message []byte) error, missed func()) {
 	understood, malformed := c.messages.WithLabelValues(kind, "ok"), c.messages.WithLabelValues(kind, "malformed")
 	c.backplane.Subscribe(channel, func(message []byte) {
 		if err := take(message); err != nil {
 			malformed.Inc()
-			c.log.Warn("a message to all nodes is not understood", func() []zap.Field {
+			c.log.Warn("malformed control message", func() []zap.Field {
 				return []zap.Field{zap.String("kind", kind), zap.Int("bytes", len(message)), zap.Error(err)}
 			})
 			return
@@ -46,27 +48,82 @@ func (c *control) listen(channel, kind string, take func(message []byte) error, 
 	}, missed)
 }
 
-// share makes the revocations of this node those of all nodes.
-func (n *Node) share(c *control, list *token.Revocations) (err error) {
-	n.shared, err = token.NewSharedRevocations(token.SharedRevocationsOptions{
-		List: list, Store: c.backplane.Revocations(), TTL: n.config.Auth.RevocationTTL, Enforce: n.operator.Enforce,
-		Logger: n.logger.Named("authz"), Registerer: n.registry,
-	})
-	if err != nil {
-		return err
-	}
-	c.listen(backplane.RevokeChannel, "revoke", n.shared.Hear, n.shared.Reread)
-	n.tasks = append(n.tasks, n.shared.Run)
-	return nil
+// others are the other nodes of the deployment, as this node reaches them.
+type others interface {
+	console.Others
+
+	// Tried returns a channel that is closed once the node has tried to read the revocations of the others.
+	Tried() <-chan struct{}
+	// Current reports whether this node knows all revocations.
+	Current() bool
 }
 
-// follow drops cached entities when a message reports that they changed.
-func (n *Node) follow(c *control, dir authz.Directory) {
+// alone is a deployment of one node without Redis.
+type alone struct{}
+
+// Revoke implements console.Others.
+func (alone) Revoke(context.Context, token.Revocation) error { return nil }
+
+// Disconnect implements console.Others.
+func (alone) Disconnect(context.Context, []byte) error { return nil }
+
+// Tried implements others.
+func (alone) Tried() <-chan struct{} {
+	tried := make(chan struct{})
+	close(tried)
+	return tried
+}
+
+// Current implements others.
+func (alone) Current() bool { return true }
+
+// connected are other nodes behind a shared backplane.
+type connected struct {
+	*token.SharedRevocations
+
+	control backplane.Control
+}
+
+// Revoke implements console.Others.
+func (o connected) Revoke(ctx context.Context, r token.Revocation) error { return o.Share(ctx, r) }
+
+// Disconnect implements console.Others.
+func (o connected) Disconnect(ctx context.Context, message []byte) error {
+	return o.control.Send(ctx, backplane.DisconnectChannel, message)
+}
+
+// joinOthers subscribes the channels of control messages and shares the revocations of this node with all nodes.
+func (n *Node) joinOthers() (others, error) {
+	c := newControl(n.backplane, n.logger.Named("control"), n.registry)
+	shared, err := token.NewSharedRevocations(token.SharedRevocationsOptions{
+		List: n.revocations, Store: n.backplane.Revocations(), TTL: n.config.Auth.RevocationTTL,
+		Enforce: func(fresh []token.Revocation) { n.operator.Enforce(fresh) },
+		Logger:  n.logger.Named("authz"), Registerer: n.registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.tasks = append(n.tasks, shared.Run)
+	c.subscribe(backplane.RevokeChannel, "revoke", shared.Hear, shared.Reread)
+	c.subscribe(backplane.DisconnectChannel, "disconnect",
+		func(message []byte) error { return n.operator.TakeDisconnection(message) }, nil)
+	if n.config.Auth.Refresh {
+		c.subscribe(backplane.RefreshChannel, "refresh", n.transport.Hear, nil)
+	}
+	if n.directory.invalidate != nil {
+		n.follow(c, n.directory.invalidate)
+	}
+	return connected{shared, n.backplane}, nil
+}
+
+// follow keeps the cache of a directory fresh: a message names the entities that changed, and after missed messages
+// anything may have.
+func (n *Node) follow(c *control, invalidate func(authz.Change)) {
 	apply := func(change authz.Change) {
-		dir.Invalidate(change)
+		invalidate(change)
 		n.changed(change)
 	}
-	c.listen(backplane.DirectoryChannel, "directory", func(message []byte) error {
+	c.subscribe(backplane.DirectoryChannel, "directory", func(message []byte) error {
 		change, err := directory.ParseChange(message)
 		if err == nil {
 			apply(change)
@@ -75,19 +132,10 @@ func (n *Node) follow(c *control, dir authz.Directory) {
 	}, func() { apply(authz.Change{All: true}) })
 }
 
-// forward takes what nodes tell each other of refreshed tokens to all of them; nil: there are no others.
-func forward(b backplane.Backplane) func(ctx context.Context, message []byte) error {
+// forward sends refresh requests to all nodes. It is nil in a deployment of one node.
+func forward(b backplane.Control) func(ctx context.Context, message []byte) error {
 	if !b.Shared() {
 		return nil
 	}
 	return func(ctx context.Context, message []byte) error { return b.Send(ctx, backplane.RefreshChannel, message) }
-}
-
-// revocationsProblem says why this node does not know what others revoke; empty: it does, or Redis is away, which is
-// said already.
-func (n *Node) revocationsProblem() string {
-	if n.shared == nil || n.shared.Current() || n.backplaneProblem() != "" {
-		return ""
-	}
-	return "revocations cannot be read from Redis"
 }

@@ -9,30 +9,33 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// errStopTimeout is the error of a node that had to be abandoned.
+// errStopTimeout is the error of a node whose parts did not end in time.
 var errStopTimeout = errors.New("the server did not stop within shutdown.timeout")
 
-// Run runs the node and what else is given until ctx ends or a part fails, then stops it: not ready, wait until the
-// load balancer has seen that, refuse new clients, send away those that are there, end the parts.
+// Run runs the node and the tasks of also until ctx ends or one of them fails. Then it stops the node: it reports that it is
+// not ready, waits until load balancers have seen that, refuses new clients, closes sessions and ends the parts. It
+// returns the error of the part that failed first, or an error if the parts have not ended within shutdown.timeout; the
+// caller must end the process then.
 func (n *Node) Run(ctx context.Context, also ...Task) error {
-	// The parts outlive ctx: clients are sent away through them.
+	// The parts run on when ctx ends: clients are closed through them.
 	parts, stopParts := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopParts()
 	group, failed := errgroup.WithContext(parts)
+	start := func(t Task) { group.Go(func() error { return t(failed) }) }
 	for _, t := range n.tasks {
-		group.Go(func() error { return t(failed) })
+		start(t)
 	}
 	if n.operators != nil {
-		group.Go(func() error { return n.operators.serve(failed) })
-		n.logger.Info("listening for operators", zap.Stringer("address", n.operators.listener.Addr()))
+		start(n.operators.serve)
+		n.logger.Info("listening for operators", zap.Stringer("address", n.OperatorAddr()))
 	}
 	for _, t := range also {
-		group.Go(func() error { return t(failed) })
+		start(t)
 	}
 	n.awaitRevocations(ctx, failed)
-	group.Go(func() error { return n.clients.serve(failed) })
+	start(n.clients.serve)
 	n.readiness.Ready()
-	n.logger.Info("listening for clients", zap.Stringer("address", n.clients.listener.Addr()))
+	n.logger.Info("listening for clients", zap.Stringer("address", n.ClientAddr()))
 
 	select {
 	case <-ctx.Done():
@@ -50,31 +53,29 @@ func (n *Node) Run(ctx context.Context, also ...Task) error {
 		n.logger.Info("stopped", zap.Error(err))
 		return err
 	case <-deadline.Done():
-		return errStopTimeout // the process ends, and with it what is stuck
+		return errStopTimeout
 	}
 }
 
-// awaitRevocations waits until the node knows what other nodes have revoked. If Redis is away it goes on without: no
-// event arrives then, and what is revoked ends when Redis is back.
+// awaitRevocations waits until the node knows the revocations of other nodes. If Redis is away it gives up: no event
+// arrives either, and connections with revoked tokens end when Redis is back.
 func (n *Node) awaitRevocations(ctx, failed context.Context) {
-	if n.shared == nil {
-		return
-	}
 	select {
-	case <-n.shared.Tried():
-		if !n.shared.Current() {
-			n.logger.Warn("revocations were not read; clients with revoked tokens can connect until they are")
+	case <-n.others.Tried():
+		if !n.others.Current() {
+			n.logger.Warn("revocations could not be read; clients with revoked tokens can connect until they are")
 		}
 	case <-failed.Done():
 	case <-ctx.Done():
 	}
 }
 
-// stop sends the clients away. It takes no longer than deadline allows, and does not linger if a part has failed.
+// stop closes all sessions and both ports. It returns by deadline, and skips the delay if a part has failed.
 func (n *Node) stop(deadline, failed context.Context) {
 	c := &n.config.Shutdown
 	n.readiness.Stopping()
-	n.logger.Info("stopping", zap.Int("connections", n.transport.Connections()), zap.Duration("delay", c.Delay), zap.Duration("drain", c.Drain))
+	n.logger.Info("stopping",
+		zap.Int("connections", n.transport.Connections()), zap.Duration("delay", c.Delay), zap.Duration("drain", c.Drain))
 	select {
 	case <-time.After(c.Delay):
 	case <-failed.Done():
@@ -82,13 +83,13 @@ func (n *Node) stop(deadline, failed context.Context) {
 	}
 
 	n.transport.Drain()
-	warn := func(what string, err error) {
+	warn := func(part string, err error) {
 		if err != nil {
-			n.logger.Warn("stopping took too long", zap.String("part", what), zap.Error(err))
+			n.logger.Warn("stopping took too long", zap.String("part", part), zap.Error(err))
 		}
 	}
-	// Requests that are slow to come, or never come to their end, hold up no session. What still becomes a connection is sent
-	// away in its handshake.
+	// Slow or endless requests must not hold up sessions. A request that still becomes a connection is closed in its
+	// handshake.
 	requests := make(chan error, 1)
 	go func() { requests <- n.clients.http.Shutdown(deadline) }()
 	warn("sessions", n.hub.Drain(deadline, c.Drain))

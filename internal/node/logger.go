@@ -9,8 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/config"
 )
 
-// NewLogger makes the logger that log.level and log.format ask for, which have been checked. It writes to w, one line
-// at a time.
+// NewLogger makes a logger with the checked log.level and log.format. It writes to w, one line at a time.
 func NewLogger(c *config.Config, w io.Writer) *zap.Logger {
 	config := zap.NewProductionEncoderConfig()
 	config.EncodeTime = zapcore.RFC3339NanoTimeEncoder
@@ -23,7 +22,7 @@ func NewLogger(c *config.Config, w io.Writer) *zap.Logger {
 	}
 	level, err := zapcore.ParseLevel(c.Log.Level)
 	if err != nil {
-		panic(err) // the table allows only levels
+		panic(err) // the key allows only these levels
 	}
 	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))
 }

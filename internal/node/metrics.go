@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// newRegistry makes the registry of the program, with what is known of the process itself.
-func newRegistry(version string) *prometheus.Registry {
+// newMetricRegistry makes the metric registry of a node, with the metrics of the process.
+func newMetricRegistry(version string) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "rte_build_info",

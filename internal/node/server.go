@@ -14,10 +14,10 @@ import (
 type server struct {
 	http     *http.Server
 	listener net.Listener
-	answer   func(*http.Server, net.Listener) error // by means of http
+	answer   func(*http.Server, net.Listener) error // serves listener by means of http; (*http.Server).Serve by default
 }
 
-// newServer opens a port for s. It speaks HTTP/1.1 only: WebSockets are an upgrade of that.
+// newServer opens a port for s. The server speaks HTTP/1.1 only: WebSockets are an upgrade of that version.
 func newServer(address string, logger *zap.Logger, s *http.Server) (*server, error) {
 	errorLog, err := zap.NewStdLogAt(logger, zap.WarnLevel)
 	if err != nil {
@@ -34,7 +34,7 @@ func newServer(address string, logger *zap.Logger, s *http.Server) (*server, err
 	return &server{http: s, listener: listener, answer: (*http.Server).Serve}, nil
 }
 
-// serve answers until shutdown or close.
+// serve answers requests until shutdown or close.
 func (s *server) serve(context.Context) error {
 	if err := s.answer(s.http, s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -42,8 +42,8 @@ func (s *server) serve(context.Context) error {
 	return nil
 }
 
-// close ends the server without waiting for its requests.
+// close ends the server at once and gives up its running requests.
 func (s *server) close() {
-	_ = s.http.Close()     // what is being answered is given up
-	_ = s.listener.Close() // in case it never served
+	_ = s.http.Close()
+	_ = s.listener.Close() // http knows the listener only once it serves
 }

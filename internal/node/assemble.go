@@ -1,0 +1,226 @@
+package node
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/directory"
+	"github.com/rte-server/rte-server/internal/authz/token"
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/config"
+	"github.com/rte-server/rte-server/internal/console"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/ingest"
+	"github.com/rte-server/rte-server/internal/transport"
+)
+
+// assembleEvents makes the path of events: catalog, ingress, dispatcher and backplane.
+func (n *Node) assembleEvents(*Options) (err error) {
+	c := n.config
+	if n.catalog, err = NewCatalog(&c.Events); err != nil {
+		return err
+	}
+	if n.ingress, err = newIngress(&c.Events, n.catalog, n.registry); err != nil {
+		return err
+	}
+	n.dispatcher, err = fanout.New(fanout.Options{
+		State: n.catalog.StateKey, Expires: expires(&c.Events),
+		Malformed: func(ev *events.Event, err error) { n.ingress.Refused(ev.Data, err) },
+		JSON:      transport.NewJSONEncoder(n.catalog), MessagePack: transport.NewMessagePackEncoder(n.catalog, packStyle(c)),
+		Shards: c.Fanout.Shards, Outbox: fanout.OutboxOptions{Bytes: c.Limits.OutboxBytes, Age: c.Limits.OutboxAge},
+		Flow:       fanout.FlowOptions{Backlog: int64(c.Fanout.Backlog), Quota: c.Quotas.Events, Rest: c.Fanout.Rest},
+		Registerer: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.backplane, err = NewBackplane(&c.Redis, n, backplane.Options{
+		Catalog: n.catalog, Decoder: n.ingress, Sink: n.dispatcher, SnapshotMemory: c.Snapshots.Memory(),
+		Registerer: n.registry, Logger: n.logger.Named("backplane"),
+	})
+	return err
+}
+
+// assembleAuthorization makes the path of a request: verifier, directory and policy.
+func (n *Node) assembleAuthorization(o *Options) (err error) {
+	c, logger := n.config, n.logger.Named("authz")
+	n.revocations = token.NewRevocations(0, n.registry)
+	if n.verifier, err = newVerifier(&c.Auth, n.revocations, logger, n.registry); err != nil {
+		return err
+	}
+	if o.Directory != nil {
+		n.directory = liveDirectory{Directory: o.Directory, run: idle}
+	} else if n.directory, err = newDirectory(c, n.backplane, n.changed, logger, n.registry); err != nil {
+		return err
+	}
+	n.gate, err = newGate(c, n.catalog, n.directory, n.changed, logger, n.registry)
+	return err
+}
+
+// assembleHub makes the hub: sessions and the methods that clients call.
+func (n *Node) assembleHub(*Options) (err error) {
+	c := n.config
+	n.hub, err = hub.New(hub.Options{
+		Catalog: n.catalog, Dispatcher: n.dispatcher, Lanes: n.backplane,
+		Authorization: hub.Authorization{
+			Authorizer: n.gate, Rechecker: n.gate, Explain: n.gate.Explain, Denied: n.audit.denied, Revoked: n.revocations.Check,
+		},
+		Limits: hub.Limits{
+			Subscriptions: c.Limits.Subscriptions, Quota: c.Quotas.Subscriptions, Items: c.Limits.Items,
+			ArgumentBytes: 2 * c.Limits.MessageBytes,
+			Invocation:    c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe, Snapshot: c.Timeouts.Snapshot,
+		},
+		Snapshots: hub.SnapshotOptions{
+			Source: snapshotSource(&c.Snapshots, n.backplane), ForAll: c.Snapshots.Mode == config.SnapshotsAlways,
+		},
+		Resync: hub.ResyncOptions{Lane: laneOf(&c.Redis), Window: c.Resync.Window, Rate: c.Resync.Rate},
+		Pool:   c.Hub.Pool, Registerer: n.registry, Logger: n.logger.Named("hub"),
+	})
+	return err
+}
+
+// assembleTransport makes the handler of the port for clients.
+func (n *Node) assembleTransport(o *Options) (err error) {
+	c := n.config
+	n.transport, err = transport.New(transport.Options{
+		Open: n.open, Verifier: n.verifier, Refused: n.audit.refused,
+		Secret: []byte(cmp.Or(c.Connection.Secret, c.Auth.HMACSecret)),
+		Path:   c.Path, Next: o.Next, Origins: c.Origins,
+		TokenTTL: c.Timeouts.Negotiate, MaxConnections: c.Limits.Connections, Quota: c.Quotas.Connections,
+		HandshakeTimeout: c.Timeouts.Handshake, KeepAliveInterval: c.Timeouts.KeepAlive, ClientTimeout: c.Timeouts.Client,
+		CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
+		Refresh: c.Auth.Refresh, Refreshed: n.audit.refreshed, Forward: forward(n.backplane),
+		SendTimeout: c.Timeouts.Send, CloseTimeout: c.Timeouts.Close,
+		MessagePackStyle: packStyle(c), MaxMessageBytes: c.Limits.MessageBytes, MaxFrameBytes: int64(c.Limits.FrameBytes),
+		Registerer: n.registry, Logger: n.logger.Named("transport"),
+	})
+	return err
+}
+
+// assembleControl makes what operators and other nodes can ask of this node.
+func (n *Node) assembleControl(*Options) (err error) {
+	n.others = alone{}
+	if n.backplane.Shared() {
+		if n.others, err = n.joinOthers(); err != nil {
+			return err
+		}
+	}
+	n.operator = console.NewOperator(console.OperatorOptions{
+		Hub: n.hub, Gate: n.gate, Revocations: n.revocations, RevocationTTL: n.config.Auth.RevocationTTL,
+		Others: n.others, Audit: n.audit.log,
+	})
+	n.readiness = console.NewReadiness(
+		console.Check{Name: "backplane", Problem: n.backplaneProblem},
+		console.Check{Name: "revocations", Problem: n.revocationsProblem},
+	)
+	return nil
+}
+
+// listen opens the ports.
+func (n *Node) listen(*Options) (err error) {
+	c := n.config
+	n.clients, err = newServer(c.Listen, n.logger.Named("http"), &http.Server{
+		Handler:           n.transport,
+		ReadHeaderTimeout: c.Timeouts.ReadHeader,
+		ReadTimeout:       2 * c.Timeouts.ReadHeader, // requests of clients have next to no body
+		WriteTimeout:      2*c.Timeouts.ReadHeader + c.Timeouts.Send,
+		MaxHeaderBytes:    c.Limits.HeaderBytes,
+	})
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	n.clients.answer = n.transport.Serve
+	if c.Console.Listen == "" {
+		return nil
+	}
+	n.operators, err = newServer(c.Console.Listen, n.logger.Named("console"), &http.Server{
+		Handler: console.New(console.Options{
+			Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() },
+			Operations: n.operator.Operations(), Publish: n.newIngestHandler(),
+			Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
+		}),
+		ReadHeaderTimeout: c.Timeouts.ReadHeader, // and no other timeout: a profile takes as long as its caller wants
+	})
+	if err != nil {
+		n.clients.close()
+		return fmt.Errorf("console.listen: %w", err)
+	}
+	return nil
+}
+
+// newIngestHandler makes the handler of POST /api/publish.
+func (n *Node) newIngestHandler() http.Handler {
+	c := n.config
+	return ingest.New(ingest.Options{
+		Take: ingest.Take(n.ingress, n.backplane), Receipts: n.backplane, Window: c.Publish.Window, Timeout: c.Publish.Timeout,
+		MaxBytes: c.Publish.MaxBytes, MaxEvent: c.Events.MaxBytes, Registerer: n.registry,
+	})
+}
+
+// open starts the session of a connection.
+func (n *Node) open(conn hub.Conn, claims *authz.Claims) (transport.Session, error) {
+	session, err := n.hub.Open(conn, claims)
+	if err != nil {
+		return nil, err // not session: a nil *hub.Session is not a nil transport.Session
+	}
+	n.audit.connected(session, conn, claims)
+	return session, nil
+}
+
+// changed passes a change of the directory or the policy to the hub, which checks its subscriptions again.
+func (n *Node) changed(change authz.Change) { n.hub.Recheck(change) }
+
+// Lost implements backplane.Losses: it passes lost events to the hub, which notifies their subscribers.
+func (n *Node) Lost(loss backplane.Loss) {
+	n.hub.Lost(hub.Loss{
+		Organization: loss.Organization, Lane: loss.Lane, From: loss.From, To: loss.To, Reason: loss.Reason.String(),
+	})
+}
+
+// backplaneProblem reports why no events arrive; empty while they do.
+func (n *Node) backplaneProblem() string {
+	health := n.backplane.Health()
+	if health.Connected {
+		return ""
+	}
+	return cmp.Or(health.Detail, "not connected")
+}
+
+// revocationsProblem reports why this node does not know the revocations of other nodes. It is empty while the node knows
+// them, and while backplaneProblem reports the cause already.
+func (n *Node) revocationsProblem() string {
+	if n.others.Current() || n.backplaneProblem() != "" {
+		return ""
+	}
+	return "revocations cannot be read from Redis"
+}
+
+// TryParts makes the parts that read files and returns their errors. It opens no port and starts nothing.
+func TryParts(c *config.Config) error {
+	var wrong []error
+	try := func(err error) {
+		if err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	_, err := newVerifier(&c.Auth, nil, zap.NewNop(), nil)
+	try(err)
+	_, err = newDirectory(c, nil, nil, zap.NewNop(), nil)
+	try(err)
+	catalog, err := NewCatalog(&c.Events)
+	try(err)
+	if err == nil {
+		_, err = newGate(c, catalog, directory.FromClaims{}, nil, zap.NewNop(), nil)
+		try(err)
+	}
+	_, err = newTLS(&c.Redis)
+	try(err)
+	return errors.Join(wrong...)
+}

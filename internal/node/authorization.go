@@ -1,0 +1,129 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/directory"
+	"github.com/rte-server/rte-server/internal/authz/token"
+	"github.com/rte-server/rte-server/internal/config"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// claimNames returns the configured names of claims.
+func claimNames(c *config.Auth) token.ClaimNames {
+	return token.ClaimNames{
+		User: c.Claims.User, Organization: c.Claims.Organization, Organizations: c.Claims.Organizations,
+		Role: c.Claims.Role, Grants: c.Claims.Grants, TokenID: c.Claims.TokenID,
+	}
+}
+
+// newVerifier makes the verifier of tokens.
+func newVerifier(
+	c *config.Auth, revocations *token.Revocations, logger *zap.Logger, reg prometheus.Registerer,
+) (*token.Verifier, error) {
+	var sets []token.KeySetOptions
+	for _, text := range c.JWKSURL {
+		set, err := token.ParseKeySet(text)
+		if err != nil {
+			return nil, fmt.Errorf("auth.jwks_url: %w", err)
+		}
+		sets = append(sets, set)
+	}
+	verifier, err := token.NewVerifier(token.VerifierOptions{
+		KeySets: sets, Secret: c.HMACSecret, PreviousSecret: c.PreviousHMACSecret, PublicKeyFile: c.PublicKeyFile,
+		Algorithms: c.Algorithms, Issuers: c.Issuer, Audiences: c.Audience,
+		Leeway: c.Leeway, RequireExpiry: c.RequireExpiry, MaxTokenSize: c.MaxTokenBytes, Claims: claimNames(c),
+		Revocations: revocations, Logger: logger, Registerer: reg,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	return verifier, nil
+}
+
+// NewSigner makes a signer. A verifier with the same configuration accepts its tokens.
+func NewSigner(c *config.Auth) *token.Signer {
+	return token.NewSigner(c.HMACSecret, first(c.Issuer), first(c.Audience)).WithNames(claimNames(c))
+}
+
+// first returns the first text, or an empty one if there is none.
+func first(of []string) string {
+	if len(of) == 0 {
+		return ""
+	}
+	return of[0]
+}
+
+// liveDirectory is the directory of a node and the way to keep it fresh.
+type liveDirectory struct {
+	authz.Directory
+
+	run Task // follows changes of the directory, if it can
+	// invalidate forgets what may have changed. nil for a directory without a cache that others could know to be stale.
+	invalidate func(authz.Change)
+}
+
+// idle is the task of a part that has nothing to do.
+func idle(context.Context) error { return nil }
+
+// newDirectory makes the configured directory. Its task calls changed when an entity is no longer what it was. documents
+// reads the documents of a directory in Redis.
+func newDirectory(
+	c *config.Config, documents directory.DocumentReader, changed func(authz.Change), logger *zap.Logger, reg prometheus.Registerer,
+) (liveDirectory, error) {
+	switch c.Directory.Kind {
+	case "claims":
+		return liveDirectory{Directory: directory.FromClaims{}, run: idle}, nil
+	case "file":
+		file, err := directory.NewFile(directory.FileOptions{
+			Path: c.Directory.File, Changed: changed, Logger: logger, Registerer: reg,
+		})
+		if err != nil {
+			return liveDirectory{}, fmt.Errorf("directory.file: %w", err)
+		}
+		return liveDirectory{Directory: file, run: file.Run}, nil
+	case "http":
+		source, err := directory.NewHTTPSource(directory.HTTPSourceOptions{
+			URL: c.Directory.URL, Token: c.Directory.Token, Connections: c.Directory.Concurrency, Logger: logger, Registerer: reg,
+		})
+		if err != nil {
+			return liveDirectory{}, fmt.Errorf("directory.url: %w", err)
+		}
+		return newCachedDirectory(&c.Directory, source, logger, reg)
+	default: // "redis"
+		return newCachedDirectory(&c.Directory, directory.NewDocumentSource(documents, logger, reg), logger, reg)
+	}
+}
+
+// newCachedDirectory puts a cache in front of a source that takes its time.
+func newCachedDirectory(
+	c *config.Directory, source directory.Source, logger *zap.Logger, reg prometheus.Registerer,
+) (liveDirectory, error) {
+	cached, err := directory.NewCached(directory.CachedOptions{
+		Source: source, Timeout: c.Timeout, Concurrency: c.Concurrency,
+		KnownTTL: c.KnownTTL, UnknownTTL: c.UnknownTTL, CacheBytes: c.CacheBytes, Logger: logger, Registerer: reg,
+	})
+	if err != nil {
+		return liveDirectory{}, fmt.Errorf("directory: %w", err)
+	}
+	return liveDirectory{Directory: cached, run: idle, invalidate: cached.Invalidate}, nil
+}
+
+// newGate makes the gate that decides about subscriptions. Its Run calls changed when another policy is in force.
+func newGate(
+	c *config.Config, catalog *events.Catalog, dir authz.Directory, changed func(authz.Change),
+	logger *zap.Logger, reg prometheus.Registerer,
+) (*authz.Gate, error) {
+	gate, err := authz.NewAuthorizer(authz.AuthorizerOptions{
+		Catalog: catalog, Directory: dir, PolicyFile: c.Policy.File, Changed: changed, Logger: logger, Registerer: reg,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("policy.file: %w", err)
+	}
+	return gate, nil
+}

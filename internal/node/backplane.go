@@ -1,0 +1,89 @@
+package node
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/config"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+// laneOf returns the function that names the lane of a topic.
+func laneOf(c *config.Redis) func(events.Topic) string {
+	layout := backplane.Layout{Lanes: c.Lanes}
+	return func(topic events.Topic) string { return layout.Lane(topic.Organization, topic.Entity) }
+}
+
+// NewBackplane makes the configured backplane: Redis or, without redis.addresses, the process itself. The in-process
+// backplane loses no events and never calls losses.
+func NewBackplane(c *config.Redis, losses backplane.Losses, o backplane.Options) (backplane.Backplane, error) {
+	o.Layout = backplane.Layout{Lanes: c.Lanes}
+	if len(c.Addresses) == 0 {
+		return backplane.NewMemory(o), nil
+	}
+	options, err := RedisOptions(c, o)
+	if err != nil {
+		return nil, err
+	}
+	options.Losses = losses
+	return redis.New(options)
+}
+
+// RedisOptions returns the options of a backplane with the configured Redis.
+func RedisOptions(c *config.Redis, o backplane.Options) (redis.Options, error) {
+	secure, err := newTLS(c)
+	if err != nil {
+		return redis.Options{}, err
+	}
+	o.Layout = backplane.Layout{Lanes: c.Lanes}
+	return redis.Options{
+		Options: o, Addresses: c.Addresses, Username: c.Username, Password: c.Password, DB: c.DB, TLS: secure,
+		SentinelMaster: c.SentinelMaster, SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
+		Cluster: c.Cluster, Sharded: c.Sharded, Linger: c.Linger, Watch: c.Watch, ProbeInterval: c.ProbeInterval, ProbeTimeout: c.ProbeTimeout,
+		DialTimeout: c.DialTimeout, CommandTimeout: c.CommandTimeout,
+		LaneQueue: c.LaneQueueBytes, TotalQueue: c.TotalQueueBytes,
+	}, nil
+}
+
+// newTLS makes the TLS configuration for Redis; nil if redis.tls.enabled is off.
+func newTLS(c *config.Redis) (*tls.Config, error) {
+	if !c.TLS.Enabled {
+		return nil, nil
+	}
+	secure := &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: c.TLS.ServerName,
+		InsecureSkipVerify: c.TLS.InsecureSkipVerify, //nolint:gosec // off by default, and a warning is logged at each start
+	}
+	if c.TLS.CAFile != "" {
+		pem, err := os.ReadFile(c.TLS.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("redis.tls.ca_file: %w", err)
+		}
+		secure.RootCAs = x509.NewCertPool()
+		if !secure.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("redis.tls.ca_file: no certificate in it")
+		}
+	}
+	if c.TLS.CertFile != "" {
+		certificate, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("redis.tls.cert_file: %w", err)
+		}
+		secure.Certificates = []tls.Certificate{certificate}
+	}
+	return secure, nil
+}
+
+// snapshotSource returns where the hub looks for last states; nil if no client gets snapshots.
+func snapshotSource(c *config.Snapshots, b backplane.Backplane) hub.Snapshots {
+	if c.Mode == config.SnapshotsOff {
+		return nil
+	}
+	return b
+}
