@@ -29,14 +29,16 @@ subscriptions: events
 fanout: events subscriptions
 hub: authz events fanout hub/invoker jsonscan
 hub/invoker:
-transport: authz authz/token events fanout hub jsonscan
+transport: authz authz/token events fanout hub jsonscan transport/hubprotocol transport/websocket
+transport/hubprotocol: events fanout jsonscan msgpack transport/websocket
+transport/websocket:
 backplane: events
 backplane/sequence: backplane events
 backplane/redis: backplane backplane/resp backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
 config: authz authz/directory authz/token backplane loopback subscriptions
-node: authz authz/directory authz/token backplane backplane/redis config console events fanout hub ingest transport
+node: authz authz/directory authz/token backplane backplane/redis config console events fanout hub ingest transport transport/hubprotocol
 console: authz authz/token events hub loopback
 ingest: backplane events jsonscan
 loadgen:
@@ -61,7 +63,7 @@ github.com/golang-jwt/jwt: authz/token rtetest
 github.com/MicahParks/jwkset: authz/token
 github.com/philippseith/signalr: cmd hub/invoker rtetest transport
 github.com/redis/go-redis: backplane/redis rtetest
-net: authz/token backplane/redis backplane/respserver cmd config demo hub loopback node rtetest transport
+net: authz/token backplane/redis backplane/respserver cmd config demo hub loopback node rtetest transport transport/websocket
 net/http: authz/directory authz/token cmd console demo ingest loadgen node rtetest transport
 `
 

@@ -7,7 +7,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 failed=0
-go test -count=1 -json ./internal/transport ./internal/hub ./test/e2e ./test/clients ./test/clients/rfc6455 \
+go test -count=1 -json ./internal/transport/... ./internal/hub ./test/e2e ./test/clients ./test/clients/rfc6455 \
   >"$work/results" || failed=1
 scripts/autobahn.sh -json >>"$work/results" || failed=1
 go run ./test/clients/compat <"$work/results" >"$work/page"

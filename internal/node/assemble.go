@@ -19,6 +19,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/ingest"
 	"github.com/rte-server/rte-server/internal/transport"
+	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 )
 
 // assembleEvents makes the path of events: catalog, ingress, dispatcher and backplane.
@@ -33,7 +34,7 @@ func (n *Node) assembleEvents(*Options) (err error) {
 	n.dispatcher, err = fanout.New(fanout.Options{
 		State: n.catalog.StateKey, Expires: expires(&c.Events),
 		Malformed: func(ev *events.Event, err error) { n.ingress.Refused(ev.Data, err) },
-		JSON:      transport.NewJSONEncoder(n.catalog), MessagePack: transport.NewMessagePackEncoder(n.catalog, packStyle(c)),
+		JSON:      hubprotocol.NewJSONEncoder(n.catalog), MessagePack: hubprotocol.NewMessagePackEncoder(n.catalog, packStyle(c)),
 		Shards: c.Fanout.Shards, Outbox: fanout.OutboxOptions{Bytes: c.Limits.OutboxBytes, Age: c.Limits.OutboxAge},
 		Flow:       fanout.FlowOptions{Backlog: int64(c.Fanout.Backlog), Quota: c.Quotas.Events, Rest: c.Fanout.Rest},
 		Registerer: n.registry,

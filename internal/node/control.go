@@ -108,7 +108,7 @@ func (n *Node) joinOthers() (others, error) {
 	c.subscribe(backplane.DisconnectChannel, "disconnect",
 		func(message []byte) error { return n.operator.TakeDisconnection(message) }, nil)
 	if n.config.Auth.Refresh {
-		c.subscribe(backplane.RefreshChannel, "refresh", n.transport.Hear, nil)
+		c.subscribe(backplane.RefreshChannel, "refresh", n.transport.HandleRefresh, nil)
 	}
 	if n.directory.invalidate != nil {
 		n.follow(c, n.directory.invalidate)

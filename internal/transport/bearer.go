@@ -25,7 +25,7 @@ func (h *Handler) authenticate(r *http.Request, q query) (*authz.Claims, error) 
 	if err != nil {
 		return nil, err
 	}
-	if v := takeVerdict(r.Context(), token); v != nil {
+	if v := takeVerified(r.Context(), token); v != nil {
 		return v.claims, v.err
 	}
 	return h.options.Verifier.Verify(token)

@@ -8,44 +8,46 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
+	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
 // Conn is a WebSocket connection that speaks a hub protocol. Its exported methods are for its session and for the shard
 // that owns its outbox.
 //
-// A connection has two halves that end in any order: the reader, a goroutine of its own, and the writer, which before
-// the session is open is the reader too and then the shard. The half that ends last closes the socket.
+// A connection has two halves that end in any order: the reader, a goroutine of its own, and the writer. The writer is
+// the reader goroutine until the session is open, then the shard. The half that ends last closes the socket.
 type Conn struct {
 	// Static after the upgrade.
 	h        *Handler
 	id       connID
-	sock     *socket
+	sock     *websocket.Socket
 	features hub.Features
-	share    *share // nil where there is no quota; guarded by registry.mu
+	count    *organizationCount // nil without a quota; guarded by connections.mu
 
 	// Static once the session is open.
-	protocol *hubProtocol
+	protocol *hubprotocol.Protocol
 	session  Session
 
 	reader // owned by the reader goroutine
 
 	// Owned by the shard.
-	nextPing time.Duration // since h.started; 0 until KeepAlive is called first
+	nextPing time.Duration // since h.started; 0 before the first call of KeepAlive
 
 	// Written by one half, read by the other.
 	lastRead atomic.Int64  // when bytes came last, since h.started; busy while an invocation runs
-	greeted  atomic.Bool   // the handshake has come, or the connection ends without
-	expires  atomic.Int64  // when the connection is to end because of its token, since h.started; 0: never
+	greeted  atomic.Bool   // the handshake has come, or the connection ends without it
+	expires  atomic.Int64  // when the token ends the connection, since h.started; 0: never
 	opened   atomic.Bool   // session is set
-	expired  atomic.Bool   // expires has come: what the shard takes for silence is the end of the token
+	expired  atomic.Bool   // expires has come: the shard's fanout.EndSilent means the end of the token
 	pinged   atomic.Bool   // the client has sent a ping: the client timeout counts
-	status   atomic.Uint32 // of the Close frame, if it tells of a violation; else 0
+	status   atomic.Uint32 // of the Close frame, if it reports a violation; else 0
 	final    atomic.Uint32 // 1 + the fanout.EndReason for which the shard ends the connection by itself; else 0
 	ended    atomic.Uint32 // 1 + the fanout.EndReason of the outbox; 0 before
-	halves   atomic.Uint32 // that have ended
+	halves   atomic.Uint32 // the halves that have ended
 }
 
-// busy stands for a time of the last read while the client waits for the server and not the server for the client.
+// busy is the lastRead of a client that waits for the server.
 const busy = math.MaxInt64
 
 // The halves of a connection.
@@ -57,55 +59,54 @@ const (
 
 var _ hub.Conn = (*Conn)(nil)
 
-// ID is the public connection id.
+// ID returns the public connection id.
 func (c *Conn) ID() string { return c.id.String() }
 
-// Protocol is the hub protocol that the handshake chose.
-func (c *Conn) Protocol() fanout.Protocol { return c.protocol.protocol() }
+// Protocol returns the hub protocol that the handshake chose.
+func (c *Conn) Protocol() fanout.Protocol { return c.protocol.Name() }
 
-// Features are the extensions that the URL of the upgrade asked for.
+// Features returns the extensions that the URL of the upgrade asked for.
 func (c *Conn) Features() hub.Features { return c.features }
 
-// EncodeCompletion makes the frame that carries a completion.
+// EncodeCompletion returns the frame that carries a completion.
 func (c *Conn) EncodeCompletion(completion *hub.Completion) []byte {
-	return c.protocol.frame(c.protocol.appendCompletion(newFrame(max(128, len(completion.Record)+1)), completion))
+	return c.protocol.Completion((*hubprotocol.Completion)(completion))
 }
 
-// EncodeNotice makes the frame that carries a notice.
-func (c *Conn) EncodeNotice(n hub.Notice) []byte {
-	return c.protocol.frame(c.protocol.appendNotice(newFrame(512), n))
-}
+// EncodeNotice returns the frame that carries a notice.
+func (c *Conn) EncodeNotice(n hub.Notice) []byte { return c.protocol.Notice(n.Target(), n) }
 
-// EncodeClose makes the last frames of the connection: a Close hub message where the reason has one, and a Close frame
-// (W8, D6, D7). A client that broke the WebSocket protocol gets a Close frame alone, whose status tells.
+// EncodeClose returns the last frames of the connection: a Close hub message, if the reason has one, and a Close frame
+// (W8, D6, D7). After a breach of the WebSocket protocol it returns a Close frame alone, whose status reports the breach.
 func (c *Conn) EncodeClose(reason hub.CloseReason) []byte {
 	status := c.status.Load()
 	switch {
 	case reason == hub.CloseGone:
 		return nil
 	case reason == hub.CloseProtocolError && status != 0:
-		return appendCloseFrame(nil, uint16(status)) //nolint:gosec // it was set from one
+		return websocket.AppendClose(nil, uint16(status)) //nolint:gosec // it was set from one
 	}
 	if text, allowReconnect, ok := reason.Message(); ok {
-		return c.protocol.closing(text, allowReconnect)
+		return c.protocol.Close(text, allowReconnect)
 	}
-	return appendCloseFrame(nil, statusNormal)
+	return websocket.AppendClose(nil, websocket.StatusNormal)
 }
 
 // TryWrite hands p to the socket without waiting. It does not allocate.
-func (c *Conn) TryWrite(p []byte) (n int, err error) { return c.sock.tryWrite(p) }
+func (c *Conn) TryWrite(p []byte) (n int, err error) { return c.sock.TryWrite(p) }
 
 // WriteAll hands all of p to the socket within the send timeout (W9).
-func (c *Conn) WriteAll(p []byte) error { return c.sock.writeAll(p, c.h.options.SendTimeout) }
+func (c *Conn) WriteAll(p []byte) error { return c.sock.WriteAll(p, c.h.options.SendTimeout) }
 
-// KeepAlive is the ping that is due, when to ask again, and whether the client is still there (1.8) and its token good.
+// KeepAlive returns the ping that is due, if any, and the time until the next call. ok reports whether the client is
+// still alive (1.8) and its token valid.
 func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bool) {
 	at := now.Sub(c.h.started)
 	if c.nextPing == 0 {
 		c.nextPing = at + c.h.options.KeepAliveInterval
 	}
 	if at >= c.nextPing {
-		frame = c.protocol.ping
+		frame = c.protocol.Ping()
 		c.nextPing = at + c.h.options.KeepAliveInterval
 	}
 	next = c.nextPing - at
@@ -127,24 +128,25 @@ func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bo
 	return frame, next, true
 }
 
-// expireWith makes the connection end with a token, if it is to.
+// expireWith sets the time at which the connection ends because of its token, with Options.CloseAtExpiry.
 func (c *Conn) expireWith(claims *authz.Claims) {
 	var expires time.Duration
 	if c.h.options.CloseAtExpiry && !claims.ExpiresAt.IsZero() {
-		// At least 1: 0 is never. The grace is added to the time, as the difference may be the longest that there is.
+		// At least 1, because 0 means never. The grace period is added to the time, not to the difference, which may be
+		// the longest possible one.
 		expires = max(claims.ExpiresAt.Add(c.h.options.ExpiryGrace).Sub(c.h.started), 1)
 	}
 	c.expires.Store(int64(expires))
 }
 
-// Final makes the last frames of an outbox that the shard ends. The reason counts from now on: the peer may answer the
-// frames before Ended is called.
+// Final returns the last frames of an outbox that the shard ends. The reason counts from now on, because the peer may
+// answer the frames before the shard calls Ended.
 func (c *Conn) Final(reason fanout.EndReason) []byte {
 	c.final.Store(uint32(reason) + 1)
 	return c.EncodeClose(c.closeReason(reason))
 }
 
-// finalReason is why the shard ends the connection by itself, and the given reason if it does not.
+// finalReason returns the reason for which the shard ends the connection by itself, or the given one if it does not.
 func (c *Conn) finalReason(otherwise hub.CloseReason) hub.CloseReason {
 	if final := c.final.Load(); final != 0 {
 		return c.closeReason(fanout.EndReason(final - 1)) //nolint:gosec // it was set from one
@@ -152,7 +154,7 @@ func (c *Conn) finalReason(otherwise hub.CloseReason) hub.CloseReason {
 	return otherwise
 }
 
-// closeReason is why a session ends whose outbox ended.
+// closeReason returns the close reason of a session whose outbox ended for the given reason.
 func (c *Conn) closeReason(reason fanout.EndReason) hub.CloseReason {
 	switch reason {
 	case fanout.EndSlow:
@@ -167,13 +169,13 @@ func (c *Conn) closeReason(reason fanout.EndReason) hub.CloseReason {
 	}
 }
 
-// Ended says that nothing more will be written. The reader then gives the peer the close timeout.
+// Ended ends the writer's half: the shard writes nothing more. The reader then gives the peer the close timeout.
 func (c *Conn) Ended(reason fanout.EndReason) {
 	c.ended.Store(uint32(reason) + 1)
 	if reason == fanout.EndFailed {
-		c.sock.abort()
+		c.sock.Abort()
 	} else {
-		c.sock.wakeReader()
+		c.sock.WakeReader()
 	}
 	c.leave(writerHalf)
 }
@@ -183,15 +185,15 @@ func (c *Conn) leave(half uint32) {
 	if before := c.halves.Or(half); before == bothHalves || before|half != bothHalves {
 		return
 	}
-	c.sock.close()
+	c.sock.Close()
 	c.h.metrics.connections[c.metricsProtocol()].Dec()
-	c.h.registry.remove(c)
+	c.h.connections.remove(c)
 }
 
-// metricsProtocol is the protocol under which the connection is counted.
+// metricsProtocol returns the protocol under which the connection is counted.
 func (c *Conn) metricsProtocol() string {
 	if c.protocol == nil {
 		return protocolNone
 	}
-	return c.protocol.protocol().String()
+	return c.protocol.Name().String()
 }

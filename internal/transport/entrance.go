@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
 // entrance is the listener between a port and net/http. It waits for the first bytes of each connection, with a small
@@ -25,7 +27,7 @@ type entrance struct {
 	running  sync.WaitGroup // the goroutines that accept and wait
 
 	mu      sync.Mutex
-	waiting map[*socket]struct{} // whose first bytes have not come; nil once closed
+	waiting map[*websocket.Socket]struct{} // whose first bytes have not come; nil once closed
 }
 
 // accepted is what Accept returns.
@@ -43,9 +45,9 @@ func (h *Handler) Serve(server *http.Server, listener net.Listener) error {
 		timeout:  cmp.Or(server.ReadHeaderTimeout, server.ReadTimeout),
 		accepted: make(chan accepted),
 		closed:   make(chan struct{}),
-		waiting:  map[*socket]struct{}{},
+		waiting:  map[*websocket.Socket]struct{}{},
 	}
-	server.ConnContext = withVerdict
+	server.ConnContext = withVerified
 	e.running.Go(e.acceptAll)
 	err := server.Serve(e) // closes e
 	e.running.Wait()
@@ -71,7 +73,7 @@ func (e *entrance) Close() error {
 	}
 	close(e.closed)
 	for sock := range e.waiting {
-		sock.close()
+		sock.Close()
 	}
 	e.waiting = nil
 	return e.Listener.Close()
@@ -82,8 +84,8 @@ func (e *entrance) acceptAll() {
 	for {
 		conn, err := e.Listener.Accept()
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			if sock := newSocket(tcp, &e.h.buffers); sock.raw != nil {
-				e.running.Go(func() { e.await(sock) })
+			if sock := websocket.NewSocket(tcp, &e.h.buffers); sock.Direct() {
+				e.running.Go(func() { e.await(tcp, sock) })
 				continue
 			}
 		}
@@ -108,37 +110,36 @@ func (e *entrance) pass(a accepted) bool {
 
 // await waits for the first bytes of a connection, and grants the request or passes the connection on. A client that says
 // nothing is not answered.
-func (e *entrance) await(sock *socket) {
+func (e *entrance) await(tcp *net.TCPConn, sock *websocket.Socket) {
 	defer e.survive(sock)
 	if !e.enter(sock) {
-		sock.close()
+		sock.Close()
 		return
 	}
 	var until time.Time
 	if e.timeout > 0 {
 		until = time.Now().Add(e.timeout)
-		sock.readUntil(until)
+		sock.SetReadDeadline(until)
 	}
-	buf, n, err := sock.read(false)
+	buf, n, err := sock.Read(false)
 	e.leave(sock)
 	if err != nil {
-		sock.close()
+		sock.Close()
 		return
 	}
 	v, taken := e.h.takeUpgrade(sock, buf[:n])
 	if taken {
-		e.h.buffers.put(buf)
+		e.h.buffers.Put(buf)
 		return
 	}
-	tcp, _ := sock.conn.(*net.TCPConn) // as in acceptAll
-	conn := &replayedConn{Conn: tcp, conn: tcp, prefix: bytes.Clone(buf[:n]), until: until, verdict: v}
-	e.h.buffers.put(buf)
+	conn := &replayedConn{Conn: tcp, conn: tcp, prefix: bytes.Clone(buf[:n]), until: until, verified: v}
+	e.h.buffers.Put(buf)
 	e.h.metrics.passed.Inc()
 	e.pass(accepted{conn: conn})
 }
 
 // enter lets a connection wait; not when the entrance is closed.
-func (e *entrance) enter(sock *socket) bool {
+func (e *entrance) enter(sock *websocket.Socket) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.waiting == nil {
@@ -150,7 +151,7 @@ func (e *entrance) enter(sock *socket) bool {
 }
 
 // leave ends the wait of a connection that has entered.
-func (e *entrance) leave(sock *socket) {
+func (e *entrance) leave(sock *websocket.Socket) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.waiting, sock)
@@ -158,16 +159,16 @@ func (e *entrance) leave(sock *socket) {
 }
 
 // survive keeps a mistake of this program that one connection brought to light from ending all others.
-func (e *entrance) survive(sock *socket) {
+func (e *entrance) survive(sock *websocket.Socket) {
 	if reason := recover(); reason != nil {
 		e.h.log.Error("[unexpected] upgrade panicked", zap.Any("panic", reason), zap.Stack("stack"))
-		sock.abort()
+		sock.Abort()
 	}
 }
 
 // takeUpgrade serves the request for a WebSocket that p begins with. False: it is for net/http to read it, or to refuse
 // it, and nothing has changed. Then there is a verdict if the token was verified.
-func (h *Handler) takeUpgrade(sock *socket, p []byte) (v *verdict, taken bool) {
+func (h *Handler) takeUpgrade(sock *websocket.Socket, p []byte) (v *verifiedToken, taken bool) {
 	head, rest, ok := parseHead(p)
 	if !ok || !h.isHub(strings.TrimSuffix(head.path, "/")) || h.draining.Load() {
 		return nil, false
@@ -178,7 +179,7 @@ func (h *Handler) takeUpgrade(sock *socket, p []byte) (v *verdict, taken bool) {
 		return nil, false
 	}
 	claims, err := h.options.Verifier.Verify(token)
-	v = &verdict{token, claims, err}
+	v = &verifiedToken{token, claims, err}
 	if err != nil {
 		return v, false
 	}

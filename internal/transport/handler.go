@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
+	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
 // Handler serves the hub's path and its negotiate path. It may be used from any goroutine.
@@ -17,19 +20,19 @@ type Handler struct {
 	options   Options
 	origins   map[string]bool
 	tokens    *tokens
-	protocols map[string]*hubProtocol // by the name that the handshake uses
+	protocols map[string]*hubprotocol.Protocol // by the name that the handshake uses
 	log       *zap.Logger
 	metrics   *metrics
 	started   time.Time // what the clocks of connections count from
 	invoking  context.Context
 	stop      context.CancelFunc // ends invoking
 
-	refresh sync.Mutex // held while the claims of a session and the expiry of its connection change together
-	asks    asks
+	refresh  sync.Mutex // held while the claims of a session and the expiry of its connection change together
+	requests refreshRequests
 
-	registry *registry
-	buffers  readBuffers
-	draining atomic.Bool
+	connections *connections
+	buffers     websocket.ReadBuffers
+	draining    atomic.Bool
 }
 
 // New makes a Handler. The error names the option that is wrong.
@@ -39,12 +42,12 @@ func New(options Options) (*Handler, error) {
 		return nil, err
 	}
 	h := &Handler{
-		options:   options,
-		protocols: hubProtocols(options.MessagePackStyle),
-		log:       options.Logger,
-		metrics:   newMetrics(options.Registerer, options.MaxConnections),
-		registry:  newRegistry(options.MaxConnections, options.Quota, options.TokenTTL),
-		started:   time.Now(),
+		options:     options,
+		protocols:   hubprotocol.Protocols(options.MessagePackStyle),
+		log:         options.Logger,
+		metrics:     newMetrics(options.Registerer, options.MaxConnections),
+		connections: newConnections(options.MaxConnections, options.Quota, options.TokenTTL),
+		started:     time.Now(),
 	}
 	if h.origins, err = parseOrigins(options.Origins); err != nil {
 		return nil, err
@@ -52,7 +55,7 @@ func New(options Options) (*Handler, error) {
 	if h.tokens, err = newTokens(options.Secret, options.TokenTTL); err != nil {
 		return nil, err
 	}
-	if h.asks, err = newAsks(options.Secret); err != nil {
+	if h.requests, err = newRefreshRequests(options.Secret); err != nil {
 		return nil, err
 	}
 	h.invoking, h.stop = context.WithCancel(context.Background())
@@ -63,7 +66,7 @@ func New(options Options) (*Handler, error) {
 func (h *Handler) Drain() { h.draining.Store(true) }
 
 // Connections is the number of connections, those included that are in their handshake or about to end.
-func (h *Handler) Connections() int { return h.registry.len() }
+func (h *Handler) Connections() int { return h.connections.len() }
 
 // Shutdown drains, cancels handshakes that are outstanding and waits until all connections have ended; those with a
 // session end when the hub closes it. When ctx ends first, it aborts what is left and returns the error of ctx. Either
@@ -71,18 +74,18 @@ func (h *Handler) Connections() int { return h.registry.len() }
 func (h *Handler) Shutdown(ctx context.Context) error {
 	h.Drain()
 	defer h.stop()
-	empty := h.registry.shut()
-	h.registry.wake()
+	empty := h.connections.shut()
+	h.connections.wake()
 	select {
 	case <-empty:
-		h.registry.readers.Wait()
-		h.asks.close()
+		h.connections.readers.Wait()
+		h.requests.close()
 		return nil
 	case <-ctx.Done():
 		h.stop()
-		h.registry.abort()
-		h.registry.readers.Wait()
-		h.asks.close()
+		h.connections.abort()
+		h.connections.readers.Wait()
+		h.requests.close()
 		return ctx.Err()
 	}
 }
@@ -156,7 +159,7 @@ func (h *Handler) refuseTransport(w http.ResponseWriter, r *request, reason refu
 	}
 	now := time.Now()
 	id, expires, ok := h.tokens.parse(token, r.claims)
-	if !ok || !h.registry.known(id, expires, now) {
+	if !ok || !h.connections.known(id, expires, now) {
 		h.refuse(w, requestHub, refusedUnknownID)
 		return
 	}

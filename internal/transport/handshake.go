@@ -8,12 +8,13 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 )
 
-// maxProtocolVersion is the highest version of the hub protocols; lower ones are all accepted (1.5).
+// maxProtocolVersion is the highest version of the hub protocols. All lower ones are accepted (1.5).
 const maxProtocolVersion = 2
 
-// handshakeFailure is why a connection never had a session, as a metric label.
+// handshakeFailure is the reason why a connection never had a session, as a metric label.
 type handshakeFailure string
 
 const (
@@ -29,7 +30,7 @@ const (
 	handshakeRefused   handshakeFailure = "refused"
 )
 
-// handshakeFailures are all of them.
+// handshakeFailures are all reasons.
 var handshakeFailures = [...]handshakeFailure{
 	handshakeTimeout, handshakeTooLarge, handshakeMalformed, handshakeProtocol, handshakeVersion, handshakeViolation,
 	handshakeGone, handshakeDraining, handshakeRevoked, handshakeRefused,
@@ -42,70 +43,36 @@ const (
 	textConnectionError   = "Connection closed with an error."
 )
 
-// handshakeRequest is the first message of a client, JSON whatever the protocol.
-type handshakeRequest struct {
-	protocol string
-	version  int64
-}
-
-// parseHandshake reads a handshake with its record separator. Both properties are needed, others are skipped.
-func parseHandshake(message []byte) (handshakeRequest, error) {
-	var (
-		request                 handshakeRequest
-		hasProtocol, hasVersion bool
-	)
-	err := scanObject(message[:len(message)-1], func(name string, value []byte) error {
-		ok := true
-		switch name {
-		case "protocol":
-			request.protocol, hasProtocol = unquote(value)
-			ok = hasProtocol
-		case "version":
-			request.version, hasVersion = parseInt(value)
-			ok = hasVersion
-		}
-		if !ok {
-			return errMalformed
-		}
-		return nil
-	})
-	if err == nil && (!hasProtocol || !hasVersion) {
-		err = errMalformed
-	}
-	return request, err
-}
-
-// handshake acts on the first message: it answers and opens the session. What follows in the same bytes is for the
-// session.
+// handshake acts on the first message: it answers and opens the session. Bytes behind the message are for the session.
 func (c *Conn) handshake(message []byte) {
 	c.greeted.Store(true)
 	c.grown = true
-	request, err := parseHandshake(message)
+	request, err := hubprotocol.ParseHandshake(message)
 	if err != nil {
 		c.failHandshake(handshakeMalformed, textHandshakeError)
 		return
 	}
-	protocol, ok := c.h.protocols[strings.ToLower(request.protocol)]
+	protocol, ok := c.h.protocols[strings.ToLower(request.Protocol)]
 	if !ok {
-		c.failHandshake(handshakeProtocol, "The protocol '"+request.protocol+"' is not supported.")
+		c.failHandshake(handshakeProtocol, "The protocol '"+request.Protocol+"' is not supported.")
 		return
 	}
-	if request.version > maxProtocolVersion {
+	if request.Version > maxProtocolVersion {
 		c.failHandshake(handshakeVersion, "The server does not support version "+
-			strconv.FormatInt(request.version, 10)+" of the '"+request.protocol+"' protocol.")
+			strconv.FormatInt(request.Version, 10)+" of the '"+request.Protocol+"' protocol.")
 		return
 	}
-	c.sock.clearReadDeadline()
-	if err := c.WriteAll(protocol.welcome); err != nil {
+	c.sock.ClearReadDeadline()
+	if err := c.WriteAll(protocol.Welcome()); err != nil {
 		c.lost()
 		return
 	}
 	c.open(protocol)
 }
 
-// open opens the session of a connection whose handshake was answered.
-func (c *Conn) open(protocol *hubProtocol) {
-	c.messages.take = protocol.take
+// open opens the session of a connection after the answer to its handshake.
+func (c *Conn) open(protocol *hubprotocol.Protocol) {
+	c.messages.Switch(protocol)
 	c.setProtocol(protocol)
 	c.expireWith(c.claims)
 	session, err := c.h.options.Open(c, c.claims)
@@ -121,7 +88,7 @@ func (c *Conn) open(protocol *hubProtocol) {
 	case err != nil:
 		c.h.log.Warn("session refused", zap.String("connection", c.ID()), zap.Error(err))
 		c.h.metrics.handshakesFailed[handshakeRefused].Inc()
-		c.hangUp(protocol.closing(textConnectionError, false))
+		c.hangUp(protocol.Close(textConnectionError, false))
 		return
 	}
 	c.session = session
@@ -132,16 +99,14 @@ func (c *Conn) open(protocol *hubProtocol) {
 }
 
 // setProtocol counts the connection under its protocol from now on.
-func (c *Conn) setProtocol(protocol *hubProtocol) {
+func (c *Conn) setProtocol(protocol *hubprotocol.Protocol) {
 	c.h.metrics.connections[protocolNone].Dec()
 	c.protocol = protocol
 	c.h.metrics.connections[c.metricsProtocol()].Inc()
 }
 
-// failHandshake answers a handshake that failed (1.5). The answer is a text frame even for MessagePack (W3).
+// failHandshake answers a handshake that failed (1.5), and counts it.
 func (c *Conn) failHandshake(reason handshakeFailure, text string) {
 	c.h.metrics.handshakesFailed[reason].Inc()
-	message := appendJSONString(append(newFrame(128), `{"error":`...), text)
-	frame := sealFrame(opText, append(message, '}', recordSeparator))
-	c.hangUp(appendCloseFrame(frame, statusNormal))
+	c.hangUp(hubprotocol.FailedHandshake(text))
 }

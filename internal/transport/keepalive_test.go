@@ -7,6 +7,7 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 )
 
 // The times of section 1.8, with a clock of the test's own.
@@ -16,7 +17,7 @@ func TestKeepAlive(t *testing.T) {
 		h: &Handler{
 			started: start, options: Options{KeepAliveInterval: 15 * time.Second, ClientTimeout: 30 * time.Second},
 		},
-		protocol: hubProtocols(0)["json"],
+		protocol: hubprotocol.Protocols(0)["json"],
 	}
 	expect := func(what string, at time.Duration, ping bool, next time.Duration, ok bool) {
 		t.Helper()
@@ -64,7 +65,7 @@ func TestKeepAlive_Expiry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.options.KeepAliveInterval, test.options.ClientTimeout = 15*time.Second, 30*time.Second
-			c := &Conn{h: &Handler{started: start, options: test.options}, protocol: hubProtocols(0)["json"]}
+			c := &Conn{h: &Handler{started: start, options: test.options}, protocol: hubprotocol.Protocols(0)["json"]}
 			c.expireWith(test.claims)
 			_, next, ok := c.KeepAlive(start.Add(test.at))
 			if ok != test.ok || next != test.next {

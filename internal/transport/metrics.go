@@ -4,6 +4,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
+	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
 // metrics are what operators see of the edge.
@@ -18,15 +20,15 @@ type metrics struct {
 	handshakes       prometheus.Counter
 	handshakesFailed map[handshakeFailure]prometheus.Counter
 	receivedBytes    prometheus.Counter
-	received         map[messageType]prometheus.Counter // messageOther for all that is ignored
-	protocolErrors   map[string]prometheus.Counter      // by violationKind, and those below
+	received         map[hubprotocol.MessageType]prometheus.Counter // messageOther for all that is ignored
+	protocolErrors   map[string]prometheus.Counter                  // by violationKind, and those below
 }
 
 const (
 	// protocolNone is the protocol of a connection before its handshake.
 	protocolNone = "none"
 	// messageOther stands for the hub messages that the server ignores.
-	messageOther messageType = 0
+	messageOther hubprotocol.MessageType = 0
 
 	protocolErrorMalformed = "malformed_message"
 	protocolErrorTooLarge  = "message_too_large"
@@ -66,7 +68,7 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 	m := &metrics{
 		connections:      map[string]prometheus.Gauge{},
 		handshakesFailed: map[handshakeFailure]prometheus.Counter{},
-		received:         map[messageType]prometheus.Counter{},
+		received:         map[hubprotocol.MessageType]prometheus.Counter{},
 		protocolErrors:   map[string]prometheus.Counter{},
 		negotiated: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rte_transport_negotiations_total",
@@ -104,16 +106,16 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 	for _, reason := range handshakeFailures {
 		m.handshakesFailed[reason] = handshakesFailed.WithLabelValues(string(reason))
 	}
-	for kind, label := range map[messageType]string{
-		messageInvocation:       "invocation",
-		messageStreamInvocation: "stream_invocation",
-		messagePing:             "ping",
-		messageClose:            "close",
-		messageOther:            "ignored",
+	for kind, label := range map[hubprotocol.MessageType]string{
+		hubprotocol.TypeInvocation:       "invocation",
+		hubprotocol.TypeStreamInvocation: "stream_invocation",
+		hubprotocol.TypePing:             "ping",
+		hubprotocol.TypeClose:            "close",
+		messageOther:                     "ignored",
 	} {
 		m.received[kind] = received.WithLabelValues(label)
 	}
-	for _, kind := range violationKinds {
+	for _, kind := range websocket.ViolationKinds() {
 		m.protocolErrors[string(kind)] = protocolErrors.WithLabelValues(string(kind))
 	}
 	for _, reason := range []string{protocolErrorMalformed, protocolErrorTooLarge} {
@@ -131,7 +133,7 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 }
 
 // message counts a hub message.
-func (m *metrics) message(kind messageType) {
+func (m *metrics) message(kind hubprotocol.MessageType) {
 	counter, ok := m.received[kind]
 	if !ok {
 		counter = m.received[messageOther]

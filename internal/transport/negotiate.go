@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 )
 
 // negotiateVersion is the highest negotiate version; clients that ask for more get this one (N4).
@@ -26,7 +27,7 @@ func (h *Handler) serveNegotiate(w http.ResponseWriter, r *request) {
 		h.refuse(w, requestNegotiate, refusedDraining)
 		return
 	}
-	if reason, ok := h.registry.room(r.claims.Organization); !ok {
+	if reason, ok := h.connections.room(r.claims.Organization); !ok {
 		h.refuse(w, requestNegotiate, reason)
 		return
 	}
@@ -34,7 +35,7 @@ func (h *Handler) serveNegotiate(w http.ResponseWriter, r *request) {
 	var body []byte
 	if problem != "" {
 		h.metrics.refused[requestNegotiate][refusedVersion].Inc()
-		body = appendJSONString([]byte(`{"error":`), problem)
+		body = hubprotocol.AppendJSONString([]byte(`{"error":`), problem)
 		body = append(body, '}')
 	} else {
 		h.metrics.negotiated.Inc()

@@ -8,20 +8,22 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
+	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
-// reader is what the goroutine of a connection that reads keeps.
+// reader is the state of the goroutine that reads a connection.
 type reader struct {
 	phase     phase
-	frames    frameReader
-	messages  splitter
+	frames    websocket.FrameReader
+	messages  hubprotocol.Splitter
 	claims    *authz.Claims // until the session is open
-	closed    bool          // the session was closed by the reader
+	closed    bool          // the reader has closed the session
 	lingering bool          // the peer has the close timeout to end the connection
 	grown     bool          // the stack of the goroutine has grown
 }
 
-// phase is how far a connection is, as the reader sees it.
+// phase is the progress of a connection, from the reader's view.
 type phase uint8
 
 const (
@@ -37,20 +39,20 @@ const (
 	phaseOver
 )
 
-// start begins to read. buffered is what came with the request.
+// start begins to read. buffered holds the bytes that came with the request.
 func (c *Conn) start(buffered []byte) {
 	c.h.metrics.connections[protocolNone].Inc()
-	c.messages = splitter{take: takeJSON, limit: c.h.options.MaxMessageBytes}
-	c.frames.maxFrame = uint64(c.h.options.MaxFrameBytes) //nolint:gosec // not negative
+	c.messages = hubprotocol.NewSplitter(c.h.options.MaxMessageBytes)
+	c.frames.MaxFrame = uint64(c.h.options.MaxFrameBytes) //nolint:gosec // not negative
 	go c.read(buffered)
 }
 
-// read works on bytes that have come and then reads until the connection is over.
+// read works on the bytes in buffered, then reads until the connection is over.
 //
-// It goes on in a new goroutine after work that needed a deep stack: a stack that has grown does not shrink below 4 KB
-// any more, a new one has 2 KB, and waiting is what a connection does nearly all the time.
+// After work that needed a deep stack it continues in a new goroutine. A stack that has grown never shrinks below 4 KB, a
+// new one has 2 KB, and a connection waits nearly all the time.
 func (c *Conn) read(buffered []byte) {
-	defer c.survive()
+	defer c.recover()
 	if buffered != nil {
 		c.consume(buffered)
 	}
@@ -60,7 +62,7 @@ func (c *Conn) read(buffered []byte) {
 			go c.read(nil)
 			return
 		}
-		buf, n, err := c.sock.read(!c.frames.atBoundary())
+		buf, n, err := c.sock.Read(!c.frames.AtBoundary())
 		if err != nil {
 			c.readFailed(err)
 			continue
@@ -68,7 +70,7 @@ func (c *Conn) read(buffered []byte) {
 		c.h.metrics.receivedBytes.Add(float64(n))
 		c.touch()
 		c.consume(buf[:n])
-		c.h.buffers.put(buf)
+		c.h.buffers.Put(buf)
 	}
 	c.finish()
 }
@@ -77,11 +79,11 @@ func (c *Conn) read(buffered []byte) {
 func (c *Conn) finish() {
 	c.closeSession(hub.CloseGone)
 	c.leave(readerHalf)
-	c.h.registry.readers.Done()
+	c.h.connections.readers.Done()
 }
 
-// survive keeps a mistake of this program that one connection brought to light from ending all others.
-func (c *Conn) survive() {
+// recover ends the connection after a panic, so that a bug that one connection triggers does not end all others.
+func (c *Conn) recover() {
 	reason := recover()
 	if reason == nil {
 		return
@@ -91,32 +93,32 @@ func (c *Conn) survive() {
 	if c.session == nil {
 		c.leave(writerHalf)
 	}
-	c.sock.abort()
+	c.sock.Abort()
 	c.finish()
 }
 
-// touch notes that the client is alive.
+// touch records that the client is alive.
 func (c *Conn) touch() { c.lastRead.Store(int64(time.Since(c.h.started))) }
 
-// consume works on bytes of the client. It answers a ping when all of them are dealt with, and of several pings the
-// last one only (RFC 6455 section 5.5.3), so that a flood of them does not become one of pongs.
+// consume works on bytes of the client. It answers a ping after all of them. It answers only the last of several pings
+// (RFC 6455 section 5.5.3), so that a flood of pings does not become a flood of pongs.
 func (c *Conn) consume(p []byte) {
 	var pong []byte
 	for len(p) > 0 && c.phase < phaseDeaf {
 		var (
-			part framePart
-			v    violation
+			part websocket.Part
+			v    websocket.Violation
 		)
-		if part, p, v = c.frames.next(p); v.status != 0 {
+		if part, p, v = c.frames.Next(p); v.Status != 0 {
 			c.violated(v)
 			return
 		}
-		switch part.opcode {
-		case opText:
-			c.receive(part.payload)
-		case opPing:
-			pong = makeFrame(opPong, part.payload)
-		case opClose:
+		switch part.Opcode {
+		case websocket.OpText:
+			c.receive(part.Payload)
+		case websocket.OpPing:
+			pong = websocket.AppendFrame(nil, websocket.OpPong, part.Payload)
+		case websocket.OpClose:
 			c.peerClosed()
 		}
 	}
@@ -128,7 +130,7 @@ func (c *Conn) consume(p []byte) {
 // receive works on a piece of the stream of hub messages.
 func (c *Conn) receive(p []byte) {
 	for c.phase < phaseClosing {
-		message, rest, err := c.messages.next(p)
+		message, rest, err := c.messages.Next(p)
 		if err != nil {
 			c.refuseMessage(err)
 			return
@@ -145,34 +147,34 @@ func (c *Conn) receive(p []byte) {
 	}
 }
 
-// dispatch acts on a hub message. Messages that the server has no use for are ignored (D4, D5).
+// dispatch acts on a hub message. It ignores messages that the server has no use for (D4, D5).
 func (c *Conn) dispatch(message []byte) {
 	if c.ended.Load() != 0 {
 		c.phase = phaseClosing // the wake-up of Ended is on its way
 		return
 	}
-	kind, invocation, err := c.protocol.decode(message)
+	kind, invocation, err := c.protocol.Decode(message)
 	if err != nil {
 		c.refuseMessage(err)
 		return
 	}
 	c.h.metrics.message(kind)
 	switch kind {
-	case messageInvocation, messageStreamInvocation:
+	case hubprotocol.TypeInvocation, hubprotocol.TypeStreamInvocation:
 		c.grown = true
-		c.lastRead.Store(busy) // the client timeout is paused meanwhile (1.8)
-		c.session.Invoke(c.h.invoking, invocation)
+		c.lastRead.Store(busy) // the client timeout pauses meanwhile (1.8)
+		c.session.Invoke(c.h.invoking, (*hub.Invocation)(invocation))
 		c.touch()
-	case messagePing:
+	case hubprotocol.TypePing:
 		c.pinged.Store(true)
-	case messageClose:
+	case hubprotocol.TypeClose:
 		c.closeSession(hub.CloseByClient)
 		c.phase = phaseClosing
 	}
 }
 
-// send sends a control frame behind what was sent before. When too much waits already it is left out: the client gets
-// the next one.
+// send sends a control frame behind the frames sent before. It drops the frame when too much waits already: the client
+// gets the next one.
 func (c *Conn) send(frame []byte) {
 	if c.session != nil {
 		c.session.Send(frame)
@@ -190,7 +192,7 @@ func (c *Conn) refuseMessage(err error) {
 		return
 	}
 	reason := protocolErrorMalformed
-	if errors.Is(err, errTooLarge) {
+	if errors.Is(err, hubprotocol.ErrTooLarge) {
 		reason = protocolErrorTooLarge
 	}
 	c.h.metrics.protocolErrors[reason].Inc()
@@ -198,27 +200,26 @@ func (c *Conn) refuseMessage(err error) {
 	c.phase = phaseClosing
 }
 
-// violated ends the connection because of what the client did against RFC 6455, by a Close frame that says so
-// (section 7.1.7).
-func (c *Conn) violated(v violation) {
+// violated ends the connection because of a breach of RFC 6455, by a Close frame that reports it (section 7.1.7).
+func (c *Conn) violated(v websocket.Violation) {
 	if c.phase < phaseClosing {
-		c.h.metrics.protocolErrors[string(v.what)].Inc()
+		c.h.metrics.protocolErrors[string(v.Kind)].Inc()
 	}
-	c.status.Store(uint32(v.status))
+	c.status.Store(uint32(v.Status))
 	before := c.phase
 	c.phase = phaseDeaf
 	if before == phaseHandshake {
 		c.h.metrics.handshakesFailed[handshakeViolation].Inc()
-		c.hangUp(appendCloseFrame(nil, v.status))
+		c.hangUp(websocket.AppendClose(nil, v.Status))
 	}
 	c.closeSession(hub.CloseProtocolError)
 }
 
-// peerClosed acts on a Close frame. It is answered unless it is an answer itself.
+// peerClosed acts on a Close frame. It answers the frame unless the frame is an answer itself.
 func (c *Conn) peerClosed() {
 	if c.phase == phaseHandshake {
 		c.h.metrics.handshakesFailed[handshakeGone].Inc()
-		c.hangUp(appendCloseFrame(nil, statusNormal))
+		c.hangUp(websocket.AppendClose(nil, websocket.StatusNormal))
 	}
 	c.closeSession(hub.CloseByPeer)
 	c.phase = phaseOver
@@ -227,7 +228,7 @@ func (c *Conn) peerClosed() {
 // readFailed acts on the end of the stream and on deadlines: of the handshake, of Ended and of the close timeout.
 func (c *Conn) readFailed(err error) {
 	switch {
-	case !isTimeout(err):
+	case !websocket.IsTimeout(err):
 		c.lost()
 	case c.phase == phaseHandshake:
 		c.failHandshake(handshakeTimeout, textHandshakeCanceled)
@@ -237,22 +238,22 @@ func (c *Conn) readFailed(err error) {
 		c.closeSession(hub.CloseGone)
 		c.linger()
 	default:
-		c.sock.abort()
+		c.sock.Abort()
 		c.phase = phaseOver
 	}
 }
 
-// sleepOn goes on after a wake-up that was meant for a connection without a session, and came too late.
+// sleepOn continues after a wake-up for a connection without a session that came too late.
 func (c *Conn) sleepOn() {
-	c.sock.clearReadDeadline()
+	c.sock.ClearReadDeadline()
 	if c.ended.Load() != 0 {
-		c.sock.wakeReader() // the outbox ended meanwhile, and its wake-up may have been cleared
+		c.sock.WakeReader() // the outbox ended meanwhile, and its wake-up may have been cleared
 	}
 }
 
 // lost ends a connection whose socket is of no use any more.
 func (c *Conn) lost() {
-	c.sock.close() // a write that waits ends, too
+	c.sock.Close() // a write that waits ends, too
 	if c.phase == phaseHandshake {
 		c.h.metrics.handshakesFailed[handshakeGone].Inc()
 		c.leave(writerHalf)
@@ -261,8 +262,8 @@ func (c *Conn) lost() {
 	c.phase = phaseOver
 }
 
-// closeSession closes the session, if there is one, once. What the reader has found out counts unless the shard was
-// first: a peer that closes then only answers.
+// closeSession closes the session, if there is one, once. The reader's reason counts unless the shard was first: a peer
+// that closes then only answers.
 func (c *Conn) closeSession(reason hub.CloseReason) {
 	if c.session != nil && !c.closed {
 		c.closed = true
@@ -274,19 +275,19 @@ func (c *Conn) closeSession(reason hub.CloseReason) {
 func (c *Conn) hangUp(final []byte) {
 	c.greeted.Store(true)
 	if err := c.WriteAll(final); err != nil {
-		c.sock.abort()
+		c.sock.Abort()
 	}
 	c.leave(writerHalf)
 	c.linger()
 }
 
-// linger gives the peer time to end the connection, now that all has been said: closing it at once could destroy what
-// is still on its way (RFC 6455 section 7.1.1). A peer whose answer would not be understood gets the end of the stream.
+// linger gives the peer time to end the connection after the last frames. Closing it at once could destroy bytes that
+// are still on their way (RFC 6455 section 7.1.1). In phaseDeaf an answer would make no sense, so the outgoing stream ends.
 func (c *Conn) linger() {
 	c.phase = max(c.phase, phaseClosing)
 	c.lingering = true
-	c.sock.setReadDeadline(c.h.options.CloseTimeout)
+	c.sock.SetReadTimeout(c.h.options.CloseTimeout)
 	if c.phase == phaseDeaf {
-		c.sock.closeWrite()
+		c.sock.CloseWrite()
 	}
 }

@@ -71,7 +71,7 @@ func (h *Handler) refreshByToken(ctx context.Context, token string, claims *auth
 	case c != nil:
 		c.session.Recheck(ctx)
 	case outcome == refreshUnknown && h.options.Forward != nil:
-		return h.ask(ctx, id, claims)
+		return h.forwardRefresh(ctx, id, claims)
 	}
 	return outcome
 }
@@ -79,7 +79,7 @@ func (h *Handler) refreshByToken(ctx context.Context, token string, claims *auth
 // replaceClaims replaces the claims of a connection of this node, and moves the time at which it ends. It does not wait.
 // The session of the connection that it returns must Recheck; nil: there is nothing to be looked at.
 func (h *Handler) replaceClaims(id connID, claims *authz.Claims) (*Conn, refreshOutcome) {
-	c := h.registry.find(id)
+	c := h.connections.find(id)
 	if c == nil || !c.opened.Load() {
 		return nil, refreshUnknown
 	}

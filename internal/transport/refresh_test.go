@@ -175,7 +175,7 @@ func (b *bus) tell(_ context.Context, message []byte) error {
 	b.messages = append(b.messages, bytes.Clone(message))
 	for _, s := range b.nodes {
 		go func() {
-			if err := s.Hear(message); err != nil {
+			if err := s.HandleRefresh(message); err != nil {
 				s.t.Error(err)
 			}
 		}()
@@ -254,14 +254,14 @@ func TestHear_RefusesWhatNodesDoNotSay(t *testing.T) {
 	for name, message := range map[string][]byte{
 		"nothing": nil, "text": []byte("{}"), "changed": changed, "cut": good[:len(good)-1], "huge": bytes.Repeat([]byte{1}, 1<<20),
 	} {
-		if err := s.Hear(message); err == nil {
+		if err := s.HandleRefresh(message); err == nil {
 			t.Errorf("%s was understood", name)
 		}
 	}
-	if err := s.Hear(good); err != nil {
+	if err := s.HandleRefresh(good); err != nil {
 		t.Error(err)
 	}
-	if err := stranger.Hear(good); err == nil {
+	if err := stranger.HandleRefresh(good); err == nil {
 		t.Error("a message of nodes with another secret was understood")
 	}
 }

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// replayedConn is a connection from which the entrance has read, for net/http, which reads the same bytes again.
+// replayedConn is a connection from which the entrance has read. net/http reads the same bytes again.
 type replayedConn struct {
 	net.Conn
-	conn    *net.TCPConn // the same, for whom there is nothing more to be replayed
-	prefix  []byte       // what was read and is yet to be read again
-	until   time.Time    // when the time for the head of the request is over that began with the connection; zero: it is not looked at
-	verdict *verdict     // nil: the token was not looked at
+	conn     *net.TCPConn   // the same connection, without replay
+	prefix   []byte         // bytes that were read and are not read again yet
+	until    time.Time      // deadline for the head of the request, since the connection began; zero: none
+	verified *verifiedToken // nil: the entrance did not check the token
 }
 
-// Read reads what was read before, then what comes.
+// Read returns the bytes that were read before, then new ones.
 func (c *replayedConn) Read(p []byte) (int, error) {
 	if len(c.prefix) == 0 {
 		return c.conn.Read(p)
@@ -24,7 +24,7 @@ func (c *replayedConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// SetReadDeadline does not, the first time, begin the time for the head of the request anew.
+// SetReadDeadline sets the deadline. The first call cannot move the deadline for the head of the request.
 func (c *replayedConn) SetReadDeadline(t time.Time) error {
 	if t.After(c.until) && !c.until.IsZero() {
 		t = c.until
@@ -33,5 +33,5 @@ func (c *replayedConn) SetReadDeadline(t time.Time) error {
 	return c.conn.SetReadDeadline(t)
 }
 
-// CloseWrite ends what is sent. net/http looks for it when it closes a connection whose client is still sending.
+// CloseWrite ends the outgoing stream. net/http calls it when it closes a connection whose client is still sending.
 func (c *replayedConn) CloseWrite() error { return c.conn.CloseWrite() }

@@ -20,6 +20,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/transport"
+	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 )
 
 // patience is how long a test waits for what has to come.
@@ -133,7 +134,7 @@ func startServer(t *testing.T, changes ...func(*setup)) *server {
 	o := setup{Options: transport.Options{Verifier: bearers, Logger: zap.New(core), Registerer: s.metrics}}
 	o.fanout = fanout.Options{
 		Tick: 5 * time.Millisecond, Registerer: s.metrics,
-		JSON: transport.NewJSONEncoder(s.catalog), MessagePack: transport.NewMessagePackEncoder(s.catalog, events.PascalKeys),
+		JSON: hubprotocol.NewJSONEncoder(s.catalog), MessagePack: hubprotocol.NewMessagePackEncoder(s.catalog, events.PascalKeys),
 	}
 	o.hub = hub.Options{
 		Catalog: s.catalog, Authorization: hub.Authorization{Authorizer: openDoor{s.catalog}}, Lanes: s.lanes, Pool: 2,

@@ -66,7 +66,7 @@ func TestTokens(t *testing.T) {
 func TestTokens_Expire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ttl = 15 * time.Second
-		r := newRegistry(10, 0, ttl)
+		r := newConnections(10, 0, ttl)
 		fresh := func() *Conn { return &Conn{id: newConnID(), reader: reader{claims: &authz.Claims{}}} }
 		redeem := func(c *Conn, issued time.Time) string {
 			reason, ok := r.redeem(c, issued.Add(ttl), time.Now())

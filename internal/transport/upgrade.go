@@ -12,6 +12,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
 // webSocketVersion is the only one (RFC 6455 section 4.1).
@@ -63,11 +64,11 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 	}
 	conn, buffered, err := hijack(w)
 	if err != nil {
-		h.registry.remove(c)
+		h.connections.remove(c)
 		h.upgradeFailed(r.RemoteAddr, err)
 		return
 	}
-	h.switchProtocols(c, newSocket(conn, &h.buffers), u.accept, buffered)
+	h.switchProtocols(c, websocket.NewSocket(conn, &h.buffers), u.accept, buffered)
 }
 
 // newUpgrade is the upgrade that a query asks for.
@@ -84,7 +85,7 @@ func (h *Handler) admit(u *upgrade) (*Conn, refusal, bool) {
 	c := &Conn{h: h, features: u.features, reader: reader{claims: u.claims}}
 	if u.id == "" {
 		c.id = newConnID()
-		reason, ok := h.registry.add(c)
+		reason, ok := h.connections.add(c)
 		return c, reason, ok
 	}
 	id, expires, ok := h.tokens.parse(u.id, u.claims)
@@ -92,7 +93,7 @@ func (h *Handler) admit(u *upgrade) (*Conn, refusal, bool) {
 		return nil, refusedUnknownID, false
 	}
 	c.id = id
-	reason, ok := h.registry.redeem(c, expires, time.Now())
+	reason, ok := h.connections.redeem(c, expires, time.Now())
 	return c, reason, ok
 }
 
@@ -128,33 +129,33 @@ func hijack(w http.ResponseWriter) (conn net.Conn, buffered []byte, err error) {
 
 // switchProtocols answers an upgrade with 101 and begins to read from a connection that was admitted. buffered is what
 // the client has sent already.
-func (h *Handler) switchProtocols(c *Conn, sock *socket, accept string, buffered []byte) {
+func (h *Handler) switchProtocols(c *Conn, sock *websocket.Socket, accept string, buffered []byte) {
 	if err := h.answerUpgrade(sock, accept); err != nil {
-		h.registry.remove(c)
-		h.upgradeFailed(sock.conn.RemoteAddr().String(), err)
-		sock.close()
+		h.connections.remove(c)
+		h.upgradeFailed(sock.RemoteAddr().String(), err)
+		sock.Close()
 		return
 	}
-	sock.setReadDeadline(h.options.HandshakeTimeout)
-	if !h.registry.attach(c, sock) {
-		h.registry.remove(c)
-		sock.abort()
+	sock.SetReadTimeout(h.options.HandshakeTimeout)
+	if !h.connections.attach(c, sock) {
+		h.connections.remove(c)
+		sock.Abort()
 		return
 	}
 	c.start(buffered)
 }
 
 // answerUpgrade does without a deadline as a rule: a socket on which nothing was sent takes the answer at once.
-func (h *Handler) answerUpgrade(sock *socket, accept string) error {
+func (h *Handler) answerUpgrade(sock *websocket.Socket, accept string) error {
 	response := []byte("HTTP/1.1 101 Switching Protocols\r\n" +
 		"Upgrade: websocket\r\n" +
 		"Connection: Upgrade\r\n" +
 		"Sec-WebSocket-Accept: " + accept + "\r\n\r\n")
-	n, err := sock.tryWrite(response)
+	n, err := sock.TryWrite(response)
 	if err != nil || n == len(response) {
 		return err
 	}
-	return sock.writeAll(response[n:], h.options.SendTimeout)
+	return sock.WriteAll(response[n:], h.options.SendTimeout)
 }
 
 func (h *Handler) upgradeFailed(remote string, err error) {

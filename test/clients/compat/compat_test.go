@@ -16,7 +16,7 @@ var root = os.DirFS("../../..")
 // TestRows checks that every row has tests, and that there are the tests that rows name.
 func TestRows(t *testing.T) {
 	names := map[string][]string{}
-	for _, pkg := range []string{transport, hub, clients, rfc6455, e2e} {
+	for _, pkg := range []string{transport, hubprotocol, websocket, hub, clients, rfc6455, e2e} {
 		var err error
 		if names[pkg], err = testNames(root, pkg); err != nil {
 			t.Fatal(err)

@@ -13,11 +13,13 @@ import (
 
 // Packages whose tests show what rows say.
 const (
-	transport = "internal/transport"
-	hub       = "internal/hub"
-	clients   = "test/clients"
-	rfc6455   = "test/clients/rfc6455"
-	e2e       = "test/e2e"
+	transport   = "internal/transport"
+	hubprotocol = "internal/transport/hubprotocol"
+	websocket   = "internal/transport/websocket"
+	hub         = "internal/hub"
+	clients     = "test/clients"
+	rfc6455     = "test/clients/rfc6455"
+	e2e         = "test/e2e"
 )
 
 // row is a thing that a compatible server does.
@@ -82,15 +84,15 @@ func sections() []section {
 				"W8", "Behind the Close message a Close frame 1000 without a reason; then the peer has 5 s. A Close frame of the client is answered.",
 				nil,
 			},
-			{"W9", "One send may block for 10 s.", []string{"TestSocket_WriteAllHasATimeout"}},
+			{"W9", "One send may block for 10 s.", []string{websocket + ".TestSocket_WriteAllHasATimeout"}},
 			{
 				"W10", "What breaks RFC 6455 gets a Close frame that says so and no Close message: the client may come back.",
-				[]string{"TestFrameReader", "TestCheckClose"},
+				[]string{websocket + ".TestFrameReader", websocket + ".TestCheckClose"},
 			},
 			{"W11", "HTTP/1.1, with and without TLS in this process.", []string{"TestTLS"}},
 			{
 				"RFC 6455", "The cases of the Autobahn test suite in our words, against the program; a strict library as the client.",
-				[]string{rfc6455 + ".TestRFC6455", "TestFrameReader", "TestIndependentClient"},
+				[]string{rfc6455 + ".TestRFC6455", websocket + ".TestFrameReader", "TestIndependentClient"},
 			},
 			{
 				"Autobahn", "The Autobahn test suite itself, in all cases that can be asked of a hub. See below.",
@@ -108,11 +110,11 @@ func sections() []section {
 		}},
 		{"Messages (1.6, 1.10)", []row{
 			{"1.6", "JSON as ASP.NET Core writes it; every order of properties, unknown ones, headers and stream ids are read.", []string{
-				"TestJSONDecode", "TestJSONDecode_Malformed", "TestJSONEncode", "TestJSONEncoder", "TestEncoders_Lengths",
+				hubprotocol + ".TestJSONDecode", hubprotocol + ".TestJSONDecode_Malformed", hubprotocol + ".TestJSONEncode", hubprotocol + ".TestJSONEncoder", hubprotocol + ".TestEncoders_Lengths",
 			}},
 			{"1.10", "MessagePack byte by byte, property names as in C# unless configured otherwise.", []string{
-				"TestMessagePackDecode", "TestMessagePackDecode_Malformed", "TestMessagePackEncode_Bytes", "TestMessagePackEncode_Results",
-				"TestMessagePackEncoder", "TestMessagePackToJSON",
+				hubprotocol + ".TestMessagePackDecode", hubprotocol + ".TestMessagePackDecode_Malformed", hubprotocol + ".TestMessagePackEncode_Bytes", hubprotocol + ".TestMessagePackEncode_Results",
+				hubprotocol + ".TestMessagePackEncoder", hubprotocol + ".TestMessagePackToJSON",
 			}},
 		}},
 		{"Calls (1.7)", []row{

@@ -1,0 +1,217 @@
+package transport
+
+import (
+	"sync"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/transport/websocket"
+)
+
+// connections is the set of connections of this node. It also keeps the connection tokens that were used here. Any
+// goroutine may use it.
+type connections struct {
+	limit int
+	quota int           // connections of an organization; 0: no limit
+	ttl   time.Duration // no token lives longer
+
+	readers sync.WaitGroup // the reader goroutines
+
+	mu     sync.Mutex // guards the following fields
+	live   map[connID]*Conn
+	counts map[events.ID]*organizationCount // by organization; nil without a quota
+	closed bool
+	empty  chan struct{} // closed when closed is set and live is empty
+	// A used token is refused until it has expired. Ids move from spent to spentBefore after ttl. They are forgotten
+	// after another ttl.
+	spent, spentBefore map[connID]struct{}
+	rotated            time.Time
+}
+
+// organizationCount counts the connections of an organization. It is kept while there are any.
+type organizationCount struct {
+	organization events.ID
+	connections  int // guarded by connections.mu
+}
+
+func newConnections(limit, quota int, ttl time.Duration) *connections {
+	cs := &connections{
+		limit: limit,
+		quota: quota,
+		ttl:   ttl,
+		live:  map[connID]*Conn{},
+		empty: make(chan struct{}),
+		spent: map[connID]struct{}{},
+	}
+	if quota > 0 {
+		cs.counts = map[events.ID]*organizationCount{}
+	}
+	return cs
+}
+
+// len returns the number of connections, including those whose upgrade is not answered yet.
+func (cs *connections) len() int {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return len(cs.live)
+}
+
+// add adds a connection without a connection token, whose id the server made up (skipNegotiation). It reports whether
+// there was room.
+func (cs *connections) add(c *Conn) (refusal, bool) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.addLocked(c)
+}
+
+// redeem adds a connection that uses its connection token, which works once and before it expires (1.3).
+func (cs *connections) redeem(c *Conn, expires, now time.Time) (refusal, bool) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if _, taken := cs.live[c.id]; taken {
+		return refusedIDInUse, false
+	}
+	if !cs.freshLocked(c.id, expires, now) {
+		return refusedUnknownID, false
+	}
+	if reason, ok := cs.addLocked(c); !ok {
+		return reason, false
+	}
+	cs.spent[c.id] = struct{}{}
+	return 0, true
+}
+
+func (cs *connections) addLocked(c *Conn) (refusal, bool) {
+	if cs.closed {
+		return refusedDraining, false
+	}
+	if reason, ok := cs.roomLocked(c.claims.Organization); !ok {
+		return reason, false
+	}
+	cs.live[c.id] = c
+	if cs.counts != nil {
+		c.count = cs.counts[c.claims.Organization]
+		if c.count == nil {
+			c.count = &organizationCount{organization: c.claims.Organization}
+			cs.counts[c.claims.Organization] = c.count
+		}
+		c.count.connections++
+	}
+	return 0, true
+}
+
+// room reports whether there is room for another connection of an organization, and the reason if there is not.
+func (cs *connections) room(organization events.ID) (refusal, bool) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.roomLocked(organization)
+}
+
+func (cs *connections) roomLocked(organization events.ID) (refusal, bool) {
+	if len(cs.live) >= cs.limit {
+		return refusedFull, false
+	}
+	if count := cs.counts[organization]; count != nil && count.connections >= cs.quota {
+		return refusedQuota, false
+	}
+	return 0, true
+}
+
+// known reports whether a connection token belongs to an open connection, or may still open one.
+func (cs *connections) known(id connID, expires, now time.Time) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	_, taken := cs.live[id]
+	return taken || cs.freshLocked(id, expires, now)
+}
+
+// freshLocked reports whether a connection token has neither expired nor been used.
+func (cs *connections) freshLocked(id connID, expires, now time.Time) bool {
+	if now.Sub(cs.rotated) > cs.ttl {
+		cs.spentBefore, cs.spent = cs.spent, map[connID]struct{}{}
+		cs.rotated = now
+	}
+	_, spent := cs.spent[id]
+	_, spentBefore := cs.spentBefore[id]
+	return !spent && !spentBefore && expires.After(now)
+}
+
+// remove forgets a connection that has ended.
+func (cs *connections) remove(c *Conn) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	delete(cs.live, c.id)
+	if count := c.count; count != nil {
+		if count.connections--; count.connections == 0 {
+			delete(cs.counts, count.organization)
+		}
+		c.count = nil
+	}
+	cs.signalLocked()
+}
+
+// shut refuses connections from now on. It returns a channel that is closed when the last connection has ended.
+func (cs *connections) shut() <-chan struct{} {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if !cs.closed {
+		cs.closed = true
+		cs.signalLocked()
+	}
+	return cs.empty
+}
+
+func (cs *connections) signalLocked() {
+	if cs.closed && len(cs.live) == 0 {
+		close(cs.empty)
+	}
+}
+
+// attach gives a connection its socket, once its upgrade is answered, and counts its reader goroutine. It returns false if
+// shut was called meanwhile.
+func (cs *connections) attach(c *Conn, sock *websocket.Socket) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.closed {
+		return false
+	}
+	c.sock = sock
+	cs.readers.Add(1)
+	return true
+}
+
+// wake ends the wait of the readers whose client has not sent its handshake.
+func (cs *connections) wake() {
+	for _, c := range cs.attached() {
+		if !c.greeted.Load() {
+			c.sock.WakeReader()
+		}
+	}
+}
+
+// abort ends all connections at once.
+func (cs *connections) abort() {
+	for _, c := range cs.attached() {
+		c.sock.Abort()
+	}
+}
+
+// find returns the connection with an id; nil: this node does not have it.
+func (cs *connections) find(id connID) *Conn {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.live[id]
+}
+
+// attached returns the connections that have a socket.
+func (cs *connections) attached() []*Conn {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	conns := make([]*Conn, 0, len(cs.live))
+	for _, c := range cs.live {
+		if c.sock != nil {
+			conns = append(conns, c)
+		}
+	}
+	return conns
+}

@@ -1,0 +1,45 @@
+package hubprotocol
+
+import "github.com/rte-server/rte-server/internal/transport/websocket"
+
+// Handshake is the first message of a client, which is JSON in every protocol (section 1.5).
+type Handshake struct {
+	Protocol string
+	Version  int64
+}
+
+// ParseHandshake reads a handshake with its record separator. Both properties are required, unknown ones are skipped. The
+// error is ErrMalformed.
+func ParseHandshake(message []byte) (Handshake, error) {
+	var (
+		handshake               Handshake
+		hasProtocol, hasVersion bool
+	)
+	err := scanObject(message[:len(message)-1], func(name string, value []byte) error {
+		ok := true
+		switch name {
+		case "protocol":
+			handshake.Protocol, hasProtocol = unquote(value)
+			ok = hasProtocol
+		case "version":
+			handshake.Version, hasVersion = parseInt(value)
+			ok = hasVersion
+		}
+		if !ok {
+			return ErrMalformed
+		}
+		return nil
+	})
+	if err == nil && (!hasProtocol || !hasVersion) {
+		err = ErrMalformed
+	}
+	return handshake, err
+}
+
+// FailedHandshake returns the answer to a failed handshake (1.5) and, behind it, a Close frame. The answer is a text frame
+// even for MessagePack (W3).
+func FailedHandshake(text string) []byte {
+	message := AppendJSONString(append(websocket.NewBuffer(128), `{"error":`...), text)
+	frame := websocket.Seal(websocket.OpText, append(message, '}', recordSeparator))
+	return websocket.AppendClose(frame, websocket.StatusNormal)
+}

@@ -1,0 +1,94 @@
+package hubprotocol
+
+import (
+	"bytes"
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// appendCompletion writes a Completion with either result, null included, or error (section 1.6).
+func (jsonCodec) appendCompletion(dst []byte, c *Completion) []byte {
+	if c.Record != nil {
+		dst = append(dst, c.Record...)
+		return append(dst, recordSeparator)
+	}
+	dst = append(dst, `{"type":3,"invocationId":`...)
+	dst = AppendJSONString(dst, c.ID)
+	if c.Error != "" {
+		dst = append(dst, `,"error":`...)
+		dst = AppendJSONString(dst, c.Error)
+	} else {
+		dst = append(dst, `,"result":`...)
+		dst = appendJSONValue(dst, c.Result)
+	}
+	return append(dst, '}', recordSeparator)
+}
+
+// appendNotice adds an Invocation that wants no answer.
+func (jsonCodec) appendNotice(dst []byte, target string, argument any) []byte {
+	dst = append(dst, `{"type":1,"target":`...)
+	dst = AppendJSONString(dst, target)
+	dst = append(dst, `,"arguments":[`...)
+	dst = appendJSONValue(dst, argument)
+	return append(dst, ']', '}', recordSeparator)
+}
+
+// appendClose writes a Close message; what says nothing is left out (section 1.6).
+func (jsonCodec) appendClose(dst []byte, text string, allowReconnect bool) []byte {
+	dst = append(dst, `{"type":7`...)
+	if text != "" {
+		dst = append(dst, `,"error":`...)
+		dst = AppendJSONString(dst, text)
+	}
+	if allowReconnect {
+		dst = append(dst, `,"allowReconnect":true`...)
+	}
+	return append(dst, '}', recordSeparator)
+}
+
+func (jsonCodec) appendPing(dst []byte) []byte {
+	dst = append(dst, `{"type":6}`...)
+	return append(dst, recordSeparator)
+}
+
+// appendJSONValue adds the result of a hub method. Results are of types that can always be encoded.
+func appendJSONValue(dst []byte, value any) []byte {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return append(dst, "null"...)
+	}
+	return append(dst, bytes.TrimSuffix(text.Bytes(), []byte("\n"))...)
+}
+
+const hexDigits = "0123456789ABCDEF"
+
+// AppendJSONString adds text as a JSON string with the relaxed escaping of .NET: only what must be escaped is, and the
+// characters that end a line in JavaScript. Bytes that are not UTF-8 become U+FFFD.
+func AppendJSONString(dst []byte, text string) []byte {
+	dst = append(dst, '"')
+	for _, r := range text {
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r == '\b':
+			dst = append(dst, '\\', 'b')
+		case r == '\f':
+			dst = append(dst, '\\', 'f')
+		case r == '\n':
+			dst = append(dst, '\\', 'n')
+		case r == '\r':
+			dst = append(dst, '\\', 'r')
+		case r == '\t':
+			dst = append(dst, '\\', 't')
+		case r < ' ' || r == 0x7f:
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[r>>4], hexDigits[r&0xf])
+		case r == 0x2028 || r == 0x2029:
+			dst = append(dst, '\\', 'u', '2', '0', '2', hexDigits[r&0xf])
+		default:
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return append(dst, '"')
+}
