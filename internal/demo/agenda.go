@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// agenda is what will happen, in order. What was added first comes first among things of one moment.
+// agenda has the future appointments in order. Appointments at equal times are in the order of add.
 type agenda []appointment
 
 type appointment struct {
-	at time.Duration // since the day began
+	at time.Duration // since the start of the day
 	do func()
 }
 
@@ -23,7 +23,8 @@ func (a *agenda) add(at time.Duration, do func()) {
 	*a = slices.Insert(*a, i, appointment{at, do})
 }
 
-// next takes the first appointment. The agenda is never empty: callers never stop coming.
+// next removes and returns the first appointment. The agenda is never empty, because each arrival of a caller adds the
+// next arrival.
 func (a *agenda) next() appointment {
 	first := (*a)[0]
 	*a = slices.Delete(*a, 0, 1)

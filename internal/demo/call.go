@@ -7,19 +7,19 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// How long things take, on average or between two limits.
+// Durations: averages or limits.
 const (
 	timeBetweenCalls = 4500 * time.Millisecond
 	timeToPatience   = 60 * time.Second
 	shortestPatience = 8 * time.Second
 	timeToOverflow   = 25 * time.Second
-	ringingTime      = 12 * time.Second // until the agent is given up
+	ringingTime      = 12 * time.Second // then the call leaves the agent
 	talkingTime      = 30 * time.Second
 	shortestTalk     = 5 * time.Second
-	wrapUpTime       = 10 * time.Second // at most
+	wrapUpTime       = 10 * time.Second // maximum
 )
 
-// callState is how far a call has come.
+// callState is the state of a call.
 type callState int
 
 const (
@@ -29,19 +29,19 @@ const (
 	callOver
 )
 
-// call is somebody who has called a queue.
+// call is a call to a queue or to an agent.
 type call struct {
 	id, leg events.ID
 	caller  string
-	target  string // the number called
+	target  string // dialled number
 	queue   *queue
-	queued  time.Duration // when it came to queue
+	queued  time.Duration // time of arrival in queue
 	state   callState
-	agent   *agent // for whom it rings, or who answered
-	attempt int    // of finding an agent; what was planned for an earlier one is void
+	agent   *agent // the agent whose phone rings, or who answered
+	attempt int    // number of the current attempt to find an agent; appointments of earlier attempts do nothing
 }
 
-// common are the properties that all events of a call have.
+// common adds the properties of all events of a call.
 func (c *call) common(more fields) fields {
 	more["CallId"] = c.id.String()
 	more["LegId"] = c.leg.String()
@@ -50,22 +50,22 @@ func (c *call) common(more fields) fields {
 	return more
 }
 
-// inQueue are the properties of events that are about the call and its queue.
+// inQueue adds the properties of events about the call and its queue.
 func (c *call) inQueue(more fields) fields {
 	more["QueueId"] = c.queue.ID.String()
 	more["QueueName"] = c.queue.Name
 	return c.common(more)
 }
 
-// withUser are the properties of events that are about the call and its agent. Publishers spell the name of the
-// property with the user's name in two ways.
+// withUser adds the properties of events about the call and its agent. Publishers spell the property with the user's
+// name in two ways.
 func (c *call) withUser(nameProperty string, more fields) fields {
 	more["UserId"] = c.agent.ID.String()
 	more[nameProperty] = c.agent.Login
 	return c.common(more)
 }
 
-// callerArrives begins a call to a queue, and sees to it that there is a next one.
+// callerArrives begins a call to a queue and schedules the next one.
 func (s *Simulator) callerArrives() {
 	s.after(s.around(timeBetweenCalls), s.callerArrives)
 	s.callQueue(pick(s, s.queues), s.number())
@@ -79,7 +79,7 @@ func (s *Simulator) callQueue(q *queue, caller string) {
 	s.after(shortestPatience+s.around(timeToPatience), func() { s.losePatience(c) })
 }
 
-// enterQueue puts a call at the end of a queue.
+// enterQueue appends a call to a queue.
 func (s *Simulator) enterQueue(c *call, q *queue) {
 	c.queue, c.queued = q, s.now
 	q.calls = append(q.calls, c)
@@ -90,13 +90,13 @@ func (s *Simulator) enterQueue(c *call, q *queue) {
 	}
 }
 
-// leaveQueue takes a call out of its queue.
+// leaveQueue removes a call from its queue.
 func (s *Simulator) leaveQueue(c *call) {
 	c.queue.calls = slices.DeleteFunc(c.queue.calls, func(other *call) bool { return other == c })
 	s.touchQueue(c.queue)
 }
 
-// overflow moves a call that still waits in q to the queue that helps out.
+// overflow moves a call that still waits in q to the overflow queue.
 func (s *Simulator) overflow(c *call, q *queue) {
 	if c.state != callWaiting || c.queue != q {
 		return
@@ -121,7 +121,7 @@ func (s *Simulator) overflow(c *call, q *queue) {
 	s.enterQueue(c, next)
 }
 
-// losePatience ends a call whose caller has not been answered.
+// losePatience ends a call that no agent answered.
 func (s *Simulator) losePatience(c *call) {
 	if c.state != callWaiting && c.state != callRinging {
 		return
@@ -137,7 +137,8 @@ func (s *Simulator) losePatience(c *call) {
 	s.missed(c)
 }
 
-// allocate gives waiting calls to free agents: the call that has waited longest to the agent who has.
+// allocate allocates waiting calls to free agents: the call with the longest waiting time to the agent with the longest
+// idle time.
 func (s *Simulator) allocate() {
 	for _, q := range s.queues {
 		for _, c := range q.calls {
@@ -153,7 +154,7 @@ func (s *Simulator) allocate() {
 	}
 }
 
-// longestFree is the agent who has had nothing to do for the longest time; nil: all are busy.
+// longestFree returns the agent with the longest idle time, nil if all are busy.
 func longestFree(agents []*agent) *agent {
 	var longest *agent
 	for _, a := range agents {
@@ -164,7 +165,7 @@ func longestFree(agents []*agent) *agent {
 	return longest
 }
 
-// ring offers a call of a queue to an agent.
+// ring makes a call of a queue ring at an agent.
 func (s *Simulator) ring(c *call, a *agent) {
 	c.state, c.agent = callRinging, a
 	c.attempt++
@@ -190,14 +191,16 @@ func (s *Simulator) ring(c *call, a *agent) {
 	}
 }
 
-// cancel takes a ringing call away from its agent.
+// cancel removes a ringing call from its agent.
 func (s *Simulator) cancel(c *call, reason, detail string) {
-	s.emit("UserCallInUserCancelled", c.agent.ID, c.withUser("UserName", fields{"Reason": reason, "DetailedReason": detail}))
+	s.emit(
+		"UserCallInUserCancelled", c.agent.ID, c.withUser("UserName", fields{"Reason": reason, "DetailedReason": detail}),
+	)
 	s.release(c.agent)
 	c.agent, c.state = nil, callWaiting
 }
 
-// notAnswered gives the call back to its queue, and lets the agent be away for a while.
+// notAnswered returns the call to its queue and makes the agent unavailable for a while.
 func (s *Simulator) notAnswered(c *call) {
 	a := c.agent
 	s.cancel(c, "NoAnswer", "The agent did not answer in time")
@@ -205,7 +208,7 @@ func (s *Simulator) notAnswered(c *call) {
 	s.setAvailability(a, "BRB", "", s.between(15*time.Second, 40*time.Second))
 }
 
-// connect lets caller and agent talk.
+// connect connects caller and agent.
 func (s *Simulator) connect(c *call) {
 	a := c.agent
 	c.state = callConnected
@@ -225,7 +228,7 @@ func (s *Simulator) connect(c *call) {
 	s.after(shortestTalk+s.around(talkingTime), func() { s.hangUp(c) })
 }
 
-// offerMonitoring tells a supervisor that a call can be listened to.
+// offerMonitoring publishes that a supervisor can monitor a call.
 func (s *Simulator) offerMonitoring(c *call, supervisor *agent, agentLeg string) {
 	s.emit("UserCallAvailableForMonitoring", supervisor.ID, fields{
 		"TargetUserId": c.agent.ID.String(), "TargetUserName": c.agent.Login,
@@ -253,7 +256,7 @@ func (s *Simulator) hangUp(c *call) {
 	s.wrapUp(c, a)
 }
 
-// wrapUp gives the agent time to write down what the call was about.
+// wrapUp starts the wrap-up of the agent after a call.
 func (s *Simulator) wrapUp(c *call, a *agent) {
 	about := func(more fields) fields {
 		more["CallId"], more["LegId"] = c.id.String(), c.leg.String()

@@ -10,7 +10,7 @@ import (
 const (
 	timeBetweenRenewals  = 20 * time.Second
 	timeBetweenCallbacks = 8 * time.Second
-	// mostCallbacks bounds an open list. What would come on top is not written down.
+	// mostCallbacks bounds an open list. The simulator drops further callbacks.
 	mostCallbacks = 12
 )
 
@@ -27,14 +27,14 @@ const (
 	attemptUnanswered = 2
 )
 
-// callList collects callbacks.
+// callList is a list of callbacks.
 type callList struct {
 	*CallList
-	queue *queue // whose agents work on the list
+	queue *queue // its agents work on the list
 	open  []*callback
 }
 
-// callback is a request to be called.
+// callback is a callback request.
 type callback struct {
 	id          events.ID
 	list        *callList
@@ -42,7 +42,7 @@ type callback struct {
 	name        string
 	contact     string // number
 	note        string
-	origin      any // id of the call that led to it, or nil
+	origin      any // id of the call before the request, or nil
 	created     time.Time
 	modified    time.Time
 	notBefore   time.Time
@@ -52,7 +52,7 @@ type callback struct {
 	closed      bool
 }
 
-// attempt is one try to reach somebody.
+// attempt is one attempt to reach the contact.
 type attempt struct {
 	by     *agent
 	at     time.Time
@@ -60,7 +60,7 @@ type attempt struct {
 	note   string
 }
 
-// missed writes down a caller who gave up, unless the list is full or the caller will call again anyway.
+// missed may create a callback for a caller who gave up.
 func (s *Simulator) missed(c *call) {
 	for _, list := range s.lists {
 		if list.queue == c.queue && s.likely(0.7) {
@@ -73,7 +73,7 @@ func (s *Simulator) missed(c *call) {
 	}
 }
 
-// renewalIsDue writes down a customer whose contract ends, and sees to it that there is a next one.
+// renewalIsDue creates a callback for a customer whose contract ends, and schedules the next one.
 func (s *Simulator) renewalIsDue() {
 	s.after(s.around(timeBetweenRenewals), s.renewalIsDue)
 	names := []string{"Anna Lind", "Bryan Osborne", "Henna Toivonen", "Mikael Rautio", "Rosa Clarke", "Teemu Kallio"}
@@ -82,7 +82,7 @@ func (s *Simulator) renewalIsDue() {
 	})
 }
 
-// newCallback adds to a list that is not full.
+// newCallback adds b to a list, unless the list is full.
 func (s *Simulator) newCallback(list *callList, b *callback) {
 	if len(list.open) == mostCallbacks {
 		return
@@ -92,7 +92,7 @@ func (s *Simulator) newCallback(list *callList, b *callback) {
 	s.callbackChanged(b, nil, true)
 }
 
-// someoneCallsBack lets a free agent take the first callback of a list, and sees to it that there is a next one.
+// someoneCallsBack assigns the first callback of a list to a free agent, and schedules the next one.
 func (s *Simulator) someoneCallsBack() {
 	s.after(s.around(timeBetweenCallbacks), s.someoneCallsBack)
 	list := pick(s, s.lists)
@@ -109,7 +109,7 @@ func (s *Simulator) someoneCallsBack() {
 	}
 }
 
-// callBack lets an agent call the contact of b.
+// callBack makes an agent call the contact of b.
 func (s *Simulator) callBack(b *callback, a *agent) {
 	b.assigned = a
 	s.callbackChanged(b, a, false)
@@ -141,7 +141,7 @@ func (s *Simulator) callBack(b *callback, a *agent) {
 	})
 }
 
-// attempted writes down how a try to call back went. Who answered is done with; others are tried again later.
+// attempted records the result of an attempt. An answered callback is closed; others are tried again later.
 func (s *Simulator) attempted(b *callback, a *agent, result int) {
 	now := s.clock(s.now)
 	b.assigned = nil
@@ -156,7 +156,7 @@ func (s *Simulator) attempted(b *callback, a *agent, result int) {
 	s.callbackChanged(b, a, false)
 }
 
-// callbackChanged publishes a callback as it is now. by is who changed it; nil: nobody of the staff.
+// callbackChanged publishes the current state of a callback. by is the agent who changed it, nil if no agent did.
 func (s *Simulator) callbackChanged(b *callback, by *agent, created bool) {
 	b.modified, b.modifiedBy = s.clock(s.now), by
 	var attemptType any
@@ -197,7 +197,7 @@ func (s *Simulator) callbackChanged(b *callback, by *agent, created bool) {
 	})
 }
 
-// idOrNull is null for nobody.
+// idOrNull returns the id of an agent, or null.
 func idOrNull(a *agent) any {
 	if a == nil {
 		return nil

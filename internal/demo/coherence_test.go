@@ -8,7 +8,7 @@ import (
 	"github.com/rte-server/rte-server/internal/demo"
 )
 
-// observed is what the events of a day say, as somebody who listens to all of them would know it.
+// observed has the properties of events that the test follows.
 type observed struct {
 	EventType                  string
 	EntityID                   string
@@ -30,11 +30,11 @@ type observed struct {
 	NbrOfAgentsLongTermAway    int
 }
 
-// TestSimulator_Coherent follows every call, agent and queue through a day and compares what the states say with
-// what the calls have told.
-func TestSimulator_Coherent(t *testing.T) {
+// TestSimulator_isCoherent follows every call, agent and queue through a day, and compares the states with the events
+// of the calls.
+func TestSimulator_isCoherent(t *testing.T) {
 	type call struct {
-		queue   string // where it waits or came from; empty: it called an agent directly
+		queue   string // its queue; empty for a direct call to an agent
 		ringing string // agent
 		talking string // agent
 		over    bool
@@ -42,7 +42,7 @@ func TestSimulator_Coherent(t *testing.T) {
 	calls := map[string]*call{}
 	busy := map[string]string{}    // call by agent
 	wrapUp := map[string]bool{}    // by agent
-	callbacks := map[string]bool{} // open ones
+	callbacks := map[string]bool{} // open callbacks
 	counts := func(queue string) (waiting, ringing, talking int) {
 		for _, c := range calls {
 			switch {
@@ -71,12 +71,12 @@ func TestSimulator_Coherent(t *testing.T) {
 		switch e.EventType {
 		case "QueueCallInComing":
 			if c != nil {
-				bad("the call has come before")
+				bad("the call has arrived before")
 			}
 			calls[e.CallID] = &call{}
 		case "QueueCallInArrived":
 			if c == nil || c.over || c.queue != "" {
-				bad("the call is not on its way to a queue")
+				bad("the call is not between queues")
 			}
 			c.queue = e.QueueID
 		case "QueueCallInTransferConnected":
@@ -119,12 +119,12 @@ func TestSimulator_Coherent(t *testing.T) {
 			wrapUp[e.UserID] = true
 		case "UserWrapUpTerminated":
 			if !wrapUp[e.UserID] {
-				bad("nothing to terminate")
+				bad("no wrap-up to terminate")
 			}
 			delete(wrapUp, e.UserID)
 		case "UserCallOutDisconnected":
 			if busy[e.UserID] != "callback" {
-				bad("the agent calls nobody")
+				bad("the agent has no outgoing call")
 			}
 			delete(busy, e.UserID)
 		case "CallbackChanged":
@@ -140,25 +140,26 @@ func TestSimulator_Coherent(t *testing.T) {
 			}
 		case "UserStatus":
 			if e.Talking != (busy[e.EntityID] != "") {
-				bad("talking differs from what the calls say")
+				bad("Talking contradicts the calls")
 			}
 			if (e.WrapUpStart != nil) != wrapUp[e.EntityID] || e.CanBeAllocatedTo && (e.Talking || wrapUp[e.EntityID]) {
-				bad("wrap-up differs from what was told")
+				bad("the wrap-up contradicts its events")
 			}
 		case "QueueStatus":
 			waiting, ringing, talking := counts(e.EntityID)
 			if e.NbrOfQueuingRequesters != waiting || e.NbrOfAllocated != ringing || e.NbrOfConnected != talking {
-				bad("the counters differ from what the calls say")
+				bad("the counters contradict the calls")
 			}
 			if e.NbrOfRequesters != waiting+ringing+talking {
 				bad("the sum of calls is wrong")
 			}
-			if away := e.NbrOfAgentsShortTermAway + e.NbrOfAgentsLongTermAway; e.NbrOfAgentsCheckedInQueue != away+e.NbrOfAgentsImmediatelyFree {
+			if away := e.NbrOfAgentsShortTermAway + e.NbrOfAgentsLongTermAway; e.NbrOfAgentsCheckedInQueue != away+
+				e.NbrOfAgentsImmediatelyFree {
 				bad("the sum of agents is wrong")
 			}
 		}
 	}
 	if len(calls) < 200 || len(callbacks) == 0 {
-		t.Errorf("a dull day: %d calls, %d open callbacks", len(calls), len(callbacks))
+		t.Errorf("too few events: %d calls, %d open callbacks", len(calls), len(callbacks))
 	}
 }

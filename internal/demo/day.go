@@ -7,16 +7,16 @@ import (
 )
 
 const (
-	timeBetweenBreaks   = 35 * time.Second // of the whole staff
+	timeBetweenBreaks   = 35 * time.Second // of all agents together
 	timeBetweenSettings = 30 * time.Second
-	// refreshTime is how long it takes until every status was published again, changed or not, so that somebody who
-	// begins to look in the middle of the day soon sees everybody.
+	// refreshTime is the time in which every status is published again, changed or not. So a client that subscribes during
+	// the day soon has all states.
 	refreshTime = 20 * time.Second
-	// waitTick is how often the waiting times of queues are looked at.
+	// waitTick is the interval of the checks of waiting times.
 	waitTick = 3 * time.Second
 )
 
-// open begins the day: everybody is at their place but a few, and the first callers come.
+// open begins the day: nearly all agents are at work, and the first callers arrive.
 func (s *Simulator) open() {
 	for _, a := range s.everybody() {
 		s.touch(a)
@@ -37,7 +37,7 @@ func (s *Simulator) open() {
 	s.refresh(0)
 }
 
-// someoneTakesABreak lets an agent who is not busy be away for a while.
+// someoneTakesABreak makes a free agent unavailable for a while.
 func (s *Simulator) someoneTakesABreak() {
 	s.after(s.around(timeBetweenBreaks), s.someoneTakesABreak)
 	a := pick(s, s.agents)
@@ -73,7 +73,7 @@ func (s *Simulator) changeAvailability(a *agent, availability, note, end string)
 	})
 }
 
-// someoneChangesASetting publishes a setting whose dictionaries have keys of several spellings.
+// someoneChangesASetting publishes a setting whose dictionaries have keys in several spellings.
 func (s *Simulator) someoneChangesASetting() {
 	s.after(s.around(timeBetweenSettings), s.someoneChangesASetting)
 	a := pick(s, s.agents)
@@ -90,7 +90,7 @@ func (s *Simulator) someoneChangesASetting() {
 	})
 }
 
-// watchWaiting looks at the waiting times of queues.
+// watchWaiting checks the waiting times of queues.
 func (s *Simulator) watchWaiting() {
 	s.after(waitTick, s.watchWaiting)
 	for _, q := range s.queues {
@@ -100,7 +100,7 @@ func (s *Simulator) watchWaiting() {
 	}
 }
 
-// refresh publishes one status again, and sees to it that the next one follows.
+// refresh publishes one status again and schedules the next one.
 func (s *Simulator) refresh(i int) {
 	users := s.everybody()
 	all := len(users) + len(s.queues)
@@ -114,7 +114,7 @@ func (s *Simulator) refresh(i int) {
 	s.after(refreshTime/time.Duration(all), func() { s.refresh((i + 1) % all) })
 }
 
-// everybody is the staff, supervisors first.
+// everybody returns all users, supervisors first.
 func (s *Simulator) everybody() []*agent { return slices.Concat(s.supervisors, s.agents) }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -4,7 +4,7 @@ import "time"
 
 const timeBetweenDirectCalls = 18 * time.Second
 
-// directCallArrives begins a call to the number of an agent, and sees to it that there is a next one.
+// directCallArrives begins a call to the number of an agent and schedules the next one.
 func (s *Simulator) directCallArrives() {
 	s.after(s.around(timeBetweenDirectCalls), s.directCallArrives)
 
@@ -24,7 +24,7 @@ func (s *Simulator) directCallArrives() {
 	}
 }
 
-// ringDirectly lets the agent's phone ring.
+// ringDirectly makes a direct call ring at its agent.
 func (s *Simulator) ringDirectly(c *call) {
 	a := c.agent
 	c.state, a.call = callRinging, c
@@ -60,7 +60,7 @@ func (s *Simulator) hangUpDirectly(c *call) {
 	s.release(c.agent)
 }
 
-// overflowToQueue sends a call that its user does not take to the first queue of that user.
+// overflowToQueue moves a direct call that its user does not answer to the user's first queue.
 func (s *Simulator) overflowToQueue(c *call, reason string) {
 	q := c.agent.queues[0]
 	s.emit("UserCallInUserOverflow", c.agent.ID, c.withUser("Username", fields{

@@ -9,13 +9,13 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Directory knows the entities of one Organization.
+// Directory is the authz.Directory of one Organization.
 type Directory struct {
 	organization events.ID
 	entities     map[events.ID]entity
 }
 
-// entity is what the directory knows of an id.
+// entity is the directory's record of an id.
 type entity struct {
 	kind    events.Kind
 	members []events.ID
@@ -23,8 +23,8 @@ type entity struct {
 
 var _ authz.Directory = (*Directory)(nil)
 
-// NewDirectory makes the directory of an organization. Agents are members of the queues that they serve and of the
-// call lists of those queues.
+// NewDirectory returns the directory of an organization. Agents are members of the queues that they serve and of the
+// call lists of these queues.
 func NewDirectory(o *Organization) *Directory {
 	d := &Directory{organization: o.ID, entities: map[events.ID]entity{}}
 	agentsOf := func(queue events.ID) (agents []events.ID) {

@@ -1,4 +1,4 @@
-// Package demo is a call centre that does not exist: an organization with well-known ids, a simulator that lives its
-// day and publishes the events of it, and what a development server answers over HTTP, the wallboard included. Nothing
-// of it has a place in production but the simulator as a source of load.
+// Package demo is a fictitious call centre: an organization with constant ids, a simulator that publishes the events of
+// its day, and the HTTP handler of the development server with the wallboard. In production, use it only as a source of
+// load.
 package demo

@@ -6,13 +6,13 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// floor is what the call centre looks like at this moment.
+// floor is the current state of the call centre.
 type floor struct {
 	agents      []*agent
 	supervisors []*agent
 	queues      []*queue
 	lists       []*callList
-	// changed are the agents and queues that something happened to since their status was published last.
+	// changedAgents and changedQueues have the agents and queues that changed since their last published status.
 	changedAgents []*agent
 	changedQueues []*queue
 }
@@ -22,38 +22,38 @@ type agent struct {
 	*User
 	queues       []*queue
 	availability string
-	// serving says that the agent is checked in to its queues.
+	// serving reports whether the agent is checked in to its queues.
 	serving bool
-	// busy says that a call rings or is connected, of whatever kind; call is set if it came by a queue or directly, and
-	// callback if it answers one.
+	// busy reports whether any call rings or is connected. call is set for a call through a queue or a direct call,
+	// callback for a callback.
 	busy        bool
 	call        *call
 	callback    *callback
 	busyChanged time.Time
 	wrapUpStart time.Time
 	wrapUpEnd   time.Time
-	freeSince   time.Duration // for the choice of who has waited longest
+	freeSince   time.Duration // start of the idle time, which decides who gets the next call
 	changed     bool          // is in changedAgents
-	last        fields        // status as published last
+	last        fields        // last published status
 }
 
-// free says whether a call can be given to the agent.
+// free reports whether a call can be allocated to the agent.
 func (a *agent) free() bool {
 	return a.serving && !a.busy && a.availability == "Available" && a.wrapUpEnd.IsZero()
 }
 
-// queue is a service queue with the calls in it.
+// queue is a service queue with its calls.
 type queue struct {
 	*Queue
 	agents   []*agent
-	calls    []*call // those not over, in the order in which they will be served
+	calls    []*call // calls that have not ended, in the order of service
 	overflow *queue
-	alerted  bool // the supervisors know that it is long
+	alerted  bool // the supervisors were alerted that it is long
 	changed  bool // is in changedQueues
 	last     fields
 }
 
-// waiting counts the calls that no agent has been chosen for.
+// waiting returns the number of calls without an agent.
 func (q *queue) waiting() int {
 	n := 0
 	for _, c := range q.calls {
@@ -94,7 +94,7 @@ func newFloor(o *Organization) floor {
 	return f
 }
 
-// touch marks the agent, and the queues whose counters it is part of, for a new status.
+// touch marks the agent, and the queues whose counters include it, for a new status.
 func (s *Simulator) touch(a *agent) {
 	if !a.changed {
 		a.changed = true
@@ -113,7 +113,7 @@ func (s *Simulator) touchQueue(q *queue) {
 	}
 }
 
-// reportStatus publishes the status of what was touched, if it is another one than before.
+// reportStatus publishes the status of marked agents and queues if it changed.
 func (s *Simulator) reportStatus() {
 	for _, a := range s.changedAgents {
 		a.changed = false

@@ -15,30 +15,31 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// web is the wallboard: the page, its style, its program, and the SignalR client of Microsoft.
+// web has the wallboard: the page, its style, its program, and Microsoft's SignalR client.
 //
 //go:embed web
 var web embed.FS
 
-// tokenTTL is how long the tokens of the development server are good.
+// tokenTTL is the lifetime of the tokens of the development server.
 const tokenTTL = time.Hour
 
-// HandlerOptions are what a Handler needs.
+// HandlerOptions are the options of a Handler. All fields but Origins are required.
 type HandlerOptions struct {
-	// Organization is whose users get tokens.
+	// Organization has the users of the tokens.
 	Organization *Organization
-	// Sign signs the token of a user; required.
+	// Sign signs the token of a user.
 	Sign func(claims authz.Claims, ttl time.Duration) (string, error)
 	// HubPath is the path of the hub on the same server.
 	HubPath string
-	// Origins are those whose pages may read what is answered here, besides the server's own.
+	// Origins are the origins of pages that may read the answers, in addition to the server's own origin.
 	Origins []string
-	// Logger is told of tokens that could not be signed.
+	// Logger logs failures to sign a token.
 	Logger *zap.Logger
 }
 
-// Handler is what a development server answers besides the hub: tokens for whoever asks, the list of entities and the
-// wallboard. It asks nobody who they are, so it must never be part of a production server.
+// Handler serves the HTTP requests to a development server other than those to the hub: tokens, the list of entities
+// and the wallboard. It gives tokens to every client without authentication, so it must never be part of a production
+// server.
 type Handler struct {
 	options HandlerOptions
 	mux     *http.ServeMux
@@ -46,14 +47,14 @@ type Handler struct {
 
 var _ http.Handler = (*Handler)(nil)
 
-// NewHandler makes a Handler.
+// NewHandler returns a Handler.
 func NewHandler(o HandlerOptions) *Handler {
 	h := &Handler{options: o, mux: http.NewServeMux()}
 	pages, err := fs.Sub(web, "web")
 	if err != nil {
-		panic(err) // the directory is embedded
+		panic(err) // the folder is embedded
 	}
-	// The published REST API has a slash at the end; people forget it.
+	// The published REST API has a slash at the end, which people forget.
 	h.mux.HandleFunc("GET /token/{user}/rte/{$}", h.token)
 	h.mux.HandleFunc("GET /token/{user}/rte", h.token)
 	h.mux.HandleFunc("GET /demo/entities", h.entities)
@@ -61,7 +62,7 @@ func NewHandler(o HandlerOptions) *Handler {
 	return h
 }
 
-// contentPolicy lets the page load what this server has and connect to where it says, and nothing else.
+// contentPolicy allows the page to load files of this server and to connect to its own origin, and nothing else.
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -70,7 +71,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Security-Policy", contentPolicy)
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Cache-Control", "no-store") // the next version of the page is one start away
+	header.Set("Cache-Control", "no-store") // a new version of the server may have another page
 	header.Add("Vary", "Origin")
 	if origin := r.Header.Get("Origin"); slices.Contains(h.options.Origins, origin) {
 		header.Set("Access-Control-Allow-Origin", origin)
@@ -84,7 +85,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mux.ServeHTTP(w, r)
 }
 
-// token answers as the published REST API does. "me" is a supervisor, who may see everything.
+// token answers like the published REST API. "me" is a supervisor, who may see all entities.
 func (h *Handler) token(w http.ResponseWriter, r *http.Request) {
 	user := h.user(r.PathValue("user"))
 	if user == nil {
@@ -102,7 +103,7 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, struct{ WssEndpoint, Token string }{h.endpoint(r), token})
 }
 
-// user is who is meant by a path; nil: nobody.
+// user returns the user that a path names, or nil.
 func (h *Handler) user(name string) *User {
 	o := h.options.Organization
 	if strings.EqualFold(name, "me") {
@@ -115,8 +116,7 @@ func (h *Handler) user(name string) *User {
 	return o.User(id)
 }
 
-// endpoint is the URL of the hub under the name by which the client reached this server, also through a proxy that ends
-// TLS.
+// endpoint returns the URL of the hub, with the host name that the client used. It honours a proxy that ends TLS.
 func (h *Handler) endpoint(r *http.Request) string {
 	scheme := "ws"
 	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
@@ -125,12 +125,12 @@ func (h *Handler) endpoint(r *http.Request) string {
 	return scheme + "://" + r.Host + h.options.HubPath
 }
 
-// entities lists what can be listened to.
+// entities answers with all entities.
 func (h *Handler) entities(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, h.options.Organization.Entities())
 }
 
 func writeJSON(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body) // a client that has gone needs no answer
+	_ = json.NewEncoder(w).Encode(body) // the client may have gone
 }

@@ -21,11 +21,12 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// mustHandler makes a handler whose tokens are the JSON text of their claims.
+// mustHandler returns a handler whose tokens are the JSON text of their claims.
 func mustHandler(t *testing.T) *demo.Handler {
 	t.Helper()
 	return demo.NewHandler(demo.HandlerOptions{
-		Organization: demo.NewOrganization(), HubPath: "/rte", Origins: []string{"https://desk.example"}, Logger: zap.NewNop(),
+		Organization: demo.NewOrganization(), HubPath: "/rte", Origins: []string{"https://desk.example"},
+		Logger: zap.NewNop(),
 		Sign: func(claims authz.Claims, ttl time.Duration) (string, error) {
 			if ttl <= 0 {
 				return "", errors.New("a token that never expires")
@@ -36,7 +37,7 @@ func mustHandler(t *testing.T) *demo.Handler {
 	})
 }
 
-// get asks a handler.
+// get sends a GET request to a handler.
 func get(h http.Handler, target string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, target, http.NoBody)
 	for i := 0; i < len(header); i += 2 {
@@ -47,7 +48,7 @@ func get(h http.Handler, target string, header ...string) *httptest.ResponseReco
 	return w
 }
 
-func TestHandler_Token(t *testing.T) {
+func TestHandler_signsTokens(t *testing.T) {
 	h := mustHandler(t)
 	users := demo.NewOrganization().Users
 	supervisor, agent := users[0], users[2]
@@ -61,8 +62,14 @@ func TestHandler_Token(t *testing.T) {
 		{"me", "http://127.0.0.1:8080/token/me/rte/", nil, "ws://127.0.0.1:8080/rte", supervisor},
 		{"without the slash", "http://127.0.0.1:8080/token/me/rte", nil, "ws://127.0.0.1:8080/rte", supervisor},
 		{"by id", "http://localhost:8080/token/" + agent.ID.String() + "/rte/", nil, "ws://localhost:8080/rte", agent},
-		{"by id in upper case", "http://localhost/token/" + strings.ToUpper(agent.ID.String()) + "/rte/", nil, "ws://localhost/rte", agent},
-		{"behind a proxy with TLS", "http://rte.example/token/me/rte/", []string{"X-Forwarded-Proto", "https"}, "wss://rte.example/rte", supervisor},
+		{
+			"by id in upper case", "http://localhost/token/" + strings.ToUpper(agent.ID.String()) + "/rte/", nil,
+			"ws://localhost/rte", agent,
+		},
+		{
+			"behind a proxy with TLS", "http://rte.example/token/me/rte/", []string{"X-Forwarded-Proto", "https"},
+			"wss://rte.example/rte", supervisor,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := get(h, test.target, test.header...)
@@ -73,7 +80,8 @@ func TestHandler_Token(t *testing.T) {
 			if answer["WssEndpoint"] != test.endpoint {
 				t.Errorf("WssEndpoint %q, want %q", answer["WssEndpoint"], test.endpoint)
 			}
-			if token := answer["Token"]; !strings.Contains(token, test.user.ID.String()) || !strings.Contains(token, string(test.user.Role)) {
+			if token := answer["Token"]; !strings.Contains(token, test.user.ID.String()) ||
+				!strings.Contains(token, string(test.user.Role)) {
 				t.Errorf("token %s, want one for %s", token, test.user.Name)
 			}
 		})
@@ -85,7 +93,7 @@ func TestHandler_Token(t *testing.T) {
 	}
 }
 
-func TestHandler_Entities(t *testing.T) {
+func TestHandler_listsEntities(t *testing.T) {
 	w := get(mustHandler(t), "/demo/entities")
 	var entities []map[string]string
 	if err := json.Unmarshal(w.Body.Bytes(), &entities); err != nil {
@@ -102,8 +110,9 @@ func TestHandler_Entities(t *testing.T) {
 	}
 }
 
-// TestHandler_Page checks that the page and everything that it names is served, and that it names nothing elsewhere.
-func TestHandler_Page(t *testing.T) {
+// TestHandler_servesThePage checks that the handler serves the page and all files that it names, and that the page
+// names no other server.
+func TestHandler_servesThePage(t *testing.T) {
 	h := mustHandler(t)
 	page := get(h, "/")
 	if page.Code != 200 || !strings.HasPrefix(page.Header().Get("Content-Type"), "text/html") {
@@ -137,7 +146,7 @@ func TestHandler_Page(t *testing.T) {
 	}
 }
 
-func TestHandler_Origins(t *testing.T) {
+func TestHandler_checksOrigins(t *testing.T) {
 	h := mustHandler(t)
 	for origin, allowed := range map[string]string{
 		"https://desk.example": "https://desk.example", "https://evil.example": "", "null": "",
@@ -148,7 +157,7 @@ func TestHandler_Origins(t *testing.T) {
 	}
 }
 
-func TestDirectory(t *testing.T) {
+func TestDirectory_looksUpEntities(t *testing.T) {
 	o := demo.NewOrganization()
 	d := demo.NewDirectory(o)
 	agent := o.Users[2]

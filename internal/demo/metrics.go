@@ -15,7 +15,7 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	total := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_demo_events_total",
-		Help: "Events of the simulated call centre, by what became of them.",
+		Help: "Events of the simulated call centre, by result.",
 	}, []string{"result"})
 	if reg != nil {
 		reg.MustRegister(total)
@@ -23,13 +23,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{published: total.WithLabelValues("published"), failed: total.WithLabelValues("failed")}
 }
 
-// problemInterval is how often failures of the publisher are logged at most.
+// problemInterval is the minimum time between two log lines about failures of the publisher.
 const problemInterval = 10 * time.Second
 
-// problemReporter logs that events were lost, now and then.
+// problemReporter logs lost events at intervals.
 type problemReporter struct {
 	logger *zap.Logger
-	lost   int // since the last line
+	lost   int // events since the last line
 	last   time.Time
 }
 

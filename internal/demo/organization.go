@@ -8,7 +8,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Organization is who works in a call centre and on what. It must not be changed once it is in use.
+// Organization has the users, queues and call lists of a call centre. Do not change it while it is in use.
 type Organization struct {
 	ID        events.ID
 	Name      string
@@ -22,7 +22,7 @@ type Queue struct {
 	ID     events.ID
 	Name   string
 	Number string
-	// Overflow is the queue that takes over callers who have waited for long; zero: none.
+	// Overflow is the queue for callers who waited too long; zero: none.
 	Overflow events.ID
 }
 
@@ -33,25 +33,25 @@ type User struct {
 	Login  string // as UserName in events
 	Number string
 	Role   authz.Role
-	Queues []events.ID // that the user serves
+	Queues []events.ID // queues that the user serves
 }
 
-// CallList is a list of people to call back.
+// CallList is a list of callbacks.
 type CallList struct {
 	ID    events.ID
 	Name  string
-	Queue events.ID // whose callers it collects
+	Queue events.ID // the queue whose callers it has
 }
 
-// Entity is one row of the list of everything that can be listened to, as GET /demo/entities answers it.
+// Entity is one element of the answer to GET /demo/entities.
 type Entity struct {
 	ID   string `json:"entityId"`
 	Type string `json:"entityType"`
 	Name string `json:"name"`
 }
 
-// Every id of the demo organization is one of these with the number of the entity in its last digits, so that they
-// stay the same for ever and can be typed.
+// The ids of the demo organization are these, with the number of the entity in the last digits. So they are constant
+// and easy to type.
 const (
 	organizationID = "0d000000-0000-4000-8000-000000000001"
 	userIDs        = "0d000000-0000-4000-8000-0000000001%02d"
@@ -59,7 +59,7 @@ const (
 	callListIDs    = "0d000000-0000-4000-8000-0000000003%02d"
 )
 
-// The queues by their place in the organization.
+// The indexes of the queues in the organization.
 const (
 	customerService = iota
 	technicalSupport
@@ -67,7 +67,7 @@ const (
 	billing
 )
 
-// NewOrganization makes the demo organization. It is the same each time.
+// NewOrganization returns the demo organization. It is equal each time.
 func NewOrganization() *Organization {
 	o := &Organization{ID: mustID(organizationID), Name: "Havukka Communications"}
 	for i, name := range []string{"Customer Service", "Technical Support", "Sales", "Billing"} {
@@ -126,7 +126,7 @@ func NewOrganization() *Organization {
 	return o
 }
 
-// Entities lists the queues, the users and the call lists.
+// Entities returns the queues, the users and the call lists.
 func (o *Organization) Entities() []Entity {
 	entities := make([]Entity, 0, len(o.Queues)+len(o.Users)+len(o.CallLists))
 	for _, q := range o.Queues {
@@ -142,7 +142,7 @@ func (o *Organization) Entities() []Entity {
 	return entities
 }
 
-// User finds a user; nil: there is none with that id.
+// User returns the user with an id, or nil.
 func (o *Organization) User(id events.ID) *User {
 	for i := range o.Users {
 		if o.Users[i].ID == id {
@@ -152,7 +152,7 @@ func (o *Organization) User(id events.ID) *User {
 	return nil
 }
 
-// mustID reads an id that this package wrote itself.
+// mustID parses an id of this package.
 func mustID(text string) events.ID {
 	id, ok := events.ParseID(text)
 	if !ok {

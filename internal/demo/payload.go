@@ -9,16 +9,16 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// fields are the properties of an event, by the names under which they are published.
+// fields are the properties of an event by their published names.
 type fields map[string]any
 
-// forever is how .NET writes its last moment, which publishers use for states without an end.
+// forever is the largest DateTime of .NET, which publishers use for an open end.
 const forever = "9999-12-31T23:59:59.9999999"
 
-// stamp writes a time as .NET does: in UTC, with seven decimals.
+// stamp writes a time in the form of .NET: in UTC, with seven decimals.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0000000Z07:00") }
 
-// stampOrNull is null for the zero time.
+// stampOrNull returns null for the zero time.
 func stampOrNull(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -26,7 +26,7 @@ func stampOrNull(t time.Time) any {
 	return stamp(t)
 }
 
-// emit makes an event about an entity. Property names that every event has are added to f.
+// emit queues an event about an entity for publishing. It adds the properties of the envelope to f.
 func (s *Simulator) emit(eventType string, entity events.ID, f fields) {
 	t, ok := s.catalog.Lookup(eventType)
 	if !ok {

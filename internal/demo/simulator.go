@@ -13,36 +13,36 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// NaturalRate is how many events per second a Simulator publishes on average at speed 1.
+// NaturalRate is the average number of events per second at speed 1.
 const NaturalRate = 6.8
 
-// Publisher takes the events of a Simulator.
+// Publisher publishes the events of a Simulator.
 type Publisher interface {
-	// Publish sends one event, as published JSON.
+	// Publish publishes one event, as JSON.
 	Publish(ctx context.Context, data []byte) error
 }
 
-// Options are what a Simulator needs.
+// Options are the options of a Simulator.
 type Options struct {
-	// Organization is whose day is lived; nil: that of NewOrganization.
+	// Organization is the simulated organization; nil: that of NewOrganization.
 	Organization *Organization
-	// Publisher takes the events; required.
+	// Publisher publishes the events. Required.
 	Publisher Publisher
-	// Seed decides everything that happens: equal seeds give equal days, but for their time stamps.
+	// Seed seeds all random decisions: equal seeds give equal days, except for timestamps.
 	Seed uint64
-	// Speed is how much faster than in a real call centre time goes by; 0: 1.
+	// Speed is the speed of simulated time, relative to real time; 0: 1.
 	Speed float64
-	// Limit ends the day after that many events; 0: it does not end.
+	// Limit ends the day after so many events; 0: no end.
 	Limit int
-	// Logger is told of events that could not be published; nil: nobody is.
+	// Logger logs events that could not be published; nil: no log.
 	Logger *zap.Logger
-	// Registerer receives the metrics; nil: there are none.
+	// Registerer receives the metrics; nil: the metrics are not registered.
 	Registerer prometheus.Registerer
 }
 
-// Simulator lives the day of a call centre and publishes what happens: callers arrive in queues, are allocated to agents,
-// talk, hang up, give up waiting and are called back; the states of users and queues follow. It decides what happens
-// next from a seeded source of chance on one goroutine, so the same seed tells the same story.
+// Simulator simulates the day of a call centre and publishes its events. Callers arrive in queues, are allocated to
+// agents, talk, hang up, give up waiting and are called back. The states of users and queues follow. It makes all
+// decisions on one goroutine from a seeded random source, so equal seeds give equal events.
 type Simulator struct {
 	options Options
 	catalog *events.Catalog
@@ -50,14 +50,14 @@ type Simulator struct {
 
 	// Owned by Run.
 	chance *rand.Rand
-	start  time.Time     // when the day began
-	now    time.Duration // how old the day is, in its own time
+	start  time.Time     // start of the day in real time
+	now    time.Duration // current time of the day in simulated time
 	agenda agenda
 	outbox [][]byte // events of the current moment
 	floor
 }
 
-// New makes a Simulator whose day has not begun.
+// New returns a Simulator. It starts nothing.
 func New(o Options) *Simulator {
 	if o.Organization == nil {
 		o.Organization = NewOrganization()
@@ -71,10 +71,10 @@ func New(o Options) *Simulator {
 	return &Simulator{options: o, catalog: events.Builtin(), metrics: newMetrics(o.Registerer)}
 }
 
-// Run lives the day until ctx ends or the limit is reached. It may be called once. Events that the publisher refuses
-// are counted and lost; the day goes on.
+// Run simulates the day until ctx ends or the limit is reached. Call it once. It counts events that the publisher
+// refuses, and goes on.
 func (s *Simulator) Run(ctx context.Context) error {
-	s.chance = rand.New(rand.NewPCG(s.options.Seed, 0)) //nolint:gosec // chance that can be repeated is the point
+	s.chance = rand.New(rand.NewPCG(s.options.Seed, 0)) //nolint:gosec // the random numbers must be repeatable
 	s.start = time.Now()
 	s.floor = newFloor(s.options.Organization)
 	s.open()
@@ -109,11 +109,11 @@ func (s *Simulator) Run(ctx context.Context) error {
 	}
 }
 
-// tooLate is how far the day may fall behind before it gives up catching up, so that a publisher that was stuck for a
-// minute is not followed by the events of that minute at once.
+// tooLate is the maximum delay that the simulator makes up for. So after a publisher blocked for a minute, the events
+// of that minute do not follow all at once.
 const tooLate = time.Second
 
-// sleepUntil waits for a moment of the day. It is false if ctx ended first.
+// sleepUntil waits until a time of the day. It returns false if ctx ended first.
 func (s *Simulator) sleepUntil(ctx context.Context, at time.Duration) bool {
 	wait := time.Until(s.clock(at))
 	if wait < -tooLate {
@@ -132,15 +132,15 @@ func (s *Simulator) sleepUntil(ctx context.Context, at time.Duration) bool {
 	}
 }
 
-// clock is what a real clock shows at a moment of the day.
+// clock returns the real time of a time of the day.
 func (s *Simulator) clock(at time.Duration) time.Time {
 	return s.start.Add(time.Duration(float64(at) / s.options.Speed)).UTC()
 }
 
-// after puts something on the agenda.
+// after schedules do.
 func (s *Simulator) after(d time.Duration, do func()) { s.agenda.add(s.now+d, do) }
 
-// newID is a GUID (RFC 9562, version 4) that the seed decides.
+// newID returns a GUID (RFC 9562, version 4) from the seeded random source.
 func (s *Simulator) newID() events.ID {
 	var id events.ID
 	binary.LittleEndian.PutUint64(id[:8], s.chance.Uint64())
@@ -150,22 +150,21 @@ func (s *Simulator) newID() events.ID {
 	return id
 }
 
-// likely is true with the given probability.
+// likely returns true with a probability.
 func (s *Simulator) likely(probability float64) bool { return s.chance.Float64() < probability }
 
-// between is a duration anywhere between two.
+// between returns a random duration between two durations.
 func (s *Simulator) between(shortest, longest time.Duration) time.Duration {
 	return shortest + time.Duration(s.chance.Int64N(int64(longest-shortest)))
 }
 
-// around is a duration as things that happen by themselves have it: often short, sometimes long, mean on average and
-// at most five times that.
+// around returns a random duration with an exponential distribution around mean, at most five times mean.
 func (s *Simulator) around(mean time.Duration) time.Duration {
 	return min(time.Duration(s.chance.ExpFloat64()*float64(mean)), 5*mean)
 }
 
-// number is the phone number of somebody outside, from a range that is kept free for stories.
+// number returns a random external phone number, from a range that is reserved for fiction.
 func (s *Simulator) number() string { return fmt.Sprintf("+447700900%03d", s.chance.IntN(1000)) }
 
-// pick is one of several.
+// pick returns a random element.
 func pick[T any](s *Simulator, from []T) T { return from[s.chance.IntN(len(from))] }

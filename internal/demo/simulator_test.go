@@ -22,12 +22,12 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// publisher is a demo.Publisher made of a function.
+// publisher makes a demo.Publisher from a function.
 type publisher func(data []byte) error
 
 func (p publisher) Publish(_ context.Context, data []byte) error { return p(data) }
 
-// live runs a day of the given length in fake time and returns what was published.
+// live runs a day of the given length in fake time and returns the published events.
 func live(t *testing.T, o demo.Options, length time.Duration) [][]byte {
 	t.Helper()
 	var published [][]byte
@@ -45,18 +45,18 @@ func live(t *testing.T, o demo.Options, length time.Duration) [][]byte {
 	return published
 }
 
-func TestSimulator_EqualSeedsGiveEqualDays(t *testing.T) {
+func TestSimulator_equalSeedsGiveEqualDays(t *testing.T) {
 	first := live(t, demo.Options{Seed: 7}, 2*time.Minute)
 	second := live(t, demo.Options{Seed: 7}, 2*time.Minute)
 	if len(first) == 0 || !slices.EqualFunc(first, second, bytes.Equal) {
-		t.Error("two days of one seed differ")
+		t.Error("two days with one seed differ")
 	}
 	if other := live(t, demo.Options{Seed: 8}, 2*time.Minute); slices.EqualFunc(first, other, bytes.Equal) {
-		t.Error("days of two seeds are equal")
+		t.Error("days with two seeds are equal")
 	}
 }
 
-func TestSimulator_Rate(t *testing.T) {
+func TestSimulator_keepsTheRate(t *testing.T) {
 	for _, speed := range []float64{1, 50} {
 		seconds := 1800 / speed
 		published := live(t, demo.Options{Seed: 1, Speed: speed}, time.Duration(seconds*float64(time.Second)))
@@ -67,14 +67,14 @@ func TestSimulator_Rate(t *testing.T) {
 	}
 }
 
-func TestSimulator_Limit(t *testing.T) {
+func TestSimulator_stopsAtTheLimit(t *testing.T) {
 	if published := live(t, demo.Options{Limit: 100}, time.Hour); len(published) != 100 {
 		t.Errorf("published %d events, want 100", len(published))
 	}
 }
 
-// TestSimulator_Properties compares the properties of every event with those of the published sample.
-func TestSimulator_Properties(t *testing.T) {
+// TestSimulator_propertiesEqualTheSamples compares the properties of every event with the published sample.
+func TestSimulator_propertiesEqualTheSamples(t *testing.T) {
 	catalog := events.Builtin()
 	wanted := map[string][]string{} // names of properties by event type
 	for _, name := range catalog.Names() {
@@ -84,7 +84,7 @@ func TestSimulator_Properties(t *testing.T) {
 		}
 		wanted[name] = properties(t, sample)
 	}
-	// These two stand in the table of the published page, not in its sample.
+	// The published page has these properties in the table only, not in the sample.
 	wanted["QueueCallInOverflow"] = append(wanted["QueueCallInOverflow"], "OverflowReason", "OverflowType")
 	slices.Sort(wanted["QueueCallInOverflow"])
 
@@ -104,13 +104,13 @@ func TestSimulator_Properties(t *testing.T) {
 			t.Errorf("%s has\n%s\nwant\n%s", event.EventType, got, wanted[event.EventType])
 		}
 	}
-	t.Logf("%d kinds: %v", len(seen), seen)
+	t.Logf("%d types: %v", len(seen), seen)
 	if len(seen) < 24 {
-		t.Errorf("only %d kinds of events", len(seen))
+		t.Errorf("only %d types of events", len(seen))
 	}
 }
 
-// properties are the names of the properties of a JSON object, sorted.
+// properties returns the sorted names of the properties of a JSON object.
 func properties(t *testing.T, data []byte) []string {
 	t.Helper()
 	var object map[string]json.RawMessage
@@ -125,7 +125,7 @@ func properties(t *testing.T, data []byte) []string {
 	return names
 }
 
-func TestSimulator_PublisherFails(t *testing.T) {
+func TestSimulator_goesOnAfterFailures(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	reg := prometheus.NewPedanticRegistry()
 	synctest.Test(t, func(t *testing.T) {
@@ -140,10 +140,10 @@ func TestSimulator_PublisherFails(t *testing.T) {
 		}
 	})
 	if n := logs.Len(); n < 5 || n > 7 {
-		t.Errorf("%d lines about a minute of failures, want one in ten seconds", n)
+		t.Errorf("%d lines for a minute of failures, want one in ten seconds", n)
 	}
 	want := `
-# HELP rte_demo_events_total Events of the simulated call centre, by what became of them.
+# HELP rte_demo_events_total Events of the simulated call centre, by result.
 # TYPE rte_demo_events_total counter
 rte_demo_events_total{result="published"} 0
 `
@@ -152,11 +152,11 @@ rte_demo_events_total{result="published"} 0
 		t.Error("no failure was counted")
 	}
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
-		t.Errorf("names of metrics: %v %v", problems, err)
+		t.Errorf("metrics: %v %v", problems, err)
 	}
 }
 
-func TestOrganization(t *testing.T) {
+func TestOrganization_hasUniqueIDs(t *testing.T) {
 	o := demo.NewOrganization()
 	kinds := map[string]int{}
 	ids := map[string]bool{}
@@ -171,6 +171,6 @@ func TestOrganization(t *testing.T) {
 		t.Errorf("entities: %v", kinds)
 	}
 	if o.User(o.Users[4].ID) != &o.Users[4] || o.User(o.ID) != nil {
-		t.Error("User finds the wrong one")
+		t.Error("User returned the wrong user")
 	}
 }

@@ -8,10 +8,10 @@ import (
 // queueOpen is the OpenStatus of a queue that serves callers.
 const queueOpen = 5
 
-// equal compares values that a status can have, none of which is a map or a slice.
+// equal compares two statuses. Their values are never maps or slices.
 func (f fields) equal(other fields) bool { return maps.Equal(f, other) }
 
-// userStatus is what UserStatus says of an agent.
+// userStatus returns the properties of an agent's UserStatus.
 func (s *Simulator) userStatus(a *agent) fields {
 	activeQueues, terminals := 0, 1
 	if a.serving {
@@ -48,7 +48,7 @@ func (s *Simulator) publishUserStatus(a *agent, status fields) {
 	s.emit("UserStatus", a.ID, status)
 }
 
-// queueStatus is what QueueStatus says of a queue: its calls by state and its agents by what they are doing.
+// queueStatus returns the properties of a queue's QueueStatus: its calls by state and its agents by activity.
 func (s *Simulator) queueStatus(q *queue) fields {
 	var waiting, allocated, connected int
 	var longest time.Duration
@@ -109,13 +109,13 @@ func (s *Simulator) publishQueueStatus(q *queue, status fields) {
 	s.alertSupervisors(q)
 }
 
-// A queue with longQueue callers is worth an alert; the next one comes only after it was short again.
+// A queue with longQueue callers causes an alert. The next alert comes only after the queue was short again.
 const (
 	longQueue  = 4
 	shortQueue = 1
 )
 
-// alertSupervisors publishes an alert when the queue has become long.
+// alertSupervisors publishes an alert when the queue becomes long.
 func (s *Simulator) alertSupervisors(q *queue) {
 	waiting := q.waiting()
 	switch {

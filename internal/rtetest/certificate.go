@@ -18,15 +18,15 @@ import (
 // Certificate is the certificate of a server on the loopback address, and the authority that signed it. Both are valid
 // for an hour.
 type Certificate struct {
-	// AuthorityFile holds the certificate of the authority, in PEM.
+	// AuthorityFile is the path of the authority's certificate in PEM.
 	AuthorityFile string
-	// ServerFile holds the certificate of the server and its key, in PEM.
+	// ServerFile is the path of the server's certificate and key in PEM.
 	ServerFile string
 	// Server is the certificate of the server.
 	Server *x509.Certificate
 }
 
-// MustMakeCertificate makes an authority and a certificate, in files of the test.
+// MustMakeCertificate makes an authority and a certificate in files of the test.
 func MustMakeCertificate(t testing.TB) *Certificate {
 	t.Helper()
 	dir := t.TempDir()
@@ -82,7 +82,7 @@ func mustMakeKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// mustSignCertificate signs the certificate of the owner of key, and answers it in PEM.
+// mustSignCertificate signs the certificate of the owner of key and returns it in PEM.
 func mustSignCertificate(t testing.TB, certificate, parent *x509.Certificate, key, parentKey *ecdsa.PrivateKey) []byte {
 	t.Helper()
 	signed, err := x509.CreateCertificate(rand.Reader, certificate, parent, &key.PublicKey, parentKey)

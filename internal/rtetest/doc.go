@@ -1,4 +1,3 @@
-// Package rtetest is what tests of several packages need: signed tokens, right and wrong, a Redis of their own, the
-// built program in a process of its own, and a load balancer in front of several. Its MustX functions fail the test that
-// they are given.
+// Package rtetest helps tests of several packages: it signs right and wrong tokens, and starts Redis, the built program
+// and load balancers for a test. The functions named MustX fail the test on an error.
 package rtetest

@@ -14,24 +14,24 @@ import (
 
 // HAProxy is a load balancer in front of nodes, with TLS and without sticky sessions.
 type HAProxy struct {
-	// Addr is where clients connect, as host:port.
+	// Addr is the address for clients, as host:port.
 	Addr string
 	// HubURL is the URL of the hub.
 	HubURL string
-	// HTTP2URL is the URL of the hub where HTTP/2 is offered besides HTTP/1.1, as deploy/haproxy.cfg does not.
+	// HTTP2URL is the URL of the hub on a port that also offers HTTP/2. deploy/haproxy.cfg has no such port.
 	HTTP2URL string
-	// Certificate is what it shows to clients.
+	// Certificate is its certificate.
 	Certificate *Certificate
 
 	t     testing.TB
 	http2 string // host and port of HTTP2URL
-	stats string // where HAProxy tells about itself, as host:port
+	stats string // address of HAProxy's statistics, as host:port
 }
 
-// MustStartHAProxy starts HAProxy with deploy/haproxy.cfg and waits until it sends clients to each of the nodes. Nothing
-// is changed in the file but addresses, the certificate, the number of connections and the time between two checks of a
-// node; balance is "leastconn", as in the file, or "roundrobin". The end of the test stops it and checks that its log
-// contains no token.
+// MustStartHAProxy starts HAProxy with deploy/haproxy.cfg and waits until it sends clients to all nodes. It changes
+// only addresses, the certificate, the number of connections and the interval of health checks in the file. balance is
+// "leastconn", as in the file, or "roundrobin". The end of the test stops HAProxy and checks that its log contains no
+// token.
 func MustStartHAProxy(t testing.TB, balance string, nodes ...*Server) *HAProxy {
 	t.Helper()
 	program := MustLookPath(t, "haproxy", "apt-get install haproxy")
@@ -65,7 +65,7 @@ func MustStartHAProxy(t testing.TB, balance string, nodes ...*Server) *HAProxy {
 	return h
 }
 
-// config is deploy/haproxy.cfg for these nodes.
+// config returns deploy/haproxy.cfg for the nodes.
 func (h *HAProxy) config(balance string, nodes []*Server) string {
 	h.t.Helper()
 	root, err := moduleRoot()
@@ -79,7 +79,7 @@ func (h *HAProxy) config(balance string, nodes []*Server) string {
 	text := string(file)
 	servers := strings.Builder{}
 	for i, node := range nodes {
-		// Clients come to one port, checks to the other.
+		// Clients use one port, health checks the other.
 		_, checked, _ := strings.Cut(strings.TrimPrefix(node.ConsoleURL, "http://"), ":")
 		fmt.Fprintf(&servers, "    server rte-%d %s port %s\n", i+1, node.Host, checked)
 	}
@@ -103,7 +103,7 @@ func (h *HAProxy) config(balance string, nodes []*Server) string {
 	return text
 }
 
-// WaitFor waits until HAProxy sends clients to that many nodes.
+// WaitFor waits until HAProxy sends clients to so many nodes.
 func (h *HAProxy) WaitFor(nodes int) {
 	h.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -115,14 +115,14 @@ func (h *HAProxy) WaitFor(nodes int) {
 	}
 }
 
-// up is the number of nodes that HAProxy sends clients to; -1 while it does not answer.
+// up returns the number of nodes to which HAProxy sends clients, -1 if it does not answer.
 func (h *HAProxy) up() int {
 	conn, err := net.Dial("tcp", h.stats)
 	if err != nil {
 		return -1
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(Patience)) // fails with what follows
+	_ = conn.SetDeadline(time.Now().Add(Patience)) // if it fails, the next call fails too
 	if _, err := io.WriteString(conn, "show stat\n"); err != nil {
 		return -1
 	}

@@ -10,26 +10,26 @@ import (
 	"testing"
 )
 
-// Network is an Ethernet switch of a test with hosts on it, each of them a network namespace of Linux. A cable that is
-// cut there is cut as in a data centre: nothing is refused, no connection ends, packets are gone. The test's end
-// removes it all.
+// Network is an Ethernet switch of a test with hosts, each of which is a network namespace of Linux. An unplugged cable
+// behaves as in a data centre: connections do not end and are not refused, but packets are lost. The end of the test
+// removes the network.
 type Network struct {
 	t     testing.TB
-	space string // the namespace of the switch
+	space string // namespace of the switch
 	hosts int
 }
 
 // Host is a host on a Network.
 type Host struct {
-	// IP is its address, which only its network knows.
+	// IP is its address, which is known only inside its network.
 	IP string
 
 	network *Network
 	space   string // its namespace
-	port    string // where its cable is plugged in
+	port    string // port of the switch for its cable
 }
 
-// MustMakeNetwork makes a network without hosts. Where that is not allowed, to anyone but root, the test is skipped.
+// MustMakeNetwork makes a network without hosts. It needs the rights of root, and skips the test without them.
 func MustMakeNetwork(t testing.TB) *Network {
 	t.Helper()
 	MustLookPath(t, "ip", "apt-get install iproute2")
@@ -40,7 +40,7 @@ func MustMakeNetwork(t testing.TB) *Network {
 	return n
 }
 
-// mustAddSpace makes a namespace, which the test's end removes.
+// mustAddSpace makes a namespace. The end of the test removes it.
 func (n *Network) mustAddSpace(name string) string {
 	n.t.Helper()
 	space := fmt.Sprintf("rte-%08x-%s", rand.Uint32(), name)
@@ -59,7 +59,7 @@ func (n *Network) mustAddSpace(name string) string {
 	return space
 }
 
-// MustAddHost plugs in a host.
+// MustAddHost connects a new host.
 func (n *Network) MustAddHost() *Host {
 	n.t.Helper()
 	n.hosts++
@@ -73,25 +73,25 @@ func (n *Network) MustAddHost() *Host {
 	return h
 }
 
-// Unplug pulls the cable of the host out of the switch.
+// Unplug unplugs the cable of the host.
 func (h *Host) Unplug() {
 	h.network.t.Helper()
 	h.network.must("-n", h.network.space, "link", "set", h.port, "down")
 }
 
-// Plug puts it in again.
+// Plug plugs the cable in again.
 func (h *Host) Plug() {
 	h.network.t.Helper()
 	h.network.must("-n", h.network.space, "link", "set", h.port, "up")
 }
 
-// Part loses every packet between the host and some others, while these and the rest reach each other.
+// Part loses all packets between the host and others. Other pairs of hosts still reach each other.
 func (h *Host) Part(others ...*Host) {
 	h.network.t.Helper()
-	const nobody = "02:00:00:00:00:01" // an Ethernet address
+	const missingHost = "02:00:00:00:00:01" // an Ethernet address
 	for _, o := range others {
-		h.network.must("-n", h.space, "neigh", "replace", o.IP, "lladdr", nobody, "nud", "permanent", "dev", "eth0")
-		h.network.must("-n", o.space, "neigh", "replace", h.IP, "lladdr", nobody, "nud", "permanent", "dev", "eth0")
+		h.network.must("-n", h.space, "neigh", "replace", o.IP, "lladdr", missingHost, "nud", "permanent", "dev", "eth0")
+		h.network.must("-n", o.space, "neigh", "replace", h.IP, "lladdr", missingHost, "nud", "permanent", "dev", "eth0")
 	}
 }
 
@@ -104,18 +104,20 @@ func (h *Host) Join(others ...*Host) {
 	}
 }
 
-// Dial opens a connection from the host, which may be to itself when its cable is unplugged. It may be called by any
-// number of goroutines.
+// Dial opens a connection from the host. While its cable is unplugged, the host reaches only itself. It may be called
+// from any goroutine.
 func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return dialIn(ctx, "/run/netns/"+h.space, network, address)
 }
 
-// place is where a server is to run: on the host.
+// place returns the host as the place of a server.
 func (h *Host) place() place {
-	return place{addr: net.JoinHostPort(h.IP, "6379"), host: h, before: []string{"ip", "netns", "exec", h.space}, dial: h.Dial}
+	return place{
+		addr: net.JoinHostPort(h.IP, "6379"), host: h, before: []string{"ip", "netns", "exec", h.space}, dial: h.Dial,
+	}
 }
 
-// must runs ip(8), which must succeed.
+// must runs ip(8) and fails the test on an error.
 func (n *Network) must(args ...string) {
 	n.t.Helper()
 	if text, err := ip(args...); err != nil {
@@ -129,27 +131,29 @@ func ip(args ...string) (text string, err error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// place is where a server of a test runs.
+// place is the place where a server of a test runs.
 type place struct {
-	addr   string
-	host   *Host                                                                // nil: this one
-	before []string                                                             // of the command that starts it
-	dial   func(ctx context.Context, network, address string) (net.Conn, error) // how the test gets there; nil: as usual
+	addr string
+	host *Host // nil: this machine
+	// arguments before the command of the server
+	before []string
+	// dials from the test to the place; nil: as usual
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// loopback is a place on this host.
+// loopback returns a place on this machine.
 func loopback(t testing.TB) place {
 	t.Helper()
 	return place{addr: MustFreeAddr(t)}
 }
 
-// command starts a program there.
+// command returns the command that runs a program at the place.
 func (p place) command(program string, args ...string) *exec.Cmd {
 	all := append(append(append([]string{}, p.before...), program), args...)
 	return exec.Command(all[0], all[1:]...)
 }
 
-// ip is the address of the place.
+// ip returns the address of the place.
 func (p place) ip() string {
 	ip, _, _ := net.SplitHostPort(p.addr)
 	return ip

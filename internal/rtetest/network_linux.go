@@ -17,7 +17,8 @@ func dialIn(ctx context.Context, space, network, address string) (net.Conn, erro
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine, nothing else runs in that namespace
+		// never unlocked: the thread ends with the goroutine, so no other goroutine runs in that namespace
+		runtime.LockOSThread()
 		conn, err := enterAndDial(ctx, space, network, address)
 		answers <- answer{conn, err}
 	}()
@@ -25,7 +26,8 @@ func dialIn(ctx context.Context, space, network, address string) (net.Conn, erro
 	return a.conn, a.err
 }
 
-// enterAndDial has the goroutine's thread enter the namespace. A socket stays in that in which it was made.
+// enterAndDial moves the goroutine's thread into the namespace and dials. A socket stays in the namespace in which it
+// was made.
 func enterAndDial(ctx context.Context, space, network, address string) (net.Conn, error) {
 	file, err := os.Open(space)
 	if err != nil {

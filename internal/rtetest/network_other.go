@@ -8,7 +8,7 @@ import (
 	"net"
 )
 
-// dialIn cannot be called: there is no Network without Linux.
+// dialIn is never called: a Network needs Linux.
 func dialIn(context.Context, string, string, string) (net.Conn, error) {
 	return nil, errors.ErrUnsupported
 }

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// Programs is the built program, for the tests of a package: they share one, which TestMain removes. Its zero value is
-// ready, and it may be used from any goroutine.
+// Programs builds the program once for all tests of a package. TestMain removes it. The zero value is ready, and the
+// methods may be called from any goroutine.
 type Programs struct {
 	once sync.Once
 	dir  string
@@ -21,8 +21,8 @@ type Programs struct {
 	err  error
 }
 
-// MustBuild builds the program unless it has been built, with the race detector if the tests have it, and answers its
-// path. The test's result depends on the program's sources from then on, and on the further files and directories named.
+// MustBuild builds the program on its first call, with the race detector if the tests have it, and returns its path.
+// The cached result of the test then depends on the sources of the program and on the files and folders in alsoUsed.
 func (p *Programs) MustBuild(t testing.TB, alsoUsed ...string) string {
 	t.Helper()
 	p.once.Do(func() { p.path, p.err = p.build(alsoUsed) })
@@ -57,14 +57,14 @@ func (p *Programs) build(alsoUsed []string) (string, error) {
 	return path, nil
 }
 
-// Remove removes what was built.
+// Remove removes the built program.
 func (p *Programs) Remove() {
 	if p.dir != "" {
-		_ = os.RemoveAll(p.dir) // the system removes it some day
+		_ = os.RemoveAll(p.dir) // the system removes temporary files later
 	}
 }
 
-// moduleRoot is the directory of go.mod, above the directory of the test.
+// moduleRoot returns the folder of go.mod, above the folder of the test.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -82,8 +82,8 @@ func moduleRoot() (string, error) {
 	}
 }
 
-// touch opens every file at and below the paths. The result of a test is cached by the files that the test itself opens:
-// without this, yesterday's success would stand for today's program.
+// touch opens all files at and below the paths. Go caches the result of a test by the files that the test itself opens:
+// without this, an old result would count for a new program.
 func touch(paths []string) error {
 	for _, path := range paths {
 		err := filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {

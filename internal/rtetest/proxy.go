@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Proxy stands between a program and a TCP server of a test and can do to their connections what networks do.
+// Proxy is a TCP proxy between a program and a server of a test. It simulates the faults of networks.
 type Proxy struct {
-	// Addr is where it listens.
+	// Addr is the address of the proxy.
 	Addr string
 
 	target   string
@@ -19,22 +19,22 @@ type Proxy struct {
 	running  sync.WaitGroup
 
 	dials  atomic.Int64
-	delay  atomic.Int64 // nanoseconds, of what comes from the server
-	split  atomic.Int64 // the server's bytes per write; 0: as they come
+	delay  atomic.Int64 // nanoseconds, for bytes from the server
+	split  atomic.Int64 // the maximum number of the server's bytes per write; 0: no maximum
 	refuse atomic.Bool
 
 	mu    sync.Mutex
-	hole  chan struct{}      // guarded by mu; not nil: nothing passes until it is closed
+	hole  chan struct{}      // guarded by mu; not nil: blocks all bytes until it is closed
 	pairs map[*pair]struct{} // guarded by mu
 }
 
-// pair is a connection of a client and the one to the server that belongs to it.
+// pair is a connection of a client and its connection to the server.
 type pair struct {
 	client, server net.Conn
-	hung           chan struct{} // guarded by Proxy.mu; not nil: nothing passes until it is closed
+	hung           chan struct{} // guarded by Proxy.mu; not nil: blocks all bytes until it is closed
 }
 
-// MustStartProxy starts a proxy in front of an address. The test's end stops it.
+// MustStartProxy starts a proxy in front of an address. The end of the test stops it.
 func MustStartProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -52,16 +52,16 @@ func MustStartProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Dials is how many connections were opened so far.
+// Dials returns the number of connections so far.
 func (p *Proxy) Dials() int64 { return p.dials.Load() }
 
-// Delay lets everything from the server wait that long.
+// Delay delays everything from the server.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 
-// Split breaks what the server sends into writes of at most n bytes; 0: no more.
+// Split divides the data of the server into writes of at most n bytes; 0: no maximum.
 func (p *Proxy) Split(n int) { p.split.Store(int64(n)) }
 
-// Refuse closes new connections at once, or no longer does.
+// Refuse sets whether the proxy closes new connections at once.
 func (p *Proxy) Refuse(on bool) { p.refuse.Store(on) }
 
 // Cut closes all connections.
@@ -78,7 +78,7 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Hang lets nothing pass on the connections that there are, which stay open. New ones work.
+// Hang blocks all bytes on the existing connections, which stay open. New connections work.
 func (p *Proxy) Hang() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,7 +89,7 @@ func (p *Proxy) Hang() {
 	}
 }
 
-// Blackhole lets nothing pass in either direction, on connections that stay open and on new ones, until Open.
+// Blackhole blocks all bytes in both directions until Open, on existing connections, which stay open, and on new ones.
 func (p *Proxy) Blackhole() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,7 +98,7 @@ func (p *Proxy) Blackhole() {
 	}
 }
 
-// Open ends a Blackhole. What was written meanwhile arrives late, as packets that are sent again do.
+// Open ends a Blackhole. Bytes that were written meanwhile arrive late, like packets that are sent again.
 func (p *Proxy) Open() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -148,7 +148,7 @@ func (p *Proxy) serve(client net.Conn) {
 	up.Wait()
 }
 
-// copy brings bytes from one side to the other until either ends.
+// copy copies bytes from one side to the other until either ends.
 func (p *Proxy) copy(c *pair, to, from net.Conn, down bool) {
 	defer to.Close()
 	defer from.Close()
@@ -175,7 +175,7 @@ func (p *Proxy) copy(c *pair, to, from net.Conn, down bool) {
 	}
 }
 
-// wait waits until something may pass.
+// wait waits until bytes may pass.
 func (p *Proxy) wait(c *pair) {
 	p.mu.Lock()
 	all, one := p.hole, c.hung

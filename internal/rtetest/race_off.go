@@ -2,8 +2,8 @@
 
 package rtetest
 
-// buildFlags are those of the tests.
+// buildFlags are the build flags of the tests.
 func buildFlags() []string { return nil }
 
-// RaceEnabled says whether the race detector looks on, with which everything takes ten times as long.
+// RaceEnabled reports whether the race detector is on, with which everything takes ten times as long.
 const RaceEnabled = false

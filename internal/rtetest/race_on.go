@@ -2,8 +2,9 @@
 
 package rtetest
 
-// buildFlags are those of the tests: a race in the program is then found by what the tests make it do.
+// buildFlags are the build flags of the tests. With the race detector, tests also find races in the program that they
+// start.
 func buildFlags() []string { return []string{"-race"} }
 
-// RaceEnabled says whether the race detector looks on, with which everything takes ten times as long.
+// RaceEnabled reports whether the race detector is on, with which everything takes ten times as long.
 const RaceEnabled = true

@@ -16,12 +16,13 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// Redis is a redis-server of a test, on a free port of the loopback address or on a host of a Network, with its files in
-// a directory of the test. It keeps no data over a restart unless its arguments say so. The test's end stops it.
+// Redis is a redis-server of a test. It runs on a free port of the loopback address or on a host of a Network, with its
+// files in a folder of the test. It keeps no data over a restart, unless its arguments say so. The end of the test
+// stops it.
 type Redis struct {
-	// Addr is host:port. It stays the same over Restart.
+	// Addr is host:port. Restart does not change it.
 	Addr string
-	// Host is where it runs, on a Network; nil: on this machine.
+	// Host is its host on a Network; nil: this machine.
 	Host *Host
 
 	t     testing.TB
@@ -33,14 +34,14 @@ type Redis struct {
 	cmd *exec.Cmd // guarded by mu; nil: not running
 }
 
-// MustStartRedis starts a redis-server with further arguments, for instance "--appendonly", "yes", and waits until
-// it answers.
+// MustStartRedis starts a redis-server with more arguments, for instance "--appendonly", "yes", and waits until it
+// answers.
 func MustStartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
 	return mustStartRedisAt(t, loopback(t), args...)
 }
 
-// MustStartRedis starts a redis-server on a host of its own, see there.
+// MustStartRedis is the function MustStartRedis for a server on a new host of the network.
 func (n *Network) MustStartRedis(args ...string) *Redis {
 	n.t.Helper()
 	return mustStartRedisAt(n.t, n.MustAddHost().place(), append([]string{"--protected-mode", "no"}, args...)...)
@@ -54,7 +55,7 @@ func mustStartRedisAt(t testing.TB, p place, args ...string) *Redis {
 	return r
 }
 
-// MustFreeAddr is a loopback address whose port was free a moment ago.
+// MustFreeAddr returns a loopback address whose port was free a moment ago.
 func MustFreeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,7 +66,8 @@ func MustFreeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// MustLookPath finds a program, or fails with the command that installs it.
+// MustLookPath returns the path of a program. If the program is missing, it fails the test and names the command that
+// installs it.
 func MustLookPath(t testing.TB, program, install string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
@@ -108,12 +110,12 @@ func (r *Redis) Start() {
 	}
 }
 
-// Client is a client of the server. It does not retry. The caller closes it.
+// Client returns a client of the server that does not retry. The caller closes it.
 func (r *Redis) Client() *goredis.Client {
 	return goredis.NewClient(&goredis.Options{Addr: r.Addr, Dialer: r.place.dial, MaxRetries: -1, Protocol: 2})
 }
 
-// Kill ends the server as a crash does (SIGKILL). It may be called when the server does not run.
+// Kill ends the server like a crash (SIGKILL). It may be called when the server does not run.
 func (r *Redis) Kill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -125,10 +127,10 @@ func (r *Redis) Kill() {
 	r.cmd = nil
 }
 
-// Freeze stops the server's process without ending it (SIGSTOP), as a machine that hangs.
+// Freeze stops the server's process without ending it (SIGSTOP), like a machine that hangs.
 func (r *Redis) Freeze() { r.signal(syscall.SIGSTOP) }
 
-// Thaw lets a frozen server go on.
+// Thaw continues a frozen server.
 func (r *Redis) Thaw() { r.signal(syscall.SIGCONT) }
 
 func (r *Redis) signal(s syscall.Signal) {
@@ -142,7 +144,7 @@ func (r *Redis) signal(s syscall.Signal) {
 	}
 }
 
-// Port is the port of Addr.
+// Port returns the port of Addr.
 func (r *Redis) Port() int {
 	_, text, _ := net.SplitHostPort(r.Addr)
 	port, _ := strconv.Atoi(text)

@@ -12,10 +12,10 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// clusterSlots is how many slots a Redis Cluster has.
+// clusterSlots is the number of slots of a Redis Cluster.
 const clusterSlots = 16384
 
-// Cluster is a Redis Cluster of a test. The masters have equal shares of the slots; the replica of master i is server
+// Cluster is a Redis Cluster of a test. Each master has the same number of slots. The replica of master i is server
 // masters + i.
 type Cluster struct {
 	Servers []*Redis
@@ -24,7 +24,7 @@ type Cluster struct {
 	masters int
 }
 
-// MustStartCluster starts a cluster and waits until it works. A server is called down after timeout.
+// MustStartCluster starts a cluster and waits until it works. timeout is the time after which a server counts as down.
 func MustStartCluster(t testing.TB, masters, replicas int, timeout time.Duration) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, masters: masters}
@@ -59,10 +59,10 @@ func (c *Cluster) meet(i int, bus string) {
 	c.must(0, "CLUSTER", "MEET", host, port, bus)
 }
 
-// ID is the name that a server has in the cluster.
+// ID returns the name of a server in the cluster.
 func (c *Cluster) ID(i int) string { return c.text(i, "CLUSTER", "MYID") }
 
-// WaitHealthy waits until all servers that run say that the cluster is.
+// WaitHealthy waits until all running servers report a healthy cluster.
 func (c *Cluster) WaitHealthy() {
 	c.t.Helper()
 	c.waitFor("a healthy cluster", func(i int) bool {
@@ -97,14 +97,14 @@ func (c *Cluster) MoveSlot(slot, from, to int) {
 	c.must(from, "CLUSTER", "SETSLOT", slot, "NODE", c.ID(to))
 }
 
-// Drain gives the slots of a master, and the keys in them, to others, so that it has none.
+// Drain moves all slots of a master, and the keys in them, to other masters.
 func (c *Cluster) Drain(from int, to ...int) {
 	c.t.Helper()
 	client := c.Servers[from].Client()
 	defer client.Close()
 	ctx := context.Background()
 	for _, r := range c.slots(from, from) {
-		empty := map[int][]int{} // slots without keys, by who gets them
+		empty := map[int][]int{} // slots without keys, by their new owner
 		for slot := int(r.Start); slot <= int(r.End); slot++ {
 			next := to[slot%len(to)]
 			if client.ClusterCountKeysInSlot(ctx, slot).Val() > 0 {
@@ -116,13 +116,14 @@ func (c *Cluster) Drain(from int, to ...int) {
 		for next, slots := range empty {
 			c.setSlots(next, slots, "IMPORTING", c.ID(from))
 			c.setSlots(from, slots, "MIGRATING", c.ID(next))
-			c.setSlots(next, slots, "NODE", c.ID(next)) // the other hears of it, and may follow who has its last slot
+			// the drained master may become a replica of the owner of its last slot when it learns of the move
+			c.setSlots(next, slots, "NODE", c.ID(next))
 		}
 	}
 	c.waitFor("the slots to have moved", func(i int) bool { return len(c.slots(i, from)) == 0 })
 }
 
-// setSlots has a server note something of slots.
+// setSlots sends CLUSTER SETSLOT for several slots to a server.
 func (c *Cluster) setSlots(i int, slots []int, what, id string) {
 	c.t.Helper()
 	client := c.Servers[i].Client()
@@ -137,7 +138,7 @@ func (c *Cluster) setSlots(i int, slots []int, what, id string) {
 	}
 }
 
-// Forget has the servers that run forget one that does not any more.
+// Forget makes the running servers forget a server that does not run.
 func (c *Cluster) Forget(id string) {
 	c.t.Helper()
 	for i := range c.Servers {
@@ -147,7 +148,7 @@ func (c *Cluster) Forget(id string) {
 	}
 }
 
-// slots are those of a master, as server i sees it; none if that does not answer.
+// slots returns the slots of a master in the view of server i, none if that server does not answer.
 func (c *Cluster) slots(i, master int) (own []goredis.SlotRange) {
 	client := c.Servers[i].Client()
 	defer client.Close()
@@ -162,7 +163,7 @@ func (c *Cluster) slots(i, master int) (own []goredis.SlotRange) {
 	return own
 }
 
-// Owner is the server that calls itself the master of a slot; -1: none does now.
+// Owner returns the index of the server that reports to be the master of a slot, -1 if there is none.
 func (c *Cluster) Owner(slot int) int {
 	for i := range c.Servers {
 		for _, s := range c.slots(i, i) {
@@ -174,7 +175,7 @@ func (c *Cluster) Owner(slot int) int {
 	return -1
 }
 
-// Replica is the server that follows a master.
+// Replica returns the index of the replica of a master.
 func (c *Cluster) Replica(master int) int {
 	c.t.Helper()
 	for i := range c.Servers {
@@ -186,7 +187,7 @@ func (c *Cluster) Replica(master int) int {
 	return -1
 }
 
-// Addrs are the addresses of the masters at the start.
+// Addrs returns the addresses of the first masters.
 func (c *Cluster) Addrs() (all []string) {
 	for _, r := range c.Servers[:c.masters] {
 		all = append(all, r.Addr)
@@ -194,7 +195,7 @@ func (c *Cluster) Addrs() (all []string) {
 	return all
 }
 
-// must has a server carry out a command.
+// must sends a command to a server and fails the test on an error.
 func (c *Cluster) must(i int, args ...any) {
 	c.t.Helper()
 	client := c.Servers[i].Client()
@@ -204,7 +205,7 @@ func (c *Cluster) must(i int, args ...any) {
 	}
 }
 
-// text is what a server answers; empty if it does not.
+// text returns a server's answer, empty if it does not answer.
 func (c *Cluster) text(i int, args ...any) string {
 	client := c.Servers[i].Client()
 	defer client.Close()
@@ -214,7 +215,7 @@ func (c *Cluster) text(i int, args ...any) string {
 	return text
 }
 
-// waitFor waits until it is true of every server.
+// waitFor waits until a condition holds for every server.
 func (c *Cluster) waitFor(what string, condition func(i int) bool) {
 	c.t.Helper()
 	deadline := time.Now().Add(Patience)

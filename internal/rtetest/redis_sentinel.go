@@ -13,30 +13,30 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// SentinelMaster is the name of the master that Sentinels watch.
+// SentinelMaster is the name of the master in the configuration of Sentinels.
 const SentinelMaster = "rte"
 
-// Sentinels are three Sentinels of a test that watch a master with two replicas.
+// Sentinels are three Sentinels of a test, with a master and two replicas.
 type Sentinels struct {
 	// Addrs are the addresses of the Sentinels.
 	Addrs []string
-	// Servers are the master that was the first one, and its replicas.
+	// Servers are the first master and its replicas.
 	Servers []*Redis
-	// Hosts are where the Sentinels run, on a Network.
+	// Hosts are the hosts of the Sentinels on a Network.
 	Hosts []*Host
 
 	t      testing.TB
-	places []place // of the Sentinels
+	places []place // places of the Sentinels
 }
 
-// MustStartSentinels starts a master, two replicas and three Sentinels that call it down after that time, and waits
-// until they know each other. The test's end stops them.
+// MustStartSentinels starts a master, two replicas and three Sentinels, and waits until they know each other. downAfter
+// is the time after which a master counts as down. The end of the test stops all of them.
 func MustStartSentinels(t testing.TB, downAfter time.Duration) *Sentinels {
 	t.Helper()
 	return mustStartSentinelsAt(t, downAfter, func() place { return loopback(t) })
 }
 
-// MustStartSentinels starts them and the servers, each on a host of its own, see there.
+// MustStartSentinels is the function MustStartSentinels with each server and Sentinel on a new host of the network.
 func (n *Network) MustStartSentinels(downAfter time.Duration) *Sentinels {
 	n.t.Helper()
 	return mustStartSentinelsAt(n.t, downAfter, func() place { return n.MustAddHost().place() })
@@ -63,7 +63,7 @@ func mustStartSentinelsAt(t testing.TB, downAfter time.Duration, next func() pla
 	return s
 }
 
-// mustStart starts one that watches a master.
+// mustStart starts one Sentinel for a master.
 func (s *Sentinels) mustStart(p place, host, port string, downAfter time.Duration) {
 	s.t.Helper()
 	dir := s.t.TempDir()
@@ -89,7 +89,7 @@ func (s *Sentinels) mustStart(p place, host, port string, downAfter time.Duratio
 	})
 }
 
-// Master is the server that the Sentinels call the master.
+// Master returns the server that the Sentinels report as the master.
 func (s *Sentinels) Master() *Redis {
 	s.t.Helper()
 	var found *Redis
@@ -105,7 +105,7 @@ func (s *Sentinels) Master() *Redis {
 	return found
 }
 
-// Failover has the Sentinels make a replica the master, and waits until they have agreed on it.
+// Failover makes the Sentinels promote a replica, and waits until they agree on the new master.
 func (s *Sentinels) Failover() {
 	s.t.Helper()
 	before := s.Master()
@@ -118,13 +118,13 @@ func (s *Sentinels) Failover() {
 	})
 }
 
-// WaitForMasterOtherThan waits until the Sentinels have another master.
+// WaitForMasterOtherThan waits until the Sentinels report a master other than r.
 func (s *Sentinels) WaitForMasterOtherThan(r *Redis) {
 	s.t.Helper()
 	s.waitFor("another master", func(context.Context, *goredis.SentinelClient) bool { return s.Master() != r })
 }
 
-// waitFor waits until every Sentinel says so.
+// waitFor waits until a condition holds for every Sentinel.
 func (s *Sentinels) waitFor(what string, condition func(context.Context, *goredis.SentinelClient) bool) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)

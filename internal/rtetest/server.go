@@ -19,19 +19,20 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for something that should happen at once.
+// Patience is the maximum time that a test waits for something that should happen at once.
 const Patience = 30 * time.Second
 
 // Settings are configuration keys and their values.
 type Settings map[string]string
 
-// Server is a program that serves until SIGTERM, in a process of its own. Its methods are for the goroutine of the test.
+// Server is a program in a process of its own, which serves until SIGTERM. Call its methods from the goroutine of the
+// test.
 type Server struct {
-	// Host is where clients connect, as host:port. It stays the same when the server is started again.
+	// Host is the address for clients, as host:port. It does not change when the server starts again.
 	Host string
 	// HubURL is the URL of the hub.
 	HubURL string
-	// ConsoleURL is the URL of the operator's port.
+	// ConsoleURL is the URL of the operator port.
 	ConsoleURL string
 
 	t    testing.TB
@@ -39,14 +40,14 @@ type Server struct {
 	log  recorder
 	http *http.Client
 
-	cmd     *exec.Cmd     // the last that was started
-	done    chan struct{} // closed when its process has ended
+	cmd     *exec.Cmd     // the command that was started last
+	done    chan struct{} // closed at the end of its process
 	stopped bool
 }
 
-// MustStartServer starts "rte-server serve" of the program at path, with the issuer, audience and secret of this package
-// and further settings, and waits until it is ready. The end of the test stops it and checks that it stopped cleanly and
-// that its log keeps no secret.
+// MustStartServer starts "rte-server serve" of the program at path and waits until it is ready. The configuration has
+// the issuer, audience and secret of this package, and s. The end of the test stops the program and checks that it
+// stopped cleanly and that its log contains no secret.
 func MustStartServer(t testing.TB, path string, s Settings) *Server {
 	t.Helper()
 	listen, console := MustFreeAddr(t), MustFreeAddr(t)
@@ -73,7 +74,7 @@ func MustStartServer(t testing.TB, path string, s Settings) *Server {
 	return srv
 }
 
-// MustStartProgram starts a command that serves until SIGTERM. The end of the test stops it, as MustStartServer does.
+// MustStartProgram starts a command that serves until SIGTERM. The end of the test stops it like MustStartServer.
 func MustStartProgram(t testing.TB, cmd *exec.Cmd) *Server {
 	t.Helper()
 	srv := newServer(t, func() *exec.Cmd { return cmd })
@@ -83,7 +84,7 @@ func MustStartProgram(t testing.TB, cmd *exec.Cmd) *Server {
 
 func newServer(t testing.TB, command func() *exec.Cmd) *Server {
 	t.Helper()
-	// It keeps no connection, and so no goroutine.
+	// The client keeps no connections, and so no goroutines.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: Patience}
 	srv := &Server{t: t, make: command, http: client, stopped: true}
 	t.Cleanup(func() {
@@ -95,15 +96,15 @@ func newServer(t testing.TB, command func() *exec.Cmd) *Server {
 	return srv
 }
 
-// Start starts the server again after Stop, where it listened before, and waits until it is ready.
+// Start starts the server again after Stop, with the same addresses, and waits until it is ready.
 func (s *Server) Start() {
 	s.t.Helper()
 	s.start()
 	s.WaitFor("the node to be ready", func() bool { return s.Readiness().State == "ready" })
 }
 
-// Unconfigured is an environment without what configures the program: its configuration is what a test says, not what
-// the one who runs the test has set. It changes the slice.
+// Unconfigured removes the variables that configure the program from an environment: tests must not depend on the
+// settings of the person who runs them. It changes the slice.
 func Unconfigured(environment []string) []string {
 	return slices.DeleteFunc(environment, func(variable string) bool { return strings.HasPrefix(variable, "RTE_") })
 }
@@ -116,8 +117,8 @@ func (s *Server) start() {
 		cmd.Env = os.Environ()
 	}
 	cmd.Env = Unconfigured(cmd.Env)
-	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0") // else a program built with -race takes a second to end
-	// In a group of its own: the signal that stops it reaches what it has started.
+	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0") // otherwise a program built with -race takes a second to end
+	// The process has a group of its own, so that signals also reach its children.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -125,19 +126,20 @@ func (s *Server) start() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = cmd.Wait() // its result stands in cmd.ProcessState
+		_ = cmd.Wait() // the result is in cmd.ProcessState
 	}()
 	s.cmd, s.done, s.stopped = cmd, done, false
 }
 
-// Stop ends the program with SIGTERM and checks that it ended well. It does nothing when the program was stopped.
+// Stop ends the program with SIGTERM and checks that it ended cleanly. It does nothing if the program was stopped
+// before.
 func (s *Server) Stop() {
 	s.t.Helper()
 	if s.stopped {
 		return
 	}
 	s.stopped = true
-	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM) // it may have ended already, which is found below
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM) // an error means that it has ended, which is checked below
 	select {
 	case <-s.done:
 	case <-time.After(Patience):
@@ -146,7 +148,7 @@ func (s *Server) Stop() {
 		s.t.Error("the program did not stop")
 	}
 	text := s.Log()
-	// make passes the signal on, waits and ends by the signal itself.
+	// make forwards the signal, waits, and then ends by the signal itself.
 	clean := s.cmd.ProcessState.ExitCode() == 0 || filepath.Base(s.cmd.Path) == "make" && strings.Contains(text, "stopped")
 	if !clean {
 		s.t.Errorf("the program ended with %v, want a clean stop", s.cmd.ProcessState)
@@ -161,7 +163,7 @@ func (s *Server) Stop() {
 	}
 }
 
-// hasToken says whether a text has something in it that looks like a JWT: a random id may begin alike, but has no dot.
+// hasToken reports whether a text contains something like a JWT. A random id may begin like one, but has no dot.
 func hasToken(text string) bool { return regexp.MustCompile(`eyJ[\w-]+\.`).MatchString(text) }
 
 // WaitFor polls until condition holds, and fails the test when it takes too long or the program ends.
@@ -170,7 +172,7 @@ func (s *Server) WaitFor(what string, condition func() bool) {
 	s.WaitLong(Patience, what, condition)
 }
 
-// WaitLong is WaitFor for what may take its time.
+// WaitLong is WaitFor with a longer limit.
 func (s *Server) WaitLong(limit time.Duration, what string, condition func() bool) {
 	s.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -187,32 +189,32 @@ func (s *Server) WaitLong(limit time.Duration, what string, condition func() boo
 	}
 }
 
-// Readiness is what /readyz answers.
+// Readiness is the answer of /readyz.
 type Readiness struct {
 	State    string
 	Degraded []struct{ Check, Detail string }
 }
 
-// Readiness asks /readyz. It is the zero value while nobody answers.
+// Readiness requests /readyz. It returns the zero value if the server does not answer.
 func (s *Server) Readiness() (report Readiness) {
 	response, err := s.http.Get(s.ConsoleURL + "/readyz")
 	if err != nil {
 		return report
 	}
 	defer response.Body.Close()
-	_ = json.NewDecoder(response.Body).Decode(&report) // what cannot be read is not ready
+	_ = json.NewDecoder(response.Body).Decode(&report) // an unreadable answer counts as not ready
 	return report
 }
 
-// Log is everything that the program has printed so far.
+// Log returns the output of the program so far.
 func (s *Server) Log() string { return s.log.text() }
 
-// Logs says whether a line of the log contains text, in any case.
+// Logs reports whether a line of the log contains text, in any case.
 func (s *Server) Logs(text string) bool {
 	return strings.Contains(strings.ToLower(s.Log()), strings.ToLower(text))
 }
 
-// Metric is the sum of the samples of a metric whose labels contain all of those given, each as `name="value"`.
+// Metric returns the sum of the samples of a metric whose labels contain all given labels, each as `name="value"`.
 func (s *Server) Metric(name string, labels ...string) float64 {
 	s.t.Helper()
 	sum := 0.0
@@ -235,7 +237,7 @@ func (s *Server) Metric(name string, labels ...string) float64 {
 	return sum
 }
 
-// Metrics is what /metrics answers.
+// Metrics returns the answer of /metrics.
 func (s *Server) Metrics() string {
 	s.t.Helper()
 	response, err := s.http.Get(s.ConsoleURL + "/metrics")
@@ -250,7 +252,7 @@ func (s *Server) Metrics() string {
 	return string(text)
 }
 
-// recorder keeps what a program writes.
+// recorder keeps the output of a program.
 type recorder struct {
 	mu  sync.Mutex
 	buf bytes.Buffer // guarded by mu
@@ -262,7 +264,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.buf.Write(p)
 }
 
-// text is everything written so far.
+// text returns the output so far.
 func (r *recorder) text() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

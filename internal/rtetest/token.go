@@ -17,20 +17,21 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// What the tokens of this package are signed with, and the issuer and audience that they name.
+// The secret, the issuer and the audience of the tokens of this package.
 const (
 	Secret   = "a secret for tests, longer than 32 bytes"
 	Issuer   = "https://issuer.test"
 	Audience = "rte-test"
 )
 
-// MustToken signs a token for the claims, valid for an hour. A user or organization that is zero is made up.
+// MustToken signs a token for the claims that is valid for an hour. It replaces a zero user or organization with a
+// random id.
 func MustToken(tb testing.TB, claims authz.Claims) string {
 	tb.Helper()
 	return MustTokenFor(tb, claims, time.Hour)
 }
 
-// MustTokenFor is MustToken for a token that is valid for another time; a negative one has expired.
+// MustTokenFor is MustToken with another lifetime. A token with a negative lifetime has expired.
 func MustTokenFor(tb testing.TB, claims authz.Claims, ttl time.Duration) string {
 	tb.Helper()
 	if (claims.User == events.ID{}) {
@@ -46,7 +47,7 @@ func MustTokenFor(tb testing.TB, claims authz.Claims, ttl time.Duration) string 
 	return signed
 }
 
-// MustVerifier makes a verifier that accepts the tokens of MustToken.
+// MustVerifier returns a verifier that accepts the tokens of MustToken.
 func MustVerifier(tb testing.TB) *token.Verifier {
 	tb.Helper()
 	verifier, err := token.NewVerifier(token.VerifierOptions{
@@ -58,7 +59,7 @@ func MustVerifier(tb testing.TB) *token.Verifier {
 	return verifier
 }
 
-// MustID reads a GUID.
+// MustID parses a GUID.
 func MustID(tb testing.TB, text string) events.ID {
 	tb.Helper()
 	id, ok := events.ParseID(text)
@@ -68,10 +69,10 @@ func MustID(tb testing.TB, text string) events.ID {
 	return id
 }
 
-// MustSign makes a token of a header and a payload as they stand, right or wrong: the JSON texts need not be what a
-// JWT library would write. A []byte key signs by HMAC with SHA-256, an RSA key by PKCS #1 v1.5 with SHA-256, an ECDSA
-// key (P-256) and an Ed25519 key as ES256 and EdDSA want it, and a nil key leaves the signature empty; what the header
-// says of the algorithm is not looked at.
+// MustSign returns a token of a header and a payload, right or wrong: the JSON texts may differ from the output of a
+// JWT library. It signs by the type of key and ignores the algorithm in the header. A []byte key signs by HMAC with
+// SHA-256, an RSA key by PKCS #1 v1.5 with SHA-256, an ECDSA key (P-256) as ES256, and an Ed25519 key as EdDSA. With a
+// nil key the signature is empty.
 func MustSign(tb testing.TB, key any, header, payload string) string {
 	tb.Helper()
 	text := encode([]byte(header)) + "." + encode([]byte(payload))
