@@ -9,14 +9,14 @@ import (
 
 func TestBacklog(t *testing.T) {
 	const limit = 10
-	t.Run("lets everybody pass up to the limit", func(t *testing.T) {
+	t.Run("does not block up to the limit", func(t *testing.T) {
 		b := newBacklog()
 		b.add(limit)
 		if b.wait(limit, nil) {
 			t.Error("waited")
 		}
 	})
-	t.Run("wakes all who wait once there is room", func(t *testing.T) {
+	t.Run("wakes all waiters once there is room", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBacklog()
 			b.add(limit + 2)
@@ -39,7 +39,7 @@ func TestBacklog(t *testing.T) {
 			}
 		})
 	})
-	t.Run("lets go when it is told to stop", func(t *testing.T) {
+	t.Run("returns when stop is closed", func(t *testing.T) {
 		b := newBacklog()
 		b.add(limit + 1)
 		stop := make(chan struct{})

@@ -13,7 +13,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-// sink is a socket that takes everything and counts it.
+// sink is a socket that takes all bytes and counts them.
 type sink struct{ bytes *atomic.Int64 }
 
 func (s sink) TryWrite(p []byte) (int, error) {
@@ -27,14 +27,14 @@ func (s sink) KeepAlive(time.Time) ([]byte, time.Duration, bool) {
 func (s sink) Final(fanout.EndReason) []byte { return nil }
 func (s sink) Ended(fanout.EndReason)        {}
 
-// readyFrames hands out the same frame of 1 KB for every event: what is measured is everything behind the encoder.
+// readyFrames returns the same frame of 1 KB for every event. The benchmarks measure what comes after the encoder.
 type readyFrames struct{ frame fanout.Frame }
 
 func (e readyFrames) Encode(*events.Event) (fanout.Frame, error) { return e.frame, nil }
 
 var kilobyte = readyFrames{fanout.Frame{Bytes: []byte(strings.Repeat("x", 1024)), IDOffset: 60}}
 
-// crowd is a running dispatcher with clients that all listen to all of its topics.
+// crowd is a running dispatcher with clients that all subscribe to all of its topics.
 type crowd struct {
 	*rig
 	received    atomic.Int64
@@ -62,7 +62,7 @@ func newCrowd(tb testing.TB, clients, topics int) *crowd {
 		}
 	}
 	c.publish(0)
-	c.settle()
+	c.flush()
 	return c
 }
 
@@ -80,16 +80,16 @@ func (c *crowd) publish(n int) {
 	c.expected += c.subscribers * 1024
 }
 
-// settle waits until everything published has been written, so that a benchmark pays the whole bill.
-func (c *crowd) settle() {
+// flush waits until all published events have been written, so that a benchmark measures their whole cost.
+func (c *crowd) flush() {
 	for c.received.Load() < c.expected {
 		runtime.Gosched()
 	}
 }
 
-// TestDeliveryAllocatesNothingPerSubscriber compares the allocations of events with one listener per shard and with
-// 1,000: an event costs its frame, its broadcast and an item per shard, a listener costs nothing.
-func TestDeliveryAllocatesNothingPerSubscriber(t *testing.T) {
+// TestDispatch_allocatesNothingPerSubscriber compares the allocations per event for one subscriber per shard and for
+// 1,000 subscribers. An event costs its frame, its broadcast and a command per shard; a subscriber costs nothing.
+func TestDispatch_allocatesNothingPerSubscriber(t *testing.T) {
 	const tolerance = 0.5 // the runtime allocates now and then
 	for name, topics := range map[string]int{"events of one topic": 1, "events of several topics": 8} {
 		t.Run(name, func(t *testing.T) {
@@ -99,13 +99,13 @@ func TestDeliveryAllocatesNothingPerSubscriber(t *testing.T) {
 					for n := range 8 {
 						c.publish(n)
 					}
-					c.settle()
+					c.flush()
 				}) / 8
 			}
 			shards := runtime.GOMAXPROCS(0)
 			few, thousand := perEvent(shards), perEvent(1000)
 			if thousand > few+tolerance {
-				t.Errorf("%.2f allocations per event for 1,000 listeners, %.2f for %d", thousand, few, shards)
+				t.Errorf("%.2f allocations per event for 1,000 subscribers, %.2f for %d", thousand, few, shards)
 			}
 			if promised := 2 + float64(shards); few > promised+tolerance {
 				t.Errorf("%.2f allocations per event, promised %v", few, promised)
@@ -114,7 +114,7 @@ func TestDeliveryAllocatesNothingPerSubscriber(t *testing.T) {
 	}
 }
 
-func TestMissAllocatesNothing(t *testing.T) {
+func TestDispatch_allocatesNothingWithoutSubscribers(t *testing.T) {
 	r := newRig(t, fanout.Options{})
 	ev := &events.Event{Topic: callTopic(1)}
 	if allocs := testing.AllocsPerRun(1000, func() { r.Dispatch(ev) }); allocs != 0 {
@@ -134,11 +134,11 @@ func BenchmarkDispatch(b *testing.B) {
 			for n := range b.N {
 				c.publish(n)
 			}
-			c.settle()
+			c.flush()
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*shape.clients), "ns/delivery")
 		})
 	}
-	b.Run("NobodyListens", func(b *testing.B) {
+	b.Run("NoSubscribers", func(b *testing.B) {
 		r := newRig(b, fanout.Options{})
 		ev := &events.Event{Topic: callTopic(1)}
 		b.ReportAllocs()

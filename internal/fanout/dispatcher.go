@@ -11,8 +11,8 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// Dispatcher delivers events to the outboxes that subscribe to their topics. It owns the registry of subscriptions; each
-// Outbox acquires its subscriptions from there. Any goroutine may call its methods.
+// Dispatcher delivers events to the outboxes that subscribe to their topics. It owns the registry of subscriptions;
+// each Outbox acquires its subscriptions from there. Any goroutine may call its methods.
 type Dispatcher struct {
 	options  Options
 	metrics  *metrics
@@ -82,29 +82,29 @@ func (d *Dispatcher) Wants(topic events.Topic) bool {
 			return true
 		}
 	}
-	d.metrics.unheard.Inc()
+	d.metrics.unmatched.Inc()
 	return false
 }
 
-// Dispatch delivers ev to every outbox that subscribes to its topic. It never waits for a client. It waits only while too
-// many deliveries of the event's organization are under way, or while its quota is used up: dispatch the events of each
-// organization from a goroutine of their own. Events of one topic that come from one goroutine stay in order. Dispatch
-// keeps ev.Data.
+// Dispatch delivers ev to every outbox that subscribes to its topic. It never waits for a client. It waits only while
+// too many deliveries of the event's organization are under way, or while its quota is used up: dispatch the events of
+// each organization from a goroutine of their own. Events of one topic that come from one goroutine stay in order.
+// Dispatch keeps ev.Data.
 func (d *Dispatcher) Dispatch(ev *events.Event) { d.dispatch(ev, true) }
 
-// Offer dispatches ev unless Dispatch would wait. In that case it does nothing and returns false. It is for callers that
-// have events of several organizations at hand.
+// Offer dispatches ev unless Dispatch would wait. In that case it does nothing and returns false. It is for callers
+// that have events of several organizations at hand.
 func (d *Dispatcher) Offer(ev *events.Event) (taken bool) { return d.dispatch(ev, false) }
 
 func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 	entry := d.registry.Find(ev.Topic)
 	if entry == nil {
-		d.metrics.unheard.Inc()
+		d.metrics.unmatched.Inc()
 		return true
 	}
 	mask, subscribers := entry.Shards()
 	if mask == 0 {
-		d.metrics.unheard.Inc()
+		d.metrics.unmatched.Inc()
 		return true
 	}
 	b := &broadcast{
@@ -148,7 +148,7 @@ func (d *Dispatcher) send(b *broadcast, ev *events.Event, mask uint32, wait bool
 		d.options.Malformed(ev, err)
 		return
 	}
-	d.metrics.heard.Inc()
+	d.metrics.matched.Inc()
 	for ; mask != 0; mask &= mask - 1 {
 		s := d.shards[bits.TrailingZeros32(mask)]
 		organization.backlog.add(b.cost)

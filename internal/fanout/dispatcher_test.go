@@ -24,7 +24,7 @@ func want(t *testing.T, got, want any) {
 }
 
 func TestDispatch(t *testing.T) {
-	t.Run("reaches every listener of the topic and nobody else", func(t *testing.T) {
+	t.Run("reaches every subscriber of the topic and no other outbox", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 3}, func(t *testing.T, r *rig) {
 			var sockets []*socket
 			var ids []events.ID
@@ -49,7 +49,7 @@ func TestDispatch(t *testing.T) {
 			want(t, r.metric(t, "rte_fanout_deliveries_total", ""), 5.0)
 		})
 	})
-	t.Run("speaks the protocol of each connection", func(t *testing.T) {
+	t.Run("uses the protocol of each connection", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			j, m := newSocket(), newSocket()
 			_, jid := r.subscribe(r.Open(j, fanout.ProtocolJSON), callTopic(1))
@@ -71,7 +71,7 @@ func TestDispatch(t *testing.T) {
 			want(t, r.metric(t, "rte_fanout_events_total", "malformed"), 1.0)
 		})
 	})
-	t.Run("leaves out an event that has outlived its TTL", func(t *testing.T) {
+	t.Run("drops an event whose TTL has ended", func(t *testing.T) {
 		run(t, fanout.Options{}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
@@ -98,7 +98,7 @@ func TestDispatch(t *testing.T) {
 			want(t, r.Topics(), 0)
 		})
 	})
-	t.Run("batches what came while the shard was busy", func(t *testing.T) {
+	t.Run("collects events that arrive while the shard is busy", func(t *testing.T) {
 		for name, topics := range map[string]int{"of one topic": 1, "of several topics": 4} {
 			t.Run(name, func(t *testing.T) {
 				run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
@@ -130,15 +130,15 @@ func TestDispatch(t *testing.T) {
 	})
 }
 
-func TestMetricNames(t *testing.T) {
+func TestMetrics_passTheLinter(t *testing.T) {
 	problems, err := testutil.GatherAndLint(newRig(t, fanout.Options{}).metrics)
 	if err != nil || len(problems) > 0 {
 		t.Error(err, problems)
 	}
 }
 
-// Lanes that were kept for the next organization held on to the last event of the one before.
-func TestNothingIsKeptOfEventsThatAreOver(t *testing.T) {
+// Spare turn queues kept a reference to the last event of the organization before.
+func TestShard_keepsNoReferenceToDeliveredEvents(t *testing.T) {
 	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 		topicIsKept := func() weak.Pointer[fanout.Entry] {
 			o := r.Open(newSocket(), fanout.ProtocolJSON)
@@ -156,10 +156,10 @@ func TestNothingIsKeptOfEventsThatAreOver(t *testing.T) {
 	})
 }
 
-// A ping or an answer touches an outbox in the lane of what is no event. An event that found it touched was counted as
-// collected by its own lane, which had nothing to write: after 8 MB of them the shard looked for an outbox that was not
-// there.
-func TestEventsBehindOtherFramesAreCollectedWhereTheyAreWritten(t *testing.T) {
+// A ping or an answer touches an outbox for the control queue. An event behind it counted as collected by the turn
+// queue of its organization, which had no outbox to write: after 8 MB of such events the shard read beyond the list of
+// touched outboxes.
+func TestShard_countsCollectedBytesInTheQueueThatWritesThem(t *testing.T) {
 	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 		s, busy := newSocket(), newSocket()
 		o := r.Open(s, fanout.ProtocolJSON)

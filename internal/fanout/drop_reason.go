@@ -3,6 +3,7 @@ package fanout
 // DropReason is the reason why an event was not delivered to one of its subscribers.
 type DropReason uint8
 
+// The reasons for which an event is dropped.
 const (
 	// DropConflated: a newer state event replaced it while the socket was full.
 	DropConflated DropReason = iota

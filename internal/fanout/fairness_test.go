@@ -11,7 +11,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-func TestBackPressure(t *testing.T) {
+func TestBackpressure_holdsUpTheDispatcher(t *testing.T) {
 	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 10}}, func(t *testing.T, r *rig) {
 		busy := newSocket()
 		_, id := r.subscribe(r.Open(busy, fanout.ProtocolJSON), callTopic(1))
@@ -26,7 +26,7 @@ func TestBackPressure(t *testing.T) {
 		}()
 		select {
 		case <-dispatched:
-			t.Error("dispatched 100 events in front of a shard that stands still")
+			t.Error("dispatched 100 events to a blocked shard")
 		case <-time.After(time.Second):
 		}
 		release()
@@ -74,14 +74,14 @@ func TestFairness(t *testing.T) {
 						t.Fatalf("%d events, want %d", n, 10*topics)
 					}
 				}
-				// Serving another one in between must not cost the batching.
+				// Serving another organization in between must not reduce the batching.
 				if limit := crowd*2 + 200; topics > 1 && len(writes) > limit {
 					t.Errorf("%d writes for %d clients", len(writes), crowd)
 				}
 			})
 		})
 	}
-	t.Run("a full backlog holds up its own organization only", func(t *testing.T) {
+	t.Run("a full backlog delays only its own organization", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 10}}, func(t *testing.T, r *rig) {
 			quiet, noisy := newSocket(), newSocket()
 			topic := events.Topic{Organization: events.ID{7}, Type: 1}
@@ -102,7 +102,7 @@ func TestFairness(t *testing.T) {
 			<-passed
 			select {
 			case <-stuck:
-				t.Error("the noisy organization was not held up")
+				t.Error("the noisy organization was not delayed")
 			default:
 			}
 			release()

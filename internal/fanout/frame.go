@@ -20,8 +20,8 @@ func (p Protocol) String() string {
 	return "json"
 }
 
-// Frame is one event, encoded for the sockets of one protocol. It is complete, including the WebSocket header, except for
-// the receiver's subscription id. All shards share it; it must not change.
+// Frame is one event, encoded for the sockets of one protocol. It is complete, including the WebSocket header, except
+// for the receiver's subscription id. All shards share it; it must not change.
 type Frame struct {
 	// Bytes is the frame. Each delivery copies it and writes the subscription id into the 36 bytes at IDOffset.
 	Bytes    []byte

@@ -7,7 +7,7 @@ import (
 
 // metrics are the metrics of a dispatcher and its shards.
 type metrics struct {
-	heard, unheard, expired, malformed prometheus.Counter // events by outcome; heard: with subscribers
+	matched, unmatched, expired, malformed prometheus.Counter // events by outcome; matched: with subscribers
 
 	held, superseded, paced prometheus.Counter // events above the quota by outcome
 
@@ -32,17 +32,19 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 	}
 	events := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_fanout_events_total",
-		Help: "Events dispatched, by outcome: heard (with a subscriber on this node), unheard (without), expired, malformed.",
+		Help: "Events dispatched, by outcome: heard (with a subscriber on this node), unheard (without one), " +
+			"expired, malformed.",
 	}, []string{"outcome"})
 	m := &metrics{
-		heard:     events.WithLabelValues("heard"),
-		unheard:   events.WithLabelValues("unheard"),
+		matched:   events.WithLabelValues("heard"),
+		unmatched: events.WithLabelValues("unheard"),
 		expired:   events.WithLabelValues("expired"),
 		malformed: events.WithLabelValues("malformed"),
 
 		deliveries: counter("rte_fanout_deliveries_total", "Event frames given to sockets."),
-		writes:     counter("rte_fanout_writes_total", "Writes to sockets; deliveries divided by writes is the batching."),
-		bytes:      counter("rte_fanout_written_bytes_total", "Bytes that sockets took at the first attempt."),
+		writes: counter("rte_fanout_writes_total",
+			"Writes to sockets; deliveries per write show the batching."),
+		bytes: counter("rte_fanout_written_bytes_total", "Bytes that sockets took at the first attempt."),
 		stalls: counter("rte_fanout_dispatch_stalls_total",
 			"Times that a dispatch waited because the backlog of its organization, or of all, was full."),
 
@@ -86,7 +88,7 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 	}
 	replays := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_fanout_replays_total",
-		Help: "States for new subscribers, by outcome: sent, superseded (by an event that the subscriber has received), " +
+		Help: "States for new subscribers, by outcome: sent, superseded (by an event that the subscriber has), " +
 			"expired, ended (the subscription), malformed.",
 	}, []string{"outcome"})
 	for r := range numReplayOutcomes {

@@ -16,7 +16,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-// modelClient is one client of TestModel: the real outbox beside the simplest thing that could be right.
+// modelClient is a client of TestModel_deliversInOrder: a real outbox beside a simple model of it.
 type modelClient struct {
 	socket  *socket
 	outbox  *fanout.Outbox
@@ -25,7 +25,7 @@ type modelClient struct {
 	wants   []string
 }
 
-// byTopic sorts lines by their second word, the topic, and keeps their order within one: that is what is promised.
+// byTopic groups lines by their second word, the topic. fanout promises the order within a topic.
 func byTopic(lines []string) map[string][]string {
 	sorted := map[string][]string{}
 	for _, l := range lines {
@@ -38,14 +38,14 @@ func byTopic(lines []string) map[string][]string {
 	return sorted
 }
 
-// TestModel drives a dispatcher through a long random life and compares what each client received, in order, with
-// what a client of that life must receive.
-func TestModel(t *testing.T) {
+// TestModel_deliversInOrder drives a dispatcher through a long random life and compares the events of each client with
+// those that the model predicts.
+func TestModel_deliversInOrder(t *testing.T) {
 	const steps, topics = 10_000, 12
 	for _, seed := range []uint64{1, 2, 3, 4} {
-		// Where writes take time, events join passes, and lanes rest.
+		// Where writes take time, events join passes, and turn queues rest.
 		takes := time.Duration(seed%2) * 300 * time.Microsecond
-		settle := func() {
+		flush := func() {
 			time.Sleep(1000 * takes)
 			synctest.Wait()
 		}
@@ -59,7 +59,7 @@ func TestModel(t *testing.T) {
 				var clients []*modelClient
 				check := func(c *modelClient) {
 					c.socket.freeze(-1)
-					settle()
+					flush()
 					want(t, byTopic(c.socket.lines()), byTopic(c.wants))
 					if t.Failed() {
 						t.FailNow()
@@ -102,7 +102,7 @@ func TestModel(t *testing.T) {
 						c.outbox.Apply(fanout.Change{Frame: []byte(frame + "\n"), Add: []fanout.Subscription{a}})
 						c.wants = append(c.wants, frame)
 					case action < 8 && c.entries[topic] != nil:
-						settle() // what is under way may be left out from now on
+						flush() // events under way may be dropped from now on
 						c.outbox.Apply(fanout.Change{Remove: []*fanout.Entry{c.entries[topic]}})
 						delete(c.entries, topic)
 						delete(c.ids, topic)
@@ -127,7 +127,7 @@ func TestModel(t *testing.T) {
 					}
 					c.outbox.Close(nil, entries)
 				}
-				settle()
+				flush()
 				want(t, r.Topics(), 0)
 				want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
 			})
@@ -135,42 +135,42 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// modelSubscription is one that a client of TestModel_subscriptionsComeAndGo has or had.
+// modelSubscription is a present or past subscription of a modelSubscriber.
 type modelSubscription struct {
 	topic    events.Topic
 	id       events.ID
 	entry    *fanout.Entry
-	from, to int // of what was published in the topic; to < 0: it goes on
+	from, to int // of the events of the topic; to < 0: it goes on
 }
 
-// modelClientOfMany is such a client.
-type modelClientOfMany struct {
+// modelSubscriber is a client of TestModel_deliversToSubscriptionsThatComeAndGo.
+type modelSubscriber struct {
 	socket   *socket
 	outbox   *fanout.Outbox
 	protocol fanout.Protocol
 	has      map[events.Topic]*modelSubscription
-	had      []*modelSubscription // and has
+	all      []*modelSubscription // present and past
 }
 
-func (r *rig) openModelClient(random *rand.Rand) *modelClientOfMany {
-	c := &modelClientOfMany{socket: newSocket(), has: map[events.Topic]*modelSubscription{}}
-	c.protocol = fanout.Protocol(random.IntN(8) / 7) // one in eight speaks MessagePack
+func (r *rig) openModelClient(random *rand.Rand) *modelSubscriber {
+	c := &modelSubscriber{socket: newSocket(), has: map[events.Topic]*modelSubscription{}}
+	c.protocol = fanout.Protocol(random.IntN(8) / 7) // one in eight uses MessagePack
 	c.socket.takes = time.Duration(random.IntN(3)) * time.Millisecond
 	c.outbox = r.Open(c.socket, c.protocol)
 	return c
 }
 
-func (c *modelClientOfMany) subscribe(topic events.Topic, published int) {
+func (c *modelSubscriber) subscribe(topic events.Topic, published int) {
 	a := c.outbox.Acquire(topic)
 	m := &modelSubscription{topic: topic, id: a.ID, entry: a.Entry, from: published, to: -1}
 	c.has[topic] = m
-	c.had = append(c.had, m)
+	c.all = append(c.all, m)
 	c.outbox.Apply(fanout.Change{
 		Frame: []byte("subscribed " + m.id.String() + "\n"), Add: []fanout.Subscription{a},
 	})
 }
 
-func (c *modelClientOfMany) unsubscribe(topic events.Topic, published int) {
+func (c *modelSubscriber) unsubscribe(topic events.Topic, published int) {
 	m := c.has[topic]
 	delete(c.has, topic)
 	m.to = published
@@ -179,7 +179,7 @@ func (c *modelClientOfMany) unsubscribe(topic events.Topic, published int) {
 	})
 }
 
-func (c *modelClientOfMany) close() {
+func (c *modelSubscriber) close() {
 	var entries []*fanout.Entry
 	for _, m := range c.has {
 		entries = append(entries, m.entry)
@@ -187,8 +187,8 @@ func (c *modelClientOfMany) close() {
 	c.outbox.Close(nil, entries)
 }
 
-// check compares what the client received with what was published.
-func (c *modelClientOfMany) check(t *testing.T, published map[events.Topic][]string) {
+// check compares the received events with the published ones.
+func (c *modelSubscriber) check(t *testing.T, published map[events.Topic][]string) {
 	t.Helper()
 	got, last := map[string][]string{}, map[string]string{}
 	for _, l := range c.socket.lines() {
@@ -207,7 +207,7 @@ func (c *modelClientOfMany) check(t *testing.T, published map[events.Topic][]str
 			got[fields[0]] = append(got[fields[0]], fields[2])
 		}
 	}
-	for _, m := range c.had {
+	for _, m := range c.all {
 		sent, received := published[m.topic][m.from:], got[m.id.String()]
 		if m.to >= 0 {
 			sent = sent[:m.to-m.from]
@@ -216,13 +216,14 @@ func (c *modelClientOfMany) check(t *testing.T, published map[events.Topic][]str
 			sent, received = byState(sent, m.to < 0), byState(received, m.to < 0)
 		}
 		if m.to >= 0 {
-			sent = sent[:min(len(received), len(sent))] // what was under way at the end may be left out
+			sent = sent[:min(len(received), len(sent))] // events under way at the end may be dropped
 		}
 		want(t, strings.Join(received, " "), strings.Join(sent, " "))
 	}
 }
 
-// byState is what is promised of states: the newest of each to a subscription that goes on, nothing to one that has ended.
+// byState returns the states that fanout promises: the newest of each for a subscription that goes on, none for one
+// that has ended.
 func byState(data []string, goesOn bool) (newest []string) {
 	if !goesOn {
 		return nil
@@ -238,11 +239,11 @@ func byState(data []string, goesOn bool) (newest []string) {
 	return newest
 }
 
-// TestModel_subscriptionsComeAndGo has clients subscribe, end that and subscribe again in no time while events are under
-// way, joined, held back and behind full sockets. A subscription receives what is published while it lives, in order and
-// between the answers to its calls, whatever was sent to the one before; of states at least the newest.
-func TestModel_subscriptionsComeAndGo(t *testing.T) {
-	const steps, few, many = 1500, 12, 120 // so many that lists are long
+// TestModel_deliversToSubscriptionsThatComeAndGo lets clients subscribe, unsubscribe and subscribe again at once,
+// while events are under way, joined, held back and behind full sockets. A subscription receives the events that are
+// published while it lives, in order and between the answers to its calls, and of states at least the newest.
+func TestModel_deliversToSubscriptionsThatComeAndGo(t *testing.T) {
+	const steps, few, many = 1500, 12, 120 // many: lists are long
 	for seed := range 30 {
 		options := fanout.Options{
 			Shards: 1 + seed%2,
@@ -256,7 +257,7 @@ func TestModel_subscriptionsComeAndGo(t *testing.T) {
 				random := rand.New(rand.NewPCG(uint64(seed), 0))
 				topics := []events.Topic{stateTopic(9), callTopic(0), callTopic(1), callTopic(2)}[:2+seed%3]
 				published := map[events.Topic][]string{}
-				var all []*modelClientOfMany
+				var all []*modelSubscriber
 				for range few {
 					all = append(all, r.openModelClient(random))
 				}
@@ -268,7 +269,7 @@ func TestModel_subscriptionsComeAndGo(t *testing.T) {
 				for step := range steps {
 					i, topic := random.IntN(len(all)), topics[random.IntN(len(topics))]
 					if step%2 == 0 {
-						i %= few // which do something again soon
+						i %= few // these act again soon
 					}
 					c := all[i]
 					switch action := random.IntN(100); {
@@ -310,9 +311,9 @@ func TestModel_subscriptionsComeAndGo(t *testing.T) {
 	}
 }
 
-// TestNothingIsMissed subscribes and closes at full speed against a publisher: every event whose dispatch began after
-// Apply had returned must arrive, and none may be left out behind it.
-func TestNothingIsMissed(t *testing.T) {
+// TestApply_missesNoLaterEvent subscribes and closes at full speed against a publisher: every event whose dispatch
+// began after Apply had returned must arrive, and no later one may be missing.
+func TestApply_missesNoLaterEvent(t *testing.T) {
 	r := newRig(t, fanout.Options{Shards: 2})
 	ctx := t.Context()
 	var running sync.WaitGroup
@@ -344,7 +345,7 @@ func TestNothingIsMissed(t *testing.T) {
 				for ended.Load() < first+3 {
 					runtime.Gosched()
 				}
-				// Everything up to here must arrive before the end.
+				// All events up to here must arrive before the end.
 				for last := fmt.Sprint(" ", ended.Load(), "\n"); !s.contains(last); {
 					runtime.Gosched()
 				}

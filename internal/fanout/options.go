@@ -26,9 +26,9 @@ type Options struct {
 	Malformed func(ev *events.Event, err error)
 
 	// Shards is the number of goroutines that write to sockets. Default: one less than GOMAXPROCS, at most
-	// subscriptions.MaxShards. A busy shard never blocks, and the Go runtime looks at the network only every 10 ms while
-	// all its processors are busy. A spare processor therefore pays: 450,000 deliveries/s instead of 90,000 on one core
-	// (docs/tuning.md).
+	// subscriptions.MaxShards. A busy shard never blocks, and the Go runtime looks at the network only every 10 ms
+	// while all its processors are busy. A spare processor therefore pays: 450,000 deliveries/s instead of 90,000 on
+	// one core (docs/tuning.md).
 	Shards int
 	// Tick is the resolution of keep-alive. Default: 1 s.
 	Tick time.Duration
@@ -45,8 +45,8 @@ type Options struct {
 // OutboxOptions bounds one outbox.
 type OutboxOptions struct {
 	// Bytes is the memory that frames behind one full socket may take before its session ends as slow: their bytes and
-	// some 100 more for each. One frame that is no event and larger than WriteBytes, such as the answer to a large call,
-	// does not count. Default: 1 MiB.
+	// some 100 more for each. One frame that is no event and larger than WriteBytes, such as the answer to a large
+	// call, does not count. Default: 1 MiB.
 	Bytes int
 	// Age is the time that a frame may wait behind a full socket before its session ends as slow. Default: 30 s.
 	Age time.Duration

@@ -5,7 +5,8 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// organization is the flow control of one organization. It exists while the organization has subscriptions on this node.
+// organization is the flow control of one organization. It exists while the organization has subscriptions on this
+// node.
 type organization struct {
 	backlog backlog // deliveries under way to its subscribers
 	quota   rate    // of its events, where Options.Quota is set

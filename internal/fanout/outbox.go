@@ -7,8 +7,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// maxSends bounds the calls of Send and Apply that a shard has not taken yet. A connection runs one invocation at a time
-// and answers one ping at a time; more is a flood.
+// maxSends bounds the calls of Send and Apply that a shard has not taken yet. A connection runs one invocation at a
+// time and answers one ping at a time; more is a flood.
 const maxSends = 64
 
 // Outbox holds what waits for one socket. Any goroutine may call its exported methods, also after it has ended. They do
@@ -61,8 +61,8 @@ type Change struct {
 	Replay *Replay        // of states to some of Add; nil: none. EndReplay must end it
 }
 
-// Acquire returns a new subscription of this outbox to a topic. It receives nothing yet. Pass it to Apply, or give it back
-// with Release.
+// Acquire returns a new subscription of this outbox to a topic. It receives nothing yet. Pass it to Apply, or give it
+// back with Release.
 func (o *Outbox) Acquire(topic events.Topic) Subscription {
 	return Subscription{Entry: o.shard.registry.Acquire(topic), ID: events.NewID()}
 }
@@ -144,9 +144,9 @@ func (o *Outbox) addEvent(q *turnQueue, b *broadcast, id events.ID, now time.Tim
 	}
 }
 
-// flushOther writes the frames that a queue other than q has put into the outbox. Behind them, the events of q would wait
-// for the turn of the other queue and count for it: while the control queue pings thousands of clients, a whole flood
-// would collect in their outboxes.
+// flushOther writes the frames that a queue other than q has put into the outbox. Behind them, the events of q would
+// wait for the turn of the other queue and count for it: while the control queue pings thousands of clients, a whole
+// flood would collect in their outboxes.
 func (o *Outbox) flushOther(q *turnQueue) {
 	if o.queue != nil && o.queue != q {
 		o.queue = nil // the other queue still lists it as touched, and will skip it
@@ -213,8 +213,8 @@ func (o *Outbox) flush() {
 	}
 }
 
-// writeLater hands the rest of a write to a goroutine that waits for the full socket. events is the number of events that
-// are delivered once the rest is written.
+// writeLater hands the rest of a write to a goroutine that waits for the full socket. events is the number of events
+// that are delivered once the rest is written.
 func (o *Outbox) writeLater(rest []byte, events int) {
 	s := o.shard
 	if !o.full {

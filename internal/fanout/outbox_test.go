@@ -7,8 +7,8 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-func TestClose(t *testing.T) {
-	t.Run("writes what is there, then the final bytes, and leaves nothing behind", func(t *testing.T) {
+func TestClose_endsTheOutbox(t *testing.T) {
+	t.Run("writes collected frames, then the final bytes, and releases everything", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
@@ -24,7 +24,7 @@ func TestClose(t *testing.T) {
 			want(t, r.Topics(), 0)
 		})
 	})
-	t.Run("drops what waits behind a full socket and counts it", func(t *testing.T) {
+	t.Run("drops and counts frames behind a full socket", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s, o, e, id := r.full(callTopic(1), "in flight")
 			r.publish(callTopic(1), "waits")
@@ -39,7 +39,7 @@ func TestClose(t *testing.T) {
 			want(t, s.ends(), "[closed]")
 		})
 	})
-	t.Run("releases what is added to an outbox that has ended", func(t *testing.T) {
+	t.Run("releases additions to an outbox that has ended", func(t *testing.T) {
 		run(t, fanout.Options{}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
@@ -61,12 +61,12 @@ func TestClose(t *testing.T) {
 		})
 		want(t, s.ends(), "[closed]")
 		r.subscribe(r.Open(late, fanout.ProtocolJSON), callTopic(2))
-		r.publish(callTopic(1), "nobody there")
+		r.publish(callTopic(1), "no outbox there")
 		want(t, late.ends(), "[closed]")
 	})
 }
 
-func TestSocketFailure(t *testing.T) {
+func TestSocketFailure_endsTheOutbox(t *testing.T) {
 	for name, frozen := range map[string]bool{"while writing": false, "while waiting": true} {
 		t.Run("ends the outbox "+name, func(t *testing.T) {
 			run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
@@ -93,8 +93,8 @@ func TestSocketFailure(t *testing.T) {
 	}
 }
 
-func TestSend(t *testing.T) {
-	t.Run("refuses a flood that the shard has not taken yet", func(t *testing.T) {
+func TestSend_refusesAFlood(t *testing.T) {
+	t.Run("while the shard is busy", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s, busy := newSocket(), newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
@@ -119,7 +119,7 @@ func TestSend(t *testing.T) {
 	})
 }
 
-func TestRoom(t *testing.T) {
+func TestRoom_boundsChanges(t *testing.T) {
 	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 		s, busy := newSocket(), newSocket()
 		o := r.Open(s, fanout.ProtocolJSON)
@@ -132,7 +132,7 @@ func TestRoom(t *testing.T) {
 		for ; o.Room() && changes < 1000; changes++ {
 			o.Apply(fanout.Change{Frame: []byte("answer\n")})
 		}
-		o.Apply(fanout.Change{Frame: []byte("answer\n")}) // nobody asked for it
+		o.Apply(fanout.Change{Frame: []byte("answer\n")}) // that Room did not allow
 		want(t, o.Send([]byte("pong\n")), false)
 		release()
 		synctest.Wait()

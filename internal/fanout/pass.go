@@ -6,10 +6,10 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// pass delivers events of one topic to its subscribers, one subscriber after the other. It can be interrupted between two
-// subscribers. While the turn queue has events of this topic only, an event joins the pass where it is and leaves it when
-// it comes round to that place. Under a flood the pass never ends, and each subscriber is written what has come since its
-// last write. An event then takes one round; waiting for the next pass would cost it up to two.
+// pass delivers events of one topic to its subscribers, one subscriber after the other. It can be interrupted between
+// two subscribers. While the turn queue has events of this topic only, an event joins the pass where it is and leaves
+// it when it comes round to that place. Under a flood the pass never ends, and each subscriber is written what has come
+// since its last write. An event then takes one round; waiting for the next pass would cost it up to two.
 type pass struct {
 	first, last *command // its events, in order; nil: there is no pass
 	list        *subscribers
@@ -17,8 +17,8 @@ type pass struct {
 	steps       int // since the last accountSteps
 
 	// direct passes write to subscribers from frames instead of through their outboxes. The frames of all events lie
-	// side by side, and for each subscriber only the subscription ids are overwritten. A kilobyte per subscriber is then
-	// neither copied nor evicted from the processor's cache.
+	// side by side, and for each subscriber only the subscription ids are overwritten. A kilobyte per subscriber is
+	// then neither copied nor evicted from the processor's cache.
 	direct bool
 	frames [numProtocols]window
 }
@@ -38,9 +38,9 @@ func (w *window) add(frame []byte) {
 	w.buf = append(w.buf, frame...)
 }
 
-// beginPass starts a pass with the first event of the queue, or delivers that event if it is a replayed state. The pass is
-// direct if all events of the queue are of one topic and no outbox has collected anything, as is the case while the shard
-// keeps up.
+// beginPass starts a pass with the first event of the queue, or delivers that event if it is a replayed state. The pass
+// is direct if all events of the queue are of one topic and no outbox has collected anything, as is the case while the
+// shard keeps up.
 func (s *Shard) beginPass(q *turnQueue, now time.Time) {
 	if q.first.kind == commandReplay {
 		s.deliverReplayed(q, now)
@@ -126,8 +126,8 @@ func (s *Shard) leave(q *turnQueue) {
 }
 
 // accountSteps takes the deliveries of the last steps off the backlog. Doing so on the way, instead of when an event
-// leaves, spreads the events that join over the subscribers: events that joined together would leave together, and their
-// publishers would wait for all of them (docs/tuning.md).
+// leaves, spreads the events that join over the subscribers: events that joined together would leave together, and
+// their publishers would wait for all of them (docs/tuning.md).
 func (s *Shard) accountSteps(q *turnQueue) {
 	p := &q.pass
 	if p.steps == 0 {
@@ -164,7 +164,8 @@ func (s *Shard) endPass(p *pass, entry *Entry) {
 	p.last, p.list = nil, nil
 }
 
-// step lets events join the pass, delivers the pass to the next subscriber, and removes the events that have come round.
+// step lets events join the pass, delivers the pass to the next subscriber, and removes the events that have come
+// round.
 func (s *Shard) step(q *turnQueue, now time.Time) {
 	p := &q.pass
 	for s.canJoin(q) {

@@ -27,7 +27,7 @@ func slowCrowd(r *rig, size, topics int) []*socket {
 	return sockets
 }
 
-// received says what a socket has received since the last call, without ids.
+// events returns the data of the events that a socket has received since the last call.
 func (s *socket) events() string {
 	var data []string
 	for _, l := range s.lines() {
@@ -37,7 +37,7 @@ func (s *socket) events() string {
 	return strings.Join(data, " ")
 }
 
-func TestPass_anEventJoinsThatOfItsTopic(t *testing.T) {
+func TestPass_letsAnEventOfTheTopicJoin(t *testing.T) {
 	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 		const clients, turn = 300, 64
 		crowd := slowCrowd(r, clients, 1)
@@ -59,7 +59,7 @@ func TestPass_anEventJoinsThatOfItsTopic(t *testing.T) {
 			switch {
 			case i < joined:
 				want(t, s.events(), "b")
-			case i > joined: // the one in between was asked above
+			case i > joined: // lines at joined were read above
 				want(t, s.events(), "a b")
 			}
 		}
@@ -68,8 +68,8 @@ func TestPass_anEventJoinsThatOfItsTopic(t *testing.T) {
 	})
 }
 
-// A flood keeps one pass going for long, in which clients come and go.
-func TestPass_goesOnAsLongAsEventsCome(t *testing.T) {
+// A flood keeps one pass going while clients come and go.
+func TestPass_continuesWhileEventsArrive(t *testing.T) {
 	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 		crowd := slowCrowd(r, 10, 1)
 		late := newSocket()
@@ -97,19 +97,20 @@ func TestPass_goesOnAsLongAsEventsCome(t *testing.T) {
 	})
 }
 
-// Events that a publisher has to wait with are spread over the clients, and the shard never rests meanwhile.
-func TestPass_aFloodIsEven(t *testing.T) {
-	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 4000, Rest: 20 * time.Millisecond}}, func(t *testing.T, r *rig) {
+// While a publisher waits for room, its events are spread over the clients, and the shard never rests.
+func TestPass_spreadsAFlood(t *testing.T) {
+	flow := fanout.FlowOptions{Backlog: 4000, Rest: 20 * time.Millisecond}
+	run(t, fanout.Options{Shards: 1, Flow: flow}, func(t *testing.T, r *rig) {
 		const clients, total = 1000, 80 // a write to each takes a second
 		crowd := slowCrowd(r, clients, 1)
 		began := time.Now()
 		var longest time.Duration
 		var sent []string
 		for i := range total {
-			asked := time.Now()
+			offered := time.Now()
 			r.publish(callTopic(0), fmt.Sprint(i))
 			if i > total/2 {
-				longest = max(longest, time.Since(asked))
+				longest = max(longest, time.Since(offered))
 			}
 			sent = append(sent, fmt.Sprint(i))
 		}
@@ -120,7 +121,7 @@ func TestPass_aFloodIsEven(t *testing.T) {
 				t.Fatalf("client %d got %q", i, got)
 			}
 		}
-		// Eight are on the way when half of their ways is left.
+		// About eight events are on the way, with half of their rounds left on average.
 		if longest > 300*time.Millisecond {
 			t.Errorf("one event waited %v for room", longest)
 		}
@@ -133,9 +134,9 @@ func TestPass_aFloodIsEven(t *testing.T) {
 	})
 }
 
-// Frames for single clients, such as pings, wait for the turn of another lane. Events that found them in front collected
-// there uncounted: all that a flood brought until that turn came.
-func TestPass_framesForOneClientHoldUpNoEvents(t *testing.T) {
+// Frames for single clients, such as pings, wait for the turn of the control queue. Events behind them collected
+// uncounted until that turn, however many a flood brought.
+func TestPass_isNotDelayedByFramesForOneClient(t *testing.T) {
 	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 2000}}, func(t *testing.T, r *rig) {
 		const clients, total = 500, 20
 		const answer = "answer\n"
@@ -159,7 +160,7 @@ func TestPass_framesForOneClientHoldUpNoEvents(t *testing.T) {
 			for _, s := range crowd {
 				waiting -= s.count("\n") - s.count(answer)
 			}
-			// There is room for four events, and for the one that comes when there is.
+			// There is room for four events, and for one more that arrives then.
 			if waiting > 6*clients {
 				t.Fatalf("%d deliveries wait behind event %d", waiting, i)
 			}
@@ -173,7 +174,7 @@ func TestPass_framesForOneClientHoldUpNoEvents(t *testing.T) {
 	})
 }
 
-// firstWrite is a socket that knows how much had been allocated when the first of several was written to.
+// firstWrite is a socket that records the bytes allocated before the first write to several sockets.
 type firstWrite struct {
 	*socket
 	allocated *uint64
@@ -192,9 +193,9 @@ func allocatedBytes() uint64 {
 	return m.TotalAlloc
 }
 
-// A pass through the outboxes collected its event in all of them before it wrote to the first one: one event of 30 KB to
-// 100,000 clients was 3 GB.
-func TestPass_whatItCollectsIsBounded(t *testing.T) {
+// An indirect pass collected its event in all outboxes before the first write: 3 GB for one event of 30 KB and 100,000
+// clients.
+func TestPass_boundsCollectedBytes(t *testing.T) {
 	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 		const clients, size = 3000, 30 << 10
 		var first uint64
@@ -212,7 +213,7 @@ func TestPass_whatItCollectsIsBounded(t *testing.T) {
 		r.publish(callTopic(2), "busy")
 		synctest.Wait()
 		r.publish(callTopic(0), strings.Repeat("a", size))
-		r.publish(callTopic(1), "b") // of another topic, so that outboxes collect both
+		r.publish(callTopic(1), "b") // of another topic, so that outboxes collect both events
 		before := allocatedBytes()
 		release()
 		synctest.Wait()
@@ -228,11 +229,11 @@ func TestPass_whatItCollectsIsBounded(t *testing.T) {
 	})
 }
 
-// A shard that is busy lets other threads run, and one that is not does not bother.
-func TestPass_offersTheProcessor(t *testing.T) {
-	var offers atomic.Int64
+// A busy shard lets other threads run; an idle one has no need to.
+func TestShard_yieldsTheProcessor(t *testing.T) {
+	var yields atomic.Int64
 	o := fanout.Options{Shards: 1}
-	o.OnYield(func() { offers.Add(1) })
+	o.OnYield(func() { yields.Add(1) })
 	run(t, o, func(t *testing.T, r *rig) {
 		const clients = 10_000
 		for range clients {
@@ -241,17 +242,17 @@ func TestPass_offersTheProcessor(t *testing.T) {
 			r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(0))
 		}
 		elapse(time.Second)
-		before := offers.Load()
+		before := yields.Load()
 		r.publish(callTopic(0), "a")
 		elapse(clients * 5 * time.Microsecond)
-		// 50 ms of writes, and an offer behind each turn of at least 250 us.
-		if n := offers.Load() - before; n < 100 || n > 200 {
-			t.Errorf("%d offers", n)
+		// 50 ms of writes, and a yield after each turn of at least 250 us.
+		if n := yields.Load() - before; n < 100 || n > 200 {
+			t.Errorf("%d yields", n)
 		}
-		before = offers.Load()
+		before = yields.Load()
 		elapse(10 * time.Second) // keep-alive is not due yet
-		if n := offers.Load() - before; n > 0 {
-			t.Errorf("%d offers without work", n)
+		if n := yields.Load() - before; n > 0 {
+			t.Errorf("%d yields without work", n)
 		}
 	})
 }

@@ -20,8 +20,8 @@ const (
 	releasePause = 10 * time.Millisecond
 )
 
-// heldStates holds back the states of organizations that exceed their quota: the newest event of each state, in the order
-// in which the states first came. Any goroutine may use it.
+// heldStates holds back the states of organizations that exceed their quota: the newest event of each state, in the
+// order in which the states first came. Any goroutine may use it.
 type heldStates struct {
 	wake wakeup.Signal // set when releaseHeld has work
 	// total falls only after an event has been sent. While it is 0, nothing that is held back can be overtaken.
@@ -48,8 +48,8 @@ type stateKey struct {
 	key   events.ID
 }
 
-// admit decides about an event where there is a quota. The caller is to dispatch it now; or it is held back, and so taken;
-// or, without wait, neither. With wait, an event that is no state waits here for room.
+// admit decides about an event where there is a quota. The caller is to dispatch it now; or it is held back, and so
+// taken; or, without wait, neither. With wait, an event that is no state waits here for room.
 func (d *Dispatcher) admit(b *broadcast, ev *events.Event, wait bool) (dispatch, taken bool) {
 	organization, quota := b.entry.Organization(), d.options.Flow.Quota
 	if b.state && d.held.replace(organization, stateKey{b.entry, b.key}, ev) {
@@ -140,8 +140,8 @@ func (d *Dispatcher) releaseHeld(ctx context.Context) {
 	}
 }
 
-// releaseAllowed dispatches the states for which there is room now. It returns the time until there is room for more; 0 if
-// nothing is held back any more.
+// releaseAllowed dispatches the states for which there is room now. It returns the time until there is room for more; 0
+// if nothing is held back any more.
 func (d *Dispatcher) releaseAllowed() (next time.Duration) {
 	h, flow := &d.held, &d.options.Flow
 	h.mu.Lock()
@@ -163,8 +163,9 @@ func (d *Dispatcher) releaseAllowed() (next time.Duration) {
 	return next
 }
 
-// releaseFirstLocked dispatches the first state that is held back of an organization. It needs held.mu: a later event of
-// the same state then finds the entry gone and cannot overtake it. It does not wait, because there was room just now.
+// releaseFirstLocked dispatches the first state that is held back of an organization. It needs held.mu: a later event
+// of the same state then finds the entry gone and cannot overtake it. It does not wait, because there was room just
+// now.
 func (d *Dispatcher) releaseFirstLocked(ho *heldOrganization) {
 	key := ho.order[ho.next]
 	ev := ho.states[key]
@@ -175,7 +176,7 @@ func (d *Dispatcher) releaseFirstLocked(ho *heldOrganization) {
 	}
 	mask, subscribers := key.entry.Shards()
 	if mask == 0 {
-		d.metrics.unheard.Inc()
+		d.metrics.unmatched.Inc()
 		return
 	}
 	b := &broadcast{entry: key.entry, state: true, key: key.key, expires: d.options.Expires(ev)}

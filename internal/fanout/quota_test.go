@@ -10,11 +10,11 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-func TestQuota(t *testing.T) {
+func TestQuota_limitsEventsPerOrganization(t *testing.T) {
 	const second = 10 // events, and what may come at once
 	ofOther := events.Topic{Organization: events.ID{9}, Entity: events.ID{1}, Type: 1}
 
-	t.Run("holds back states, of which the newest counts", func(t *testing.T) {
+	t.Run("holds back states and sends the newest", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: second}}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			_, id := r.subscribe(r.Open(s, fanout.ProtocolJSON), stateTopic(1))
@@ -47,7 +47,7 @@ func TestQuota(t *testing.T) {
 			want(t, s.lines(), []string{line(id, 1, "b,6")})
 		})
 	})
-	t.Run("makes calls wait and loses none", func(t *testing.T) {
+	t.Run("delays calls and loses none", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: second}}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			_, id := r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
@@ -63,7 +63,7 @@ func TestQuota(t *testing.T) {
 			want(t, r.metric(t, "rte_fanout_quota_events_total", "paced"), 2.0*second)
 		})
 	})
-	t.Run("is that of each organization", func(t *testing.T) {
+	t.Run("applies to each organization", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: second}}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
@@ -81,7 +81,7 @@ func TestQuota(t *testing.T) {
 			want(t, len(lines), second+1)
 		})
 	})
-	t.Run("counts only what has listeners", func(t *testing.T) {
+	t.Run("counts only events with subscribers", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: second}}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
@@ -91,7 +91,7 @@ func TestQuota(t *testing.T) {
 			want(t, r.Offer(&events.Event{Topic: callTopic(1), Data: []byte("x")}), true)
 		})
 	})
-	t.Run("has a bound for what is held back", func(t *testing.T) {
+	t.Run("bounds the states that are held back", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: second}}, func(t *testing.T, r *rig) {
 			r.subscribe(r.Open(newSocket(), fanout.ProtocolJSON), stateTopic(1))
 			taken := 0
@@ -106,8 +106,8 @@ func TestQuota(t *testing.T) {
 	})
 }
 
-// TestOffer: what would wait is left to the caller, and the organizations behind it are served.
-func TestOffer(t *testing.T) {
+// Offer leaves an event that would wait to the caller, who can serve other organizations meanwhile.
+func TestOffer_refusesInsteadOfWaiting(t *testing.T) {
 	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 4}}, func(t *testing.T, r *rig) {
 		other := events.Topic{Organization: events.ID{9}, Entity: events.ID{1}, Type: 1}
 		s := newSocket()
@@ -122,7 +122,7 @@ func TestOffer(t *testing.T) {
 		}
 		want(t, taken, 5)
 		want(t, r.Offer(&events.Event{Topic: other, Data: []byte("ring")}), true)
-		want(t, r.Offer(&events.Event{Topic: callTopic(2), Data: []byte("nobody listens")}), true)
+		want(t, r.Offer(&events.Event{Topic: callTopic(2), Data: []byte("no subscribers")}), true)
 		release()
 		synctest.Wait()
 		lines := s.lines()
@@ -131,8 +131,8 @@ func TestOffer(t *testing.T) {
 	})
 }
 
-// However small the backlog is, there is room for four events of a topic: writes with fewer cost several times as much.
-func TestOffer_roomForSomeEventsOfEachTopic(t *testing.T) {
+// There is room for four events of a topic however small the backlog: writes with fewer cost several times as much.
+func TestOffer_alwaysHasRoomForFourEvents(t *testing.T) {
 	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 4}}, func(t *testing.T, r *rig) {
 		s := newSocket()
 		for range 3 {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestRate(t *testing.T) {
+func TestRate_allowsABurstOfOneSecond(t *testing.T) {
 	var r rate
 	taken := func(now time.Duration) (n int) {
 		for r.take(now, 100) {
@@ -25,13 +25,13 @@ func TestRate(t *testing.T) {
 		{2 * time.Hour, 100}, // nothing is saved up beyond that
 	} {
 		if got := taken(step.at); got != step.want {
-			t.Errorf("at %v: %d were taken, want %d", step.at, got, step.want)
+			t.Errorf("at %v: %d allowed, want %d", step.at, got, step.want)
 		}
 	}
 	if free := r.delay(2*time.Hour+4*time.Millisecond, 100); free != 6*time.Millisecond {
-		t.Errorf("there is room in %v, want 6ms", free)
+		t.Errorf("delay %v, want 6ms", free)
 	}
 	if free := r.delay(3*time.Hour, 100); free != 0 {
-		t.Errorf("there is room in %v, want 0", free)
+		t.Errorf("delay %v, want 0", free)
 	}
 }

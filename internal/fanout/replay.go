@@ -13,8 +13,8 @@ import (
 var ErrEnded = errors.New("fanout has ended")
 
 // Replay sends older state events to subscriptions that one Change begins. A subscription receives each of them before
-// anything newer, and none that it also receives as it is dispatched. The shard watches the topics for that purpose until
-// EndReplay. An outbox has one Replay at a time.
+// anything newer, and none that it also receives as it is dispatched. The shard watches the topics for that purpose
+// until EndReplay. An outbox has one Replay at a time.
 type Replay struct {
 	// Static after construction.
 	entries []*Entry
@@ -37,8 +37,8 @@ type State struct {
 }
 
 // Replay sends states to subscriptions of r, which must have been part of a Change of this outbox. The states must have
-// been looked up after that Change. Replay waits for the client: it sends at most one write's worth before the socket has
-// taken it. It returns the error of ctx when that ends, and ErrEnded when the dispatcher stops.
+// been looked up after that Change. Replay waits for the client: it sends at most one write's worth before the socket
+// has taken it. It returns the error of ctx when that ends, and ErrEnded when the dispatcher stops.
 func (o *Outbox) Replay(ctx context.Context, r *Replay, states []State) error {
 	var batch []*command
 	var size int

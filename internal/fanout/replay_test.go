@@ -17,7 +17,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-// start is a listener whose states are still to come.
+// start is a new subscription with a replay.
 type start struct {
 	t      testing.TB
 	outbox *fanout.Outbox
@@ -34,12 +34,12 @@ func (r *rig) begin(t testing.TB, o *fanout.Outbox, topic events.Topic) *start {
 	return s
 }
 
-// state is a state event of the listener's topic.
+// state returns a state event of the subscription's topic.
 func (s *start) state(data string) fanout.State {
 	return fanout.State{Subscription: s.Subscription, Event: &events.Event{Topic: s.Entry.Topic(), Data: []byte(data)}}
 }
 
-// send replays states and waits until they are taken.
+// send replays states and waits until the socket has taken them.
 func (s *start) send(states ...fanout.State) {
 	s.t.Helper()
 	if err := s.outbox.Replay(s.t.Context(), s.replay, states); err != nil {
@@ -49,17 +49,17 @@ func (s *start) send(states ...fanout.State) {
 
 func (s *start) end() { s.outbox.EndReplay(s.replay) }
 
-// line is an event of the listener as the socket has it.
+// line returns an event of the subscription as the socket receives it.
 func (s *start) line(data string) string {
 	return line(s.ID, int(s.Entry.Topic().Entity[0]), data)
 }
 
-func TestReplay(t *testing.T) {
+func TestReplay_precedesNewerEvents(t *testing.T) {
 	each := map[string]struct {
 		options fanout.Options
 		test    func(t *testing.T, r *rig, s *socket)
 	}{
-		"comes behind the answer and before what is newer": {test: func(t *testing.T, r *rig, s *socket) {
+		"follows the answer and precedes newer events": {test: func(t *testing.T, r *rig, s *socket) {
 			st := r.begin(t, r.Open(s, fanout.ProtocolJSON), stateTopic(1))
 			st.send(st.state("a,1"), st.state("b,1"))
 			r.publish(stateTopic(1), "a,2")
@@ -68,7 +68,7 @@ func TestReplay(t *testing.T) {
 			synctest.Wait()
 			want(t, s.lines(), []string{"subscribed", st.line("a,1"), st.line("b,1"), st.line("a,2"), st.line("b,2")})
 		}},
-		"leaves out what the listener has received, and what is older": {test: func(t *testing.T, r *rig, s *socket) {
+		"omits states that the subscription has, and older ones": {test: func(t *testing.T, r *rig, s *socket) {
 			st := r.begin(t, r.Open(s, fanout.ProtocolJSON), stateTopic(1))
 			r.publish(stateTopic(1), "a,2")
 			st.send(st.state("a,1"), st.state("a,2"), st.state("b,1"))
@@ -78,7 +78,7 @@ func TestReplay(t *testing.T) {
 			want(t, r.metric(t, "rte_fanout_replays_total", "sent"), 1.0)
 			st.end()
 		}},
-		"does not count what came before the listener": {test: func(t *testing.T, r *rig, s *socket) {
+		"sends states from before the subscription": {test: func(t *testing.T, r *rig, s *socket) {
 			other := newSocket()
 			earlier := r.begin(t, r.Open(other, fanout.ProtocolJSON), stateTopic(1)) // the topic is watched already
 			r.publish(stateTopic(1), "a,1")
@@ -92,7 +92,7 @@ func TestReplay(t *testing.T) {
 			want(t, s.lines(), []string{"subscribed", st.line("a,1")})
 			want(t, other.lines(), []string{"subscribed", earlier.line("a,1")})
 		}},
-		"leaves out what a quota holds back": {
+		"omits states that a quota holds back": {
 			options: fanout.Options{Flow: fanout.FlowOptions{Quota: 1}},
 			test: func(t *testing.T, r *rig, s *socket) {
 				r.subscribe(r.Open(newSocket(), fanout.ProtocolJSON), stateTopic(1))
@@ -106,7 +106,7 @@ func TestReplay(t *testing.T) {
 				want(t, s.lines(), []string{"subscribed", st.line("b,1"), st.line("a,2")})
 			},
 		},
-		"goes to nobody else": {test: func(t *testing.T, r *rig, s *socket) {
+		"goes to no other outbox": {test: func(t *testing.T, r *rig, s *socket) {
 			other := newSocket()
 			r.subscribe(r.Open(other, fanout.ProtocolJSON), stateTopic(1))
 			st := r.begin(t, r.Open(s, fanout.ProtocolMessagePack), stateTopic(1))
@@ -133,7 +133,7 @@ func TestReplay(t *testing.T) {
 			want(t, s.lines(), []string{"subscribed", "bye"})
 			want(t, r.Topics(), 0)
 		}},
-		"leaves out what has expired or cannot be encoded": {test: func(t *testing.T, r *rig, s *socket) {
+		"omits states that have expired or cannot be encoded": {test: func(t *testing.T, r *rig, s *socket) {
 			st := r.begin(t, r.Open(s, fanout.ProtocolJSON), stateTopic(1))
 			old := st.state("old,1")
 			old.Event.TTLSeconds, old.Event.Timestamp = 60, time.Now().Add(-61*time.Second)
@@ -167,14 +167,15 @@ func TestReplay(t *testing.T) {
 				want(t, s.ends(), "[]")
 			},
 		},
-		"gives up with its context": {
+		"returns when its context ends": {
 			options: fanout.Options{Outbox: fanout.OutboxOptions{WriteBytes: 100}},
 			test: func(t *testing.T, r *rig, s *socket) {
 				s.freeze(0)
 				st := r.begin(t, r.Open(s, fanout.ProtocolJSON), stateTopic(1))
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				err := st.outbox.Replay(ctx, st.replay, []fanout.State{st.state("a,1"), st.state("b,1"), st.state("c,1"), st.state("d,1")})
+				states := []fanout.State{st.state("a,1"), st.state("b,1"), st.state("c,1"), st.state("d,1")}
+				err := st.outbox.Replay(ctx, st.replay, states)
 				want(t, errors.Is(err, context.DeadlineExceeded), true)
 				st.end()
 				s.freeze(-1)
@@ -192,7 +193,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// opening encodes for MessagePack, and lets something happen first.
+// opening encodes for MessagePack and calls before once, before the first event.
 type opening struct{ before func() }
 
 func (e *opening) Encode(ev *events.Event) (fanout.Frame, error) {
@@ -203,9 +204,9 @@ func (e *opening) Encode(ev *events.Event) (fanout.Frame, error) {
 	return lineEncoder{"m"}.Encode(ev)
 }
 
-// An event whose frames were made before the first client of a protocol came, and which that client could not be sent,
-// counted as received by it: it was left out of its snapshot.
-func TestReplay_leavesOutNothingThatHadNoFrame(t *testing.T) {
+// An event that was encoded before the first client of a protocol connected could not be sent to that client. It
+// counted as received all the same, and the snapshot omitted it.
+func TestReplay_sendsStatesThatHadNoFrame(t *testing.T) {
 	encoder := &opening{}
 	run(t, fanout.Options{Shards: 1, MessagePack: encoder}, func(t *testing.T, r *rig) {
 		m, j := newSocket(), newSocket()
@@ -226,8 +227,7 @@ func TestReplay_leavesOutNothingThatHadNoFrame(t *testing.T) {
 	})
 }
 
-// TestReplay_stopped says that nobody waits for a dispatcher that has stopped.
-func TestReplay_stopped(t *testing.T) {
+func TestReplay_endsWithTheDispatcher(t *testing.T) {
 	r := newRig(t, fanout.Options{Shards: 1})
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -236,16 +236,18 @@ func TestReplay_stopped(t *testing.T) {
 	s.freeze(0)
 	st := r.begin(t, r.Open(s, fanout.ProtocolJSON), stateTopic(1))
 	stop()
-	if err := st.outbox.Replay(t.Context(), st.replay, []fanout.State{st.state("a,1")}); err != nil && !errors.Is(err, fanout.ErrEnded) {
+	err := st.outbox.Replay(t.Context(), st.replay, []fanout.State{st.state("a,1")})
+	if err != nil && !errors.Is(err, fanout.ErrEnded) {
 		t.Errorf("replay: %v", err)
 	}
 	st.end()
 	running.Wait()
 }
 
-// TestReplay_fitsToWhatFollows has clients begin to listen at full speed while states are published. What each of them
-// receives of a state are consecutive numbers: the snapshot, or what came instead, then every newer one, each once.
-func TestReplay_fitsToWhatFollows(t *testing.T) {
+// TestReplay_connectsToLaterEvents has clients begin to listen at full speed while states are published. What each of
+// them receives of a state are consecutive numbers: the snapshot, or what came instead, then every newer one, each
+// once.
+func TestReplay_connectsToLaterEvents(t *testing.T) {
 	const keys = 3
 	r := newRig(t, fanout.Options{Shards: 2})
 	ctx := t.Context()
@@ -253,7 +255,7 @@ func TestReplay_fitsToWhatFollows(t *testing.T) {
 	running.Go(func() { _ = r.Run(ctx) })
 	t.Cleanup(running.Wait)
 
-	var lane sync.Mutex // what keeps the events of a lane, and looking at its states, in order
+	var order sync.Mutex // of the events and of looking at the states
 	var last [keys]int
 	stop := make(chan struct{})
 	var publisher, clients sync.WaitGroup
@@ -264,16 +266,16 @@ func TestReplay_fitsToWhatFollows(t *testing.T) {
 				return
 			default:
 			}
-			lane.Lock()
+			order.Lock()
 			last[n%keys]++
 			r.publish(stateTopic(1), fmt.Sprintf("%d,%d", n%keys, last[n%keys]))
-			lane.Unlock()
+			order.Unlock()
 			runtime.Gosched()
 		}
 	})
 	look := func() [keys]int {
-		lane.Lock()
-		defer lane.Unlock()
+		order.Lock()
+		defer order.Unlock()
 		return last
 	}
 	for range 4 {

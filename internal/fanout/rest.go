@@ -19,9 +19,9 @@ type round struct {
 	awaited                    bool // a publisher waited for room
 }
 
-// endRound ends the round of a queue. The queue rests if its events go to the same subscribers, so that collecting more of
-// them saves writes; a round of one event does not show that. It does not rest while publishers wait: events then come
-// faster than they are written and are collected anyway, and a rest would only reduce throughput.
+// endRound ends the round of a queue. The queue rests if its events go to the same subscribers, so that collecting more
+// of them saves writes; a round of one event does not show that. It does not rest while publishers wait: events then
+// come faster than they are written and are collected anyway, and a rest would only reduce throughput.
 func (s *Shard) endRound(q *turnQueue) {
 	r := q.round
 	q.round = round{}

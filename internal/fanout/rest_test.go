@@ -15,7 +15,12 @@ func elapse(d time.Duration) {
 	synctest.Wait()
 }
 
-func TestRest(t *testing.T) {
+// resting returns options with a bound for rests.
+func resting(rest time.Duration) fanout.Options {
+	return fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Rest: rest}}
+}
+
+func TestRest_collectsEvents(t *testing.T) {
 	const clients = 10 // 10 ms of writes
 	learn := func(r *rig, crowd []*socket) {
 		release := crowd[0].hold()
@@ -29,7 +34,7 @@ func TestRest(t *testing.T) {
 			s.lines()
 		}
 	}
-	// busy leaves a round behind which the lane rests, if it does.
+	// busy makes a round after which the turn queue may rest.
 	busy := func(r *rig, crowd []*socket) {
 		r.publish(callTopic(0), "a")
 		elapse(clients * time.Millisecond)
@@ -39,64 +44,79 @@ func TestRest(t *testing.T) {
 		rest  time.Duration
 		check func(t *testing.T, r *rig, crowd []*socket)
 	}{
-		"the first event after a pause is not held back": {25 * time.Millisecond, func(t *testing.T, r *rig, crowd []*socket) {
-			r.publish(callTopic(0), "a")
-			elapse(1100 * time.Microsecond)
-			want(t, crowd[0].events(), "a")
-		}},
-		"what comes within twice the time of the last writes goes together": {25 * time.Millisecond, func(t *testing.T, r *rig, crowd []*socket) {
-			r.publish(callTopic(0), "a")
-			elapse(10 * time.Millisecond)
-			want(t, crowd[clients-1].events(), "a")
-			crowd[0].lines()
-			r.publish(callTopic(1), "b")
-			elapse(10 * time.Millisecond)
-			r.publish(callTopic(2), "c")
-			elapse(9 * time.Millisecond)
-			want(t, crowd[0].events(), "")
-			elapse(3 * time.Millisecond)
-			want(t, crowd[0].events(), "b c")
-		}},
-		"it is not held back for longer than the bound": {5 * time.Millisecond, func(t *testing.T, r *rig, crowd []*socket) {
-			busy(r, crowd)
-			r.publish(callTopic(1), "b")
-			elapse(4 * time.Millisecond)
-			want(t, crowd[0].events(), "")
-			elapse(3 * time.Millisecond)
-			want(t, crowd[0].events(), "b")
-		}},
-		"nothing is held back where that is switched off": {0, func(t *testing.T, r *rig, crowd []*socket) {
-			busy(r, crowd)
-			r.publish(callTopic(1), "b")
-			elapse(1100 * time.Microsecond)
-			want(t, crowd[0].events(), "b")
-		}},
-		"other organizations and answers do not wait": {25 * time.Millisecond, func(t *testing.T, r *rig, crowd []*socket) {
-			other, topic := newSocket(), events.Topic{Organization: events.ID{7}, Type: 1}
-			r.subscribe(r.Open(other, fanout.ProtocolJSON), topic)
-			o := r.Open(crowd[0], fanout.ProtocolJSON)
-			busy(r, crowd)
-			r.publish(callTopic(1), "b")
-			r.publish(topic, "other")
-			o.Send([]byte("answer\n"))
-			elapse(1100 * time.Microsecond)
-			want(t, other.events(), "other")
-			want(t, crowd[0].events(), "answer")
-			elapse(30 * time.Millisecond)
-			want(t, crowd[0].events(), "b")
-		}},
+		"the first event after a pause is not held back": {
+			rest: 25 * time.Millisecond,
+			check: func(t *testing.T, r *rig, crowd []*socket) {
+				r.publish(callTopic(0), "a")
+				elapse(1100 * time.Microsecond)
+				want(t, crowd[0].events(), "a")
+			},
+		},
+		"events within twice the time of the last writes share a write": {
+			rest: 25 * time.Millisecond,
+			check: func(t *testing.T, r *rig, crowd []*socket) {
+				r.publish(callTopic(0), "a")
+				elapse(10 * time.Millisecond)
+				want(t, crowd[clients-1].events(), "a")
+				crowd[0].lines()
+				r.publish(callTopic(1), "b")
+				elapse(10 * time.Millisecond)
+				r.publish(callTopic(2), "c")
+				elapse(9 * time.Millisecond)
+				want(t, crowd[0].events(), "")
+				elapse(3 * time.Millisecond)
+				want(t, crowd[0].events(), "b c")
+			},
+		},
+		"events are not held back for longer than the bound": {
+			rest: 5 * time.Millisecond,
+			check: func(t *testing.T, r *rig, crowd []*socket) {
+				busy(r, crowd)
+				r.publish(callTopic(1), "b")
+				elapse(4 * time.Millisecond)
+				want(t, crowd[0].events(), "")
+				elapse(3 * time.Millisecond)
+				want(t, crowd[0].events(), "b")
+			},
+		},
+		"events are not held back where rests are off": {
+			rest: 0,
+			check: func(t *testing.T, r *rig, crowd []*socket) {
+				busy(r, crowd)
+				r.publish(callTopic(1), "b")
+				elapse(1100 * time.Microsecond)
+				want(t, crowd[0].events(), "b")
+			},
+		},
+		"other organizations and answers do not wait": {
+			rest: 25 * time.Millisecond,
+			check: func(t *testing.T, r *rig, crowd []*socket) {
+				other, topic := newSocket(), events.Topic{Organization: events.ID{7}, Type: 1}
+				r.subscribe(r.Open(other, fanout.ProtocolJSON), topic)
+				o := r.Open(crowd[0], fanout.ProtocolJSON)
+				busy(r, crowd)
+				r.publish(callTopic(1), "b")
+				r.publish(topic, "other")
+				o.Send([]byte("answer\n"))
+				elapse(1100 * time.Microsecond)
+				want(t, other.events(), "other")
+				want(t, crowd[0].events(), "answer")
+				elapse(30 * time.Millisecond)
+				want(t, crowd[0].events(), "b")
+			},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Rest: tt.rest}}, func(t *testing.T, r *rig) {
+			run(t, resting(tt.rest), func(t *testing.T, r *rig) {
 				crowd := slowCrowd(r, clients, 3)
 				learn(r, crowd)
 				tt.check(t, r, crowd)
 			})
 		})
 	}
-	t.Run("events that go to different clients are not held back", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Rest: 25 * time.Millisecond}}, func(t *testing.T, r *rig) {
+	t.Run("events of different clients are not held back", func(t *testing.T) {
+		run(t, resting(25*time.Millisecond), func(t *testing.T, r *rig) {
 			crowd := slowCrowd(r, 1, 1)
 			for n := 1; n <= 10; n++ {
 				s := newSocket()
@@ -115,9 +135,11 @@ func TestRest(t *testing.T) {
 			}
 		})
 	})
-	// What the shard does for others before a round counted as part of it.
-	t.Run("a round begins when what came before is done", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Rest: 100 * time.Millisecond}, Outbox: fanout.OutboxOptions{WriteBytes: 100}}, func(t *testing.T, r *rig) {
+	// The work of the shard for other organizations before a round counted as part of the round.
+	t.Run("a round does not include earlier work", func(t *testing.T) {
+		o := resting(100 * time.Millisecond)
+		o.Outbox.WriteBytes = 100
+		run(t, o, func(t *testing.T, r *rig) {
 			answered, other := newSocket(), newSocket()
 			answered.takes = 50 * time.Millisecond
 			o, topic := r.Open(answered, fanout.ProtocolJSON), events.Topic{Organization: events.ID{7}, Type: 1}
@@ -138,8 +160,8 @@ func TestRest(t *testing.T) {
 			want(t, crowd[0].events(), "b")
 		})
 	})
-	t.Run("what was learned is forgotten", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Rest: 25 * time.Millisecond}}, func(t *testing.T, r *rig) {
+	t.Run("a turn queue is retired after a pause", func(t *testing.T) {
+		run(t, resting(25*time.Millisecond), func(t *testing.T, r *rig) {
 			crowd := slowCrowd(r, clients, 3)
 			learn(r, crowd)
 			elapse(2 * time.Second)

@@ -10,15 +10,15 @@ import (
 )
 
 // yieldEvery is how often a busy shard yields its processor to other threads. A thread that wakes while the shard runs
-// mostly waits for the kernel's next tick, which comes every 4 ms at 250 ticks per second. On a single core that delayed
-// 10 % of the events of a quiet organization by more than 2 ms, and one in 100 by 5 ms.
+// mostly waits for the kernel's next tick, which comes every 4 ms at 250 ticks per second. On a single core that
+// delayed 10 % of the events of a quiet organization by more than 2 ms, and one in 100 by 5 ms.
 const yieldEvery = 250 * time.Microsecond
 
 // maxSpareQueues bounds the turn queues without work that a shard keeps for use again.
 const maxSpareQueues = 64
 
-// Shard owns a part of the outboxes. One goroutine, run, does everything that happens to them, in the order of the inbox.
-// It never waits for a socket.
+// Shard owns a part of the outboxes. One goroutine, run, does everything that happens to them, in the order of the
+// inbox. It never waits for a socket.
 type Shard struct {
 	// Static after construction.
 	index    int
@@ -261,8 +261,8 @@ func (s *Shard) flushNext(q *turnQueue) {
 	}
 }
 
-// write writes p to the socket without blocking and returns how many bytes the socket took. ok is false if the socket has
-// failed.
+// write writes p to the socket without blocking and returns how many bytes the socket took. ok is false if the socket
+// has failed.
 func (s *Shard) write(o *Outbox, p []byte) (n int, ok bool) {
 	n, err := o.writer.TryWrite(p)
 	s.spent += writeCost + len(p)/bytesPerCost
@@ -299,7 +299,8 @@ func (s *Shard) apply(o *Outbox, c *Change, now time.Time) {
 	}
 }
 
-// release releases the entry of a subscription that has left the table. empty reports whether it was the shard's last one.
+// release releases the entry of a subscription that has left the table. empty reports whether it was the shard's last
+// one.
 func (s *Shard) release(e *Entry, empty bool) {
 	if empty {
 		s.withdraw(e)
@@ -307,8 +308,8 @@ func (s *Shard) release(e *Entry, empty bool) {
 	s.registry.Release(e)
 }
 
-// withdraw stops the events of an entry from coming to this shard. It leaves that to a later call while additions are in
-// the inbox, because one of them could be to this entry.
+// withdraw stops the events of an entry from coming to this shard. It leaves that to a later call while additions are
+// in the inbox, because one of them could be to this entry.
 func (s *Shard) withdraw(e *Entry) {
 	version := e.Version()
 	if s.additionsBegun.Load() == s.additionsApplied {

@@ -11,7 +11,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-func TestSlowReader(t *testing.T) {
+func TestSlowReader_delaysOnlyItself(t *testing.T) {
 	t.Run("frozen does not slow the others and ends as slow", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1, Outbox: fanout.OutboxOptions{Bytes: 10_000}}, func(t *testing.T, r *rig) {
 			frozen, healthy := newSocket(), newSocket()
@@ -96,8 +96,8 @@ func TestSlowReader(t *testing.T) {
 			want(t, r.metric(t, "rte_fanout_dropped_total", "conflated"), 3.0)
 		})
 	})
-	// A state took the place of an older one whatever their subscriptions: the first of a new one came before the answers
-	// that ended the old one and began the new one, and the last of the old one was lost.
+	// A state replaced an older one of another subscription of the client. The first state of a new subscription then
+	// came before the answers that ended the old and began the new one, and the last state of the old one was lost.
 	t.Run("gets the states of a subscription behind the answer that begins it", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s, o, e, before := r.full(stateTopic(1), "fills the socket")
@@ -112,15 +112,18 @@ func TestSlowReader(t *testing.T) {
 			s.freeze(-1)
 			synctest.Wait()
 			want(t, s.lines(), []string{
-				line(before, 1, "fills the socket"), line(before, 1, "a,2"), "unsubscribed", "subscribed", st.line("a,4"),
+				line(before, 1, "fills the socket"), line(before, 1, "a,2"), "unsubscribed",
+				"subscribed", st.line("a,4"),
 			})
 			want(t, r.metric(t, "rte_fanout_dropped_total", "conflated"), 2.0)
 			st.end()
 		})
 	})
-	// What a socket had begun to take counted in full, so that the next event after an answer of a few megabytes ended a
-	// client that was reading it.
-	for name, fills := range map[string]bool{"while it takes one large answer": false, "while one large answer waits": true} {
+	// A partly written frame counted in full, so the first event behind an answer of a few megabytes ended the session
+	// of a client that was reading the answer.
+	for name, fills := range map[string]bool{
+		"while it takes one large answer": false, "while one large answer waits": true,
+	} {
 		t.Run("is not slow "+name, func(t *testing.T) {
 			run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 				s := newSocket()
@@ -166,7 +169,7 @@ func TestSlowReader(t *testing.T) {
 			want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
 		})
 	})
-	// A frame of two bytes takes a hundred, which did not count: 43 times the bound waited.
+	// A waiting frame of two bytes takes some 100 bytes that did not count: 43 times the bound waited.
 	t.Run("ends as slow when many small frames wait", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1, Outbox: fanout.OutboxOptions{Bytes: 100_000}}, func(t *testing.T, r *rig) {
 			s := newSocket()
@@ -183,9 +186,10 @@ func TestSlowReader(t *testing.T) {
 			want(t, s.ends(), "[slow]")
 		})
 	})
-	// What a turn collected in front of a full socket had no bound.
+	// The frames that one turn collected for a full socket had no bound.
 	t.Run("ends as slow when the answers of one turn are too much", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Outbox: fanout.OutboxOptions{Bytes: 10_000, WriteBytes: 1000}}, func(t *testing.T, r *rig) {
+		bounds := fanout.OutboxOptions{Bytes: 10_000, WriteBytes: 1000}
+		run(t, fanout.Options{Shards: 1, Outbox: bounds}, func(t *testing.T, r *rig) {
 			s, busy := newSocket(), newSocket()
 			o := r.Open(s, fanout.ProtocolJSON)
 			r.subscribe(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
@@ -224,7 +228,8 @@ func TestSlowReader(t *testing.T) {
 		})
 	})
 	t.Run("ends as slow when a frame waits for too long", func(t *testing.T) {
-		run(t, fanout.Options{Shards: 1, Outbox: fanout.OutboxOptions{Age: 20 * time.Second}}, func(t *testing.T, r *rig) {
+		bounds := fanout.OutboxOptions{Age: 20 * time.Second}
+		run(t, fanout.Options{Shards: 1, Outbox: bounds}, func(t *testing.T, r *rig) {
 			s := newSocket()
 			r.subscribe(r.Open(s, fanout.ProtocolJSON), callTopic(1))
 			s.freeze(0)

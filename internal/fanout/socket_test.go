@@ -31,12 +31,12 @@ type socket struct {
 	changed  *sync.Cond
 	received bytes.Buffer
 	writes   int
-	room     int // what it still takes; negative: everything
+	room     int // bytes it still takes; negative: no limit
 	err      error
 	ended    []fanout.EndReason
 	onEnd    func()
-	order    *[]*socket    // not nil: where writes are put down
-	gate     chan struct{} // not nil: TryWrite stands still until it is closed
+	order    *[]*socket    // not nil: TryWrite appends the socket
+	gate     chan struct{} // not nil: TryWrite blocks until it is closed
 }
 
 func newSocket() *socket {
@@ -108,7 +108,7 @@ func (s *socket) Ended(reason fanout.EndReason) {
 	s.changed.Broadcast()
 }
 
-// hold makes the shard stand still in its next write until the returned function is called.
+// hold blocks the shard in its next write until the returned function is called.
 func (s *socket) hold() (release func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +121,7 @@ func (s *socket) hold() (release func()) {
 	}
 }
 
-// freeze lets the socket take room bytes more; negative thaws it.
+// freeze makes the socket full after room more bytes; a negative room thaws it.
 func (s *socket) freeze(room int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,14 +136,14 @@ func (s *socket) fail() {
 	s.changed.Broadcast()
 }
 
-// contains says whether text is among what lines would return.
+// contains reports whether the socket has received text since lines was called.
 func (s *socket) contains(text string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return bytes.Contains(s.received.Bytes(), []byte(text))
 }
 
-// lines are what the socket has received since the last call.
+// lines returns the lines that the socket has received since the last call.
 func (s *socket) lines() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,7 +155,7 @@ func (s *socket) lines() []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// count is how often the socket has received a text since lines was called.
+// count returns how often the socket has received text since lines was called.
 func (s *socket) count(text string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,8 +192,8 @@ func run(t *testing.T, o fanout.Options, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	if o.Shards != 1 {
 		// In fake time, shards that find a timer due at the same moment share what Go's race detector knows of timers,
-		// without a lock (runtime.timer.unlockAndRun of Go 1.26), and the process can die of it. One processor runs them
-		// one after the other.
+		// without a lock (runtime.timer.unlockAndRun of Go 1.26), and the process can die of it. One processor runs
+		// them one after the other.
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -237,7 +237,7 @@ func newRig(t testing.TB, o fanout.Options) *rig {
 	return r
 }
 
-// subscribe subscribes an outbox to a topic and returns the subscription id.
+// subscribe subscribes an outbox to a topic.
 func (r *rig) subscribe(o *fanout.Outbox, topic events.Topic) (*fanout.Entry, events.ID) {
 	s := o.Acquire(topic)
 	o.Apply(fanout.Change{Add: []fanout.Subscription{s}})
@@ -248,7 +248,7 @@ func (r *rig) publish(topic events.Topic, data string) {
 	r.Dispatch(&events.Event{Topic: topic, Data: []byte(data)})
 }
 
-// metric is the value of a counter or gauge, labels as in `name{label="value"}`.
+// metric returns the value of a counter or gauge; label is the value of its label, empty for none.
 func (r *rig) metric(t *testing.T, name, label string) float64 {
 	t.Helper()
 	families, err := r.metrics.Gather()
@@ -276,7 +276,7 @@ func line(id events.ID, entity int, data string) string {
 	return id.String() + " " + strconv.Itoa(entity) + " " + data
 }
 
-// full is a socket that takes nothing any more, with an outbox that listens to a topic and an event of it in flight.
+// full returns a full socket, with an outbox that subscribes to a topic and has an event of it in flight.
 func (r *rig) full(topic events.Topic, inFlight string) (s *socket, o *fanout.Outbox, e *fanout.Entry, id events.ID) {
 	s = newSocket()
 	o = r.Open(s, fanout.ProtocolJSON)

@@ -6,8 +6,8 @@ const (
 	// quantum is what a turn queue may spend per turn: 64 writes of about 5 us. The events of a quiet organization wait
 	// that long for each busy one. Changing queues costs less than 1 % of it.
 	quantum = 64 * writeCost
-	// writeCost is the price of a write; each bytesPerCost of its bytes add 1. Appending a frame costs 1. Measured: 5 us,
-	// 0.5 us per KB, and 0.1 us.
+	// writeCost is the price of a write; each bytesPerCost of its bytes add 1. Appending a frame costs 1. Measured: 5
+	// us, 0.5 us per KB, and 0.1 us.
 	writeCost    = 32
 	bytesPerCost = 256
 )

@@ -6,8 +6,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// waiting holds the frames of an outbox while its socket is full, in the order in which they go out. Frames of events are
-// references to shared frames. Its zero value is empty.
+// waiting holds the frames of an outbox while its socket is full, in the order in which they go out. Frames of events
+// are references to shared frames. Its zero value is empty.
 type waiting struct {
 	queue []pending
 	head  int // queue[:head] has gone out
@@ -22,8 +22,9 @@ type waiting struct {
 	moved  int
 }
 
-// subscriptionState identifies what a state event is the state of, for one subscription. Events of another subscription,
-// which a frame in between has ended or begun, neither replace those of this one nor are replaced by them.
+// subscriptionState identifies what a state event is the state of, for one subscription. Events of another
+// subscription, which a frame in between has ended or begun, neither replace those of this one nor are replaced by
+// them.
 type subscriptionState struct{ subscription, key events.ID }
 
 // pending is a frame that waits.
@@ -46,8 +47,8 @@ func (p *pending) size(protocol Protocol) int {
 	return pendingBytes + len(p.frame)
 }
 
-// push adds a frame at the end, or in the place of an older state that it replaces: conflated reports which. limit is the
-// size of one write.
+// push adds a frame at the end, or in the place of an older state that it replaces: conflated reports which. limit is
+// the size of one write.
 func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool) {
 	size := p.size(protocol)
 	w.bytes += size
@@ -87,8 +88,8 @@ func (w *waiting) oldest() (since time.Time, ok bool) {
 	return w.queue[w.head].since, true
 }
 
-// next moves frames into buf until it holds limit bytes or no frame waits any more. It counts the events that it moved and
-// those that it dropped because they had expired.
+// next moves frames into buf until it holds limit bytes or no frame waits any more. It counts the events that it moved
+// and those that it dropped because they had expired.
 func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) (_ []byte, moved, expired int) {
 	for w.head < len(w.queue) && len(buf) < limit {
 		p := &w.queue[w.head]

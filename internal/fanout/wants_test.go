@@ -7,12 +7,12 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-func TestHasSubscribers(t *testing.T) {
+func TestWants_countsRefusals(t *testing.T) {
 	run(t, fanout.Options{Shards: 2}, func(t *testing.T, r *rig) {
 		o := r.Open(newSocket(), fanout.ProtocolJSON)
 		want(t, r.Wants(callTopic(1)), false)
 		entry, _ := r.subscribe(o, callTopic(1))
-		want(t, r.Wants(callTopic(1)), true) // at once, whether or not the shard has seen the change
+		want(t, r.Wants(callTopic(1)), true) // at once, before the shard has applied the change
 		want(t, r.Wants(stateTopic(1)), false)
 		want(t, testing.AllocsPerRun(100, func() { r.Wants(callTopic(1)); r.Wants(callTopic(2)) }), 0.0)
 

@@ -11,16 +11,16 @@ import (
 // minWatched is the number of states of a topic that may be recorded before states that no replay needs are removed.
 const minWatched = 64
 
-// watched records the state events of a topic while states of it are replayed. It grows to about the number of states with
-// an event since the oldest of these replays began, and every replay ends within the time limit of a call.
+// watched records the state events of a topic while states of it are replayed. It grows to about the number of states
+// with an event since the oldest of these replays began, and every replay ends within the time limit of a call.
 type watched struct {
 	replays map[*Replay]struct{}  // thousands, if clients reconnect together
 	last    map[events.ID]numbers // of the last events, by state
 	limit   int                   // length of last from which it is swept
 }
 
-// numbers holds the number of the last event that was sent in each protocol. An event from before the first connection of
-// a protocol has no frame for it.
+// numbers holds the number of the last event that was sent in each protocol. An event from before the first connection
+// of a protocol has no frame for it.
 type numbers [numProtocols]uint64
 
 func newWatched() *watched {

@@ -6,8 +6,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// What was remembered for replays grew for as long as one of a topic began before the others had ended.
-func TestWatched_isBoundedWhileReplaysOverlap(t *testing.T) {
+// The recorded states grew for as long as a replay of the topic began before the others had ended.
+func TestWatched_staysSmallWhileReplaysOverlap(t *testing.T) {
 	d, err := New(Options{JSON: nothing{}, Shards: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -38,13 +38,14 @@ func TestWatched_isBoundedWhileReplaysOverlap(t *testing.T) {
 			overlapping = append(overlapping[:i], overlapping[i+1:]...)
 		}
 		if kept := len(s.watched[e].last); kept > 1000 {
-			t.Fatalf("%d states are remembered", kept)
+			t.Fatalf("%d states are recorded", kept)
 		}
 		since := overlapping[0].replay.since
 		for number := since + 1; number <= s.number; number++ {
 			key := int(number) - 1
-			if last := s.watched[e].last[events.ID{byte(key), byte(key >> 8), byte(key >> 16)}]; last[ProtocolJSON] != number {
-				t.Fatalf("event %d is forgotten, a replay began at %d", number, since)
+			last := s.watched[e].last[events.ID{byte(key), byte(key >> 8), byte(key >> 16)}]
+			if last[ProtocolJSON] != number {
+				t.Fatalf("event %d is missing, a replay began at %d", number, since)
 			}
 		}
 	}
@@ -56,7 +57,7 @@ func TestWatched_isBoundedWhileReplaysOverlap(t *testing.T) {
 	}
 }
 
-// nothing encodes nothing.
+// nothing makes empty frames.
 type nothing struct{}
 
 func (nothing) Encode(*events.Event) (Frame, error) { return Frame{}, nil }

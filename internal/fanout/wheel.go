@@ -31,8 +31,8 @@ func (w *wheel) remove(o *Outbox) {
 	w.size--
 }
 
-// advance moves on by one tick and calls due with each outbox that is due. due returns the number of ticks after which it
-// is to be called again. keep is false if due has removed the outbox itself.
+// advance moves on by one tick and calls due with each outbox that is due. due returns the number of ticks after which
+// it is to be called again. keep is false if due has removed the outbox itself.
 func (w *wheel) advance(due func(o *Outbox) (ticks uint32, keep bool)) {
 	w.tick++
 	for o := w.slots[w.tick%wheelSlots]; o != nil; {

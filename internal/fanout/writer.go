@@ -7,8 +7,8 @@ type Writer interface {
 	// TryWrite writes p to the socket without blocking and returns how many bytes the socket took. Fewer than len(p)
 	// with a nil error mean that the socket is full.
 	TryWrite(p []byte) (n int, err error)
-	// WriteAll writes all of p to the socket and blocks up to the send timeout. A goroutine that exists while the socket
-	// is full calls it; TryWrite is not called meanwhile.
+	// WriteAll writes all of p to the socket and blocks up to the send timeout. A goroutine that exists while the
+	// socket is full calls it; TryWrite is not called meanwhile.
 	WriteAll(p []byte) error
 	// KeepAlive is called when the outbox is opened, and then each time after the duration it returned last. It returns
 	// the frame to send now, nil for none. ok is false if the peer has been silent for too long: the outbox then ends
@@ -23,6 +23,7 @@ type Writer interface {
 // EndReason is the reason why an outbox ended.
 type EndReason uint8
 
+// The reasons for the end of an outbox.
 const (
 	// EndClosed: its session closed it.
 	EndClosed EndReason = iota

@@ -52,8 +52,8 @@ func (e *Entry[O]) AddShard(shard int) {
 // Version returns the value that RemoveShard compares.
 func (e *Entry[O]) Version() uint64 { return e.shards.Load() }
 
-// RemoveShard removes a shard from the set, unless AddShard was called after version was read. A shard that stays in the
-// set needlessly costs one look-up per event; a shard that is missing from it would lose events.
+// RemoveShard removes a shard from the set, unless AddShard was called after version was read. A shard that stays in
+// the set needlessly costs one look-up per event; a shard that is missing from it would lose events.
 func (e *Entry[O]) RemoveShard(shard int, version uint64) {
 	e.shards.CompareAndSwap(version, version&^(1<<shard))
 }

@@ -16,8 +16,8 @@ type index[O any] struct {
 	slots []slot[O] // a power of two, at most half of them taken
 }
 
-// slot holds the hash beside the entry. Without it a search would read every entry that it passes and miss the cache for
-// each: 0.5 us with a million topics.
+// slot holds the hash beside the entry. Without it a search would read every entry that it passes and miss the cache
+// for each: 0.5 us with a million topics.
 type slot[O any] struct {
 	hash  atomic.Uint64            // zero: the slot is free
 	entry atomic.Pointer[Entry[O]] // nil with a hash: a tombstone, and the search goes on behind it
@@ -25,8 +25,8 @@ type slot[O any] struct {
 
 func newIndex[O any](size int) *index[O] { return &index[O]{slots: make([]slot[O], size)} }
 
-// find returns the entry of a topic, nil if there is none. Any goroutine may call it. While a slot changes, its hash and
-// its entry may not match, but comparing the topic detects that: find can miss only a topic that is being added or
+// find returns the entry of a topic, nil if there is none. Any goroutine may call it. While a slot changes, its hash
+// and its entry may not match, but comparing the topic detects that: find can miss only a topic that is being added or
 // removed at that moment.
 func (x *index[O]) find(hash uint64, topic events.Topic) *Entry[O] {
 	mask := uint64(len(x.slots) - 1)

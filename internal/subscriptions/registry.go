@@ -21,8 +21,9 @@ type Registry[O any] struct {
 	organizations organizations[O]
 }
 
-// NewRegistry returns an empty registry. It calls start for each organization whose first topic is acquired and keeps the
-// result until the last one is released; Entry.Organization returns a pointer to it. start must not use the registry.
+// NewRegistry returns an empty registry. It calls start for each organization whose first topic is acquired and keeps
+// the result until the last one is released; Entry.Organization returns a pointer to it. start must not use the
+// registry.
 func NewRegistry[O any](start func(organization events.ID) O) *Registry[O] {
 	r := &Registry[O]{
 		seed:          maphash.MakeSeed(),
@@ -40,8 +41,8 @@ func (r *Registry[O]) Find(topic events.Topic) *Entry[O] {
 	return r.stripe(hash).index.Load().find(hash, topic)
 }
 
-// Acquire returns the entry of a topic, creating it if necessary, and counts one more user of it. Each Acquire needs one
-// Release. Lock order: a stripe first, the organizations inside.
+// Acquire returns the entry of a topic, creating it if necessary, and counts one more user of it. Each Acquire needs
+// one Release. Lock order: a stripe first, the organizations inside.
 func (r *Registry[O]) Acquire(topic events.Topic) *Entry[O] {
 	hash := r.hash(topic)
 	s := r.stripe(hash)

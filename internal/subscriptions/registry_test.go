@@ -30,8 +30,8 @@ func topic(n int) events.Topic {
 	}
 }
 
-func TestRegistry(t *testing.T) {
-	t.Run("finds nothing when nobody listens", func(t *testing.T) {
+func TestRegistry_countsUsers(t *testing.T) {
+	t.Run("finds nothing without users", func(t *testing.T) {
 		if e := newRegistry().Find(topic(1)); e != nil {
 			t.Errorf("found %v", e.Topic())
 		}
@@ -56,7 +56,7 @@ func TestRegistry(t *testing.T) {
 		model := map[events.Topic]int{}
 		random := rand.New(rand.NewPCG(1, 2))
 		for step := range 200_000 {
-			// The range breathes, so that the index grows, shrinks and fills with graves.
+			// The range breathes, so that the index grows, shrinks and fills with tombstones.
 			n := topic(random.IntN(1 + (step/1000)%50*200))
 			if model[n] > 0 && random.IntN(2) == 0 {
 				r.Release(r.Find(n))
@@ -115,8 +115,8 @@ func TestRegistry(t *testing.T) {
 	})
 }
 
-func TestEntry(t *testing.T) {
-	t.Run("names the shards that listen", func(t *testing.T) {
+func TestEntry_namesItsShards(t *testing.T) {
+	t.Run("names the shards with subscribers", func(t *testing.T) {
 		e := newRegistry().Acquire(topic(1))
 		e.AddShard(0)
 		e.AddShard(31)
@@ -128,19 +128,19 @@ func TestEntry(t *testing.T) {
 			t.Errorf("shards %b after forgetting 0", mask)
 		}
 	})
-	t.Run("keeps a shard that listens again in between", func(t *testing.T) {
+	t.Run("keeps a shard that is added again in between", func(t *testing.T) {
 		e := newRegistry().Acquire(topic(1))
 		e.AddShard(3)
 		version := e.Version()
 		e.AddShard(3)
 		e.RemoveShard(3, version)
 		if mask, _ := e.Shards(); mask != 1<<3 {
-			t.Errorf("shards %b: an event would go astray", mask)
+			t.Errorf("shards %b: an event would be lost", mask)
 		}
 	})
 }
 
-func TestFindAllocatesNothing(t *testing.T) {
+func TestRegistry_Find_allocatesNothing(t *testing.T) {
 	r := newRegistry()
 	r.Acquire(topic(1))
 	allocs := testing.AllocsPerRun(1000, func() {

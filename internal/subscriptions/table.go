@@ -82,8 +82,8 @@ func (t *Table[O, S]) Abandon(e *Entry[O]) (empty bool) {
 	return t.countEnd(e, t.lists[e])
 }
 
-// countEnd counts a subscription that has ended. It sweeps a list once half of it has ended: the amortized cost of an end
-// is constant, and an ended subscriber is not kept for long.
+// countEnd counts a subscription that has ended. It sweeps a list once half of it has ended: the amortized cost of an
+// end is constant, and an ended subscriber is not kept for long.
 func (t *Table[O, S]) countEnd(e *Entry[O], l *List[S]) (empty bool) {
 	e.subscribers.Add(-1)
 	if l == nil {

@@ -26,11 +26,11 @@ func all(l *subscriptions.List[*client]) (all []subscription) {
 	return all
 }
 
-func TestTable(t *testing.T) {
+func TestTable_listsSubscribers(t *testing.T) {
 	setup := func() (*entry, *table) {
 		return newRegistry().Acquire(topic(1)), newTable()
 	}
-	t.Run("lists who was added with the id", func(t *testing.T) {
+	t.Run("lists a subscription with its id", func(t *testing.T) {
 		e, table := setup()
 		c, id := &client{}, events.NewID()
 		table.Add(e, subscription{Target: c, ID: id})
@@ -38,11 +38,11 @@ func TestTable(t *testing.T) {
 		if len(got) != 1 || got[0].Target != c || got[0].ID != id {
 			t.Errorf("subscribers %v", got)
 		}
-		if _, listeners := e.Shards(); listeners != 1 {
-			t.Errorf("%d listeners", listeners)
+		if _, subscribers := e.Shards(); subscribers != 1 {
+			t.Errorf("%d subscribers", subscribers)
 		}
 	})
-	t.Run("says which removal was the last", func(t *testing.T) {
+	t.Run("reports the last removal", func(t *testing.T) {
 		e, table := setup()
 		a, b := &client{}, &client{}
 		table.Add(e, subscription{Target: a, ID: events.NewID()})
@@ -80,8 +80,8 @@ func TestTable(t *testing.T) {
 				t.Fatalf("%d ended subscribers kept beside %d", stale, alive)
 			}
 		}
-		if _, listeners := e.Shards(); listeners != 0 || table.Len() != 0 {
-			t.Errorf("%d listeners and %d topics left behind", listeners, table.Len())
+		if _, subscribers := e.Shards(); subscribers != 0 || table.Len() != 0 {
+			t.Errorf("%d subscribers and %d topics left behind", subscribers, table.Len())
 		}
 	})
 	t.Run("keeps places while it is held", func(t *testing.T) {
@@ -117,26 +117,26 @@ func TestTable(t *testing.T) {
 			t.Error("not empty after it was let go")
 		}
 	})
-	t.Run("tells the subscription that was removed from those of others and a later one of the same", func(t *testing.T) {
+	t.Run("distinguishes a removed subscription from a later one of the same subscriber", func(t *testing.T) {
 		e, table := setup()
 		clients := make([]*client, 1000)
 		for i := range clients {
 			clients[i] = &client{}
 			table.Add(e, subscription{Target: clients[i], ID: events.NewID()})
 		}
-		listens := map[*client]events.ID{}
+		subscribed := map[*client]events.ID{}
 		for _, s := range all(table.Find(e)) {
-			listens[s.Target] = s.ID
+			subscribed[s.Target] = s.ID
 		}
 		random := rand.New(rand.NewPCG(1, 2))
 		for range 20_000 {
 			c := clients[random.IntN(len(clients))]
-			if _, ok := listens[c]; ok {
-				delete(listens, c)
+			if _, ok := subscribed[c]; ok {
+				delete(subscribed, c)
 				table.Remove(e, c)
 			} else {
-				listens[c] = events.NewID()
-				table.Add(e, subscription{Target: c, ID: listens[c]})
+				subscribed[c] = events.NewID()
+				table.Add(e, subscription{Target: c, ID: subscribed[c]})
 			}
 			if random.IntN(200) > 0 {
 				continue
@@ -151,15 +151,15 @@ func TestTable(t *testing.T) {
 				}
 				got[s.Target] = s.ID
 			}
-			if !maps.Equal(got, listens) {
-				t.Fatalf("%d listen, want %d", len(got), len(listens))
+			if !maps.Equal(got, subscribed) {
+				t.Fatalf("%d subscribed, want %d", len(got), len(subscribed))
 			}
 		}
-		for c := range listens {
+		for c := range subscribed {
 			table.Remove(e, c)
 		}
-		if _, listeners := e.Shards(); listeners != 0 || table.Len() != 0 {
-			t.Errorf("%d listeners and %d topics left behind", listeners, table.Len())
+		if _, subscribers := e.Shards(); subscribers != 0 || table.Len() != 0 {
+			t.Errorf("%d subscribers and %d topics left behind", subscribers, table.Len())
 		}
 	})
 	t.Run("counts one end once when a sweep took it along", func(t *testing.T) {
@@ -169,8 +169,8 @@ func TestTable(t *testing.T) {
 		table.Add(e, subscription{Target: b, ID: events.NewID()})
 		table.Abandon(e)
 		table.Abandon(e)
-		if _, listeners := e.Shards(); listeners != 0 || table.Len() != 0 {
-			t.Errorf("%d listeners and %d topics left behind", listeners, table.Len())
+		if _, subscribers := e.Shards(); subscribers != 0 || table.Len() != 0 {
+			t.Errorf("%d subscribers and %d topics left behind", subscribers, table.Len())
 		}
 	})
 }
@@ -210,8 +210,8 @@ func BenchmarkTable_Abandon(b *testing.B) {
 	}
 }
 
-// TestTable_MemoryPerSubscription: what a subscription costs a shard beyond its 32 bytes.
-func TestTable_MemoryPerSubscription(t *testing.T) {
+// TestTable_takesLittleMemory measures the memory of a subscription, which is 32 bytes and slack.
+func TestTable_takesLittleMemory(t *testing.T) {
 	r := newRegistry()
 	const topics, subscribers = 100, 1000
 	var entries []*entry
@@ -232,7 +232,7 @@ func TestTable_MemoryPerSubscription(t *testing.T) {
 			table.Add(e, subscriptions.Subscriber[*int]{Target: &whos[i]})
 		}
 	}
-	if each := (heap() - before) / (topics * subscribers); each > 44 { // and what the allocator rounds up
+	if each := (heap() - before) / (topics * subscribers); each > 44 { // with the slack of lists and allocator
 		t.Errorf("a subscription takes %d bytes", each)
 	}
 	runtime.KeepAlive(table)
