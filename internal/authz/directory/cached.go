@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sony/gobreaker/v2"
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/events"
@@ -22,60 +24,68 @@ const (
 	DefaultConcurrency = 16
 )
 
-// Source is where a Cached reads records. It may be used from any goroutine.
+// The circuit breaker of a source opens after breakerFailures consecutive failures, for breakerPause. Then one reading
+// goes through, and its result closes the breaker or opens it again.
+const (
+	breakerFailures = 5
+	breakerPause    = 3 * time.Second
+)
+
+// Source is a store of records. It may be used from any goroutine.
 type Source interface {
-	// Records reads the records of ids, in order, into records, which has the length of ids; nil is an entity that does
-	// not exist. It is one round trip however many ids there are. An error says that the source could not be asked.
+	// Records reads the records of ids, in order, into records, which has the length of ids; nil means that the entity
+	// does not exist. It takes one round trip, however many ids there are. An error means that the source is unavailable.
 	Records(ctx context.Context, ids []events.ID, records []*Record) error
 }
 
-// CachedOptions say how a Cached reads its source.
+// CachedOptions configure a Cached directory.
 type CachedOptions struct {
-	Source      Source        // needed
-	KnownTTL    time.Duration // how long a record of the caller's organizations is believed
-	UnknownTTL  time.Duration // how long it is believed that an entity does not exist or is foreign
-	CacheBytes  int           // memory for records, about; a quarter of it is for what is unknown or foreign
-	Timeout     time.Duration // of one reading, waiting for its turn included
-	Concurrency int           // readings at a time
+	Source      Source        // required
+	KnownTTL    time.Duration // lifetime of a cached record of the caller's organizations
+	UnknownTTL  time.Duration // lifetime of the information that an entity does not exist or is foreign
+	CacheBytes  int           // approximate memory for records; unknown and foreign entities use a quarter of it
+	Timeout     time.Duration // of one reading, including the wait for its turn
+	Concurrency int           // concurrent readings
 
 	Logger     *zap.Logger           // default: none
 	Registerer prometheus.Registerer // default: none
 }
 
-// Cached is a directory that reads a slow source through a bounded cache. Readings of one record are shared by
-// everybody who wants it at the time; while the source fails it is left alone, and what is not in the cache is
-// unavailable.
+// Cached is a directory that reads a slow source through a bounded cache. Concurrent lookups of one record share one
+// reading. While the source fails, a circuit breaker keeps readings away from it, and entities that are not in the cache
+// are unavailable.
 //
-// The cache belongs to the organization that asks. So the first question of an organization about an entity is always
-// a question to the source, and the time that the answer takes does not tell a foreign entity, which others may have
-// asked about, from one that does not exist.
+// The cache is separate for each organization that asks. So the first lookup of an entity by an organization always
+// reads the source, and the response time does not tell a foreign entity, which others may have looked up, from one that
+// does not exist.
 type Cached struct {
 	options CachedOptions
-	breaker *breaker
-	turns   chan struct{} // holds one element for each reading under way
+	breaker *gobreaker.CircuitBreaker[struct{}]
+	failure atomic.Pointer[error] // of the last reading that failed, for the log
+	turns   chan struct{}         // holds one element for each reading in progress
 	metrics *cachedMetrics
-	made    time.Time // since when the tables count
+	made    time.Time // the origin of the times in the caches
 
 	mu       sync.RWMutex
 	known    *recordCache           // guarded by mu: records of the organization that asked
 	unknown  *recordCache           // guarded by mu: foreign records and entities that do not exist
-	underway map[recordKey]*fetched // guarded by mu
+	underway map[recordKey]*reading // guarded by mu
 }
 
-// recordKey is a record as one organization sees it.
+// recordKey identifies a record as one organization sees it.
 type recordKey struct{ organization, id events.ID }
 
-// fetched is one reading of the source.
-type fetched struct {
+// reading is one reading of the source.
+type reading struct {
 	done    chan struct{}         // closed when the fields below are set
-	records map[events.ID]*Record // nil if the source could not be asked
-	stale   bool                  // guarded by Cached.mu: the directory changed meanwhile
+	records map[events.ID]*Record // nil if the source is unavailable
+	stale   bool                  // guarded by Cached.mu: the directory changed during the reading
 }
 
-// NewCached fills in the defaults of the options.
+// NewCached checks the options and fills in their defaults.
 func NewCached(o CachedOptions) (*Cached, error) {
 	if o.Source == nil {
-		return nil, errors.New("cached directory: a source is needed")
+		return nil, errors.New("directory: CachedOptions.Source is required")
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -84,16 +94,31 @@ func NewCached(o CachedOptions) (*Cached, error) {
 	o.CacheBytes = cmp.Or(o.CacheBytes, DefaultCacheBytes)
 	o.Timeout = cmp.Or(o.Timeout, DefaultReadTimeout)
 	o.Concurrency = cmp.Or(o.Concurrency, DefaultConcurrency)
-	if o.KnownTTL < 0 || o.UnknownTTL < 0 || o.CacheBytes < 0 || o.Timeout < 0 || o.Concurrency < 0 {
-		return nil, errors.New("cached directory: negative option")
+	switch {
+	case o.KnownTTL < 0:
+		return nil, errors.New("directory: CachedOptions.KnownTTL is negative")
+	case o.UnknownTTL < 0:
+		return nil, errors.New("directory: CachedOptions.UnknownTTL is negative")
+	case o.CacheBytes < 0:
+		return nil, errors.New("directory: CachedOptions.CacheBytes is negative")
+	case o.Timeout < 0:
+		return nil, errors.New("directory: CachedOptions.Timeout is negative")
+	case o.Concurrency < 0:
+		return nil, errors.New("directory: CachedOptions.Concurrency is negative")
 	}
-	metrics := newCachedMetrics(o.Registerer)
-	metrics.capacity.Set(float64(o.CacheBytes))
-	return &Cached{
-		options: o, metrics: metrics, breaker: newBreaker(o.Logger, metrics.open), turns: make(chan struct{}, o.Concurrency),
+	d := &Cached{
+		options: o, metrics: newCachedMetrics(o.Registerer), turns: make(chan struct{}, o.Concurrency),
 		known: newRecordCache(o.CacheBytes * 3 / 4), unknown: newRecordCache(o.CacheBytes / 4),
-		underway: map[recordKey]*fetched{}, made: time.Now(),
-	}, nil
+		underway: map[recordKey]*reading{}, made: time.Now(),
+	}
+	d.metrics.capacity.Set(float64(o.CacheBytes))
+	d.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		Timeout:       breakerPause,
+		ReadyToTrip:   func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= breakerFailures },
+		IsExcluded:    func(err error) bool { return errors.Is(err, errBusy) },
+		OnStateChange: d.breakerChanged,
+	})
+	return d, nil
 }
 
 // Lookup describes the entities of ids, in order.
@@ -104,7 +129,7 @@ func (d *Cached) Lookup(ctx context.Context, caller Caller, ids []events.ID, ent
 		return
 	}
 	d.metrics.misses.Add(float64(missing))
-	// A record that changed while it was read is read once more.
+	// A record that changed during its reading is read once more.
 	for range 2 {
 		if fresh := d.lookupSource(ctx, caller, ids, entities); fresh {
 			return
@@ -112,8 +137,8 @@ func (d *Cached) Lookup(ctx context.Context, caller Caller, ids []events.ID, ent
 	}
 }
 
-// lookupCached describes what is in the cache. The other entities, of which it returns the number, are left as
-// StateUnavailable.
+// lookupCached describes the entities that are in the cache. It marks the others as StateUnavailable and returns their
+// number.
 func (d *Cached) lookupCached(caller Caller, ids []events.ID, entities []Entity) (missing int) {
 	now := time.Since(d.made)
 	d.mu.RLock()
@@ -123,7 +148,7 @@ func (d *Cached) lookupCached(caller Caller, ids []events.ID, entities []Entity)
 		record, ok := d.known.get(key, now)
 		if !ok {
 			record, ok = d.unknown.get(key, now)
-			// What was foreign to a colleague was kept without its members, whom this caller may be one of.
+			// A record that was foreign to another caller is cached without its members, and this caller may be one.
 			ok = ok && (record == nil || !caller.BelongsTo(record.Organization))
 		}
 		if !ok {
@@ -136,11 +161,11 @@ func (d *Cached) lookupCached(caller Caller, ids []events.ID, entities []Entity)
 	return missing
 }
 
-// lookupSource describes the entities that lookupCached left. It answers false, and leaves them, if the directory
-// changed meanwhile.
+// lookupSource describes the entities that lookupCached marked. It returns false, and leaves them, if the directory
+// changed during the reading.
 func (d *Cached) lookupSource(ctx context.Context, caller Caller, ids []events.ID, entities []Entity) (fresh bool) {
-	wanted := map[events.ID]*fetched{}
-	mine := &fetched{done: make(chan struct{})}
+	wanted := map[events.ID]*reading{}
+	mine := &reading{done: make(chan struct{})}
 	var own []events.ID
 	d.mu.Lock()
 	for i, id := range ids {
@@ -171,7 +196,7 @@ func (d *Cached) lookupSource(ctx context.Context, caller Caller, ids []events.I
 		case <-ctx.Done():
 			return true
 		}
-		if f.stale { // no longer changes: the reading is over
+		if f.stale { // no longer changes: the reading has ended
 			fresh = false
 		} else if f.records != nil {
 			entities[i] = f.records[id].seenBy(caller.User)
@@ -180,13 +205,13 @@ func (d *Cached) lookupSource(ctx context.Context, caller Caller, ids []events.I
 	return fresh
 }
 
-// fetch reads the records of ids, which it has announced as under way, and ends f. It goes on if the caller leaves, for
-// those who wait with it.
-func (d *Cached) fetch(ctx context.Context, caller Caller, ids []events.ID, f *fetched) {
+// fetch reads the records of ids, which are in d.underway, and completes f. It continues if the caller's context ends,
+// because other callers may wait for the same reading.
+func (d *Cached) fetch(ctx context.Context, caller Caller, ids []events.ID, f *reading) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.options.Timeout)
 	defer cancel()
 	records := make([]*Record, len(ids))
-	ok := d.ask(ctx, ids, records)
+	ok := d.read(ctx, ids, records)
 	now := time.Since(d.made)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -212,33 +237,53 @@ func (d *Cached) fetch(ctx context.Context, caller Caller, ids []events.ID, f *f
 	d.metrics.size.Set(float64(d.known.size + d.unknown.size))
 }
 
-// ask asks the source, if it is not to be left alone just now.
-func (d *Cached) ask(ctx context.Context, ids []events.ID, records []*Record) (ok bool) {
-	if !d.breaker.allow() {
-		d.metrics.fetches[fetchRefused].Inc()
-		return false
+// errBusy means that a reading did not begin before its timeout, because too many were in progress.
+var errBusy = errors.New("too many readings of the directory")
+
+// read reads the source, unless the circuit breaker is open. It reports whether records are set.
+func (d *Cached) read(ctx context.Context, ids []events.ID, records []*Record) (ok bool) {
+	_, err := d.breaker.Execute(func() (struct{}, error) {
+		select {
+		case d.turns <- struct{}{}:
+			defer func() { <-d.turns }()
+		case <-ctx.Done():
+			return struct{}{}, errBusy
+		}
+		began := time.Now()
+		err := d.options.Source.Records(ctx, ids, records)
+		d.metrics.seconds.Observe(time.Since(began).Seconds())
+		if err != nil {
+			d.failure.Store(&err)
+		}
+		return struct{}{}, err
+	})
+	result := fetchFailed
+	switch {
+	case err == nil:
+		result = fetchOK
+	case errors.Is(err, errBusy):
+		result = fetchBusy
+	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
+		result = fetchRefused
 	}
-	select {
-	case d.turns <- struct{}{}:
-		defer func() { <-d.turns }()
-	case <-ctx.Done():
-		d.breaker.give()
-		d.metrics.fetches[fetchBusy].Inc()
-		return false
-	}
-	began := time.Now()
-	err := d.options.Source.Records(ctx, ids, records)
-	d.metrics.seconds.Observe(time.Since(began).Seconds())
-	d.breaker.report(err)
-	if err != nil {
-		d.metrics.fetches[fetchFailed].Inc()
-		return false
-	}
-	d.metrics.fetches[fetchOK].Inc()
-	return true
+	d.metrics.fetches[result].Inc()
+	return err == nil
 }
 
-// Invalidate drops what changed from the cache. What is being read at the time is read again.
+// breakerChanged is called when the circuit breaker changes its state. It runs under the lock of the breaker.
+func (d *Cached) breakerChanged(_ string, from, to gobreaker.State) {
+	switch {
+	case from == gobreaker.StateClosed && to == gobreaker.StateOpen:
+		d.metrics.open.Set(1)
+		d.options.Logger.Warn("directory fails, entities that are not cached are unavailable",
+			zap.Error(*d.failure.Load()))
+	case to == gobreaker.StateClosed:
+		d.metrics.open.Set(0)
+		d.options.Logger.Info("directory answers again")
+	}
+}
+
+// Invalidate drops the records that changed from the cache. Records that are being read at the moment are read again.
 func (d *Cached) Invalidate(c Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -243,14 +243,14 @@ func TestCached_FailsClosedAndComesBack(t *testing.T) {
 		if rtetest.MustReadMetric(t, registry, "rte_authz_directory_breaker_open") != 1 {
 			t.Error("the metric does not tell")
 		}
-		time.Sleep(3 * time.Second)
+		time.Sleep(3*time.Second + 1)
 		lookup(t, d, agentOfHome, callList)
 		lookup(t, d, agentOfHome, callList)
 		if readings := s.readings.Load(); readings != 7 {
 			t.Errorf("%d attempts after a pause", readings-6)
 		}
 		s.set(func(s *source) { s.err = nil })
-		time.Sleep(3 * time.Second)
+		time.Sleep(3*time.Second + 1)
 		if got := lookup(t, d, agentOfHome, callList); got[0].State != directory.StateKnown {
 			t.Errorf("got %+v", got)
 		}

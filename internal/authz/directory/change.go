@@ -7,19 +7,18 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Change says what of a directory is no longer what it was.
+// Change lists the entities of a directory that changed.
 type Change struct {
-	// All says that anything may have changed.
+	// All means that any entity may have changed.
 	All bool
-	// Entities are those that changed, users included: a change of a user's own record is a change of the user's rights.
+	// Entities are the changed ones, users included: a change of a user's own record changes the rights of the user.
 	Entities []events.ID
 }
 
-// MaxChange is how many entities a Change may name; whoever changes more says that all changed.
+// MaxChange is the largest number of entities in a Change. A larger change sets All.
 const MaxChange = 10_000
 
-// ParseChange reads a message that something in a directory changed: {"entities": ["c9eeb030-...", ...]} or
-// {"all": true}.
+// ParseChange reads a message about a changed directory: {"entities": ["c9eeb030-...", ...]} or {"all": true}.
 func ParseChange(data []byte) (Change, error) {
 	var message struct {
 		All      bool     `json:"all"`

@@ -9,18 +9,18 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// DocumentReader reads what a key-value store holds of entities. It may be used from any goroutine.
+// DocumentReader reads the documents of entities from a key-value store. It may be used from any goroutine.
 type DocumentReader interface {
-	// Documents reads the documents of ids, in order, into documents, which has the length of ids; nil is one that does
-	// not exist. It is one round trip however many ids there are. An error says that the store could not be asked.
+	// Documents reads the documents of ids, in order, into documents, which has the length of ids; nil means that there is
+	// no document. It takes one round trip, however many ids there are. An error means that the store is unavailable.
 	Documents(ctx context.Context, ids []events.ID, documents [][]byte) error
 }
 
-// DocumentSource makes records of documents such as
+// DocumentSource is a Source that reads documents such as
 //
 //	{"kind": "Queue", "organization": "29f6e823-...", "name": "Sales", "members": ["aa9730c4-..."]}
 //
-// A document that is not of the form is taken for one that does not exist.
+// A malformed document is counted and treated as missing.
 type DocumentSource struct {
 	reader    DocumentReader
 	malformed *malformedReporter
@@ -28,7 +28,7 @@ type DocumentSource struct {
 
 var _ Source = (*DocumentSource)(nil)
 
-// NewDocumentSource makes a source of what a store holds. The logger and the registerer may be nil.
+// NewDocumentSource makes a source of the documents in a store. The logger and the registerer may be nil.
 func NewDocumentSource(reader DocumentReader, logger *zap.Logger, reg prometheus.Registerer) *DocumentSource {
 	return &DocumentSource{reader: reader, malformed: newMalformedReporter(logger, reg)}
 }

@@ -19,21 +19,21 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// maxFile is in bytes.
+// maxFile is the largest size of a directory file, in bytes.
 const maxFile = 256 << 20
 
-// FileOptions say which file a File reads.
+// FileOptions configure a File.
 type FileOptions struct {
-	// Path is a YAML file, or a JSON file if its name ends in .json.
+	// Path is the name of a YAML file, or of a JSON file if it ends in .json. Required.
 	Path string
-	// Changed is called, by Run, when another version of the file has come into force. Default: nothing.
+	// Changed is called by Run when a new version of the file is in force. Default: no call.
 	Changed func(Change)
 
 	Logger     *zap.Logger           // default: none
 	Registerer prometheus.Registerer // default: none
 }
 
-// File is a directory in a file:
+// File is a directory that is read from a file:
 //
 //	entities:
 //	  - id: c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3
@@ -43,15 +43,15 @@ type FileOptions struct {
 //	    members:                   # users of a queue or a call list
 //	      - aa9730c4-ce86-e611-80c9-00505689257e
 //
-// The file is watched while Run runs. A changed file is taken whole or, if anything in it is wrong, not at all: then
-// the version before stays in force and the log says so.
+// Run reads the file again when it changes. If anything in the new version is wrong, the previous version stays in force,
+// and the log has the reason.
 type File struct {
 	file    *watch.File
 	records atomic.Pointer[map[events.ID]*Record]
-	changed func(Change) // nil: nobody wants to know
+	changed func(Change) // may be nil
 }
 
-// NewFile reads the file. An error names what is wrong in it.
+// NewFile reads the file. The error names the wrong entity.
 func NewFile(o FileOptions) (*File, error) {
 	d := &File{}
 	parse := parseYAML
@@ -77,7 +77,7 @@ func (d *File) Run(ctx context.Context) error {
 // Invalidate does nothing: Run reads the file again when it changes.
 func (*File) Invalidate(Change) {}
 
-// Lookup implements Directory.
+// Lookup describes the entities of ids, in order.
 func (d *File) Lookup(_ context.Context, caller Caller, ids []events.ID, entities []Entity) {
 	records := *d.records.Load()
 	for i, id := range ids {
@@ -85,7 +85,7 @@ func (d *File) Lookup(_ context.Context, caller Caller, ids []events.ID, entitie
 	}
 }
 
-// load takes another version of the file into force.
+// load puts a version of the file into force.
 func (d *File) load(data []byte, parse func([]byte) ([]document, error)) error {
 	documents, err := parse(data)
 	if err != nil {
@@ -111,7 +111,7 @@ func (d *File) load(data []byte, parse func([]byte) ([]document, error)) error {
 	return nil
 }
 
-// fileForm is the form of the file.
+// fileForm is the content of the file.
 type fileForm struct {
 	Entities []document `json:"entities" yaml:"entities"`
 }

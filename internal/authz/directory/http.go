@@ -17,21 +17,21 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// maxAnswer is in bytes.
+// maxAnswer is the largest response, in bytes.
 const maxAnswer = 32 << 20
 
-// HTTPSourceOptions say whom an HTTPSource asks.
+// HTTPSourceOptions configure an HTTPSource.
 type HTTPSourceOptions struct {
-	URL   string // needed
+	URL   string // required
 	Token string // sent as "Authorization: Bearer"; empty: no such header
-	// Connections is how many connections are kept open. Default DefaultConcurrency.
+	// Connections is the largest number of connections. Default DefaultConcurrency.
 	Connections int
 
 	Logger     *zap.Logger           // default: none
 	Registerer prometheus.Registerer // default: none
 }
 
-// HTTPSource asks a REST API for records, all of a batch in one request:
+// HTTPSource reads records from a REST API, a batch in one request:
 //
 //	POST <URL>
 //	{"ids": ["c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3", ...]}
@@ -40,8 +40,8 @@ type HTTPSourceOptions struct {
 //	{"entities": [{"id": "c9eeb030-...", "kind": "Queue", "organization": "29f6e823-...", "name": "Sales",
 //	               "members": ["aa9730c4-..."]}, ...]}
 //
-// Entities that are not in the answer do not exist. Any other status is a failure. A record that is not of the form is
-// taken for one that does not exist.
+// Entities that are missing from the response do not exist. Any other status is a failure. A malformed record is counted
+// and treated as missing.
 type HTTPSource struct {
 	options   HTTPSourceOptions
 	client    *http.Client
@@ -54,7 +54,7 @@ var _ Source = (*HTTPSource)(nil)
 func NewHTTPSource(o HTTPSourceOptions) (*HTTPSource, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("directory url: not an http or https URL")
+		return nil, errors.New("directory: HTTPSourceOptions.URL is not an http or https URL")
 	}
 	o.Connections = cmp.Or(o.Connections, DefaultConcurrency)
 	return &HTTPSource{options: o, malformed: newMalformedReporter(o.Logger, o.Registerer), client: &http.Client{
@@ -65,23 +65,23 @@ func NewHTTPSource(o HTTPSourceOptions) (*HTTPSource, error) {
 			MaxResponseHeaderBytes: 64 << 10,
 			ForceAttemptHTTP2:      true,
 		},
-		// A redirect would take the bearer token, and the question, to somebody whom the operator did not name.
+		// A redirect would send the bearer token and the request to a host that the operator did not configure.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
 
-// Close gives up the open connections.
+// Close closes the idle connections.
 func (s *HTTPSource) Close() { s.client.CloseIdleConnections() }
 
-// Records implements Source. The context bounds the time it takes.
+// Records implements Source. The context bounds its duration.
 func (s *HTTPSource) Records(ctx context.Context, ids []events.ID, records []*Record) error {
-	question := struct {
+	query := struct {
 		IDs []string `json:"ids"`
 	}{make([]string, len(ids))}
 	for i, id := range ids {
-		question.IDs[i] = id.String()
+		query.IDs[i] = id.String()
 	}
-	body, err := json.Marshal(question)
+	body, err := json.Marshal(query)
 	if err != nil {
 		return err
 	}
@@ -100,14 +100,14 @@ func (s *HTTPSource) Records(ctx context.Context, ids []events.ID, records []*Re
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("directory answers with status %d", response.StatusCode)
+		return fmt.Errorf("directory returned status %d", response.StatusCode)
 	}
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
 		return err
 	}
 	if len(data) > maxAnswer {
-		return fmt.Errorf("directory answers with more than %d bytes", maxAnswer)
+		return fmt.Errorf("directory returned more than %d bytes", maxAnswer)
 	}
 	return s.read(data, ids, records)
 }
@@ -117,13 +117,13 @@ func (s *HTTPSource) read(data []byte, ids []events.ID, records []*Record) error
 		Entities []json.RawMessage `json:"entities"`
 	}
 	if json.Unmarshal(data, &answer) != nil {
-		return errors.New("directory answers with something that is not of the documented form")
+		return errors.New("directory returned a malformed response")
 	}
 	byID := make(map[events.ID]*Record, len(answer.Entities))
 	var bad malformed
 	for _, text := range answer.Entities {
 		var d document
-		wrong := json.Unmarshal(text, &d) // one at a time: what is wrong with one is no failure of the others
+		wrong := json.Unmarshal(text, &d) // one at a time, so that a malformed record does not spoil the others
 		id, ok := events.ParseID(d.ID)
 		if !ok {
 			bad.add(id, errors.New("id: not a GUID"))

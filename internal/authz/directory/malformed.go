@@ -7,8 +7,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// malformedReporter tells of documents of a source that are not of the form: it counts them, and logs one line for each
-// reading however many there were.
+// malformedReporter counts the malformed documents of a source and logs one line per reading, however many there are.
 type malformedReporter struct {
 	logger *zap.Logger
 	total  prometheus.Counter
@@ -21,10 +20,10 @@ func newMalformedReporter(logger *zap.Logger, reg prometheus.Registerer) *malfor
 	return &malformedReporter{logger: logger, total: newMalformedTotal(reg)}
 }
 
-// malformed are those documents of one reading.
+// malformed describes the malformed documents of one reading.
 type malformed struct {
 	documents int
-	example   events.ID // of the last of them; zero: it has no id
+	example   events.ID // of the last one; zero: it has no id
 	reason    error
 }
 
@@ -32,7 +31,7 @@ func (m *malformed) add(id events.ID, reason error) {
 	m.documents, m.example, m.reason = m.documents+1, id, reason
 }
 
-// report ends a reading.
+// report counts and logs the malformed documents of a reading.
 func (r *malformedReporter) report(m *malformed) {
 	if m.documents == 0 {
 		return

@@ -5,18 +5,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// fetchResult is how a reading of a directory's source ended.
+// fetchResult is the result of a reading of the source.
 type fetchResult uint8
 
 const (
 	fetchOK      fetchResult = iota
 	fetchFailed              // the source failed
-	fetchRefused             // the source was not asked, because it fails
-	fetchBusy                // the source was not asked, because too many ask it
+	fetchRefused             // the source was not read, because the circuit breaker is open
+	fetchBusy                // the source was not read, because too many readings were in progress
 	numFetchResults
 )
 
-// cachedMetrics say how a CachedDirectory fares.
+// cachedMetrics describe a Cached directory.
 type cachedMetrics struct {
 	hits, misses   prometheus.Counter
 	fetches        [numFetchResults]prometheus.Counter
@@ -29,7 +29,7 @@ func newCachedMetrics(reg prometheus.Registerer) *cachedMetrics {
 	auto := promauto.With(reg)
 	lookups := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_authz_directory_lookups_total",
-		Help: "Entities looked for in the cache of the directory, by result.",
+		Help: "Lookups of entities in the cache of the directory, by result.",
 	}, []string{"result"})
 	fetches := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_authz_directory_fetches_total",
@@ -42,13 +42,13 @@ func newCachedMetrics(reg prometheus.Registerer) *cachedMetrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13),
 		}),
 		size: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_authz_directory_cache_bytes", Help: "Memory taken by cached records, about.",
+			Name: "rte_authz_directory_cache_bytes", Help: "Approximate memory used by cached records.",
 		}),
 		capacity: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_authz_directory_cache_capacity_bytes", Help: "Memory that cached records may take.",
+			Name: "rte_authz_directory_cache_capacity_bytes", Help: "Memory limit for cached records.",
 		}),
 		open: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_authz_directory_breaker_open", Help: "1 while the source of the directory is left alone because it fails.",
+			Name: "rte_authz_directory_breaker_open", Help: "1 while the circuit breaker keeps readings away from a failing source of the directory.",
 		}),
 	}
 	for result, label := range [numFetchResults]string{"ok", "failed", "refused", "busy"} {
@@ -57,12 +57,12 @@ func newCachedMetrics(reg prometheus.Registerer) *cachedMetrics {
 	return m
 }
 
-// newMalformedTotal counts documents of a directory that are not of the form.
+// newMalformedTotal makes the counter of malformed documents.
 func newMalformedTotal(reg prometheus.Registerer) prometheus.Counter {
 	auto := promauto.With(reg)
 	malformed := auto.NewCounter(prometheus.CounterOpts{
 		Name: "rte_authz_directory_malformed_total",
-		Help: "Documents of the directory that were not of the documented form, and so taken for entities that do not exist.",
+		Help: "Malformed documents of the directory, treated as entities that do not exist.",
 	})
 	return malformed
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// maxMembers is how many members a record may name.
+// maxMembers is the largest number of members of a record.
 const maxMembers = 20_000
 
-// Record is what a directory stores of an entity, whoever asks. It must not be changed once made.
+// Record is the stored description of an entity, independent of the caller. It is immutable.
 type Record struct {
 	Kind         events.Kind
 	Organization events.ID
 	Members      []events.ID // users, sorted; empty for a user
 }
 
-// document is the form of a record in files, in Redis and in answers over HTTP. Name is for the people who read them.
+// document is the form of a record in files, in Redis and in responses over HTTP. Name is for human readers.
 type document struct {
 	ID           string   `json:"id"           yaml:"id"`
 	Kind         string   `json:"kind"         yaml:"kind"`
@@ -29,14 +29,14 @@ type document struct {
 	Members      []string `json:"members"      yaml:"members"`
 }
 
-// NewRecord makes a record; the members may come in any order and more than once.
+// NewRecord makes a record. The members may be unsorted and contain duplicates.
 func NewRecord(kind events.Kind, organization events.ID, members ...events.ID) *Record {
 	members = slices.Clone(members)
 	slices.SortFunc(members, compareIDs)
 	return &Record{Kind: kind, Organization: organization, Members: slices.Compact(members)}
 }
 
-// record checks a document.
+// record checks a document and makes a record of it.
 func (d *document) record() (*Record, error) {
 	kind, ok := events.ParseKind(d.Kind)
 	if !ok {
@@ -61,7 +61,7 @@ func (d *document) record() (*Record, error) {
 	return NewRecord(kind, organization, members...), nil
 }
 
-// seenBy is the record as one caller sees it; a nil record is an unknown entity.
+// seenBy returns the record as one caller sees it. A nil record is an unknown entity.
 func (r *Record) seenBy(user events.ID) Entity {
 	if r == nil {
 		return Entity{}
@@ -70,7 +70,7 @@ func (r *Record) seenBy(user events.ID) Entity {
 	return Entity{State: StateKnown, Kind: r.Kind, Organization: r.Organization, Member: member}
 }
 
-// withoutMembers is what is kept of a record that is foreign to those who asked.
+// withoutMembers returns the record without its members: the part to cache of a foreign record.
 func (r *Record) withoutMembers() *Record {
 	if r == nil || len(r.Members) == 0 {
 		return r
@@ -82,7 +82,7 @@ var errNotDocument = errors.New("not a JSON object of the documented form")
 
 func compareIDs(a, b events.ID) int { return bytes.Compare(a[:], b[:]) }
 
-// ParseRecord reads the JSON form of a record. The error says what is wrong without quoting the record.
+// ParseRecord reads the JSON form of a record. The error names what is wrong and quotes nothing.
 func ParseRecord(data []byte) (*Record, error) {
 	var d document
 	if err := json.Unmarshal(data, &d); err != nil {

@@ -6,25 +6,28 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Sizes of what a recordCache holds, about, in bytes.
+// Approximate sizes in a recordCache, in bytes, and the size of the sample in evict.
 const (
 	recordOverhead = 192
 	memberSize     = 16
 	evictionSample = 8 // entities among which the one to evict is chosen
 )
 
-// recordCache is a bounded set of records, each until a time, by who asked and for what. Whoever owns it locks it, and
-// says since when times are counted: a monotonic clock is read in half the time of time.Now.
+// recordCache is a bounded cache of records, by the organization that asked and the entity. Its owner locks it and defines
+// the origin of the times: time.Since takes half as long as time.Now.
+//
+// It is not an LRU library: a lookup must not write, because all lookups share a read lock; the bound is in bytes; and
+// remove drops an entity for all organizations. Evicting at random among a few needs no order of use.
 type recordCache struct {
 	limit int // bytes
 	size  int // bytes
 	byID  map[events.ID]*recordNode
 }
 
-// recordNode is one record; those of one id, as several organizations see it, are a list.
+// recordNode is one record. The records of one id, as several organizations see it, form a list.
 type recordNode struct {
 	organization events.ID
-	record       *Record // nil: there is none
+	record       *Record // nil: the entity does not exist
 	until        time.Duration
 	next         *recordNode
 }
@@ -33,7 +36,7 @@ func newRecordCache(limit int) *recordCache {
 	return &recordCache{limit: limit, byID: map[events.ID]*recordNode{}}
 }
 
-// get finds a record whose time is not over. It only reads.
+// get returns a record that has not expired. It does not write, so a read lock suffices.
 func (t *recordCache) get(key recordKey, now time.Duration) (record *Record, ok bool) {
 	for node := t.byID[key.id]; node != nil; node = node.next {
 		if node.organization == key.organization {
@@ -43,7 +46,7 @@ func (t *recordCache) get(key recordKey, now time.Duration) (record *Record, ok 
 	return nil, false
 }
 
-// put adds a record or replaces it, and makes room for it.
+// put adds or replaces a record and evicts others to make room.
 func (t *recordCache) put(key recordKey, record *Record, until time.Duration) {
 	t.drop(key)
 	size := sizeOf(record)
@@ -57,7 +60,7 @@ func (t *recordCache) put(key recordKey, record *Record, until time.Duration) {
 	t.size += size
 }
 
-// remove drops the records of an entity, whoever asked.
+// remove drops the records of an entity for all organizations.
 func (t *recordCache) remove(id events.ID) {
 	for node := t.byID[id]; node != nil; node = node.next {
 		t.size -= sizeOf(node.record)
@@ -70,7 +73,7 @@ func (t *recordCache) clear() {
 	clear(t.byID)
 }
 
-// drop takes out one record.
+// drop removes one record.
 func (t *recordCache) drop(key recordKey) {
 	var before *recordNode
 	for node := t.byID[key.id]; node != nil; before, node = node, node.next {
@@ -90,7 +93,7 @@ func (t *recordCache) drop(key recordKey) {
 	}
 }
 
-// evict gives up the entity of a few, taken at random by the order of the map, whose newest record expires first.
+// evict removes, of a few entities in the random order of the map, the one whose newest record expires first.
 func (t *recordCache) evict() {
 	var victim events.ID
 	var until time.Duration
