@@ -35,7 +35,7 @@ func BenchmarkInvoke(b *testing.B) {
 	}
 }
 
-// BenchmarkInvokeParallel has a session per goroutine: what a storm of reconnects asks for.
+// BenchmarkInvokeParallel has a session per goroutine, as in a storm of reconnects.
 func BenchmarkInvokeParallel(b *testing.B) {
 	r := newRig(b, hub.Options{Logger: zap.NewNop()})
 	defer r.start(b)()
@@ -50,8 +50,8 @@ func BenchmarkInvokeParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkMemory reports what subscriptions cost beyond their session, everything below the hub included: 200 clients
-// that listen to the same 1,000 entities.
+// BenchmarkMemory reports the memory of a subscription without its session, everything below the hub included: 200
+// clients subscribe to the same 1,000 entities.
 func BenchmarkMemory(b *testing.B) {
 	const clients, batches, batch = 200, 10, 100
 	for b.Loop() {

@@ -15,9 +15,9 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// TestNothingIsLeftOfClientsThatWent lets clients connect, subscribe, get events and go, some in the middle of it.
-// Memory and goroutines are then what they were after the first of them.
-func TestNothingIsLeftOfClientsThatWent(t *testing.T) {
+// Clients connect, subscribe, receive events and leave, some in the middle of it. Afterwards memory and goroutines are
+// what they were after the first of them.
+func TestHub_keepsNothingOfClientsThatLeft(t *testing.T) {
 	cycles := churnCycles // "make churn": a million
 	if text := os.Getenv("RTE_CHURN_CYCLES"); text != "" {
 		var err error
@@ -40,13 +40,13 @@ func TestNothingIsLeftOfClientsThatWent(t *testing.T) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), goroutinesBefore)
 		}
 	}
-	// What a million clients would leave if it were 1 byte of each; maps and buffers come and go by as much as that.
+	// A million clients that left 1 byte each would reach it; maps and buffers vary by as much.
 	if grown := heap() - heapBefore; grown > 1<<20 {
 		t.Errorf("memory has grown by %d bytes in %d cycles", grown, cycles)
 	}
 }
 
-// churn lets as many clients come and go, and returns when the shards have seen the end of the last.
+// churn lets clients come and go, and returns when the shards have seen the end of the last.
 func (r *rig) churn(t *testing.T, cycles int) {
 	t.Helper()
 	var left atomic.Int64
@@ -65,7 +65,7 @@ func (r *rig) churn(t *testing.T, cycles int) {
 	}
 }
 
-// visit is one client.
+// visit is the life of one client.
 func (r *rig) visit(t *testing.T) {
 	c := r.connect(t)
 	first := rand.IntN(5000)

@@ -12,7 +12,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-func TestCloseIf(t *testing.T) {
+func TestCloseIf_closesThoseThatMatch(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		mine, another := r.connect(t), r.connect(t)
 		mine.invoke(t, "1", "Subscribe", items(1))
@@ -29,7 +29,7 @@ func TestCloseIf(t *testing.T) {
 	})
 }
 
-func TestInfo(t *testing.T) {
+func TestInfo_describesTheSession(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		before := time.Now()
 		time.Sleep(2 * time.Second)
@@ -43,7 +43,7 @@ func TestInfo(t *testing.T) {
 	})
 }
 
-func TestOpen_Revoked(t *testing.T) {
+func TestOpen_refusesARevokedToken(t *testing.T) {
 	revoked := func(*authz.Claims) bool { return true }
 	run(t, hub.Options{Authorization: hub.Authorization{Revoked: revoked}}, func(t *testing.T, r *rig) {
 		c := &conn{}
@@ -54,8 +54,8 @@ func TestOpen_Revoked(t *testing.T) {
 	})
 }
 
-// TestOpen_WhileRevoking opens sessions while their token is revoked: each is refused or closed, none is left.
-func TestOpen_WhileRevoking(t *testing.T) {
+// Sessions that open while their token is revoked are refused or closed.
+func TestOpen_leavesNoSessionWithARevokedToken(t *testing.T) {
 	claims := &authz.Claims{Organization: organization, TokenID: "x"}
 	for range 200 {
 		revocations := &switchable{}
@@ -77,7 +77,7 @@ func TestOpen_WhileRevoking(t *testing.T) {
 	}
 }
 
-// switchable revokes everything from some moment on.
+// switchable revokes every token once revoke was called.
 type switchable struct {
 	mu sync.Mutex
 	on bool // guarded by mu

@@ -1,6 +1,6 @@
 package hub
 
-// QuotaUsed is what all organizations have of their quota.
+// QuotaUsed returns the number of subscriptions that are counted for quotas.
 func (h *Hub) QuotaUsed() (used int) {
 	h.quota.mu.Lock()
 	defer h.quota.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-func TestParseFeatures(t *testing.T) {
+func TestParseFeatures_readsNamesInAnyCase(t *testing.T) {
 	for name, test := range map[string]struct {
 		text string
 		want hub.Features

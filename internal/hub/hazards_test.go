@@ -21,8 +21,8 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// The hazards of the library are listed in docs/decisions/0030-library-behind-a-filter.md. Those inside
-// the invoker have their tests there.
+// The hazards of the library are listed in docs/decisions/0030-library-behind-a-filter.md. The package invoker has the
+// tests of those inside it.
 
 // noLoopEnded checks that no call ended a loop of the library.
 func (r *rig) noLoopEnded(t *testing.T) {
@@ -32,9 +32,9 @@ func (r *rig) noLoopEnded(t *testing.T) {
 	}
 }
 
-func TestH2_CompletionComesBeforeTheFirstPush(t *testing.T) {
+func TestH2_completionComesBeforeTheFirstPush(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
-		// From the moment at which the lane is confirmed events come in.
+		// Events arrive from the moment at which the lane is confirmed.
 		var publisher sync.WaitGroup
 		for n := range 50 {
 			c := r.connect(t)
@@ -59,7 +59,7 @@ func TestH2_CompletionComesBeforeTheFirstPush(t *testing.T) {
 	})
 }
 
-func TestH3_FrozenConnectionDelaysNoOther(t *testing.T) {
+func TestH3_frozenConnectionDelaysNoOther(t *testing.T) {
 	run(t, hub.Options{Pool: 1}, func(t *testing.T, r *rig) {
 		c, other := r.connectWith(t, &conn{frozen: true}), r.connect(t)
 		for range 100 {
@@ -69,7 +69,7 @@ func TestH3_FrozenConnectionDelaysNoOther(t *testing.T) {
 	})
 }
 
-func TestH6_ArgumentsOfAnySize(t *testing.T) {
+func TestH6_argumentsOfAnySize(t *testing.T) {
 	run(t, hub.Options{Limits: hub.Limits{ArgumentBytes: 100_000}}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		pad := func(n int) string {
@@ -86,7 +86,7 @@ func TestH6_ArgumentsOfAnySize(t *testing.T) {
 	})
 }
 
-func TestH8_OnlyTheFiveMethods(t *testing.T) {
+func TestH8_onlyTheFiveMethods(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		for _, target := range []string{
@@ -108,7 +108,7 @@ func TestH8_OnlyTheFiveMethods(t *testing.T) {
 	})
 }
 
-func TestH8_UnboundArgumentsAreRefusedLikeASPNET(t *testing.T) {
+func TestH8_unboundArgumentsAreRefusedLikeASPNET(t *testing.T) {
 	deep := func(n int) string { return "[" + strings.Repeat("[", n) + strings.Repeat("]", n) + "]" }
 	const failed, unexpected = "Failed to invoke '%s' due to an error on the server.",
 		"An unexpected error occurred invoking '%s' on the server."
@@ -138,10 +138,12 @@ func TestH8_UnboundArgumentsAreRefusedLikeASPNET(t *testing.T) {
 		"TwoValues":             {target: "Subscribe", arguments: []string{"[],[]"}, want: failed},
 		"Separator":             {target: "Subscribe", arguments: []string{"[]\x1e[]"}, want: failed},
 		"SeparatorInText":       {target: "Subscribe", arguments: []string{"[\"\x1e\"]"}, want: failed},
-		"ClosesTheMessage":      {target: "Subscribe", arguments: []string{`[]],"target":"Abort","arguments":[`}, want: failed},
-		"Empty":                 {target: "Subscribe", arguments: []string{""}, want: failed},
-		"Deep":                  {target: "Subscribe", arguments: []string{deep(62)}, want: failed},
-		// encoding/json refuses more than 10,000 levels, and the library's loop ends with it.
+		"ClosesTheMessage": {
+			target: "Subscribe", arguments: []string{`[]],"target":"Abort","arguments":[`}, want: failed,
+		},
+		"Empty": {target: "Subscribe", arguments: []string{""}, want: failed},
+		"Deep":  {target: "Subscribe", arguments: []string{deep(62)}, want: failed},
+		// encoding/json refuses more than 10,000 levels, and the library's loop would end.
 		"DeeperThanTheLibraryReads": {target: "Subscribe", arguments: []string{deep(9_999)}, want: failed},
 		"Streaming": {
 			target: "subscribe", arguments: []string{"[]"}, streaming: true,
@@ -168,7 +170,7 @@ func TestH8_UnboundArgumentsAreRefusedLikeASPNET(t *testing.T) {
 	}
 }
 
-func TestH9_CallsOfASessionRunOneAtATime(t *testing.T) {
+func TestH9_callsOfASessionRunOneAtATime(t *testing.T) {
 	var running atomic.Int32
 	var mu sync.Mutex
 	var order, answered []string // guarded by mu
@@ -214,12 +216,13 @@ func TestH9_CallsOfASessionRunOneAtATime(t *testing.T) {
 	}
 }
 
-func TestH9_EightSessionsRunInParallel(t *testing.T) {
+func TestH9_eightSessionsRunInParallel(t *testing.T) {
 	gate := make(chan struct{})
-	o := hub.Options{Pool: 8, Authorization: deciding(nil, func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
-		<-gate
-		return allowAll(ctx, c, r)
-	})}
+	o := hub.Options{Pool: 8, Authorization: deciding(nil,
+		func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
+			<-gate
+			return allowAll(ctx, c, r)
+		})}
 	synctest.Test(t, func(t *testing.T) {
 		gate = make(chan struct{}) // of this bubble
 		r := newRig(t, o)
@@ -246,7 +249,7 @@ func TestH9_EightSessionsRunInParallel(t *testing.T) {
 	})
 }
 
-func TestH10_PanicIsOneErrorWithoutItsText(t *testing.T) {
+func TestH10_panicIsOneErrorWithoutItsText(t *testing.T) {
 	core, logs := observer.New(zapcore.WarnLevel)
 	cause := any("the secret is 42")
 	o := hub.Options{Logger: zap.New(core), Authorization: deciding(nil,
@@ -279,7 +282,7 @@ func TestH10_PanicIsOneErrorWithoutItsText(t *testing.T) {
 	})
 }
 
-func TestH13_MessagePackAnswersAreNotMadeByTheLibrary(t *testing.T) {
+func TestH13_messagePackAnswersComeFromTheResult(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connectWith(t, &conn{protocol: fanout.ProtocolMessagePack})
 		expect(t, c.invoke(t, "1", "Subscribe", items(1)), "1 result []hub.SubscriptionResult")
@@ -290,7 +293,7 @@ func TestH13_MessagePackAnswersAreNotMadeByTheLibrary(t *testing.T) {
 	})
 }
 
-func TestH19_RunEndsAfterTheCallsItHasBegun(t *testing.T) {
+func TestH19_runEndsAfterTheCallsItHasBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, hub.Options{Authorization: deciding(nil,
 			func(ctx context.Context, c *authz.Claims, requests []authz.Request) []authz.Decision {
@@ -310,7 +313,7 @@ func TestH19_RunEndsAfterTheCallsItHasBegun(t *testing.T) {
 		pool.Wait()
 		synctest.Wait()
 		expect(t, c.lines(), results("1", []int{1}))
-		// No Close message of the library, and calls that come later are answered.
+		// The library's Close message is dropped, and later calls are answered.
 		expect(t, c.invoke(t, "2", "UnsubscribeAll"),
 			"2 error An unexpected error occurred invoking 'UnsubscribeAll' on the server.")
 		c.Close(hub.CloseDrain)

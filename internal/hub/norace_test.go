@@ -2,5 +2,5 @@
 
 package hub_test
 
-// churnCycles is how many clients come and go in TestNothingIsLeftOfClientsThatWent.
+// churnCycles is the number of clients of TestHub_keepsNothingOfClientsThatLeft.
 const churnCycles = 20_000

@@ -8,20 +8,23 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// explainer explains every request in the same words.
-type explainer struct{ asked []authz.Request }
+// explainer gives the same explanation for every request.
+type explainer struct{ explained []authz.Request }
 
 func (e *explainer) Explain(_ context.Context, _ *authz.Claims, r authz.Request) authz.Explanation {
-	e.asked = append(e.asked, r)
-	return authz.Explanation{Message: authz.RefusedUnauthorized, Steps: []authz.Step{{Name: "directory", Reason: "does not know the entity"}}}
+	e.explained = append(e.explained, r)
+	step := authz.Step{Name: "directory", Reason: "does not know the entity"}
+	return authz.Explanation{Message: authz.RefusedUnauthorized, Steps: []authz.Step{step}}
 }
 
-// annotated reads the results of a completion.
+// annotated returns the results of a completion.
 func annotated(t *testing.T, lines []string) []hub.SubscriptionResult {
 	t.Helper()
 	var completion struct{ Result []hub.SubscriptionResult }
@@ -45,9 +48,10 @@ const oneOfEach = `[{"EntityId":"01000000-0000-0000-0000-000000000001","EventNam
 	`{"EntityId":"f1000000-0000-0000-0000-000000000001","EventName":"UserStatus"},` +
 	`{"EntityId":"01000000-0000-0000-0000-000000000002","EventName":"UserStatus"}]`
 
-func TestNotices_Codes(t *testing.T) {
+func TestSubscribe_sendsCodesAndTracesWithNotices(t *testing.T) {
 	e := &explainer{}
-	run(t, hub.Options{Authorization: hub.Authorization{Explain: e.Explain}, Limits: hub.Limits{Subscriptions: 1}}, func(t *testing.T, r *rig) {
+	o := hub.Options{Authorization: hub.Authorization{Explain: e.Explain}, Limits: hub.Limits{Subscriptions: 1}}
+	run(t, o, func(t *testing.T, r *rig) {
 		c := r.connectWith(t, &conn{features: hub.Features{Notices: true}})
 		results := annotated(t, c.invoke(t, "1", "Subscribe", oneOfEach))
 		if got := codes(results); got != "ok invalid_entity unknown_event unauthorized limit" {
@@ -61,11 +65,12 @@ func TestNotices_Codes(t *testing.T) {
 		if !ok || refusal.Refused != 4 || len(refusal.Items) != 4 || refusal.Connection != c.ID() {
 			t.Fatalf("refusal is %+v", refusal)
 		}
-		if item := refusal.Items[2]; item.Code != "unauthorized" || item.Explanation.Steps[0].Reason != "does not know the entity" {
+		item := refusal.Items[2]
+		if item.Code != "unauthorized" || item.Explanation.Steps[0].Reason != "does not know the entity" {
 			t.Errorf("third refused item is %+v", item)
 		}
-		if refusal.Items[3].Explanation != nil || len(e.asked) != 3 {
-			t.Errorf("asked for explanations: %v", e.asked)
+		if refusal.Items[3].Explanation != nil || len(e.explained) != 3 {
+			t.Errorf("explained: %v", e.explained)
 		}
 		results = annotated(t, c.invoke(t, "2", "Unsubscribe", items(1, 2)))
 		if got := codes(results); got != "ok not_subscribed" || results[1].TraceID != "" {
@@ -77,9 +82,9 @@ func TestNotices_Codes(t *testing.T) {
 	})
 }
 
-func TestNotices_NotForStockClients(t *testing.T) {
+func TestNotices_areOptIn(t *testing.T) {
 	e := &explainer{}
-	j := &judge{}
+	j := &forbidder{}
 	run(t, hub.Options{Authorization: hub.Authorization{Explain: e.Explain, Rechecker: j}}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		for _, line := range c.invoke(t, "1", "Subscribe", oneOfEach) {
@@ -87,17 +92,16 @@ func TestNotices_NotForStockClients(t *testing.T) {
 				t.Errorf("received %s", line)
 			}
 		}
-		r.Recheck(j.takeBack(1))
+		r.Recheck(j.forbid(1))
 		synctest.Wait()
 		expect(t, c.lines())
-		if len(e.asked) != 0 || r.metric(t, "rte_hub_refusals_kept") != 0 {
-			t.Errorf("%d refusals are explained", len(e.asked))
+		if len(e.explained) != 0 || r.metric(t, "rte_hub_refusals_kept") != 0 {
+			t.Errorf("%d refusals are explained", len(e.explained))
 		}
 	})
 }
 
-// What is kept for operators is bounded in calls, items and text.
-func TestNotices_RefusalsAreBounded(t *testing.T) {
+func TestRefusals_areBoundedInCallsItemsAndText(t *testing.T) {
 	run(t, hub.Options{Authorization: hub.Authorization{Explain: (&explainer{}).Explain}}, func(t *testing.T, r *rig) {
 		c := r.connectWith(t, &conn{features: hub.Features{Notices: true}})
 		long := fmt.Sprintf(`{"EntityId":"%s","EventName":"UserStatus"}`, strings.Repeat("é", 1000))
@@ -111,7 +115,7 @@ func TestNotices_RefusalsAreBounded(t *testing.T) {
 			c.invoke(t, "2", "Subscribe", "["+long+"]")
 		}
 		if _, ok := r.Refusal(first); ok {
-			t.Error("the oldest refusal is still there")
+			t.Error("the oldest refusal is still kept")
 		}
 		if kept, limit := r.metric(t, "rte_hub_refusals_kept"), r.metric(t, "rte_hub_refusals_limit"); kept != limit {
 			t.Errorf("%v refusals of %v are kept", kept, limit)
@@ -119,7 +123,7 @@ func TestNotices_RefusalsAreBounded(t *testing.T) {
 	})
 }
 
-// ended reads the notice that subscriptions ended.
+// ended returns the notice that subscriptions ended.
 func ended(t *testing.T, lines []string) (notice hub.SubscriptionsEnded) {
 	t.Helper()
 	if len(lines) != 1 || !strings.HasPrefix(lines[0], "SubscriptionsEnded ") {
@@ -131,23 +135,24 @@ func ended(t *testing.T, lines []string) (notice hub.SubscriptionsEnded) {
 	return notice
 }
 
-func TestNotices_SubscriptionsEnded(t *testing.T) {
-	j := &judge{}
+func TestRecheck_notifiesOfEndedSubscriptions(t *testing.T) {
+	j := &forbidder{}
 	run(t, hub.Options{Authorization: hub.Authorization{Rechecker: j}}, func(t *testing.T, r *rig) {
 		c := r.connectWith(t, &conn{features: hub.Features{Notices: true}})
 		c.invoke(t, "1", "Subscribe", items(1, 2, 3))
 		before := c.active(t)
 		r.publish(2, "the last one")
 		synctest.Wait()
-		r.Recheck(j.takeBack(2, 3))
+		r.Recheck(j.forbid(2, 3))
 		synctest.Wait()
 		lines := c.lines()
 		if len(lines) != 2 || !strings.HasSuffix(lines[0], "the last one") {
 			t.Fatalf("received %q", lines)
 		}
 		notice := ended(t, lines[1:])
-		if notice.Code != "unauthorized" || notice.Total != 2 || len(notice.Subscriptions) != 2 || notice.Subscriptions[0] != before[1] {
-			t.Errorf("notice is %+v, subscriptions were %+v", notice, before)
+		want := hub.SubscriptionsEnded{Code: "unauthorized", Total: 2, Subscriptions: before[1:]}
+		if diff := cmp.Diff(want, notice); diff != "" {
+			t.Errorf("notice: -want +got\n%s", diff)
 		}
 		r.publish(2, "too late")
 		synctest.Wait()
@@ -155,9 +160,8 @@ func TestNotices_SubscriptionsEnded(t *testing.T) {
 	})
 }
 
-// A notice names a bounded number of subscriptions and says how many there were.
-func TestNotices_AreBounded(t *testing.T) {
-	j := &judge{}
+func TestRecheck_describesABoundedNumberOfSubscriptions(t *testing.T) {
+	j := &forbidder{}
 	run(t, hub.Options{Authorization: hub.Authorization{Rechecker: j}}, func(t *testing.T, r *rig) {
 		c := r.connectWith(t, &conn{features: hub.Features{Notices: true}})
 		var numbers []int
@@ -165,11 +169,11 @@ func TestNotices_AreBounded(t *testing.T) {
 			numbers = append(numbers, n)
 		}
 		c.invoke(t, "1", "Subscribe", items(numbers...))
-		j.takeBack(numbers...)
+		j.forbid(numbers...)
 		r.Recheck(authz.Change{All: true, Entities: []events.ID{}})
 		synctest.Wait()
 		if notice := ended(t, c.lines()); notice.Total != 600 || len(notice.Subscriptions) != 500 {
-			t.Errorf("notice names %d of %d", len(notice.Subscriptions), notice.Total)
+			t.Errorf("the notice describes %d of %d", len(notice.Subscriptions), notice.Total)
 		}
 	})
 }

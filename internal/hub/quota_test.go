@@ -10,7 +10,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-func TestQuota(t *testing.T) {
+func TestQuota_boundsTheSubscriptionsOfAnOrganization(t *testing.T) {
 	const limit = "Subscription limit reached"
 	run(t, hub.Options{Limits: hub.Limits{Quota: 3}}, func(t *testing.T, r *rig) {
 		one, two := r.connect(t), r.connect(t)
@@ -20,7 +20,7 @@ func TestQuota(t *testing.T) {
 			t.Errorf("%v items are counted", n)
 		}
 
-		// What is there already, or not granted, needs no room.
+		// A subscription that exists, or that is not granted, does not count.
 		expect(t, one.invoke(t, "2", "Subscribe", items(1, 1, 2)), results("2", []int{1, 1, 2}))
 		r.lanes.acquire = func(_ context.Context, topics []events.Topic) []error {
 			errs := make([]error, len(topics))
@@ -35,7 +35,7 @@ func TestQuota(t *testing.T) {
 		expect(t, two.invoke(t, "5", "Subscribe", items(5)), results("5", []int{5}))
 		expect(t, two.invoke(t, "6", "Subscribe", items(6)), results("6", []int{6}, limit))
 
-		// Other organizations have room of their own.
+		// Other organizations have quotas of their own.
 		s, err := r.Open(&conn{}, &authz.Claims{Organization: events.ID{7}, Role: authz.RoleAgent})
 		if err != nil {
 			t.Fatal(err)
@@ -45,7 +45,7 @@ func TestQuota(t *testing.T) {
 			t.Errorf("another organization has %d subscriptions", n)
 		}
 
-		// A session that ends makes room.
+		// The end of a session frees its part.
 		two.Close(hub.CloseByClient)
 		expect(t, one.invoke(t, "7", "Subscribe", items(6, 7, 8)), results("7", []int{6, 7, 8}, "", "", limit))
 		one.invoke(t, "8", "UnsubscribeAll")

@@ -14,59 +14,59 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// judge takes back the topics of entities.
-type judge struct {
-	mu   sync.Mutex
-	gone map[events.ID]bool // guarded by mu
-	asks int                // guarded by mu: topics that were asked about
+// forbidder is the Rechecker that forbids the topics of some entities.
+type forbidder struct {
+	mu        sync.Mutex // guards the following fields
+	forbidden map[events.ID]bool
+	checked   int // topics
 }
 
-func (j *judge) Recheck(_ context.Context, _ *authz.Claims, topics []events.Topic) []bool {
+func (j *forbidder) Recheck(_ context.Context, _ *authz.Claims, topics []events.Topic) []bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	allowed := make([]bool, len(topics))
 	for i, topic := range topics {
-		j.asks++
-		allowed[i] = !j.gone[topic.Entity]
+		j.checked++
+		allowed[i] = !j.forbidden[topic.Entity]
 	}
 	return allowed
 }
 
-// takeBack takes back entities, and answers the change that says so.
-func (j *judge) takeBack(numbers ...int) (change authz.Change) {
+// forbid forbids entities and returns the change.
+func (j *forbidder) forbid(numbers ...int) (change authz.Change) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.gone == nil {
-		j.gone = map[events.ID]bool{}
+	if j.forbidden == nil {
+		j.forbidden = map[events.ID]bool{}
 	}
 	for _, n := range numbers {
-		j.gone[entity(n)] = true
+		j.forbidden[entity(n)] = true
 		change.Entities = append(change.Entities, entity(n))
 	}
 	return change
 }
 
-func TestRecheck(t *testing.T) {
+func TestRecheck_endsWhatIsNoLongerAllowed(t *testing.T) {
 	for name, test := range map[string]struct {
-		change func(j *judge) authz.Change
-		left   []int
-		asks   int // about the three subscriptions of one session and the one of the other
+		change  func(j *forbidder) authz.Change
+		left    []int
+		checked int // of the three topics of one session and the one of the other
 	}{
-		"OneEntity": {func(j *judge) authz.Change { return j.takeBack(2) }, []int{1, 3}, 2},
-		"Everything": {func(j *judge) authz.Change {
-			j.takeBack(1, 2)
+		"OneEntity": {func(j *forbidder) authz.Change { return j.forbid(2) }, []int{1, 3}, 2},
+		"Everything": {func(j *forbidder) authz.Change {
+			j.forbid(1, 2)
 			return authz.Change{All: true}
 		}, []int{3}, 4},
-		"TheUser": {func(j *judge) authz.Change {
-			j.takeBack(3)
+		"TheUser": {func(j *forbidder) authz.Change {
+			j.forbid(3)
 			return authz.Change{Entities: []events.ID{{}}} // the user of the tests
 		}, []int{1, 2}, 4},
-		"NothingLost":      {func(*judge) authz.Change { return authz.Change{All: true} }, []int{1, 2, 3}, 4},
-		"NobodyConcerned":  {func(j *judge) authz.Change { return j.takeBack(9) }, []int{1, 2, 3}, 0},
-		"MoreThanIsListed": {func(j *judge) authz.Change { return manyChanges(j) }, []int{1, 3}, 4},
+		"NothingForbidden": {func(*forbidder) authz.Change { return authz.Change{All: true} }, []int{1, 2, 3}, 4},
+		"OtherEntity":      {func(j *forbidder) authz.Change { return j.forbid(9) }, []int{1, 2, 3}, 0},
+		"MoreThanAreKept":  {func(j *forbidder) authz.Change { return manyChanges(j) }, []int{1, 3}, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			j := &judge{}
+			j := &forbidder{}
 			run(t, hub.Options{Authorization: hub.Authorization{Rechecker: j}}, func(t *testing.T, r *rig) {
 				c, other := r.connect(t), r.connect(t)
 				c.invoke(t, "1", "Subscribe", items(1, 2, 3))
@@ -89,26 +89,26 @@ func TestRecheck(t *testing.T) {
 				if got := c.lines(); len(got) != len(test.left) {
 					t.Errorf("got %v, want %d events", got, len(test.left))
 				}
-				if j.asks != test.asks {
-					t.Errorf("asked about %d topics, want %d", j.asks, test.asks)
+				if j.checked != test.checked {
+					t.Errorf("checked %d topics, want %d", j.checked, test.checked)
 				}
 			})
 		})
 	}
 }
 
-// manyChanges takes back one entity among more than the hub remembers.
-func manyChanges(j *judge) authz.Change {
-	change := j.takeBack(2)
+// manyChanges forbids one entity among more than the hub keeps.
+func manyChanges(j *forbidder) authz.Change {
+	change := j.forbid(2)
 	for n := range 10_001 {
 		change.Entities = append(change.Entities, entity(100+n))
 	}
 	return change
 }
 
-// TestRecheck_SubscribeUnderWay takes back what a Subscribe has been granted and not yet got: it must not keep it.
-func TestRecheck_SubscribeUnderWay(t *testing.T) {
-	j := &judge{}
+// A change that comes between the decision about a Subscribe and its answer ends what was granted.
+func TestRecheck_reachesASubscribeUnderWay(t *testing.T) {
+	j := &forbidder{}
 	granted, changed := make(chan struct{}, 1), make(chan struct{}, 1)
 	slow := func(ctx context.Context, claims *authz.Claims, requests []authz.Request) []authz.Decision {
 		decisions := allowAll(ctx, claims, requests)
@@ -123,7 +123,7 @@ func TestRecheck_SubscribeUnderWay(t *testing.T) {
 		c := r.connect(t)
 		go c.Invoke(t.Context(), invocation("1", "Subscribe", items(1, 2)))
 		<-granted
-		r.Recheck(j.takeBack(2))
+		r.Recheck(j.forbid(2))
 		synctest.Wait() // the round through the sessions is over
 		close(changed)
 		synctest.Wait()
@@ -137,7 +137,7 @@ func TestRecheck_SubscribeUnderWay(t *testing.T) {
 	})
 }
 
-// slowRechecker is a Rechecker that lets something happen before it answers what it knew before: no.
+// slowRechecker is a Rechecker that forbids everything and calls meanwhile first.
 type slowRechecker struct{ meanwhile func() }
 
 func (j *slowRechecker) Recheck(_ context.Context, _ *authz.Claims, topics []events.Topic) []bool {
@@ -145,18 +145,18 @@ func (j *slowRechecker) Recheck(_ context.Context, _ *authz.Claims, topics []eve
 	return make([]bool, len(topics))
 }
 
-// A subscription that was made after the change, in place of one that is looked at, was decided later than that.
-func TestRecheck_SubscribedAgainMeanwhile(t *testing.T) {
+// If a client ends a subscription during the recheck and subscribes again, the new one was decided after the change.
+func TestRecheck_keepsASubscriptionMadeMeanwhile(t *testing.T) {
 	j := &slowRechecker{}
 	run(t, hub.Options{Authorization: hub.Authorization{Rechecker: j}}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		c.invoke(t, "1", "Subscribe", items(1, 2))
-		asked := false
+		called := false
 		j.meanwhile = func() {
-			if asked {
+			if called {
 				return
 			}
-			asked = true
+			called = true
 			c.Invoke(t.Context(), invocation("2", "Unsubscribe", items(1)))
 			c.Invoke(t.Context(), invocation("3", "Subscribe", items(1)))
 		}
@@ -169,9 +169,9 @@ func TestRecheck_SubscribedAgainMeanwhile(t *testing.T) {
 	})
 }
 
-// TestRecheck_Concurrently subscribes and unsubscribes while rights come and go. Nothing may be given back twice.
-func TestRecheck_Concurrently(t *testing.T) {
-	j := &judge{}
+// Clients subscribe and unsubscribe while rechecks run. Nothing may be released twice.
+func TestRecheck_releasesOnce(t *testing.T) {
+	j := &forbidder{}
 	r := newRig(t, hub.Options{Authorization: hub.Authorization{Rechecker: j}, Logger: zap.NewNop()})
 	stop := r.start(t)
 	var clients sync.WaitGroup
@@ -180,7 +180,7 @@ func TestRecheck_Concurrently(t *testing.T) {
 		clients.Go(func() {
 			for range 200 {
 				n := rand.IntN(5)
-				r.Recheck(j.takeBack(rand.IntN(5)))
+				r.Recheck(j.forbid(rand.IntN(5)))
 				for _, method := range []string{"Subscribe", "Unsubscribe", "UnsubscribeAll"}[:1+rand.IntN(3)] {
 					if method == "UnsubscribeAll" {
 						c.Invoke(t.Context(), invocation("1", method))

@@ -12,10 +12,10 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// agentsOnly is the Rechecker that allows entity 1 to everybody and the others to those who are no agents.
-type agentsOnly struct{}
+// notForAgents is the Rechecker that allows entity 1 to all roles and the others to all but agents.
+type notForAgents struct{}
 
-func (agentsOnly) Recheck(_ context.Context, claims *authz.Claims, topics []events.Topic) []bool {
+func (notForAgents) Recheck(_ context.Context, claims *authz.Claims, topics []events.Topic) []bool {
 	allowed := make([]bool, len(topics))
 	for i, topic := range topics {
 		allowed[i] = topic.Entity == entity(1) || claims.Role != authz.RoleAgent
@@ -23,9 +23,13 @@ func (agentsOnly) Recheck(_ context.Context, claims *authz.Claims, topics []even
 	return allowed
 }
 
-func TestRefresh(t *testing.T) {
+func newClaims() *authz.Claims {
+	return &authz.Claims{Organization: organization, Role: authz.RoleAgent, TokenID: "new"}
+}
+
+func TestRefresh_replacesTheClaims(t *testing.T) {
 	o := hub.Options{Authorization: hub.Authorization{
-		Rechecker: agentsOnly{}, Revoked: func(claims *authz.Claims) bool { return claims.TokenID == "revoked" },
+		Rechecker: notForAgents{}, Revoked: func(claims *authz.Claims) bool { return claims.TokenID == "revoked" },
 	}}
 	run(t, o, func(t *testing.T, r *rig) {
 		c := r.connect(t)
@@ -41,14 +45,14 @@ func TestRefresh(t *testing.T) {
 		refuse(authz.Claims{Organization: entity(9), Organizations: []events.ID{organization}}, hub.ErrOtherUser)
 		refuse(authz.Claims{Organization: organization, TokenID: "revoked"}, hub.ErrRevoked)
 
-		for _, want := range []bool{true, false} { // the second time it is nothing new
-			if changed, err := c.Refresh(&authz.Claims{Organization: organization, Role: authz.RoleAgent, TokenID: "new"}); changed != want || err != nil {
+		for _, want := range []bool{true, false} { // the second time nothing changes
+			if changed, err := c.Refresh(newClaims()); changed != want || err != nil {
 				t.Fatalf("changed: %v, %v", changed, err)
 			}
 		}
 		c.Recheck(t.Context())
 		if left := c.active(t); len(left) != 1 || c.Info().Claims.TokenID != "new" {
-			t.Errorf("left are %+v of %+v", left, c.Info())
+			t.Errorf("subscriptions left: %+v of %+v", left, c.Info())
 		}
 		c.Close(hub.CloseGone)
 		before = c.Claims()
@@ -56,9 +60,9 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
-// A Subscribe that was decided by the claims before, and ends after the recheck, must not leave what they allowed.
-func TestRefresh_DuringSubscribe(t *testing.T) {
-	run(t, hub.Options{Authorization: hub.Authorization{Rechecker: agentsOnly{}}}, func(t *testing.T, r *rig) {
+// A Subscribe that the earlier claims decided, and that ends after the recheck, must not leave what only they allowed.
+func TestRefresh_reachesASubscribeUnderWay(t *testing.T) {
+	run(t, hub.Options{Authorization: hub.Authorization{Rechecker: notForAgents{}}}, func(t *testing.T, r *rig) {
 		release := make(chan struct{})
 		r.lanes.acquire = func(context.Context, []events.Topic) []error {
 			<-release
@@ -71,7 +75,7 @@ func TestRefresh_DuringSubscribe(t *testing.T) {
 			c.Invoke(t.Context(), invocation("1", "Subscribe", items(1, 2)))
 		}()
 		synctest.Wait()
-		if changed, err := c.Refresh(&authz.Claims{Organization: organization, Role: authz.RoleAgent, TokenID: "new"}); !changed || err != nil {
+		if changed, err := c.Refresh(newClaims()); !changed || err != nil {
 			t.Fatalf("changed: %v, %v", changed, err)
 		}
 		c.Recheck(t.Context())
@@ -81,14 +85,13 @@ func TestRefresh_DuringSubscribe(t *testing.T) {
 		synctest.Wait()
 		c.lines()
 		if left := c.active(t); len(left) != 1 {
-			t.Errorf("left are %+v", left)
+			t.Errorf("subscriptions left: %+v", left)
 		}
 	})
 }
 
-// A revocation of the token before, which looks at the session while a revoked token is being refused, must not miss
-// it.
-func TestRefresh_BothRevoked(t *testing.T) {
+// The revocation of the earlier token must not miss the session while a refresh with a revoked token is being refused.
+func TestRefresh_doesNotHideTheEarlierClaims(t *testing.T) {
 	var r *rig
 	oldRevoked := false
 	o := hub.Options{Authorization: hub.Authorization{Revoked: func(claims *authz.Claims) bool {
@@ -105,11 +108,11 @@ func TestRefresh_BothRevoked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Refresh(&authz.Claims{Organization: organization, TokenID: "new"}); !errors.Is(err, hub.ErrRevoked) {
+		if _, err := s.Refresh(newClaims()); !errors.Is(err, hub.ErrRevoked) {
 			t.Errorf("refreshed: %v", err)
 		}
 		if s.Close(hub.CloseGone) {
-			t.Error("the session outlives the revocation of its token")
+			t.Error("the session is open after the revocation of its token")
 		}
 	})
 }

@@ -11,21 +11,25 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 )
 
-func TestSessionIsSmall(t *testing.T) {
+func TestSession_isSmall(t *testing.T) {
 	if size := unsafe.Sizeof(Session{}); size > 96 {
 		t.Errorf("a session has %d bytes", size)
 	}
 }
 
-// FuzzReadRequests compares what is readRequests reads with what encoding/json reads.
+// FuzzReadRequests compares readRequests with encoding/json.
 func FuzzReadRequests(f *testing.F) {
 	const guid = `"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"`
 	for _, seed := range []string{
-		"[]", "[null]", `[{"EntityId":"x","EventName":"y"}]`, " [ ] ", "[]]", "[\x1e]", `["\u001e"]`, "[[[[[[]]]]]]", "{", "", "[{}]",
-		`["\\"]`, `["\""]`, "[\xff]", "[\"\xff\"]", "[1e999]", `[{"a":1,"a":2}]`, `[{"EntityId":"\xff"}]`, `[{"EntityId":"a"},]`,
+		"[]", "[null]", `[{"EntityId":"x","EventName":"y"}]`, " [ ] ", "[]]", "[\x1e]", `["\u001e"]`,
+		"[[[[[[]]]]]]", "{", "", "[{}]",
+		`["\\"]`, `["\""]`, "[\xff]", "[\"\xff\"]", "[1e999]", `[{"a":1,"a":2}]`, `[{"EntityId":"\xff"}]`,
+		`[{"EntityId":"a"},]`,
 		` [ { "ENTITYID" : ` + guid + ` , "eventname" : "UserStatus" } , {"eventName":"a","EventName":"b"} ] ` + "\n",
-		`[{"EntityId":"\u0041","EventName":"ä"}]`, `[{"EntityId":null}]`, `[{"EntityId":1}]`, `[{"EntityId":"a"}{}]`, `[{"x":"y",}]`,
-		`[{"entit\u017fid":"a"}]`, "[{\"EntityId\":\"\x7f\"}]", `[{"More":{"deep":[1]}}]`, `[{"EntityId":"a"`, `[{"EntityId":"a"}] x`,
+		`[{"EntityId":"\u0041","EventName":"ä"}]`, `[{"EntityId":null}]`, `[{"EntityId":1}]`,
+		`[{"EntityId":"a"}{}]`, `[{"x":"y",}]`,
+		`[{"entit\u017fid":"a"}]`, "[{\"EntityId\":\"\x7f\"}]", `[{"More":{"deep":[1]}}]`, `[{"EntityId":"a"`,
+		`[{"EntityId":"a"}] x`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -62,9 +66,9 @@ func depth(text []byte) (deepest int) {
 	}
 }
 
-func TestReadRequests_ManyItemsTakeTwoAllocations(t *testing.T) {
-	text := []byte("[" + strings.Repeat(`{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"UserStatus"},`, 19) +
-		`{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"UserStatus"}]`)
+func TestReadRequests_takesTwoAllocations(t *testing.T) {
+	const item = `{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"UserStatus"}`
+	text := []byte("[" + strings.Repeat(item+",", 19) + item + "]")
 	if allocs := testing.AllocsPerRun(100, func() { _, _ = readRequests(text) }); allocs != 2 {
 		t.Errorf("allocated %v times, want 2", allocs)
 	}

@@ -22,7 +22,7 @@ func lostOdd(from, to time.Time) hub.Loss {
 
 func withNotices() *conn { return &conn{features: hub.Features{Notices: true}} }
 
-// resyncs reads the notices among lines.
+// resyncs returns the notices in lines.
 func resyncs(t *testing.T, lines []string) (notices []hub.Resync) {
 	t.Helper()
 	for _, line := range lines {
@@ -39,24 +39,24 @@ func resyncs(t *testing.T, lines []string) (notices []hub.Resync) {
 	return notices
 }
 
-func TestResync(t *testing.T) {
+func TestLost_notifiesSubscribersOfTheLane(t *testing.T) {
 	run(t, hub.Options{Resync: hub.ResyncOptions{Lane: laneOf}}, func(t *testing.T, r *rig) {
-		stock, told := r.connect(t), r.connectWith(t, withNotices())
+		stock, notified := r.connect(t), r.connectWith(t, withNotices())
 		elsewhere, idle := r.connect(t), r.connect(t)
 		stock.invoke(t, "1", "Subscribe", items(1, 2))
-		told.invoke(t, "1", "Subscribe", items(1, 2, 3))
+		notified.invoke(t, "1", "Subscribe", items(1, 2, 3))
 		elsewhere.invoke(t, "1", "Subscribe", items(2, 4))
-		active := told.active(t)
+		active := notified.active(t)
 		to := time.Now()
 		from := to.Add(-3 * time.Second)
 
 		r.Lost(lostOdd(from, to))
-		r.Lost(hub.Loss{Organization: events.ID{9}, Lane: "of others", Reason: "outage"})
+		r.Lost(hub.Loss{Organization: events.ID{9}, Lane: "another", Reason: "outage"})
 		time.Sleep(10*time.Second + 200*time.Millisecond)
 		synctest.Wait()
 
 		expect(t, stock.lines(), "close resync")
-		notices := resyncs(t, told.lines())
+		notices := resyncs(t, notified.lines())
 		if len(notices) != 1 {
 			t.Fatalf("%d notices", len(notices))
 		}
@@ -67,14 +67,16 @@ func TestResync(t *testing.T) {
 		}
 		expect(t, elsewhere.lines())
 		expect(t, idle.lines())
-		if closed, noticed := r.metric(t, "rte_hub_resync_clients_total", "close"), r.metric(t, "rte_hub_resync_clients_total", "notice"); closed != 1 || noticed != 1 {
-			t.Errorf("%v and %v clients are counted", closed, noticed)
+		for _, how := range []string{"close", "notice"} {
+			if n := r.metric(t, "rte_hub_resync_clients_total", how); n != 1 {
+				t.Errorf("%v clients are counted as notified by %s", n, how)
+			}
 		}
 	})
 }
 
-// The end of the connections of stock clients is spread over the window, or over longer where the rate wants it.
-func TestResync_Spread(t *testing.T) {
+// The connections of stock clients end spread over the window, or over more time if the rate requires it.
+func TestLost_spreadsTheEndOfConnections(t *testing.T) {
 	for name, test := range map[string]struct {
 		options hub.ResyncOptions
 		over    time.Duration
@@ -89,7 +91,7 @@ func TestResync_Spread(t *testing.T) {
 					r.connect(t).invoke(t, "1", "Subscribe", items(1))
 				}
 				r.Lost(lostOdd(time.Time{}, time.Time{}))
-				time.Sleep(settled)
+				time.Sleep(debounce)
 				synctest.Wait()
 				open := 200
 				for range test.over / time.Second {
@@ -109,10 +111,11 @@ func TestResync_Spread(t *testing.T) {
 	}
 }
 
-// Losses that follow each other are told no faster: the rate is that of all together.
-func TestResync_RateOfSeveralLosses(t *testing.T) {
+// The rate bounds all losses together, also those that follow each other.
+func TestLost_keepsTheRateAcrossLosses(t *testing.T) {
 	const rate = 5
-	run(t, hub.Options{Resync: hub.ResyncOptions{Lane: laneOf, Window: time.Second, Rate: rate}}, func(t *testing.T, r *rig) {
+	o := hub.Options{Resync: hub.ResyncOptions{Lane: laneOf, Window: time.Second, Rate: rate}}
+	run(t, o, func(t *testing.T, r *rig) {
 		for i := range 100 {
 			r.connect(t).invoke(t, "1", "Subscribe", items(1+i%2))
 		}
@@ -131,18 +134,18 @@ func TestResync_RateOfSeveralLosses(t *testing.T) {
 	})
 }
 
-// settled is after what time a loss is dealt with.
-const settled = 100 * time.Millisecond
+// debounce is the time until Run plans the notices of a loss.
+const debounce = 100 * time.Millisecond
 
-// Losses that come before a client was told are one for it; one that comes later is another.
-func TestResync_SeveralLossesAreOne(t *testing.T) {
+// Losses that come before a client is notified are one notice for it; a later loss is another.
+func TestLost_mergesLossesUntilTheNotice(t *testing.T) {
 	run(t, hub.Options{Resync: hub.ResyncOptions{Lane: laneOf, Window: time.Minute}}, func(t *testing.T, r *rig) {
 		c := r.connectWith(t, withNotices())
 		c.invoke(t, "1", "Subscribe", items(1, 2))
 		start := time.Now()
 		r.Lost(lostOdd(start, start.Add(time.Second)))
 		r.Lost(lostOdd(start.Add(-time.Second), start))
-		time.Sleep(settled)
+		time.Sleep(debounce)
 		synctest.Wait()
 		var got []string
 		for range 3 {
@@ -150,17 +153,18 @@ func TestResync_SeveralLossesAreOne(t *testing.T) {
 			r.Lost(hub.Loss{Organization: organization, Lane: "even", From: start, To: start, Reason: "fork"})
 			synctest.Wait()
 			if got = c.lines(); got != nil {
-				t.Fatalf("told at once: %q", got)
+				t.Fatalf("notified at once: %q", got)
 			}
 		}
-		time.Sleep(time.Minute + settled)
+		time.Sleep(time.Minute + debounce)
 		synctest.Wait()
 		notices := resyncs(t, c.lines())
-		if len(notices) != 1 || !notices[0].From.Equal(start.Add(-time.Second)) || !notices[0].To.Equal(start.Add(2*time.Second)) || notices[0].Total != 2 {
+		if len(notices) != 1 || !notices[0].From.Equal(start.Add(-time.Second)) ||
+			!notices[0].To.Equal(start.Add(2*time.Second)) || notices[0].Total != 2 {
 			t.Errorf("notices are %+v", notices)
 		}
 		r.Lost(lostOdd(time.Time{}, start))
-		time.Sleep(time.Minute + settled)
+		time.Sleep(time.Minute + debounce)
 		synctest.Wait()
 		notices = resyncs(t, c.lines())
 		if len(notices) != 1 || notices[0].From != nil || notices[0].Total != 1 {
@@ -169,32 +173,33 @@ func TestResync_SeveralLossesAreOne(t *testing.T) {
 	})
 }
 
-func TestResync_GoneMeanwhile(t *testing.T) {
+func TestLost_leavesOutSessionsThatAreGone(t *testing.T) {
 	run(t, hub.Options{Resync: hub.ResyncOptions{Lane: laneOf}}, func(t *testing.T, r *rig) {
-		left, unsubscribed, told := r.connect(t), r.connect(t), r.connectWith(t, withNotices())
-		for _, c := range []*client{left, unsubscribed, told} {
+		left, unsubscribed, notified := r.connect(t), r.connect(t), r.connectWith(t, withNotices())
+		for _, c := range []*client{left, unsubscribed, notified} {
 			c.invoke(t, "1", "Subscribe", items(1, 2))
 		}
 		r.Lost(lostOdd(time.Time{}, time.Time{}))
-		time.Sleep(settled)
+		time.Sleep(debounce)
 		synctest.Wait()
 		left.Close(hub.CloseByClient)
 		unsubscribed.invoke(t, "2", "Unsubscribe", items(1))
-		told.invoke(t, "2", "UnsubscribeAll")
+		notified.invoke(t, "2", "UnsubscribeAll")
 		late := r.connect(t)
 		late.invoke(t, "1", "Subscribe", items(1))
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		expect(t, unsubscribed.lines())
-		expect(t, told.lines())
+		expect(t, notified.lines())
 		expect(t, late.lines())
-		if gone := r.metric(t, "rte_hub_resync_clients_total", "gone"); gone != 3 || r.metric(t, "rte_hub_resync_clients_total") != gone {
-			t.Errorf("%v clients are counted as gone", gone)
+		gone, all := r.metric(t, "rte_hub_resync_clients_total", "gone"), r.metric(t, "rte_hub_resync_clients_total")
+		if gone != 3 || all != gone {
+			t.Errorf("%v clients of %v are counted as gone", gone, all)
 		}
 	})
 }
 
-func TestResync_NobodyIsToBeTold(t *testing.T) {
+func TestLost_doesNothingWithoutLanes(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		c.invoke(t, "1", "Subscribe", items(1))

@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"go.uber.org/zap/zaptest"
@@ -94,7 +96,7 @@ func (c *conn) EncodeClose(reason hub.CloseReason) []byte {
 	return []byte("close " + reason.String() + "\n")
 }
 
-// lines are what was written since the last call.
+// lines returns the lines that were written since the last call.
 func (c *conn) lines() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,7 +108,7 @@ func (c *conn) lines() []string {
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// lines are the frames of events: "event", the subscription id and the event's data.
+// lineEncoder makes frames of events: "event", the subscription id and the data of the event.
 type lineEncoder struct{}
 
 func (lineEncoder) Encode(ev *events.Event) (fanout.Frame, error) {
@@ -130,7 +132,7 @@ func deciding(r hub.Rechecker, f authorizer) hub.Authorization {
 	return a
 }
 
-// allowAll grants whatever is a GUID and an event, but for entities that begin with f.
+// allowAll grants every event of every GUID, except for entities that begin with f.
 func allowAll(_ context.Context, claims *authz.Claims, requests []authz.Request) []authz.Decision {
 	decisions := make([]authz.Decision, len(requests))
 	for i, r := range requests {
@@ -150,7 +152,7 @@ func allowAll(_ context.Context, claims *authz.Claims, requests []authz.Request)
 	return decisions
 }
 
-// lanes count what is held.
+// lanes count the topics that are held.
 type lanes struct {
 	// acquire, if set, decides; it may wait for ctx.
 	acquire func(ctx context.Context, topics []events.Topic) []error
@@ -184,7 +186,7 @@ func (l *lanes) Release(topics []events.Topic) {
 	}
 }
 
-// count is the number of lanes held, each as often as it is.
+// count returns the number of topics that are held, each as often as it was acquired.
 func (l *lanes) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -258,7 +260,7 @@ func (r *rig) start(t testing.TB) (stop func()) {
 	}
 }
 
-// run runs test in fake time and checks afterwards that nothing is left of its sessions.
+// run runs test in fake time and checks afterwards that its sessions left nothing behind.
 func run(t *testing.T, o hub.Options, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -292,7 +294,7 @@ func (r *rig) nothingLeft(t *testing.T) {
 	}
 }
 
-// metric is the sum of a counter or gauge over the labels whose values are named.
+// metric returns the sum of a counter or gauge over the series with the given label values.
 func (r *rig) metric(t *testing.T, name string, labels ...string) (sum float64) {
 	t.Helper()
 	families, err := r.metrics.Gather()
@@ -339,10 +341,10 @@ func (r *rig) connectWith(t testing.TB, c *conn) *client {
 	return &client{s, c}
 }
 
-// ID is that of both.
+// ID returns the id of the connection.
 func (c *client) ID() string { return c.Session.ID() }
 
-// invoke makes a call and, in fake time, returns what the connection received since the last call.
+// invoke makes a call and, in fake time, returns what the connection has received since the previous call.
 func (c *client) invoke(t testing.TB, id, target string, arguments ...string) []string {
 	t.Helper()
 	c.Invoke(t.Context(), invocation(id, target, arguments...))
@@ -358,7 +360,7 @@ func invocation(id, target string, arguments ...string) *hub.Invocation {
 	return inv
 }
 
-// active are the subscriptions as ActiveSubscriptions tells them.
+// active returns the result of ActiveSubscriptions.
 func (c *client) active(t testing.TB) []hub.Subscription {
 	t.Helper()
 	var completion struct{ Result []hub.Subscription }
@@ -369,7 +371,7 @@ func (c *client) active(t testing.TB) []hub.Subscription {
 	return completion.Result
 }
 
-// entity is a GUID with a number in it.
+// entity returns a GUID that contains a number.
 func entity(n int) events.ID {
 	return events.ID{0x01, 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
 }
@@ -379,7 +381,7 @@ func topic(n int) events.Topic {
 	return events.Topic{Organization: organization, Entity: entity(n), Type: event}
 }
 
-// items is an argument of Subscribe: UserStatus of the numbered entities.
+// items returns an argument of Subscribe: UserStatus of the numbered entities.
 func items(numbers ...int) string {
 	var texts []string
 	for _, n := range numbers {
@@ -409,7 +411,7 @@ func (r *rig) publish(n int, data string) {
 
 func expect(t *testing.T, got []string, want ...string) {
 	t.Helper()
-	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("lines: -want +got\n%s", diff)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,7 +18,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-func TestClose(t *testing.T) {
+func TestClose_releasesEverything(t *testing.T) {
 	for reason, label := range map[hub.CloseReason]string{
 		hub.CloseGone: "gone", hub.CloseByClient: "client", hub.CloseByPeer: "peer",
 		hub.CloseProtocolError: "protocol_error", hub.CloseSlow: "slow", hub.CloseSilent: "silent",
@@ -60,8 +61,8 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestCloseWhileSubscribing closes a session at every place where Subscribe waits.
-func TestCloseWhileSubscribing(t *testing.T) {
+// The session is closed at every place where Subscribe waits.
+func TestClose_givesUpASubscribe(t *testing.T) {
 	wait := func(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
@@ -78,10 +79,10 @@ func TestCloseWhileSubscribing(t *testing.T) {
 		},
 		"InTheLanes": {
 			acquire: func(ctx context.Context, topics []events.Topic) []error {
-				return []error{wait(ctx), nil, nil} // the others were there already
+				return []error{wait(ctx), nil, nil} // the others were acquired
 			},
 		},
-		"LanesDoNotListen": {
+		"LanesIgnoreTheContext": {
 			acquire: func(context.Context, []events.Topic) []error {
 				time.Sleep(5 * time.Second)
 				return nil
@@ -111,8 +112,8 @@ func TestCloseWhileSubscribing(t *testing.T) {
 	}
 }
 
-// TestCloseAtAnyMoment lets Close race with calls that subscribe and unsubscribe.
-func TestCloseAtAnyMoment(t *testing.T) {
+// Close races with calls that subscribe and unsubscribe.
+func TestClose_atAnyMomentLeavesNothing(t *testing.T) {
 	r := newRig(t, hub.Options{})
 	stop := r.start(t)
 	var all sync.WaitGroup
@@ -126,7 +127,9 @@ func TestCloseAtAnyMoment(t *testing.T) {
 			c.Close(hub.CloseByPeer)
 		})
 		all.Go(func() {
-			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
+			for range rand.IntN(1000) {
+				runtime.Gosched()
+			}
 			c.Close(hub.CloseSlow)
 		})
 	}
@@ -135,7 +138,7 @@ func TestCloseAtAnyMoment(t *testing.T) {
 	r.nothingLeft(t)
 }
 
-func TestConnectionThatIsGoneGivesUpItsCall(t *testing.T) {
+func TestInvoke_endsWithItsContext(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		r.lanes.acquire = func(ctx context.Context, _ []events.Topic) []error {
 			<-ctx.Done()
@@ -152,10 +155,9 @@ func TestConnectionThatIsGoneGivesUpItsCall(t *testing.T) {
 	})
 }
 
-// TestSubscribeOnADeadSocket: a shard ends an outbox by itself, and the session hears of it only later. What is
-// subscribed in between must be given back once, or another session's subscription to the same topic would end with
-// it.
-func TestSubscribeOnADeadSocket(t *testing.T) {
+// A shard ends an outbox by itself, and the session learns of it only later. Subscriptions that it makes in between
+// must be released once, or another session's subscription to the same topic would end with them.
+func TestSubscribe_onADeadSocketReleasesOnce(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		dead, other := r.connect(t), r.connect(t)
 		other.invoke(t, "1", "Subscribe", items(1, 2))
@@ -182,7 +184,7 @@ func TestSubscribeOnADeadSocket(t *testing.T) {
 	})
 }
 
-func TestCallsThatFindNoPlaceTimeOut(t *testing.T) {
+func TestInvoke_timesOutWithoutAPlace(t *testing.T) {
 	o := hub.Options{Pool: 1, Authorization: deciding(nil,
 		func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
 			time.Sleep(time.Minute)
@@ -207,7 +209,7 @@ func TestCallsThatFindNoPlaceTimeOut(t *testing.T) {
 	})
 }
 
-func TestInvocationIDsOfAnyKind(t *testing.T) {
+func TestInvoke_answersWithAnyInvocationID(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		for id, want := range map[string]string{
@@ -218,7 +220,7 @@ func TestInvocationIDsOfAnyKind(t *testing.T) {
 	})
 }
 
-func TestDrain(t *testing.T) {
+func TestDrain_spreadsTheEndOfSessions(t *testing.T) {
 	t.Run("Paced", func(t *testing.T) {
 		run(t, hub.Options{}, func(t *testing.T, r *rig) {
 			clients := make([]*client, 10)
@@ -252,7 +254,7 @@ func TestDrain(t *testing.T) {
 			}
 		})
 	})
-	t.Run("SessionsThatLeaveAreNotWaitedFor", func(t *testing.T) {
+	t.Run("DoesNotWaitForSessionsThatLeave", func(t *testing.T) {
 		run(t, hub.Options{}, func(t *testing.T, r *rig) {
 			for range 10 {
 				c := r.connect(t)
@@ -300,13 +302,13 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-func TestSessions(t *testing.T) {
+func TestSessions_iteratesOverOpenSessions(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		a, b := r.connect(t), r.connect(t)
 		seen := map[*hub.Session]bool{}
 		for s := range r.Sessions().All() {
 			seen[s] = true
-			s.Close(hub.CloseGone) // the list may change meanwhile
+			s.Close(hub.CloseGone) // the list may change during the iteration
 		}
 		if len(seen) != 2 || !seen[a.Session] || !seen[b.Session] || r.Sessions().Len() != 0 {
 			t.Errorf("seen %v, %d left", seen, r.Sessions().Len())
@@ -317,7 +319,7 @@ func TestSessions(t *testing.T) {
 	})
 }
 
-func TestNew_NamesTheWrongField(t *testing.T) {
+func TestNew_namesTheWrongField(t *testing.T) {
 	complete := newRig(t, hub.Options{}).options
 	for field, change := range map[string]func(*hub.Options){
 		"Options.Catalog is required":                  func(o *hub.Options) { o.Catalog = nil },
@@ -336,7 +338,7 @@ func TestNew_NamesTheWrongField(t *testing.T) {
 	}
 }
 
-func TestMetricsAreWellNamed(t *testing.T) {
+func TestMetrics_areWellNamed(t *testing.T) {
 	r := newRig(t, hub.Options{})
 	problems, err := testutil.GatherAndLint(r.metrics)
 	if err != nil {
@@ -347,7 +349,7 @@ func TestMetricsAreWellNamed(t *testing.T) {
 	}
 }
 
-func TestControlFramesStayInOrder(t *testing.T) {
+func TestSend_keepsTheOrder(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		c.Invoke(t.Context(), invocation("1", "UnsubscribeAll"))
@@ -361,13 +363,13 @@ func TestControlFramesStayInOrder(t *testing.T) {
 	})
 }
 
-// Calls that change something were not held up: a client that makes them faster than its shard takes the answers filled
-// the memory with them.
-func TestSession_changesWaitForTheShard(t *testing.T) {
+// Calls that change something did not wait: a client that made them faster than its shard takes the answers filled the
+// memory with them.
+func TestInvoke_changesWaitForTheShard(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		release := make(chan struct{})
-		standsStill := &conn{onFrame: func(string) { <-release }}
-		busy, _, c := r.connectWith(t, standsStill), r.connect(t), r.connect(t) // the first and the third are of one shard
+		stuck := &conn{onFrame: func(string) { <-release }}
+		busy, _, c := r.connectWith(t, stuck), r.connect(t), r.connect(t) // the first and the third have one shard
 		go busy.Invoke(t.Context(), invocation("1", "AvailableSubscriptions"))
 		synctest.Wait()
 		const calls = 200
@@ -379,7 +381,9 @@ func TestSession_changesWaitForTheShard(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if made := r.metric(t, "rte_hub_invocations_total", "Subscribe") + r.metric(t, "rte_hub_invocations_total", "Unsubscribe"); made > 70 {
+		made := r.metric(t, "rte_hub_invocations_total", "Subscribe") +
+			r.metric(t, "rte_hub_invocations_total", "Unsubscribe")
+		if made > 70 {
 			t.Errorf("%v calls were made", made)
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -394,12 +398,11 @@ func TestSession_changesWaitForTheShard(t *testing.T) {
 	})
 }
 
-// A call that gives up waiting for its shard changes nothing.
-func TestSession_changesAreGivenUpWithTheShard(t *testing.T) {
+func TestInvoke_withoutItsShardChangesNothing(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		release := make(chan struct{})
-		standsStill := &conn{onFrame: func(string) { <-release }}
-		busy, _, c := r.connectWith(t, standsStill), r.connect(t), r.connect(t)
+		stuck := &conn{onFrame: func(string) { <-release }}
+		busy, _, c := r.connectWith(t, stuck), r.connect(t), r.connect(t)
 		go busy.Invoke(t.Context(), invocation("1", "AvailableSubscriptions"))
 		synctest.Wait()
 		for c.Send([]byte("pong\n")) { // until it is refused
@@ -414,7 +417,7 @@ func TestSession_changesAreGivenUpWithTheShard(t *testing.T) {
 			}
 		}
 		if active := c.active(t); len(active) != 0 {
-			t.Errorf("it has %v", active)
+			t.Errorf("active: %v", active)
 		}
 		if n := r.metric(t, "rte_hub_invocations_total", "Subscribe", "abandoned"); n != 1 {
 			t.Errorf("%v calls are counted as abandoned", n)

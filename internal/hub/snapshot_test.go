@@ -18,16 +18,18 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// states are snapshots by topic.
+// states are Snapshots with the same states for every client.
 type states struct {
-	last  map[events.Topic][]string
-	asked []int // how many topics each question had
-	// wait, if set, comes before the answer.
+	last    map[events.Topic][]string
+	lookups []int // number of topics of each call
+	// wait, if set, is called before apply.
 	wait func(ctx context.Context) error
 }
 
-func (s *states) Snapshot(ctx context.Context, topics []events.Topic, apply func([]events.Topic, []*events.Event)) error {
-	s.asked = append(s.asked, len(topics))
+func (s *states) Snapshot(
+	ctx context.Context, topics []events.Topic, apply func([]events.Topic, []*events.Event),
+) error {
+	s.lookups = append(s.lookups, len(topics))
 	if s.wait != nil {
 		if err := s.wait(ctx); err != nil {
 			return err
@@ -43,7 +45,7 @@ func (s *states) Snapshot(ctx context.Context, topics []events.Topic, apply func
 	return nil
 }
 
-// withoutIDs takes the subscription ids out of the lines of events.
+// withoutIDs removes the subscription ids from the lines of events.
 func withoutIDs(lines []string) []string {
 	for i, l := range lines {
 		if fields := strings.SplitN(l, " ", 3); fields[0] == "event" {
@@ -58,21 +60,22 @@ func (r *rig) connectForSnapshots(t testing.TB) *client {
 	return r.connectWith(t, &conn{features: hub.Features{Snapshot: true}})
 }
 
-func TestSnapshot(t *testing.T) {
+func TestSnapshot_followsTheAnswer(t *testing.T) {
 	known := map[events.Topic][]string{topic(1): {"one"}, topic(2): {"two"}, topic(0xf00000): {"not for you"}}
 	refused := entity(1)
 	refused[0] = 0xf1
 	for name, test := range map[string]func(t *testing.T, r *rig, s *states){
-		"comes behind the answer, of what is granted": func(t *testing.T, r *rig, s *states) {
+		"has the states of what is granted": func(t *testing.T, r *rig, s *states) {
 			s.last[events.Topic{Organization: organization, Entity: refused, Type: topic(1).Type}] = []string{"not for you"}
 			c := r.connectForSnapshots(t)
-			argument := strings.Replace(items(1, 2, 3), "]", fmt.Sprintf(`,{"EntityId":"%v","EventName":"UserStatus"}]`, refused), 1)
+			item := fmt.Sprintf(`,{"EntityId":"%v","EventName":"UserStatus"}]`, refused)
+			argument := strings.Replace(items(1, 2, 3), "]", item, 1)
 			lines := withoutIDs(c.invoke(t, "1", "Subscribe", argument))
 			if len(lines) != 3 || !strings.Contains(lines[0], `"invocationId":"1"`) {
 				t.Fatalf("got\n%s", strings.Join(lines, "\n"))
 			}
 			expect(t, lines[1:], "event one", "event two")
-			expect(t, strings.Fields(fmt.Sprint(s.asked)), "[3]")
+			expect(t, strings.Fields(fmt.Sprint(s.lookups)), "[3]")
 			r.publish(1, "newer")
 			synctest.Wait()
 			expect(t, withoutIDs(c.lines()), "event newer")
@@ -82,10 +85,10 @@ func TestSnapshot(t *testing.T) {
 			lines := c.invoke(t, "1", "Subscribe", items(1))
 			expect(t, lines[1:], "event "+c.active(t)[0].ID+" one")
 		},
-		"is for those who ask": func(t *testing.T, r *rig, s *states) {
+		"is opt-in": func(t *testing.T, r *rig, s *states) {
 			c := r.connect(t)
 			expect(t, c.invoke(t, "1", "Subscribe", items(1, 2)), results("1", []int{1, 2}))
-			if len(s.asked) > 0 {
+			if len(s.lookups) > 0 {
 				t.Error("states were looked up for a client that did not ask")
 			}
 		},
@@ -104,7 +107,7 @@ func TestSnapshot(t *testing.T) {
 			c := r.connectForSnapshots(t)
 			expect(t, withoutIDs(c.invoke(t, "", "Subscribe", items(1))), "event one")
 		},
-		"speaks both protocols": func(t *testing.T, r *rig, _ *states) {
+		"is sent in MessagePack": func(t *testing.T, r *rig, _ *states) {
 			c := r.connectWith(t, &conn{features: hub.Features{Snapshot: true}, protocol: fanout.ProtocolMessagePack})
 			expect(t, withoutIDs(c.invoke(t, "1", "Subscribe", items(1)))[1:], "event one")
 		},
@@ -120,11 +123,11 @@ func TestSnapshot(t *testing.T) {
 			if strings.Join(lines[1:], "\n") != strings.Join(wants, "\n") {
 				t.Errorf("%d states, want %d, each once and in order", len(lines)-1, len(wants))
 			}
-			if len(s.asked) < 3 {
-				t.Errorf("asked %v", s.asked)
+			if len(s.lookups) < 3 {
+				t.Errorf("looked up %v", s.lookups)
 			}
 		},
-		"does not delay the answer, and is given up after a while": func(t *testing.T, r *rig, s *states) {
+		"does not delay the answer, and is given up after its limit": func(t *testing.T, r *rig, s *states) {
 			s.wait = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 			c := r.connectForSnapshots(t)
 			start := time.Now()
@@ -175,7 +178,7 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// A panic between the answer and the snapshot left the replay behind: the shard went on watching its topics for good.
+// A panic between the answer and the snapshot left the replay behind: the shard watched its topics for ever.
 func TestSnapshot_endsWithAPanic(t *testing.T) {
 	var j panickingRechecker
 	run(t, hub.Options{Snapshots: hub.SnapshotOptions{Source: &states{}, ForAll: true}, Authorization: deciding(&j,
@@ -189,7 +192,7 @@ func TestSnapshot_endsWithAPanic(t *testing.T) {
 			func() {
 				defer func() {
 					if recover() == nil {
-						t.Error("the judge did not panic")
+						t.Error("the rechecker did not panic")
 					}
 				}()
 				c.Invoke(t.Context(), invocation("1", "Subscribe", items(1)))
@@ -207,7 +210,7 @@ func TestSnapshot_endsWithAPanic(t *testing.T) {
 		}()
 		runtime.GC()
 		if topicIsKept.Value() != nil {
-			t.Error("the topic is kept")
+			t.Error("the entry of the topic is still reachable")
 		}
 	})
 }
@@ -216,7 +219,7 @@ func TestSnapshot_endsWithAPanic(t *testing.T) {
 type panickingRechecker struct{ hub *hub.Hub }
 
 func (*panickingRechecker) Recheck(context.Context, *authz.Claims, []events.Topic) []bool {
-	panic("no opinion")
+	panic("recheck failed")
 }
 
 func TestSnapshot_forAll(t *testing.T) {

@@ -17,11 +17,11 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-func TestSubscribe(t *testing.T) {
+func TestSubscribe_answersEachItem(t *testing.T) {
 	const guid = `"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"`
 	result := func(subscribed bool, message, entity, event string) string {
-		return fmt.Sprintf(`{"type":3,"invocationId":"7","result":[{"subscribed":%v,"message":%s,"entityId":%s,"eventName":%q}]}`,
-			subscribed, message, entity, event)
+		return `{"type":3,"invocationId":"7","result":[` + fmt.Sprintf(
+			`{"subscribed":%v,"message":%s,"entityId":%s,"eventName":%q}]}`, subscribed, message, entity, event)
 	}
 	for name, test := range map[string]struct{ item, want string }{
 		"Granted": {
@@ -63,13 +63,13 @@ func TestSubscribe(t *testing.T) {
 	}
 }
 
-func TestSubscribeAnswersInOrderAndNeverFailsAsAWhole(t *testing.T) {
+func TestSubscribe_neverFailsAsAWhole(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		r.lanes.acquire = func(_ context.Context, topics []events.Topic) []error {
 			errs := make([]error, len(topics))
 			for i, topic := range topics {
 				if topic.Entity == entity(3) {
-					errs[i] = errors.New("lane is gone")
+					errs[i] = errors.New("not subscribed")
 				}
 			}
 			return errs
@@ -91,7 +91,7 @@ func TestSubscribeAnswersInOrderAndNeverFailsAsAWhole(t *testing.T) {
 	})
 }
 
-func TestSubscribeWaitsForLanesTwoSeconds(t *testing.T) {
+func TestSubscribe_waitsForLanesTwoSeconds(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		r.lanes.acquire = func(ctx context.Context, topics []events.Topic) []error {
 			<-ctx.Done()
@@ -106,7 +106,7 @@ func TestSubscribeWaitsForLanesTwoSeconds(t *testing.T) {
 	})
 }
 
-func TestDuplicatesAreOneSubscription(t *testing.T) {
+func TestSubscribe_makesOneSubscriptionOfDuplicates(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		expect(t, c.invoke(t, "1", "Subscribe", items(1, 1, 2)), results("1", []int{1, 1, 2}))
@@ -125,14 +125,15 @@ func TestDuplicatesAreOneSubscription(t *testing.T) {
 	})
 }
 
-func TestSubscriptionsAreLimited(t *testing.T) {
+func TestSubscribe_isLimited(t *testing.T) {
 	run(t, hub.Options{Limits: hub.Limits{Subscriptions: 3, Items: 4}}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		const limit = "Subscription limit reached"
 		expect(t, c.invoke(t, "1", "Subscribe", items(1, 2)), results("1", []int{1, 2}))
-		// What is there already does not count again, and what came before the limit is kept.
+		// Existing subscriptions do not count again, and items before the limit are granted.
 		expect(t, c.invoke(t, "2", "Subscribe", items(3, 4, 1, 3)), results("2", []int{3, 4, 1, 3}, "", limit))
-		expect(t, c.invoke(t, "3", "Subscribe", items(1, 2, 3, 1, 2)), results("3", []int{1, 2, 3, 1, 2}, "", "", "", "", limit))
+		expect(t, c.invoke(t, "3", "Subscribe", items(1, 2, 3, 1, 2)),
+			results("3", []int{1, 2, 3, 1, 2}, "", "", "", "", limit))
 		c.invoke(t, "4", "Unsubscribe", items(2))
 		expect(t, c.invoke(t, "5", "Subscribe", items(4)), results("5", []int{4}))
 		if n := r.metric(t, "rte_hub_subscriptions_active"); n != 3 {
@@ -141,13 +142,13 @@ func TestSubscriptionsAreLimited(t *testing.T) {
 	})
 }
 
-func TestUnsubscribe(t *testing.T) {
+func TestUnsubscribe_answersEachItem(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		const none = "Not subscribed"
 		expect(t, c.invoke(t, "1", "Unsubscribe", items(1)), results("1", []int{1}, none))
 		c.invoke(t, "2", "Subscribe", items(1, 2, 3))
-		// The second of two equal items finds nothing any more.
+		// The second of two equal items finds no subscription.
 		expect(t, c.invoke(t, "3", "Unsubscribe", items(2, 9, 1, 2)), results("3", []int{2, 9, 1, 2}, "", none, "", none))
 		r.publish(1, "gone")
 		r.publish(3, "kept")
@@ -158,19 +159,21 @@ func TestUnsubscribe(t *testing.T) {
 		}
 		expect(t, c.invoke(t, "4", "Unsubscribe", `[{"EntityId":"x","EventName":"UserStatus"},{"EntityId":"`+
 			entity(3).String()+`","EventName":"nosuch"}]`),
-			`{"type":3,"invocationId":"4","result":[{"subscribed":false,"message":"Invalid entity id","entityId":"x","eventName":"userstatus"},`+
+			`{"type":3,"invocationId":"4","result":[`+
+				`{"subscribed":false,"message":"Invalid entity id","entityId":"x","eventName":"userstatus"},`+
 				`{"subscribed":false,"message":"Unknown event","entityId":"`+entity(3).String()+`","eventName":"nosuch"}]}`)
 	})
 }
 
-func TestUnsubscribeNeedsNoDirectory(t *testing.T) {
+func TestUnsubscribe_needsNoDirectory(t *testing.T) {
 	away := false
-	o := hub.Options{Authorization: deciding(nil, func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
-		if away {
-			panic("asked")
-		}
-		return allowAll(ctx, c, r)
-	})}
+	o := hub.Options{Authorization: deciding(nil,
+		func(ctx context.Context, c *authz.Claims, r []authz.Request) []authz.Decision {
+			if away {
+				panic("away")
+			}
+			return allowAll(ctx, c, r)
+		})}
 	run(t, o, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		c.invoke(t, "1", "Subscribe", items(1))
@@ -179,7 +182,7 @@ func TestUnsubscribeNeedsNoDirectory(t *testing.T) {
 	})
 }
 
-func TestUnsubscribeAll(t *testing.T) {
+func TestUnsubscribeAll_endsAllSubscriptions(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		expect(t, c.invoke(t, "1", "UnsubscribeAll"), `{"type":3,"invocationId":"1","result":true}`)
@@ -198,7 +201,7 @@ func TestUnsubscribeAll(t *testing.T) {
 	})
 }
 
-func TestAvailableSubscriptions(t *testing.T) {
+func TestAvailableSubscriptions_listsTheCatalog(t *testing.T) {
 	want := `{"type":3,"invocationId":"1","result":["` + strings.Join(catalog.Names(), `","`) + `"]}`
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
@@ -208,7 +211,7 @@ func TestAvailableSubscriptions(t *testing.T) {
 	})
 }
 
-func TestActiveSubscriptions(t *testing.T) {
+func TestActiveSubscriptions_describesThem(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		expect(t, c.invoke(t, "1", "ActiveSubscriptions"), `{"type":3,"invocationId":"1","result":[]}`)
@@ -220,11 +223,12 @@ func TestActiveSubscriptions(t *testing.T) {
 		org := organization.String()
 		expect(t, c.invoke(t, "3", "ActiveSubscriptions"), `{"type":3,"invocationId":"3","result":[{"id":"`+id+
 			`","allRootEntities":false,"rootEntityId":"`+org+`","rootEntityType":"Organization","organizationId":"`+org+
-			`","eventType":"QueueCallInComing","entityType":"Queue","entityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","allEntities":false}]}`)
+			`","eventType":"QueueCallInComing","entityType":"Queue","entityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3",`+
+			`"allEntities":false}]}`)
 	})
 }
 
-func TestIdlessCallsAreNeverAnswered(t *testing.T) {
+func TestInvoke_withoutIDIsNeverAnswered(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		expect(t, c.invoke(t, "", "NoSuch"))
@@ -242,8 +246,8 @@ func TestIdlessCallsAreNeverAnswered(t *testing.T) {
 	})
 }
 
-// TestNothingIsMissedAfterTheAnswer subscribes again and again while events are published without a pause.
-func TestNothingIsMissedAfterTheAnswer(t *testing.T) {
+// Clients subscribe again and again while events are published without a pause.
+func TestSubscribe_missesNothingAfterTheAnswer(t *testing.T) {
 	r := newRig(t, hub.Options{})
 	defer r.start(t)()
 

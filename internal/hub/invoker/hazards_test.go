@@ -83,7 +83,7 @@ func (r *rig) expectRecord(t *testing.T, id string, result any, want string) {
 	}
 }
 
-func TestInvoke_MakesTheCompletionOfTheClient(t *testing.T) {
+func TestInvoke_makesTheCompletionOfTheClient(t *testing.T) {
 	message := "no"
 	for name, test := range map[string]struct {
 		id     string
@@ -103,7 +103,7 @@ func TestInvoke_MakesTheCompletionOfTheClient(t *testing.T) {
 	}
 }
 
-func TestInvoke_GivesUpWithoutAPlace(t *testing.T) {
+func TestInvoke_givesUpWithoutAPlace(t *testing.T) {
 	run(t, 1, func(t *testing.T, r *rig) {
 		gate := make(chan struct{})
 		var running sync.WaitGroup
@@ -128,14 +128,14 @@ func TestInvoke_GivesUpWithoutAPlace(t *testing.T) {
 	})
 }
 
-func TestNew_RefusesNegativePlaces(t *testing.T) {
+func TestNew_refusesNegativePlaces(t *testing.T) {
 	_, err := invoker.New(invoker.Options{Places: -1})
 	if err == nil || !strings.Contains(err.Error(), "Options.Places") {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestH10_PanicFailsTheCallAndKeepsTheLoop(t *testing.T) {
+func TestH10_panicFailsTheCallAndKeepsTheLoop(t *testing.T) {
 	run(t, 1, func(t *testing.T, r *rig) {
 		for range 3 {
 			c := &invoker.Call{ID: "1", Method: "Subscribe", Run: func() any { panic("the secret is 42") }}
@@ -151,7 +151,7 @@ func TestH10_PanicFailsTheCallAndKeepsTheLoop(t *testing.T) {
 	})
 }
 
-func TestH14_IdleLoopsStay(t *testing.T) {
+func TestH14_idleLoopsStay(t *testing.T) {
 	run(t, 0, func(t *testing.T, r *rig) {
 		time.Sleep(365 * 24 * time.Hour)
 		synctest.Wait()
@@ -160,8 +160,8 @@ func TestH14_IdleLoopsStay(t *testing.T) {
 	})
 }
 
-// TestH18_LibraryPrintsNothing does not run in parallel: it replaces the program's outputs.
-func TestH18_LibraryPrintsNothing(t *testing.T) {
+// TestH18_libraryPrintsNothing does not run in parallel: it replaces the program's outputs.
+func TestH18_libraryPrintsNothing(t *testing.T) {
 	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +181,7 @@ func TestH18_LibraryPrintsNothing(t *testing.T) {
 	}
 }
 
-func TestH20_EndedLoopIsReplaced(t *testing.T) {
+func TestH20_endedLoopIsReplaced(t *testing.T) {
 	run(t, 1, func(t *testing.T, r *rig) {
 		r.expectRecord(t, "1", true, `{"type":3,"invocationId":"1","result":true}`)
 		for n := range 3 {

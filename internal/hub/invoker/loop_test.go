@@ -56,7 +56,7 @@ func isDone(c *Call) bool {
 	}
 }
 
-func TestH1_WritesAreFilteredAndNeverKept(t *testing.T) {
+func TestH1_writesAreFilteredAndNeverKept(t *testing.T) {
 	l, _ := newTestLoop(t)
 	c, message := begun(t, l, "1")
 	if want := `{"type":1,"invocationId":"1","target":"Invoke","arguments":["1"]}` + "\x1e"; message != want {
@@ -102,12 +102,13 @@ func TestH1_WritesAreFilteredAndNeverKept(t *testing.T) {
 		InvocationID string
 		Result       *int
 	}
-	if err := json.Unmarshal(c.record, &record); err != nil || record.Type != 3 || record.InvocationID != "a" || record.Result == nil {
+	err := json.Unmarshal(c.record, &record)
+	if err != nil || record.Type != 3 || record.InvocationID != "a" || record.Result == nil {
 		t.Errorf("record %s: %v", c.record, err)
 	}
 }
 
-func TestH4_FirstReadIsTheHandshakeAlone(t *testing.T) {
+func TestH4_firstReadIsTheHandshakeAlone(t *testing.T) {
 	l := newLoop(newTestInvoker(t), 1, nil)
 	go func() { l.invoker.calls <- &Call{} }()
 	l.ctx = t.Context()
@@ -118,7 +119,7 @@ func TestH4_FirstReadIsTheHandshakeAlone(t *testing.T) {
 	<-l.invoker.calls
 }
 
-func TestH5_ReadEndsWithTheLoopAndNeverWithEOF(t *testing.T) {
+func TestH5_readEndsWithTheLoopAndNeverWithEOF(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, stop := newTestLoop(t)
 		ended := make(chan error)
@@ -146,7 +147,7 @@ func TestH5_ReadEndsWithTheLoopAndNeverWithEOF(t *testing.T) {
 	})
 }
 
-func TestH6_ReadHonoursTheBuffer(t *testing.T) {
+func TestH6_readHonoursTheBuffer(t *testing.T) {
 	l, _ := newTestLoop(t)
 	c := newTestCall("1")
 	go func() { l.invoker.calls <- c }()
@@ -164,7 +165,7 @@ func TestH6_ReadHonoursTheBuffer(t *testing.T) {
 	}
 }
 
-func TestH9_WaitingCallsAreReadTogetherUpToThePlaces(t *testing.T) {
+func TestH9_waitingCallsAreReadTogetherUpToThePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := newTestLoop(t)
 		first := newTestCall("1")
@@ -196,7 +197,7 @@ func TestH9_WaitingCallsAreReadTogetherUpToThePlaces(t *testing.T) {
 	})
 }
 
-func TestH19_LoopStopsWhenItsCallsHaveEnded(t *testing.T) {
+func TestH19_loopStopsWhenItsCallsHaveEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, stop := newTestLoop(t)
 		c, _ := begun(t, l, "1")
@@ -218,7 +219,7 @@ func TestH19_LoopStopsWhenItsCallsHaveEnded(t *testing.T) {
 	})
 }
 
-func TestLoops_EvenlySharePlaces(t *testing.T) {
+func TestLoops_evenlySharePlaces(t *testing.T) {
 	for total := range 200 {
 		i := Invoker{places: total}
 		sum := 0
@@ -234,7 +235,7 @@ func TestLoops_EvenlySharePlaces(t *testing.T) {
 	}
 }
 
-func TestH20_EndedLoopFailsItsCalls(t *testing.T) {
+func TestH20_endedLoopFailsItsCalls(t *testing.T) {
 	t.Run("BeforeTheMethod", func(t *testing.T) {
 		l, _ := newTestLoop(t)
 		c, _ := begun(t, l, "1")
