@@ -11,6 +11,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/philippseith/signalr"
+
+	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 )
 
 const (
@@ -18,8 +20,6 @@ const (
 	maxTapMessage = 16 << 20
 	// tapDialTimeout is how long connecting may take.
 	tapDialTimeout = 10 * time.Second
-	// recordSeparator ends every hub message (JSON).
-	recordSeparator = 0x1e
 )
 
 // tapConn is a WebSocket as the library wants it. The library has one of its own, which cuts messages that are longer
@@ -60,7 +60,7 @@ func (c *tapConn) Read(p []byte) (int, error) {
 	n, err := c.stream.Read(p)
 	c.unsplit = append(c.unsplit, p[:n]...)
 	for {
-		record, rest, complete := bytes.Cut(c.unsplit, []byte{recordSeparator})
+		record, rest, complete := bytes.Cut(c.unsplit, []byte{hubprotocol.RecordSeparator})
 		if !complete {
 			break
 		}

@@ -94,12 +94,21 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 		Open: n.open, Verifier: n.verifier, Refused: n.audit.refused,
 		Secret: []byte(cmp.Or(c.Connection.Secret, c.Auth.HMACSecret)),
 		Path:   c.Path, Next: o.Next, Origins: c.Origins,
-		TokenTTL: c.Timeouts.Negotiate, MaxConnections: c.Limits.Connections, Quota: c.Quotas.Connections,
-		HandshakeTimeout: c.Timeouts.Handshake, KeepAliveInterval: c.Timeouts.KeepAlive, ClientTimeout: c.Timeouts.Client,
-		CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
-		Refresh: c.Auth.Refresh, Refreshed: n.audit.refreshed, Forward: forward(n.backplane),
-		SendTimeout: c.Timeouts.Send, CloseTimeout: c.Timeouts.Close,
-		MessagePackStyle: packStyle(c), MaxMessageBytes: c.Limits.MessageBytes, MaxFrameBytes: int64(c.Limits.FrameBytes),
+		Protocol: transport.ProtocolOptions{MessagePackStyle: packStyle(c)},
+		Tokens: transport.TokenOptions{
+			TTL: c.Timeouts.Negotiate, CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
+		},
+		Refresh: transport.RefreshOptions{
+			Enabled: c.Auth.Refresh, Refreshed: n.audit.refreshed, Forward: forward(n.backplane),
+		},
+		Limits: transport.Limits{
+			Connections: c.Limits.Connections, OrganizationConnections: c.Quotas.Connections,
+			MessageBytes: c.Limits.MessageBytes, FrameBytes: int64(c.Limits.FrameBytes),
+		},
+		Timeouts: transport.Timeouts{
+			Handshake: c.Timeouts.Handshake, KeepAlive: c.Timeouts.KeepAlive, Client: c.Timeouts.Client,
+			Send: c.Timeouts.Send, Close: c.Timeouts.Close,
+		},
 		Registerer: n.registry, Logger: n.logger.Named("transport"),
 	})
 	return err

@@ -14,12 +14,12 @@ import (
 
 var (
 	errNoToken = errors.New("no token")
-	// errTwoTokens says that a request carries different tokens in different places. It is refused: which of them
-	// counts would be a matter of taste, and a proxy that checks one could be walked around with the other.
+	// errTwoTokens means that a request carries different tokens in different places. Such a request is refused, because
+	// one token could pass the check of a proxy and the other could be used here.
 	errTwoTokens = errors.New("different tokens in one request")
 )
 
-// authenticate finds and checks the token of a request (1.2).
+// authenticate finds the token of a request, checks it and returns its claims (1.2).
 func (h *Handler) authenticate(r *http.Request, q query) (*authz.Claims, error) {
 	token, err := bearer(r.Header.Values("Authorization"), q)
 	if err != nil {
@@ -31,8 +31,8 @@ func (h *Handler) authenticate(r *http.Request, q query) (*authz.Claims, error) 
 	return h.options.Verifier.Verify(token)
 }
 
-// bearer is the token of a request: from the header Authorization (RFC 6750 section 2.1), whose values are given, or, as
-// browsers cannot set it for a WebSocket, from the query parameter access_token (section 2.3).
+// bearer returns the token of a request. It comes from the header Authorization (RFC 6750 section 2.1), whose values are
+// given, or from the query parameter access_token (section 2.3), because browsers cannot set headers for a WebSocket.
 func bearer(authorization []string, q query) (string, error) {
 	var token string
 	for _, candidate := range append(headerTokens(authorization), q.values("access_token")...) {
@@ -50,7 +50,7 @@ func bearer(authorization []string, q query) (string, error) {
 	return token, nil
 }
 
-// headerTokens are the tokens of the scheme Bearer. Other schemes are not ours.
+// headerTokens returns the tokens of the scheme Bearer and skips other schemes.
 func headerTokens(authorization []string) []string {
 	var tokens []string
 	for _, value := range authorization {
@@ -61,8 +61,8 @@ func headerTokens(authorization []string) []string {
 	return tokens
 }
 
-// refuseToken answers a request without a good token (RFC 6750 section 3), before anything is upgraded. Neither the
-// answer nor the log repeats anything of the token.
+// refuseToken answers a request without a valid token (RFC 6750 section 3), before any upgrade. Neither the answer nor the
+// log contains any part of the token.
 func (h *Handler) refuseToken(w http.ResponseWriter, r *http.Request, kind requestKind, err error) {
 	challenge, reason, why := `Bearer error="invalid_token"`, refusedToken, token.Reason(err)
 	switch {

@@ -96,22 +96,22 @@ func (c *Conn) EncodeClose(reason hub.CloseReason) []byte {
 func (c *Conn) TryWrite(p []byte) (n int, err error) { return c.sock.TryWrite(p) }
 
 // WriteAll hands all of p to the socket within the send timeout (W9).
-func (c *Conn) WriteAll(p []byte) error { return c.sock.WriteAll(p, c.h.options.SendTimeout) }
+func (c *Conn) WriteAll(p []byte) error { return c.sock.WriteAll(p, c.h.options.Timeouts.Send) }
 
 // KeepAlive returns the ping that is due, if any, and the time until the next call. ok reports whether the client is
 // still alive (1.8) and its token valid.
 func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bool) {
 	at := now.Sub(c.h.started)
 	if c.nextPing == 0 {
-		c.nextPing = at + c.h.options.KeepAliveInterval
+		c.nextPing = at + c.h.options.Timeouts.KeepAlive
 	}
 	if at >= c.nextPing {
 		frame = c.protocol.Ping()
-		c.nextPing = at + c.h.options.KeepAliveInterval
+		c.nextPing = at + c.h.options.Timeouts.KeepAlive
 	}
 	next = c.nextPing - at
 	if last := c.lastRead.Load(); last != busy && c.pinged.Load() {
-		left := time.Duration(last) + c.h.options.ClientTimeout - at
+		left := time.Duration(last) + c.h.options.Timeouts.Client - at
 		if left <= 0 {
 			return nil, 0, false
 		}
@@ -131,10 +131,10 @@ func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bo
 // expireWith sets the time at which the connection ends because of its token, with Options.CloseAtExpiry.
 func (c *Conn) expireWith(claims *authz.Claims) {
 	var expires time.Duration
-	if c.h.options.CloseAtExpiry && !claims.ExpiresAt.IsZero() {
+	if c.h.options.Tokens.CloseAtExpiry && !claims.ExpiresAt.IsZero() {
 		// At least 1, because 0 means never. The grace period is added to the time, not to the difference, which may be
 		// the longest possible one.
-		expires = max(claims.ExpiresAt.Add(c.h.options.ExpiryGrace).Sub(c.h.started), 1)
+		expires = max(claims.ExpiresAt.Add(c.h.options.Tokens.ExpiryGrace).Sub(c.h.started), 1)
 	}
 	c.expires.Store(int64(expires))
 }

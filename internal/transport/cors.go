@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// parseOrigins checks origins and makes them comparable with what browsers send.
+// parseOrigins checks origins and returns them in the form that browsers send.
 func parseOrigins(origins []string) (map[string]bool, error) {
 	allowed := make(map[string]bool, len(origins))
 	for _, origin := range origins {
@@ -20,8 +20,8 @@ func parseOrigins(origins []string) (map[string]bool, error) {
 	return allowed, nil
 }
 
-// allowOrigin lets the page that made the request read the answer, whatever it will be, if its origin is allowed. The
-// origin is echoed: credentials forbid an asterisk (Fetch standard, CORS protocol).
+// allowOrigin lets the page that made the request read the answer if its origin is allowed, for every kind of answer. It
+// echoes the origin, because an asterisk forbids credentials (Fetch standard, CORS protocol).
 func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	if len(h.origins) == 0 {
 		return
@@ -36,17 +36,17 @@ func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	header.Set("Access-Control-Allow-Credentials", "true")
 }
 
-// isPreflight says whether a browser asks if it may make a request.
+// isPreflight reports whether a request is a preflight of a browser.
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions &&
 		r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// defaultRequestHeaders are what the JavaScript client sends.
+// defaultRequestHeaders are the headers of the JavaScript client.
 const defaultRequestHeaders = "authorization, x-requested-with, x-signalr-user-agent"
 
-// answerPreflight answers a preflight, which carries no token. Of an origin that is not allowed it says nothing, and
-// the browser does not go on.
+// answerPreflight answers a preflight, which has no token. The answer for an origin that is not allowed has no CORS
+// headers, so the browser does not send the request.
 func (h *Handler) answerPreflight(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	if header.Get("Access-Control-Allow-Origin") != "" {

@@ -231,7 +231,7 @@ func TestErrorTexts(t *testing.T) {
 
 // The session knows nothing of the transport's clock: a server ping comes every interval, traffic or not.
 func TestKeepAlive_ServerPings(t *testing.T) {
-	s := startServer(t, func(s *setup) { s.KeepAliveInterval = 30 * time.Millisecond })
+	s := startServer(t, func(s *setup) { s.Timeouts.KeepAlive = 30 * time.Millisecond })
 	w, packed := s.open("json"), s.open("messagepack")
 	for range 3 {
 		w.expectText(`{"type":6}`)
@@ -241,7 +241,7 @@ func TestKeepAlive_ServerPings(t *testing.T) {
 
 // The client timeout counts from the first ping of the client on.
 func TestKeepAlive_ClientTimeout(t *testing.T) {
-	s := startServer(t, func(s *setup) { s.ClientTimeout = 60 * time.Millisecond })
+	s := startServer(t, func(s *setup) { s.Timeouts.Client = 60 * time.Millisecond })
 	never := s.open("json")
 	w, packed := s.open("json"), s.open("messagepack")
 	w.text(`{"type":6}` + separator)
@@ -258,7 +258,7 @@ func TestKeepAlive_ClientTimeout(t *testing.T) {
 
 // While a client waits for its answer it need not ping.
 func TestKeepAlive_PausedWhileAnInvocationRuns(t *testing.T) {
-	s := startServer(t, func(s *setup) { s.ClientTimeout = 60 * time.Millisecond })
+	s := startServer(t, func(s *setup) { s.Timeouts.Client = 60 * time.Millisecond })
 	w := s.open("json")
 	s.lanes.blocked.Lock()
 	w.text(`{"type":6}` + separator + `{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"QueueStatus"}]]}` + separator)

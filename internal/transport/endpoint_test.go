@@ -160,7 +160,7 @@ func TestUpgrade_Malformed(t *testing.T) {
 }
 
 func TestMaxConnections(t *testing.T) {
-	s := startServer(t, func(s *setup) { s.MaxConnections = 2 })
+	s := startServer(t, func(s *setup) { s.Limits.Connections = 2 })
 	one := s.open("json")
 	s.dial()
 	if response, body := s.connect().upgrade("/rte", "alice"); response.StatusCode != http.StatusServiceUnavailable {
@@ -178,7 +178,7 @@ func TestMaxConnections(t *testing.T) {
 }
 
 func TestQuota(t *testing.T) {
-	s := startServer(t, func(s *setup) { s.Quota = 2 })
+	s := startServer(t, func(s *setup) { s.Limits.OrganizationConnections = 2 })
 	one := s.open("json")
 	s.dial() // in its handshake
 	if response, body := s.connect().upgrade("/rte", "bob"); response.StatusCode != http.StatusServiceUnavailable {
@@ -218,23 +218,25 @@ func TestNext(t *testing.T) {
 	}
 }
 
+// A wrong option is named, as in every constructor.
 func TestNew_Options(t *testing.T) {
 	good := transport.Options{Open: refuseAll, Verifier: bearers}
 	if _, err := transport.New(good); err != nil {
 		t.Error(err)
 	}
-	for name, change := range map[string]func(*transport.Options){
-		"no verifier":      func(o *transport.Options) { o.Verifier = nil },
-		"nothing to open":  func(o *transport.Options) { o.Open = nil },
-		"path without /":   func(o *transport.Options) { o.Path = "rte" },
-		"path of nothing":  func(o *transport.Options) { o.Path = "/" },
-		"negative timeout": func(o *transport.Options) { o.SendTimeout = -1 },
-		"negative limit":   func(o *transport.Options) { o.MaxConnections = -1 },
-		"negative quota":   func(o *transport.Options) { o.Quota = -1 },
+	for named, change := range map[string]func(*transport.Options){
+		"Options.Verifier is required":                    func(o *transport.Options) { o.Verifier = nil },
+		"Options.Open is required":                        func(o *transport.Options) { o.Open = nil },
+		`Options.Path "rte"`:                              func(o *transport.Options) { o.Path = "rte" },
+		`Options.Path ""`:                                 func(o *transport.Options) { o.Path = "/" },
+		"Options.Timeouts.Send must":                      func(o *transport.Options) { o.Timeouts.Send = -1 },
+		"Options.Limits.Connections must":                 func(o *transport.Options) { o.Limits.Connections = -1 },
+		"Options.Limits.OrganizationConnections must not": func(o *transport.Options) { o.Limits.OrganizationConnections = -1 },
 	} {
 		o := good
-		if change(&o); func() bool { _, err := transport.New(o); return err == nil }() {
-			t.Errorf("%s: accepted", name)
+		change(&o)
+		if _, err := transport.New(o); err == nil || !strings.HasPrefix(err.Error(), "transport: "+named) {
+			t.Errorf("%v, want %q", err, named)
 		}
 	}
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // entrance is the listener between a port and net/http. It waits for the first bytes of each connection, with a small
-// stack and no buffer. What is plainly the request for a WebSocket that the handler grants is granted at once; everything
-// else goes on to net/http, which reads the same bytes and decides as if they came from the port.
+// stack and no buffer. It grants a plain request for a WebSocket at once. It passes every other connection to net/http,
+// which reads the same bytes as if they came from the port.
 type entrance struct {
 	net.Listener
 	h       *Handler
@@ -36,8 +36,8 @@ type accepted struct {
 	err  error
 }
 
-// Serve serves a port by means of server, whose Handler has to be h and which has no ConnContext of its own. It returns
-// the error of server.Serve, when server was shut down or closed and no goroutine that waited for requests is left.
+// Serve serves a port with server, whose Handler must be h and which must have no ConnContext. It returns the error of
+// server.Serve after server was shut down or closed. Then no goroutine that waited for requests is left.
 func (h *Handler) Serve(server *http.Server, listener net.Listener) error {
 	e := &entrance{
 		Listener: listener,
@@ -54,7 +54,7 @@ func (h *Handler) Serve(server *http.Server, listener net.Listener) error {
 	return err
 }
 
-// Accept is for net/http.
+// Accept returns the next connection for net/http.
 func (e *entrance) Accept() (net.Conn, error) {
 	select {
 	case a := <-e.accepted:
@@ -64,7 +64,7 @@ func (e *entrance) Accept() (net.Conn, error) {
 	}
 }
 
-// Close closes the port and the connections that have not sent a byte. It does not wait.
+// Close closes the port and the connections that have not sent a byte. It does not wait for goroutines.
 func (e *entrance) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -79,7 +79,7 @@ func (e *entrance) Close() error {
 	return e.Listener.Close()
 }
 
-// acceptAll accepts until the entrance is closed. Errors go to net/http, which knows for how long to wait.
+// acceptAll accepts until the entrance is closed. It passes errors to net/http, which waits before the next Accept.
 func (e *entrance) acceptAll() {
 	for {
 		conn, err := e.Listener.Accept()
@@ -95,23 +95,23 @@ func (e *entrance) acceptAll() {
 	}
 }
 
-// pass hands something to net/http. False: the entrance is closed, and so is the connection.
+// pass hands a connection or an error to net/http. If the entrance is closed, it closes the connection and returns false.
 func (e *entrance) pass(a accepted) bool {
 	select {
 	case e.accepted <- a:
 		return true
 	case <-e.closed:
 		if a.conn != nil {
-			_ = a.conn.Close() // there is nobody left to tell
+			_ = a.conn.Close() // the connection ends whether or not this works
 		}
 		return false
 	}
 }
 
-// await waits for the first bytes of a connection, and grants the request or passes the connection on. A client that says
-// nothing is not answered.
+// await waits for the first bytes of a connection, then grants the request or passes the connection on. It closes a
+// connection without bytes and without an answer.
 func (e *entrance) await(tcp *net.TCPConn, sock *websocket.Socket) {
-	defer e.survive(sock)
+	defer e.recover(sock)
 	if !e.enter(sock) {
 		sock.Close()
 		return
@@ -138,7 +138,7 @@ func (e *entrance) await(tcp *net.TCPConn, sock *websocket.Socket) {
 	e.pass(accepted{conn: conn})
 }
 
-// enter lets a connection wait; not when the entrance is closed.
+// enter records that a connection waits. It returns false if the entrance is closed.
 func (e *entrance) enter(sock *websocket.Socket) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -150,7 +150,7 @@ func (e *entrance) enter(sock *websocket.Socket) bool {
 	return true
 }
 
-// leave ends the wait of a connection that has entered.
+// leave ends what enter began.
 func (e *entrance) leave(sock *websocket.Socket) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -158,16 +158,16 @@ func (e *entrance) leave(sock *websocket.Socket) {
 	e.h.metrics.waiting.Dec()
 }
 
-// survive keeps a mistake of this program that one connection brought to light from ending all others.
-func (e *entrance) survive(sock *websocket.Socket) {
+// recover ends a connection after a panic, so that a bug that one connection triggers does not end all others.
+func (e *entrance) recover(sock *websocket.Socket) {
 	if reason := recover(); reason != nil {
 		e.h.log.Error("[unexpected] upgrade panicked", zap.Any("panic", reason), zap.Stack("stack"))
 		sock.Abort()
 	}
 }
 
-// takeUpgrade serves the request for a WebSocket that p begins with. False: it is for net/http to read it, or to refuse
-// it, and nothing has changed. Then there is a verdict if the token was verified.
+// takeUpgrade grants the request for a WebSocket that p begins with. It returns false if net/http has to read the request,
+// or to refuse it. Then it has changed nothing, and v is set if it verified the token.
 func (h *Handler) takeUpgrade(sock *websocket.Socket, p []byte) (v *verifiedToken, taken bool) {
 	head, rest, ok := parseHead(p)
 	if !ok || !h.isHub(strings.TrimSuffix(head.path, "/")) || h.draining.Load() {

@@ -135,7 +135,7 @@ func TestEntrance_SameAnswers(t *testing.T) {
 						}
 					}
 					if test.name == "full" {
-						o.MaxConnections = 1
+						o.Limits.Connections = 1
 					}
 				})
 				pieces := append([]string(nil), test.pieces...)

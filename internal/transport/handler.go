@@ -14,7 +14,7 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
-// Handler serves the hub's path and its negotiate path. It may be used from any goroutine.
+// Handler serves the hub's path and the paths of negotiate and refresh. Any goroutine may use it.
 type Handler struct {
 	// Static after construction.
 	options   Options
@@ -23,7 +23,7 @@ type Handler struct {
 	protocols map[string]*hubprotocol.Protocol // by the name that the handshake uses
 	log       *zap.Logger
 	metrics   *metrics
-	started   time.Time // what the clocks of connections count from
+	started   time.Time // the times of connections count from here
 	invoking  context.Context
 	stop      context.CancelFunc // ends invoking
 
@@ -35,7 +35,7 @@ type Handler struct {
 	draining    atomic.Bool
 }
 
-// New makes a Handler. The error names the option that is wrong.
+// New returns a Handler and starts nothing. The error names the option that is wrong.
 func New(options Options) (*Handler, error) {
 	options, err := options.withDefaults()
 	if err != nil {
@@ -43,16 +43,16 @@ func New(options Options) (*Handler, error) {
 	}
 	h := &Handler{
 		options:     options,
-		protocols:   hubprotocol.Protocols(options.MessagePackStyle),
+		protocols:   hubprotocol.Protocols(options.Protocol.MessagePackStyle),
 		log:         options.Logger,
-		metrics:     newMetrics(options.Registerer, options.MaxConnections),
-		connections: newConnections(options.MaxConnections, options.Quota, options.TokenTTL),
+		metrics:     newMetrics(options.Registerer, options.Limits.Connections),
+		connections: newConnections(options.Limits.Connections, options.Limits.OrganizationConnections, options.Tokens.TTL),
 		started:     time.Now(),
 	}
 	if h.origins, err = parseOrigins(options.Origins); err != nil {
 		return nil, err
 	}
-	if h.tokens, err = newTokens(options.Secret, options.TokenTTL); err != nil {
+	if h.tokens, err = newTokens(options.Secret, options.Tokens.TTL); err != nil {
 		return nil, err
 	}
 	if h.requests, err = newRefreshRequests(options.Secret); err != nil {
@@ -62,15 +62,15 @@ func New(options Options) (*Handler, error) {
 	return h, nil
 }
 
-// Drain makes the handler refuse new negotiations and connections with 503. Connections that exist go on.
+// Drain makes the handler refuse new negotiations and connections with 503. Open connections continue.
 func (h *Handler) Drain() { h.draining.Store(true) }
 
-// Connections is the number of connections, those included that are in their handshake or about to end.
+// Connections returns the number of connections, including those in their handshake and those about to end.
 func (h *Handler) Connections() int { return h.connections.len() }
 
-// Shutdown drains, cancels handshakes that are outstanding and waits until all connections have ended; those with a
-// session end when the hub closes it. When ctx ends first, it aborts what is left and returns the error of ctx. Either
-// way no goroutine of a connection is left.
+// Shutdown drains, cancels unfinished handshakes and waits until all connections have ended. A connection with a session
+// ends when the hub closes the session. If ctx ends first, Shutdown aborts the remaining connections and returns the error
+// of ctx. In both cases no goroutine of a connection is left.
 func (h *Handler) Shutdown(ctx context.Context) error {
 	h.Drain()
 	defer h.stop()
@@ -90,7 +90,7 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	}
 }
 
-// ServeHTTP serves the hub, and by Options.Next what is not the hub's.
+// ServeHTTP serves the hub. It passes requests for other paths to Options.Next.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var (
 		serve func(http.ResponseWriter, *request)
@@ -101,7 +101,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serve, kind = h.serveHub, requestHub
 	case strings.EqualFold(path, h.options.Path+"/negotiate"):
 		serve, kind = h.serveNegotiate, requestNegotiate
-	case h.options.Refresh && strings.EqualFold(path, h.options.Path+"/refresh"):
+	case h.options.Refresh.Enabled && strings.EqualFold(path, h.options.Path+"/refresh"):
 		serve, kind = h.serveRefresh, requestRefresh
 	default:
 		h.options.Next.ServeHTTP(w, r)
@@ -121,10 +121,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve(w, &request{Request: r, query: q, claims: claims})
 }
 
-// isHub says whether a path, without a slash at its end, is the hub's.
+// isHub reports whether a path, without a slash at its end, is the hub's.
 func (h *Handler) isHub(path string) bool { return strings.EqualFold(path, h.options.Path) }
 
-// eventStream is what a client of the ServerSentEvents transport accepts.
+// eventStream is the media type that clients of the ServerSentEvents transport accept.
 const eventStream = "text/event-stream"
 
 // serveHub serves the hub's own path (1.3).
@@ -149,8 +149,8 @@ func (h *Handler) serveHub(w http.ResponseWriter, r *request) {
 	}
 }
 
-// refuseTransport answers a request of a transport that is not served: with the reason given if there is a connection
-// with the id of the request, else as if the transport were served (1.3).
+// refuseTransport answers a request for a transport that the server does not have: with the given reason if the id of the
+// request belongs to a connection, else as a server with that transport would (1.3).
 func (h *Handler) refuseTransport(w http.ResponseWriter, r *request, reason refusal) {
 	token := r.query.value("id")
 	if token == "" {
@@ -166,17 +166,17 @@ func (h *Handler) refuseTransport(w http.ResponseWriter, r *request, reason refu
 	h.refuse(w, requestHub, reason)
 }
 
-// refuse answers a request that is not granted, and counts it.
+// refuse answers a refused request, and counts it.
 func (h *Handler) refuse(w http.ResponseWriter, kind requestKind, reason refusal) {
 	h.metrics.refused[kind][reason].Inc()
 	answer(w, refusals[reason].status, refusals[reason].text)
 }
 
-// answer answers with a text as ASP.NET Core does: without a charset.
+// answer answers with a text, without a charset as ASP.NET Core.
 func answer(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(status)
 	if text != "" {
-		_, _ = w.Write([]byte(text)) // nobody is left to hear of a failure
+		_, _ = w.Write([]byte(text)) // after a failure there is no client to answer
 	}
 }

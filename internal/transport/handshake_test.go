@@ -95,7 +95,7 @@ func TestHandshake_Largest(t *testing.T) {
 }
 
 func TestHandshake_Timeout(t *testing.T) {
-	s := startServer(t, func(s *setup) { s.HandshakeTimeout = 50 * time.Millisecond })
+	s := startServer(t, func(s *setup) { s.Timeouts.Handshake = 50 * time.Millisecond })
 	for name, begin := range map[string]string{"nothing comes": "", "half of it comes": `{"protocol":`} {
 		t.Run(name, func(t *testing.T) {
 			w := s.dial()

@@ -245,8 +245,8 @@ var hostile = map[string]func(s *server){
 // TestHostile lets all of them loose at once, many times over, while others work as usual.
 func TestHostile(t *testing.T) {
 	s := startServer(t, func(s *setup) {
-		s.HandshakeTimeout, s.CloseTimeout = 2*time.Second, 2*time.Second
-		s.SendTimeout = 500 * time.Millisecond
+		s.Timeouts.Handshake, s.Timeouts.Close = 2*time.Second, 2*time.Second
+		s.Timeouts.Send = 500 * time.Millisecond
 	})
 	entity := mustID("c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3")
 	witness, caller := s.open("json"), s.open("messagepack")

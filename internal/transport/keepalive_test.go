@@ -15,7 +15,7 @@ func TestKeepAlive(t *testing.T) {
 	start := time.Now()
 	c := &Conn{
 		h: &Handler{
-			started: start, options: Options{KeepAliveInterval: 15 * time.Second, ClientTimeout: 30 * time.Second},
+			started: start, options: Options{Timeouts: Timeouts{KeepAlive: 15 * time.Second, Client: 30 * time.Second}},
 		},
 		protocol: hubprotocol.Protocols(0)["json"],
 	}
@@ -56,15 +56,15 @@ func TestKeepAlive_Expiry(t *testing.T) {
 		ok      bool
 		next    time.Duration
 	}{
-		"the last moment":    {Options{CloseAtExpiry: true, ExpiryGrace: time.Second}, claims, 21*time.Second - 1, true, 1},
-		"expired":            {Options{CloseAtExpiry: true, ExpiryGrace: time.Second}, claims, 21 * time.Second, false, 0},
-		"expired before":     {Options{CloseAtExpiry: true}, &authz.Claims{ExpiresAt: start.Add(-time.Hour)}, 1, false, 0},
-		"in the year 9999":   {Options{CloseAtExpiry: true, ExpiryGrace: time.Second}, &authz.Claims{ExpiresAt: time.Unix(253402300799, 0)}, time.Hour, true, 15 * time.Second},
-		"never expires":      {Options{CloseAtExpiry: true}, &authz.Claims{}, time.Hour, true, 15 * time.Second},
+		"the last moment":    {Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, claims, 21*time.Second - 1, true, 1},
+		"expired":            {Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, claims, 21 * time.Second, false, 0},
+		"expired before":     {Options{Tokens: TokenOptions{CloseAtExpiry: true}}, &authz.Claims{ExpiresAt: start.Add(-time.Hour)}, 1, false, 0},
+		"in the year 9999":   {Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, &authz.Claims{ExpiresAt: time.Unix(253402300799, 0)}, time.Hour, true, 15 * time.Second},
+		"never expires":      {Options{Tokens: TokenOptions{CloseAtExpiry: true}}, &authz.Claims{}, time.Hour, true, 15 * time.Second},
 		"nobody asks for it": {Options{}, claims, time.Hour, true, 15 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test.options.KeepAliveInterval, test.options.ClientTimeout = 15*time.Second, 30*time.Second
+			test.options.Timeouts.KeepAlive, test.options.Timeouts.Client = 15*time.Second, 30*time.Second
 			c := &Conn{h: &Handler{started: start, options: test.options}, protocol: hubprotocol.Protocols(0)["json"]}
 			c.expireWith(test.claims)
 			_, next, ok := c.KeepAlive(start.Add(test.at))

@@ -8,7 +8,7 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
-// metrics are what operators see of the edge.
+// metrics are the metrics of the edge.
 type metrics struct {
 	connections      map[string]prometheus.Gauge // by protocol, protocolNone before the handshake
 	refused          [numRequestKinds][numRefusals]prometheus.Counter
@@ -27,14 +27,14 @@ type metrics struct {
 const (
 	// protocolNone is the protocol of a connection before its handshake.
 	protocolNone = "none"
-	// messageOther stands for the hub messages that the server ignores.
+	// messageOther counts the hub messages that the server ignores.
 	messageOther hubprotocol.MessageType = 0
 
 	protocolErrorMalformed = "malformed_message"
 	protocolErrorTooLarge  = "message_too_large"
 )
 
-// newMetrics makes the metrics, with every label value at zero, and registers them if there is a registry.
+// newMetrics makes the metrics, with every label value at zero, and registers them if there is a metric registry.
 func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 	connections := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "rte_transport_connections",
@@ -42,16 +42,16 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 	}, []string{"protocol"})
 	limit := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "rte_transport_connections_limit",
-		Help: "Connections that this node accepts at most.",
+		Help: "Largest number of connections that this node accepts.",
 	})
 	limit.Set(float64(maxConnections))
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_transport_requests_refused_total",
-		Help: "Requests that were not granted, by what they were for and why.",
+		Help: "Requests that were refused, by purpose and reason.",
 	}, []string{"request", "reason"})
 	arrivals := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_transport_arrivals_total",
-		Help: "Connections whose first bytes have come, by what was done: upgraded at once, or passed on to net/http.",
+		Help: "Connections whose first bytes have come, by way: upgraded at once, or passed on to net/http.",
 	}, []string{"way"})
 	handshakesFailed := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_transport_handshakes_failed_total",
@@ -80,7 +80,7 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 		}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_transport_connections_waiting",
-			Help: "Connections that were accepted and have not sent a byte yet.",
+			Help: "Accepted connections that have not sent a byte yet.",
 		}),
 		taken:  arrivals.WithLabelValues("upgraded"),
 		passed: arrivals.WithLabelValues("passed"),

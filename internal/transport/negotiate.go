@@ -10,14 +10,14 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 )
 
-// negotiateVersion is the highest negotiate version; clients that ask for more get this one (N4).
+// negotiateVersion is the highest negotiate version. Clients that ask for more get this one (N4).
 const negotiateVersion = 1
 
-// transports are what negotiate lists: no other needs every request to reach the same node (N11).
+// transports is the list in the answer of negotiate. All other transports need each request to reach the same node (N11).
 const transports = `"availableTransports":[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]`
 
-// serveNegotiate gives out the id of a connection (N1 to N13). It neither redirects (N10) nor grants stateful reconnect
-// (N7), and keeps nothing.
+// serveNegotiate answers with the id of a new connection (N1 to N13). It neither redirects (N10) nor grants stateful
+// reconnect (N7), and stores nothing.
 func (h *Handler) serveNegotiate(w http.ResponseWriter, r *request) {
 	if r.Method != http.MethodPost {
 		h.refuse(w, requestNegotiate, refusedMethod)
@@ -44,10 +44,10 @@ func (h *Handler) serveNegotiate(w http.ResponseWriter, r *request) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body) // nobody is left to hear of a failure
+	_, _ = w.Write(body) // after a failure there is no client to answer
 }
 
-// negotiateVersion is the version to answer with, or what is wrong with the one asked for (N4).
+// negotiateVersion returns the version of the answer, or the error text for the version that the client asked for (N4).
 func (h *Handler) negotiateVersion(q query) (version int, problem string) {
 	if values := q.values("negotiateVersion"); len(values) > 0 {
 		asked, err := strconv.ParseInt(strings.TrimSpace(strings.Join(values, ",")), 10, 32)
@@ -56,14 +56,14 @@ func (h *Handler) negotiateVersion(q query) (version int, problem string) {
 		}
 		version = int(asked)
 	}
-	if version < h.options.MinNegotiateVersion {
+	if version < h.options.Protocol.MinNegotiateVersion {
 		return 0, "The client requested version '" + strconv.Itoa(version) +
 			"', but the server does not support this version."
 	}
 	return min(version, negotiateVersion), ""
 }
 
-// negotiation is the answer of a version (N5, N6). In version 0 there is one id, which then has to be the token.
+// negotiation returns the body of the answer (N5, N6). Version 0 has one id only, which has to be the token.
 func (h *Handler) negotiation(version int, claims *authz.Claims) []byte {
 	id := newConnID()
 	token := h.tokens.make(id, claims, time.Now())
@@ -71,7 +71,7 @@ func (h *Handler) negotiation(version int, claims *authz.Claims) []byte {
 		return []byte(`{"negotiateVersion":0,"connectionId":"` + token + `",` + transports + `}`)
 	}
 	lifetime := ""
-	if seconds := tokenLifetime(claims); h.options.Refresh && seconds > 0 {
+	if seconds := tokenLifetime(claims); h.options.Refresh.Enabled && seconds > 0 {
 		lifetime = `"tokenLifetimeSeconds":` + strconv.Itoa(seconds) + `,`
 	}
 	return []byte(`{"negotiateVersion":1,"connectionId":"` + id.String() + `","connectionToken":"` + token + `",` +

@@ -87,7 +87,7 @@ func TestN4_VersionChoice(t *testing.T) {
 		},
 		{"the minimum", "negotiateVersion=1", `{"negotiateVersion":1,`, 1},
 	}
-	servers := []*server{startServer(t), startServer(t, func(s *setup) { s.MinNegotiateVersion = 1 })}
+	servers := []*server{startServer(t), startServer(t, func(s *setup) { s.Protocol.MinNegotiateVersion = 1 })}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			response, body := servers[test.minimum].do(http.MethodPost, "/rte/negotiate?"+test.query, "alice")
@@ -201,7 +201,7 @@ func TestN11_WebSocketsOnly(t *testing.T) {
 // TestTokens_Expire has the time; here it is what can be asked for.
 func TestN12_UnusedIDExpires(t *testing.T) {
 	if _, err := transport.New(transport.Options{
-		Open: refuseAll, Verifier: bearers, TokenTTL: 14 * time.Second,
+		Open: refuseAll, Verifier: bearers, Tokens: transport.TokenOptions{TTL: 14 * time.Second},
 	}); err == nil {
 		t.Error("tokens that live shorter than 15 s are accepted")
 	}

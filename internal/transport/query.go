@@ -8,16 +8,16 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 )
 
-// query are the parameters of a request. Names count in any case, as ASP.NET Core has it.
+// query holds the parameters of a request. Names match in any case, as in ASP.NET Core.
 type query url.Values
 
-// parseQuery takes what it understands and leaves out the rest, as (*url.URL).Query does.
+// parseQuery parses a query and skips malformed parameters, as (*url.URL).Query does.
 func parseQuery(raw string) query {
-	values, _ := url.ParseQuery(raw) // what is understood counts
+	values, _ := url.ParseQuery(raw) // the well-formed parameters count
 	return query(values)
 }
 
-// value is the value of a parameter; values that come several times are joined, as ASP.NET Core has it.
+// value returns the value of a parameter. It joins the values of repeated parameters with commas, as ASP.NET Core does.
 func (q query) value(name string) string { return strings.Join(q.values(name), ",") }
 
 func (q query) values(name string) []string {
@@ -30,7 +30,7 @@ func (q query) values(name string) []string {
 	return values
 }
 
-// request is a request of a client whose token is good.
+// request is a request with a valid token.
 type request struct {
 	*http.Request
 	query  query

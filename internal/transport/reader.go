@@ -33,8 +33,8 @@ const (
 	phaseOpen
 	// phaseClosing: the server has closed; only a Close frame or the end of the stream counts.
 	phaseClosing
-	// phaseDeaf: as phaseClosing, but the bytes make no sense any more and only the end of the stream counts.
-	phaseDeaf
+	// phaseBroken: as phaseClosing, but the bytes make no sense any more and only the end of the stream counts.
+	phaseBroken
 	// phaseOver: nothing is read any more.
 	phaseOver
 )
@@ -42,8 +42,8 @@ const (
 // start begins to read. buffered holds the bytes that came with the request.
 func (c *Conn) start(buffered []byte) {
 	c.h.metrics.connections[protocolNone].Inc()
-	c.messages = hubprotocol.NewSplitter(c.h.options.MaxMessageBytes)
-	c.frames.MaxFrame = uint64(c.h.options.MaxFrameBytes) //nolint:gosec // not negative
+	c.messages = hubprotocol.NewSplitter(c.h.options.Limits.MessageBytes)
+	c.frames.MaxFrame = uint64(c.h.options.Limits.FrameBytes) //nolint:gosec // not negative
 	go c.read(buffered)
 }
 
@@ -104,7 +104,7 @@ func (c *Conn) touch() { c.lastRead.Store(int64(time.Since(c.h.started))) }
 // (RFC 6455 section 5.5.3), so that a flood of pings does not become a flood of pongs.
 func (c *Conn) consume(p []byte) {
 	var pong []byte
-	for len(p) > 0 && c.phase < phaseDeaf {
+	for len(p) > 0 && c.phase < phaseBroken {
 		var (
 			part websocket.Part
 			v    websocket.Violation
@@ -207,7 +207,7 @@ func (c *Conn) violated(v websocket.Violation) {
 	}
 	c.status.Store(uint32(v.Status))
 	before := c.phase
-	c.phase = phaseDeaf
+	c.phase = phaseBroken
 	if before == phaseHandshake {
 		c.h.metrics.handshakesFailed[handshakeViolation].Inc()
 		c.hangUp(websocket.AppendClose(nil, v.Status))
@@ -282,12 +282,12 @@ func (c *Conn) hangUp(final []byte) {
 }
 
 // linger gives the peer time to end the connection after the last frames. Closing it at once could destroy bytes that
-// are still on their way (RFC 6455 section 7.1.1). In phaseDeaf an answer would make no sense, so the outgoing stream ends.
+// are still on their way (RFC 6455 section 7.1.1). In phaseBroken an answer would make no sense, so the outgoing stream ends.
 func (c *Conn) linger() {
 	c.phase = max(c.phase, phaseClosing)
 	c.lingering = true
-	c.sock.SetReadTimeout(c.h.options.CloseTimeout)
-	if c.phase == phaseDeaf {
+	c.sock.SetReadTimeout(c.h.options.Timeouts.Close)
+	if c.phase == phaseBroken {
 		c.sock.CloseWrite()
 	}
 }

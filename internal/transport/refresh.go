@@ -12,21 +12,21 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// refreshOutcome is what became of a request to refresh the token of a connection.
+// refreshOutcome is the result of a request to refresh the token of a connection.
 type refreshOutcome string
 
 const (
 	refreshed        refreshOutcome = "refreshed"
 	refreshOtherUser refreshOutcome = "other_user"
 	refreshRevoked   refreshOutcome = "revoked"
-	// refreshUnknown: the connection is not on this node, or not there any more.
+	// refreshUnknown: this node does not have the connection, or no longer has it.
 	refreshUnknown refreshOutcome = "unknown"
-	// refreshFailed: the node of the connection could not be asked.
+	// refreshFailed: the request could not be sent to the node of the connection.
 	refreshFailed refreshOutcome = "failed"
 )
 
 // serveRefresh replaces the token of a connection by that of the request. Requests and answers are those of ASP.NET Core
-// 11: the connection is named by its connection token, and what is wrong is a word in a JSON object.
+// 11: the connection token names the connection, and an error is a word in a JSON object.
 func (h *Handler) serveRefresh(w http.ResponseWriter, r *request) {
 	if r.Method != http.MethodPost {
 		h.refuse(w, requestRefresh, refusedMethod)
@@ -56,8 +56,8 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *request) {
 	}
 }
 
-// refreshByToken replaces the claims of the connection that a connection token stands for, on whatever node it is. Such
-// a token is tied to its user: what another one shows is either that or made up.
+// refreshByToken replaces the claims of the connection that a connection token names, on whatever node it is. A connection
+// token is tied to its user, so the token of another user is either theirs or invented.
 func (h *Handler) refreshByToken(ctx context.Context, token string, claims *authz.Claims) refreshOutcome {
 	id, _, ok := h.tokens.parse(token, claims)
 	if !ok {
@@ -70,14 +70,14 @@ func (h *Handler) refreshByToken(ctx context.Context, token string, claims *auth
 	switch {
 	case c != nil:
 		c.session.Recheck(ctx)
-	case outcome == refreshUnknown && h.options.Forward != nil:
+	case outcome == refreshUnknown && h.options.Refresh.Forward != nil:
 		return h.forwardRefresh(ctx, id, claims)
 	}
 	return outcome
 }
 
 // replaceClaims replaces the claims of a connection of this node, and moves the time at which it ends. It does not wait.
-// The session of the connection that it returns must Recheck; nil: there is nothing to be looked at.
+// The caller must Recheck the session of the returned connection; nil: there is nothing to recheck.
 func (h *Handler) replaceClaims(id connID, claims *authz.Claims) (*Conn, refreshOutcome) {
 	c := h.connections.find(id)
 	if c == nil || !c.opened.Load() {
@@ -88,7 +88,7 @@ func (h *Handler) replaceClaims(id connID, claims *authz.Claims) (*Conn, refresh
 	switch changed, err := c.session.Refresh(claims); {
 	case changed:
 		c.expireWith(claims)
-		h.options.Refreshed(c, claims)
+		h.options.Refresh.Refreshed(c, claims)
 		return c, refreshed
 	case err == nil:
 		return nil, refreshed
@@ -101,7 +101,7 @@ func (h *Handler) replaceClaims(id connID, claims *authz.Claims) (*Conn, refresh
 	}
 }
 
-// tokenLifetime is for how many seconds a token is good; 0: for ever, or no longer.
+// tokenLifetime returns the seconds until a token expires; 0: it never expires, or it has.
 func tokenLifetime(claims *authz.Claims) int {
 	if claims.ExpiresAt.IsZero() {
 		return 0
@@ -109,7 +109,7 @@ func tokenLifetime(claims *authz.Claims) int {
 	return int(min(max(time.Until(claims.ExpiresAt)/time.Second, 0), math.MaxInt32))
 }
 
-// refuseRefresh answers that a token was not replaced, and counts it.
+// refuseRefresh answers a refused refresh request, and counts it.
 func (h *Handler) refuseRefresh(w http.ResponseWriter, reason refusal, word string) {
 	h.metrics.refused[requestRefresh][reason].Inc()
 	answerRefresh(w, refusals[reason].status, `{"error":"`+word+`"}`)
@@ -118,5 +118,5 @@ func (h *Handler) refuseRefresh(w http.ResponseWriter, reason refusal, word stri
 func answerRefresh(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(body)) // nobody is left to hear of a failure
+	_, _ = w.Write([]byte(body)) // after a failure there is no client to answer
 }

@@ -105,7 +105,7 @@ func (h *Handler) forwardRefresh(ctx context.Context, id connID, claims *authz.C
 	}
 	defer h.requests.end(number)
 	request := &refreshMessage{Number: number, Sent: time.Now(), Connection: id.String(), Claims: claims}
-	if err := h.options.Forward(ctx, h.requests.seal(request)); err != nil {
+	if err := h.options.Refresh.Forward(ctx, h.requests.seal(request)); err != nil {
 		h.log.Warn("refresh not forwarded", zap.Error(err))
 		return refreshFailed
 	}
@@ -184,7 +184,7 @@ func (h *Handler) answerRefreshRequest(c *Conn, answer *refreshMessage) {
 	defer h.requests.release()
 	ctx, cancel := context.WithTimeout(h.invoking, refreshTimeout)
 	defer cancel()
-	if err := h.options.Forward(ctx, h.requests.seal(answer)); err != nil {
+	if err := h.options.Refresh.Forward(ctx, h.requests.seal(answer)); err != nil {
 		h.log.Warn("refresh not answered", zap.Error(err))
 	}
 	if c != nil {

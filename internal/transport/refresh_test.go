@@ -30,7 +30,7 @@ func expiring() verifier {
 
 // withRefresh lets connections end with their tokens, unless they are refreshed.
 func withRefresh(s *setup) {
-	s.Verifier, s.Refresh, s.CloseAtExpiry, s.Secret = expiring(), true, true, []byte("of all nodes")
+	s.Verifier, s.Refresh.Enabled, s.Tokens.CloseAtExpiry, s.Secret = expiring(), true, true, []byte("of all nodes")
 	s.hub.Authorization.Revoked = func(c *authz.Claims) bool { return c.TokenID == "revoked" }
 	s.hub.Authorization.Rechecker = supervisors{}
 }
@@ -138,7 +138,7 @@ func TestRefresh_Refused(t *testing.T) {
 
 // A stock server has no such path and says nothing of lifetimes.
 func TestRefresh_Off(t *testing.T) {
-	s := startServer(t, withRefresh, func(s *setup) { s.Refresh = false })
+	s := startServer(t, withRefresh, func(s *setup) { s.Refresh.Enabled = false })
 	_, id := s.openToken("alice")
 	if response, _ := s.do(http.MethodPost, "/rte/refresh?id="+id, "alice later"); response.StatusCode != 404 {
 		t.Error(response.Status)
@@ -186,7 +186,7 @@ func (b *bus) tell(_ context.Context, message []byte) error {
 // join starts a node on the bus.
 func (b *bus) join(t *testing.T, changes ...func(*setup)) *server {
 	t.Helper()
-	s := startServer(t, append([]func(*setup){withRefresh, func(s *setup) { s.Forward = b.tell }}, changes...)...)
+	s := startServer(t, append([]func(*setup){withRefresh, func(s *setup) { s.Refresh.Forward = b.tell }}, changes...)...)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.nodes = append(b.nodes, s)

@@ -2,7 +2,7 @@ package transport
 
 import "net/http"
 
-// requestKind is what a request was for, as a metric label.
+// requestKind is the purpose of a request, as a metric label.
 type requestKind uint8
 
 const (
@@ -16,7 +16,7 @@ func (k requestKind) String() string {
 	return [numRequestKinds]string{"hub", "negotiate", "refresh"}[k]
 }
 
-// refusal is why a request was not granted.
+// refusal is the reason why a request was refused.
 type refusal uint8
 
 const (
@@ -41,7 +41,7 @@ const (
 	numRefusals
 )
 
-// refusals are the answers: the rows of 1.3, and what a node says that drains or is full.
+// refusals are the answers: the rows of 1.3, and those of a node that drains or is full.
 var refusals = [numRefusals]struct {
 	label  string // of the metric
 	status int

@@ -25,7 +25,7 @@ func newConnID() connID {
 	return id
 }
 
-// String is the 22 characters that clients see.
+// String returns the 22 characters that clients see.
 func (id connID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 func parseConnID(text string) (id connID, ok bool) {
@@ -36,12 +36,12 @@ func parseConnID(text string) (id connID, ok bool) {
 	return id, err == nil
 }
 
-// macLen is how much of an HMAC-SHA-256 a connection token carries. It lives for seconds.
+// macLen is the length of the truncated HMAC-SHA-256 in a connection token. The token lives for seconds.
 const macLen = 16
 
-// tokens makes and checks connection tokens: id "." expiry "." MAC, of the characters that clients put into a URL as
-// they are (N8). A token says all that another node needs to accept it, so negotiate leaves nothing behind. It is tied
-// to the subject, and not to the JWT: clients fetch a new one for the WebSocket (1.2).
+// tokens makes and checks connection tokens: id "." expiry "." MAC, in characters that need no escaping in a URL (N8). A
+// token contains everything that another node needs to accept it, so negotiate stores nothing. It is tied to the user and
+// not to the JWT, because clients fetch a new JWT for the WebSocket (1.2).
 type tokens struct {
 	key []byte
 	ttl time.Duration
@@ -53,7 +53,7 @@ func newTokens(secret []byte, ttl time.Duration) (*tokens, error) {
 	return &tokens{key, ttl}, err
 }
 
-// deriveKey makes the key for a purpose of the secret that all nodes share. Without one the key is random.
+// deriveKey derives the key for a purpose from the secret that all nodes share. Without a secret the key is random.
 func deriveKey(secret []byte, purpose string) ([]byte, error) {
 	if len(secret) == 0 {
 		secret = make([]byte, sha256.Size)
@@ -66,14 +66,14 @@ func deriveKey(secret []byte, purpose string) ([]byte, error) {
 	return key, nil
 }
 
-// make is a token for a connection of the bearer of claims.
+// make returns a token for a connection of the user of claims.
 func (t *tokens) make(id connID, claims *authz.Claims, now time.Time) string {
 	expires := now.Add(t.ttl).UnixMilli()
 	mac := t.mac(id, expires, claims)
 	return id.String() + "." + strconv.FormatInt(expires, 36) + "." + base64.RawURLEncoding.EncodeToString(mac)
 }
 
-// parse checks a token, but not whether it has expired.
+// parse checks a token and returns its parts. It does not check whether the token has expired.
 func (t *tokens) parse(token string, claims *authz.Claims) (id connID, expires time.Time, ok bool) {
 	id, millis, mac, ok := splitToken(token)
 	if !ok || subtle.ConstantTimeCompare(mac, t.mac(id, millis, claims)) != 1 {
@@ -82,7 +82,7 @@ func (t *tokens) parse(token string, claims *authz.Claims) (id connID, expires t
 	return id, time.UnixMilli(millis), true
 }
 
-// splitToken takes a token apart; false if it does not look like one.
+// splitToken returns the parts of a token, without checking its MAC; ok is false if the token has another form.
 func splitToken(token string) (id connID, expires int64, mac []byte, ok bool) {
 	first, rest, _ := strings.Cut(token, ".")
 	second, third, _ := strings.Cut(rest, ".")
@@ -97,7 +97,7 @@ func splitToken(token string) (id connID, expires int64, mac []byte, ok bool) {
 	return id, expires, mac, err == nil && len(mac) == macLen
 }
 
-// mac authenticates the parts of a token and its subject.
+// mac returns the MAC of the parts of a token and its user.
 func (t *tokens) mac(id connID, expires int64, claims *authz.Claims) []byte {
 	mac := hmac.New(sha256.New, t.key)
 	mac.Write(id[:])

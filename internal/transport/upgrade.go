@@ -15,15 +15,15 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
-// webSocketVersion is the only one (RFC 6455 section 4.1).
+// webSocketVersion is the only version of WebSocket (RFC 6455 section 4.1).
 const webSocketVersion = "13"
 
-// isWebSocket says whether a GET asks for a WebSocket (RFC 6455 section 4.2.1).
+// isWebSocket reports whether a GET asks for a WebSocket (RFC 6455 section 4.2.1).
 func isWebSocket(r *http.Request) bool {
 	return hasToken(r.Header.Values("Connection"), "upgrade") && hasToken(r.Header.Values("Upgrade"), "websocket")
 }
 
-// hasToken looks into comma-separated lists.
+// hasToken reports whether one of several comma-separated lists has a token, in any case.
 func hasToken(lists []string, token string) bool {
 	for _, list := range lists {
 		for item := range strings.SplitSeq(list, ",") {
@@ -35,7 +35,7 @@ func hasToken(lists []string, token string) bool {
 	return false
 }
 
-// upgrade is what a request for a WebSocket says, whoever has read it.
+// upgrade holds the parameters of a request for a WebSocket, read by parseHead or by net/http.
 type upgrade struct {
 	accept   string // the answer to the client's key
 	id       string // the connection token; empty: the client did not negotiate
@@ -43,8 +43,8 @@ type upgrade struct {
 	claims   *authz.Claims
 }
 
-// serveUpgrade makes a connection of a request. Subprotocols and extensions that the client offers are declined by not
-// being mentioned (W1, W2); any Origin will do, as pages cannot send a token that they do not have.
+// serveUpgrade makes a connection from a request. It declines subprotocols and extensions by leaving them out of the
+// answer (W1, W2). It accepts any Origin: a page cannot send a token that it does not have.
 func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 	if r.Header.Get("Sec-WebSocket-Version") != webSocketVersion {
 		w.Header().Set("Sec-WebSocket-Version", webSocketVersion)
@@ -71,13 +71,13 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 	h.switchProtocols(c, websocket.NewSocket(conn, &h.buffers), u.accept, buffered)
 }
 
-// newUpgrade is the upgrade that a query asks for.
+// newUpgrade returns the upgrade that a query asks for.
 func newUpgrade(accept string, q query, claims *authz.Claims) upgrade {
 	return upgrade{accept: accept, id: q.value("id"), features: hub.ParseFeatures(q.value("features")), claims: claims}
 }
 
-// admit makes a connection and gives it its id: the one of its token, which it uses up, or a new one (skipNegotiation).
-// What it refuses leaves nothing behind.
+// admit makes a connection and adds it to the connections of the node. Its id is that of its connection token, which it
+// uses up, or a new one (skipNegotiation). It returns the reason if it refuses the connection.
 func (h *Handler) admit(u *upgrade) (*Conn, refusal, bool) {
 	if h.draining.Load() {
 		return nil, refusedDraining, false
@@ -97,7 +97,7 @@ func (h *Handler) admit(u *upgrade) (*Conn, refusal, bool) {
 	return c, reason, ok
 }
 
-// acceptKey answers the key of the client (RFC 6455 section 4.2.2).
+// acceptKey returns the answer to the key of the client (RFC 6455 section 4.2.2).
 func acceptKey(keys []string) (accept string, ok bool) {
 	if len(keys) != 1 {
 		return "", false
@@ -109,8 +109,8 @@ func acceptKey(keys []string) (accept string, ok bool) {
 	return base64.StdEncoding.EncodeToString(sum[:]), true
 }
 
-// hijack takes the connection from net/http. buffered is what the client has sent already. The buffers of net/http,
-// 8 KB, are not kept.
+// hijack takes the connection from net/http. buffered holds the bytes that the client has sent already. The buffers of
+// net/http, 8 KB, are not kept.
 func hijack(w http.ResponseWriter) (conn net.Conn, buffered []byte, err error) {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -118,7 +118,7 @@ func hijack(w http.ResponseWriter) (conn net.Conn, buffered []byte, err error) {
 		return nil, nil, err
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
-		peeked, _ := rw.Peek(n) // cannot fail: they are there
+		peeked, _ := rw.Peek(n) // never fails: the bytes are there
 		buffered = append(buffered, peeked...)
 	}
 	if replayed, ok := conn.(*replayedConn); ok {
@@ -127,8 +127,8 @@ func hijack(w http.ResponseWriter) (conn net.Conn, buffered []byte, err error) {
 	return conn, buffered, nil
 }
 
-// switchProtocols answers an upgrade with 101 and begins to read from a connection that was admitted. buffered is what
-// the client has sent already.
+// switchProtocols answers an upgrade with 101 and begins to read from a connection that admit added. buffered holds the
+// bytes that the client has sent already.
 func (h *Handler) switchProtocols(c *Conn, sock *websocket.Socket, accept string, buffered []byte) {
 	if err := h.answerUpgrade(sock, accept); err != nil {
 		h.connections.remove(c)
@@ -136,7 +136,7 @@ func (h *Handler) switchProtocols(c *Conn, sock *websocket.Socket, accept string
 		sock.Close()
 		return
 	}
-	sock.SetReadTimeout(h.options.HandshakeTimeout)
+	sock.SetReadTimeout(h.options.Timeouts.Handshake)
 	if !h.connections.attach(c, sock) {
 		h.connections.remove(c)
 		sock.Abort()
@@ -145,7 +145,7 @@ func (h *Handler) switchProtocols(c *Conn, sock *websocket.Socket, accept string
 	c.start(buffered)
 }
 
-// answerUpgrade does without a deadline as a rule: a socket on which nothing was sent takes the answer at once.
+// answerUpgrade sends the answer. It seldom needs a deadline: an unused socket takes the answer at once.
 func (h *Handler) answerUpgrade(sock *websocket.Socket, accept string) error {
 	response := []byte("HTTP/1.1 101 Switching Protocols\r\n" +
 		"Upgrade: websocket\r\n" +
@@ -155,7 +155,7 @@ func (h *Handler) answerUpgrade(sock *websocket.Socket, accept string) error {
 	if err != nil || n == len(response) {
 		return err
 	}
-	return sock.WriteAll(response[n:], h.options.SendTimeout)
+	return sock.WriteAll(response[n:], h.options.Timeouts.Send)
 }
 
 func (h *Handler) upgradeFailed(remote string, err error) {

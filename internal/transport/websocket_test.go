@@ -180,7 +180,7 @@ func TestW7_Ping(t *testing.T) {
 }
 
 func TestW8_ServerCloses(t *testing.T) {
-	short := func(s *setup) { s.CloseTimeout = 50 * time.Millisecond }
+	short := func(s *setup) { s.Timeouts.Close = 50 * time.Millisecond }
 	t.Run("the client answers", func(t *testing.T) {
 		w := startServer(t).open("json")
 		w.text(`{"type":7}` + separator)
@@ -195,7 +195,7 @@ func TestW8_ServerCloses(t *testing.T) {
 		w.expectEnd()
 	})
 	t.Run("the client goes on talking", func(t *testing.T) {
-		s := startServer(t, func(s *setup) { s.CloseTimeout = 500 * time.Millisecond })
+		s := startServer(t, func(s *setup) { s.Timeouts.Close = 500 * time.Millisecond })
 		w := s.open("json")
 		w.text(`{"type":7}` + separator + `{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[]}` + separator)
 		w.text(`{"type":1,"invocationId":"2","target":"UnsubscribeAll","arguments":[]}` + separator)
@@ -235,7 +235,7 @@ func TestW8_ServerCloses(t *testing.T) {
 // A client that reads nothing is cut off, and the others notice nothing.
 func TestW9_SlowClient(t *testing.T) {
 	s := startServer(t, func(s *setup) {
-		s.SendTimeout, s.CloseTimeout = 200*time.Millisecond, 50*time.Millisecond
+		s.Timeouts.Send, s.Timeouts.Close = 200*time.Millisecond, 50*time.Millisecond
 		s.fanout.Outbox.Bytes = 1 << 20
 	})
 	entity := mustID("c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3")
@@ -285,7 +285,7 @@ func withTLS(s *setup) {
 }
 
 func TestTLS(t *testing.T) {
-	s := startServer(t, withTLS, func(s *setup) { s.CloseTimeout = 100 * time.Millisecond })
+	s := startServer(t, withTLS, func(s *setup) { s.Timeouts.Close = 100 * time.Millisecond })
 	entity := mustID("c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3")
 	w := s.open("json")
 	if result, failure := w.call("1", "Subscribe", []subscription{{entity.String(), "QueueStatus"}}); failure != "" {

@@ -13,18 +13,18 @@ import (
 // methodName is the client method that receives events. .NET and Java match it case-sensitively (section 1.6).
 const methodName = "MessageReceived"
 
-// rootEntityType is what every subscription is rooted in.
+// rootEntityType is the type of the root entity of every subscription.
 const rootEntityType = "Organization"
 
-// subscriptionRoom is more than what stands around the data of an event, without the names of its type and kind.
+// subscriptionRoom is more than the length of everything around the data of an event.
 const subscriptionRoom = 512
 
-// JSONEncoder makes MessageReceived frames for JSON clients. It may be used from any goroutine.
+// JSONEncoder makes MessageReceived frames for JSON clients. Any goroutine may use it.
 type JSONEncoder struct {
 	catalog *events.Catalog
 }
 
-// MessagePackEncoder makes MessageReceived frames for MessagePack clients. It may be used from any goroutine.
+// MessagePackEncoder makes MessageReceived frames for MessagePack clients. Any goroutine may use it.
 type MessagePackEncoder struct {
 	catalog *events.Catalog
 	keys    packKeys
@@ -35,16 +35,16 @@ var (
 	_ fanout.Encoder = (*MessagePackEncoder)(nil)
 )
 
-// NewJSONEncoder makes an encoder for the events of a catalogue.
+// NewJSONEncoder returns an encoder for the events of a catalog.
 func NewJSONEncoder(catalog *events.Catalog) *JSONEncoder { return &JSONEncoder{catalog} }
 
-// NewMessagePackEncoder makes an encoder for the events of a catalogue, with property names in the given style.
+// NewMessagePackEncoder returns an encoder for the events of a catalog, with property names in the given style.
 func NewMessagePackEncoder(catalog *events.Catalog, style events.PackStyle) *MessagePackEncoder {
 	return &MessagePackEncoder{catalog, packKeys{style}}
 }
 
-// Encode makes the frame of an event: the nine documented properties of the subscription in the documented order, then
-// the data in camel case.
+// Encode returns the frame of an event: the nine documented properties of the subscription in the documented order, then
+// the data in camel case. The error is one of package events.
 func (e *JSONEncoder) Encode(ev *events.Event) (fanout.Frame, error) {
 	definition := e.catalog.Definition(ev.Type)
 	if definition == nil {
@@ -70,19 +70,19 @@ func (e *JSONEncoder) Encode(ev *events.Event) (fanout.Frame, error) {
 		return fanout.Frame{}, fmt.Errorf("encode event: %w", err)
 	}
 	buf = append(buf, `}]}`...)
-	buf = append(buf, recordSeparator)
+	buf = append(buf, RecordSeparator)
 	frame := websocket.Seal(websocket.OpText, buf)
 	return fanout.Frame{Bytes: frame, IDOffset: idOffset - (len(buf) - len(frame))}, nil
 }
 
-// Encode makes the frame of an event: [1, {}, nil, "MessageReceived", [{Subscription, Data}], []] behind the length
-// prefix (section 1.10).
+// Encode returns the frame of an event: [1, {}, nil, "MessageReceived", [{Subscription, Data}], []] behind the length
+// prefix (section 1.10). The error is one of package events.
 func (e *MessagePackEncoder) Encode(ev *events.Event) (fanout.Frame, error) {
 	definition := e.catalog.Definition(ev.Type)
 	if definition == nil {
 		return fanout.Frame{}, fmt.Errorf("encode event: %w", events.ErrMalformed)
 	}
-	// The length prefix is put right before the body when its length is known.
+	// The length prefix goes right before the body when its length is known.
 	const bodyStart = websocket.HeaderSpace + maxPrefix
 	buf := websocket.NewBuffer(maxPrefix + subscriptionRoom + len(ev.Data))[:bodyStart]
 	buf = append(buf, msgpack.FixArray|6, byte(TypeInvocation), msgpack.FixMap, msgpack.Nil)

@@ -15,9 +15,9 @@ func ParseHandshake(message []byte) (Handshake, error) {
 		handshake               Handshake
 		hasProtocol, hasVersion bool
 	)
-	err := scanObject(message[:len(message)-1], func(name string, value []byte) error {
+	err := readObject(message[:len(message)-1], func(name, value []byte) error {
 		ok := true
-		switch name {
+		switch string(name) {
 		case "protocol":
 			handshake.Protocol, hasProtocol = unquote(value)
 			ok = hasProtocol
@@ -30,16 +30,16 @@ func ParseHandshake(message []byte) (Handshake, error) {
 		}
 		return nil
 	})
-	if err == nil && (!hasProtocol || !hasVersion) {
-		err = ErrMalformed
+	if err != nil || !hasProtocol || !hasVersion {
+		return Handshake{}, ErrMalformed
 	}
-	return handshake, err
+	return handshake, nil
 }
 
 // FailedHandshake returns the answer to a failed handshake (1.5) and, behind it, a Close frame. The answer is a text frame
 // even for MessagePack (W3).
 func FailedHandshake(text string) []byte {
 	message := AppendJSONString(append(websocket.NewBuffer(128), `{"error":`...), text)
-	frame := websocket.Seal(websocket.OpText, append(message, '}', recordSeparator))
+	frame := websocket.Seal(websocket.OpText, append(message, '}', RecordSeparator))
 	return websocket.AppendClose(frame, websocket.StatusNormal)
 }

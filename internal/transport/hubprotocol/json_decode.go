@@ -4,10 +4,15 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/jsonscan"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
+
+// maxDepth bounds the nesting of objects and arrays in a hub message, the message itself included (section 1.6).
+const maxDepth = 64
 
 // jsonCodec is the hub protocol "json" (section 1.6).
 type jsonCodec struct{}
@@ -20,8 +25,8 @@ func (jsonCodec) take(pending, p []byte, limit int) (n int, done bool, err error
 	return takeJSON(pending, p, limit)
 }
 
-// jsonMessage is a hub message with the properties that the server looks at. Properties may come in any order, the
-// last of a name counts, null is like none, and unknown ones are skipped.
+// jsonMessage has the properties of a hub message that the server reads. Properties may come in any order, the last one
+// of a name counts, null counts as missing, and unknown ones are skipped.
 type jsonMessage struct {
 	kind         MessageType
 	hasType      bool
@@ -39,15 +44,11 @@ type jsonMessage struct {
 func (jsonCodec) decode(message []byte) (MessageType, *Invocation, error) {
 	text := message[:len(message)-1]
 	if string(text) == `{"type":6}` {
-		return TypePing, nil, nil // most of what an idle client sends
+		return TypePing, nil, nil // an idle client sends little else
 	}
-	// What is kept of an invocation is kept beyond the read buffer.
-	text = slices.Clone(text)
+	text = slices.Clone(text) // the parts of an invocation outlive the read buffer
 	var m jsonMessage
-	if err := scanObject(text, m.set); err != nil {
-		return 0, nil, err
-	}
-	if !m.valid() {
+	if err := readObject(text, m.set); err != nil || !m.valid() {
 		return 0, nil, ErrMalformed
 	}
 	if m.kind != TypeInvocation && m.kind != TypeStreamInvocation {
@@ -62,11 +63,19 @@ func (jsonCodec) decode(message []byte) (MessageType, *Invocation, error) {
 	}, nil
 }
 
+// readObject reads a hub message or a handshake, which is one object in UTF-8, and calls visit with its members.
+func readObject(text []byte, visit func(name, value []byte) error) error {
+	if !utf8.Valid(text) {
+		return ErrMalformed
+	}
+	return jsonscan.Members(text, maxDepth, visit)
+}
+
 // set takes a property.
-func (m *jsonMessage) set(name string, value []byte) error {
+func (m *jsonMessage) set(name, value []byte) error {
 	ok := true
 	null := string(value) == "null"
-	switch name {
+	switch string(name) {
 	case "type":
 		var number int64
 		number, ok = parseInt(value)
@@ -80,7 +89,7 @@ func (m *jsonMessage) set(name string, value []byte) error {
 		m.target, ok = unquote(value)
 	case "arguments":
 		m.arguments, m.hasArguments = nil, true
-		return scanArray(value, func(argument []byte) error {
+		return jsonscan.Elements(value, maxDepth-1, func(argument []byte) error {
 			m.arguments = append(m.arguments, argument)
 			return nil
 		})
@@ -89,18 +98,15 @@ func (m *jsonMessage) set(name string, value []byte) error {
 		if null {
 			return nil
 		}
-		return scanArray(value, func(id []byte) error {
+		return jsonscan.Elements(value, maxDepth-1, func(id []byte) error {
 			m.streams++
-			return isString(id)
+			return checkString(id)
 		})
 	case "headers":
 		if null {
 			return nil
 		}
-		if value[0] != '{' {
-			return ErrMalformed
-		}
-		return scanObject(value, func(_ string, header []byte) error { return isString(header) })
+		return jsonscan.Members(value, maxDepth-1, func(_, header []byte) error { return checkString(header) })
 	case "error":
 		m.hasError = !null
 		ok = null || value[0] == '"'
@@ -117,7 +123,7 @@ func (m *jsonMessage) set(name string, value []byte) error {
 	return nil
 }
 
-// valid says whether the message has the properties that its type needs (D7).
+// valid reports whether the message has the properties that its type requires (D7).
 func (m *jsonMessage) valid() bool {
 	switch m.kind {
 	case TypeInvocation:
@@ -135,14 +141,21 @@ func (m *jsonMessage) valid() bool {
 	}
 }
 
-func isString(value []byte) error {
+// checkString returns an error for a value that is not a string. The value was checked before.
+func checkString(value []byte) error {
 	if value[0] != '"' {
 		return ErrMalformed
 	}
 	return nil
 }
 
-// parseInt reads a number that is an int32, written without fraction and exponent, as .NET demands it.
+// unquote returns a copy of the text of a JSON string; ok is false for other values.
+func unquote(value []byte) (text string, ok bool) {
+	unquoted, ok := jsonscan.Unquote(value)
+	return string(unquoted), ok
+}
+
+// parseInt reads a number that is an int32 without fraction and exponent, as .NET requires.
 func parseInt(text []byte) (n int64, ok bool) {
 	n, err := strconv.ParseInt(string(text), 10, 32)
 	return n, err == nil

@@ -6,11 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// appendCompletion writes a Completion with either result, null included, or error (section 1.6).
+// appendCompletion adds a Completion with either a result, null included, or an error (section 1.6).
 func (jsonCodec) appendCompletion(dst []byte, c *Completion) []byte {
 	if c.Record != nil {
 		dst = append(dst, c.Record...)
-		return append(dst, recordSeparator)
+		return append(dst, RecordSeparator)
 	}
 	dst = append(dst, `{"type":3,"invocationId":`...)
 	dst = AppendJSONString(dst, c.ID)
@@ -21,7 +21,7 @@ func (jsonCodec) appendCompletion(dst []byte, c *Completion) []byte {
 		dst = append(dst, `,"result":`...)
 		dst = appendJSONValue(dst, c.Result)
 	}
-	return append(dst, '}', recordSeparator)
+	return append(dst, '}', RecordSeparator)
 }
 
 // appendNotice adds an Invocation that wants no answer.
@@ -30,10 +30,10 @@ func (jsonCodec) appendNotice(dst []byte, target string, argument any) []byte {
 	dst = AppendJSONString(dst, target)
 	dst = append(dst, `,"arguments":[`...)
 	dst = appendJSONValue(dst, argument)
-	return append(dst, ']', '}', recordSeparator)
+	return append(dst, ']', '}', RecordSeparator)
 }
 
-// appendClose writes a Close message; what says nothing is left out (section 1.6).
+// appendClose adds a Close message without properties that have their default (section 1.6).
 func (jsonCodec) appendClose(dst []byte, text string, allowReconnect bool) []byte {
 	dst = append(dst, `{"type":7`...)
 	if text != "" {
@@ -43,15 +43,15 @@ func (jsonCodec) appendClose(dst []byte, text string, allowReconnect bool) []byt
 	if allowReconnect {
 		dst = append(dst, `,"allowReconnect":true`...)
 	}
-	return append(dst, '}', recordSeparator)
+	return append(dst, '}', RecordSeparator)
 }
 
 func (jsonCodec) appendPing(dst []byte) []byte {
 	dst = append(dst, `{"type":6}`...)
-	return append(dst, recordSeparator)
+	return append(dst, RecordSeparator)
 }
 
-// appendJSONValue adds the result of a hub method. Results are of types that can always be encoded.
+// appendJSONValue adds the result of a hub method. All results can be encoded.
 func appendJSONValue(dst []byte, value any) []byte {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -64,8 +64,8 @@ func appendJSONValue(dst []byte, value any) []byte {
 
 const hexDigits = "0123456789ABCDEF"
 
-// AppendJSONString adds text as a JSON string with the relaxed escaping of .NET: only what must be escaped is, and the
-// characters that end a line in JavaScript. Bytes that are not UTF-8 become U+FFFD.
+// AppendJSONString adds text to dst as a JSON string with the relaxed escaping of .NET: it escapes the characters that
+// JSON forbids and those that end a line in JavaScript. Bytes that are not UTF-8 become U+FFFD.
 func AppendJSONString(dst []byte, text string) []byte {
 	dst = append(dst, '"')
 	for _, r := range text {

@@ -208,11 +208,11 @@ func FuzzJSONDecode(f *testing.F) {
 		// The scanner takes exactly what the standard library takes, within its own bounds.
 		trimmed := bytes.TrimLeft(text, " \t\r\n")
 		want := json.Valid(text) && utf8.Valid(text) && trimmed[0] == '{' && nesting(text) <= maxDepth
-		err := scanObject(text, func(string, []byte) error { return nil })
+		err := readObject(text, func(_, _ []byte) error { return nil })
 		if (err == nil) != want {
 			t.Fatalf("%q: %v, want accepted %v", text, err, want)
 		}
-		if _, invocation, err := (jsonCodec{}).decode(append(text, recordSeparator)); err == nil && invocation != nil {
+		if _, invocation, err := (jsonCodec{}).decode(append(text, RecordSeparator)); err == nil && invocation != nil {
 			for _, argument := range invocation.Arguments {
 				if !json.Valid(argument) {
 					t.Errorf("argument %q", argument)
@@ -246,7 +246,7 @@ func FuzzHandshake(f *testing.F) {
 	f.Add([]byte(`{"x":[{}],"version":-1,"protocol":"messagep\u0061ck"}`))
 	f.Add([]byte(`{"protocol":1}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		request, err := ParseHandshake(append(text, recordSeparator))
+		request, err := ParseHandshake(append(text, RecordSeparator))
 		if err != nil {
 			return
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
-// recordSeparator ends every JSON hub message and every handshake message.
-const recordSeparator = 0x1e
+// RecordSeparator ends every JSON hub message and every handshake message.
+const RecordSeparator = 0x1e
 
 var (
 	// ErrTooLarge means that a hub message is longer than the limit (D8).
@@ -48,7 +48,7 @@ func Protocols(style events.PackStyle) map[string]*Protocol {
 	for _, c := range []codec{jsonCodec{}, &messagePackCodec{keys: packKeys{style}}} {
 		p := &Protocol{codec: c}
 		p.ping = p.seal(c.appendPing(websocket.NewBuffer(16)))
-		p.welcome = p.seal(append(websocket.NewBuffer(3), '{', '}', recordSeparator))
+		p.welcome = p.seal(append(websocket.NewBuffer(3), '{', '}', RecordSeparator))
 		protocols[c.protocol().String()] = p
 	}
 	return protocols

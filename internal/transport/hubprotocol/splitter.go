@@ -46,7 +46,7 @@ func (s *Splitter) Next(p []byte) (message, rest []byte, err error) {
 
 // takeJSON finds the record separator.
 func takeJSON(_, p []byte, _ int) (n int, done bool, err error) {
-	if i := bytes.IndexByte(p, recordSeparator); i >= 0 {
+	if i := bytes.IndexByte(p, RecordSeparator); i >= 0 {
 		return i + 1, true, nil
 	}
 	return len(p), false, nil
