@@ -1,5 +1,5 @@
-// Package api has the documents that describe the interface of the server to other programs. All but this file is
-// generated from the catalog of events, see internal/events/generate.
+// Package api has the documents that describe the server's interface for other programs. internal/events/generate makes
+// all of its files except this one.
 package api
 
 import _ "embed" // for the document
@@ -7,5 +7,5 @@ import _ "embed" // for the document
 //go:embed asyncapi.yaml
 var asyncAPI string
 
-// AsyncAPI is the AsyncAPI 3.0 document of the hub and of the lanes of Redis, in YAML.
+// AsyncAPI returns the AsyncAPI 3.0 document of the hub and of the lanes in Redis, as YAML.
 func AsyncAPI() string { return asyncAPI }

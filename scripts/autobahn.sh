@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Has the program judged by the Autobahn test suite: autobahn.sh [FLAG OF GO TEST ...]
+# Tests the program with the Autobahn test suite: autobahn.sh [FLAG OF GO TEST ...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=${PYTHON2:-python2.7}
 if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (2, 7))' 2>/dev/null; then
-  echo "the suite runs on nothing newer than Python 2.7: PYTHON2=/path/to/python2.7 make autobahn" >&2
+  echo "the suite needs Python 2.7: run PYTHON2=/path/to/python2.7 make autobahn" >&2
   exit 1
 fi
 

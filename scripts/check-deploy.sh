@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks what deploy/ hands to other programs with the programs themselves.
+# Checks the files of deploy/ for other programs with these programs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -7,7 +7,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 echo "== Dockerfile"
-# Without a container engine: what the first stage copies has to build, into one static file.
+# Works without a container engine: the files of the first stage must build into one static binary.
 mkdir "$work/src"
 mapfile -t copied < <(sed -n '/^FROM scratch/q; s/^COPY \(.*\) [^ ]*$/\1/p' Dockerfile)
 for paths in "${copied[@]}"; do
@@ -32,7 +32,7 @@ openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 1 \
   -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
 cat "$work/cert.pem" "$work/key.pem" >"$work/rte.pem"
 sed "s#/etc/haproxy/certs/rte.pem#$work/rte.pem#" deploy/haproxy.cfg >"$work/haproxy.cfg"
-# The names of the nodes exist in the network of the compose file only.
+# The names of the nodes exist only in the network of the compose file.
 haproxy -c -q -f "$work/haproxy.cfg" 2>&1 | grep -v -e NOTICE -e 'could not resolve address' || true
 haproxy -c -q -f "$work/haproxy.cfg" 2>/dev/null
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes docs/compatibility.md of what the tests say. A test that fails stands there as failed, and fails the script.
+# Makes docs/compatibility.md from the results of the tests. The page shows failed tests, and they also fail the script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the tests need and this machine lacks; does nothing when everything is there.
+# Installs the dependencies of the tests that this machine lacks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# A program the tests start, and the Debian package that brings it.
+# The programs that tests start, with their Debian packages.
 programs=(
   gcc:gcc
   redis-server:redis-server
@@ -33,20 +33,20 @@ python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 
 if ((${#packages[@]})); then
   if ! command -v apt-get >/dev/null; then
-    echo "the tests need these Debian packages, or what they are called here: ${packages[*]}" >&2
+    echo "the tests need these Debian packages, or their equivalents on this system: ${packages[*]}" >&2
     exit 1
   fi
   as_root=()
   if ((EUID != 0)); then
     as_root=(sudo)
   fi
-  # Packages with a service would start it; the tests start their own.
+  # Keeps packages from starting their services: the tests start their own.
   export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
   "${as_root[@]}" apt-get update --quiet
   "${as_root[@]}" apt-get install --quiet --yes --no-install-recommends "${packages[@]}"
 fi
 
-# The modules of a directory are there when npm's own record of them is newer than the lock file.
+# The modules of a folder are installed if npm's own record of them is newer than the lock file.
 mapfile -t locks < <(find test -name package-lock.json -not -path '*/node_modules/*')
 for lock in "${locks[@]}"; do
   dir=$(dirname "$lock")
@@ -59,9 +59,9 @@ done
 # Microsoft's Java client, into build/java.
 clients=test/clients/java
 if [[ -n $(find $clients -newer build/java/clients.jar 2>&1) ]]; then
-  # Not every registry has the artifact for MessagePack. The tests play the script with what is there.
+  # Some registries lack the artifact for MessagePack. The tests then run without it.
   mvn --quiet --batch-mode --file $clients --activate-profiles messagepack clean package >/dev/null 2>&1 || {
-    echo "the Java client goes without MessagePack, whose artifact cannot be had" >&2
+    echo "the artifact for MessagePack is not available: building the Java client without it" >&2
     mvn --quiet --batch-mode --file $clients clean package
   }
   touch build/java/clients.jar

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes the README's picture of the wallboard again.
+# Updates the picture of the wallboard in the README.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Puts the browser build of @microsoft/signalr where internal/demo embeds it. Needs npm; running it again changes
-# nothing unless the version below has changed. The package names its licence without carrying the text, so the text
-# (web/vendor/signalr.LICENSE) is kept by hand; the script stops if a new version names another one.
+# Downloads the browser build of @microsoft/signalr to the folder that internal/demo embeds. It needs npm, and changes
+# nothing unless the version below changed. The package names its licence but does not contain the text, so we keep the
+# text (web/vendor/signalr.LICENSE) by hand. The script stops if a new version names another licence.
 set -eu
 
 version=10.0.11
@@ -16,14 +16,14 @@ npm pack --silent "@microsoft/signalr@$version" >/dev/null
 tar -xzf "microsoft-signalr-$version.tgz"
 
 if ! grep -q "\"license\": \"$licence\"" package/package.json; then
-	echo "vendor-signalr: @microsoft/signalr $version is no longer under the $licence licence" >&2
+	echo "vendor-signalr: @microsoft/signalr $version does not have the $licence licence" >&2
 	exit 1
 fi
 
 mkdir -p "$target"
 {
 	echo "/*! @microsoft/signalr $version, $licence licence: see signalr.LICENSE */"
-	# The build names a source map that is not shipped here; browsers would ask for it in vain.
+	# The build names a source map that we do not ship, so browsers would request it in vain.
 	sed '/^\/\/# sourceMappingURL=/d' package/dist/browser/signalr.min.js
 } >"$target/signalr.min.js"
 chmod 644 "$target/signalr.min.js"

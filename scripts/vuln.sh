@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Looks for known vulnerabilities in the code that the product calls.
+# Checks the code that the product calls for known vulnerabilities.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if ! output=$(go tool -modfile=tools/go.mod govulncheck ./... 2>&1); then
   echo "$output"
   if grep -q 'fetching vulnerabilities' <<<"$output"; then
-    echo "the vulnerability database is out of reach: nothing was checked" >&2
+    echo "the vulnerability database is not reachable: nothing was checked" >&2
   fi
   exit 1
 fi

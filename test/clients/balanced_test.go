@@ -13,17 +13,17 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// herdSize is how many connections a rolling restart must not lose.
+// herdSize is the number of connections that a rolling restart must not lose.
 const herdSize = 500
 
-// TestThreeNodes plays the script with every client through HAProxy, which ends TLS and gives each request to the next
-// of three nodes: what one negotiated, another one upgrades. Then all nodes are restarted, one after the other, under
-// those clients and under a herd of connections, none of which may be lost.
+// TestThreeNodes plays the script with every client through HAProxy. HAProxy ends TLS and sends each request to the
+// next of three nodes, so one node negotiates and another upgrades. Then the test restarts all nodes, one after the
+// other, while these clients and a herd of connections are connected. No connection may be lost.
 func TestThreeNodes(t *testing.T) {
 	s := newStage(t)
 	var nodes []*rtetest.Server
 	for range 3 {
-		// Long enough for the load balancer to see that a node stops.
+		// The load balancer needs time to notice that a node stops.
 		nodes = append(nodes, s.startNode(t, rtetest.Settings{"shutdown.delay": "2s", "shutdown.drain": "1s"}))
 	}
 	balancer := rtetest.MustStartHAProxy(t, "roundrobin", nodes...)
@@ -32,7 +32,7 @@ func TestThreeNodes(t *testing.T) {
 	agent := s.agent(t)
 	herd := startHerd(t, s, agent)
 	s.playAll(t, len(nodes), func() {
-		if report := herd.ask(t); report.Subscribed != herdSize {
+		if report := herd.report(t); report.Subscribed != herdSize {
 			t.Fatalf("the herd is not ready: %+v", report)
 		}
 		for _, node := range nodes {
@@ -47,7 +47,7 @@ func TestThreeNodes(t *testing.T) {
 			return r.Connected == herdSize && r.Subscribed == herdSize
 		})
 		const events = 3
-		before := herd.ask(t).Received
+		before := herd.report(t).Received
 		s.publish(t, &connection{protocol: "json"}, agent, events)
 		r := herd.waitFor(t, "events arrive everywhere", func(r report) bool {
 			for i, received := range r.Received {
@@ -73,20 +73,20 @@ func TestThreeNodes(t *testing.T) {
 	})
 }
 
-// herd is node/herd.js.
+// herd is a process of node/herd.js.
 type herd struct {
 	stdin  io.Writer
 	stdout *bufio.Scanner
 }
 
-// report is what a herd prints.
+// report is a line that a herd prints.
 type report struct {
 	Connected, Subscribed, Reconnects int
 	Lost                              []string
 	Received                          []int // by connection
 }
 
-// startHerd starts to connect herdSize connections that listen to an agent.
+// startHerd starts herdSize connections that subscribe to an agent.
 func startHerd(t *testing.T, s *stage, agent string) *herd {
 	t.Helper()
 	cmd := node("herd.js", s.hubURL, s.token, fmt.Sprint(herdSize), agent, eventName)(t, s)
@@ -102,20 +102,20 @@ func startHerd(t *testing.T, s *stage, agent string) *herd {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// Killed when it hangs, so that reading its lines ends.
+	// Kills the process if it hangs, so that reading its lines ends.
 	hung := time.AfterFunc(15*time.Minute, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
 		hung.Stop()
 		_ = stdin.Close()
-		_ = cmd.Wait() // it ends with its input
+		_ = cmd.Wait() // the process ends with its input
 	})
 	h := &herd{stdin, bufio.NewScanner(stdout)}
 	h.stdout.Buffer(nil, 1<<20)
 	return h
 }
 
-// ask asks how the herd is. It fails the test when a connection has given up.
-func (h *herd) ask(t *testing.T) (r report) {
+// report requests a report from the herd. It fails the test if a connection gave up.
+func (h *herd) report(t *testing.T) (r report) {
 	t.Helper()
 	if _, err := io.WriteString(h.stdin, "\n"); err != nil {
 		t.Fatal(err)
@@ -133,13 +133,13 @@ func (h *herd) ask(t *testing.T) (r report) {
 	return r
 }
 
-// waitFor asks until condition holds.
+// waitFor requests reports until condition holds.
 func (h *herd) waitFor(t *testing.T, what string, condition func(report) bool) report {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); ; <-tick.C {
-		r := h.ask(t)
+		r := h.report(t)
 		if condition(r) {
 			return r
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestOrigins opens the page on an origin that the server does not know, as the script opens it on one that it knows.
+// TestOrigins opens the page on an unknown origin. The script opens it on a known origin.
 func TestOrigins(t *testing.T) {
 	s := newStage(t)
 	s.hubURL = s.startNode(t, nil).HubURL

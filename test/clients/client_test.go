@@ -16,28 +16,28 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// patience is how long a client may take for what should happen at once: many of them start at the same time.
+// patience is the maximum time for steps that should happen at once. Many clients start at the same time.
 const patience = 2 * rtetest.Patience
 
-// maxMessages bounds the messages of a connection that nobody has taken yet.
+// maxMessages bounds the unread messages of a connection.
 const maxMessages = 2000
 
 // client is a client library in a process of its own. Its methods may be called from any goroutine.
 type client struct {
 	library
-	protocols []string // that it speaks; static once hello is closed
+	protocols []string // its protocols; static after hello is closed
 	hello     chan struct{}
-	done      chan struct{} // closed when the process has ended
+	done      chan struct{} // closed at the end of the process
 	lastID    atomic.Int64
 
 	mu          sync.Mutex // guards the following fields
 	stdin       io.WriteCloser
 	answers     map[int64]chan line
 	connections map[int64]*connection
-	noise       []string // what the process printed that is not for this program
+	noise       []string // output of the process other than protocol lines
 }
 
-// line is what an adapter prints.
+// line is a line that an adapter prints.
 type line struct {
 	Protocols []string `json:"protocols"`
 
@@ -50,7 +50,7 @@ type line struct {
 	Message    json.RawMessage `json:"message"`
 }
 
-// startClient starts the process of a client. The end of the test ends it.
+// startClient starts the process of a client. The end of the test stops it.
 func startClient(t *testing.T, l library, s *stage) *client {
 	t.Helper()
 	cmd := l.command(t, s)
@@ -73,7 +73,7 @@ func startClient(t *testing.T, l library, s *stage) *client {
 	go func() {
 		defer close(c.done)
 		c.read(stdout)
-		_ = cmd.Wait() // it was told to end, or its connections fail
+		_ = cmd.Wait() // it ended on request, or its connections fail
 	}()
 	t.Cleanup(func() {
 		_ = stdin.Close() // the adapter ends with its input
@@ -91,7 +91,7 @@ func startClient(t *testing.T, l library, s *stage) *client {
 	return c
 }
 
-// Write takes what the process writes to its standard error.
+// Write receives the standard error of the process.
 func (c *client) Write(p []byte) (int, error) {
 	c.note(strings.TrimRight(string(p), "\n"))
 	return len(p), nil
@@ -103,7 +103,7 @@ func (c *client) note(text string) {
 	c.noise = append(c.noise, text)
 }
 
-// read takes what the process prints until it ends.
+// read reads the output of the process until its end.
 func (c *client) read(stdout io.Reader) {
 	scanner := bufio.NewScanner(stdout)
 	scanner.Buffer(nil, 8<<20)
@@ -121,7 +121,7 @@ func (c *client) read(stdout io.Reader) {
 			c.mu.Lock()
 			conn := c.connections[l.Connection]
 			c.mu.Unlock()
-			conn.tell(l)
+			conn.deliver(l)
 		default:
 			c.mu.Lock()
 			c.answers[l.ID] <- l
@@ -131,7 +131,7 @@ func (c *client) read(stdout io.Reader) {
 	}
 }
 
-// waitReady waits until the process takes commands.
+// waitReady waits until the process accepts commands.
 func (c *client) waitReady(t *testing.T) {
 	t.Helper()
 	select {
@@ -143,10 +143,10 @@ func (c *client) waitReady(t *testing.T) {
 	}
 }
 
-// speaks says whether the client has a hub protocol.
+// speaks reports whether the client has a hub protocol.
 func (c *client) speaks(protocol string) bool { return slices.Contains(c.protocols, protocol) }
 
-// do gives the process a command and waits for its answer.
+// do sends a command to the process and waits for the answer.
 func (c *client) do(command map[string]any) (json.RawMessage, error) {
 	id := c.lastID.Add(1)
 	command["id"] = id
@@ -180,18 +180,19 @@ type connection struct {
 	client   *client
 	number   int64
 	protocol string
-	messages chan json.RawMessage // the MessageReceived, in the order of their arrival
-	events   chan line            // what else the connection tells
+	messages chan json.RawMessage // the MessageReceived in the order of arrival
+	events   chan line            // other events of the connection
 }
 
-// options say how to connect.
+// options are the options of a connection.
 type options struct {
 	url, token, protocol string
 	skipNegotiation      bool
 	reconnect            bool
 }
 
-// retryDelays are those of a client that reconnects by itself: as long as a node takes to come back on a busy machine.
+// retryDelays are the delays of a client with automatic reconnect. Together they are as long as a node's restart on a
+// busy machine.
 var retryDelays = append([]int{0}, slices.Repeat([]int{250}, 200)...)
 
 // open connects.
@@ -215,7 +216,7 @@ func (c *client) open(o options) (*connection, error) {
 	return conn, err
 }
 
-// mustOpen is open for a connection that must not fail.
+// mustOpen is open, and fails the test on an error.
 func (c *client) mustOpen(t *testing.T, o options) *connection {
 	t.Helper()
 	conn, err := c.open(o)
@@ -225,8 +226,8 @@ func (c *client) mustOpen(t *testing.T, o options) *connection {
 	return conn
 }
 
-// tell takes what the connection tells.
-func (c *connection) tell(l line) {
+// deliver queues an event of the connection.
+func (c *connection) deliver(l line) {
 	if l.Event == "message" {
 		select {
 		case c.messages <- l.Message:
@@ -242,7 +243,7 @@ func (c *connection) tell(l line) {
 	}
 }
 
-// invoke calls a hub method; the error is the one that the library reports.
+// invoke calls a hub method. It returns the error of the library.
 func (c *connection) invoke(target string, args ...any) (json.RawMessage, error) {
 	if args == nil {
 		args = []any{}
@@ -250,7 +251,7 @@ func (c *connection) invoke(target string, args ...any) (json.RawMessage, error)
 	return c.client.do(map[string]any{"do": "invoke", "connection": c.number, "target": target, "args": args})
 }
 
-// mustInvoke calls a hub method that must not fail and decodes what it returns into result.
+// mustInvoke calls a hub method, decodes its result, and fails the test on an error.
 func (c *connection) mustInvoke(t *testing.T, result any, target string, args ...any) {
 	t.Helper()
 	answer, err := c.invoke(target, args...)
@@ -281,7 +282,7 @@ func (c *connection) next(t *testing.T) message {
 		}
 		return m
 	case l := <-c.events:
-		t.Fatalf("the connection told %q (%s) when a message had to come", l.Event, l.Error)
+		t.Fatalf("the connection reported %q (%s) instead of a message", l.Event, l.Error)
 	case <-c.client.done:
 		t.Fatal("the client's process has ended")
 	case <-time.After(patience):
@@ -290,19 +291,19 @@ func (c *connection) next(t *testing.T) message {
 	panic("unreachable")
 }
 
-// expect waits for what the connection has to tell next.
+// expect waits for the next event of the connection, which must be event.
 func (c *connection) expect(t *testing.T, event string) line {
 	t.Helper()
 	select {
 	case l := <-c.events:
 		if l.Event != event {
-			t.Fatalf("the connection told %q (%s), want %q", l.Event, l.Error, event)
+			t.Fatalf("the connection reported %q (%s), want %q", l.Event, l.Error, event)
 		}
 		return l
 	case <-c.client.done:
 		t.Fatal("the client's process has ended")
 	case <-time.After(patience):
-		t.Fatalf("the connection did not tell %q", event)
+		t.Fatalf("the connection did not report %q", event)
 	}
 	panic("unreachable")
 }

@@ -1,23 +1,23 @@
-// Package clients plays one script with client libraries that we did not write: Microsoft's for JavaScript, in Node and
-// in a browser, for Java and for .NET, one for Python and one for Go, against one node and through a load balancer with
-// three.
+// Package clients plays one script with third-party client libraries: Microsoft's for JavaScript (in Node and in a
+// browser), Java and .NET, one for Python and one for Go. It plays against one node, and through a load balancer with
+// three nodes.
 //
-// The script is in script_test.go. A client is a process that knows nothing of it: an adapter (node/, java/, python/,
-// adapter_test.go for Go, examples/dotnet for .NET) that does what lines of JSON on its standard input say, and prints
-// lines of JSON. It begins with
+// The script is in script_test.go. A client is a process with an adapter (node/, java/, python/, goclient_test.go for
+// Go, examples/dotnet for .NET), which does not know the script. It reads commands as lines of JSON from its standard
+// input and prints lines of JSON. The first line is
 //
 //	{"protocols": ["json", "messagepack"]}
 //
-// and then answers commands in any order, by {"id": 1, "result": ...} or {"id": 1, "error": "..."}. Connections have
-// numbers, given by the one who opens them:
+// Then the adapter answers commands in any order with {"id": 1, "result": ...} or {"id": 1, "error": "..."}. The test
+// numbers the connections:
 //
 //	{"id": 1, "do": "open", "connection": 1, "url": "...", "token": "...", "protocol": "json",
 //	    "skipNegotiation": true, "retryDelays": [0, 100]}
 //	{"id": 2, "do": "invoke", "connection": 1, "target": "Subscribe", "args": [...]}
 //	{"id": 3, "do": "close", "connection": 1}
 //
-// skipNegotiation is left out or true; with retryDelays, in milliseconds, the client reconnects by itself. What a
-// connection tells by itself is printed as it happens:
+// skipNegotiation is absent or true. With retryDelays, in milliseconds, the client reconnects automatically. The
+// adapter prints events of a connection when they happen:
 //
 //	{"connection": 1, "event": "message", "message": ...}
 //	{"connection": 1, "event": "reconnecting", "error": "..."}

@@ -19,7 +19,7 @@ func dotnetLibraries(t *testing.T) (all []library) {
 	}
 	for _, version := range dotnetVersions(t) {
 		l := library{
-			name: "dotnet " + version, command: dotnet(program, version), reconnect: reconnectTold, http2: true,
+			name: "dotnet " + version, command: dotnet(program, version), reconnect: reconnectReported, http2: true,
 			refusedAtNegotiate: "401", refusedAtUpgrade: "401",
 		}
 		if strings.HasPrefix(version, "1.") {

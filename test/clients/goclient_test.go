@@ -16,7 +16,7 @@ import (
 	"github.com/philippseith/signalr"
 )
 
-// asGoClient is the environment variable that makes the test's binary the adapter of philippseith/signalr.
+// asGoClient is the environment variable that makes the test's binary run as the adapter of philippseith/signalr.
 const asGoClient = "CLIENTS_TEST_GO"
 
 // goCommand is a command of the adapter, as doc.go describes it.
@@ -39,10 +39,10 @@ type goAdapter struct {
 	connections map[int64]*goConnection
 }
 
-// runGoClient is the adapter: it ends with its standard input.
+// runGoClient runs the adapter until the end of its standard input.
 func runGoClient() {
 	a := &goAdapter{connections: map[int64]*goConnection{}}
-	a.tell(map[string]any{"protocols": []string{"json", "messagepack"}})
+	a.print(map[string]any{"protocols": []string{"json", "messagepack"}})
 	scanner := bufio.NewScanner(os.Stdin)
 	for scanner.Scan() {
 		var command goCommand
@@ -53,7 +53,7 @@ func runGoClient() {
 	}
 }
 
-func (a *goAdapter) tell(line map[string]any) {
+func (a *goAdapter) print(line map[string]any) {
 	text, err := json.Marshal(encodable(line))
 	if err != nil {
 		panic(err)
@@ -63,7 +63,7 @@ func (a *goAdapter) tell(line map[string]any) {
 	fmt.Println(string(text))
 }
 
-// encodable is a value with maps as JSON has them: the library's MessagePack has keys of any type.
+// encodable converts the maps in a value for JSON: the library's MessagePack has keys of any type.
 func encodable(value any) any {
 	switch value := value.(type) {
 	case map[any]any:
@@ -92,10 +92,10 @@ func encodable(value any) any {
 func (a *goAdapter) answer(command *goCommand) {
 	result, err := a.run(command)
 	if err != nil {
-		a.tell(map[string]any{"id": command.ID, "error": err.Error()})
+		a.print(map[string]any{"id": command.ID, "error": err.Error()})
 		return
 	}
-	a.tell(map[string]any{"id": command.ID, "result": result})
+	a.print(map[string]any{"id": command.ID, "result": result})
 }
 
 func (a *goAdapter) run(command *goCommand) (any, error) {
@@ -112,14 +112,14 @@ func (a *goAdapter) run(command *goCommand) (any, error) {
 	case "invoke":
 		return c.invoke(command.Target, command.Args)
 	default:
-		c.unwatch() // the library may or may not tell
+		c.unwatch() // the library may or may not report this
 		c.Stop()
-		c.tell("closed")
+		c.report("closed")
 		return nil, nil
 	}
 }
 
-// goConnection is a client of the library, and what it calls back.
+// goConnection is a client of the library and its receiver.
 type goConnection struct {
 	signalr.Client
 	adapter *goAdapter
@@ -127,7 +127,7 @@ type goConnection struct {
 	unwatch func()
 }
 
-// invoke calls a method. The library hands over its result and the absence of an error one by one, in any order.
+// invoke calls a method. The library delivers the result and the absence of an error separately, in any order.
 func (c *goConnection) invoke(target string, args []any) (result any, err error) {
 	for answer := range c.Invoke(target, args...) {
 		if answer.Value != nil {
@@ -140,13 +140,13 @@ func (c *goConnection) invoke(target string, args []any) (result any, err error)
 
 // MessageReceived is called by the library.
 func (c *goConnection) MessageReceived(message any) {
-	c.adapter.tell(map[string]any{"connection": c.number, "event": "message", "message": message})
+	c.adapter.print(map[string]any{"connection": c.number, "event": "message", "message": message})
 }
 
-// silent is a logger of the library that logs nothing.
-type silent struct{}
+// noLog is a logger for the library that logs nothing.
+type noLog struct{}
 
-func (silent) Log(...any) error { return nil }
+func (noLog) Log(...any) error { return nil }
 
 // open connects.
 func (a *goAdapter) open(command *goCommand) (*goConnection, error) {
@@ -170,10 +170,10 @@ func (a *goAdapter) open(command *goCommand) (*goConnection, error) {
 		format = signalr.TransferFormatBinary
 	}
 	c.Client, err = signalr.NewClient(context.Background(), connection,
-		// The library sees a MessagePack ping of the server only when something comes behind it, and would give an idle
-		// connection up after 30 s.
+		// The library reads a MessagePack ping of the server only when more data follows, so it would close an idle
+		// connection after 30 s.
 		signalr.TimeoutInterval(time.Hour),
-		signalr.WithReceiver(c), signalr.TransferFormat(format), signalr.Logger(silent{}, false))
+		signalr.WithReceiver(c), signalr.TransferFormat(format), signalr.Logger(noLog{}, false))
 	if err != nil {
 		return nil, err
 	}
@@ -189,40 +189,42 @@ func (a *goAdapter) open(command *goCommand) (*goConnection, error) {
 			return nil, c.Err()
 		}
 	}
-	return nil, errors.New("nobody tells the state")
+	return nil, errors.New("the state is unknown")
 }
 
-// dial makes a connection, with negotiation or without.
+// dial opens a connection, with or without negotiation.
 func dial(command *goCommand) (signalr.Connection, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	header := http.Header{"Authorization": {"Bearer " + command.Token}}
 	if !command.SkipNegotiation {
-		return signalr.NewHTTPConnection(ctx, command.URL, signalr.WithHTTPHeaders(func() http.Header { return header.Clone() }))
+		return signalr.NewHTTPConnection(
+			ctx, command.URL, signalr.WithHTTPHeaders(func() http.Header { return header.Clone() }),
+		)
 	}
 	target, err := url.Parse(strings.Replace(command.URL, "http", "ws", 1))
 	if err != nil {
 		return nil, err
 	}
-	// The connection lives as long as its context.
+	// The connection ends with its context.
 	return signalr.NewWebSocketConnection(context.Background(), target, "", header)
 }
 
-// watch tells what becomes of the connection. The library tells each attempt to reconnect, and its states may arrive in
-// another order than they had, so only success counts.
+// watch reports the states of the connection. The library reports each attempt to reconnect, and its states may arrive
+// out of order, so watch reports only success.
 func (c *goConnection) watch(states <-chan signalr.ClientState) {
 	for state := range states {
 		switch state {
 		case signalr.ClientConnected:
-			c.tell("reconnected")
+			c.report("reconnected")
 		case signalr.ClientClosed:
-			c.tell("closed")
+			c.report("closed")
 		}
 	}
 }
 
-// tell tells no error: the end of a WebSocket is one to the library, however regular, and may be that of whatever it
-// was about to write.
-func (c *goConnection) tell(event string) {
-	c.adapter.tell(map[string]any{"connection": c.number, "event": event, "error": ""})
+// report reports an event without an error: the library treats every end of a WebSocket as an error, and the error may
+// be that of any pending write.
+func (c *goConnection) report(event string) {
+	c.adapter.print(map[string]any{"connection": c.number, "event": event, "error": ""})
 }

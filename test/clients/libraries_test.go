@@ -13,43 +13,43 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// library is a client library, and how to run it.
+// library is a client library with the commands that run it.
 type library struct {
 	name    string // of its subtests
 	command func(t *testing.T, s *stage) *exec.Cmd
 
-	// What the error of a connection with a wrong token contains, when it negotiates and when it does not.
+	// The error for a wrong token contains these texts, with and without negotiation.
 	refusedAtNegotiate, refusedAtUpgrade string
 
 	reconnect reconnect
-	// unordered says that the library hands over events in any order, whatever the order of their arrival.
+	// unordered reports whether the library delivers events in any order, regardless of the order of arrival.
 	unordered bool
-	// noTimes says that the library drops a MessagePack message with a time in it.
+	// noTimes reports whether the library drops a MessagePack message that contains a time.
 	noTimes bool
-	// http2 says that the library also connects where the load balancer offers HTTP/2.
+	// http2 reports whether the library also connects if the load balancer offers HTTP/2.
 	http2 bool
 }
 
-// reconnect is whether and how a library reconnects by itself.
+// reconnect is the way in which a library reconnects automatically.
 type reconnect int
 
 const (
-	// reconnectNever: the library leaves it to its user.
+	// reconnectNever: never.
 	reconnectNever reconnect = iota
-	// reconnectOnce: it tries once, at once, and tells when it has succeeded.
+	// reconnectOnce: one attempt at once. It reports success.
 	reconnectOnce
-	// reconnectAgain: it tries again and again, and tells when it has succeeded.
+	// reconnectAgain: repeated attempts. It reports success.
 	reconnectAgain
-	// reconnectTold: it tells that the connection was lost, too.
-	reconnectTold
+	// reconnectReported: repeated attempts. It also reports the loss of the connection.
+	reconnectReported
 )
 
-// libraries are all clients of the script but those for .NET.
+// libraries returns all clients of the script except those for .NET.
 func libraries() []library {
 	all := []library{}
 	for _, major := range []string{"3", "5", "6", "7", "8", "9", "10"} {
 		l := library{
-			name: "node " + major, command: node("node.js", major), reconnect: reconnectTold,
+			name: "node " + major, command: node("node.js", major), reconnect: reconnectReported,
 			refusedAtNegotiate: "Unauthorized", refusedAtUpgrade: "WebSocket",
 		}
 		switch major {
@@ -62,7 +62,7 @@ func libraries() []library {
 	}
 	return append(all,
 		library{
-			name: "chromium 10", command: chromium, reconnect: reconnectTold,
+			name: "chromium 10", command: chromium, reconnect: reconnectReported,
 			refusedAtNegotiate: refusedAtNegotiate10, refusedAtUpgrade: refusedAtUpgrade10,
 		},
 		library{
@@ -81,15 +81,16 @@ func libraries() []library {
 	)
 }
 
-// What the JavaScript client, version 10, says about a wrong token (section 1.2).
+// The error of the JavaScript client, version 10, for a wrong token (section 1.2).
 const (
 	refusedAtNegotiate10 = "Failed to complete negotiation with the server: Error: Unauthorized: Status code '401'"
-	refusedAtUpgrade10   = "WebSocket failed to connect. The connection could not be found on the server, either the endpoint may " +
-		"not be a SignalR endpoint, the connection ID is not present on the server, or there is a proxy blocking WebSockets. " +
+	refusedAtUpgrade10   = "WebSocket failed to connect. The connection could not be found on the server, either the " +
+		"endpoint may not be a SignalR endpoint, the connection ID is not present on the server, or there is a proxy " +
+		"blocking WebSockets. " +
 		"If you have multiple servers check that sticky sessions are enabled."
 )
 
-// node makes the command of a script of node/.
+// node returns the command of a script in node/.
 func node(script string, args ...string) func(*testing.T, *stage) *exec.Cmd {
 	return func(t *testing.T, s *stage) *exec.Cmd {
 		t.Helper()
@@ -99,13 +100,13 @@ func node(script string, args ...string) func(*testing.T, *stage) *exec.Cmd {
 	}
 }
 
-// chromium makes the command of a page in a browser.
+// chromium returns the command that opens the page in a browser.
 func chromium(t *testing.T, s *stage) *exec.Cmd {
 	t.Helper()
 	return chromiumAt(t, s, s.page.URL)
 }
 
-// chromiumAt is chromium for the page at a URL.
+// chromiumAt is chromium for a page at another URL.
 func chromiumAt(t *testing.T, s *stage, url string) *exec.Cmd {
 	t.Helper()
 	trusted := ""
@@ -117,7 +118,7 @@ func chromiumAt(t *testing.T, s *stage, url string) *exec.Cmd {
 	return node("chromium.js", browser, url+"/page.html", trusted)(t, s)
 }
 
-// pageFiles are the page and what it asks for.
+// pageFiles serves the page and its files.
 func pageFiles(t *testing.T) fs.FS {
 	t.Helper()
 	files := fstest.MapFS{}
@@ -137,25 +138,29 @@ func pageFiles(t *testing.T) fs.FS {
 	return files
 }
 
-// java makes the command of Microsoft's Java client.
+// java returns the command of Microsoft's Java client.
 func java(t *testing.T, s *stage) *exec.Cmd {
 	t.Helper()
 	const dir = "../../build/java"
 	mustBeInstalled(t, dir+"/clients.jar")
 	program := rtetest.MustLookPath(t, "java", "make deps")
-	args := []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"} // starts fast
+	args := []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"} // for a fast start
 	if s.certificate != nil {
-		args = append(args, "-Djavax.net.ssl.trustStore="+mustMakeTrustStore(t, s.certificate), "-Djavax.net.ssl.trustStorePassword=changeit")
+		args = append(
+			args, "-Djavax.net.ssl.trustStore="+mustMakeTrustStore(t, s.certificate),
+			"-Djavax.net.ssl.trustStorePassword=changeit",
+		)
 	}
 	return s.environment(exec.Command(program, append(args, "-cp", dir+"/clients.jar:"+dir+"/lib/*", "Adapter")...))
 }
 
-// mustMakeTrustStore puts the authority of a certificate where Java looks for it.
+// mustMakeTrustStore writes the authority of a certificate to a trust store for Java.
 func mustMakeTrustStore(t *testing.T, certificate *rtetest.Certificate) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "trust.p12")
 	keytool := rtetest.MustLookPath(t, "keytool", "make deps")
-	out, err := exec.Command(keytool, "-importcert", "-noprompt", "-alias", "authority", "-file", certificate.AuthorityFile,
+	out, err := exec.Command(keytool, "-importcert", "-noprompt", "-alias", "authority", "-file",
+		certificate.AuthorityFile,
 		"-keystore", path, "-storetype", "PKCS12", "-storepass", "changeit").CombinedOutput()
 	if err != nil {
 		t.Fatalf("keytool: %v\n%s", err, out)
@@ -163,7 +168,7 @@ func mustMakeTrustStore(t *testing.T, certificate *rtetest.Certificate) string {
 	return path
 }
 
-// python makes the command of signalrcore.
+// python returns the command of signalrcore.
 func python(t *testing.T, s *stage) *exec.Cmd {
 	t.Helper()
 	const program = "../../build/python/bin/python"
@@ -171,7 +176,7 @@ func python(t *testing.T, s *stage) *exec.Cmd {
 	return s.environment(exec.Command(program, "python/adapter.py"))
 }
 
-// goClient makes the command of philippseith/signalr: the test's own binary.
+// goClient returns the command of philippseith/signalr, which is the test's own binary.
 func goClient(t *testing.T, s *stage) *exec.Cmd {
 	t.Helper()
 	path, err := os.Executable()
@@ -183,17 +188,19 @@ func goClient(t *testing.T, s *stage) *exec.Cmd {
 	return cmd
 }
 
-// environment makes a client trust the hub.
+// environment returns an environment in which a client trusts the hub.
 func (s *stage) environment(cmd *exec.Cmd) *exec.Cmd {
 	cmd.Env = append(os.Environ(), "NODE_NO_WARNINGS=1")
 	if s.certificate != nil {
-		// What Node reads, and what OpenSSL, Go and .NET read.
-		cmd.Env = append(cmd.Env, "NODE_EXTRA_CA_CERTS="+s.certificate.AuthorityFile, "SSL_CERT_FILE="+s.certificate.AuthorityFile)
+		// Node reads the first variable; OpenSSL, Go and .NET read the second.
+		cmd.Env = append(
+			cmd.Env, "NODE_EXTRA_CA_CERTS="+s.certificate.AuthorityFile, "SSL_CERT_FILE="+s.certificate.AuthorityFile,
+		)
 	}
 	return cmd
 }
 
-// mustBeInstalled fails the test when something is missing that "make deps" brings.
+// mustBeInstalled fails the test if a file that "make deps" installs is missing.
 func mustBeInstalled(t *testing.T, path string) {
 	t.Helper()
 	if _, err := os.Stat(path); err != nil {

@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// TestOneNode plays the script with every client against one node, which is restarted under them.
+// TestOneNode plays the script with every client against one node, and restarts the node while they are connected.
 func TestOneNode(t *testing.T) {
 	s := newStage(t)
 	node := s.startNode(t, nil)
@@ -15,14 +15,14 @@ func TestOneNode(t *testing.T) {
 	})
 }
 
-// playAll plays the script with every client. restart stops every node and starts it again.
+// playAll plays the script with every client. restart stops and starts every node.
 func (s *stage) playAll(t *testing.T, nodes int, restart func()) {
 	t.Helper()
 	var clients []*client
 	for _, l := range append(libraries(), dotnetLibraries(t)...) {
 		clients = append(clients, startClient(t, l, s))
 	}
-	listeners := make([][]*listener, len(clients))
+	connections := make([][]*restartedConnection, len(clients))
 	t.Run("script", func(t *testing.T) {
 		for i, c := range clients {
 			t.Run(c.name, func(t *testing.T) {
@@ -33,7 +33,7 @@ func (s *stage) playAll(t *testing.T, nodes int, restart func()) {
 						t.Run(m.String(), func(t *testing.T) { s.play(t, c, m) })
 					}
 				}
-				listeners[i] = s.listen(t, c, nodes)
+				connections[i] = s.beforeRestart(t, c, nodes)
 			})
 		}
 	})
@@ -41,10 +41,10 @@ func (s *stage) playAll(t *testing.T, nodes int, restart func()) {
 	t.Run("restart", func(t *testing.T) {
 		for i, c := range clients {
 			t.Run(c.name, func(t *testing.T) {
-				if len(listeners[i]) == 0 {
+				if len(connections[i]) == 0 {
 					t.Fatal("the client has no connection")
 				}
-				for _, l := range listeners[i] {
+				for _, l := range connections[i] {
 					t.Run(l.String(), func(t *testing.T) { s.comeBack(t, l) })
 				}
 			})

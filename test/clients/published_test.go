@@ -32,7 +32,8 @@ func TestPublishedSample(t *testing.T) {
 
 			name := (&connection{protocol: protocol}).name
 			want := fmt.Sprintf(`subscribed [{%q:true,%q:null,%q:%q,%q:"useravailability"},{%q:false,%q:"Unauthorized",`,
-				name("Subscribed"), name("Message"), name("EntityId"), agent, name("EventName"), name("Subscribed"), name("Message"))
+				name("Subscribed"), name("Message"), name("EntityId"), agent, name("EventName"),
+				name("Subscribed"), name("Message"))
 			if got := lines(); !strings.HasPrefix(got, want) {
 				t.Fatalf("the sample printed %s, want %s...", got, want)
 			}
@@ -77,11 +78,11 @@ func mustStartLines(t *testing.T, cmd *exec.Cmd) func() string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// Killed when it hangs, so that reading its lines ends.
+	// Kills the process if it hangs, so that reading its lines ends.
 	hung := time.AfterFunc(4*rtetest.Patience, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
 		_ = stdin.Close()
-		_ = cmd.Wait() // it ends with its input
+		_ = cmd.Wait() // the process ends with its input
 		hung.Stop()
 	})
 	scanner := bufio.NewScanner(stdout)

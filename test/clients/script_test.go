@@ -13,7 +13,7 @@ import (
 type mode struct {
 	protocol        string
 	skipNegotiation bool
-	http2           bool // where the load balancer offers it
+	http2           bool // on the port of the load balancer with HTTP/2
 }
 
 func (m mode) String() string {
@@ -48,7 +48,7 @@ func (s *stage) url(m mode) string {
 	return s.hubURL
 }
 
-// name is a property's name as clients receive it: camel case in JSON, as published in MessagePack.
+// name returns the name of a property for a client: camel case in JSON, as published in MessagePack.
 func (c *connection) name(published string) string {
 	if c.protocol == "messagepack" {
 		return published
@@ -56,15 +56,15 @@ func (c *connection) name(published string) string {
 	return strings.ToLower(published[:1]) + published[1:]
 }
 
-// readsTimes says whether the library can read a time, which is a value of an own type in MessagePack.
+// readsTimes reports whether the library can read a time, which has a type of its own in MessagePack.
 func (c *connection) readsTimes() bool { return c.protocol != "messagepack" || !c.client.noTimes }
 
-// item is an item of Subscribe and Unsubscribe.
+// item is an element of the list of Subscribe and Unsubscribe.
 func item(entity, event string) map[string]string {
 	return map[string]string{"EntityId": entity, "EventName": event}
 }
 
-// result is what Subscribe or Unsubscribe answers to an item; an empty message stands for success.
+// result is the result of Subscribe or Unsubscribe for an item. An empty message means success.
 func (c *connection) result(message, entity, event string) map[string]any {
 	answer := map[string]any{
 		c.name("Subscribed"): message == "", c.name("Message"): nil,
@@ -76,7 +76,7 @@ func (c *connection) result(message, entity, event string) map[string]any {
 	return answer
 }
 
-// subscription is how a subscription looks in ActiveSubscriptions and in MessageReceived.
+// subscription is a subscription in ActiveSubscriptions and in MessageReceived.
 func (c *connection) subscription(agent, id string) map[string]any {
 	return map[string]any{
 		c.name("Id"): id, c.name("AllRootEntities"): false, c.name("RootEntityId"): organization,
@@ -85,10 +85,10 @@ func (c *connection) subscription(agent, id string) map[string]any {
 	}
 }
 
-// message is a MessageReceived, as the library decoded it.
+// message is a MessageReceived as decoded by the library.
 type message map[string]map[string]any
 
-// play plays the script, up to what a restart of the server brings.
+// play plays the script up to the restart of the server.
 func (s *stage) play(t *testing.T, c *client, m mode) {
 	t.Run("refuses a wrong token", func(t *testing.T) {
 		_, err := c.open(options{s.url(m), "garbage", m.protocol, m.skipNegotiation, false})
@@ -106,7 +106,7 @@ func (s *stage) play(t *testing.T, c *client, m mode) {
 	var id string
 	t.Run("calls all methods", func(t *testing.T) { id = s.call(t, conn, agent) })
 	t.Run("receives 1000 events in order", func(t *testing.T) { s.receive(t, conn, agent, id, 1000) })
-	t.Run("stops listening", func(t *testing.T) {
+	t.Run("unsubscribes", func(t *testing.T) {
 		var results []map[string]any
 		conn.mustInvoke(t, &results, "Unsubscribe", []any{item(agent, eventName), item(agent, eventName)})
 		want := []map[string]any{conn.result("", agent, eventName), conn.result("Not subscribed", agent, eventName)}
@@ -129,7 +129,7 @@ func (s *stage) play(t *testing.T, c *client, m mode) {
 	})
 }
 
-// call calls the methods, and one that does not exist. It answers the id of the subscription to the agent.
+// call calls the methods, and an unknown method. It returns the id of the subscription to the agent.
 func (s *stage) call(t *testing.T, conn *connection, agent string) (id string) {
 	var names []string
 	conn.mustInvoke(t, &names, "AvailableSubscriptions")
@@ -158,7 +158,7 @@ func (s *stage) call(t *testing.T, conn *connection, agent string) (id string) {
 	return id
 }
 
-// receive publishes events of an agent and takes them.
+// receive publishes events of an agent and receives them.
 func (s *stage) receive(t *testing.T, conn *connection, agent, id string, events int) {
 	s.publish(t, conn, agent, events)
 	var numbers, want []int
@@ -185,17 +185,17 @@ func (s *stage) receive(t *testing.T, conn *connection, agent, id string, events
 	}
 }
 
-// listener is a connection that lives when the server is restarted.
-type listener struct {
+// restartedConnection is a connection that is open when the server restarts.
+type restartedConnection struct {
 	*connection
 	options options
 	agent   string
 }
 
-// listen opens the connections that will see a restart: with each protocol one that the user of the library has to open
-// again, and one that the library opens again by itself, if it can.
-func (s *stage) listen(t *testing.T, c *client, nodes int) []*listener {
-	var all []*listener
+// beforeRestart opens the connections for the restart: with each protocol one that the user of the library opens again,
+// and one that the library opens again automatically, if it can.
+func (s *stage) beforeRestart(t *testing.T, c *client, nodes int) []*restartedConnection {
+	var all []*restartedConnection
 	for _, protocol := range c.protocols {
 		reconnects := []bool{false}
 		if c.reconnect >= reconnectAgain || c.reconnect == reconnectOnce && nodes > 1 {
@@ -203,16 +203,16 @@ func (s *stage) listen(t *testing.T, c *client, nodes int) []*listener {
 		}
 		for _, reconnect := range reconnects {
 			o := options{s.hubURL, s.token, protocol, false, reconnect}
-			l := &listener{c.mustOpen(t, o), o, s.agent(t)}
-			s.hear(t, l)
+			l := &restartedConnection{c.mustOpen(t, o), o, s.agent(t)}
+			s.expectEvents(t, l)
 			all = append(all, l)
 		}
 	}
 	return all
 }
 
-// hear subscribes and checks that an event comes.
-func (s *stage) hear(t *testing.T, l *listener) {
+// expectEvents subscribes and checks that an event arrives.
+func (s *stage) expectEvents(t *testing.T, l *restartedConnection) {
 	t.Helper()
 	var results []map[string]any
 	l.mustInvoke(t, &results, "Subscribe", []any{item(l.agent, eventName)})
@@ -223,9 +223,9 @@ func (s *stage) hear(t *testing.T, l *listener) {
 	l.next(t)
 }
 
-// comeBack checks what a connection tells when its server stops, has it opened again if the library does not do that,
-// and checks that it hears events again. More than one node may have stopped under it.
-func (s *stage) comeBack(t *testing.T, l *listener) {
+// comeBack checks the events of a connection after its server stopped, opens it again if the library does not, and
+// checks that it receives events again. Several nodes of the connection may have stopped.
+func (s *stage) comeBack(t *testing.T, l *restartedConnection) {
 	if !l.options.reconnect {
 		if got := l.expect(t, "closed"); got.Error != "" {
 			t.Errorf("the connection ended with %q, want no error: the server only wants it to come again", got.Error)
@@ -234,14 +234,14 @@ func (s *stage) comeBack(t *testing.T, l *listener) {
 	} else {
 		l.expectReconnected(t)
 	}
-	s.hear(t, l)
+	s.expectEvents(t, l)
 }
 
-// expectReconnected waits until the library has reconnected, as often as a node stopped under it.
-func (l *listener) expectReconnected(t *testing.T) {
+// expectReconnected waits until the library reconnected once for each node that stopped.
+func (l *restartedConnection) expectReconnected(t *testing.T) {
 	t.Helper()
 	for again := true; again; again = len(l.events) > 0 {
-		if l.client.reconnect == reconnectTold {
+		if l.client.reconnect == reconnectReported {
 			if got := l.expect(t, "reconnecting"); got.Error != "" {
 				t.Errorf("the connection was lost with %q, want no error", got.Error)
 			}
@@ -250,7 +250,7 @@ func (l *listener) expectReconnected(t *testing.T) {
 	}
 }
 
-func (l *listener) String() string {
+func (l *restartedConnection) String() string {
 	if l.options.reconnect {
 		return fmt.Sprintf("%s, by itself", l.protocol)
 	}

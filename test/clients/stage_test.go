@@ -33,35 +33,35 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// The organization of these tests, and somebody who is not in it.
+// The organization of these tests, and a user of another organization.
 const (
 	organization = "29f6e823-b484-e611-80c9-00505689257e"
 	stranger     = "a1eeb030-ff4b-ea11-ac9c-00155d4fdcf3"
 	maxAgents    = 400
 )
 
-// agentID is the id of one of the users of the organization.
+// agentID returns the id of a user of the organization.
 func agentID(n int64) string { return fmt.Sprintf("aa9730c4-ce86-e611-80c9-%012x", n) }
 
-// stage is what the script is played on: a hub somewhere, and a Redis whose events it delivers.
+// stage is the environment of the script: a hub, and a Redis with its events.
 type stage struct {
-	// hubURL is where clients connect.
+	// hubURL is the URL of the hub.
 	hubURL string
-	// http2URL is where a load balancer offers HTTP/2 besides HTTP/1.1; empty: nowhere.
+	// http2URL is the URL of a load balancer that also offers HTTP/2; empty: none.
 	http2URL string
-	// certificate is what the hub shows to clients; nil: it speaks plain HTTP.
+	// certificate is the certificate of the hub; nil: plain HTTP.
 	certificate *rtetest.Certificate
-	// page serves the page with Microsoft's client for browsers, from another origin than the hub.
+	// page serves the page with Microsoft's client for browsers, on another origin than the hub.
 	page *httptest.Server
-	// token lets its bearer listen to everybody of the organization.
+	// token allows subscriptions to all entities of the organization.
 	token string
 
 	publisher *goredis.Client
 	settings  rtetest.Settings // of its nodes
-	agents    atomic.Int64     // that were given to somebody
+	agents    atomic.Int64     // number of users in use
 }
 
-// newStage makes a stage without a hub.
+// newStage returns a stage without a hub.
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	redis := rtetest.MustStartRedis(t)
@@ -77,12 +77,12 @@ func newStage(t *testing.T) *stage {
 		settings: rtetest.Settings{
 			"redis.addresses": redis.Addr, "directory.kind": "file", "directory.file": mustWriteDirectory(t),
 			"origins": page.URL, "log.level": "info",
-			"timeouts.keep_alive": "1s", // pings come among everything else
+			"timeouts.keep_alive": "1s", // pings arrive between other messages
 		},
 	}
 }
 
-// mustWriteDirectory writes the directory file and answers its path.
+// mustWriteDirectory writes the directory file and returns its path.
 func mustWriteDirectory(t *testing.T) string {
 	t.Helper()
 	text := strings.Builder{}
@@ -90,7 +90,9 @@ func mustWriteDirectory(t *testing.T) string {
 	for n := range int64(maxAgents) {
 		fmt.Fprintf(&text, "  - {id: %s, kind: User, organization: %s, name: Agent %d}\n", agentID(n), organization, n)
 	}
-	fmt.Fprintf(&text, "  - {id: %s, kind: User, organization: 39f6e823-b484-e611-80c9-00505689257e, name: A stranger}\n", stranger)
+	fmt.Fprintf(
+		&text, "  - {id: %s, kind: User, organization: 39f6e823-b484-e611-80c9-00505689257e, name: A stranger}\n", stranger,
+	)
 	path := filepath.Join(t.TempDir(), "directory.yaml")
 	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -107,7 +109,7 @@ func (s *stage) startNode(t *testing.T, more rtetest.Settings) *rtetest.Server {
 		"node/page.html", "node/herd.js", "node/package-lock.json", "java/src", "java/pom.xml", "python"), settings)
 }
 
-// agent is a user to whom nobody else listens.
+// agent returns a user without other subscribers.
 func (s *stage) agent(t *testing.T) string {
 	t.Helper()
 	n := s.agents.Add(1)
@@ -117,13 +119,13 @@ func (s *stage) agent(t *testing.T) string {
 	return agentID(n)
 }
 
-// eventName is the event that is published: one that is never conflated.
+// eventName is the name of the published event, which is never conflated.
 const eventName = "UserCallInArrived"
 
-// eventTime is when it was published.
+// eventTime is the Timestamp of the published event.
 const eventTime = "2020-01-01T12:00:00"
 
-// publish publishes events of an agent to a connection, with the numbers from 0 on.
+// publish publishes events of an agent, numbered from 0 on.
 func (s *stage) publish(t *testing.T, conn *connection, agent string, events int) {
 	t.Helper()
 	pipeline := s.publisher.Pipeline()

@@ -13,8 +13,8 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// TestAsyncAPI_ParsesWithoutError has the parser of the AsyncAPI initiative read the document.
-func TestAsyncAPI_ParsesWithoutError(t *testing.T) {
+// TestAsyncAPI_parsesWithoutError reads the document with the parser of the AsyncAPI initiative.
+func TestAsyncAPI_parsesWithoutError(t *testing.T) {
 	lines := node(t, nil, "node/asyncapi.mjs", asyncAPIFile)
 	type operation struct {
 		ID       string
@@ -33,7 +33,7 @@ func TestAsyncAPI_ParsesWithoutError(t *testing.T) {
 	if err := json.Unmarshal(lines[0], &got); err != nil {
 		t.Fatal(err)
 	}
-	const warning = 1 // 0 is an error, 2 information such as a newer version of AsyncAPI
+	const warning = 1 // 0 is an error; 2 is information, such as a newer version of AsyncAPI
 	for _, d := range got.Diagnostics {
 		if d.Severity <= warning {
 			t.Errorf("%s: %s (%s)", d.Path, d.Message, d.Code)
@@ -58,8 +58,9 @@ func TestAsyncAPI_ParsesWithoutError(t *testing.T) {
 	}
 }
 
-// TestAsyncAPI_Extensions compares what clients with notices get with its schemas, property by property.
-func TestAsyncAPI_Extensions(t *testing.T) {
+// TestAsyncAPI_extensionsEqualTheHub compares the objects for clients with notices with their schemas, property by
+// property.
+func TestAsyncAPI_extensionsEqualTheHub(t *testing.T) {
 	text, err := os.ReadFile(asyncAPIFile)
 	if err != nil {
 		t.Fatal(err)
@@ -97,8 +98,10 @@ func TestAsyncAPI_Extensions(t *testing.T) {
 			}
 		}
 	}
-	// Those of stock clients have the four published properties.
-	if encoded, err := json.Marshal(hub.SubscriptionResult{}); err != nil || string(encoded) != `{"subscribed":false,"message":null,"entityId":"","eventName":""}` {
+	// Objects for stock clients have the four published properties.
+	if encoded, err := json.Marshal(
+		hub.SubscriptionResult{},
+	); err != nil || string(encoded) != `{"subscribed":false,"message":null,"entityId":"","eventName":""}` {
 		t.Errorf("a stock client gets %s, %v", encoded, err)
 	}
 }

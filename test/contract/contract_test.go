@@ -16,8 +16,8 @@ const (
 	samplesDir   = "../../testdata/events"
 )
 
-// node runs a script of this folder. Each of the inputs goes to it as a line of JSON; the lines that it prints come
-// back. The test fails if Node or what the scripts need is missing.
+// node runs a script of this folder with the inputs as lines of JSON and returns the lines that it prints. It fails the
+// test if Node or a package is missing.
 func node(t *testing.T, inputs []any, script ...string) [][]byte {
 	t.Helper()
 	requireModules(t)
@@ -38,10 +38,10 @@ func node(t *testing.T, inputs []any, script ...string) [][]byte {
 	return bytes.Split(bytes.TrimSuffix(output, []byte("\n")), []byte("\n"))
 }
 
-// requireModules fails the test, with the command that helps, if the JavaScript packages are not installed.
+// requireModules fails the test if the JavaScript packages are not installed, and names the command that installs them.
 //
-// It also opens what the programs will read: go test repeats a test whose files have changed, and sees only those that
-// the test opened itself.
+// It also opens the files that the programs will read: go test repeats a test if its files changed, and notices only
+// files that the test itself opened.
 func requireModules(t *testing.T) {
 	t.Helper()
 	for _, pattern := range []string{"node/*", "*.json", "../../api/*.*", schemaDir + "/*"} {

@@ -1,3 +1,3 @@
-// Package contract has what is generated from the catalog of events judged by programs that others wrote: ajv, the
-// AsyncAPI parser, the TypeScript compiler and Microsoft's MessagePack hub protocol. It has nothing but tests.
+// Package contract tests the files that are generated from the catalog of events with third-party programs: ajv, the
+// AsyncAPI parser, the TypeScript compiler and Microsoft's MessagePack hub protocol. It contains only tests.
 package contract

@@ -18,9 +18,9 @@ type packed struct {
 	Dates []string `json:"dates"`
 }
 
-// TestMessagePack_EqualsTheJSON has Microsoft's MessagePack hub protocol read every sample, documents with everything
-// that JSON can say, and random ones.
-func TestMessagePack_EqualsTheJSON(t *testing.T) {
+// TestMessagePack_equalsTheJSON reads all samples, documents with all forms of JSON, and random documents with
+// Microsoft's MessagePack hub protocol.
+func TestMessagePack_equalsTheJSON(t *testing.T) {
 	c := events.Builtin()
 	var inputs []any
 	add := func(ev *events.Event) {
@@ -29,7 +29,9 @@ func TestMessagePack_EqualsTheJSON(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", ev.Data, err)
 		}
-		for style, text := range map[events.PackStyle]string{events.PascalKeys: string(ev.Data), events.CamelKeys: string(camel)} {
+		for style, text := range map[events.PackStyle]string{
+			events.PascalKeys: string(ev.Data), events.CamelKeys: string(camel),
+		} {
 			body, err := c.AppendMessagePack(nil, ev, style)
 			if err != nil {
 				t.Fatalf("%s: %v", ev.Data, err)
@@ -43,14 +45,18 @@ func TestMessagePack_EqualsTheJSON(t *testing.T) {
 	}
 	for _, text := range []string{
 		`{}`,
-		`{"A":[0,127,128,255,256,65535,65536,4294967295,4294967296,9007199254740993,18446744073709551615,18446744073709551616]}`,
+		`{"A":[0,127,128,255,256,65535,65536,4294967295,4294967296,9007199254740993,` +
+			`18446744073709551615,18446744073709551616]}`,
 		`{"A":[-1,-32,-33,-128,-129,-32768,-32769,-2147483648,-2147483649,-9223372036854775808,-9223372036854775809]}`,
 		`{"A":[0.1,1.5e300,1e-400,-0,1e999,-1e999,1.0,100E-2]}`,
 		`{"A":"\"\\\/\b\f\n\r\t\u0000\u00e4\u20ac\ud83d\ude00 äöü € 😀","\u0042":null,"C":[true,false,null,[],{}]}`,
-		`{"A":"` + strings.Repeat("x", 32) + `","B":"` + strings.Repeat("ä", 200) + `","C":"` + strings.Repeat("y", 66000) + `"}`,
+		`{"A":"` + strings.Repeat("x", 32) + `","B":"` + strings.Repeat("ä", 200) + `","C":"` +
+			strings.Repeat("y", 66000) + `"}`,
 		`{"A":[` + strings.Repeat("1,", 20) + `1],"B":[` + strings.Repeat("{},", 66000) + `1]}`,
-		`{"Timestamp":"0001-01-01T00:00:00","WrapUpStart":"9999-12-31T23:59:59.9999999","WrapUpEnd":"2106-02-07T06:28:16Z","TalkingStatusChanged":"soon"}`,
-		`{"Timestamp":"2023-10-19T14:21:19.7009158+02:00","WrapUpStart":"1970-01-01T00:00:00Z","WrapUpEnd":null,"Note":"2020-01-01T12:00:00Z"}`,
+		`{"Timestamp":"0001-01-01T00:00:00","WrapUpStart":"9999-12-31T23:59:59.9999999",` +
+			`"WrapUpEnd":"2106-02-07T06:28:16Z","TalkingStatusChanged":"soon"}`,
+		`{"Timestamp":"2023-10-19T14:21:19.7009158+02:00","WrapUpStart":"1970-01-01T00:00:00Z",` +
+			`"WrapUpEnd":null,"Note":"2020-01-01T12:00:00Z"}`,
 	} {
 		add(&events.Event{Topic: events.Topic{Type: events.UserStatus}, Data: []byte(text)})
 	}
@@ -70,7 +76,7 @@ func TestMessagePack_EqualsTheJSON(t *testing.T) {
 	}
 }
 
-// frame is a MessageReceived with one argument, spec row 1.10.
+// frame returns a MessageReceived with one argument, spec row 1.10.
 func frame(argument []byte) []byte {
 	body := []byte("\x96\x01\x80\xc0\xafMessageReceived\x91")
 	body = append(append(body, argument...), 0x90)
@@ -85,7 +91,7 @@ func frame(argument []byte) []byte {
 	return append(framed, body...)
 }
 
-// dates are the names, in both cases, of the properties of type DateTime.
+// dates returns the names of the properties of type DateTime, in Pascal and in camel case.
 func dates(c *events.Catalog, event events.Type) []string {
 	names := []string{}
 	if d := c.Definition(event); d != nil {
@@ -98,7 +104,7 @@ func dates(c *events.Catalog, event events.Type) []string {
 	return names
 }
 
-// randomObject is a JSON object of random names and values, nested so many levels at most.
+// randomObject returns a JSON object of random names and values, nested at most so many levels deep.
 func randomObject(random *rand.Rand, depth int) string {
 	members := make([]string, random.IntN(20))
 	for i := range members {
@@ -130,12 +136,12 @@ func randomValue(random *rand.Rand, depth int) string {
 	}
 }
 
-// randomText is a JSON string of letters from all over Unicode, surrogates apart.
+// randomText returns a JSON string of random Unicode letters without surrogates.
 func randomText(random *rand.Rand) string {
 	letters := make([]rune, random.IntN(40))
 	for i := range letters {
 		letters[i] = []rune{'A', 'b', 'Ä', 'é', '"', '\\', '\n', '€', '😀', rune(random.IntN(0xd800))}[random.IntN(10)]
 	}
-	text, _ := json.Marshal(string(letters)) // a string can always be written
+	text, _ := json.Marshal(string(letters)) // encoding a string cannot fail
 	return string(text)
 }

@@ -12,30 +12,30 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// judged is a line for node/schemas.mjs.
-type judged struct {
+// validation is a line for node/schemas.mjs.
+type validation struct {
 	Schema string          `json:"schema"`
 	Event  json.RawMessage `json:"event"`
 }
 
-// verdicts are what ajv says of each input: empty if it is valid.
-func verdicts(t *testing.T, inputs []any) []string {
+// validate returns the errors of ajv for each input, empty if it is valid.
+func validate(t *testing.T, inputs []any) []string {
 	t.Helper()
 	lines := node(t, inputs, "node/schemas.mjs", schemaDir, asyncAPIFile)
 	if len(lines) != len(inputs) {
-		t.Fatalf("got %d verdicts on %d inputs", len(lines), len(inputs))
+		t.Fatalf("got %d results for %d inputs", len(lines), len(inputs))
 	}
-	said := make([]string, len(lines))
+	reports := make([]string, len(lines))
 	for i, line := range lines {
 		if string(line) != "true" {
-			said[i] = string(line)
+			reports[i] = string(line)
 		}
 	}
-	return said
+	return reports
 }
 
-// TestSchemas_AcceptTheSamples has ajv judge every sample by its schema, as published and as clients receive it.
-func TestSchemas_AcceptTheSamples(t *testing.T) {
+// TestSchemas_acceptTheSamples validates every sample with ajv, as published and in the form for clients.
+func TestSchemas_acceptTheSamples(t *testing.T) {
 	c := events.Builtin()
 	var inputs []any
 	for _, name := range c.Names() {
@@ -46,40 +46,40 @@ func TestSchemas_AcceptTheSamples(t *testing.T) {
 		}
 		inputs = append(
 			inputs,
-			judged{name + ".schema.json", ev.Data},
-			judged{name, ev.Data},
-			judged{strings.ToLower(name[:1]) + name[1:], camel},
+			validation{name + ".schema.json", ev.Data},
+			validation{name, ev.Data},
+			validation{strings.ToLower(name[:1]) + name[1:], camel},
 		)
 	}
-	for i, said := range verdicts(t, inputs) {
-		if said != "" {
-			t.Errorf("%s: %s", inputs[i].(judged).Schema, said)
+	for i, reports := range validate(t, inputs) {
+		if reports != "" {
+			t.Errorf("%s: %s", inputs[i].(validation).Schema, reports)
 		}
 	}
 }
 
-// TestSchemas_RefuseEveryMutation breaks every sample in every way that its schema names, and mends it in every way that
-// the schema allows. ajv has to see each, and Catalog.Check has to agree with ajv.
-func TestSchemas_RefuseEveryMutation(t *testing.T) {
+// TestSchemas_refuseEveryMutation changes every sample in every way that its schema forbids or allows. ajv must refuse
+// and accept them accordingly, and Catalog.Check must agree with ajv.
+func TestSchemas_refuseEveryMutation(t *testing.T) {
 	c := events.Builtin()
 	var mutants []mutant
 	var inputs []any
 	for _, name := range c.Names() {
 		for _, m := range mutations(t, c, name) {
 			mutants = append(mutants, m)
-			inputs = append(inputs, judged{name + ".schema.json", m.data})
+			inputs = append(inputs, validation{name + ".schema.json", m.data})
 		}
 	}
 	broken := 0
-	for i, said := range verdicts(t, inputs) {
+	for i, reports := range validate(t, inputs) {
 		m := mutants[i]
-		if (said == "") != m.valid {
-			t.Errorf("%s: valid is %v, ajv says %q", m.name, m.valid, said)
+		if (reports == "") != m.valid {
+			t.Errorf("%s: valid is %v, ajv reports %q", m.name, m.valid, reports)
 		}
 		number, _ := c.Lookup(m.event)
 		found := c.Check(&events.Event{Topic: events.Topic{Type: number}, Data: m.data})
 		if (len(found) == 0) != m.valid {
-			t.Errorf("%s: valid is %v, Check says %v", m.name, m.valid, found)
+			t.Errorf("%s: valid is %v, Check reports %v", m.name, m.valid, found)
 		}
 		if !m.valid {
 			broken++
@@ -98,7 +98,7 @@ type mutant struct {
 	valid       bool
 }
 
-// mutations changes one property of a sample after the other.
+// mutations returns copies of a sample with one changed property each.
 func mutations(t *testing.T, c *events.Catalog, event string) []mutant {
 	t.Helper()
 	number, _ := c.Lookup(event)
@@ -135,7 +135,7 @@ func mutations(t *testing.T, c *events.Catalog, event string) []mutant {
 	return mutants
 }
 
-// values are some that a property takes and some that it does not.
+// values returns allowed and forbidden values of a property.
 func values(p *events.Property) (good, bad []string) {
 	const guid, date = `"29f6e823-b484-e611-80c9-00505689257e"`, `"2023-10-19T14:21:19.7009158Z"`
 	if p.Enum != nil && p.Enum.Closed {
@@ -154,9 +154,13 @@ func values(p *events.Property) (good, bad []string) {
 	case events.TypeLong:
 		return []string{"9007199254740991"}, []string{"1.5", `"1"`, "true", "{}"}
 	case events.TypeGUID:
-		return []string{guid, strings.ToUpper(guid)}, []string{`""`, `"x"`, `"{29f6e823-b484-e611-80c9-00505689257e}"`, "1", "true", "{}"}
+		return []string{
+			guid, strings.ToUpper(guid),
+		}, []string{`""`, `"x"`, `"{29f6e823-b484-e611-80c9-00505689257e}"`, "1", "true", "{}"}
 	case events.TypeDateTime:
-		return []string{date, `"0001-01-01T00:00:00"`, `"2020-01-01T12:00:00+02:00"`}, []string{`""`, `"soon"`, `"2020-01-01"`, `"2020-13-01T12:00:00Z"`, "0", "{}"}
+		return []string{
+			date, `"0001-01-01T00:00:00"`, `"2020-01-01T12:00:00+02:00"`,
+		}, []string{`""`, `"soon"`, `"2020-01-01"`, `"2020-13-01T12:00:00Z"`, "0", "{}"}
 	case events.TypeEnum:
 		return []string{"3", `"Name"`}, []string{"1.5", "true", "{}", "[]"}
 	case events.TypeDictionary:
@@ -168,7 +172,7 @@ func values(p *events.Property) (good, bad []string) {
 	}
 }
 
-// decoded is the published sample of an event.
+// decoded returns the published sample of an event.
 func decoded(t *testing.T, c *events.Catalog, name string) events.Event {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(samplesDir, name+".json"))

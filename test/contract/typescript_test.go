@@ -10,16 +10,18 @@ import (
 	"testing"
 )
 
-// TestTypings_CompileStrictly compiles a client that narrows on eventType, with --strict. Lines of it that must not
-// compile are marked, and unmarked or wrongly marked ones fail.
-func TestTypings_CompileStrictly(t *testing.T) {
+// TestTypings_compileStrictly compiles a client that narrows by eventType, with --strict. Lines that must not compile
+// are marked; errors on other lines, and marks on lines without an error, fail the test.
+func TestTypings_compileStrictly(t *testing.T) {
 	requireModules(t)
 	mustCompile(t, "tsconfig.json")
 }
 
-// around is what docs/extensions.md leaves out around its examples: what is imported, and the reader's own things.
+// around is the code that the examples of docs/extensions.md omit: imports and the reader's own declarations.
 const around = `
-import { DefaultHttpClient, type HttpRequest, type HttpResponse, type HubConnection, HubConnectionBuilder, NullLogger } from "@microsoft/signalr";
+import {
+  DefaultHttpClient, type HttpRequest, type HttpResponse, type HubConnection, HubConnectionBuilder, NullLogger
+} from "@microsoft/signalr";
 import type { EntitySubscription, Resync, Subscription, SubscriptionResult, SubscriptionsEnded } from "rte-events";
 declare const url: string;
 declare const wanted: EntitySubscription[];
@@ -31,8 +33,8 @@ declare const board: {
 };
 `
 
-// TestExtensions_CompileStrictly compiles the examples of docs/extensions.md against Microsoft's client and the typings.
-func TestExtensions_CompileStrictly(t *testing.T) {
+// TestExtensions_compileStrictly compiles the examples of docs/extensions.md with Microsoft's client and the typings.
+func TestExtensions_compileStrictly(t *testing.T) {
 	requireModules(t)
 	page, err := os.ReadFile("../../docs/extensions.md")
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestAlertsWatchWhatThereIs compares the alerts and their tests with the metrics of a running node: an alert on a
-// metric, or a label, that was renamed would never fire.
-func TestAlertsWatchWhatThereIs(t *testing.T) {
+// TestAlerts_useExistingMetrics compares the alerts and their tests with the metrics of a running node: an alert for a
+// renamed metric or label would never fire.
+func TestAlerts_useExistingMetrics(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	metrics := strings.Split(startServer(t, rtetest.Settings{"redis.addresses": redis.Addr}).Metrics(), "\n")
 	for _, file := range []string{"alerts.yaml", "alerts_test.yaml"} {
@@ -33,8 +33,8 @@ func TestAlertsWatchWhatThereIs(t *testing.T) {
 	}
 }
 
-// labelsOf are the labels that a node gives to its metrics itself, as it writes them, of those in a selector. A label that
-// is to have another value has to exist with that one, too.
+// labelsOf returns the labels of a selector that a node itself writes, in the node's form. A label with an inequality
+// must also exist with that value.
 func labelsOf(selector string) (labels []string) {
 	for _, label := range regexp.MustCompile(`(\w+)!?=("[^"]*")`).FindAllStringSubmatch(selector, -1) {
 		if label[1] != "instance" { // by Prometheus
@@ -44,7 +44,7 @@ func labelsOf(selector string) (labels []string) {
 	return labels
 }
 
-// isSeries says whether a line of metrics is of a metric with labels.
+// isSeries reports whether a line of metrics belongs to a metric with labels.
 func isSeries(line, name string, labels []string) bool {
 	rest, found := strings.CutPrefix(line, name)
 	if !found || !strings.HasPrefix(rest, "{") && !strings.HasPrefix(rest, " ") {

@@ -20,8 +20,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestAttackTokens shows a node the tokens that attackers of JWT readers are known to make. internal/authz has each of
-// them in more variants; here it is the whole program that must not fall for it.
+// TestAttackTokens sends tokens of known attacks on JWT readers to a node. internal/authz/token tests more variants of
+// each; this test covers the whole program.
 func TestAttackTokens(t *testing.T) {
 	_, publicPEM, keyFile := mustMakeRSAKey(t)
 	attacker, _, _ := mustMakeRSAKey(t)
@@ -37,23 +37,29 @@ func TestAttackTokens(t *testing.T) {
 	good := hs256(payload())
 	now := time.Now().Unix()
 	for name, token := range map[string]string{
-		"alg none":                       sign(nil, `{"alg":"none"}`, payload()),
-		"HS with the RSA public key":     sign(publicPEM, `{"alg":"HS256"}`, payload()),
-		"path in kid":                    sign([]byte{}, `{"alg":"HS256","kid":"../../../../dev/null"}`, payload()),
-		"SQL in kid":                     sign([]byte("secret"), `{"alg":"HS256","kid":"x' UNION SELECT 'secret' --"}`, payload()),
-		"jku":                            sign(attacker, `{"alg":"RS256","jku":"`+lure.URL+`"}`, payload()),
-		"x5u":                            sign(attacker, `{"alg":"RS256","x5u":"`+lure.URL+`"}`, payload()),
-		"expired at this second":         hs256(payload(`"exp":`, fmt.Sprintf(`"exp":%d,"x":`, now))),
-		"nbf in the future":              hs256(payload(`"nbf":`, fmt.Sprintf(`"nbf":%d,"x":`, now+60))),
-		"huge claims":                    hs256(payload(`{"sub"`, `{"x":"`+strings.Repeat("x", 20<<10)+`","sub"`)),
-		"duplicate claim":                hs256(payload(`{"sub"`, `{"org":"`+theirOrganization+`","sub"`)),
-		"duplicate claim, in escapes":    hs256(payload(`{"sub"`, `{"\u006frg":"`+theirOrganization+`","sub"`)),
-		"wrong typ":                      sign(secret, `{"alg":"HS256","typ":"secevent+jwt"}`, payload()),
-		"claims changed after signature": strings.Join([]string{strings.Split(good, ".")[0], encode(payload("agent", "service")), strings.Split(good, ".")[2]}, "."),
+		"alg none":                   sign(nil, `{"alg":"none"}`, payload()),
+		"HS with the RSA public key": sign(publicPEM, `{"alg":"HS256"}`, payload()),
+		"path in kid":                sign([]byte{}, `{"alg":"HS256","kid":"../../../../dev/null"}`, payload()),
+		"SQL in kid": sign(
+			[]byte("secret"), `{"alg":"HS256","kid":"x' UNION SELECT 'secret' --"}`, payload(),
+		),
+		"jku":                         sign(attacker, `{"alg":"RS256","jku":"`+lure.URL+`"}`, payload()),
+		"x5u":                         sign(attacker, `{"alg":"RS256","x5u":"`+lure.URL+`"}`, payload()),
+		"expired at this second":      hs256(payload(`"exp":`, fmt.Sprintf(`"exp":%d,"x":`, now))),
+		"nbf in the future":           hs256(payload(`"nbf":`, fmt.Sprintf(`"nbf":%d,"x":`, now+60))),
+		"huge claims":                 hs256(payload(`{"sub"`, `{"x":"`+strings.Repeat("x", 20<<10)+`","sub"`)),
+		"duplicate claim":             hs256(payload(`{"sub"`, `{"org":"`+theirOrganization+`","sub"`)),
+		"duplicate claim, in escapes": hs256(payload(`{"sub"`, `{"\u006frg":"`+theirOrganization+`","sub"`)),
+		"wrong typ":                   sign(secret, `{"alg":"HS256","typ":"secevent+jwt"}`, payload()),
+		"claims changed after signature": strings.Join(
+			[]string{strings.Split(good, ".")[0], encode(payload("agent", "service")), strings.Split(good, ".")[2]}, ".",
+		),
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, upgrade := range []bool{false, true} {
-				if status := ask(t, srv, upgrade, token, true); status != http.StatusUnauthorized && status != http.StatusRequestHeaderFieldsTooLarge {
+				if status := request(
+					t, srv, upgrade, token, true,
+				); status != http.StatusUnauthorized && status != http.StatusRequestHeaderFieldsTooLarge {
 					t.Errorf("upgrade %v: %d", upgrade, status)
 				}
 			}
@@ -76,14 +82,14 @@ func TestAttackTokens(t *testing.T) {
 			t.Errorf("%s", response.Status)
 		}
 	})
-	if status := ask(t, srv, false, good, true); status != http.StatusOK {
+	if status := request(t, srv, false, good, true); status != http.StatusOK {
 		t.Errorf("a good token is answered with %d", status)
 	}
 }
 
 func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
-// TestAttackSubscribe asks for what is somebody else's.
+// TestAttackSubscribe subscribes to entities of other organizations and users.
 func TestAttackSubscribe(t *testing.T) {
 	srv := startServer(t, rtetest.Settings{"directory.kind": "file", "directory.file": mustWriteDirectory(t)})
 	c := connect(t, clientOptions{URL: srv.HubURL, Token: mustTokenOfAgent(t, authz.RoleService)})
@@ -98,7 +104,8 @@ func TestAttackSubscribe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var results []subscriptionResult
 			c.mustInvoke(&results, "Subscribe", subscribeTo(item.entity, "UserStatus"))
-			if len(results) != 1 || results[0].Subscribed != (item.want == "") || item.want != "" && *results[0].Message != item.want {
+			if len(results) != 1 || results[0].Subscribed != (item.want == "") ||
+				item.want != "" && *results[0].Message != item.want {
 				t.Errorf("%+v", results)
 			}
 		})
@@ -107,14 +114,16 @@ func TestAttackSubscribe(t *testing.T) {
 		token := rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256"}`,
 			payload(`{"sub"`, `{"Orgs":["`+theirOrganization+`"],"organizations":["`+theirOrganization+`"],"sub"`))
 		var results []subscriptionResult
-		connect(t, clientOptions{URL: srv.HubURL, Token: token}).mustInvoke(&results, "Subscribe", subscribeTo(theirUser, "UserStatus"))
+		connect(t, clientOptions{URL: srv.HubURL, Token: token}).mustInvoke(
+			&results, "Subscribe", subscribeTo(theirUser, "UserStatus"),
+		)
 		if len(results) != 1 || results[0].Subscribed {
 			t.Errorf("%+v", results)
 		}
 	})
 }
 
-// TestKeySetAway lets the place of the key set answer once, and then never again while clients come.
+// TestKeySetAway serves the key set once and then never again, while clients connect.
 func TestKeySetAway(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -150,11 +159,11 @@ func TestKeySetAway(t *testing.T) {
 		coming.Go(func() {
 			for i := range each {
 				id := fmt.Sprint(n, "-", i)
-				if status := ask(t, srv, false, signed("one", id), true); status != http.StatusOK {
+				if status := request(t, srv, false, signed("one", id), true); status != http.StatusOK {
 					t.Errorf("a good token is answered with %d", status)
 				}
 				if i%10 == 0 {
-					if status := ask(t, srv, false, signed("unheard of", id), true); status != http.StatusUnauthorized {
+					if status := request(t, srv, false, signed("unknown", id), true); status != http.StatusUnauthorized {
 						t.Errorf("a token with an unknown key is answered with %d", status)
 					}
 				}

@@ -11,9 +11,9 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestComposeConfiguresTheProgram starts the check of the configuration with what deploy/compose.yaml gives a node: a
-// key that was renamed would keep the whole deployment from starting.
-func TestComposeConfiguresTheProgram(t *testing.T) {
+// TestCompose_configuresTheProgram checks the configuration that deploy/compose.yaml gives to a node: a renamed key
+// would prevent the whole deployment from starting.
+func TestCompose_configuresTheProgram(t *testing.T) {
 	text, err := os.ReadFile("../../deploy/compose.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func TestComposeConfiguresTheProgram(t *testing.T) {
 	}
 }
 
-// expand puts a default or a secret in the place of a variable, as an operator's .env does.
+// expand replaces a variable with a default or a secret, like an operator's .env.
 func expand(value string) string {
 	variable, isVariable := strings.CutPrefix(value, "${")
 	if !isVariable {

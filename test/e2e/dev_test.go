@@ -42,7 +42,10 @@ func startDevAt(t *testing.T, listen, flags string) (wallboard, operators string
 	cmd.Env = append(os.Environ(), "PATH="+path)
 	srv = rtetest.MustStartProgram(t, cmd)
 	urls := regexp.MustCompile(`(?s)wallboard +(http://\S+).*operators +(http://\S+)`)
-	srv.WaitLong(5*time.Minute, "make dev to build the program and print the URLs", func() bool { return urls.MatchString(srv.Log()) })
+	srv.WaitLong(
+		5*time.Minute, "make dev to build the program and print the URLs",
+		func() bool { return urls.MatchString(srv.Log()) },
+	)
 	found := urls.FindStringSubmatch(srv.Log())
 	return found[1], found[2], srv
 }
@@ -115,9 +118,9 @@ func TestDev(t *testing.T) {
 	})
 }
 
-// TestDev_readmeClientSurvivesRestart restarts the server below the client of the README. An earlier sample kept its first
+// TestDev_readmeClientReconnects restarts the server below the client of the README. An earlier sample kept its first
 // token and did not subscribe again, so it stayed silent for ever without an error.
-func TestDev_readmeClientSurvivesRestart(t *testing.T) {
+func TestDev_readmeClientReconnects(t *testing.T) {
 	listen := rtetest.MustFreeAddr(t)
 	url, _, srv := startDevAt(t, listen, "")
 	client := startScript(t, readmeClient(t, url))
@@ -152,7 +155,10 @@ func readmeClient(t *testing.T, url string) *exec.Cmd {
 		err = os.Symlink(modules, filepath.Join(dir, "node_modules"))
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "client.mjs"), []byte(strings.ReplaceAll(text, "http://127.0.0.1:8080", strings.TrimSuffix(url, "/"))), 0o600)
+		err = os.WriteFile(
+			filepath.Join(dir, "client.mjs"),
+			[]byte(strings.ReplaceAll(text, "http://127.0.0.1:8080", strings.TrimSuffix(url, "/"))), 0o600,
+		)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -162,9 +168,9 @@ func readmeClient(t *testing.T, url string) *exec.Cmd {
 	return cmd
 }
 
-// TestDev_WallboardIsFilledAtOnce opens the page of a call centre in which nothing happens any more.
-func TestDev_WallboardIsFilledAtOnce(t *testing.T) {
-	// The day begins as always; at this rate the next event comes after minutes.
+// TestDev_fillsTheWallboardAtOnce opens the page of a call centre in which nothing happens any more.
+func TestDev_fillsTheWallboardAtOnce(t *testing.T) {
+	// At this rate the next event after the first ones comes after minutes.
 	url, operators := startDev(t, "--rate=0.001")
 	var shown struct {
 		Agents, Queues, Figures []string
@@ -193,7 +199,7 @@ func TestDev_WallboardIsFilledAtOnce(t *testing.T) {
 	}
 }
 
-// get decodes what a URL answers.
+// get decodes the answer of a URL.
 func get(t *testing.T, url string, into any) {
 	t.Helper()
 	response, err := httpClient.Get(url)

@@ -1,3 +1,3 @@
-// Package e2e tests the program as its users meet it: the built binary, a real Redis, Microsoft's client in Node, and
-// a browser. It holds nothing but tests.
+// Package e2e tests the built program with a real Redis, Microsoft's client in Node, and a browser. It contains only
+// tests.
 package e2e

@@ -18,7 +18,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// nodeCommand makes the command that runs a script of node/, killed when the test ends.
+// nodeCommand returns the command that runs a script of node/. The end of the test kills it.
 func nodeCommand(t *testing.T, script string, args ...string) *exec.Cmd {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
@@ -34,7 +34,7 @@ func nodeCommand(t *testing.T, script string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// clientOptions are what node/client.mjs takes.
+// clientOptions are the options of node/client.mjs.
 type clientOptions struct {
 	URL             string `json:"url"`
 	Features        string `json:"features,omitempty"`
@@ -43,7 +43,7 @@ type clientOptions struct {
 	Reconnect       bool   `json:"reconnect,omitempty"`
 }
 
-// client is Microsoft's JavaScript client in a Node process of its own.
+// client is Microsoft's JavaScript client in its own Node process.
 type client struct {
 	t      *testing.T
 	lastID atomic.Int64
@@ -52,14 +52,14 @@ type client struct {
 	stdin   io.WriteCloser
 	answers map[int64]chan line
 
-	// messages are the MessageReceived in the order of their arrival. The reader stops while nobody takes them.
+	// messages has the MessageReceived in the order of arrival. The reader stops while it is full.
 	messages chan json.RawMessage
-	// events are what else the client tells: "close", "reconnecting", "reconnected" and notices.
+	// events has the other events of the client: "close", "reconnecting", "reconnected" and notices.
 	events chan line
-	done   chan struct{} // closed when the process has ended
+	done   chan struct{} // closed at the end of the process
 }
 
-// line is what node/client.mjs prints.
+// line is a line that node/client.mjs prints.
 type line struct {
 	ID     int64             `json:"id"`
 	Result json.RawMessage   `json:"result"`
@@ -94,10 +94,10 @@ func newClient(t *testing.T, o clientOptions) *client {
 	go func() {
 		defer close(c.done)
 		c.read(t.Context(), stdout)
-		_ = cmd.Wait() // it was told to end, or killed with the test
+		_ = cmd.Wait() // it ended on request, or the test killed it
 	}()
 	t.Cleanup(func() {
-		_ = stdin.Close() // the script stops at the end of its input
+		_ = stdin.Close() // the script ends with its input
 		<-c.done
 	})
 	return c
@@ -127,7 +127,7 @@ func (c *client) stop() {
 	}
 }
 
-// invoke calls a hub method; an error is the text that the client's promise was rejected with.
+// invoke calls a hub method. The error has the text of the client's rejected promise.
 func (c *client) invoke(target string, args ...any) (json.RawMessage, error) {
 	if args == nil {
 		args = []any{}
@@ -135,7 +135,7 @@ func (c *client) invoke(target string, args ...any) (json.RawMessage, error) {
 	return c.do(map[string]any{"do": "invoke", "target": target, "args": args})
 }
 
-// mustInvoke calls a hub method that must not fail and decodes what it returns into result.
+// mustInvoke calls a hub method, decodes its result, and fails the test on an error.
 func (c *client) mustInvoke(result any, target string, args ...any) {
 	c.t.Helper()
 	answer, err := c.invoke(target, args...)
@@ -147,7 +147,7 @@ func (c *client) mustInvoke(result any, target string, args ...any) {
 	}
 }
 
-// do gives the process a command and waits for its answer.
+// do sends a command to the process and waits for the answer.
 func (c *client) do(command map[string]any) (json.RawMessage, error) {
 	id := c.lastID.Add(1)
 	command["id"] = id
@@ -176,7 +176,7 @@ func (c *client) do(command map[string]any) (json.RawMessage, error) {
 	}
 }
 
-// read takes what the process prints until it ends.
+// read reads the output of the process until its end.
 func (c *client) read(ctx context.Context, stdout io.Reader) {
 	scanner := bufio.NewScanner(stdout)
 	scanner.Buffer(nil, 8<<20)
@@ -205,7 +205,7 @@ func (c *client) read(ctx context.Context, stdout io.Reader) {
 			select {
 			case c.events <- l:
 			default:
-				c.t.Errorf("nobody takes the client's events: %q", scanner.Text())
+				c.t.Errorf("the queue of the client's events is full: %q", scanner.Text())
 			}
 		}
 	}
@@ -235,13 +235,13 @@ func (c *client) next() message {
 	panic("unreachable")
 }
 
-// event waits for something that the client tells by itself, such as "close".
+// event waits for an event of the client, such as "close".
 func (c *client) event(name string) line {
 	c.t.Helper()
 	select {
 	case l := <-c.events:
 		if l.Event != name {
-			c.t.Fatalf("the client told %q (%s), want %q", l.Event, l.Error, name)
+			c.t.Fatalf("the client withNotices %q (%s), want %q", l.Event, l.Error, name)
 		}
 		return l
 	case <-time.After(rtetest.Patience):
@@ -250,7 +250,7 @@ func (c *client) event(name string) line {
 	panic("unreachable")
 }
 
-// testWriter logs what a process writes.
+// testWriter logs the output of a process.
 type testWriter struct{ t *testing.T }
 
 func (w testWriter) Write(p []byte) (int, error) {
@@ -274,19 +274,19 @@ func startScript(t *testing.T, cmd *exec.Cmd) *script {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// Killed when it hangs, so that reading its lines ends.
+	// Kills the process if it hangs, so that reading its lines ends.
 	hung := time.AfterFunc(2*rtetest.Patience, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
 		hung.Stop()
-		_, _ = io.Copy(io.Discard, stdout) // what nobody wanted to read
-		_ = cmd.Wait()                     // a script that failed has printed too few lines
+		_, _ = io.Copy(io.Discard, stdout) // output without a reader
+		_ = cmd.Wait()                     // a failed script prints too few lines
 	})
 	s := &script{t: t, scanner: bufio.NewScanner(stdout)}
 	s.scanner.Buffer(nil, 8<<20)
 	return s
 }
 
-// line is the next line that the script prints.
+// line returns the next line that the script prints.
 func (s *script) line() string {
 	s.t.Helper()
 	if !s.scanner.Scan() {

@@ -9,10 +9,12 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// negotiate asks a node for a connection token.
+// negotiate requests a connection token from a node.
 func negotiate(t *testing.T, srv *rtetest.Server, token string) string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.HubURL+"/negotiate?negotiateVersion=1", http.NoBody)
+	request, err := http.NewRequestWithContext(
+		t.Context(), http.MethodPost, srv.HubURL+"/negotiate?negotiateVersion=1", http.NoBody,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +31,7 @@ func negotiate(t *testing.T, srv *rtetest.Server, token string) string {
 	return answer.ConnectionToken
 }
 
-// TestTwoNodes has two nodes and one Redis, as a deployment has.
+// TestTwoNodes runs two nodes with one Redis, like a deployment.
 func TestTwoNodes(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	nodes := [2]*rtetest.Server{}
@@ -65,7 +67,7 @@ func TestTwoNodes(t *testing.T) {
 		for i := range events {
 			publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, i))
 		}
-		// In order and without a gap: an event that came twice would stand where the next one belongs.
+		// In order and without a gap: a duplicate event would take the place of the next one.
 		for n, c := range clients {
 			for i := range events {
 				if got := c.next().Data["activeQueues"]; got != float64(i) {
@@ -81,7 +83,7 @@ func TestLoadBalancer(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	nodes := [2]*rtetest.Server{}
 	for i := range nodes {
-		// Long enough for the load balancer to see that a node stops.
+		// The load balancer needs time to notice that a node stops.
 		nodes[i] = startServer(t, rtetest.Settings{"redis.addresses": redis.Addr, "shutdown.delay": "3s"})
 	}
 	balancer := rtetest.MustStartHAProxy(t, "leastconn", nodes[:]...)

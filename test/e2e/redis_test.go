@@ -44,7 +44,7 @@ func TestRedisAwayAtStart(t *testing.T) {
 	}
 }
 
-// TestGarbage publishes what is no event, over and over, to a lane that the node listens to.
+// TestGarbage publishes malformed messages repeatedly to a lane of the node.
 func TestGarbage(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr, "log.level": "info"})
@@ -65,7 +65,8 @@ func TestGarbage(t *testing.T) {
 		"no entity":         fmt.Appendf(nil, `{"OrganizationId":%q,"EventType":"UserStatus"}`, ourOrganization),
 		"a megabyte":        bytes.Repeat([]byte{0xfe}, 1<<20),
 		"a megabyte nested": bytes.Repeat([]byte{'['}, 1<<20),
-		"a megabyte object": fmt.Appendf(nil, `{"OrganizationId":%q,"EntityId":%q,"EventType":"UserStatus","EntityType":"User","Note":%q}`,
+		"a megabyte object": fmt.Appendf(nil,
+			`{"OrganizationId":%q,"EntityId":%q,"EventType":"UserStatus","EntityType":"User","Note":%q}`,
 			ourOrganization, ourAgent, strings.Repeat("x", 1<<20)),
 		"a broken position": []byte("#1 nonsense"),
 	}

@@ -8,24 +8,25 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestResync takes Redis away while events are published that no journal keeps. Nobody is sent away as long as it is
-// away; when it is back, whoever asked for notices is told what to fetch, and the others are sent to connect again.
+// TestResync stops Redis while events are published without a journal. The node closes no connection while Redis is
+// away. When Redis is back, it sends clients with notices the subscriptions to fetch again, and closes the other
+// clients so that they reconnect.
 func TestResync(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, redis.Addr)
 	srv := startServer(t, rtetest.Settings{"redis.addresses": proxy.Addr, "resync.window": "2s"})
 	token := mustTokenOfAgent(t, authz.RoleAgent)
 	stock := connect(t, clientOptions{URL: srv.HubURL, Token: token, Reconnect: true})
-	told := connect(t, clientOptions{URL: srv.HubURL, Features: "notices", Token: token, Reconnect: true})
+	withNotices := connect(t, clientOptions{URL: srv.HubURL, Features: "notices", Token: token, Reconnect: true})
 	idle := connect(t, clientOptions{URL: srv.HubURL, Token: token, Reconnect: true})
-	for _, c := range []*client{stock, told} {
+	for _, c := range []*client{stock, withNotices} {
 		var results []subscriptionResult
 		c.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))
 	}
 	var active []map[string]any
-	told.mustInvoke(&active, "ActiveSubscriptions")
+	withNotices.mustInvoke(&active, "ActiveSubscriptions")
 	publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 1))
-	for _, c := range []*client{stock, told} {
+	for _, c := range []*client{stock, withNotices} {
 		if got := c.next().Data["activeQueues"]; got != 1.0 {
 			t.Fatalf("received event %v, want 1", got)
 		}
@@ -36,12 +37,12 @@ func TestResync(t *testing.T) {
 	srv.WaitFor("/readyz to say that Redis is away", func() bool { return len(srv.Readiness().Degraded) == 1 })
 	publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 2))
 	var names []string
-	for _, c := range []*client{stock, told, idle} {
+	for _, c := range []*client{stock, withNotices, idle} {
 		c.mustInvoke(&names, "AvailableSubscriptions")
 	}
 	proxy.Refuse(false)
 
-	notice := told.event("Resync")
+	notice := withNotices.event("Resync")
 	var resync struct {
 		OrganizationID string `json:"organizationId"`
 		Reason         string
@@ -52,33 +53,34 @@ func TestResync(t *testing.T) {
 	if len(notice.Args) != 1 || json.Unmarshal(notice.Args[0], &resync) != nil {
 		t.Fatalf("notice is %s", notice.Args)
 	}
-	if resync.OrganizationID != ourOrganization || resync.Reason != "outage" || resync.From == "" || resync.To <= resync.From ||
+	if resync.OrganizationID != ourOrganization || resync.Reason != "outage" || resync.From == "" ||
+		resync.To <= resync.From ||
 		resync.Total != 1 || len(resync.Subscriptions) != 1 || resync.Subscriptions[0]["id"] != active[0]["id"] {
 		t.Errorf("notice is %s", notice.Args[0])
 	}
 	stock.event("reconnecting")
 	stock.event("reconnected")
-	srv.WaitFor("everybody to have been told", func() bool { return srv.Metric("rte_hub_resync_waiting") == 0 })
+	srv.WaitFor("everybody to have been withNotices", func() bool { return srv.Metric("rte_hub_resync_waiting") == 0 })
 	for how, want := range map[string]float64{"notice": 1, "close": 1, "gone": 0} {
 		if n := srv.Metric("rte_hub_resync_clients_total", `how="`+how+`"`); n != want {
-			t.Errorf("%v clients were told by %s, want %v", n, how, want)
+			t.Errorf("%v clients were withNotices by %s, want %v", n, how, want)
 		}
 	}
 
-	// The connections of the others are those that they had, and events arrive on all.
+	// The other clients keep their connections, and events arrive on all of them.
 	idle.mustInvoke(&names, "AvailableSubscriptions")
 	var results []subscriptionResult
 	stock.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))
 	publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 3))
-	for _, c := range []*client{stock, told} {
+	for _, c := range []*client{stock, withNotices} {
 		if got := c.next().Data["activeQueues"]; got != 3.0 {
 			t.Errorf("received event %v, want 3", got)
 		}
 	}
-	for name, c := range map[string]*client{"with notices": told, "without subscriptions": idle} {
+	for name, c := range map[string]*client{"with notices": withNotices, "without subscriptions": idle} {
 		select {
 		case l := <-c.events:
-			t.Errorf("the client %s told %q", name, l.Event)
+			t.Errorf("the client %s withNotices %q", name, l.Event)
 		default:
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// post sends a request to the operator's port of a node.
+// post sends a request to the operator port of a node.
 func post(t *testing.T, srv *rtetest.Server, path, body string) (status int, answer string) {
 	t.Helper()
 	response, err := httpClient.Post(srv.ConsoleURL+path, "application/json", strings.NewReader(body))
@@ -31,13 +31,15 @@ func post(t *testing.T, srv *rtetest.Server, path, body string) (status int, ans
 // mustTokenWithID signs a token of ourAgent that can be revoked by its id.
 func mustTokenWithID(t *testing.T, id string) string {
 	t.Helper()
-	return rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","typ":"JWT"}`, payload(`{"sub"`, `{"jti":"`+id+`","sub"`))
+	return rtetest.MustSign(
+		t, []byte(rtetest.Secret), `{"alg":"HS256","typ":"JWT"}`, payload(`{"sub"`, `{"jti":"`+id+`","sub"`),
+	)
 }
 
-// promise is within which time a revocation is in force on every node.
+// promise is the maximum time until a revocation is in force on every node.
 const promise = time.Second
 
-// TestRevoke revokes on one node and looks at the other, which can be cut off from Redis.
+// TestRevoke revokes on one node and checks the other, which may be cut off from Redis.
 func TestRevoke(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	proxies := [2]*rtetest.Proxy{}
@@ -71,7 +73,7 @@ func TestRevoke(t *testing.T) {
 			t.Errorf("it took %s", took)
 		}
 		for i, node := range nodes {
-			if status := ask(t, node, false, token, true); status != http.StatusUnauthorized {
+			if status := request(t, node, false, token, true); status != http.StatusUnauthorized {
 				t.Errorf("node %d negotiates: %d", i, status)
 			}
 		}
@@ -84,25 +86,27 @@ func TestRevoke(t *testing.T) {
 		c := connect(t, clientOptions{URL: nodes[1].HubURL, Token: token})
 		cut(1)
 		revoke(0, fmt.Sprintf(`{"user":%q,"before":%d}`, ourAgent, time.Now().Unix()+1), http.StatusOK, "all")
-		if status := ask(t, nodes[1], false, token, true); status != http.StatusOK {
+		if status := request(t, nodes[1], false, token, true); status != http.StatusOK {
 			t.Errorf("the node that is cut off negotiates: %d", status)
 		}
 		proxies[1].Refuse(false)
 		c.event("close")
-		if status := ask(t, nodes[1], false, token, true); status != http.StatusUnauthorized {
+		if status := request(t, nodes[1], false, token, true); status != http.StatusUnauthorized {
 			t.Errorf("the node that has come back negotiates: %d", status)
 		}
 	})
 
 	t.Run("on a node that is cut off, gone elsewhere when it comes back", func(t *testing.T) {
-		now := time.Now().Unix() + 1 // later than what the other test revoked
+		now := time.Now().Unix() + 1 // later than the revocation of the other test
 		token := rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","typ":"JWT"}`,
 			payload(`{"sub"`, fmt.Sprintf(`{"jti":"three","iat":%d,"sub"`, now)))
-		nodes[1].WaitFor("the token to be valid", func() bool { return ask(t, nodes[1], false, token, true) == http.StatusOK })
+		nodes[1].WaitFor(
+			"the token to be valid", func() bool { return request(t, nodes[1], false, token, true) == http.StatusOK },
+		)
 		c := connect(t, clientOptions{URL: nodes[1].HubURL, Token: token})
 		cut(0)
 		revoke(0, `{"jti":"three"}`, http.StatusAccepted, "this")
-		if status := ask(t, nodes[0], false, token, true); status != http.StatusUnauthorized {
+		if status := request(t, nodes[0], false, token, true); status != http.StatusUnauthorized {
 			t.Errorf("the node that revoked negotiates: %d", status)
 		}
 		proxies[0].Refuse(false)
@@ -140,14 +144,14 @@ func TestRevoke(t *testing.T) {
 	t.Run("before a node starts", func(t *testing.T) {
 		late := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr})
 		for _, id := range []string{"one", "four"} {
-			if status := ask(t, late, false, mustTokenWithID(t, id), true); status != http.StatusUnauthorized {
+			if status := request(t, late, false, mustTokenWithID(t, id), true); status != http.StatusUnauthorized {
 				t.Errorf("negotiate with %s: %d", id, status)
 			}
 		}
 	})
 }
 
-// TestDisconnect ends the connections of a user on all nodes by asking one.
+// TestDisconnect ends the connections of a user on all nodes by a request to one node.
 func TestDisconnect(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	nodes := [2]*rtetest.Server{}
@@ -162,7 +166,9 @@ func TestDisconnect(t *testing.T) {
 	c.event("reconnecting")
 	c.event("reconnected")
 	redis.Kill()
-	if status, answer := post(t, nodes[0], "/api/disconnect?nodes=all&user="+ourAgent, ""); status != http.StatusAccepted ||
+	if status, answer := post(
+		t, nodes[0], "/api/disconnect?nodes=all&user="+ourAgent, "",
+	); status != http.StatusAccepted ||
 		!strings.Contains(answer, `"nodes":"this"`) {
 		t.Errorf("without Redis: %d %s", status, answer)
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// nobody is the id that all sample payloads carry: as user, queue, call list and organization.
-var nobody = events.ID{}.String()
+// sampleID is the id in all sample payloads: of the user, queue, call list and organization.
+var sampleID = events.ID{}.String()
 
 // samples reads the sample payloads of the published API, by event name.
 func samples(t *testing.T) map[string][]byte {
@@ -45,18 +45,20 @@ func samples(t *testing.T) map[string][]byte {
 	return found
 }
 
-// mustTokenOfNobody is a token of the user and organization of the samples, who may listen to the whole organization.
-func mustTokenOfNobody(t *testing.T) string {
+// mustSampleToken signs a token for the user and organization of the samples, who may subscribe to the whole
+// organization.
+func mustSampleToken(t *testing.T) string {
 	t.Helper()
 	return rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","typ":"JWT"}`, fmt.Sprintf(
 		`{"sub":%q,"org":%q,"role":"service","iss":%q,"aud":%q,"exp":%d}`,
-		nobody, nobody, rtetest.Issuer, rtetest.Audience, time.Now().Add(time.Hour).Unix()))
+		sampleID, sampleID, rtetest.Issuer, rtetest.Audience, time.Now().Add(time.Hour).Unix()))
 }
 
-// lane is the Redis channel of an organization.
+// lane returns the lane of an organization.
 func lane(organization string) string { return "rte:org:" + organization }
 
-// publish sends a message as any publisher does that knows nothing but PUBLISH. It answers how many nodes listened.
+// publish sends a message with PUBLISH, like a publisher without further knowledge. It returns the number of nodes that
+// received it.
 func publish(t *testing.T, r *rtetest.Redis, channel string, data []byte) int64 {
 	t.Helper()
 	c := r.Client()
@@ -68,8 +70,8 @@ func publish(t *testing.T, r *rtetest.Redis, channel string, data []byte) int64 
 	return nodes
 }
 
-// camel renames the properties of a published payload as JSON clients receive them. The samples need no more of the
-// rule than the first letter: no property begins with two capitals.
+// camel renames the properties of a published payload for JSON clients. It lowers only the first letter, which is
+// enough for the samples: no property begins with two capitals.
 func camel(t *testing.T, data []byte) map[string]any {
 	t.Helper()
 	var published map[string]any
@@ -89,12 +91,12 @@ func camel(t *testing.T, data []byte) map[string]any {
 	return renamed
 }
 
-// TestSamples publishes each sample payload to Redis and compares what Microsoft's client hands to its user.
+// TestSamples publishes each sample payload to Redis and compares the event that Microsoft's client delivers.
 func TestSamples(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
-	// The samples are of 2020; those with a MessageTTLSeconds have outlived it.
+	// The samples are from 2020, so those with a MessageTTLSeconds have expired.
 	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr, "events.expire": "false"})
-	c := connect(t, clientOptions{URL: srv.HubURL, Token: mustTokenOfNobody(t)})
+	c := connect(t, clientOptions{URL: srv.HubURL, Token: mustSampleToken(t)})
 	samples := samples(t)
 	names := slices.Sorted(maps.Keys(samples))
 
@@ -106,17 +108,17 @@ func TestSamples(t *testing.T) {
 	}
 
 	var results []subscriptionResult
-	c.mustInvoke(&results, "Subscribe", subscribeTo(nobody, names...))
+	c.mustInvoke(&results, "Subscribe", subscribeTo(sampleID, names...))
 	for i, result := range results {
-		want := subscriptionResult{Subscribed: true, EntityID: nobody, EventName: strings.ToLower(names[i])}
+		want := subscriptionResult{Subscribed: true, EntityID: sampleID, EventName: strings.ToLower(names[i])}
 		if diff := cmp.Diff(want, result); diff != "" {
 			t.Fatalf("Subscribe to %s (-want +got):\n%s", names[i], diff)
 		}
 	}
 
-	ids := map[any]string{} // subscription ids, to the event they belong to
+	ids := map[any]string{} // event names by subscription id
 	for _, name := range names {
-		if nodes := publish(t, redis, lane(nobody), samples[name]); nodes != 1 {
+		if nodes := publish(t, redis, lane(sampleID), samples[name]); nodes != 1 {
 			t.Fatalf("%d nodes listen to the lane, want 1", nodes)
 		}
 		got := c.next()
@@ -124,12 +126,12 @@ func TestSamples(t *testing.T) {
 		subscription := map[string]any{
 			"id":              got.Subscription["id"], // any GUID
 			"allRootEntities": false,
-			"rootEntityId":    nobody,
+			"rootEntityId":    sampleID,
 			"rootEntityType":  "Organization",
-			"organizationId":  nobody,
+			"organizationId":  sampleID,
 			"eventType":       name,
 			"entityType":      data["entityType"],
-			"entityId":        nobody,
+			"entityId":        sampleID,
 			"allEntities":     false,
 		}
 		if diff := cmp.Diff(subscription, got.Subscription); diff != "" {

@@ -26,5 +26,5 @@ func startServer(t *testing.T, s rtetest.Settings) *rtetest.Server {
 	return rtetest.MustStartServer(t, programs.MustBuild(t, "node"), s)
 }
 
-// httpClient keeps no connection, and so no goroutine.
+// httpClient keeps no connections, and so no goroutines.
 var httpClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: rtetest.Patience}

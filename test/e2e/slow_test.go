@@ -17,14 +17,14 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// rawClient is a client that speaks to the hub over a bare socket, and so can stop reading.
+// rawClient is a client with a raw socket, so it can stop reading.
 type rawClient struct {
 	t      *testing.T
 	conn   *net.TCPConn
 	reader *bufio.Reader
 }
 
-// dialRaw connects without negotiation and does the SignalR handshake. The socket's buffer is as small as it can be.
+// dialRaw connects without negotiation and does the SignalR handshake. The socket has the smallest possible buffer.
 func dialRaw(t *testing.T, srv *rtetest.Server, token string) *rawClient {
 	t.Helper()
 	conn, err := net.Dial("tcp", srv.Host)
@@ -37,7 +37,8 @@ func dialRaw(t *testing.T, srv *rtetest.Server, token string) *rawClient {
 		t.Fatal(err)
 	}
 	request := fmt.Sprintf("GET /rte HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\n"+
-		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", srv.Host, token)
+		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+		srv.Host, token)
 	if _, err := conn.Write([]byte(request)); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func dialRaw(t *testing.T, srv *rtetest.Server, token string) *rawClient {
 	return c
 }
 
-// send writes a hub message as a masked text frame (RFC 6455, section 5.2), the mask being zero.
+// send writes a hub message as a text frame with a zero mask (RFC 6455, section 5.2).
 func (c *rawClient) send(message string) {
 	c.t.Helper()
 	message += "\x1e"
@@ -62,7 +63,7 @@ func (c *rawClient) send(message string) {
 	}
 }
 
-// until reads hub messages until one contains text, and answers it.
+// until reads hub messages until one contains text, and returns that one.
 func (c *rawClient) until(text string) string {
 	c.t.Helper()
 	if err := c.conn.SetReadDeadline(time.Now().Add(rtetest.Patience)); err != nil {
@@ -79,7 +80,7 @@ func (c *rawClient) until(text string) string {
 	}
 }
 
-// TestFrozenClient has one client that stops reading among others that read.
+// TestFrozenClient runs one client that stops reading among others that read.
 func TestFrozenClient(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	srv := startServer(t, rtetest.Settings{
@@ -87,17 +88,18 @@ func TestFrozenClient(t *testing.T) {
 	})
 	token := mustTokenOfAgent(t, authz.RoleAgent)
 
-	const subscribe = `{"type":1,"invocationId":"0","target":"Subscribe","arguments":[[{"EntityId":%q,"EventName":"UserCallInArrived"}]]}`
+	const subscribe = `{"type":1,"invocationId":"0","target":"Subscribe",` +
+		`"arguments":[[{"EntityId":%q,"EventName":"UserCallInArrived"}]]}`
 	frozen := dialRaw(t, srv, token)
 	frozen.send(fmt.Sprintf(subscribe, ourAgent))
 	frozen.until(`"subscribed":true`)
-	// From here on it reads nothing.
+	// From here on the client does not read.
 
 	c := connect(t, clientOptions{URL: srv.HubURL, Token: token})
 	var results []subscriptionResult
 	c.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserCallInArrived"))
 
-	// Call events are never dropped: they fill the frozen client's socket, then its outbox, and then end it.
+	// Call events are never dropped: they fill the frozen client's socket, then its outbox, and then the session ends.
 	publisher := redis.Client()
 	defer publisher.Close()
 	note := strings.Repeat("x", 16<<10)
@@ -129,7 +131,7 @@ func TestFrozenClient(t *testing.T) {
 	}
 	t.Logf("ended as slow after %d events of %d bytes; the slowest to the other client took %v", n, len(note), slowest)
 
-	// What the frozen client has not read ends with the end of its connection.
+	// The data that the frozen client did not read ends with the end of the connection.
 	if err := frozen.conn.SetReadDeadline(time.Now().Add(rtetest.Patience)); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// publishJournaled publishes events by the program, which keeps the last state in Redis.
+// publishJournaled publishes events with the program, which keeps the last state in Redis.
 func publishJournaled(t *testing.T, r *rtetest.Redis, lines ...[]byte) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), programs.MustBuild(t, "node"), "publish", "-", "--redis.addresses", r.Addr)
@@ -22,8 +22,8 @@ func publishJournaled(t *testing.T, r *rtetest.Redis, lines ...[]byte) {
 	}
 }
 
-// firstOf subscribes to the status of our agent and answers what arrives first. The library may tell its page of the
-// message before it tells of the answer, which came before.
+// firstOf subscribes to the status of our agent and returns the first message. The library may deliver the message
+// before the answer, although the answer arrived first.
 func firstOf(t *testing.T, c *client) float64 {
 	t.Helper()
 	answers := make(chan json.RawMessage, 1)
@@ -48,8 +48,8 @@ func firstOf(t *testing.T, c *client) float64 {
 	return number
 }
 
-// TestSnapshot publishes states before anybody listens. Clients that ask for it get the last one, from the memory of
-// their node or from Redis; others get what is published from then on.
+// TestSnapshot publishes states before clients subscribe. Clients with snapshots receive the last state, from the
+// memory of their node or from Redis. Other clients receive later events only.
 func TestSnapshot(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr})
@@ -66,9 +66,9 @@ func TestSnapshot(t *testing.T) {
 	stock := connect(t, clientOptions{URL: srv.HubURL, Token: token})
 	var results []subscriptionResult
 	stock.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))
-	first.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus")) // it has that already
+	first.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus")) // the client already has this state
 
-	publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 3)) // Redis keeps nothing of it
+	publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 3)) // Redis keeps no state of it
 	for name, c := range map[string]*client{"asking": first, "stock": stock} {
 		if got := c.next().Data["activeQueues"]; got != 3.0 {
 			t.Errorf("the %s client received %v, want 3", name, got)

@@ -7,7 +7,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestStop ends a node that has clients; startServer's cleanup checks that it ended well.
+// TestStop stops a node with clients. The cleanup of startServer checks that it stopped cleanly.
 func TestStop(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr})
@@ -26,7 +26,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestWithoutRedis runs a single node, which says so.
+// TestWithoutRedis runs a single node, which logs that it is one.
 func TestWithoutRedis(t *testing.T) {
 	srv := startServer(t, nil)
 	srv.WaitFor("the log to say that the node is alone", func() bool { return srv.Logs("single node") })

@@ -19,7 +19,7 @@ type entitySubscription struct {
 	EventName string `json:"EventName"`
 }
 
-// subscribeTo are the items for events of one entity.
+// subscribeTo returns the items for events of one entity.
 func subscribeTo(entity string, names ...string) []entitySubscription {
 	var items []entitySubscription
 	for _, name := range names {
@@ -28,7 +28,7 @@ func subscribeTo(entity string, names ...string) []entitySubscription {
 	return items
 }
 
-// subscriptionResult is the answer to an item, as the JavaScript client hands it to its user.
+// subscriptionResult is the result for an item, as the JavaScript client returns it.
 type subscriptionResult struct {
 	Subscribed bool    `json:"subscribed"`
 	Message    *string `json:"message"`
@@ -36,12 +36,12 @@ type subscriptionResult struct {
 	EventName  string  `json:"eventName"`
 }
 
-// refused is the result of an item that was not subscribed.
+// refused returns the result of a refused item.
 func refused(message, entity, name string) subscriptionResult {
 	return subscriptionResult{Message: &message, EntityID: entity, EventName: name}
 }
 
-// The organization of these tests, as its directory file tells.
+// The organization of these tests, as in its directory file.
 const (
 	ourOrganization   = "29f6e823-b484-e611-80c9-00505689257e"
 	ourAgent          = "aa9730c4-ce86-e611-80c9-00505689257e"
@@ -52,7 +52,7 @@ const (
 	unknownEntity     = "deadbeef-ff4b-ea11-ac9c-00155d4fdcf3"
 )
 
-// mustWriteDirectory writes the directory file and answers its path.
+// mustWriteDirectory writes the directory file and returns its path.
 func mustWriteDirectory(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "directory.yaml")
@@ -69,7 +69,7 @@ entities:
 	return path
 }
 
-// mustTokenOfAgent is a token of ourAgent.
+// mustTokenOfAgent signs a token of ourAgent.
 func mustTokenOfAgent(t *testing.T, role authz.Role) string {
 	t.Helper()
 	return rtetest.MustToken(t, authz.Claims{
@@ -77,7 +77,7 @@ func mustTokenOfAgent(t *testing.T, role authz.Role) string {
 	})
 }
 
-// userStatus is a UserStatus event of a user, as published.
+// userStatus returns a published UserStatus of a user.
 func userStatus(organization, user string, activeQueues int) []byte {
 	return fmt.Appendf(nil, `{"RootEntityType":"Organization","RootEntityId":%q,"EventType":"UserStatus",`+
 		`"EntityType":"User","EntityId":%q,"MessageTTLSeconds":60,"UserId":%[2]q,"OrganizationId":%[1]q,`+

@@ -19,7 +19,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// serveToken is a REST API that hands out a token as the published one does, and answers the URL to ask for it.
+// serveToken serves a REST API that returns a token like the published one. It returns the URL of the token.
 func serveToken(t *testing.T, hubURL, token string) string {
 	t.Helper()
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -31,17 +31,18 @@ func serveToken(t *testing.T, hubURL, token string) string {
 	return api.URL + "/token/me/rte/"
 }
 
-// payload is the payload of a token of ourAgent; change replaces parts of it.
+// payload returns the payload of a token of ourAgent. change replaces parts of it.
 func payload(change ...string) string {
 	now := time.Now()
-	text := fmt.Sprintf(`{"sub":%q,"org":%q,"role":"agent","iss":%q,"aud":%q,"nbf":%d,"exp":%d}`, ourAgent, ourOrganization,
+	text := fmt.Sprintf(`{"sub":%q,"org":%q,"role":"agent","iss":%q,"aud":%q,"nbf":%d,"exp":%d}`, ourAgent,
+		ourOrganization,
 		rtetest.Issuer, rtetest.Audience, now.Add(-time.Minute).Unix(), now.Add(time.Hour).Unix())
 	return strings.NewReplacer(change...).Replace(text)
 }
 
-// ask makes one of the two requests that a client shows its token to and answers the status. The upgrade is the
-// browser's: its token stands in the query unless header says otherwise.
-func ask(t *testing.T, srv *rtetest.Server, upgrade bool, token string, header bool) int {
+// request sends one of the two requests with a token and returns the status. The upgrade has the token in the query
+// like a browser, unless header is set.
+func request(t *testing.T, srv *rtetest.Server, upgrade bool, token string, header bool) int {
 	t.Helper()
 	method, target := http.MethodPost, srv.HubURL+"/negotiate?negotiateVersion=1"
 	if upgrade {
@@ -71,7 +72,7 @@ func ask(t *testing.T, srv *rtetest.Server, upgrade bool, token string, header b
 	return response.StatusCode
 }
 
-// mustMakeRSAKey makes a key, and a file of its public half.
+// mustMakeRSAKey makes a key, and a file with its public key.
 func mustMakeRSAKey(t *testing.T) (key *rsa.PrivateKey, publicPEM []byte, publicFile string) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -90,7 +91,8 @@ func mustMakeRSAKey(t *testing.T) (key *rsa.PrivateKey, publicPEM []byte, public
 	return key, publicPEM, publicFile
 }
 
-// TestTokens shows every kind of bad token, and a good one, at negotiate and at the upgrade, in header and in query.
+// TestTokens sends every kind of bad token, and a good one, to negotiate and to the upgrade, in the header and in the
+// query.
 func TestTokens(t *testing.T) {
 	rsaKey, publicPEM, keyFile := mustMakeRSAKey(t)
 	otherRSAKey, _, _ := mustMakeRSAKey(t)
@@ -128,20 +130,20 @@ func TestTokens(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			for _, header := range []bool{true, false} {
 				want := map[bool]int{true: http.StatusOK, false: http.StatusUnauthorized}[test.good]
-				if got := ask(t, srv, false, test.token, header); got != want {
+				if got := request(t, srv, false, test.token, header); got != want {
 					t.Errorf("negotiate (token in the header: %v): %d, want %d", header, got, want)
 				}
 				if test.good {
 					want = http.StatusSwitchingProtocols
 					upgrades++
 				}
-				if got := ask(t, srv, true, test.token, header); got != want {
+				if got := request(t, srv, true, test.token, header); got != want {
 					t.Errorf("upgrade (token in the header: %v): %d, want %d", header, got, want)
 				}
 			}
 		})
 	}
-	// Each upgrade ended without a handshake, and was counted when it did.
+	// Each upgrade ended without a handshake and was counted at its end.
 	srv.WaitFor("the connections to end", func() bool { return srv.Metric("rte_transport_connections") == 0 })
 	if got := srv.Metric("rte_transport_handshakes_failed_total"); got != upgrades {
 		t.Errorf("%v connections were upgraded, want the %v with good tokens", got, upgrades)

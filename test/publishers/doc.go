@@ -1,3 +1,3 @@
-// Package publishers runs what docs/redis.md tells publishers to do, as the users that it makes for them, against a real
-// Redis with a node behind it.
+// Package publishers runs the examples of docs/redis.md for publishers, with the Redis users of that page, against a
+// real Redis and a node.
 package publishers

@@ -19,7 +19,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// Whom the examples speak of, and what the users' password is.
+// The ids in the examples, and the password of the users.
 const (
 	organization = "29f6e823-b484-e611-80c9-00505689257e"
 	user         = "aa9730c4-ce86-e611-80c9-00505689257e"
@@ -27,7 +27,7 @@ const (
 	password     = "change-me"
 )
 
-// mustBlock is the first block of code in a language that docs/redis.md has.
+// mustBlock returns the first block of code in a language in docs/redis.md.
 func mustBlock(t *testing.T, language string) string {
 	t.Helper()
 	doc, err := os.ReadFile("../../docs/redis.md")
@@ -52,8 +52,8 @@ func mustRedis(t *testing.T) *rtetest.Redis {
 	return rtetest.MustStartRedis(t, "--aclfile", path)
 }
 
-// mustNode runs a node as a user until the test ends, and waits until it is connected and listens to the user of the
-// examples.
+// mustNode runs a node as a Redis user until the end of the test, and waits until it is connected and subscribed to the
+// user of the examples.
 func mustNode(t *testing.T, server *rtetest.Redis, as string) (*redis.Backplane, *backplanetest.Recorder) {
 	t.Helper()
 	sink := backplanetest.NewRecorder()
@@ -78,7 +78,7 @@ func mustNode(t *testing.T, server *rtetest.Redis, as string) (*redis.Backplane,
 	return node, sink
 }
 
-// topic is what the examples publish.
+// topic is the topic of the examples.
 func topic(t *testing.T) events.Topic {
 	t.Helper()
 	org, ok := events.ParseID(organization)
@@ -109,7 +109,7 @@ func mustFile(t *testing.T, name, text string) string {
 	return path
 }
 
-// mustDependency is the path of something that scripts/install-test-deps.sh installs.
+// mustDependency returns the path of a file that scripts/install-test-deps.sh installs.
 func mustDependency(t *testing.T, name string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("..", "..", name))
@@ -144,7 +144,7 @@ func TestExamples(t *testing.T) {
 			return exec.CommandContext(t.Context(), python, mustFile(t, "example.py", mustBlock(t, "python")))
 		},
 		"TypeScript": func(t *testing.T) *exec.Cmd {
-			// The example has no types of its own, so that it is JavaScript too.
+			// The example declares no types, so it is also JavaScript.
 			path := mustFile(t, "example.mjs", mustBlock(t, "ts"))
 			modules := mustDependency(t, "test/publishers/node_modules")
 			if err := os.Symlink(modules, filepath.Join(filepath.Dir(path), "node_modules")); err != nil {
@@ -189,7 +189,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestUsers checks what the users may do, and that they may do nothing else.
+// TestUsers checks the rights of the users, and that they have no other rights.
 func TestUsers(t *testing.T) {
 	server := mustRedis(t)
 	node, sink := mustNode(t, server, "node")
@@ -219,8 +219,16 @@ func TestUsers(t *testing.T) {
 		{"publisher", true, "SPUBLISH " + lane + ":3 x"},
 		{"publisher", true, "XADD rte:j:{" + lane + "} MAXLEN ~ 5000 * d x"},
 		{"publisher", true, "XADD rte:j:{" + lane + ":3} MAXLEN ~ 5000 * d x"},
-		{"publisher", true, "FCALL rte_publish 3 rte:j:{" + lane + ":3} rte:n:{" + lane + ":3} rte:s:{" + lane + ":3}:User:x:UserStatus " + lane + ":3 x 10 5"},
-		{"publisher", true, "FCALL rte_publish 3 rte:j:{" + lane + "} rte:n:{" + lane + "} rte:s:{" + lane + "}:User:x:CallbackChanged " + lane + " x 10 5 PUBLISH f"},
+		{
+			"publisher", true,
+			"FCALL rte_publish 3 rte:j:{" + lane + ":3} rte:n:{" + lane + ":3} rte:s:{" + lane + ":3}:User:x:UserStatus " +
+				lane + ":3 x 10 5",
+		},
+		{
+			"publisher", true,
+			"FCALL rte_publish 3 rte:j:{" + lane + "} rte:n:{" + lane + "} rte:s:{" + lane + "}:User:x:CallbackChanged " +
+				lane + " x 10 5 PUBLISH f",
+		},
 		{"publisher", false, "PUBLISH " + other + " x"},
 		{"publisher", false, "PUBLISH " + lane + "0 x"},
 		{"publisher", false, "PUBLISH rte:c:disconnect x"},
@@ -241,13 +249,16 @@ func TestUsers(t *testing.T) {
 		{"revoker", false, "PUBLISH rte:c:disconnect {}"},
 		{"revoker", false, "SET rte:d:e:x y"},
 	} {
-		client := goredis.NewClient(&goredis.Options{Addr: server.Addr, Username: test.user, Password: password, DisableIdentity: true})
+		client := goredis.NewClient(
+			&goredis.Options{Addr: server.Addr, Username: test.user, Password: password, DisableIdentity: true},
+		)
 		var args []any
 		for word := range strings.FieldsSeq(test.command) {
 			args = append(args, word)
 		}
 		err := client.Do(t.Context(), args...).Err()
-		if refused := goredis.HasErrorPrefix(err, "NOPERM"); refused == test.allowed || test.allowed && err != nil && !errors.Is(err, goredis.Nil) {
+		if refused := goredis.HasErrorPrefix(err, "NOPERM"); refused == test.allowed ||
+			test.allowed && err != nil && !errors.Is(err, goredis.Nil) {
 			t.Errorf("%s: %s: %v", test.user, test.command, err)
 		}
 		_ = client.Close()

@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// client is a row of the table of clients.
+// client is a row in the table of clients.
 type client struct {
-	subtest string // of the tests of test/clients
-	title   string // the library with its version, and where it runs
+	subtest string // in the tests of test/clients
+	title   string // the library with its version and runtime
 }
 
-// allClients are the clients of test/clients with the versions that are pinned there.
+// allClients returns the clients of test/clients with their pinned versions.
 func allClients(root fs.FS) ([]client, error) {
 	packages, err := npmVersions(root, path.Join(clients, "node", "package.json"))
 	if err != nil {
@@ -79,7 +79,7 @@ func dotnetClients(root fs.FS, name string) ([]client, error) {
 	return found, nil
 }
 
-// npmVersions are the versions of aliases such as "npm:@microsoft/signalr@10.0.11".
+// npmVersions returns the versions of aliases such as "npm:@microsoft/signalr@10.0.11".
 func npmVersions(root fs.FS, name string) (map[string]string, error) {
 	data, err := fs.ReadFile(root, name)
 	if err != nil {
@@ -95,7 +95,7 @@ func npmVersions(root fs.FS, name string) (map[string]string, error) {
 	return file.Dependencies, nil
 }
 
-// javaVersion is the version in the project of the Java client.
+// javaVersion returns the version in the project of the Java client.
 func javaVersion(root fs.FS, name string) (string, error) {
 	data, err := fs.ReadFile(root, name)
 	if err != nil {
@@ -110,7 +110,7 @@ func javaVersion(root fs.FS, name string) (string, error) {
 	return project.Version, nil
 }
 
-// lineVersion is the group of a pattern in a file.
+// lineVersion returns the first group of a pattern in a file.
 func lineVersion(root fs.FS, name, pattern string) (string, error) {
 	data, err := fs.ReadFile(root, name)
 	if err != nil {
@@ -123,16 +123,16 @@ func lineVersion(root fs.FS, name, pattern string) (string, error) {
 	return string(found[1]), nil
 }
 
-// errNoVersion says that a file does not name the version of a client.
+// errNoVersion reports that a file does not name the version of a client.
 var errNoVersion = errors.New("no version of the client")
 
-// column is a column of the table of clients: the part of the script that is counted there.
+// column is a column in the table of clients. It counts a part of the script.
 type column struct {
 	title  string
 	wanted func(subtest string) bool
 }
 
-// columns are those behind the name of the client.
+// columns are the columns after the name of the client.
 func columns() []column {
 	step := func(name string) func(string) bool {
 		return func(subtest string) bool { return strings.HasSuffix(subtest, "/"+name) }

@@ -13,7 +13,7 @@ import (
 // root is the root of the module.
 var root = os.DirFS("../../..")
 
-// TestRows checks that every row has tests, and that there are the tests that rows name.
+// TestRows checks that every row has tests, and that the tests of all rows exist.
 func TestRows(t *testing.T) {
 	names := map[string][]string{}
 	for _, pkg := range []string{transport, hubprotocol, websocket, hub, clients, rfc6455, e2e} {
@@ -46,8 +46,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// TestPage checks that the page which is checked in is the one that would be made, but for its results, and that these
-// are good.
+// TestPage checks that the page in the repository is up to date except for its results, and that all results are good.
 func TestPage(t *testing.T) {
 	data, err := fs.ReadFile(root, "docs/compatibility.md")
 	if err != nil {

@@ -1,6 +1,7 @@
-// Command compat makes docs/compatibility.md: what a server has to do so that clients cannot tell it from ASP.NET Core,
-// row by row, with the tests that show it and what became of them, and which clients have played the script of
-// test/clients. It reads what "go test -json" prints of the packages with those tests and prints the page:
+// Command compat makes docs/compatibility.md. Each row of the page is a property that a server needs so that clients
+// cannot distinguish it from ASP.NET Core, with its tests and their results. The page also lists the clients that play
+// the script of test/clients. The command reads the output of "go test -json" for the packages with these tests and
+// prints the page:
 //
 //	make compatibility
 package main
@@ -18,7 +19,7 @@ func main() {
 	}
 }
 
-// run is the program. Its working directory is the root of the module.
+// run runs the program. The working directory is the root of the module.
 func run(stdin io.Reader, stdout io.Writer) error {
 	outcomes, err := readOutcomes(stdin)
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// module is where the packages of the tests are.
+// module is the path of the module.
 const module = "github.com/rte-server/rte-server/"
 
-// outcomes tells what became of tests, by package and name; subtests have names of their own.
+// outcomes has the results of tests by package and name. Subtests have their own names.
 type outcomes map[string]map[string]bool
 
-// readOutcomes reads what "go test -json" prints.
+// readOutcomes reads the output of "go test -json".
 func readOutcomes(r io.Reader) (outcomes, error) {
 	found := outcomes{}
 	for decoder := json.NewDecoder(r); ; {
@@ -35,10 +35,10 @@ func readOutcomes(r io.Reader) (outcomes, error) {
 	}
 }
 
-// tally counts what was checked: tests, or their subtests where they have any.
+// tally counts tests. A test with subtests counts as its subtests.
 type tally struct{ passed, failed int }
 
-// add adds what was checked by a test, or by those of its subtests for which wanted holds.
+// add adds a test, or those of its subtests that wanted accepts.
 func (t *tally) add(tests map[string]bool, name string, wanted func(subtest string) bool) {
 	parents := map[string]bool{}
 	for test := range tests {
@@ -60,7 +60,7 @@ func (t *tally) add(tests map[string]bool, name string, wanted func(subtest stri
 	}
 }
 
-// String is the tally as the page shows it.
+// String returns the tally in the form of the page.
 func (t tally) String() string {
 	switch {
 	case t == tally{}:
@@ -72,5 +72,5 @@ func (t tally) String() string {
 	}
 }
 
-// notRun stands for a test of which nothing is known.
+// notRun is the result of a test that was not run.
 const notRun = "–"

@@ -7,54 +7,61 @@ import (
 	"strings"
 )
 
-// head is what stands above the tables.
+// head is the text above the tables.
 const head = `<!-- Made by "make compatibility". What it says about tests is in test/clients/compat. -->
 
 # Compatibility with ASP.NET Core SignalR
 
-What a server has to do so that clients cannot tell it from ASP.NET Core, row by row, with the tests that show it and how
-many of their checks passed when this page was made. Comments in the code name the rows. A test without a package is one of
-` + "`internal/transport`" + `: it talks to a listening server through a socket, with the real hub and fan-out behind it.
+Each row is a property that a server needs so that clients cannot distinguish it from ASP.NET Core. It has the tests of
+the property, and the number of checks that passed when this page was made. Comments in the code refer to the rows.
+Tests without a package are tests of ` + "`internal/transport`" +
+	`: they connect to a server with the real hub and fan-out.
 `
 
-// aboutClients stands above the table of clients.
+// aboutClients is the text above the table of clients.
 const aboutClients = `
 ## Clients
 
-All clients play one script (` + "`test/clients`" + `) against the built program: against one node, and through HAProxy with TLS and
-three nodes. A number counts the checks that passed; "` + notRun + `" is what the library cannot do or was not there to do.
+All clients play one script (` + "`test/clients`" +
+	`) against the built program: against one node, and through HAProxy with TLS and
+three nodes. A number counts the checks that passed; "` + notRun +
+	`" means that the library cannot do this or was not available.
 
-- *restart*: the server drains and stops; the client is told to come again, is opened again, subscribes and hears events.
-- *reconnects by itself*: the same with the library's automatic reconnect. Java's has none. signalrcore tries once, at
-  once, so it is asked only where another node is there.
-- philippseith/signalr hands over events in any order; the script checks that none is missing and none comes twice.
-- Java's MessagePack is an artifact of its own (` + "`com.microsoft.signalr.messagepack`" + `) that not every registry has. The script
-  is played with it where it can be had. It knows no timestamps and drops every message that has one, as almost all
-  events do, whatever server sends them: Java is better off with JSON.
-- The .NET clients (` + "`examples/dotnet`" + `) play where there is a ` + "`dotnet`" + ` on the PATH. *Newtonsoft* is JSON with
-  ` + "`AddNewtonsoftJsonProtocol`" + `; 1.2.14 knows no other JSON. The packages of Newtonsoft and MessagePack are played with
+- *restart*: the server drains and stops; the client is asked to reconnect, is opened again, subscribes and receives
+  events.
+- *reconnects by itself*: the same with the library's automatic reconnect. Java's library has none. signalrcore makes
+  one attempt at once, so it runs only with several nodes.
+- philippseith/signalr delivers events in any order; the script checks that none is missing and none arrives twice.
+- Java's MessagePack is an artifact of its own (` + "`com.microsoft.signalr.messagepack`" +
+	`) that some registries lack. The
+  script runs with it where it is available. It does not support timestamps and drops every message that contains one,
+  as almost all events do, from any server: use JSON with Java.
+- The .NET clients (` + "`examples/dotnet`" + `) play where there is a ` + "`dotnet`" +
+	` on the PATH. *Newtonsoft* is JSON with
+  ` + "`AddNewtonsoftJsonProtocol`" +
+	`; 1.2.14 knows no other JSON. The packages of Newtonsoft and MessagePack are played with
   from version 8 on. 1.2.14 does not reconnect by itself. *HTTP/2 offered*: at the load
   balancer, besides HTTP/1.1.
 
 `
 
-// aboutAutobahn stands behind the tables of the server.
+// aboutAutobahn is the text below the tables of the server.
 const aboutAutobahn = `
-### What the Autobahn test suite likes less
+### Deviations from the Autobahn test suite
 
-The suite wants an echo; a bridge lets a hub give one. Cases with binary messages and with compression are left out. In
-the others the server does what the suite wants but for these, on purpose:
+The suite expects an echo; a bridge makes it from answers of the hub. Cases with binary messages and with compression
+are left out. In the other cases the server meets the suite's expectation, with these deliberate exceptions:
 
-- 2.10, 2.11: of pings that come together only the last is answered, as RFC 6455 section 5.5.3 allows.
-- 5.6 to 5.8, 5.19, 5.20: a ping that comes together with the end of a message is answered behind that message.
-- 6.*: text that is not UTF-8 ends the connection with status 1000 behind a hub message that says so, not with 1007, and not
-  before the hub message is complete.
+- 2.10, 2.11: the server answers only the last of several pings that arrive together, as RFC 6455 section 5.5.3 allows.
+- 5.6 to 5.8, 5.19, 5.20: the server answers a ping that arrives together with the end of a message after that message.
+- 6.*: text that is not UTF-8 ends the connection with a hub message about the error and status 1000, not with 1007, and
+  not before the hub message is complete.
 `
 
-// results are what became of the tests, as the page shows it: by row or client, and by column.
+// results has the results of the tests in the form of the page: by row or client, and by column.
 type results func(row, column string) string
 
-// writePage writes the page; root is the directory of the module.
+// writePage writes the page. root is the folder of the module.
 func writePage(w io.Writer, root fs.FS, o outcomes) error {
 	known, err := testNames(root, transport)
 	if err != nil {
@@ -91,7 +98,7 @@ func writePage(w io.Writer, root fs.FS, o outcomes) error {
 	return err
 }
 
-// page is the text of the page.
+// page returns the text of the page.
 func page(root fs.FS, found results) (string, error) {
 	known, err := testNames(root, transport)
 	if err != nil {

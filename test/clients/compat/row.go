@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Packages whose tests show what rows say.
+// The packages with tests of rows.
 const (
 	transport   = "internal/transport"
 	hubprotocol = "internal/transport/hubprotocol"
@@ -22,11 +22,11 @@ const (
 	e2e         = "test/e2e"
 )
 
-// row is a thing that a compatible server does.
+// row is one property of a compatible server.
 type row struct {
 	id, what string
-	// tests show it, besides those of internal/transport whose names begin with Test and the row's id. A test of another
-	// package is written behind its package, as "test/e2e.TestTwoNodes".
+	// tests are additional tests of the row. Tests of internal/transport whose names begin with Test and the row's id
+	// always belong to it. The form for other packages is "test/e2e.TestTwoNodes".
 	tests []string
 }
 
@@ -36,92 +36,126 @@ type section struct {
 	rows  []row
 }
 
-// sections are those of the server; the clients have a table of their own.
+// sections are the tables of the server. The clients have another table.
 func sections() []section {
 	return []section{
 		{"Negotiate", []row{
 			{"N1", "`POST {hub}/negotiate` only; other methods get 405, `text/plain`, no body.", nil},
-			{"N2", "No body is needed. Names of query parameters count in any case; parameters that are not known are no harm.", nil},
-			{"N3", "200, `application/json` without a charset, Content-Length, one object and nothing behind it.", nil},
+			{"N2", "No body is needed. Names of query parameters are case-insensitive; unknown parameters are ignored.", nil},
+			{"N3", "200, `application/json` without a charset, Content-Length, one object and nothing after it.", nil},
 			{"N4", "Version: absent is 0, not an integer or below the minimum is an error, above 1 is answered as 1.", nil},
-			{"N5", "Version 1: `negotiateVersion`, `connectionId`, `connectionToken`, `availableTransports`, in this order.", nil},
-			{"N6", "Version 0: no `connectionToken`; the `connectionId` is what the WebSocket URL takes.", nil},
-			{"N7", "`useStatefulReconnect` is never granted, so never written; clients that ask for it run as others do (1.11).", nil},
-			{"N8", "The connection id is 22 characters and public, the token secret; both need no escaping in a URL.", []string{"TestTokens"}},
+			{
+				"N5", "Version 1: `negotiateVersion`, `connectionId`, `connectionToken`, `availableTransports`, in this order.",
+				nil,
+			},
+			{"N6", "Version 0: no `connectionToken`; the WebSocket URL takes the `connectionId`.", nil},
+			{
+				"N7",
+				"`useStatefulReconnect` is never granted, so never written; clients that request it run as others do (1.11).", nil,
+			},
+			{
+				"N8", "The connection id is 22 characters and public, the token secret; both need no escaping in a URL.",
+				[]string{"TestTokens"},
+			},
 			{"N9", "An error is `{\"error\":\"...\"}` with status 200.", nil},
-			{"N10", "No redirects: any node that shares the secret accepts what another negotiated.", []string{e2e + ".TestTwoNodes"}},
+			{
+				"N10", "No redirects: any node with the same secret accepts the connection token of another.",
+				[]string{e2e + ".TestTwoNodes"},
+			},
 			{"N11", "Only WebSockets is listed.", nil},
-			{"N12", "An id that is not used within 15 s is forgotten; then 404.", []string{"TestTokens_Expire"}},
+			{"N12", "An id that is not used within 15 s expires; then 404.", []string{"TestTokens_Expire"}},
 			{"N13", "No value is null.", nil},
 			{
-				"CORS", "The exact origin is echoed if it is configured, with credentials, on every answer; preflights need no token.",
+				"CORS",
+				"The exact origin is echoed if it is configured, with credentials, on every answer; preflights need no token.",
 				[]string{clients + ".TestOrigins"},
 			},
 		}},
 		{"Tokens (1.2)", []row{
 			{
-				"1.2", "`Authorization: Bearer` or `access_token`, at negotiate and at the upgrade; 401 before any upgrade. Different tokens " +
-					"in one request are refused with 400. The token of the WebSocket may be another one of the same user.",
+				"1.2",
+				"`Authorization: Bearer` or `access_token`, at negotiate and at the upgrade; 401 before any upgrade. Different " +
+					"tokens " +
+					"in one request are refused with 400. The token of the WebSocket may differ but must belong to the same user.",
 				[]string{"TestToken", "TestToken_AnotherForTheWebSocket", e2e + ".TestTokens"},
 			},
 		}},
 		{"The hub's own path (1.3)", []row{
 			{
-				"1.3", "WebSocket without id: a new connection. Unknown, expired or used id: 404. Id in use: 409. Requests of other " +
-					"transports: 400, 404 or 405 with ASP.NET Core's texts. The path counts in any case and with a trailing slash.",
+				"1.3",
+				"WebSocket without id: a new connection. Unknown, expired or used id: 404. Id in use: 409. Requests of other " +
+					"transports: 400, 404 or 405 with ASP.NET Core's texts. The path is case-insensitive and may have a trailing " +
+					"slash.",
 				[]string{"TestEndpoint", "TestEndpoint_TokenRace", "TestTokens_Expire", "TestUpgrade_Malformed"},
 			},
 		}},
 		{"WebSocket (1.4)", []row{
 			{"W1", "No subprotocol is selected.", nil},
 			{"W2", "Compression is declined.", nil},
-			{"W3", "Text frames for JSON, binary ones for MessagePack, also for the answer to the handshake; errors of the handshake are text.", nil},
+			{
+				"W3",
+				"Text frames for JSON, binary ones for MessagePack, also for the answer to the handshake; errors of the " +
+					"handshake are text.",
+				nil,
+			},
 			{"W4", "The frame type of clients does not matter.", nil},
 			{"W5", "Hub messages may be split over WebSocket messages, and one of these may hold many.", nil},
 			{"W6", "A WebSocket message of the server holds complete hub messages.", nil},
-			{"W7", "Pings are answered; of pings that come together, the last.", nil},
+			{"W7", "Pings are answered; of several pings that arrive together, the last.", nil},
 			{
-				"W8", "Behind the Close message a Close frame 1000 without a reason; then the peer has 5 s. A Close frame of the client is answered.",
+				"W8",
+				"After the Close message comes a Close frame 1000 without a reason; then the peer has 5 s. A Close frame of the " +
+					"client is answered.",
 				nil,
 			},
 			{"W9", "One send may block for 10 s.", []string{websocket + ".TestSocket_WriteAllHasATimeout"}},
 			{
-				"W10", "What breaks RFC 6455 gets a Close frame that says so and no Close message: the client may come back.",
+				"W10", "A violation of RFC 6455 gets a Close frame with its status and no Close message: the client may reconnect.",
 				[]string{websocket + ".TestFrameReader", websocket + ".TestCheckClose"},
 			},
 			{"W11", "HTTP/1.1, with and without TLS in this process.", []string{"TestTLS"}},
 			{
-				"RFC 6455", "The cases of the Autobahn test suite in our words, against the program; a strict library as the client.",
+				"RFC 6455",
+				"The cases of the Autobahn test suite in our words, against the program; a strict library as the client.",
 				[]string{rfc6455 + ".TestRFC6455", websocket + ".TestFrameReader", "TestIndependentClient"},
 			},
 			{
-				"Autobahn", "The Autobahn test suite itself, in all cases that can be asked of a hub. See below.",
+				"Autobahn", "The Autobahn test suite itself, in all cases that apply to a hub. See below.",
 				[]string{rfc6455 + ".TestAutobahn"},
 			},
 		}},
 		{"Handshake (1.5)", []row{
 			{
-				"1.5", "JSON whatever the protocol; `{}` before the session is opened; what follows at once is processed; names in any case; " +
+				"1.5",
+				"JSON for all protocols; `{}` before the session is opened; messages right behind it are processed; names in any " +
+					"case; " +
 					"versions up to 2. Errors in ASP.NET Core's words, within 15 s and 32768 bytes, then Close 1000.",
 				[]string{
-					"TestHandshake_Accepted", "TestHandshake_Failed", "TestHandshake_Largest", "TestHandshake_Timeout", "TestW5_StreamOfBytes",
+					"TestHandshake_Accepted", "TestHandshake_Failed", "TestHandshake_Largest", "TestHandshake_Timeout",
+					"TestW5_StreamOfBytes",
 				},
 			},
 		}},
 		{"Messages (1.6, 1.10)", []row{
-			{"1.6", "JSON as ASP.NET Core writes it; every order of properties, unknown ones, headers and stream ids are read.", []string{
-				hubprotocol + ".TestJSONDecode", hubprotocol + ".TestJSONDecode_Malformed", hubprotocol + ".TestJSONEncode", hubprotocol + ".TestJSONEncoder", hubprotocol + ".TestEncoders_Lengths",
-			}},
+			{"1.6", "JSON as ASP.NET Core writes it; every order of properties, unknown ones, headers and stream ids are read.",
+				[]string{
+					hubprotocol + ".TestJSONDecode", hubprotocol + ".TestJSONDecode_Malformed", hubprotocol + ".TestJSONEncode",
+					hubprotocol + ".TestJSONEncoder", hubprotocol + ".TestEncoders_Lengths",
+				}},
 			{"1.10", "MessagePack byte by byte, property names as in C# unless configured otherwise.", []string{
-				hubprotocol + ".TestMessagePackDecode", hubprotocol + ".TestMessagePackDecode_Malformed", hubprotocol + ".TestMessagePackEncode_Bytes", hubprotocol + ".TestMessagePackEncode_Results",
+				hubprotocol + ".TestMessagePackDecode", hubprotocol + ".TestMessagePackDecode_Malformed",
+				hubprotocol + ".TestMessagePackEncode_Bytes", hubprotocol + ".TestMessagePackEncode_Results",
 				hubprotocol + ".TestMessagePackEncoder", hubprotocol + ".TestMessagePackToJSON",
 			}},
 		}},
 		{"Calls (1.7)", []row{
-			{"D1", "Methods by name in any case; nothing but the five methods can be called.", []string{hub + ".TestH8OnlyTheFiveMethods"}},
+			{
+				"D1", "Methods by name in any case; only the five methods can be called.",
+				[]string{hub + ".TestH8_onlyTheFiveMethods"},
+			},
 			{
 				"D2", "The calls of one connection run one at a time, in order.",
-				[]string{hub + ".TestH9CallsOfASessionRunOneAtATime"},
+				[]string{hub + ".TestH9_callsOfASessionRunOneAtATime"},
 			},
 			{
 				"D3", "A call without an id is never answered, not even with an error.",
@@ -130,34 +164,41 @@ func sections() []section {
 			{"D4", "Unknown types of messages are ignored.", nil},
 			{"D5", "Messages about calls that do not exist are ignored, as are Ack and Sequence; pings are not answered.", nil},
 			{"D6", "A Close message is answered by one, then Close 1000.", nil},
-			{"D7", "A malformed message ends the connection with ASP.NET Core's words and leave to reconnect.", nil},
-			{"D8", "So does a hub message of more than 32768 bytes, however it is cut into WebSocket messages.", nil},
-			{"D9", "A session that cannot be opened ends without leave to reconnect.", nil},
+			{"D7", "A malformed message ends the connection with ASP.NET Core's error and allows reconnecting.", nil},
+			{"D8", "So does a hub message of more than 32768 bytes, in any number of WebSocket messages.", nil},
+			{"D9", "A session that cannot be opened ends and forbids reconnecting.", nil},
 			{
-				"D10", "A session that the server ends for good ends without leave to reconnect.",
+				"D10", "A session that the server ends for good forbids reconnecting.",
 				[]string{"TestHandshake_Revoked", hub + ".TestCloseIf"},
 			},
 			{
 				"1.7", "Errors in ASP.NET Core's words.",
-				[]string{"TestErrorTexts", hub + ".TestH8WhatDoesNotBindIsRefusedInTheWordsOfASPNET"},
+				[]string{"TestErrorTexts", hub + ".TestH8_unboundArgumentsAreRefusedLikeASPNET"},
 			},
 		}},
 		{"Keep-alive, close and drain (1.8, 1.9)", []row{
 			{
-				"1.8", "A ping every 15 s; the client may be silent for 30 s, which counts from its first ping on and not while a call runs.",
+				"1.8",
+				"A ping every 15 s; the client may send nothing for 30 s, counted from its first ping and not while a call runs.",
 				[]string{
-					"TestKeepAlive", "TestKeepAlive_ServerPings", "TestKeepAlive_ClientTimeout", "TestKeepAlive_PausedWhileAnInvocationRuns",
+					"TestKeepAlive", "TestKeepAlive_ServerPings", "TestKeepAlive_ClientTimeout",
+					"TestKeepAlive_PausedWhileAnInvocationRuns",
 				},
 			},
 			{
-				"1.9", "A node that stops refuses new connections with 503 and sends its clients away, with leave to reconnect, spread over time.",
+				"1.9",
+				"A node that stops refuses new connections with 503 and closes its clients over a period, and allows them to " +
+					"reconnect.",
 				[]string{"TestDrain", "TestShutdown_Aborts"},
 			},
-			{"Hostile clients", "Each gets the answer of these tables or a clean close, and the others notice nothing.", []string{"TestHostile"}},
+			{
+				"Hostile clients", "Each gets the answer of these tables or a clean close, and other clients are not affected.",
+				[]string{"TestHostile"},
+			},
 		}},
 		{"Load balancer without sticky sessions (2)", []row{
 			{
-				"Any node", "A token of one node is good on every other, once, for a short time, for the same user.",
+				"Any node", "A connection token of one node is valid on every other, once, for a short time, for the same user.",
 				[]string{"TestTokens", "TestEndpoint_TokenRace", e2e + ".TestTwoNodes"},
 			},
 			{
@@ -165,14 +206,14 @@ func sections() []section {
 				[]string{clients + ".TestThreeNodes/script"},
 			},
 			{
-				"Rolling restart", "All three nodes are restarted under 500 connections that reconnect by themselves. None is lost.",
+				"Rolling restart", "All three nodes restart while 500 connections with automatic reconnect are open. None is lost.",
 				[]string{clients + ".TestThreeNodes/restart", clients + ".TestThreeNodes/no_connection_of_the_herd_is_lost"},
 			},
 		}},
 	}
 }
 
-// split cuts the name of a row's test into package and name.
+// split divides the name of a row's test into package and name.
 func split(test string) (pkg, name string) {
 	if i := strings.Index(test, ".Test"); i >= 0 {
 		return test[:i], test[i+1:]
@@ -180,7 +221,7 @@ func split(test string) (pkg, name string) {
 	return transport, test
 }
 
-// allTests are the tests that show a row; known are those of internal/transport.
+// allTests returns the tests of a row. known are the tests of internal/transport.
 func (r row) allTests(known []string) []string {
 	tests := slices.Clone(r.tests)
 	for _, name := range known {
@@ -192,7 +233,7 @@ func (r row) allTests(known []string) []string {
 	return tests
 }
 
-// testNames are the names of the tests of a directory.
+// testNames returns the names of the tests in a folder.
 func testNames(root fs.FS, dir string) ([]string, error) {
 	files, err := fs.Glob(root, path.Join(dir, "*_test.go"))
 	if err != nil {

@@ -14,55 +14,55 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// wstest is the program of the Autobahn test suite; empty: TestAutobahn has nothing to do.
-var wstest = flag.String("wstest", "", "path of the Autobahn test suite's program, to be judged by it")
+// wstest is the path of the Autobahn test suite's program. If it is empty, TestAutobahn does nothing.
+var wstest = flag.String("wstest", "", "path of the Autobahn test suite's program, which tests the node")
 
-// excluded are cases that cannot be asked of a hub.
+// excluded are cases that do not apply to a hub.
 var excluded = []string{
-	"1.2.*", "9.2.*", "9.4.*", "9.6.*", "9.8.*", // a binary message is no text, and so no name of a method
-	"6.7.1",        // JSON has no character 0 but as an escape
+	"1.2.*", "9.2.*", "9.4.*", "9.6.*", "9.8.*", // a binary message cannot be the name of a method
+	"6.7.1",        // JSON allows the character 0 only as an escape
 	"12.*", "13.*", // compression is not offered, as in ASP.NET Core (W2)
 }
 
-// deviation is a case in which the node does something else than the suite likes best, on purpose.
+// deviation is a case in which the node deliberately differs from the suite's preference.
 type deviation struct {
 	cases *regexp.Regexp
-	verdict
+	result
 	why string
 }
 
-// deviations are all of them. Each is something that the RFC allows, or that only a broken client would see.
+// deviations are all deviations. The RFC allows each of them, or only a broken client sees it.
 var deviations = []deviation{
 	{
 		regexp.MustCompile(`^2\.1[01]$`),
-		verdict{"FAILED", "OK", normal},
+		result{"FAILED", "OK", normal},
 		"of pings that come together only the last is answered (RFC 6455 section 5.5.3)",
 	},
 	{
 		regexp.MustCompile(`^5\.([678]|19|20)$`),
-		verdict{"FAILED", "OK", normal},
+		result{"FAILED", "OK", normal},
 		"a ping that comes together with the end of a message is answered behind that message",
 	},
 	{
 		regexp.MustCompile(`^6\.`),
-		verdict{"OK", "WRONG CODE", normal},
+		result{"OK", "WRONG CODE", normal},
 		"text is checked as part of a hub message, whose error ends the connection with status 1000 (W4, D7)",
 	},
 	{
 		regexp.MustCompile(`^6\.4\.`),
-		verdict{"NON-STRICT", "WRONG CODE", normal},
+		result{"NON-STRICT", "WRONG CODE", normal},
 		"and not before the hub message is complete",
 	},
 }
 
-// verdict is what the suite says about a case.
-type verdict struct {
+// result is the suite's result for a case.
+type result struct {
 	Behavior      string
 	BehaviorClose string
 	RemoteClose   int `json:"remoteCloseCode"`
 }
 
-// TestAutobahn has the node judged by the Autobahn test suite.
+// TestAutobahn tests the node with the Autobahn test suite.
 func TestAutobahn(t *testing.T) {
 	if *wstest == "" {
 		return
@@ -74,7 +74,7 @@ func TestAutobahn(t *testing.T) {
 			if slices.Contains(ok, v.Behavior) && slices.Contains(ok, v.BehaviorClose) {
 				return
 			}
-			known := slices.IndexFunc(deviations, func(d deviation) bool { return d.verdict == v && d.cases.MatchString(id) })
+			known := slices.IndexFunc(deviations, func(d deviation) bool { return d.result == v && d.cases.MatchString(id) })
 			if known < 0 {
 				t.Fatalf("%+v", v)
 			}
@@ -83,8 +83,8 @@ func TestAutobahn(t *testing.T) {
 	}
 }
 
-// runAutobahn runs the suite against a server and answers its verdicts, by case.
-func runAutobahn(t *testing.T, url string) map[string]verdict {
+// runAutobahn runs the suite against a server and returns the results by case.
+func runAutobahn(t *testing.T, url string) map[string]result {
 	t.Helper()
 	dir := t.TempDir()
 	spec, err := json.Marshal(map[string]any{
@@ -107,9 +107,9 @@ func runAutobahn(t *testing.T, url string) map[string]verdict {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var verdicts map[string]map[string]verdict
-	if err := json.Unmarshal(index, &verdicts); err != nil {
+	var results map[string]map[string]result
+	if err := json.Unmarshal(index, &results); err != nil {
 		t.Fatal(err)
 	}
-	return verdicts["rte-server"]
+	return results["rte-server"]
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// bridge stands between a suite that wants an echo and a node, which is a hub. Every byte of the suite goes to the node
-// as it is, and every control frame of the node comes back as it is. Around each data message of the suite the bridge
-// sends the rest of a hub message, in messages of its own, which makes the suite's message the name of a method in JSON;
-// and out of the node's answer, which repeats that name, it makes the echo.
+// bridge connects a suite that expects an echo with a node, which is a hub. It forwards every byte of the suite to the
+// node and every control frame of the node to the suite unchanged. Around each data message of the suite it sends the
+// rest of a hub message, in separate messages, so that the suite's message becomes the name of a method in JSON. The
+// node's answer repeats that name, and the bridge makes the echo from it.
 type bridge struct {
 	net.Listener
 	node  string
@@ -26,7 +26,7 @@ type bridge struct {
 	ends  sync.WaitGroup
 }
 
-// What the bridge puts around a message of the suite. The name begins with something else, as no name is empty.
+// The text around a message of the suite. The name begins with other text, because a name must not be empty.
 const (
 	sayBegin = `{"type":1,"invocationId":"1","arguments":[],"target":"` + nameBegin
 	sayEnd   = `"}` + "\x1e"
@@ -34,7 +34,7 @@ const (
 	nameBegin = "_"
 )
 
-// startBridge starts a bridge to a node. The end of the test ends it.
+// startBridge starts a bridge to a node. The end of the test stops it.
 func startBridge(t *testing.T, node *rtetest.Server, token string) *bridge {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -73,14 +73,14 @@ func (b *bridge) serve(suite net.Conn) {
 	var toNode sync.WaitGroup
 	toNode.Go(func() {
 		_, _ = io.Copy(&embedder{node: node}, fromSuite)
-		_ = node.(*net.TCPConn).CloseWrite() // the suite has gone: nobody hears of an error
+		_ = node.(*net.TCPConn).CloseWrite() // the suite has disconnected, so errors are of no use
 	})
 	echo(suite, fromNode)
 	suite.Close()
 	toNode.Wait()
 }
 
-// upgrade hands on the suite's request, with a token, and the node's answer, and does the handshake of the hub.
+// upgrade forwards the suite's request with a token, and the node's answer, and does the handshake of the hub.
 func (b *bridge) upgrade(suite, node net.Conn, fromSuite, fromNode *bufio.Reader) error {
 	request, err := http.ReadRequest(fromSuite)
 	if err != nil {
@@ -104,16 +104,16 @@ func (b *bridge) upgrade(suite, node net.Conn, fromSuite, fromNode *bufio.Reader
 	return err
 }
 
-// embedder writes the frames of the suite to the node, and the rest of a hub message around each message.
+// embedder writes the frames of the suite to the node, with the rest of a hub message around each message.
 type embedder struct {
 	node      io.Writer
-	header    []byte // of the current frame, as far as it has come
-	remaining uint64 // bytes of its payload that have not come
+	header    []byte // of the current frame, as far as received
+	remaining uint64 // remaining bytes of its payload
 	inMessage bool   // a data message has begun
-	broken    bool   // the suite does what ends the connection: everything goes on as it is
+	broken    bool   // the suite ended the connection: forward everything unchanged
 }
 
-// Write takes bytes of the suite, however they are cut.
+// Write receives bytes of the suite in pieces of any size.
 func (e *embedder) Write(p []byte) (int, error) {
 	var out []byte
 	for _, b := range p {
@@ -129,7 +129,7 @@ func (e *embedder) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-// begin looks at the first byte of a frame and answers what goes before it.
+// begin reads the first byte of a frame and returns the bytes to send before it.
 func (e *embedder) begin(first byte) []byte {
 	switch opcode := first & 0x0f; {
 	case first&(rsv1|rsv2|rsv3) != 0, opcode > binaryData && opcode < closing, opcode > pong,
@@ -142,7 +142,7 @@ func (e *embedder) begin(first byte) []byte {
 	return nil
 }
 
-// take takes a byte and says whether it was the last one of a frame.
+// take receives a byte and reports whether it is the last byte of a frame.
 func (e *embedder) take(b byte) bool {
 	const mask = 4
 	if e.remaining > 0 {
@@ -168,7 +168,7 @@ func (e *embedder) take(b byte) bool {
 	return e.remaining == 0
 }
 
-// end is called behind a frame and answers what goes there.
+// end returns the bytes to send after a frame.
 func (e *embedder) end() []byte {
 	first := e.header[0]
 	e.header = e.header[:0]
@@ -179,7 +179,7 @@ func (e *embedder) end() []byte {
 	return frame(fin|text, sayEnd)
 }
 
-// echo hands on the node's control frames, and makes an echo of each answer to a hub message, until the node ends the
+// echo forwards the node's control frames and makes an echo from each answer to a hub message, until the node ends the
 // connection.
 func echo(suite io.Writer, fromNode *bufio.Reader) {
 	w := &wire{in: fromNode}
@@ -191,7 +191,7 @@ func echo(suite io.Writer, fromNode *bufio.Reader) {
 		if opcode == text {
 			word, ok := echoed(payload)
 			if !ok {
-				continue // the hub's goodbye
+				continue // the hub's Close message
 			}
 			opcode, payload = text, word
 		}
@@ -201,7 +201,7 @@ func echo(suite io.Writer, fromNode *bufio.Reader) {
 	}
 }
 
-// echoed is the text that the answer to a hub message repeats.
+// echoed returns the text that the answer to a hub message repeats.
 func echoed(answer string) (string, bool) {
 	var completion struct{ Error string }
 	if err := json.Unmarshal([]byte(strings.TrimSuffix(answer, "\x1e")), &completion); err != nil {
@@ -211,7 +211,7 @@ func echoed(answer string) (string, bool) {
 	return strings.TrimSuffix(word, echoEnd), isCompletion
 }
 
-// serverFrame is a frame as a server sends it.
+// serverFrame is a frame of a server.
 func serverFrame(first byte, payload string) []byte {
 	begin := header(first, uint64(len(payload)))
 	begin[1] &= 0x7f

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// startNode starts a node that says nothing by itself and takes large messages.
+// startNode starts a node that sends nothing on its own and accepts large messages.
 func startNode(t *testing.T) *rtetest.Server {
 	t.Helper()
 	return rtetest.MustStartServer(t, programs.MustBuild(t), rtetest.Settings{
@@ -31,7 +31,7 @@ func startNode(t *testing.T) *rtetest.Server {
 	})
 }
 
-// testCase is a case of the Autobahn test suite, or several that differ in a number only.
+// testCase is one case of the Autobahn test suite, or several cases that differ only in a number.
 type testCase struct {
 	id, name string
 	play     func(w *wire)
@@ -43,108 +43,120 @@ const hello = "Hello-µ@ßöäüàá-漢-😀"
 // data are the cases with data frames: sections 5.2, 5.4 and 5.6 of the RFC.
 var data = []testCase{
 	{"1.1.1", "an empty message changes nothing", func(w *wire) {
-		w.send(frame(fin|text, ""), frame(fin|text, say("x")))
+		w.send(frame(fin|text, ""), frame(fin|text, echoRequest("x")))
 		w.expectEcho("x")
 	}},
 	{"1.1.2-7", "each form of the length is understood, in text", func(w *wire) { sizes(w, text) }},
 	{"1.1.8", "a message may come in pieces of any size", func(w *wire) {
-		w.chop(997, frame(fin|text, sayIn(65536)))
+		w.chop(997, frame(fin|text, echoRequestOf(65536)))
 		w.expectEcho("x")
 	}},
 	{"1.2.1", "an empty binary message changes nothing", func(w *wire) {
-		w.send(frame(fin|binaryData, ""), frame(fin|binaryData, say("x")))
+		w.send(frame(fin|binaryData, ""), frame(fin|binaryData, echoRequest("x")))
 		w.expectEcho("x")
 	}},
 	{"1.2.2-7", "each form of the length is understood, in binary", func(w *wire) { sizes(w, binaryData) }},
 	{"1.2.8", "a binary message may come in pieces of any size", func(w *wire) {
-		w.chop(997, frame(fin|binaryData, sayIn(65536)))
+		w.chop(997, frame(fin|binaryData, echoRequestOf(65536)))
 		w.expectEcho("x")
 	}},
-	{"3.1", "RSV3 ends the connection", func(w *wire) { fails(w, frame(fin|rsv3|text, say("x"))) }},
+	{"3.1", "RSV3 ends the connection", func(w *wire) { fails(w, frame(fin|rsv3|text, echoRequest("x"))) }},
 	{"3.2", "RSV2 ends the connection, after what came before", func(w *wire) {
-		w.send(frame(fin|text, say("x")), frame(fin|rsv2|text, say("y")), frame(fin|ping, ""))
+		w.send(frame(fin|text, echoRequest("x")), frame(fin|rsv2|text, echoRequest("y")), frame(fin|ping, ""))
 		w.expectEcho("x")
 		w.expectClosed(protocolError)
 	}},
 	{"3.3", "RSV2 and RSV3 end the connection", func(w *wire) {
-		w.chop(1, frame(fin|text, say("x")))
+		w.chop(1, frame(fin|text, echoRequest("x")))
 		w.expectEcho("x")
-		fails(w, frame(fin|rsv2|rsv3|text, say("y")))
+		fails(w, frame(fin|rsv2|rsv3|text, echoRequest("y")))
 	}},
-	{"3.4", "RSV1 ends the connection: no extension was negotiated", func(w *wire) { fails(w, frame(fin|rsv1|text, say("x"))) }},
-	{"3.5", "RSV1 and RSV3 end the connection, in binary", func(w *wire) { fails(w, frame(fin|rsv1|rsv3|binaryData, say("x"))) }},
+	{
+		"3.4", "RSV1 ends the connection: no extension was negotiated",
+		func(w *wire) { fails(w, frame(fin|rsv1|text, echoRequest("x"))) },
+	},
+	{
+		"3.5", "RSV1 and RSV3 end the connection, in binary",
+		func(w *wire) { fails(w, frame(fin|rsv1|rsv3|binaryData, echoRequest("x"))) },
+	},
 	{"3.6", "RSV1 and RSV2 end the connection, in a ping", func(w *wire) { fails(w, frame(fin|rsv1|rsv2|ping, "")) }},
-	{"3.7", "all reserved bits end the connection, in a Close", func(w *wire) { fails(w, frame(fin|rsv1|rsv2|rsv3|closing, "")) }},
+	{
+		"3.7", "all reserved bits end the connection, in a Close",
+		func(w *wire) { fails(w, frame(fin|rsv1|rsv2|rsv3|closing, "")) },
+	},
 	{"4.1.1-5", "each reserved data opcode ends the connection", func(w *wire) { reserved(w, 0x3, 0x7) }},
 	{"4.2.1-5", "each reserved control opcode ends the connection", func(w *wire) { reserved(w, 0xb, 0xf) }},
 	{"5.3", "two fragments are a message", func(w *wire) {
-		head, tail := halves(say("x"))
+		head, tail := halves(echoRequest("x"))
 		w.send(frame(text, head), frame(fin|continuation, tail))
 		w.expectEcho("x")
 	}},
 	{"5.4", "two fragments are a message, each in a segment of its own", func(w *wire) {
-		head, tail := halves(say("x"))
+		head, tail := halves(echoRequest("x"))
 		w.send(frame(text, head))
 		w.send(frame(fin|continuation, tail))
 		w.expectEcho("x")
 	}},
 	{"5.5", "two fragments are a message, byte by byte", func(w *wire) {
-		head, tail := halves(say("x"))
+		head, tail := halves(echoRequest("x"))
 		w.chop(1, frame(text, head), frame(fin|continuation, tail))
 		w.expectEcho("x")
 	}},
 	{"5.6", "a ping between fragments is answered before the message", func(w *wire) {
-		head, tail := halves(say("x"))
+		head, tail := halves(echoRequest("x"))
 		w.send(frame(text, head), frame(fin|ping, "between"))
 		w.expect(pong, "between")
 		w.send(frame(fin|continuation, tail))
 		w.expectEcho("x")
 	}},
 	{"5.8", "a ping between fragments, byte by byte", func(w *wire) {
-		head, tail := halves(say("x"))
+		head, tail := halves(echoRequest("x"))
 		w.chop(1, frame(text, head), frame(fin|ping, "between"))
 		w.expect(pong, "between")
 		w.chop(1, frame(fin|continuation, tail))
 		w.expectEcho("x")
 	}},
 	{"5.9-11", "a final continuation of nothing ends the connection", func(w *wire) {
-		fails(w, frame(fin|continuation, say("x")), frame(fin|text, say("y")))
+		fails(w, frame(fin|continuation, echoRequest("x")), frame(fin|text, echoRequest("y")))
 	}},
 	{"5.12-14", "a continuation of nothing ends the connection", func(w *wire) {
-		fails(w, frame(continuation, say("x")), frame(fin|text, say("y")))
+		fails(w, frame(continuation, echoRequest("x")), frame(fin|text, echoRequest("y")))
 	}},
 	{"5.15", "a continuation after the last fragment ends the connection", func(w *wire) {
-		head, tail := halves(say("x"))
+		head, tail := halves(echoRequest("x"))
 		w.send(frame(text, head), frame(fin|continuation, tail))
 		w.expectEcho("x")
-		fails(w, frame(continuation, "more"), frame(fin|text, say("y")))
+		fails(w, frame(continuation, "more"), frame(fin|text, echoRequest("y")))
 	}},
 	{"5.16-17", "a continuation of nothing before a message ends the connection", func(w *wire) {
 		fails(w, frame(continuation, "x"), frame(text, "y"), frame(fin|continuation, "z"))
 	}},
 	{"5.18", "a message inside another ends the connection", func(w *wire) {
-		fails(w, frame(text, "x"), frame(fin|text, say("y")))
+		fails(w, frame(text, "x"), frame(fin|text, echoRequest("y")))
 	}},
 	{"5.19-20", "five fragments with pings between them are a message", func(w *wire) {
-		message := say("abcdefghijklmno")
+		message := echoRequest("abcdefghijklmno")
 		fifth := len(message) / 5
 		w.send(frame(text, message[:fifth]), frame(continuation, message[fifth:2*fifth]), frame(fin|ping, "one"))
 		w.expect(pong, "one")
-		w.send(frame(continuation, message[2*fifth:3*fifth]), frame(continuation, message[3*fifth:4*fifth]), frame(fin|ping, "two"))
+		w.send(
+			frame(continuation, message[2*fifth:3*fifth]), frame(continuation, message[3*fifth:4*fifth]),
+			frame(fin|ping, "two"),
+		)
 		w.expect(pong, "two")
 		w.send(frame(fin|continuation, message[4*fifth:]))
 		w.expectEcho("abcdefghijklmno")
 	}},
 	{"6.1.1-3", "empty fragments change nothing", func(w *wire) {
-		w.send(frame(text, ""), frame(continuation, say("x")), frame(fin|continuation, ""))
+		w.send(frame(text, ""), frame(continuation, echoRequest("x")), frame(fin|continuation, ""))
 		w.expectEcho("x")
 	}},
 	{"6.2.1", "text comes back as it was", func(w *wire) {
-		w.send(frame(fin|text, say(hello)))
+		w.send(frame(fin|text, echoRequest(hello)))
 		w.expectEcho(hello)
 	}},
 	{"6.2.2-4", "text may be cut inside a character", func(w *wire) {
-		message := say(hello)
+		message := echoRequest(hello)
 		w.send(frame(text, message[:1]))
 		for i := range len(message) - 2 {
 			w.send(frame(continuation, message[i+1:i+2]))
@@ -153,9 +165,9 @@ var data = []testCase{
 		w.expectEcho(hello)
 	}},
 	{"6.3-6.21", "text that is not UTF-8 ends the connection", func(w *wire) {
-		// The opcode of what clients send is not looked at (W4), so the hub's protocol finds it, when the message is
-		// complete, and says so in its own way (D7).
-		w.send(frame(fin|text, say("\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80")))
+		// The server ignores the opcode of data messages (W4). So the hub protocol finds the error when the message is
+		// complete and reports it in its own way (D7).
+		w.send(frame(fin|text, echoRequest("\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80")))
 		w.expect(text, `{"type":7,"error":"Connection closed with an error.","allowReconnect":true}`+"\x1e")
 		w.expect(closing, closePayload(normal))
 		w.send(closeFrame(normal, ""))
@@ -163,7 +175,7 @@ var data = []testCase{
 	}},
 	{"9.1.1-6", "messages of 64 KiB to 16 MiB are read", func(w *wire) {
 		for size := 64 << 10; size <= 16<<20; size *= 4 {
-			w.send(frame(fin|text, sayIn(size)))
+			w.send(frame(fin|text, echoRequestOf(size)))
 			w.expectEcho("x")
 		}
 	}},
@@ -172,7 +184,7 @@ var data = []testCase{
 		w.expectClosed(tooBig)
 	}},
 	{"9.3", "a message of 1 MiB comes in fragments of 64 bytes", func(w *wire) {
-		message := sayIn(1 << 20)
+		message := echoRequestOf(1 << 20)
 		out := frame(text, "")
 		for piece := range slices.Chunk([]byte(message), 64) {
 			out = append(out, frame(continuation, string(piece))...)
@@ -182,12 +194,12 @@ var data = []testCase{
 	}},
 	{"9.7", "1000 messages are answered", func(w *wire) {
 		for range 1000 {
-			w.send(frame(fin|text, say("x")))
+			w.send(frame(fin|text, echoRequest("x")))
 			w.expectEcho("x")
 		}
 	}},
 	{"10.1.1", "a message of 64 KiB comes in fragments of 1300 bytes", func(w *wire) {
-		message := sayIn(65536)
+		message := echoRequestOf(65536)
 		first := byte(text)
 		for len(message) > 1300 {
 			w.send(frame(first, message[:1300]))
@@ -198,33 +210,33 @@ var data = []testCase{
 	}},
 }
 
-// sizes sends messages whose lengths are written in each form, and around the edges.
+// sizes sends messages with each form of length, and with lengths around the limits of the forms.
 func sizes(w *wire, opcode byte) {
 	for _, size := range []int{125, 126, 127, 128, 65535, 65536} {
-		w.send(frame(fin|opcode, sayIn(size)))
+		w.send(frame(fin|opcode, echoRequestOf(size)))
 		w.expectEcho("x")
 	}
 }
 
-// fails sends frames the first of which has to end the connection.
+// fails sends frames. The first one must end the connection.
 func fails(w *wire, frames ...[]byte) {
 	w.t.Helper()
 	w.send(frames...)
 	w.expectClosed(protocolError)
 }
 
-// reserved sends a frame with each opcode from first to last, in connections of their own.
+// reserved sends a frame with each opcode from first to last, each on its own connection.
 func reserved(w *wire, first, last byte) {
 	for opcode := first; opcode <= last; opcode++ {
 		fails(w.again(), frame(fin|opcode, ""))
 		other := w.again()
-		other.send(frame(fin|text, say("x")), frame(fin|opcode, "payload"), frame(fin|ping, ""))
+		other.send(frame(fin|text, echoRequest("x")), frame(fin|opcode, "payload"), frame(fin|ping, ""))
 		other.expectEcho("x")
 		other.expectClosed(protocolError)
 	}
 }
 
-// halves cuts a message in the middle.
+// halves divides a message in the middle.
 func halves(message string) (head, tail string) {
 	return message[:len(message)/2], message[len(message)/2:]
 }

@@ -11,14 +11,17 @@ var control = []testCase{
 	{"2.2", "a ping is answered with its payload", func(w *wire) { pings(w, "Hello, world!") }},
 	{"2.3", "the payload may be binary", func(w *wire) { pings(w, "\x00\xff\xfe\xfd\xfc\xfb\x00\xff") }},
 	{"2.4", "the payload may be of 125 bytes", func(w *wire) { pings(w, strings.Repeat("\xfe", 125)) }},
-	{"2.5", "a ping of 126 bytes ends the connection", func(w *wire) { fails(w, frame(fin|ping, strings.Repeat("\xfe", 126))) }},
+	{
+		"2.5", "a ping of 126 bytes ends the connection",
+		func(w *wire) { fails(w, frame(fin|ping, strings.Repeat("\xfe", 126))) },
+	},
 	{"2.6", "a ping may come byte by byte", func(w *wire) {
 		w.chop(1, frame(fin|ping, strings.Repeat("\xfe", 125)))
 		w.expect(pong, strings.Repeat("\xfe", 125))
 	}},
-	{"2.7-9", "pongs that nobody asked for change nothing", func(w *wire) {
-		w.send(frame(fin|pong, ""), frame(fin|pong, "unasked"), frame(fin|ping, "asked"))
-		w.expect(pong, "asked")
+	{"2.7-9", "unsolicited pongs change nothing", func(w *wire) {
+		w.send(frame(fin|pong, ""), frame(fin|pong, "unsolicited"), frame(fin|ping, "solicited"))
+		w.expect(pong, "solicited")
 	}},
 	{"2.10-11", "of many pings at once at least the last is answered", func(w *wire) {
 		const last = 9
@@ -41,20 +44,26 @@ var control = []testCase{
 		fails(w, frame(pong, "frag"), frame(fin|continuation, "ment"))
 	}},
 	{"7.1.1", "a Close is answered", func(w *wire) {
-		w.send(frame(fin|text, say("x")))
+		w.send(frame(fin|text, echoRequest("x")))
 		w.expectEcho("x")
 		w.send(closeFrame(normal, ""))
 		w.expectClosed(normal)
 	}},
 	{"7.1.2", "a second Close changes nothing", func(w *wire) { ends(w, closeFrame(normal, ""), closeFrame(normal, "")) }},
-	{"7.1.3", "a ping after Close is not answered", func(w *wire) { ends(w, closeFrame(normal, ""), frame(fin|ping, "late")) }},
-	{"7.1.4", "a message after Close is not answered", func(w *wire) { ends(w, closeFrame(normal, ""), frame(fin|text, say("x"))) }},
+	{
+		"7.1.3", "a ping after Close is not answered",
+		func(w *wire) { ends(w, closeFrame(normal, ""), frame(fin|ping, "late")) },
+	},
+	{
+		"7.1.4", "a message after Close is not answered",
+		func(w *wire) { ends(w, closeFrame(normal, ""), frame(fin|text, echoRequest("x"))) },
+	},
 	{"7.1.5", "a Close inside a message ends the connection", func(w *wire) {
-		head, tail := halves(say("x"))
+		head, tail := halves(echoRequest("x"))
 		ends(w, frame(text, head), closeFrame(normal, ""), frame(fin|continuation, tail))
 	}},
 	{"7.1.6", "a Close behind a large message is answered", func(w *wire) {
-		w.send(frame(fin|text, sayIn(256<<10)), frame(fin|text, say("x")))
+		w.send(frame(fin|text, echoRequestOf(256<<10)), frame(fin|text, echoRequest("x")))
 		w.expectEcho("x")
 		w.expectEcho("x")
 		ends(w, closeFrame(normal, ""), frame(fin|ping, ""))
@@ -64,7 +73,10 @@ var control = []testCase{
 	{"7.3.3", "a Close may have a status alone", func(w *wire) { ends(w, closeFrame(normal, "")) }},
 	{"7.3.4", "a Close may have a reason", func(w *wire) { ends(w, closeFrame(normal, hello)) }},
 	{"7.3.5", "the reason may be of 123 bytes", func(w *wire) { ends(w, closeFrame(normal, strings.Repeat("*", 123))) }},
-	{"7.3.6", "a longer reason ends the connection", func(w *wire) { fails(w, closeFrame(normal, strings.Repeat("*", 124))) }},
+	{
+		"7.3.6", "a longer reason ends the connection",
+		func(w *wire) { fails(w, closeFrame(normal, strings.Repeat("*", 124))) },
+	},
 	{"7.5.1", "a reason that is not UTF-8 ends the connection", func(w *wire) {
 		w.send(closeFrame(normal, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited"))
 		w.expectClosed(invalidText)
@@ -94,13 +106,13 @@ var control = []testCase{
 	}},
 }
 
-// pings sends a ping and wants its pong.
+// pings sends a ping and expects its pong.
 func pings(w *wire, payload string) {
 	w.send(frame(fin|ping, payload))
 	w.expect(pong, payload)
 }
 
-// ends sends frames among which a Close has to be answered by one, and by nothing else.
+// ends sends frames with a Close and expects only a Close as the answer.
 func ends(w *wire, frames ...[]byte) {
 	w.t.Helper()
 	w.send(frames...)

@@ -38,7 +38,7 @@ const (
 	tooBig        = 1009
 )
 
-// wire is a TCP connection to a node on which a test says what it likes.
+// wire is a raw TCP connection of a test to a node.
 type wire struct {
 	net.Conn
 	t     *testing.T
@@ -55,8 +55,10 @@ func dial(t *testing.T, host, token string) *wire {
 	}
 	t.Cleanup(func() { conn.Close() })
 	w := &wire{conn, t, bufio.NewReader(conn), token}
-	_ = conn.SetDeadline(time.Now().Add(2 * rtetest.Patience)) // fails with what follows; messages of 16 MiB take a while
-	w.send([]byte("GET /rte HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Bearer " + token + "\r\nConnection: Upgrade\r\n" +
+	// if it fails, the next call fails too; messages of 16 MiB take a while
+	_ = conn.SetDeadline(time.Now().Add(2 * rtetest.Patience))
+	w.send([]byte("GET /rte HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Bearer " + token +
+		"\r\nConnection: Upgrade\r\n" +
 		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"))
 	response, err := http.ReadResponse(w.in, nil)
 	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
@@ -74,7 +76,7 @@ func open(t *testing.T, host, token string) *wire {
 	return w
 }
 
-// again opens another connection of the same test.
+// again opens another connection for the same test.
 func (w *wire) again() *wire {
 	w.t.Helper()
 	return open(w.t, w.RemoteAddr().String(), w.token)
@@ -83,7 +85,7 @@ func (w *wire) again() *wire {
 // handshake is the first message of a client to the hub.
 const handshake = `{"protocol":"json","version":1}` + "\x1e"
 
-// frame is a frame as a client sends it.
+// frame returns a frame of a client.
 func frame(first byte, payload string) []byte {
 	out := header(first, uint64(len(payload)))
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
@@ -94,7 +96,7 @@ func frame(first byte, payload string) []byte {
 	return out
 }
 
-// header is the beginning of a client's frame, up to its key.
+// header returns the beginning of a client's frame, up to its key.
 func header(first byte, length uint64) []byte {
 	const masked = 0x80
 	switch {
@@ -107,14 +109,14 @@ func header(first byte, length uint64) []byte {
 	}
 }
 
-// closeFrame is a Close frame of a client.
+// closeFrame returns a Close frame of a client.
 func closeFrame(status uint16, reason string) []byte {
 	return frame(fin|closing, closePayload(status)+reason)
 }
 
 func closePayload(status uint16) string { return string(binary.BigEndian.AppendUint16(nil, status)) }
 
-// send writes frames, all at once.
+// send writes all frames at once.
 func (w *wire) send(frames ...[]byte) {
 	w.t.Helper()
 	var all []byte
@@ -126,7 +128,7 @@ func (w *wire) send(frames ...[]byte) {
 	}
 }
 
-// chop writes frames in pieces of some bytes.
+// chop writes frames in pieces of size bytes.
 func (w *wire) chop(size int, frames ...[]byte) {
 	w.t.Helper()
 	for _, f := range frames {
@@ -138,7 +140,7 @@ func (w *wire) chop(size int, frames ...[]byte) {
 	}
 }
 
-// next reads a frame. It checks what must be true of every frame of the server.
+// next reads a frame and checks the rules for all frames of a server.
 func (w *wire) next() (opcode byte, payload string, err error) {
 	var first [2]byte
 	if _, err := io.ReadFull(w.in, first[:]); err != nil {
@@ -163,7 +165,7 @@ func (w *wire) next() (opcode byte, payload string, err error) {
 	return first[0] & 0x0f, string(data), err
 }
 
-// expect reads a frame that has to be the one given.
+// expect reads a frame and compares it.
 func (w *wire) expect(opcode byte, payload string) {
 	w.t.Helper()
 	got, data, err := w.next()
@@ -172,14 +174,14 @@ func (w *wire) expect(opcode byte, payload string) {
 	}
 }
 
-// expectClosed wants a Close frame with a status, and then the end of the connection.
+// expectClosed expects a Close frame with a status, then the end of the connection.
 func (w *wire) expectClosed(status uint16) {
 	w.t.Helper()
 	w.expect(closing, closePayload(status))
 	w.expectEnd()
 }
 
-// expectEnd wants the end of the connection.
+// expectEnd expects the end of the connection.
 func (w *wire) expectEnd() {
 	w.t.Helper()
 	opcode, payload, err := w.next()
@@ -191,24 +193,24 @@ func (w *wire) expectEnd() {
 	}
 }
 
-// say is a hub message whose answer repeats a text that needs no escapes in JSON.
-func say(word string) string {
+// echoRequest returns a hub message whose answer repeats a text. The text must need no escapes in JSON.
+func echoRequest(word string) string {
 	return `{"type":1,"invocationId":"1","arguments":[],"target":"` + word + `"}` + "\x1e"
 }
 
-// sayIn is a hub message of a size whose answer repeats "x".
-func sayIn(size int) string {
+// echoRequestOf returns a hub message of a size. The answer repeats "x".
+func echoRequestOf(size int) string {
 	const begin, end = `{"pad":"`, `","type":1,"invocationId":"1","arguments":[],"target":"x"}` + "\x1e"
 	return begin + strings.Repeat("*", size-len(begin)-len(end)) + end
 }
 
-// expectEcho wants the answer to say.
+// expectEcho expects the answer to echoRequest.
 func (w *wire) expectEcho(word string) {
 	w.t.Helper()
 	w.expect(text, `{"type":3,"invocationId":"1","error":"`+echoBegin+word+echoEnd+`"}`+"\x1e")
 }
 
-// What stands around the text in the answer to say.
+// The text around the echo in the answer to echoRequest.
 const (
 	echoBegin = "Failed to invoke '"
 	echoEnd   = "' due to an error on the server. HubException: Method does not exist."
