@@ -16,5 +16,5 @@
 // To add a method, add it to method in method.go, where check binds its arguments, and to call.run in methods.go.
 //
 // Rows such as D1 in comments are those of docs/compatibility.md. Hazards such as H2 are those of
-// docs/decisions/0030-library-behind-a-filter.md.
+// docs/decisions/0001-library-behind-a-filter.md.
 package hub

@@ -21,7 +21,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// The hazards of the library are listed in docs/decisions/0030-library-behind-a-filter.md. The package invoker has the
+// The hazards of the library are listed in docs/decisions/0001-library-behind-a-filter.md. The package invoker has the
 // tests of those inside it.
 
 // noLoopEnded checks that no call ended a loop of the library.

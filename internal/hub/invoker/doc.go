@@ -13,5 +13,5 @@
 //   - A loop that ends is replaced; the calls that it had fail.
 //
 // H1 to H20 in comments and tests are the hazards of the library that
-// docs/decisions/0030-library-behind-a-filter.md lists.
+// docs/decisions/0001-library-behind-a-filter.md lists.
 package invoker

@@ -20,7 +20,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub/invoker"
 )
 
-// The hazards of the library are listed in docs/decisions/0030-library-behind-a-filter.md. loop_test.go tests them on a
+// The hazards of the library are listed in docs/decisions/0001-library-behind-a-filter.md. loop_test.go tests them on a
 // loop alone; here they meet the library.
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
