@@ -170,6 +170,27 @@ func TestH8_unboundArgumentsAreRefusedLikeASPNET(t *testing.T) {
 	}
 }
 
+// Arguments that the transport could not read closed the connection, where ASP.NET Core fails the call alone.
+func TestInvoke_malformedArgumentsFailTheCall(t *testing.T) {
+	run(t, hub.Options{}, func(t *testing.T, r *rig) {
+		c := r.connect(t)
+		for _, target := range []string{"Subscribe", "unsubscribeall", "AvailableSubscriptions"} {
+			c.Invoke(t.Context(), &hub.Invocation{ID: "1", Target: target, Malformed: true})
+			c.Invoke(t.Context(), &hub.Invocation{ID: "2", Target: target, Malformed: true, Streaming: true, Streams: 1})
+			c.Invoke(t.Context(), &hub.Invocation{Target: target, Malformed: true})
+			synctest.Wait()
+			failed := " error Failed to invoke '" + target + "' due to an error on the server."
+			expect(t, c.lines(), "1"+failed, "2"+failed)
+		}
+		for _, target := range []string{"NoSuch", ""} {
+			c.Invoke(t.Context(), &hub.Invocation{ID: "3", Target: target, Malformed: true})
+			synctest.Wait()
+			expect(t, c.lines(), "3 error Failed to invoke '"+target+
+				"' due to an error on the server. HubException: Method does not exist.")
+		}
+	})
+}
+
 func TestH9_callsOfASessionRunOneAtATime(t *testing.T) {
 	var running atomic.Int32
 	var mu sync.Mutex

@@ -48,7 +48,7 @@ func check(inv *Invocation, argumentBytes int) (m method, requests []authz.Reque
 	}
 	requests, ok := bind(m, inv.Arguments, argumentBytes)
 	switch {
-	case !ok:
+	case inv.Malformed || !ok:
 		return m, nil, failedToInvoke(inv.Target)
 	case inv.Streaming:
 		return m, nil, "The client attempted to invoke the non-streaming '" + inv.Target +

@@ -28,6 +28,9 @@ type Invocation struct {
 	Streams int
 	// Streaming reports whether the client asked for a stream (StreamInvocation).
 	Streaming bool
+	// Malformed reports whether the arguments could not be read: the call then fails alone, as one whose arguments do not
+	// bind. Arguments is empty.
+	Malformed bool
 }
 
 // Completion is the answer to an Invocation that has an ID. It has the fields of hub.Completion, as Invocation has those
