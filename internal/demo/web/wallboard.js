@@ -1,5 +1,5 @@
-// The wallboard of the demo call centre: an ordinary client of the hub. It asks for a token, connects, subscribes to
-// everything it is told of and draws what arrives. With snapshots it is filled at once.
+// The wallboard of the demo call centre. It is an ordinary client of the hub: it requests a token, connects, subscribes
+// to all entities and draws the events. With snapshots it shows all states at once.
 "use strict";
 
 const maxFeed = 200; // rows that are kept
@@ -15,7 +15,7 @@ let filling = false; // states that arrive may be snapshots: they are drawn, but
 
 const byId = (id) => document.getElementById(id);
 
-// element makes an element with a class and a text.
+// element returns a new element with a class and a text.
 function element(tag, className, text) {
   const made = document.createElement(tag);
   if (className) made.className = className;
@@ -23,7 +23,7 @@ function element(tag, className, text) {
   return made;
 }
 
-// part makes a child of a card that is found again by its name.
+// part adds a child to a card. The card keeps it by its name.
 function part(card, tag, name, text) {
   const made = element(tag, name, text);
   card[name] = made;
@@ -58,12 +58,12 @@ const makeCard = {
   },
 };
 
-// minutes writes seconds as 1:05.
+// minutes formats seconds as 1:05.
 const minutes = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 const name = (id) => entities.get(id)?.name ?? "";
 
-// userState is what an agent does, and how to say it.
+// userState returns the state of a user and its text.
 function userState(status) {
   if (!status.schedule) return ["off", "off work"];
   if (status.talking && status.servingCallback) return ["talking", "calling back"];
@@ -111,7 +111,7 @@ function drawCallback(entity, data) {
   entity.card.count.textContent = open.size;
 }
 
-// about says in a few words what an event tells besides its name.
+// about summarizes an event in a few words.
 function about(data) {
   const words = [];
   if (data.eventType.startsWith("UserCallOut")) words.push(`to ${data.targetNumber}`);
@@ -172,10 +172,10 @@ function messageReceived(message) {
   if (!filling || !stateEvents.has(subscription.eventType)) show(message, new Date());
 }
 
-// kindOf is the kind of entity that an event is about.
+// kindOf returns the kind of entity of an event.
 const kindOf = (event) => (event.startsWith("User") ? "User" : event.startsWith("Queue") ? "Queue" : "CallList");
 
-// subscribe asks for every event of every entity. What this user may not see is refused item by item.
+// subscribe subscribes to all events of all entities. The server refuses single items that this user may not see.
 async function subscribe(connection) {
   const events = await connection.invoke("AvailableSubscriptions");
   const wanted = [];
@@ -189,13 +189,13 @@ async function subscribe(connection) {
     for (let i = 0; i < wanted.length; i += batch) {
       await connection.invoke("Subscribe", wanted.slice(i, i + batch));
     }
-    await connection.invoke("AvailableSubscriptions"); // is answered behind the snapshots
+    await connection.invoke("AvailableSubscriptions"); // the answer arrives after the snapshots
   } finally {
     filling = false;
   }
 }
 
-function tell(state, text) {
+function showConnection(state, text) {
   byId("connection").dataset.state = state;
   byId("connection").textContent = text ?? state;
 }
@@ -208,7 +208,7 @@ async function getJSON(url) {
   return response.json();
 }
 
-// connect tries until it is connected and subscribed. From then on the client reconnects by itself.
+// connect tries until it is connected and subscribed. After that, the client reconnects automatically.
 async function connect() {
   for (let attempt = 0; ; attempt++) {
     let connection;
@@ -227,24 +227,24 @@ async function connect() {
         .configureLogging(signalR.LogLevel.Warning)
         .build();
       connection.on("MessageReceived", messageReceived);
-      connection.onreconnecting(() => tell("reconnecting"));
+      connection.onreconnecting(() => showConnection("reconnecting"));
       connection.onreconnected(async () => {
-        await subscribe(connection); // the server remembers nothing of the connection before
-        tell("connected");
+        await subscribe(connection); // the server keeps no state of the previous connection
+        showConnection("connected");
       });
       await connection.start();
       await subscribe(connection);
       connection.onclose(async () => {
-        tell("disconnected");
+        showConnection("disconnected");
         await wait(2000);
         connect();
       });
-      tell("connected");
+      showConnection("connected");
       return;
     } catch (err) {
       console.warn(err);
       await connection?.stop();
-      tell("disconnected", "not connected");
+      showConnection("disconnected", "not connected");
       await wait(Math.min(500 * 2 ** attempt, 5000));
     }
   }

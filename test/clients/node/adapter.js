@@ -1,7 +1,7 @@
-// What a command does with Microsoft's JavaScript client; the same in Node and in a page. See ../doc.go for the commands.
+// Runs commands with Microsoft's JavaScript client, in Node and in a page. See ../doc.go for the commands.
 //
-// signalR and msgpack are the two packages of one release; tell takes what the client says by itself.
-export function makeAdapter(signalR, msgpack, tell) {
+// signalR and msgpack are the two packages of one release; print prints events of the client.
+export function makeAdapter(signalR, msgpack, print) {
   const connections = new Map();
   const commands = {
     async open({ connection: number, url, token, protocol, skipNegotiation, retryDelays }) {
@@ -18,7 +18,7 @@ export function makeAdapter(signalR, msgpack, tell) {
         builder = builder.withAutomaticReconnect(retryDelays);
       }
       const connection = builder.build();
-      const event = (name, more) => tell({ connection: number, event: name, ...more });
+      const event = (name, more) => print({ connection: number, event: name, ...more });
       connection.on("MessageReceived", (message) => event("message", { message }));
       connection.onreconnecting((error) => event("reconnecting", { error: error?.message }));
       connection.onreconnected(() => event("reconnected"));

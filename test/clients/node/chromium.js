@@ -7,16 +7,16 @@ import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const [, , executablePath, url, trusted] = process.argv;
-const tell = (line) => process.stdout.write(JSON.stringify(line) + "\n");
+const print = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 const args = ["--no-sandbox", "--ignore-certificate-errors-spki-list=" + trusted];
 const browser = await chromium.launch({ executablePath, args });
 const page = await browser.newPage();
-await page.exposeFunction("tell", (lines) => lines.forEach(tell));
+await page.exposeFunction("printLines", (lines) => lines.forEach(print));
 await page.goto(url);
 await page.waitForFunction(() => window.run);
 
-tell({ protocols: ["json", "messagepack"] });
+print({ protocols: ["json", "messagepack"] });
 for await (const line of createInterface({ input: process.stdin })) {
-  page.evaluate((command) => window.run(command), JSON.parse(line)).then(tell, () => {}); // fails when the page is closed
+  page.evaluate((command) => window.run(command), JSON.parse(line)).then(print, () => {}); // fails when the page is closed
 }
 await browser.close();

@@ -1,8 +1,8 @@
-// Many connections of Microsoft's client, as pages have them: they reconnect by themselves and then subscribe again.
+// Many connections of Microsoft's client, like those of pages: they reconnect automatically and then subscribe again.
 //
 //   node herd.js URL TOKEN CONNECTIONS ENTITY EVENT
 //
-// For each line of the standard input, once all have connected, it prints how it is:
+// After all have connected, it prints a report for each line of the standard input:
 //
 //   {"connected": 500, "subscribed": 500, "reconnects": 0, "lost": ["why one gave up"], "received": [events of each]}
 import { createInterface } from "node:readline";
@@ -27,7 +27,7 @@ async function join() {
     member.subscribed = false;
     member.reconnects++;
   });
-  // A connection that is lost again before it has subscribed does so when it is back.
+  // A connection that is lost before it subscribed again subscribes after the next reconnect.
   connection.onreconnected(() => subscribe().catch(() => {}));
   connection.onclose((error) => (member.lost = error?.message ?? "closed"));
   herd.push(member);
@@ -35,13 +35,13 @@ async function join() {
   await subscribe();
 }
 
-// A few at a time: they are to be there, not to storm the server.
+// A few at a time: the test needs the connections, not a storm of requests.
 const joins = Array.from({ length: 10 }, async () => {
   while (herd.length < Number(size)) await join();
 });
 await Promise.all(joins);
 
-const tell = () => {
+const print = () => {
   const report = {
     connected: herd.filter((member) => member.connection.state === HubConnectionState.Connected).length,
     subscribed: herd.filter((member) => member.subscribed).length,
@@ -51,5 +51,5 @@ const tell = () => {
   };
   process.stdout.write(JSON.stringify(report) + "\n");
 };
-for await (const _ of createInterface({ input: process.stdin })) tell();
+for await (const _ of createInterface({ input: process.stdin })) print();
 process.exit();

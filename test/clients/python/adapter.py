@@ -8,14 +8,14 @@ import threading
 from signalrcore.hub_connection_builder import HubConnectionBuilder
 from signalrcore.types import HubProtocolEncoding, HttpTransportType
 
-PATIENCE = 30  # seconds for what should happen at once
+PATIENCE = 30  # seconds for steps that should happen at once
 
 connections = {}
 stdout = threading.Lock()
 
 
 def tell(**line):
-    # What JSON does not have are the times of MessagePack.
+    # JSON has no type for the times of MessagePack.
     text = json.dumps(line, default=lambda time: time.to_datetime().isoformat())
     with stdout:
         print(text, flush=True)
@@ -23,7 +23,7 @@ def tell(**line):
 
 class Connection:
     def __init__(self, number, url, token, protocol, skipNegotiation=False, retryDelays=None, **_):
-        self.answers = {}  # the one who waits for the completion of an invocation, by its id
+        self.answers = {}  # waiting callers of invocations, by invocation id
         self.opened = threading.Event()
         builder = HubConnectionBuilder().with_url(url, options={
             "access_token_factory": lambda: token,

@@ -1,4 +1,4 @@
-// Parses an AsyncAPI document and prints what the parser has to say, and what it found.
+// Parses an AsyncAPI document and prints the diagnostics of the parser and the parsed parts.
 import { readFileSync } from "node:fs";
 import { Parser } from "@asyncapi/parser";
 

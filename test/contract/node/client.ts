@@ -1,4 +1,4 @@
-// A client that narrows on eventType. It is compiled and not run; lines that must not compile say so.
+// A client that narrows by eventType. It is compiled and not run. Lines that must not compile are marked.
 import type { EntitySubscription, Hub, MessageReceived, OpenStatus, Resync, RteEvent, SubscriptionsEnded } from "../../../api/rte-events";
 
 export function onMessage({ subscription, data }: MessageReceived): string {
@@ -25,13 +25,13 @@ export function onMessage({ subscription, data }: MessageReceived): string {
       return `${data.entityType satisfies "CallList"} ${due} ${certain} ${data.callbackAttempts?.length}`;
     }
     default:
-      // @ts-expect-error: QueueStatus was dealt with above
+      // @ts-expect-error: QueueStatus was handled above
       if (data.eventType === "QueueStatus") return "";
       return `${subscription.entityId} ${data.eventType} ${data.timestamp} ${data.messageTTLSeconds}`;
   }
 }
 
-// Every event is told apart: adding one to the catalog adds one here.
+// The switch distinguishes all events: an addition to the catalog needs an addition here.
 export type Kinds = { [Name in RteEvent["eventType"]]: Extract<RteEvent, { eventType: Name }>["entityType"] };
 export const kinds: Pick<Kinds, "UserStatus" | "QueueStatus" | "CallbackChanged"> = {
   UserStatus: "User",
@@ -50,9 +50,9 @@ export async function listen(hub: Hub, entity: string): Promise<string[]> {
   return results.filter((r) => !r.subscribed).map((r) => r.message ?? "");
 }
 
-// What clients with notices are told.
+// The notices.
 export function onResync({ organizationId, from, to, subscriptions, total }: Resync): string {
-  // @ts-expect-error: the time may not be known
+  // @ts-expect-error: the time may be unknown
   const certain: string = from;
   return `${organizationId} ${certain} ${to ?? "now"} ${total} ${subscriptions.map((s) => s.entityId).join()}`;
 }

@@ -1,6 +1,6 @@
 // Reads frames of the MessagePack hub protocol with Microsoft's own parser. Each line of standard input is
-// {frame, json, dates}: the frame in base64, the JSON text that its argument has to be equal to, and the properties
-// whose strings have become points in time. Each line of output is true or what is different.
+// {frame, json, dates}: the frame in base64, the JSON text that its argument must equal, and the properties whose strings
+// became points in time. Each line of output is true or the difference.
 import { createInterface } from "node:readline";
 import { isDeepStrictEqual } from "node:util";
 import { NullLogger } from "@microsoft/signalr";
@@ -8,7 +8,7 @@ import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
 
 const protocol = new MessagePackHubProtocol();
 
-// A DateTime without a zone is UTC, which Date.parse does not know.
+// A DateTime without a zone is UTC; Date.parse takes it for local time.
 const pointInTime = (text) => new Date(/(Z|[+-]\d\d:\d\d)$/.test(text) ? text : text + "Z");
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -1,5 +1,5 @@
-// Judges events by their schemas. Each line of standard input is {schema, event}, where schema is the name of a file
-// of JSON Schema or that of a schema of the AsyncAPI document; each line of output is true or what ajv says against it.
+// Validates events with their schemas. Each line of standard input is {schema, event}; schema is the name of a file with a
+// JSON Schema or of a schema of the AsyncAPI document. Each line of output is true or the errors of ajv.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import Ajv from "ajv";

@@ -1,9 +1,9 @@
-// Opens a page of the development server in a browser and waits until events of three kinds of entities and of at least
-// three types are on it.
+// Opens a page of the development server in a browser and waits until it shows events of three kinds of entities and of
+// at least three types.
 //
 //   node browser.mjs CHROMIUM URL [PICTURE]
 //
-// Prints {"kinds": [...], "events": [...], "state": "...", "problems": [...]} and, if it is named, takes a picture.
+// Prints {"kinds": [...], "events": [...], "state": "...", "problems": [...]} and takes a picture if PICTURE is given.
 import { chromium } from "playwright-core";
 
 const [, , executablePath, url, picture] = process.argv;
@@ -41,7 +41,7 @@ try {
   };
   if (picture) {
     await page.uncheck("#show-status");
-    await page.waitForTimeout(20_000); // a call centre at work makes a better picture than one that opens
+    await page.waitForTimeout(20_000); // a busy call centre makes a better picture
     await page.screenshot({ path: picture });
   }
   console.log(JSON.stringify(result));

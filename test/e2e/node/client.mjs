@@ -3,17 +3,17 @@
 //   node client.mjs '{"url": "...", "features": "...", "token": "...", "skipNegotiation": false, "reconnect": false}'
 //
 // stdin:  {"id": 1, "do": "start" | "stop" | "invoke" | "send" | "refresh", "target": "...", "args": [...], "token": "..."}
-// stdout: {"id": 1, "result": ...} or {"id": 1, "error": "..."} for each command, and as they happen
+// stdout: {"id": 1, "result": ...} or {"id": 1, "error": "..."} for each command, and events when they happen:
 //         {"event": "message" | "close" | "reconnecting" | "reconnected" | "SubscriptionsEnded" | "Resync", ...}
 import { createInterface } from "node:readline";
 import { DefaultHttpClient, HttpTransportType, HubConnectionBuilder, LogLevel, NullLogger } from "@microsoft/signalr";
 
 const options = JSON.parse(process.argv[2]);
-const tell = (line) => {
+const print = (line) => {
   process.stdout.write(JSON.stringify(line) + "\n");
 };
 
-// The library does not say which connection token it has negotiated.
+// The library does not report the negotiated connection token.
 class HttpClient extends DefaultHttpClient {
   async send(request) {
     const response = await super.send(request);
@@ -38,19 +38,19 @@ if (options.reconnect) {
 const connection = builder.build();
 
 connection.on("MessageReceived", (...args) => {
-  tell({ event: "message", args });
+  print({ event: "message", args });
 });
-// Without them the library warns of invocations that it did not expect, as it would for any stock client.
+// Without handlers the library warns of unexpected invocations, as in any stock client.
 if (options.features) {
   for (const event of ["SubscriptionsEnded", "Resync"]) {
     connection.on(event, (...args) => {
-      tell({ event, args });
+      print({ event, args });
     });
   }
 }
-connection.onreconnecting((error) => tell({ event: "reconnecting", error: error?.message }));
-connection.onreconnected(() => tell({ event: "reconnected" }));
-connection.onclose((error) => tell({ event: "close", error: error?.message }));
+connection.onreconnecting((error) => print({ event: "reconnecting", error: error?.message }));
+connection.onreconnected(() => print({ event: "reconnected" }));
+connection.onclose((error) => print({ event: "close", error: error?.message }));
 
 const commands = {
   start: () => connection.start(),
@@ -68,10 +68,10 @@ const commands = {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);
-  // Not awaited: commands may overlap, as calls of a page do.
+  // Not awaited: commands may overlap, like the calls of a page.
   commands[command.do](command).then(
-    (result) => tell({ id: command.id, result: result ?? null }),
-    (error) => tell({ id: command.id, error: error.message }),
+    (result) => print({ id: command.id, result: result ?? null }),
+    (error) => print({ id: command.id, error: error.message }),
   );
 }
 await connection.stop();

@@ -1,16 +1,16 @@
-// The calls of the published API's JavaScript samples, in their order and with their arguments, the one that passes
-// `subscriptions` to AvailableSubscriptions included. Prints {"name": result, ...}.
+// Runs the calls of the published API's JavaScript samples in their order and with their arguments, including the call
+// that passes `subscriptions` to AvailableSubscriptions. Prints {"name": result, ...}.
 //
 //   node published.mjs TOKEN_URL USER_ID QUEUE_ID
 //
-// "messages" are those that arrive until one has come for each of the two subscriptions; a line "subscribed" on stdout
-// says when the events may be published.
+// "messages" are the messages until each of the two subscriptions has one. A line "subscribed" on stdout means that the
+// events may be published.
 import * as signalR from "@microsoft/signalr";
 
 const [, , tokenUrl, userId, queueId] = process.argv;
 const response = await (await fetch(tokenUrl, { method: "GET" })).json();
 
-// The client wants the URL of its first request, which is HTTP, and makes the one of the WebSocket itself.
+// The client needs the URL of its first request, which is HTTP, and derives the URL of the WebSocket.
 var connection = new signalR.HubConnectionBuilder()
   .withUrl(response.WssEndpoint.replace(/^ws/, "http"), { accessTokenFactory: () => response.Token })
   .withAutomaticReconnect()

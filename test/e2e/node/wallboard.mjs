@@ -1,6 +1,6 @@
-// Opens the wallboard of a development server in a browser and prints what it shows as soon as it is connected:
+// Opens the wallboard of a development server in a browser and prints its content when it is connected:
 // {"agents": [...], "queues": [...], "figures": [...], "rows": 0}, the texts of its cards and figures and the number of
-// events that it lists.
+// listed events.
 //
 //   node wallboard.mjs CHROMIUM URL
 import { chromium } from "playwright-core";
