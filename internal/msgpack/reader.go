@@ -160,7 +160,7 @@ func (r *Reader) Float() (value float64, bits int) {
 	}
 }
 
-// Extension reads an extension, or its head and its data, which share the memory of the Reader's.
+// Extension reads an extension and returns its type and its data, which shares the memory of the Reader's data.
 func (r *Reader) Extension() (kind byte, data []byte) {
 	var size uint64
 	switch f := r.Format(); {

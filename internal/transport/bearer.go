@@ -31,8 +31,9 @@ func (h *Handler) authenticate(r *http.Request, q query) (*authz.Claims, error) 
 	return h.options.Verifier.Verify(token)
 }
 
-// bearer returns the token of a request. It comes from the header Authorization (RFC 6750 section 2.1), whose values are
-// given, or from the query parameter access_token (section 2.3), because browsers cannot set headers for a WebSocket.
+// bearer returns the token of a request. It comes from the header Authorization (RFC 6750 section 2.1), whose values
+// are given, or from the query parameter access_token (section 2.3), because browsers cannot set headers for a
+// WebSocket.
 func bearer(authorization []string, q query) (string, error) {
 	var token string
 	for _, candidate := range append(headerTokens(authorization), q.values("access_token")...) {
@@ -61,8 +62,8 @@ func headerTokens(authorization []string) []string {
 	return tokens
 }
 
-// refuseToken answers a request without a valid token (RFC 6750 section 3), before any upgrade. Neither the answer nor the
-// log contains any part of the token.
+// refuseToken answers a request without a valid token (RFC 6750 section 3), before any upgrade. Neither the answer nor
+// the log contains any part of the token.
 func (h *Handler) refuseToken(w http.ResponseWriter, r *http.Request, kind requestKind, err error) {
 	challenge, reason, why := `Bearer error="invalid_token"`, refusedToken, token.Reason(err)
 	switch {

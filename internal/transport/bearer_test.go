@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The cases are section 1.2: each of them at negotiate and at the upgrade.
+// The cases of section 1.2, each at negotiate and at the upgrade.
 func TestToken(t *testing.T) {
 	s := startServer(t)
 	const good, unauthorized, bad = 0, http.StatusUnauthorized, http.StatusBadRequest
@@ -93,15 +93,15 @@ func TestToken_AnotherForTheWebSocket(t *testing.T) {
 	}
 }
 
-// TestBearer_RefusalIsTold checks what an audit log gets to know of refused requests.
-func TestBearer_RefusalIsTold(t *testing.T) {
-	told := make(chan string, 10)
+// The audit log gets each refused request, and no granted one.
+func TestBearer_RefusalIsReported(t *testing.T) {
+	reported := make(chan string, 10)
 	s := startServer(t, func(o *setup) {
 		o.Refused = func(remote, reason string) {
 			if remote == "" {
 				t.Error("no address")
 			}
-			told <- reason
+			reported <- reason
 		}
 	})
 	for _, test := range []struct{ target, token, want string }{
@@ -110,11 +110,11 @@ func TestBearer_RefusalIsTold(t *testing.T) {
 		{"/rte/negotiate?access_token=bob", "alice", "two_tokens"},
 	} {
 		s.do(http.MethodPost, test.target, test.token)
-		if got := <-told; got != test.want {
+		if got := <-reported; got != test.want {
 			t.Errorf("%s with %q: %s, want %s", test.target, test.token, got, test.want)
 		}
 	}
-	if s.do(http.MethodPost, "/rte/negotiate", "alice"); len(told) != 0 {
-		t.Error("a good token is told of")
+	if s.do(http.MethodPost, "/rte/negotiate", "alice"); len(reported) != 0 {
+		t.Error("a granted request is reported")
 	}
 }

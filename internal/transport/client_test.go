@@ -29,7 +29,7 @@ func (s *server) do(method, target, token string, headers ...string) (*http.Resp
 	return conn.do(method, target, token, headers...)
 }
 
-// wire is a TCP connection to a node on which a test says what it likes.
+// wire is a TCP connection to a node. A test writes arbitrary bytes to it.
 type wire struct {
 	net.Conn
 	t  *testing.T
@@ -57,7 +57,7 @@ func (w *wire) write(data []byte) {
 	}
 }
 
-// do makes a request and reads the answer. The body of an answer that upgrades is left on the wire.
+// do makes a request and reads the answer. After an upgrade it leaves everything behind the head on the wire.
 func (w *wire) do(method, target, token string, headers ...string) (*http.Response, string) {
 	w.t.Helper()
 	request := method + " " + target + " HTTP/1.1\r\nHost: rte\r\n"
@@ -97,7 +97,7 @@ func (w *wire) upgrade(target, token string, headers ...string) (*http.Response,
 	return w.do(http.MethodGet, target, token, append(headers, upgradeHeaders...)...)
 }
 
-// dial upgrades without negotiation.
+// dial upgrades without negotiate.
 func (s *server) dial() *wire {
 	s.t.Helper()
 	w := s.connect()
@@ -107,7 +107,7 @@ func (s *server) dial() *wire {
 	return w
 }
 
-// open dials and shakes hands.
+// open dials and completes the hub handshake.
 func (s *server) open(protocol string) *wire {
 	s.t.Helper()
 	w := s.dial()
@@ -120,7 +120,7 @@ func (s *server) open(protocol string) *wire {
 	return w
 }
 
-// frame is a frame as a client sends it.
+// frame returns a frame of a client.
 func frame(first byte, payload []byte) []byte {
 	out := []byte{first}
 	switch n := len(payload); {
@@ -149,7 +149,7 @@ func (w *wire) binary(payload []byte) {
 	w.write(frame(fin|opBinary, payload))
 }
 
-// next reads a frame. It checks what must be true of every frame of the server.
+// next reads a frame, and checks the rules for every frame of the server.
 func (w *wire) next() (opcode byte, payload []byte, err error) {
 	var header [2]byte
 	if _, err := io.ReadFull(w.in, header[:]); err != nil {
@@ -178,7 +178,7 @@ func (w *wire) next() (opcode byte, payload []byte, err error) {
 	return header[0] & 0x0f, payload, err
 }
 
-// expect reads a frame that has to be the one given.
+// expect reads a frame and compares it.
 func (w *wire) expect(opcode byte, payload string) {
 	w.t.Helper()
 	got, data, err := w.next()
@@ -187,13 +187,13 @@ func (w *wire) expect(opcode byte, payload string) {
 	}
 }
 
-// expectText reads a JSON hub message that has to be the one given.
+// expectText reads a JSON hub message and compares it.
 func (w *wire) expectText(message string) {
 	w.t.Helper()
 	w.expect(opText, message+separator)
 }
 
-// expectClose reads a Close frame and answers it, whereupon the server has to close the connection.
+// expectClose reads a Close frame, answers it, and waits for the end of the connection.
 func (w *wire) expectClose(status uint16) {
 	w.t.Helper()
 	w.expect(opClose, string(binary.BigEndian.AppendUint16(nil, status)))
@@ -216,8 +216,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// expectNothing checks that the connection is alive and the server has nothing to say, by means of a ping whose answer
-// is the next frame.
+// expectNothing checks that the connection is alive and no frame waits: the answer to its ping is the next frame.
 func (w *wire) expectNothing() {
 	w.t.Helper()
 	w.write(frame(fin|opPing, []byte("anything?")))

@@ -77,7 +77,8 @@ func (c *Conn) EncodeCompletion(completion *hub.Completion) []byte {
 func (c *Conn) EncodeNotice(n hub.Notice) []byte { return c.protocol.Notice(n.Target(), n) }
 
 // EncodeClose returns the last frames of the connection: a Close hub message, if the reason has one, and a Close frame
-// (W8, D6, D7). After a breach of the WebSocket protocol it returns a Close frame alone, whose status reports the breach.
+// (W8, D6, D7). After a breach of the WebSocket protocol it returns a Close frame alone, whose status reports the
+// breach.
 func (c *Conn) EncodeClose(reason hub.CloseReason) []byte {
 	status := c.status.Load()
 	switch {

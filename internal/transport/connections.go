@@ -167,8 +167,8 @@ func (cs *connections) signalLocked() {
 	}
 }
 
-// attach gives a connection its socket, once its upgrade is answered, and counts its reader goroutine. It returns false if
-// shut was called meanwhile.
+// attach gives a connection its socket, once its upgrade is answered, and counts its reader goroutine. It returns
+// false if shut was called meanwhile.
 func (cs *connections) attach(c *Conn, sock *websocket.Socket) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

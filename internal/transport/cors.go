@@ -20,8 +20,8 @@ func parseOrigins(origins []string) (map[string]bool, error) {
 	return allowed, nil
 }
 
-// allowOrigin lets the page that made the request read the answer if its origin is allowed, for every kind of answer. It
-// echoes the origin, because an asterisk forbids credentials (Fetch standard, CORS protocol).
+// allowOrigin lets the page that made the request read the answer if its origin is allowed, for every kind of answer.
+// It echoes the origin, because an asterisk forbids credentials (Fetch standard, CORS protocol).
 func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	if len(h.origins) == 0 {
 		return

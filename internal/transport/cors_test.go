@@ -62,7 +62,7 @@ func TestCORS_OtherOrigins(t *testing.T) {
 	}
 }
 
-// Without the headers a browser hides the status from the page.
+// A browser hides the status of an answer without the headers from the page.
 func TestCORS_OnEveryAnswer(t *testing.T) {
 	s := startServer(t, withOrigins)
 	for _, test := range []struct {
@@ -84,7 +84,7 @@ func TestCORS_OnEveryAnswer(t *testing.T) {
 	}
 }
 
-// The WebSocket is not subject to CORS, and a page cannot send a token that it does not have.
+// CORS does not apply to WebSockets, and a page cannot send a token that it does not have.
 func TestCORS_WebSocketFromAnyOrigin(t *testing.T) {
 	s := startServer(t, withOrigins)
 	if response, body := s.connect().upgrade("/rte", "alice", "Origin: https://other.example.com"); response.StatusCode != http.StatusSwitchingProtocols {

@@ -32,7 +32,7 @@ func TestD1_MethodNames(t *testing.T) {
 	}
 }
 
-// While one invocation runs nothing overtakes it.
+// No message overtakes a running invocation.
 func TestD2_OneAtATimeInOrder(t *testing.T) {
 	s := startServer(t)
 	w := s.open("json")
@@ -203,7 +203,7 @@ func TestD8_MessageTooLarge(t *testing.T) {
 	}
 }
 
-// What the client sees of an error that has no text of its own: the table of section 1.7.
+// The error texts of section 1.7.
 func TestErrorTexts(t *testing.T) {
 	s := startServer(t)
 	const failed = "Failed to invoke 'Subscribe' due to an error on the server."
@@ -229,7 +229,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-// The session knows nothing of the transport's clock: a server ping comes every interval, traffic or not.
+// A server ping comes every interval, with and without traffic.
 func TestKeepAlive_ServerPings(t *testing.T) {
 	s := startServer(t, func(s *setup) { s.Timeouts.KeepAlive = 30 * time.Millisecond })
 	w, packed := s.open("json"), s.open("messagepack")
@@ -239,7 +239,7 @@ func TestKeepAlive_ServerPings(t *testing.T) {
 	}
 }
 
-// The client timeout counts from the first ping of the client on.
+// The client timeout counts from the first ping of the client.
 func TestKeepAlive_ClientTimeout(t *testing.T) {
 	s := startServer(t, func(s *setup) { s.Timeouts.Client = 60 * time.Millisecond })
 	never := s.open("json")

@@ -10,6 +10,6 @@
 //     shard that owns the connection's outbox writes. Every write hands over whole frames.
 //   - Everything that a client sends is bounded before it is kept.
 //
-// Row names such as N5, W6 or D7 refer to docs/compatibility.md. It lists what Microsoft's clients expect of a server that
-// behaves like ASP.NET Core.
+// Row names such as N5, W6 or D7 refer to docs/compatibility.md. It lists what Microsoft's clients expect of a server
+// that behaves like ASP.NET Core.
 package transport

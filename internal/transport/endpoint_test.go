@@ -91,7 +91,7 @@ func TestEndpoint(t *testing.T) {
 	})
 }
 
-// Of many upgrades that use one token at the same time one succeeds.
+// One of many simultaneous upgrades with one token succeeds.
 func TestEndpoint_TokenRace(t *testing.T) {
 	s := startServer(t)
 	token := s.negotiate("alice").ConnectionToken
@@ -153,7 +153,7 @@ func TestUpgrade_Malformed(t *testing.T) {
 				t.Errorf("%s %q", response.Status, body)
 			}
 			if test.status == http.StatusUpgradeRequired && response.Header.Get("Sec-WebSocket-Version") != "13" {
-				t.Errorf("not told which version is right: %v", response.Header)
+				t.Errorf("the answer lacks the right version: %v", response.Header)
 			}
 		})
 	}

@@ -95,7 +95,8 @@ func (e *entrance) acceptAll() {
 	}
 }
 
-// pass hands a connection or an error to net/http. If the entrance is closed, it closes the connection and returns false.
+// pass hands a connection or an error to net/http. If the entrance is closed, it closes the connection and returns
+// false.
 func (e *entrance) pass(a accepted) bool {
 	select {
 	case e.accepted <- a:
@@ -166,8 +167,8 @@ func (e *entrance) recover(sock *websocket.Socket) {
 	}
 }
 
-// takeUpgrade grants the request for a WebSocket that p begins with. It returns false if net/http has to read the request,
-// or to refuse it. Then it has changed nothing, and v is set if it verified the token.
+// takeUpgrade grants the request for a WebSocket that p begins with. It returns false if net/http has to read the
+// request, or to refuse it. Then it has changed nothing, and v is set if it verified the token.
 func (h *Handler) takeUpgrade(sock *websocket.Socket, p []byte) (v *verifiedToken, taken bool) {
 	head, rest, ok := parseHead(p)
 	if !ok || !h.isHub(strings.TrimSuffix(head.path, "/")) || h.draining.Load() {

@@ -12,11 +12,11 @@ import (
 	"github.com/rte-server/rte-server/internal/transport"
 )
 
-// answerToUpgrade is what a client gets for the key of RFC 6455.
+// answerToUpgrade is the answer to an upgrade with the key of RFC 6455.
 const answerToUpgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 
-// One connection: dialed, upgraded, reset. Client is what the client and the port have of that.
+// One connection: dialed, upgraded, reset. The case "client" has the cost of the client and the port alone.
 func BenchmarkUpgrade(b *testing.B) {
 	for name, serve := range map[string]func(*transport.Handler, *http.Server, net.Listener) error{
 		"Client": func(_ *transport.Handler, _ *http.Server, l net.Listener) error {

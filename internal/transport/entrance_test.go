@@ -19,18 +19,18 @@ import (
 	"github.com/rte-server/rte-server/internal/transport"
 )
 
-// upgradeHead is the head of a plain upgrade of a target, with more headers.
+// upgradeHead returns the head of a plain upgrade of a target, with more headers.
 func upgradeHead(target string, headers ...string) string {
 	return "GET " + target + " HTTP/1.1\r\nHost: rte\r\n" + strings.Join(append(headers, upgradeHeaders...), "\r\n") + "\r\n\r\n"
 }
 
 const aliceHeader = "Authorization: Bearer alice"
 
-// volatile is what differs between two answers to the same request.
+// volatile matches the parts that differ between two answers to the same request.
 var volatile = regexp.MustCompile(`Date: [^\r]*|"connection(Id|Token)":"[^"]*"|Content-Length: 2\d\d`)
 
-// exchange sends pieces, with between called between two of them, and returns all that the server says until it closes the
-// connection, which it does at the latest at the end of what is sent.
+// exchange sends pieces and calls between between two of them. It returns all bytes of the server until the end of the
+// connection, which comes at the latest after the last piece.
 func (s *server) exchange(pieces []string, between func(), keepOpen bool) string {
 	s.t.Helper()
 	w := s.connect()
@@ -50,13 +50,13 @@ func (s *server) exchange(pieces []string, between func(), keepOpen bool) string
 	return volatile.ReplaceAllString(string(said), "*")
 }
 
-// Whoever answers, the entrance or net/http, answers the same.
+// The entrance and net/http give the same answers.
 func TestEntrance_SameAnswers(t *testing.T) {
 	handshake := string(frame(fin|opText, []byte(`{"protocol":"json","version":1}`+separator)))
 	welcome := "\x81\x03{}" + separator
 	tests := []struct {
 		name     string
-		pieces   []string // %id stands for a connection token
+		pieces   []string // %id is replaced by a connection token
 		prepare  func(*server)
 		keepOpen bool
 		begins   string
@@ -146,7 +146,7 @@ func TestEntrance_SameAnswers(t *testing.T) {
 					test.prepare(s)
 				}
 				firstIsRead := func() {
-					if serve == nil { // else nothing tells, and nothing depends on it
+					if serve == nil { // without the entrance there is no such metric
 						s.eventually("the first piece is read by itself", func() bool {
 							return s.count("rte_transport_arrivals_total", "way", "passed") == 1
 						})
@@ -171,7 +171,7 @@ func TestEntrance_SameAnswers(t *testing.T) {
 
 func (s *server) drain() { s.Drain() }
 
-// countingVerifier counts, and takes back the token it has verified once.
+// countingVerifier counts its calls, and refuses a token that it has verified once.
 type countingVerifier struct{ calls atomic.Int64 }
 
 func (v *countingVerifier) Verify(text string) (*authz.Claims, error) {
@@ -181,7 +181,7 @@ func (v *countingVerifier) Verify(text string) (*authz.Claims, error) {
 	return bearers.Verify(text)
 }
 
-// What the entrance finds out about a token is not found out again, and counts for one request alone.
+// A token that the entrance verified is not verified again. The result counts for one request only.
 func TestEntrance_VerifiesOnce(t *testing.T) {
 	v := &countingVerifier{}
 	var refused atomic.Int64
@@ -241,7 +241,7 @@ func TestEntrance_Stops(t *testing.T) {
 	}
 }
 
-// flakyListener fails at first, as one does whose process has no descriptors left.
+// flakyListener fails at first, as in a process without free descriptors.
 type flakyListener struct {
 	net.Listener
 	failures atomic.Int64
@@ -272,7 +272,7 @@ func TestEntrance_AcceptsAgainAfterAnError(t *testing.T) {
 	}
 }
 
-// lines takes what is logged, a line at a time.
+// lines receives the log, a line at a time.
 type lines chan string
 
 func (l lines) Write(p []byte) (int, error) {
@@ -280,7 +280,7 @@ func (l lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A port that somebody else closes ends the server, as without an entrance.
+// A port that is closed from outside ends the server, as without an entrance.
 func TestEntrance_PortThatIsLost(t *testing.T) {
 	s := startServer(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -302,7 +302,7 @@ func (panicVerifier) Verify(token string) (*authz.Claims, error) {
 	return bearers.Verify(token)
 }
 
-// A mistake that one request brings to light ends its connection alone.
+// A panic in one request ends only its connection.
 func TestEntrance_SurvivesPanics(t *testing.T) {
 	s := startServer(t, func(o *setup) { o.Verifier = panicVerifier{} })
 	for range 3 {

@@ -68,9 +68,9 @@ func (h *Handler) Drain() { h.draining.Store(true) }
 // Connections returns the number of connections, including those in their handshake and those about to end.
 func (h *Handler) Connections() int { return h.connections.len() }
 
-// Shutdown drains, cancels unfinished handshakes and waits until all connections have ended. A connection with a session
-// ends when the hub closes the session. If ctx ends first, Shutdown aborts the remaining connections and returns the error
-// of ctx. In both cases no goroutine of a connection is left.
+// Shutdown drains, cancels unfinished handshakes and waits until all connections have ended. A connection with a
+// session ends when the hub closes the session. If ctx ends first, Shutdown aborts the remaining connections and
+// returns the error of ctx. In both cases no goroutine of a connection is left.
 func (h *Handler) Shutdown(ctx context.Context) error {
 	h.Drain()
 	defer h.stop()
@@ -149,8 +149,8 @@ func (h *Handler) serveHub(w http.ResponseWriter, r *request) {
 	}
 }
 
-// refuseTransport answers a request for a transport that the server does not have: with the given reason if the id of the
-// request belongs to a connection, else as a server with that transport would (1.3).
+// refuseTransport answers a request for a transport that the server does not have: with the given reason if the id of
+// the request belongs to a connection, else as a server with that transport would (1.3).
 func (h *Handler) refuseTransport(w http.ResponseWriter, r *request, reason refusal) {
 	token := r.query.value("id")
 	if token == "" {

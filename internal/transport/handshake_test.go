@@ -111,7 +111,7 @@ func TestHandshake_Timeout(t *testing.T) {
 	}
 }
 
-// A connection whose session could not be opened is not to come back.
+// A client whose session could not be opened must not reconnect.
 func TestD9_SessionRefused(t *testing.T) {
 	s := startServer(t, func(s *setup) {
 		s.Open = func(hub.Conn, *authz.Claims) (transport.Session, error) {
@@ -179,7 +179,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// What does not end by itself is aborted when the time is over.
+// Shutdown aborts the remaining connections when its time is over.
 func TestShutdown_Aborts(t *testing.T) {
 	s := startServer(t)
 	open, early := s.open("json"), s.dial()
@@ -194,7 +194,7 @@ func TestShutdown_Aborts(t *testing.T) {
 	}
 }
 
-// TestHandshake_Revoked checks that a token that is revoked between its verification and the handshake is of no use.
+// A token that is revoked between its verification and the handshake opens no session.
 func TestHandshake_Revoked(t *testing.T) {
 	s := startServer(t, func(o *setup) { o.hub.Authorization.Revoked = func(*authz.Claims) bool { return true } })
 	w := s.dial()

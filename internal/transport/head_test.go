@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// plainHead is the head of an upgrade as clients send it; its lines are changed by the tests.
+// plainHead is the head of an upgrade as clients send it. Tests change its lines.
 var plainHead = []string{
 	"GET /rte?id=abc.def&access_token=ghi HTTP/1.1",
 	"Host: rte.example.com:8080",
@@ -23,7 +23,7 @@ var plainHead = []string{
 	"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
 }
 
-// headWith is plainHead with another line in place of the one that begins with a name, or with another line behind it.
+// headWith returns plainHead with a line replaced, the one that begins with instead, or with a line added.
 func headWith(instead, line string) []byte {
 	lines := slices.Clone(plainHead)
 	if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, instead) }); instead != "" {
@@ -125,7 +125,7 @@ func TestParseHead_LeftToNetHTTP(t *testing.T) {
 	}
 }
 
-// What parseHead understands, net/http understands in the same way.
+// net/http reads every head that parseHead accepts in the same way.
 func FuzzParseHead(f *testing.F) {
 	f.Add(headWith("", "X: y"))
 	f.Add(append(headWith("Connection", "connection:upgrade,,close"), 0x81, 0x80))

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// hostile are clients that mean harm. Each says what it has to say on a connection of its own and returns when the
-// server has dealt with it: by the answer that the tables have, or by a clean close.
+// hostile are hostile clients. Each uses its own connection and returns after the reaction of the server: the answer of
+// docs/compatibility.md, or a clean close.
 var hostile = map[string]func(s *server){
 	"a request that never ends": func(s *server) {
 		w := s.connect()
@@ -242,7 +242,7 @@ var hostile = map[string]func(s *server){
 	},
 }
 
-// TestHostile lets all of them loose at once, many times over, while others work as usual.
+// All hostile clients run at once, many times, while other clients work as usual.
 func TestHostile(t *testing.T) {
 	s := startServer(t, func(s *setup) {
 		s.Timeouts.Handshake, s.Timeouts.Close = 2*time.Second, 2*time.Second
@@ -299,7 +299,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// heap is how many bytes are in use.
+// heap returns the bytes of the heap in use.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC() // empties pools
@@ -308,8 +308,8 @@ func heap() int64 {
 	return int64(stats.HeapInuse + stats.StackInuse)
 }
 
-// A connection that does nothing has one goroutine and little memory: of both ends, as the clients are in this
-// process: 2.2 KB of stack, and 2.4 KB of heap of which about half is the client.
+// An idle connection has one goroutine and little memory. Both ends are in this process: 2.2 KB of stack, and 2.4 KB of
+// heap, about half of it for the client.
 func TestIdleConnections(t *testing.T) {
 	s := startServer(t)
 	if result, failure := s.open("json").call("1", "UnsubscribeAll"); result != "true" {

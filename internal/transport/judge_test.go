@@ -16,7 +16,7 @@ import (
 	"github.com/rte-server/rte-server/internal/transport"
 )
 
-// A WebSocket library that we did not write, and that is strict, as the client.
+// The client is a strict WebSocket library that we did not write.
 func TestIndependentClient(t *testing.T) {
 	s := startServer(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -42,7 +42,7 @@ func TestIndependentClient(t *testing.T) {
 				t.Fatal(err)
 			}
 			expect("{}")
-			// Written in parts, so that the library makes fragments of it.
+			// Written in parts, so that the library sends fragments.
 			message, err := conn.Writer(ctx, websocket.MessageBinary)
 			if err != nil {
 				t.Fatal(err)
@@ -58,7 +58,7 @@ func TestIndependentClient(t *testing.T) {
 			}
 			expect(`{"type":3,"invocationId":"1","result":true}`)
 			pinged := make(chan error, 1)
-			go func() { // its answer is found by the read below
+			go func() { // the read below finds the answer
 				pinged <- errors.Join(conn.Ping(ctx), conn.Write(ctx, websocket.MessageText, []byte(call)))
 			}()
 			expect(`{"type":3,"invocationId":"1","result":true}`)
@@ -72,10 +72,10 @@ func TestIndependentClient(t *testing.T) {
 	}
 }
 
-// fragile is a session that a mistake of this program ends.
+// fragile is a session that panics.
 type fragile struct{ transport.Session }
 
-func (f fragile) Invoke(context.Context, *hub.Invocation) { panic("a mistake") }
+func (f fragile) Invoke(context.Context, *hub.Invocation) { panic("a bug") }
 
 func TestPanic_EndsOneConnection(t *testing.T) {
 	s := startServer(t, func(s *setup) {

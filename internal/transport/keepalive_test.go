@@ -10,7 +10,7 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 )
 
-// The times of section 1.8, with a clock of the test's own.
+// The times of section 1.8, with the time as an argument.
 func TestKeepAlive(t *testing.T) {
 	start := time.Now()
 	c := &Conn{
@@ -45,7 +45,7 @@ func TestKeepAlive(t *testing.T) {
 	expect("silent", time.Hour+90*time.Second, false, 0, false)
 }
 
-// The end of a token is found by the same wheel.
+// KeepAlive finds the end of a token, too.
 func TestKeepAlive_Expiry(t *testing.T) {
 	start := time.Now()
 	claims := &authz.Claims{ExpiresAt: start.Add(20 * time.Second)}
@@ -56,12 +56,12 @@ func TestKeepAlive_Expiry(t *testing.T) {
 		ok      bool
 		next    time.Duration
 	}{
-		"the last moment":    {Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, claims, 21*time.Second - 1, true, 1},
-		"expired":            {Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, claims, 21 * time.Second, false, 0},
-		"expired before":     {Options{Tokens: TokenOptions{CloseAtExpiry: true}}, &authz.Claims{ExpiresAt: start.Add(-time.Hour)}, 1, false, 0},
-		"in the year 9999":   {Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, &authz.Claims{ExpiresAt: time.Unix(253402300799, 0)}, time.Hour, true, 15 * time.Second},
-		"never expires":      {Options{Tokens: TokenOptions{CloseAtExpiry: true}}, &authz.Claims{}, time.Hour, true, 15 * time.Second},
-		"nobody asks for it": {Options{}, claims, time.Hour, true, 15 * time.Second},
+		"the last moment":      {Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, claims, 21*time.Second - 1, true, 1},
+		"expired":              {Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, claims, 21 * time.Second, false, 0},
+		"expired before":       {Options{Tokens: TokenOptions{CloseAtExpiry: true}}, &authz.Claims{ExpiresAt: start.Add(-time.Hour)}, 1, false, 0},
+		"in the year 9999":     {Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, &authz.Claims{ExpiresAt: time.Unix(253402300799, 0)}, time.Hour, true, 15 * time.Second},
+		"never expires":        {Options{Tokens: TokenOptions{CloseAtExpiry: true}}, &authz.Claims{}, time.Hour, true, 15 * time.Second},
+		"not closed at expiry": {Options{}, claims, time.Hour, true, 15 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.options.Timeouts.KeepAlive, test.options.Timeouts.Client = 15*time.Second, 30*time.Second

@@ -13,7 +13,8 @@ import (
 // negotiateVersion is the highest negotiate version. Clients that ask for more get this one (N4).
 const negotiateVersion = 1
 
-// transports is the list in the answer of negotiate. All other transports need each request to reach the same node (N11).
+// transports is the list in the answer of negotiate. All other transports need each request to reach the same node
+// (N11).
 const transports = `"availableTransports":[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]`
 
 // serveNegotiate answers with the id of a new connection (N1 to N13). It neither redirects (N10) nor grants stateful

@@ -144,7 +144,7 @@ func TestN8_IDs(t *testing.T) {
 	}
 }
 
-// The public id, which other clients may get to see, opens nothing.
+// The public id, which other clients may see, opens no connection.
 func TestN8_ConnectionIDIsNoToken(t *testing.T) {
 	s := startServer(t)
 	answer := s.negotiate("alice")
@@ -153,7 +153,7 @@ func TestN8_ConnectionIDIsNoToken(t *testing.T) {
 	}
 }
 
-// An error is an answer with status 200 whose only property is the text; TestN4 has the texts.
+// An error has status 200 and one property, the text. TestN4 has the texts.
 func TestN9_Error(t *testing.T) {
 	s := startServer(t)
 	response, body := s.do(http.MethodPost, "/rte/negotiate?negotiateVersion=x", "alice")
@@ -163,7 +163,7 @@ func TestN9_Error(t *testing.T) {
 	}
 }
 
-// Any node accepts what another negotiated, so there is never a reason to send a client elsewhere.
+// Any node accepts the token of another, so negotiate never redirects.
 func TestN10_NoRedirect(t *testing.T) {
 	secret := func(s *setup) { s.Secret = []byte("of all nodes") }
 	one, two, stranger := startServer(t, secret), startServer(t, secret), startServer(t)
@@ -198,7 +198,7 @@ func TestN11_WebSocketsOnly(t *testing.T) {
 	}
 }
 
-// TestTokens_Expire has the time; here it is what can be asked for.
+// This checks the option; TestTokens_Expire checks the time.
 func TestN12_UnusedIDExpires(t *testing.T) {
 	if _, err := transport.New(transport.Options{
 		Open: refuseAll, Verifier: bearers, Tokens: transport.TokenOptions{TTL: 14 * time.Second},

@@ -13,14 +13,14 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// nobody is the Rechecker that takes everything back.
-type nobody struct{}
+// denyAll is a Rechecker that denies everything.
+type denyAll struct{}
 
-func (nobody) Recheck(_ context.Context, _ *authz.Claims, topics []events.Topic) []bool {
+func (denyAll) Recheck(_ context.Context, _ *authz.Claims, topics []events.Topic) []bool {
 	return make([]bool, len(topics))
 }
 
-// openWith is open with features.
+// openWith opens a connection with features.
 func (s *server) openWith(features, protocol string) *wire {
 	s.t.Helper()
 	w := s.connect()
@@ -36,11 +36,11 @@ func (s *server) openWith(features, protocol string) *wire {
 
 const noticeEntity = "aa9730c4-ce86-e611-80c9-00505689257e"
 
-func takeBack(o *setup) { o.hub.Authorization.Rechecker = nobody{} }
+func takeBack(o *setup) { o.hub.Authorization.Rechecker = denyAll{} }
 
 func TestNotices_JSON(t *testing.T) {
 	s := startServer(t, takeBack)
-	stock, told := s.open("json"), s.openWith("snapshot,notices", "json")
+	stock, notified := s.open("json"), s.openWith("snapshot,notices", "json")
 	item := []subscription{{noticeEntity, "UserStatus"}, {"x", "y"}}
 	const published = `{"subscribed":true,"message":null,"entityId":"` + noticeEntity + `","eventName":"userstatus"}`
 	const refused = `{"subscribed":false,"message":"Invalid entity id","entityId":"x","eventName":"y"}`
@@ -48,31 +48,31 @@ func TestNotices_JSON(t *testing.T) {
 		t.Errorf("a stock client got %s", result)
 	}
 	want := "[" + published[:len(published)-1] + `,"code":"ok"},` + refused[:len(refused)-1] + `,"code":"invalid_entity"}]`
-	if result, _ := told.call("1", "Subscribe", item); result != want {
+	if result, _ := notified.call("1", "Subscribe", item); result != want {
 		t.Errorf("a client with notices got %s", result)
 	}
-	active, _ := told.call("2", "ActiveSubscriptions")
+	active, _ := notified.call("2", "ActiveSubscriptions")
 	s.hub.Recheck(authz.Change{All: true})
-	told.expectText(`{"type":1,"target":"SubscriptionsEnded","arguments":[{"code":"unauthorized","total":1,"subscriptions":` + active + `}]}`)
+	notified.expectText(`{"type":1,"target":"SubscriptionsEnded","arguments":[{"code":"unauthorized","total":1,"subscriptions":` + active + `}]}`)
 	s.eventually("the stock client's subscription has ended", func() bool { return s.count("rte_hub_subscriptions_active") == 0 })
 	stock.expectNothing()
 }
 
 func TestNotices_MessagePack(t *testing.T) {
 	s := startServer(t, takeBack)
-	told := s.openWith("notices", "messagepack")
-	told.binary(packed(t, 1, map[string]any{}, "1", "Subscribe", []any{[]any{
+	notified := s.openWith("notices", "messagepack")
+	notified.binary(packed(t, 1, map[string]any{}, "1", "Subscribe", []any{[]any{
 		map[string]any{"EntityId": noticeEntity, "EventName": "UserStatus"}, map[string]any{"EntityId": "x", "EventName": "y"},
 	}}, []any{}))
 	results := []any{
 		map[string]any{"Subscribed": true, "Message": nil, "EntityId": noticeEntity, "EventName": "userstatus", "Code": "ok"},
 		map[string]any{"Subscribed": false, "Message": "Invalid entity id", "EntityId": "x", "EventName": "y", "Code": "invalid_entity"},
 	}
-	if diff := cmp.Diff([]any{int8(3), map[string]any{}, "1", int8(3), results}, told.unpacked()); diff != "" {
+	if diff := cmp.Diff([]any{int8(3), map[string]any{}, "1", int8(3), results}, notified.unpacked()); diff != "" {
 		t.Errorf("completion: %s", diff)
 	}
 	s.hub.Recheck(authz.Change{All: true})
-	notice := told.unpacked()
+	notice := notified.unpacked()
 	if len(notice) != 6 || notice[3] != "SubscriptionsEnded" {
 		t.Fatalf("got %v", notice)
 	}
@@ -83,7 +83,7 @@ func TestNotices_MessagePack(t *testing.T) {
 	}
 }
 
-// packed is a hub message with its length prefix.
+// packed returns a hub message with its length prefix.
 func packed(t *testing.T, fields ...any) []byte {
 	t.Helper()
 	body, err := msgpack.Marshal(fields)

@@ -49,8 +49,8 @@ func (c *Conn) start(buffered []byte) {
 
 // read works on the bytes in buffered, then reads until the connection is over.
 //
-// After work that needed a deep stack it continues in a new goroutine. A stack that has grown never shrinks below 4 KB, a
-// new one has 2 KB, and a connection waits nearly all the time.
+// After work that needed a deep stack it continues in a new goroutine. A stack that has grown never shrinks below 4
+// KB, a new one has 2 KB, and a connection waits nearly all the time.
 func (c *Conn) read(buffered []byte) {
 	defer c.recover()
 	if buffered != nil {
@@ -282,7 +282,8 @@ func (c *Conn) hangUp(final []byte) {
 }
 
 // linger gives the peer time to end the connection after the last frames. Closing it at once could destroy bytes that
-// are still on their way (RFC 6455 section 7.1.1). In phaseBroken an answer would make no sense, so the outgoing stream ends.
+// are still on their way (RFC 6455 section 7.1.1). In phaseBroken an answer would make no sense, so the outgoing
+// stream ends.
 func (c *Conn) linger() {
 	c.phase = max(c.phase, phaseClosing)
 	c.lingering = true

@@ -25,8 +25,8 @@ const (
 	refreshFailed refreshOutcome = "failed"
 )
 
-// serveRefresh replaces the token of a connection by that of the request. Requests and answers are those of ASP.NET Core
-// 11: the connection token names the connection, and an error is a word in a JSON object.
+// serveRefresh replaces the token of a connection by that of the request. Requests and answers are those of ASP.NET
+// Core 11: the connection token names the connection, and an error is a word in a JSON object.
 func (h *Handler) serveRefresh(w http.ResponseWriter, r *request) {
 	if r.Method != http.MethodPost {
 		h.refuse(w, requestRefresh, refusedMethod)
@@ -56,8 +56,8 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *request) {
 	}
 }
 
-// refreshByToken replaces the claims of the connection that a connection token names, on whatever node it is. A connection
-// token is tied to its user, so the token of another user is either theirs or invented.
+// refreshByToken replaces the claims of the connection that a connection token names, on whatever node it is. A
+// connection token is tied to its user, so the token of another user is either theirs or invented.
 func (h *Handler) refreshByToken(ctx context.Context, token string, claims *authz.Claims) refreshOutcome {
 	id, _, ok := h.tokens.parse(token, claims)
 	if !ok {
@@ -76,8 +76,8 @@ func (h *Handler) refreshByToken(ctx context.Context, token string, claims *auth
 	return outcome
 }
 
-// replaceClaims replaces the claims of a connection of this node, and moves the time at which it ends. It does not wait.
-// The caller must Recheck the session of the returned connection; nil: there is nothing to recheck.
+// replaceClaims replaces the claims of a connection of this node, and moves the time at which it ends. It does not
+// wait. The caller must Recheck the session of the returned connection; nil: there is nothing to recheck.
 func (h *Handler) replaceClaims(id connID, claims *authz.Claims) (*Conn, refreshOutcome) {
 	c := h.connections.find(id)
 	if c == nil || !c.opened.Load() {

@@ -58,8 +58,8 @@ func newRefreshRequests(secret []byte) (refreshRequests, error) {
 	}, err
 }
 
-// refreshMessage is a refresh request, or the answer to one, on its way between nodes. It carries verified claims, never
-// a token.
+// refreshMessage is a refresh request, or the answer to one, on its way between nodes. It carries verified claims,
+// never a token.
 type refreshMessage struct {
 	Number string    `json:"number"`
 	Sent   time.Time `json:"sent"`
@@ -95,7 +95,8 @@ func (rs *refreshRequests) open(message []byte) (*refreshMessage, error) {
 	return &opened, nil
 }
 
-// forwardRefresh sends a refresh request to all other nodes and waits for the answer of the one that has the connection.
+// forwardRefresh sends a refresh request to all other nodes and waits for the answer of the one that has the
+// connection.
 func (h *Handler) forwardRefresh(ctx context.Context, id connID, claims *authz.Claims) refreshOutcome {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
@@ -178,8 +179,8 @@ func (h *Handler) HandleRefresh(message []byte) error {
 	return nil
 }
 
-// answerRefreshRequest sends the answer to the node that sent the request. Then it rechecks the subscriptions of c; nil:
-// there is nothing to recheck.
+// answerRefreshRequest sends the answer to the node that sent the request. Then it rechecks the subscriptions of c;
+// nil: there is nothing to recheck.
 func (h *Handler) answerRefreshRequest(c *Conn, answer *refreshMessage) {
 	defer h.requests.release()
 	ctx, cancel := context.WithTimeout(h.invoking, refreshTimeout)

@@ -14,7 +14,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// expiring are bearers whose tokens expire.
+// expiring returns bearers whose tokens expire.
 func expiring() verifier {
 	soon, later := time.Now().Add(2*time.Second), time.Now().Add(time.Hour)
 	alice, bob := bearers["alice"], bearers["bob"]
@@ -28,14 +28,14 @@ func expiring() verifier {
 	}
 }
 
-// withRefresh lets connections end with their tokens, unless they are refreshed.
+// withRefresh makes connections end with their tokens, unless they are refreshed.
 func withRefresh(s *setup) {
 	s.Verifier, s.Refresh.Enabled, s.Tokens.CloseAtExpiry, s.Secret = expiring(), true, true, []byte("of all nodes")
 	s.hub.Authorization.Revoked = func(c *authz.Claims) bool { return c.TokenID == "revoked" }
 	s.hub.Authorization.Rechecker = supervisors{}
 }
 
-// supervisors is the Rechecker that allows everything to supervisors only.
+// supervisors is a Rechecker that allows everything, but to supervisors only.
 type supervisors struct{}
 
 func (supervisors) Recheck(_ context.Context, claims *authz.Claims, topics []events.Topic) []bool {
@@ -73,7 +73,7 @@ func TestRefresh_MovesTheExpiry(t *testing.T) {
 	if response, body = s.do(http.MethodPost, "/rte/refresh?id="+other, "alice for ever"); response.StatusCode != 200 || body != "{}" {
 		t.Errorf("%s %s", response.Status, body)
 	}
-	left.expectText(`{"type":7,"allowReconnect":true}`) // its token has expired, and so has that of the others
+	left.expectText(`{"type":7,"allowReconnect":true}`) // its token and those of the others have expired
 	left.expectClose(1000)
 	kept.expectNothing()
 	forEver.expectNothing()
@@ -136,7 +136,7 @@ func TestRefresh_Refused(t *testing.T) {
 	}
 }
 
-// A stock server has no such path and says nothing of lifetimes.
+// A stock server has no such path and no lifetimes in negotiate.
 func TestRefresh_Off(t *testing.T) {
 	s := startServer(t, withRefresh, func(s *setup) { s.Refresh.Enabled = false })
 	_, id := s.openToken("alice")
@@ -161,7 +161,7 @@ func TestRefresh_Negotiate(t *testing.T) {
 	}
 }
 
-// bus brings messages to all nodes, as Redis does.
+// bus carries messages to all nodes, as Redis does.
 type bus struct {
 	mu       sync.Mutex // guards the following fields
 	nodes    []*server
@@ -169,7 +169,7 @@ type bus struct {
 	broken   error
 }
 
-func (b *bus) tell(_ context.Context, message []byte) error {
+func (b *bus) forward(_ context.Context, message []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.messages = append(b.messages, bytes.Clone(message))
@@ -186,7 +186,7 @@ func (b *bus) tell(_ context.Context, message []byte) error {
 // join starts a node on the bus.
 func (b *bus) join(t *testing.T, changes ...func(*setup)) *server {
 	t.Helper()
-	s := startServer(t, append([]func(*setup){withRefresh, func(s *setup) { s.Refresh.Forward = b.tell }}, changes...)...)
+	s := startServer(t, append([]func(*setup){withRefresh, func(s *setup) { s.Refresh.Forward = b.forward }}, changes...)...)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.nodes = append(b.nodes, s)
@@ -225,7 +225,7 @@ func TestRefresh_OnAnotherNode(t *testing.T) {
 	start := time.Now()
 	response, body := asked.do(http.MethodPost, "/rte/refresh?id="+asked.negotiate("bob").ConnectionToken, "bob")
 	if response.StatusCode != 404 || body != `{"error":"connection_not_found"}` || time.Since(start) > patience {
-		t.Errorf("nobody's connection: %s %s", response.Status, body)
+		t.Errorf("an unknown connection: %s %s", response.Status, body)
 	}
 	for _, message := range b.messages {
 		if bytes.Contains(message, []byte("alice")) || bytes.Contains(message, []byte("bob")) {
@@ -241,7 +241,7 @@ func TestRefresh_OnAnotherNode(t *testing.T) {
 	}
 }
 
-func TestHear_RefusesWhatNodesDoNotSay(t *testing.T) {
+func TestHandleRefresh_refusesForgeries(t *testing.T) {
 	b := &bus{}
 	s, stranger := b.join(t), startServer(t, withRefresh, func(s *setup) { s.Secret = []byte("of others") })
 	id := s.negotiate("bob").ConnectionToken

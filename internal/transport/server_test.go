@@ -23,16 +23,16 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 )
 
-// patience is how long a test waits for what has to come.
+// patience bounds the time that a test waits for something.
 const patience = 10 * time.Second
 
-// The bearers of the tests. Their tokens are their names; every other token is refused.
+// The bearers of the tests. The token of each is the name; other tokens are refused.
 var (
 	organization = mustID("29f6e823-b484-e611-80c9-00505689257e")
 	bearers      = verifier{
 		"alice": {User: mustID("aa9730c4-ce86-e611-80c9-00505689257e"), Organization: organization, Role: authz.RoleAgent},
 		"bob":   {User: mustID("bb9730c4-ce86-e611-80c9-00505689257e"), Organization: organization, Role: authz.RoleAgent},
-		// The same user with another token, as a client has it that fetches one for each request.
+		// The same user with another token: clients fetch one for each request.
 		"carol":       {User: mustID("cc9730c4-ce86-e611-80c9-00505689257e"), Organization: events.ID{0xcc}, Role: authz.RoleAgent},
 		"alice again": {User: mustID("aa9730c4-ce86-e611-80c9-00505689257e"), Organization: organization},
 	}
@@ -56,7 +56,7 @@ func (v verifier) Verify(text string) (*authz.Claims, error) {
 	return claims, nil
 }
 
-// openDoor allows every subscription to a known event of anything that has a GUID.
+// openDoor allows every subscription to a known event of an entity with a GUID.
 type openDoor struct{ catalog *events.Catalog }
 
 func (d openDoor) Authorize(_ context.Context, claims *authz.Claims, requests []authz.Request) []authz.Decision {
@@ -76,7 +76,7 @@ func (d openDoor) Authorize(_ context.Context, claims *authz.Claims, requests []
 	return decisions
 }
 
-// lanes bring everything at once. While blocked is locked, Acquire waits for it or for its context.
+// lanes acquires every lane at once. While blocked is locked, Acquire waits for it or for its context.
 type lanes struct{ blocked sync.Mutex }
 
 func (l *lanes) Acquire(ctx context.Context, topics []events.Topic) []error {
@@ -88,7 +88,7 @@ func (l *lanes) Acquire(ctx context.Context, topics []events.Topic) []error {
 			}
 			return failed
 		}
-		time.Sleep(time.Millisecond) // stands for the time that Redis takes
+		time.Sleep(time.Millisecond) // the time that Redis would take
 	}
 	l.blocked.Unlock()
 	return nil
@@ -96,7 +96,7 @@ func (l *lanes) Acquire(ctx context.Context, topics []events.Topic) []error {
 
 func (l *lanes) Release([]events.Topic) {}
 
-// server is a node that listens: the real transport, hub and fan-out.
+// server is a node with an open port: the real transport, hub and fan-out.
 type server struct {
 	*transport.Handler
 	t          *testing.T
@@ -110,17 +110,17 @@ type server struct {
 	logs       *observer.ObservedLogs
 }
 
-// setup are what a test wants different from the defaults.
+// setup holds the options of a test that differ from the defaults.
 type setup struct {
 	transport.Options
 	fanout fanout.Options
 	hub    hub.Options
 	tls    *tls.Config
-	web    func(*http.Server)                                         // changes it; nil: it is as it is
+	web    func(*http.Server)                                         // changes it; nil: no change
 	serve  func(*transport.Handler, *http.Server, net.Listener) error // nil: with an entrance
 }
 
-// withoutEntrance serves as net/http does by itself.
+// withoutEntrance serves with net/http alone.
 func withoutEntrance(_ *transport.Handler, server *http.Server, listener net.Listener) error {
 	return server.Serve(listener)
 }
@@ -165,7 +165,7 @@ func startServer(t *testing.T, changes ...func(*setup)) *server {
 	return s
 }
 
-// run starts the node and stops it, in the order that a program has to keep, when the test is over.
+// run starts the node. After the test it stops it, in the order of a program.
 func (s *server) run(o *setup) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -196,7 +196,7 @@ func (s *server) run(o *setup) {
 		s.Drain()
 		_ = s.hub.Drain(ctx, 0)
 		stop, stopped := context.WithTimeout(ctx, time.Second)
-		_ = s.Shutdown(stop) // what clients of the test left open is aborted
+		_ = s.Shutdown(stop) // aborts connections that the test left open
 		stopped()
 		_ = web.Close()
 		cancel()
@@ -219,7 +219,7 @@ func (s *server) publish(eventType, entityType string, entity events.ID, more st
 	s.dispatcher.Dispatch(&ev)
 }
 
-// count is the value of a metric with the labels given as name, value, name, value.
+// count returns the value of a metric. labels are name, value, name, value.
 func (s *server) count(name string, labels ...string) float64 {
 	s.t.Helper()
 	families, err := s.metrics.Gather()
@@ -246,7 +246,7 @@ func (s *server) count(name string, labels ...string) float64 {
 	return 0
 }
 
-// eventually waits until a condition holds that no message tells of.
+// eventually waits until a condition holds that no message announces.
 func (s *server) eventually(what string, condition func() bool) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {

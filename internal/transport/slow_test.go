@@ -5,9 +5,8 @@ import (
 	"testing"
 )
 
-// A client that does not read is told why its connection ends, and that it may come back, when it reads again. What it
-// had been sent before stays whole.
-func TestSlowClientIsToldWhyItsConnectionEnds(t *testing.T) {
+// A client that did not read gets the Close message when it reads again, behind whole events.
+func TestSlowClient_getsCloseMessage(t *testing.T) {
 	entity := mustID("aa9730c4-ce86-e611-80c9-00505689257e")
 	s := startServer(t, func(s *setup) { s.fanout.Outbox.Bytes = 64 << 10 })
 	w := s.open("json")

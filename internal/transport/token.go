@@ -39,9 +39,9 @@ func parseConnID(text string) (id connID, ok bool) {
 // macLen is the length of the truncated HMAC-SHA-256 in a connection token. The token lives for seconds.
 const macLen = 16
 
-// tokens makes and checks connection tokens: id "." expiry "." MAC, in characters that need no escaping in a URL (N8). A
-// token contains everything that another node needs to accept it, so negotiate stores nothing. It is tied to the user and
-// not to the JWT, because clients fetch a new JWT for the WebSocket (1.2).
+// tokens makes and checks connection tokens: id "." expiry "." MAC, in characters that need no escaping in a URL (N8).
+// A token contains everything that another node needs to accept it, so negotiate stores nothing. It is tied to the
+// user and not to the JWT, because clients fetch a new JWT for the WebSocket (1.2).
 type tokens struct {
 	key []byte
 	ttl time.Duration

@@ -7,8 +7,8 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 )
 
-// verifiedToken is the result of the entrance's check of a token, for a request that it then left to net/http. It counts
-// for the first request of the connection that shows the token. So no token is verified, and counted, twice.
+// verifiedToken is the result of the entrance's check of a token, for a request that it then left to net/http. It
+// counts for the first request of the connection that shows the token. So no token is verified, and counted, twice.
 type verifiedToken struct {
 	token  string
 	claims *authz.Claims
@@ -26,8 +26,8 @@ func withVerified(ctx context.Context, conn net.Conn) context.Context {
 	return ctx
 }
 
-// takeVerified returns the result for a token that came with the connection, once; nil: there is none. The requests of a
-// connection come one after the other, so it needs no lock.
+// takeVerified returns the result for a token that came with the connection, once; nil: there is none. The requests of
+// a connection come one after the other, so it needs no lock.
 func takeVerified(ctx context.Context, token string) *verifiedToken {
 	v, _ := ctx.Value(verifiedKey{}).(*verifiedToken)
 	if v == nil || v.token != token {

@@ -138,8 +138,8 @@ func TestW5_StreamOfBytes(t *testing.T) {
 	})
 }
 
-// Every frame of the server is a whole WebSocket message (next checks it) that holds complete hub messages, also when
-// many come at once to a reader that is slow.
+// Every frame of the server is a whole WebSocket message (next checks it) with complete hub messages, also when many
+// come at once and the reader is slow.
 func TestW6_WholeHubMessages(t *testing.T) {
 	s := startServer(t)
 	w := s.open("json")
@@ -232,7 +232,7 @@ func TestW8_ServerCloses(t *testing.T) {
 	})
 }
 
-// A client that reads nothing is cut off, and the others notice nothing.
+// A client that reads nothing is closed. The others go on.
 func TestW9_SlowClient(t *testing.T) {
 	s := startServer(t, func(s *setup) {
 		s.Timeouts.Send, s.Timeouts.Close = 200*time.Millisecond, 50*time.Millisecond
@@ -258,7 +258,7 @@ func TestW9_SlowClient(t *testing.T) {
 	}
 }
 
-// What a client sees that does not get a Close hub message; that it comes back then is for the real clients to show.
+// A client gets no Close hub message after a breach of RFC 6455. The tests with real clients show that it reconnects.
 func TestW10_EndWithoutCloseMessage(t *testing.T) {
 	w := startServer(t).open("json")
 	w.write([]byte{0x81, 0x01, 'x'}) // not masked
@@ -276,7 +276,7 @@ func TestW11_HTTP1(t *testing.T) {
 	}
 }
 
-// TLS that ends in this process goes through the parts that do not know the file descriptor.
+// TLS in this process uses the code paths without a file descriptor.
 func withTLS(s *setup) {
 	web := httptest.NewUnstartedServer(nil)
 	web.StartTLS()
@@ -303,6 +303,6 @@ func TestTLS(t *testing.T) {
 	w.expect(opClose, "\x03\xe8")
 	w.expectEnd()
 	gone := s.open("json")
-	gone.Conn.(*tls.Conn).NetConn().Close() // no farewell of TLS
+	gone.Conn.(*tls.Conn).NetConn().Close() // without the closing alert of TLS
 	s.eventually("the connections are removed", func() bool { return s.Connections() == 0 })
 }

@@ -43,8 +43,8 @@ func NewMessagePackEncoder(catalog *events.Catalog, style events.PackStyle) *Mes
 	return &MessagePackEncoder{catalog, packKeys{style}}
 }
 
-// Encode returns the frame of an event: the nine documented properties of the subscription in the documented order, then
-// the data in camel case. The error is one of package events.
+// Encode returns the frame of an event: the nine documented properties of the subscription in the documented order,
+// then the data in camel case. The error is one of package events.
 func (e *JSONEncoder) Encode(ev *events.Event) (fanout.Frame, error) {
 	definition := e.catalog.Definition(ev.Type)
 	if definition == nil {

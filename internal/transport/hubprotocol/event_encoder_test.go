@@ -51,7 +51,7 @@ func TestJSONEncoder(t *testing.T) {
 	checkIDOffset(t, frame.Bytes, frame.IDOffset)
 }
 
-// checkIDOffset checks that the subscription id stands where the frame says, and only there.
+// checkIDOffset checks that the subscription id is at the offset of the frame, and only there.
 func checkIDOffset(t *testing.T, frame []byte, offset int) {
 	t.Helper()
 	id := events.ID{}.String()

@@ -8,8 +8,8 @@ type Handshake struct {
 	Version  int64
 }
 
-// ParseHandshake reads a handshake with its record separator. Both properties are required, unknown ones are skipped. The
-// error is ErrMalformed.
+// ParseHandshake reads a handshake with its record separator. Both properties are required, unknown ones are skipped.
+// The error is ErrMalformed.
 func ParseHandshake(message []byte) (Handshake, error) {
 	var (
 		handshake               Handshake
@@ -36,8 +36,8 @@ func ParseHandshake(message []byte) (Handshake, error) {
 	return handshake, nil
 }
 
-// FailedHandshake returns the answer to a failed handshake (1.5) and, behind it, a Close frame. The answer is a text frame
-// even for MessagePack (W3).
+// FailedHandshake returns the answer to a failed handshake (1.5) and, behind it, a Close frame. The answer is a text
+// frame even for MessagePack (W3).
 func FailedHandshake(text string) []byte {
 	message := AppendJSONString(append(websocket.NewBuffer(128), `{"error":`...), text)
 	frame := websocket.Seal(websocket.OpText, append(message, '}', RecordSeparator))

@@ -205,7 +205,7 @@ func FuzzJSONDecode(f *testing.F) {
 	f.Add([]byte(`{"type":01}`))
 	f.Add([]byte(`{"a":[],"b":{"c":[[{}]]}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		// The scanner takes exactly what the standard library takes, within its own bounds.
+		// The scanner accepts exactly what the standard library accepts, within its own bounds.
 		trimmed := bytes.TrimLeft(text, " \t\r\n")
 		want := json.Valid(text) && utf8.Valid(text) && trimmed[0] == '{' && nesting(text) <= maxDepth
 		err := readObject(text, func(_, _ []byte) error { return nil })
@@ -222,7 +222,7 @@ func FuzzJSONDecode(f *testing.F) {
 	})
 }
 
-// nesting is how deep the objects and arrays of a JSON text nest.
+// nesting returns the nesting of objects and arrays in a JSON text.
 func nesting(text []byte) int {
 	deepest, depth := 0, 0
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -257,7 +257,7 @@ func FuzzHandshake(f *testing.F) {
 		if err := json.Unmarshal(text, &want); err != nil {
 			t.Errorf("%q is accepted: %v", text, err)
 		}
-		// Whatever the protocol is called, the answer is JSON.
+		// The answer is JSON for any name of a protocol.
 		answer := AppendJSONString(nil, request.Protocol)
 		if !json.Valid(answer) {
 			t.Errorf("answer %q", answer)

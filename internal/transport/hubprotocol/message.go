@@ -33,8 +33,8 @@ type Invocation struct {
 	Malformed bool
 }
 
-// Completion is the answer to an Invocation that has an ID. It has the fields of hub.Completion, as Invocation has those
-// of hub.Invocation.
+// Completion is the answer to an Invocation that has an ID. It has the fields of hub.Completion, as Invocation has
+// those of hub.Invocation.
 type Completion struct {
 	ID string
 	// Error is the text for the client; empty: the call succeeded.

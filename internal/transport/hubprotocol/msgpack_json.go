@@ -9,8 +9,8 @@ import (
 	"github.com/rte-server/rte-server/internal/msgpack"
 )
 
-// maxJSONGrowth bounds how many bytes of JSON one byte of MessagePack becomes. A false that is a property name takes the
-// most, with its quotes and the colon.
+// maxJSONGrowth bounds how many bytes of JSON one byte of MessagePack becomes. A false that is a property name takes
+// the most, with its quotes and the colon.
 const maxJSONGrowth = 8
 
 // appendAsJSON reads a value that is nested depth deep and adds it to dst as JSON text, which is at most maxJSONGrowth

@@ -55,7 +55,7 @@ func TestMessagePackEncode_Bytes(t *testing.T) {
 	}
 }
 
-// What a library that we did not write reads in our results.
+// A library that we did not write reads our results.
 func TestMessagePackEncode_Results(t *testing.T) {
 	message := "Unauthorized"
 	many := make([]string, 70_000)
@@ -108,7 +108,7 @@ func TestMessagePackEncode_Results(t *testing.T) {
 	}
 }
 
-// framed is a hub message of the values that a library makes.
+// framed returns a hub message, encoded by that library.
 func framed(t testing.TB, values ...any) []byte {
 	t.Helper()
 	body, err := library.Marshal(values)
@@ -173,8 +173,8 @@ func TestMessagePackDecode(t *testing.T) {
 	}
 }
 
-// keysInKeys is an invocation with a map whose key is a map, and so on. As JSON text each level quotes the one in it, so
-// that these few bytes once became megabytes, and a handful more would have taken all memory.
+// keysInKeys returns an invocation with a map whose key is a map, and so on. As JSON text each level quoted the inner
+// one. So these few bytes became megabytes once, and a few more would have taken all memory.
 func keysInKeys(levels int) []byte {
 	body := append([]byte{0x95, 0x01, 0x80, msgpack.Nil, 0xa1, 'S', 0x91}, bytes.Repeat([]byte{0x81}, levels)...)
 	body = append(body, 0xa1, 'a')

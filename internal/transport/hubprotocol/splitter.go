@@ -20,9 +20,9 @@ func NewSplitter(limit int) Splitter { return Splitter{take: takeJSON, limit: li
 // Switch makes the Splitter expect messages of a protocol from now on. It may be called between messages only.
 func (s *Splitter) Switch(p *Protocol) { s.take = p.codec.take }
 
-// Next reads p up to the end of the first hub message in it and returns the message, with its separator or length prefix,
-// and the unread rest of p. A nil message with a nil error means that more bytes are needed. The message is valid until p
-// is reused. The error is ErrTooLarge or ErrMalformed.
+// Next reads p up to the end of the first hub message in it and returns the message, with its separator or length
+// prefix, and the unread rest of p. A nil message with a nil error means that more bytes are needed. The message is
+// valid until p is reused. The error is ErrTooLarge or ErrMalformed.
 func (s *Splitter) Next(p []byte) (message, rest []byte, err error) {
 	n, done, err := s.take(s.pending, p, s.limit)
 	if err != nil {
@@ -52,8 +52,8 @@ func takeJSON(_, p []byte, _ int) (n int, done bool, err error) {
 	return len(p), false, nil
 }
 
-// maxPrefix is the longest length prefix of a MessagePack hub message. lastPrefixBits are the bits that its fifth byte may
-// use: the length is an int32 (section 1.10).
+// maxPrefix is the longest length prefix of a MessagePack hub message. lastPrefixBits are the bits that its fifth byte
+// may use: the length is an int32 (section 1.10).
 const (
 	maxPrefix      = 5
 	lastPrefixBits = 0x07

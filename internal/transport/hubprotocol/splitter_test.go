@@ -88,8 +88,8 @@ func FuzzMessagePackSplitter(f *testing.F) {
 	})
 }
 
-// checkSplitter checks that the pieces in which a stream comes make no difference, that nothing is lost or made up, and
-// that what is kept stays within the limit.
+// checkSplitter checks that the sizes of the pieces make no difference, that no byte is lost or added, and that the
+// pending bytes stay within the limit.
 func checkSplitter(t *testing.T, take takeFunc, stream []byte, piece int) {
 	t.Helper()
 	const limit = 100

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// FrameReader cuts the bytes of a client into WebSocket frames. It keeps no payload except that of an incomplete control
-// frame. Its zero value with MaxFrame set is ready for a new connection. One goroutine may use it at a time.
+// FrameReader cuts the bytes of a client into WebSocket frames. It keeps no payload except that of an incomplete
+// control frame. Its zero value with MaxFrame set is ready for a new connection. One goroutine may use it at a time.
 type FrameReader struct {
 	// MaxFrame bounds the payload bytes of one frame.
 	MaxFrame uint64

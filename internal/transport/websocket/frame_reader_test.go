@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// clientFrame is a frame as a client sends it: masked, with the first byte given.
+// clientFrame returns a frame of a client: masked, with the given first byte.
 func clientFrame(first byte, payload []byte) []byte {
 	frame := []byte{first}
 	switch n := len(payload); {
@@ -28,7 +28,7 @@ func clientFrame(first byte, payload []byte) []byte {
 	return frame
 }
 
-// partsOf reads a stream that comes in pieces of the given size, and tells the parts in one text.
+// partsOf reads a stream in pieces of the given size, and describes the parts in one text.
 func partsOf(stream []byte, piece int) (string, Violation) {
 	r := FrameReader{MaxFrame: 1 << 20}
 	var parts []string
@@ -66,8 +66,8 @@ func partsOf(stream []byte, piece int) (string, Violation) {
 }
 
 // The cases follow the sections of the Autobahn test suite: 1 framing, 2 pings, 3 reserved bits, 4 opcodes,
-// 5 fragmentation, 7 close handling. Section 6, UTF-8 in text messages, does not apply: messages are a stream of bytes
-// whatever their type (W4, W5).
+// 5 fragmentation, 7 close handling. Section 6, UTF-8 in text messages, does not apply: messages of any type
+// are a stream of bytes (W4, W5).
 func TestFrameReader(t *testing.T) {
 	long := strings.Repeat("*", 125)
 	tests := []struct {
@@ -261,7 +261,7 @@ func TestSealFrame(t *testing.T) {
 	for _, length := range []int{0, 1, 124, 125, 126, 127, 65534, 65535, 65536, 65537} {
 		payload := bytes.Repeat([]byte{'p'}, length)
 		frame := Seal(OpBinary, append(NewBuffer(length), payload...))
-		// A frame of the server becomes one of a client when a mask of zeros is put in.
+		// A mask of zeros makes a client frame of a server frame.
 		header := len(frame) - length
 		frame[1] |= maskBit
 		frame = append(append(bytes.Clone(frame[:header]), 0, 0, 0, 0), frame[header:]...)

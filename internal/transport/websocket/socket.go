@@ -142,8 +142,8 @@ func (s *Socket) written() {
 	}
 }
 
-// Close closes the connection. Bytes that were written still go out. While TryWrite is at work, TryWrite closes it. Close
-// may be called again.
+// Close closes the connection. Bytes that were written still go out. While TryWrite is at work, TryWrite closes it.
+// Close may be called again.
 func (s *Socket) Close() {
 	for {
 		switch state := s.guard.Load(); state {

@@ -65,7 +65,7 @@ func TestSocket_TryWriteNeverWaits(t *testing.T) {
 	}
 }
 
-// A descriptor that was closed may name another file at once: it stays open until a write to it is over.
+// A closed descriptor may be reused at once, so it stays open until a write to it is over.
 func TestSocket_IsNotClosedDuringAWrite(t *testing.T) {
 	for name, end := range map[string]func(*Socket){"close": (*Socket).Close, "abort": (*Socket).Abort} {
 		t.Run(name, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestSocket_TryWriteDoesNotAllocate(t *testing.T) {
 	reading.Wait()
 }
 
-// Reading what comes does not allocate either, and a reader that waits holds no buffer.
+// Reading does not allocate either, and a waiting reader holds no buffer.
 func TestSocket_ReadDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector drops pooled buffers on purpose")
