@@ -34,7 +34,9 @@ transport/hubprotocol: events fanout jsonscan msgpack transport/websocket
 transport/websocket:
 backplane: events
 backplane/sequence: backplane events
-backplane/redis: backplane backplane/resp backplane/sequence events
+backplane/redis: backplane backplane/redis/command backplane/redis/peer backplane/resp backplane/sequence events
+backplane/redis/command: backplane events
+backplane/redis/peer: backplane backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
 config: authz authz/directory authz/token backplane loopback subscriptions
@@ -62,7 +64,7 @@ const livesIn = `
 github.com/golang-jwt/jwt: authz/token rtetest
 github.com/MicahParks/jwkset: authz/token
 github.com/philippseith/signalr: cmd hub/invoker rtetest transport
-github.com/redis/go-redis: backplane/redis rtetest
+github.com/redis/go-redis: backplane/redis backplane/redis/command rtetest
 net: authz/token backplane/redis backplane/respserver cmd config demo hub loopback node rtetest transport transport/websocket
 net/http: authz/directory authz/token cmd console demo ingest loadgen node rtetest transport
 `

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/redis"
+	rediscommand "github.com/rte-server/rte-server/internal/backplane/redis/command"
 	"github.com/rte-server/rte-server/internal/config"
 	"github.com/rte-server/rte-server/internal/node"
 )
@@ -40,10 +41,10 @@ func (p *program) functionsCommand() *cobra.Command {
 		case *load && *script:
 			return usageError{errors.New("--load: there is nothing to load of a script, publishers send it")}
 		case *script:
-			_, err := io.WriteString(p.stdout, redis.Script())
+			_, err := io.WriteString(p.stdout, rediscommand.Script())
 			return err
 		case !*load:
-			_, err := io.WriteString(p.stdout, redis.Functions())
+			_, err := io.WriteString(p.stdout, rediscommand.Functions())
 			return err
 		}
 		l, err := settings.load(config.CheckBackplane)

@@ -2,18 +2,16 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"hash/crc32"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/redis/command"
+	"github.com/rte-server/rte-server/internal/backplane/redis/peer"
 	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/events"
 )
@@ -21,16 +19,18 @@ import (
 // Backplane brings the events that are published to a Redis to this node, and publishes. Its methods may be called
 // from any goroutine, also while Redis is away.
 type Backplane struct {
+	commander
+
 	options  Options
-	node     string // tells this node's canaries from those of others
+	node     string // distinguishes this node's canaries and peer queries from those of others
 	started  time.Time
 	receiver *backplane.Receiver
 	logger   *zap.Logger
 	log      *backplane.Throttle // of what happens to connections
 	losses   *backplane.Throttle
 	metrics  *metrics
-	script   *goredis.Script         // publishes where there are no Functions
 	wanted   func(events.Topic) bool // is b.wants
+	commands *command.Client
 
 	table     *table
 	scheduler *scheduler
@@ -38,10 +38,10 @@ type Backplane struct {
 	chunks    resp.Pool
 	queued    atomic.Int64 // bytes of items that wait for a worker
 	epochs    atomic.Uint64
-	peers     *peers
+	peers     *peer.Exchange
 	checkups  checkups
 	pages     pages
-	recent    atomic.Int64 // bytes that all lanes keep for other nodes
+	recent    peer.Memory
 	states    backplane.StatesLimit
 	reads     chan struct{} // a token for each reading of states that is under way
 
@@ -50,6 +50,24 @@ type Backplane struct {
 }
 
 var _ backplane.Backplane = (*Backplane)(nil)
+
+// commander has the methods of a Backplane that need no subscription. *command.Client implements it.
+type commander interface {
+	backplane.Publisher
+	backplane.Receipts
+	backplane.Documents
+
+	Send(ctx context.Context, channel string, message []byte) error
+	Revocations() backplane.Revocations
+}
+
+// Shared implements backplane.Control.
+func (b *Backplane) Shared() bool { return true }
+
+// Subscribe implements backplane.Control.
+func (b *Backplane) Subscribe(channel string, message func(payload []byte), missed func()) {
+	b.table.serve(channel, message, missed)
+}
 
 // New makes a Backplane. It connects when it runs.
 func New(o Options) (*Backplane, error) {
@@ -65,7 +83,6 @@ func New(o Options) (*Backplane, error) {
 		logger:   o.Logger,
 		log:      backplane.NewThrottle(o.Logger),
 		losses:   backplane.NewThrottle(o.Logger),
-		script:   publishScript(),
 		states:   backplane.StatesLimit{Bytes: int64(o.SnapshotMemory)},
 		reads:    make(chan struct{}, snapshotReads),
 	}
@@ -73,9 +90,12 @@ func New(o Options) (*Backplane, error) {
 	b.pages.room = make(chan struct{}, 1)
 	b.scheduler = newScheduler(o.Workers, b.work)
 	b.table = newTable(o.Linger, b.route, func(l *lane) { b.post(l, left{}) })
-	b.peers = newPeers(b)
+	b.recent.Limit = int64(o.PeerMemory)
+	b.peers = b.newExchange()
+	b.commands = o.newCommands()
+	b.commander = b.commands
 	if o.Cluster {
-		b.cluster = newCluster(b, o.commands(o.Addresses, "").(*goredis.ClusterClient))
+		b.cluster = newCluster(b)
 	} else {
 		b.shards = b.newShards()
 	}
@@ -85,23 +105,14 @@ func New(o Options) (*Backplane, error) {
 
 // newShards makes the links to the servers, or to the masters that Sentinels watch.
 func (b *Backplane) newShards() []*link {
-	o := &b.options
 	var links []*link
-	if o.SentinelMaster == "" {
-		for _, address := range o.Addresses {
-			commands := o.commands([]string{address}, "")
-			links = append(links, newLink(b, address, commands, func(context.Context) (string, error) { return address, nil }))
+	for _, server := range b.commands.Servers() {
+		name := server.Name
+		k := newLink(b, name, server.Client, func(context.Context) (string, error) { return name, nil })
+		if b.options.SentinelMaster != "" {
+			s := &sentinels{options: &b.options, master: name}
+			k.address, k.watch = s.address, s.watch
 		}
-		return links
-	}
-	masters := []string{o.SentinelMaster}
-	if o.Sharded {
-		masters = strings.Split(o.SentinelMaster, ",")
-	}
-	for _, master := range masters {
-		s := &sentinels{options: o, master: master}
-		k := newLink(b, master, o.commands(o.Addresses, master), s.address)
-		k.watch = s.watch
 		links = append(links, k)
 	}
 	return links
@@ -116,18 +127,7 @@ func (b *Backplane) route(lane string) *link {
 }
 
 func (b *Backplane) shard(lane string) *link {
-	if len(b.shards) == 1 {
-		return b.shards[0]
-	}
-	return b.shards[crc32.ChecksumIEEE([]byte(lane))%uint32(len(b.shards))] //nolint:gosec // a few
-}
-
-// commands is the client through which a lane is published to.
-func (b *Backplane) commands(lane string) goredis.UniversalClient {
-	if b.cluster != nil {
-		return b.cluster.client
-	}
-	return b.shard(lane).commands
+	return b.shards[command.ServerIndex(lane, len(b.shards))]
 }
 
 // refresh is called when lanes seem to belong elsewhere.
@@ -142,7 +142,7 @@ func (b *Backplane) Run(ctx context.Context) error {
 	var others, relieving sync.WaitGroup
 	relieving.Go(b.scheduler.relieve)
 	others.Go(func() { b.sweep(ctx) })
-	others.Go(func() { b.peers.run(ctx) })
+	others.Go(func() { b.peers.Run(ctx) })
 	for _, k := range b.shards {
 		others.Go(func() { k.run(ctx) })
 	}
@@ -153,7 +153,7 @@ func (b *Backplane) Run(ctx context.Context) error {
 	b.scheduler.close()
 	relieving.Wait()
 	b.workers.Wait()
-	return b.close()
+	return b.commands.Close()
 }
 
 // wants reports whether the events of a topic are kept for snapshots, or wanted by the sink.
@@ -165,17 +165,6 @@ func (b *Backplane) wants(t events.Topic) bool {
 func (b *Backplane) work() {
 	w := &worker{b: b}
 	b.workers.Go(w.run)
-}
-
-func (b *Backplane) close() error {
-	if b.cluster != nil {
-		return b.cluster.client.Close()
-	}
-	var err error
-	for _, k := range b.shards {
-		err = errors.Join(err, k.commands.Close())
-	}
-	return err
 }
 
 // sweep gives up lanes that have lingered, asks again for those that were refused, and has lanes checked up.

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 )
 
@@ -52,14 +53,14 @@ func (e *epoch) sing(ctx context.Context, number uint64) error {
 	defer cancel()
 	asked := time.Now()
 	settled, err := e.server.clock(ctx)
-	if refused(err) {
+	if command.Refused(err) {
 		asked = asked.Add(-clockless)
 		settled = backplane.StreamID{Milliseconds: uint64(asked.UnixMilli())}
 	} else if err != nil {
 		return err
 	}
 	payload := fmt.Sprintf("%d %d %d %s", number, asked.Sub(e.started), time.Since(e.started), settled)
-	return e.b.send(ctx, e.link.commands, e.canary.name, payload)
+	return command.Publish(ctx, e.link.commands, e.b.options.Cluster, e.canary.name, payload).Err()
 }
 
 // hear takes a canary that arrived.

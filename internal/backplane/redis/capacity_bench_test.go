@@ -10,7 +10,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
@@ -41,7 +41,7 @@ func BenchmarkRedisCost(b *testing.B) {
 				server := rtetest.MustStartRedis(b, "--client-output-buffer-limit", "pubsub 0 0 0")
 				client := server.Client()
 				defer client.Close()
-				if err := client.FunctionLoad(b.Context(), redis.Functions()).Err(); err != nil {
+				if err := client.FunctionLoad(b.Context(), command.Functions()).Err(); err != nil {
 					b.Fatal(err)
 				}
 				for range subscribers {

@@ -46,8 +46,8 @@ func (c *checkups) all() []*lane {
 type checkup struct{}
 
 func (checkup) tell(w *worker, l *lane, now time.Time) {
-	l.recent.tidy(now, &w.b.recent)
-	kept := len(l.recent.blocks) > 0
+	l.recent.Tidy(now, &w.b.recent)
+	kept := l.recent.Any()
 	kept = l.states.Tidy(now, &w.b.states) || kept
 	read, news := l.sequence.Audit()
 	link := l.link.Load()

@@ -5,11 +5,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 )
 
 // clientName is how a node's connections appear in CLIENT LIST.
@@ -75,9 +78,40 @@ func (o *Options) client(address string) *goredis.Options {
 	}
 }
 
-// commands makes the client of ordinary commands, which follows a failover by itself. master is the name of a master
-// that the Sentinels at the addresses watch.
-func (o *Options) commands(addresses []string, master string) goredis.UniversalClient {
+// servers names the independent servers: their addresses or, with Sentinels, the names of the masters.
+func (o *Options) servers() []string {
+	switch {
+	case o.SentinelMaster == "":
+		return o.Addresses
+	case o.Sharded:
+		return strings.Split(o.SentinelMaster, ",")
+	default:
+		return []string{o.SentinelMaster}
+	}
+}
+
+// newCommands makes the client of ordinary commands.
+func (o *Options) newCommands() *command.Client {
+	c := command.Options{
+		Catalog: o.Catalog, Layout: o.Layout, JournalLength: o.JournalLength, Timeout: o.CommandTimeout, Logger: o.Logger,
+	}
+	if o.Cluster {
+		c.Cluster = o.universal(o.Addresses, "").(*goredis.ClusterClient)
+		return command.New(c)
+	}
+	for _, name := range o.servers() {
+		client := o.universal([]string{name}, "")
+		if o.SentinelMaster != "" {
+			client = o.universal(o.Addresses, name)
+		}
+		c.Servers = append(c.Servers, command.Server{Name: name, Client: client})
+	}
+	return command.New(c)
+}
+
+// universal makes a client that follows a failover by itself. master is the name of a master that the Sentinels at the
+// addresses watch; empty: the addresses are those of a server or a cluster.
+func (o *Options) universal(addresses []string, master string) goredis.UniversalClient {
 	c := o.client("")
 	return goredis.NewUniversalClient(&goredis.UniversalOptions{
 		Addrs:                    addresses,

@@ -30,9 +30,8 @@ const (
 
 // cluster keeps a link to every master of a Redis Cluster that has slots, and every lane at the link of its slot.
 type cluster struct {
-	b      *Backplane
-	client *goredis.ClusterClient
-	asked  chan struct{} // has room for one; filled to refresh at once
+	b     *Backplane
+	asked chan struct{} // has room for one; filled to refresh at once
 
 	slots [slotCount]*link // guarded by table.mu; nil: nobody is known to have the slot
 
@@ -50,13 +49,12 @@ type clusterLink struct {
 	stop context.CancelFunc
 }
 
-func newCluster(b *Backplane, client *goredis.ClusterClient) *cluster {
+func newCluster(b *Backplane) *cluster {
 	return &cluster{
-		b:      b,
-		client: client,
-		asked:  make(chan struct{}, 1),
-		known:  slices.Clone(b.options.Addresses),
-		links:  map[string]*clusterLink{},
+		b:     b,
+		asked: make(chan struct{}, 1),
+		known: slices.Clone(b.options.Addresses),
+		links: map[string]*clusterLink{},
 	}
 }
 
@@ -242,7 +240,7 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 		return changed
 	})
 	if changed {
-		c.client.ReloadState(ctx) // it would notice by itself, some seconds later
+		c.b.commands.Cluster().ReloadState(ctx) // it would notice by itself, some seconds later
 	}
 	for address, k := range c.links {
 		if needed[address] == nil {
@@ -254,7 +252,7 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 
 func (c *cluster) start(ctx context.Context, address string) *clusterLink {
 	k := &clusterLink{}
-	k.link = newLink(c.b, address, c.client, func(context.Context) (string, error) { return address, nil })
+	k.link = newLink(c.b, address, c.b.commands.Cluster(), func(context.Context) (string, error) { return address, nil })
 	k.canary = func(name string) string { return c.canary(k.link, name) }
 	ctx, k.stop = context.WithCancel(ctx)
 	c.running.Go(func() { k.run(ctx) })

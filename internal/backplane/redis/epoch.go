@@ -14,16 +14,16 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 )
 
-// command is a command whose answers have not all come. Redis answers in the order of the commands, and within a
-// command in the order of its channels.
-type command struct {
+// request is a command on the subscribed connection that Redis has not fully answered. Redis answers requests in order, and
+// the channels of a request in order.
+type request struct {
 	verb     verb
 	lanes    []*lane
 	answered int
 }
 
-// next says that an answer of this verb for this channel is the next one of the command.
-func (c *command) next(v verb, channel []byte) bool {
+// next reports whether the next answer of the request has this verb and this channel.
+func (c *request) next(v verb, channel []byte) bool {
 	return c.verb == v && string(channel) == c.lanes[c.answered].name
 }
 
@@ -58,9 +58,9 @@ type epoch struct {
 	era   *sequence.Era    // the latest; nil: no canary was heard yet
 
 	mu       sync.Mutex
-	commands []*command    // guarded by mu; not yet answered, in order
-	asked    int           // guarded by mu; lanes of commands
-	room     chan struct{} // has room for one; filled when a command was answered
+	requests []*request    // guarded by mu; not fully answered, in order
+	asked    int           // guarded by mu; lanes of requests
+	room     chan struct{} // has room for one; filled when a request was answered
 }
 
 func newEpoch(k *link, server *server, conn *subscriber, canary string) *epoch {
@@ -165,9 +165,9 @@ func (e *epoch) message(r *resp.Reply) {
 func (e *epoch) answer(r *resp.Reply) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var c *command
-	if len(e.commands) > 0 {
-		c = e.commands[0]
+	var c *request
+	if len(e.requests) > 0 {
+		c = e.requests[0]
 	}
 	switch {
 	case c != nil && r.Kind == resp.Pong && c.verb == verbPing:
@@ -193,8 +193,8 @@ func (e *epoch) answer(r *resp.Reply) error {
 		return end(endProtocol, "not the answer to a command")
 	}
 	if c.answered == len(c.lanes) {
-		e.commands[0] = nil
-		e.commands = e.commands[1:]
+		e.requests[0] = nil
+		e.requests = e.requests[1:]
 		e.asked -= len(c.lanes)
 		select {
 		case e.room <- struct{}{}:
@@ -223,7 +223,7 @@ func (e *epoch) left(l *lane) {
 // belated says that an error is not the answer to the command whose turn it is, if any, but to one that gave up a lane and
 // seemed to be answered: the server gave the lane's slot away, and said that the subscription ended, before it read the
 // command. All that it can still say to that is MOVED, with the slot.
-func (e *epoch) belated(c *command, text string) bool {
+func (e *epoch) belated(c *request, text string) bool {
 	rest, ok := strings.CutPrefix(text, "MOVED ")
 	if !ok || !e.b.options.Cluster {
 		return false
@@ -248,7 +248,7 @@ func (e *epoch) dismissed(channel string) error {
 // refused handles an error in place of an answer. A lane that is not allowed fails alone, one that belongs to another
 // server of the cluster goes there, and is not subscribed here if it was to be given up; everything else that a server
 // refuses says that it is not, or no longer, the server to be subscribed to.
-func (e *epoch) refused(c *command, text string) error {
+func (e *epoch) refused(c *request, text string) error {
 	mine := c.verb == verbJoin && c.lanes[0] != e.canary
 	moved := strings.HasPrefix(text, "MOVED")
 	switch {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 	"github.com/rte-server/rte-server/internal/events"
 )
@@ -290,8 +291,8 @@ func (e *epoch) readTogether(ctx context.Context, reads []laneRead) ([]*sequence
 	counters := make([]string, len(reads))
 	streams := make([]string, 2*len(reads))
 	for i, r := range reads {
-		counters[i] = counterKey(r.lane.name)
-		streams[i], streams[len(reads)+i] = journalKey(r.lane.name), r.After.String()
+		counters[i] = command.CounterKey(r.lane.name)
+		streams[i], streams[len(reads)+i] = command.JournalKey(r.lane.name), r.After.String()
 	}
 	pipe := e.server.Pipeline()
 	numbers := pipe.MGet(ctx, counters...)
@@ -324,12 +325,12 @@ func (e *epoch) readEach(ctx context.Context, reads []laneRead) ([]*sequence.Pag
 	counters := make([]*goredis.StringCmd, len(reads))
 	entries := make([]*goredis.XMessageSliceCmd, len(reads))
 	for i, r := range reads {
-		counters[i] = pipe.Get(ctx, counterKey(r.lane.name))
+		counters[i] = pipe.Get(ctx, command.CounterKey(r.lane.name))
 		if r.Latest {
-			entries[i] = pipe.XRevRangeN(ctx, journalKey(r.lane.name), "+", "-", int64(r.Count))
+			entries[i] = pipe.XRevRangeN(ctx, command.JournalKey(r.lane.name), "+", "-", int64(r.Count))
 			continue
 		}
-		entries[i] = pipe.XRangeN(ctx, journalKey(r.lane.name), "("+r.After.String(), "+", int64(r.Count))
+		entries[i] = pipe.XRangeN(ctx, command.JournalKey(r.lane.name), "("+r.After.String(), "+", int64(r.Count))
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	pages := make([]*sequence.Page, len(reads))
@@ -339,7 +340,7 @@ func (e *epoch) readEach(ctx context.Context, reads []laneRead) ([]*sequence.Pag
 			err = counters[i].Err()
 		}
 		switch {
-		case refused(err):
+		case command.Refused(err):
 			pages[i] = &sequence.Page{Generation: r.Generation, Failed: true}
 			continue
 		case e.redirected(err):
@@ -395,12 +396,6 @@ func entriesOf(found []goredis.XMessage) []sequence.Message {
 }
 
 func isNil(err error) bool { return errors.Is(err, goredis.Nil) }
-
-// refused says that Redis will not answer, now or later: the node's user may not read this, or it is not what it
-// should be.
-func refused(err error) bool {
-	return goredis.HasErrorPrefix(err, "NOPERM") || goredis.HasErrorPrefix(err, "WRONGTYPE")
-}
 
 // redirected says that it concerns one lane alone that a server of a cluster did not answer: its slot has moved or has
 // nobody, or what it had of the lane has moved ahead of the slot.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/redis/peer"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 	"github.com/rte-server/rte-server/internal/events"
 )
@@ -52,13 +53,16 @@ type lane struct {
 	mailbox mailbox
 
 	// Owned by the worker that has the lane.
-	started  bool // the sequence has its origin
-	sequence sequence.Lane
-	recent   recent
-	states   backplane.States
-	inquiry  inquiry
-	checked  bool // it is among the lanes that are checked up
+	started      bool // the sequence has its origin
+	sequence     sequence.Lane
+	recent       peer.Recent
+	states       backplane.States
+	conversation peer.Conversation
+	checked      bool // it is among the lanes that are checked up
 }
+
+// Name implements peer.Lane.
+func (l *lane) Name() string { return l.name }
 
 // wantedLocked says that the lane shall be subscribed.
 func (l *lane) wantedLocked() bool { return l.refs > 0 || !l.expires.IsZero() }
@@ -85,8 +89,3 @@ func (l *lane) mayHaveMissed() {
 		l.missed()
 	}
 }
-
-// The keys of a lane. The lane's name is the hash tag, so that in a cluster they are where its channel is.
-
-func journalKey(lane string) string { return "rte:j:{" + lane + "}" }
-func counterKey(lane string) string { return "rte:n:{" + lane + "}" }

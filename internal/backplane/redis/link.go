@@ -16,10 +16,9 @@ import (
 
 // link is the subscribed connection to one Redis master, over all its epochs.
 type link struct {
-	b    *Backplane
-	name string // of the server or the master, for the log and for Health
-	// commands is the client of ordinary commands, through which everybody publishes.
-	commands goredis.UniversalClient
+	b        *Backplane
+	name     string                  // of the server or the master, for the log and for Health
+	commands goredis.UniversalClient // publishes to this server as everyone does
 	// address finds the server to connect to.
 	address func(ctx context.Context) (string, error)
 	// watch returns an error when the server at the address is no longer the one to be connected to, and nil when
@@ -104,7 +103,7 @@ func (k *link) epoch(ctx context.Context) error {
 		return end(endDial, "%w", err)
 	}
 	defer server.Close()
-	k.b.provide(ctx, server.Client)
+	k.b.commands.ProvideFunctions(ctx, server.Client)
 	conn, err := k.b.options.openSubscriber(ctx, address)
 	if err != nil {
 		return end(endDial, "%w", err)

@@ -107,7 +107,7 @@ func registerGauges(reg prometheus.Registerer, b *Backplane) {
 	gauge("rte_backplane_stalled_workers_limit", "How many of them are replaced at most; then all organizations wait.", nil,
 		func() float64 { return stallWorkers })
 	gauge("rte_backplane_peer_bytes", "Events without a journal that are kept for nodes that missed them, in bytes.", nil,
-		func() float64 { return float64(b.recent.Load()) })
+		func() float64 { return float64(b.recent.Used()) })
 	gauge("rte_backplane_peer_limit_bytes", "What may be kept of them at most, in bytes.", nil,
 		func() float64 { return float64(max(0, b.options.PeerMemory)) })
 	gauge("rte_backplane_snapshot_bytes", "State events that are kept for snapshots, in bytes.", nil,

@@ -70,7 +70,7 @@ func (e *epoch) pending() int {
 // ask adds a command to dst, and to those that wait for an answer.
 func (e *epoch) ask(dst []byte, v verb, lanes []*lane) []byte {
 	e.mu.Lock()
-	e.commands = append(e.commands, &command{verb: v, lanes: lanes})
+	e.requests = append(e.requests, &request{verb: v, lanes: lanes})
 	e.asked += len(lanes)
 	e.mu.Unlock()
 	dst = resp.AppendCommand(dst, e.b.options.word(v), len(lanes))

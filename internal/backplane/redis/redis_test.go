@@ -15,6 +15,7 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
 	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
@@ -251,7 +252,7 @@ func withFunctions(t *testing.T) *goredis.Client {
 	t.Helper()
 	client := rtetest.MustStartRedis(t).Client()
 	t.Cleanup(func() { client.Close() })
-	if err := client.FunctionLoad(t.Context(), redis.Functions()).Err(); err != nil {
+	if err := client.FunctionLoad(t.Context(), command.Functions()).Err(); err != nil {
 		t.Fatalf("function load: %v", err)
 	}
 	return client

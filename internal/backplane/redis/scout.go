@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 )
 
 // scout looks up where the journals of new lanes end, before they are subscribed: whatever is published after the
@@ -58,8 +59,8 @@ func (e *epoch) locate(ctx context.Context, lanes []*lane) ([]place, error) {
 	counters := make([]*goredis.StringCmd, len(lanes))
 	last := make([]*goredis.XMessageSliceCmd, len(lanes))
 	for i, l := range lanes {
-		counters[i] = pipe.Get(ctx, counterKey(l.name))
-		last[i] = pipe.XRevRangeN(ctx, journalKey(l.name), "+", "-", 1)
+		counters[i] = pipe.Get(ctx, command.CounterKey(l.name))
+		last[i] = pipe.XRevRangeN(ctx, command.JournalKey(l.name), "+", "-", 1)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	found := make([]place, len(lanes))
@@ -69,7 +70,7 @@ func (e *epoch) locate(ctx context.Context, lanes []*lane) ([]place, error) {
 			err = counters[i].Err()
 		}
 		switch {
-		case refused(err):
+		case command.Refused(err):
 			continue
 		case e.redirected(err):
 			found[i].elsewhere = err

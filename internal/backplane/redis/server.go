@@ -9,6 +9,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 )
 
 // errReplica ends a connection to a server that is no master: what is published arrives there late, or not at all.
@@ -29,7 +30,7 @@ func (o *Options) openServer(ctx context.Context, address string) (*server, erro
 	options.PoolSize = repairers + 2 // the scout and the canary
 	s := &server{Client: goredis.NewClient(options)}
 	info, err := s.Info(ctx, "replication").Result()
-	if err != nil && !refused(err) {
+	if err != nil && !command.Refused(err) {
 		_ = s.Close()
 		return nil, err
 	}

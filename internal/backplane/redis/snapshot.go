@@ -10,6 +10,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -189,23 +190,18 @@ type stateName struct {
 	key   events.ID
 }
 
-// stateKey is the key of the state of a topic: a string or, where there can be several, a hash.
-func stateKey(lane string, d *events.Definition, t events.Topic) string {
-	return "rte:s:{" + lane + "}:" + d.Kind.String() + ":" + t.Entity.String() + ":" + d.Name
-}
-
 // readStates reads what Redis has of topics of a lane. What the node may not read it does not have.
 func (b *Backplane) readStates(ctx context.Context, l *lane, topics []events.Topic) ([]foundState, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.options.CommandTimeout)
 	defer cancel()
-	pipe := b.commands(l.name).Pipeline()
+	pipe := b.commands.For(l.name).Pipeline()
 	results := make([]goredis.Cmder, len(topics))
 	for i, t := range topics {
 		d := b.options.Catalog.Definition(t.Type)
 		if d.Several() {
-			results[i] = pipe.HVals(ctx, stateKey(l.name, d, t))
+			results[i] = pipe.HVals(ctx, command.StateKey(l.name, d, t))
 		} else {
-			results[i] = pipe.Get(ctx, stateKey(l.name, d, t))
+			results[i] = pipe.Get(ctx, command.StateKey(l.name, d, t))
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
@@ -220,7 +216,7 @@ func (b *Backplane) readStates(ctx context.Context, l *lane, topics []events.Top
 			messages = make([]string, 1)
 			messages[0], err = cmd.Result()
 		}
-		if err != nil && !refused(err) && !isNil(err) {
+		if err != nil && !command.Refused(err) && !isNil(err) {
 			return nil, fmt.Errorf("%w: %w", backplane.ErrUnavailable, err)
 		}
 		if err == nil {

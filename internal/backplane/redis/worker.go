@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/redis/peer"
 	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 	"github.com/rte-server/rte-server/internal/events"
@@ -73,8 +74,8 @@ func (w *worker) arrive(it *item, now time.Time) {
 	case w.lane.serve != nil:
 		w.lane.serve(it.payload)
 		return
-	case len(it.payload) > 0 && it.payload[0] == questionMark:
-		w.question(w.lane, it, now)
+	case len(it.payload) > 0 && it.payload[0] == peer.Mark:
+		w.peerMessage(w.lane, it, now)
 		return
 	}
 	w.b.receiver.Arrived()
@@ -100,7 +101,7 @@ func (w *worker) want(l *lane) {
 	switch read, ok := l.sequence.Want(); {
 	case !ok:
 	case read.Peers:
-		w.b.peers.ask(l, read)
+		w.b.peers.Ask(l, read)
 	default:
 		link.journal.add(l, read)
 	}
@@ -136,10 +137,10 @@ func (w *worker) Plain(ev *events.Event) {
 	l := w.lane
 	w.b.checkups.add(l)
 	if l.sequence.Journaled(w.now) {
-		l.recent.clear(w.now, &w.b.recent) // nobody needs it, and there would be a hole
+		l.recent.Clear(w.now, &w.b.recent) // nobody needs it, and there would be a hole
 		return
 	}
-	l.recent.add(ev, w.now, &w.b.recent, int64(w.b.options.PeerMemory))
+	l.recent.Add(ev, w.now, &w.b.recent)
 }
 
 // Duplicate counts.
@@ -160,7 +161,7 @@ func (w *worker) Repaired(kind sequence.GapKind, delivered int, took time.Durati
 // Lost tells who listens.
 func (w *worker) Lost(loss backplane.Loss) {
 	loss.Organization, loss.Lane = w.lane.organization, w.lane.name
-	w.lane.recent.clear(w.now, &w.b.recent)
+	w.lane.recent.Clear(w.now, &w.b.recent)
 	w.lane.states.Clear(&w.b.states)
 	w.b.metrics.losses.WithLabelValues(loss.Reason.String()).Inc()
 	w.b.losses.Warn("events lost", func() []zap.Field {
@@ -189,7 +190,7 @@ func (n *joined) tell(w *worker, l *lane, now time.Time) {
 		l.sequence.Broken(now, n.lapse)
 	default:
 		l.started = true
-		l.recent.clear(now, &w.b.recent)
+		l.recent.Clear(now, &w.b.recent)
 		l.sequence.Watch = w.b.options.Watch
 		l.sequence.Start(now, n.origin, n.counted)
 	}
@@ -201,7 +202,7 @@ type left struct{}
 func (left) tell(w *worker, l *lane, _ time.Time) {
 	l.started = false
 	l.sequence.Reset()
-	l.recent.clear(time.Time{}, &w.b.recent)
+	l.recent.Clear(time.Time{}, &w.b.recent)
 	l.states.Clear(&w.b.states)
 	w.b.table.through(l)
 }

@@ -1,8 +1,7 @@
-package redis
+package peer
 
 import (
 	"encoding/binary"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,13 +10,13 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// What a lane answers other nodes has no hole, and all lanes together stay within their limit.
-func TestRecent(t *testing.T) {
+// An answer to another node has no gap, and all lanes together stay within their limit.
+func TestRecent_answersWithoutGap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const limit = 100 << 10
-		var used atomic.Int64
+		memory := Memory{Limit: limit}
 		lanes := make([]struct {
-			recent
+			Recent
 			all []events.ID
 		}, 3)
 		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -28,10 +27,10 @@ func TestRecent(t *testing.T) {
 			data := make([]byte, rapid.SampledFrom([]int{4, 100, 1000, 70_000, 200_000}).Draw(t, "size"))
 			copy(data, id[:4])
 			now = now.Add(rapid.SampledFrom([]time.Duration{0, time.Millisecond, 20 * time.Second}).Draw(t, "pause"))
-			l.add(&events.Event{ID: id, Data: data}, now, &used, limit)
+			l.Add(&events.Event{ID: id, Data: data}, now, &memory)
 			l.all = append(l.all, id)
-			if used.Load() > limit {
-				t.Fatalf("%d bytes are kept", used.Load())
+			if memory.Used() > limit {
+				t.Fatalf("%d bytes are kept", memory.Used())
 			}
 			known := l.all[rapid.IntRange(0, len(l.all)-1).Draw(t, "known")]
 			answer, ok := l.after(known)
@@ -43,7 +42,7 @@ func TestRecent(t *testing.T) {
 			}
 			for i := len(l.all) - 1; l.all[i] != known; i-- {
 				if n := len(answer); n == 0 || string(answer[n-1][:4]) != string(l.all[i][:4]) {
-					t.Fatalf("the answer has a hole")
+					t.Fatalf("the answer has a gap")
 				}
 				answer = answer[:len(answer)-1]
 			}
@@ -52,37 +51,37 @@ func TestRecent(t *testing.T) {
 			}
 		}
 		for i := range lanes {
-			lanes[i].clear(now, &used)
+			lanes[i].Clear(now, &memory)
 		}
-		if used.Load() != 0 {
-			t.Errorf("%d bytes are left", used.Load())
+		if memory.Used() != 0 {
+			t.Errorf("%d bytes are left", memory.Used())
 		}
 	})
 }
 
-// Events without an Id are no place to begin at.
+// An event without an Id does not mark a place.
 func TestRecent_zeroIsNotKnown(t *testing.T) {
-	var used atomic.Int64
-	var r recent
+	memory := Memory{Limit: 1 << 20}
+	var r Recent
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for range 2 {
-		r.add(&events.Event{Data: []byte("{}")}, now, &used, 1<<20)
+		r.Add(&events.Event{Data: []byte("{}")}, now, &memory)
 	}
-	if data, ok := r.answer(&question{Known: events.ID{}.String()}, nil); ok {
+	if data, ok := r.Answer(&Query{Known: events.ID{}.String()}, nil); ok {
 		t.Errorf("answered with %d events", len(data))
 	}
 }
 
-// Blocks of a lane that is heard all the time are used again.
+// Blocks of a busy lane are used again.
 func TestRecent_allocatesNothing(t *testing.T) {
-	var used atomic.Int64
-	var r recent
+	memory := Memory{Limit: 1 << 20}
+	var r Recent
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	ev := &events.Event{ID: events.NewID(), Data: make([]byte, 1000)}
 	for range 10_000 {
-		r.add(ev, now, &used, 1<<20)
+		r.Add(ev, now, &memory)
 	}
-	if allocs := testing.AllocsPerRun(10_000, func() { r.add(ev, now, &used, 1<<20) }); allocs != 0 {
+	if allocs := testing.AllocsPerRun(10_000, func() { r.Add(ev, now, &memory) }); allocs != 0 {
 		t.Errorf("allocated %v times per event, want 0", allocs)
 	}
 }

@@ -1,4 +1,4 @@
-package redis
+package command
 
 import (
 	"context"
@@ -14,44 +14,44 @@ import (
 )
 
 const (
-	// revokedKey is a sorted set. Its members are revocations, their scores the seconds since 1970 until which they matter.
+	// revokedKey is a sorted set of revocations. A score is the Unix time in seconds at which the revocation expires.
 	revokedKey = "rte:c:revoked"
 	// revokedPage is about how many members one command reads.
 	revokedPage = 1000
-	// maxRevoked is how many members are read at most, twice what a node keeps.
+	// maxRevoked bounds how many members are read: twice as many as a node keeps.
 	maxRevoked = 200_000
-	// forgetAfter is how long members stay that no longer matter: the clocks of nodes differ.
+	// forgetAfter is how long expired members stay: the clocks of nodes differ.
 	forgetAfter = time.Minute
-	// lastScore is the end of the year 9999; scores beyond it mean the same.
+	// lastScore is the end of the year 9999. Greater scores mean the same.
 	lastScore = 253402300799
 )
 
-// errManyRevoked says that the set of revocations is too long to be read.
+// errManyRevoked is the error for a set of revocations that is too long.
 var errManyRevoked = errors.New(revokedKey + " has too many members")
 
 // Revocations implements backplane.Control.
-func (b *Backplane) Revocations() backplane.Revocations { return revocations{b} }
+func (c *Client) Revocations() backplane.Revocations { return revocations{c} }
 
 // revocations implements backplane.Revocations.
-type revocations struct{ b *Backplane }
+type revocations struct{ c *Client }
 
 // Keep implements backplane.Revocations.
 func (r revocations) Keep(ctx context.Context, member []byte, until time.Time, message []byte) error {
 	score := math.Ceil(float64(until.UnixMilli()) / 1000)
-	err := r.b.commands(revokedKey).ZAddGT(ctx, revokedKey, goredis.Z{Score: score, Member: member}).Err()
+	err := r.c.For(revokedKey).ZAddGT(ctx, revokedKey, goredis.Z{Score: score, Member: member}).Err()
 	if err != nil {
 		return fmt.Errorf("keep revocation: %w", err)
 	}
-	return r.b.Send(ctx, backplane.RevokeChannel, message)
+	return r.c.Send(ctx, backplane.RevokeChannel, message)
 }
 
 // Kept implements backplane.Revocations.
 func (r revocations) Kept(ctx context.Context, each func(member []byte, until time.Time)) error {
-	client := r.b.commands(revokedKey)
+	client := r.c.For(revokedKey)
 	now := time.Now()
 	over := strconv.FormatInt(now.Add(-forgetAfter).Unix(), 10)
-	if err := client.ZRemRangeByScore(ctx, revokedKey, "-inf", over).Err(); err != nil && !refused(err) {
-		return fmt.Errorf("forget revocations: %w", err) // a node that may not remove leaves it to others
+	if err := client.ZRemRangeByScore(ctx, revokedKey, "-inf", over).Err(); err != nil && !Refused(err) {
+		return fmt.Errorf("forget revocations: %w", err) // a node that may not remove them leaves it to others
 	}
 	read := 0
 	for cursor := uint64(0); ; {

@@ -1,4 +1,4 @@
-package redis
+package command
 
 import (
 	"context"
@@ -12,13 +12,13 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// PublishBatch does for many events what Publish does, in one round trip for each server if nothing is wrong.
-func (b *Backplane) PublishBatch(ctx context.Context, batch [][]byte) []error {
+// PublishBatch implements backplane.Publisher. It needs one round trip to each server if nothing is wrong.
+func (c *Client) PublishBatch(ctx context.Context, batch [][]byte) []error {
 	errs := make([]error, len(batch))
 	all := make([]events.Event, len(batch))
-	waiting := make([]int, 0, len(batch)) // indexes of events that are not published yet, in their order
+	waiting := make([]int, 0, len(batch)) // indexes of the events that are not published yet, in order
 	for i, data := range batch {
-		ev, err := b.options.Catalog.Decode(data)
+		ev, err := c.options.Catalog.Decode(data)
 		if err != nil {
 			errs[i] = fmt.Errorf("publish: %w", err)
 			continue
@@ -27,19 +27,19 @@ func (b *Backplane) PublishBatch(ctx context.Context, batch [][]byte) []error {
 		waiting = append(waiting, i)
 	}
 	for len(waiting) > 0 {
-		left, cause := b.pipeline(ctx, all, waiting, errs)
+		left, cause := c.pipeline(ctx, all, waiting, errs)
 		if len(left) == 0 {
 			break
 		}
-		// Publish loads what is missing and waits for what is away; then the others follow. Where there are no functions
-		// it has to do for all.
+		// Publish loads a missing library and waits for an absent server; then the others follow. On servers without functions,
+		// Publish must take all events.
 		count := 1
 		if noFunctions(cause) {
 			count = len(left)
 		}
 		waiting = left[count:]
 		for k, i := range left[:count] {
-			errs[i] = b.publishAgain(ctx, &all[i], cause)
+			errs[i] = c.publishAgain(ctx, &all[i], cause)
 			if errors.Is(errs[i], backplane.ErrUnavailable) {
 				for _, rest := range left[k+1:] {
 					errs[rest] = errs[i]
@@ -54,22 +54,22 @@ func (b *Backplane) PublishBatch(ctx context.Context, batch [][]byte) []error {
 	return nil
 }
 
-// publishAgain publishes an event whose first try ended with cause, unless it got through then perhaps, and nodes
-// could not tell that it comes twice.
-func (b *Backplane) publishAgain(ctx context.Context, ev *events.Event, cause error) error {
+// publishAgain publishes an event whose first try failed with cause. It does not if the event may have got through and nodes
+// would not recognize it.
+func (c *Client) publishAgain(ctx context.Context, ev *events.Event, cause error) error {
 	if ev.ID == (events.ID{}) && !noFunction(cause) && !noFunctions(cause) {
 		return fmt.Errorf("publish: %w: %w", backplane.ErrUnavailable, cause)
 	}
-	return b.Publish(ctx, ev.Data)
+	return c.Publish(ctx, ev.Data)
 }
 
-// pipeline publishes the waiting ones of all events. It answers which of them are left, for what cause first; what
-// Redis refuses is not left but has an error.
-func (b *Backplane) pipeline(ctx context.Context, all []events.Event, waiting []int, errs []error) (left []int, cause error) {
+// pipeline publishes the waiting events. It returns those that are left and the cause of the first failure. Events that
+// Redis refuses are not left: they get their error.
+func (c *Client) pipeline(ctx context.Context, all []events.Event, waiting []int, errs []error) (left []int, cause error) {
 	pipes := map[goredis.UniversalClient]goredis.Pipeliner{}
 	results := make([]*goredis.Cmd, len(waiting))
 	for k, i := range waiting {
-		p := b.publicationOf(&all[i])
+		p := c.publicationOf(&all[i])
 		pipe, ok := pipes[p.client]
 		if !ok {
 			pipe = p.client.Pipeline()
@@ -78,12 +78,12 @@ func (b *Backplane) pipeline(ctx context.Context, all []events.Event, waiting []
 		results[k] = p.on(ctx, pipe)
 	}
 	for _, pipe := range pipes {
-		_, _ = pipe.Exec(ctx) // each command has the error that it ended with
+		_, _ = pipe.Exec(ctx) // each command has its own error
 	}
 	for k, i := range waiting {
 		switch err := results[k].Err(); {
 		case err == nil:
-		case refused(err):
+		case Refused(err):
 			errs[i] = fmt.Errorf("publish: %w: %w", backplane.ErrRefused, err)
 		default:
 			if left = append(left, i); cause == nil {

@@ -1,4 +1,4 @@
-package redis
+package command
 
 import (
 	"context"
@@ -12,11 +12,11 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane"
 )
 
-// receiptPrefix begins the keys of receipts. The keys of requests are hashed: they are somebody else's text.
+// receiptPrefix begins the keys of receipts. A hash of the request's key follows: publishers choose that key.
 const receiptPrefix = "rte:i:"
 
-// beginReceipt answers what is kept of a request, and marks it as running unless it is, or has come to its end.
-// KEYS: the receipt. ARGV: the mark of what is running, that of what has ended, milliseconds.
+// beginReceipt returns the receipt of a request, and marks the request as running unless it is running or has ended.
+// KEYS: the receipt. ARGV: the mark of running requests, the mark of ended requests, milliseconds.
 const beginReceipt = `
 local known = redis.call('GET', KEYS[1])
 local state = known and string.sub(known, 1, 1)
@@ -30,11 +30,11 @@ func receiptKey(key string) string {
 	return receiptPrefix + hex.EncodeToString(hash[:16])
 }
 
-// Begin implements backplane.Receipts, in one step of Redis: of two nodes that ask at once, one finds it running.
-func (b *Backplane) Begin(ctx context.Context, key string, lease time.Duration) (known string, running bool, err error) {
+// Begin implements backplane.Receipts in one step of Redis: if two nodes begin a request at once, one finds it running.
+func (c *Client) Begin(ctx context.Context, key string, lease time.Duration) (known string, running bool, err error) {
 	key = receiptKey(key)
 	script := goredis.NewScript(beginReceipt)
-	known, err = script.Run(ctx, b.commands(key), []string{key},
+	known, err = script.Run(ctx, c.For(key), []string{key},
 		backplane.ReceiptRunning, backplane.ReceiptFinal, lease.Milliseconds()).Text()
 	switch {
 	case err != nil:
@@ -47,13 +47,13 @@ func (b *Backplane) Begin(ctx context.Context, key string, lease time.Duration) 
 }
 
 // End implements backplane.Receipts.
-func (b *Backplane) End(ctx context.Context, key, text string, final bool, keep time.Duration) error {
+func (c *Client) End(ctx context.Context, key, text string, final bool, keep time.Duration) error {
 	key = receiptKey(key)
 	state := backplane.ReceiptPartial
 	if final {
 		state = backplane.ReceiptFinal
 	}
-	if err := b.commands(key).Set(ctx, key, state+text, keep).Err(); err != nil {
+	if err := c.For(key).Set(ctx, key, state+text, keep).Err(); err != nil {
 		return fmt.Errorf("%w: receipt: %w", backplane.ErrUnavailable, err)
 	}
 	return nil

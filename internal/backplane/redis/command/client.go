@@ -1,0 +1,115 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/events"
+)
+
+// Options are what a Client needs. All fields are required, but one of Cluster and Servers.
+type Options struct {
+	// Catalog decodes the published events.
+	Catalog *events.Catalog
+	// Layout maps events to lanes.
+	Layout backplane.Layout
+	// JournalLength is about how many events the journal of a lane keeps.
+	JournalLength int
+	// Timeout is for the commands whose caller sets no deadline of its own.
+	Timeout time.Duration
+	// Cluster sends to a Redis Cluster.
+	Cluster *goredis.ClusterClient
+	// Servers are independent servers, over which the lanes are spread by crc32_ieee(lane) mod their number.
+	Servers []Server
+	// Logger reports function libraries that cannot be loaded.
+	Logger *zap.Logger
+}
+
+// Server is an independent server, or a master with its replicas.
+type Server struct {
+	Name   string // for errors
+	Client goredis.UniversalClient
+}
+
+// Client sends commands. Its methods may be called from any goroutine, also while Redis is away.
+type Client struct {
+	options Options
+	script  *goredis.Script // publishes on servers that have no functions
+	log     *backplane.Throttle
+}
+
+// New makes a Client. It takes over the clients in the options: Close closes them.
+func New(o Options) *Client {
+	return &Client{options: o, script: goredis.NewScript(Script()), log: backplane.NewThrottle(o.Logger)}
+}
+
+// Close closes all connections.
+func (c *Client) Close() error {
+	if c.options.Cluster != nil {
+		return c.options.Cluster.Close()
+	}
+	var err error
+	for _, s := range c.options.Servers {
+		err = errors.Join(err, s.Client.Close())
+	}
+	return err
+}
+
+// Cluster returns the client of the cluster; nil if there is none.
+func (c *Client) Cluster() *goredis.ClusterClient { return c.options.Cluster }
+
+// Servers returns the independent servers; none if there is a cluster.
+func (c *Client) Servers() []Server { return c.options.Servers }
+
+// For returns the client for a key or a channel.
+func (c *Client) For(key string) goredis.UniversalClient {
+	if c.options.Cluster != nil {
+		return c.options.Cluster
+	}
+	return c.options.Servers[ServerIndex(key, len(c.options.Servers))].Client
+}
+
+// ServerIndex returns which of n independent servers has a key or a channel.
+func ServerIndex(key string, n int) int {
+	if n == 1 {
+		return 0
+	}
+	return int(crc32.ChecksumIEEE([]byte(key)) % uint32(n)) //nolint:gosec // a few servers
+}
+
+// Send implements backplane.Control.
+func (c *Client) Send(ctx context.Context, channel string, message []byte) error {
+	if err := Publish(ctx, c.For(channel), c.options.Cluster != nil, channel, message).Err(); err != nil {
+		return fmt.Errorf("%w: %w", backplane.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// Publish publishes a message on a channel, without a journal. The result is the number of receivers, or the error.
+func Publish(ctx context.Context, through goredis.Cmdable, cluster bool, channel string, message any) *goredis.IntCmd {
+	if cluster {
+		return through.SPublish(ctx, channel, message)
+	}
+	return through.Publish(ctx, channel, message)
+}
+
+// publishWord is the command that the publishing function sends to the subscribers.
+func (c *Client) publishWord() string {
+	if c.options.Cluster != nil {
+		return "SPUBLISH"
+	}
+	return "PUBLISH"
+}
+
+// Refused reports whether Redis will not answer, now or later: the node's user may not read the key, or the key has another
+// type.
+func Refused(err error) bool {
+	return goredis.HasErrorPrefix(err, "NOPERM") || goredis.HasErrorPrefix(err, "WRONGTYPE")
+}
