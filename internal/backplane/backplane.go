@@ -7,12 +7,12 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// ErrUnavailable is wrapped by the errors of Acquire and Publish when the backplane cannot be reached, or does not
-// answer in time. Trying again later may work.
+// ErrUnavailable is in the errors of Acquire and Publish when the backplane cannot be reached or does not answer in
+// time. A later attempt may succeed.
 var ErrUnavailable = errors.New("backplane unavailable")
 
-// ErrRefused is wrapped by the errors of Acquire and Publish when Redis refuses this lane or this event to this
-// node, for instance by an access control list. Trying again does not help.
+// ErrRefused is in the errors of Acquire and Publish when Redis refuses the lane or the event to this node, for
+// instance by an access control list. Another attempt would fail, too.
 var ErrRefused = errors.New("backplane refused")
 
 // Sink receives the events of a backplane. The events of one lane arrive one at a time, in the order published. Its
@@ -21,8 +21,8 @@ type Sink interface {
 	// Wants reports whether the sink has a use for the events of a topic, and counts the refusals. A backplane does not
 	// dispatch unwanted events, and reads them only as far as their topic.
 	Wants(topic events.Topic) bool
-	// Dispatch takes an event. It waits for no client, but it may wait for the node itself to catch up. It must not keep
-	// ev after it returns. It may keep ev.Data, which is never written to again.
+	// Dispatch takes an event. It waits for no client, but it may wait for the node itself to catch up. It must not
+	// keep ev after it returns. It may keep ev.Data, which is never written to again.
 	Dispatch(ev *events.Event)
 	// Offer is Dispatch for an event that the sink can take without waiting. If the sink would have to wait for its
 	// backlog of this organization, Offer does nothing and returns false.
@@ -40,8 +40,9 @@ type Backplane interface {
 
 	// Run receives until ctx ends. It does not fail while Redis is away: it keeps trying, and Health reports the state.
 	Run(ctx context.Context) error
-	// Acquire makes sure that the events of the topics reach this node: every event published after Acquire returns does.
-	// It returns nil, or one error per topic (nil for those that worked). Release must follow for each topic that worked.
+	// Acquire makes sure that the events of the topics reach this node: every event published after Acquire returns
+	// does. It returns nil, or one error per topic (nil for those that worked). Release must follow for each topic that
+	// worked.
 	Acquire(ctx context.Context, topics []events.Topic) []error
 	// Release gives back topics that Acquire counted. The lane lingers a while before it is unsubscribed.
 	Release(topics []events.Topic)

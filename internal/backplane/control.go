@@ -18,13 +18,13 @@ const (
 
 // Control carries messages to all nodes that are not events. Nodes and back ends send them.
 type Control interface {
-	// Shared reports whether other nodes and back ends can use the same backplane. The in-process backplane is not shared:
-	// there, Subscribe and Send do nothing, and Revocations keeps nothing.
+	// Shared reports whether other nodes and back ends can use the same backplane. The in-process backplane is not
+	// shared: there, Subscribe and Send do nothing, and Revocations keeps nothing.
 	Shared() bool
-	// Subscribe subscribes a channel of control messages for good. message takes each of them, one at a time; it must not
-	// keep the payload or wait. The backplane calls missed whenever messages may have been missed: on the first
-	// subscription, after each interruption, and when the node has fallen behind. missed must not wait either; it may be
-	// nil.
+	// Subscribe subscribes a channel of control messages for good. message takes each of them, one at a time; it must
+	// not keep the payload or wait. The backplane calls missed whenever messages may have been missed: on the first
+	// subscription, after each interruption, and when the node has fallen behind. missed must not wait either; it may
+	// be nil.
 	Subscribe(channel string, message func(payload []byte), missed func())
 	// Send sends a message to the nodes that are connected now. Its error wraps ErrUnavailable.
 	Send(ctx context.Context, channel string, message []byte) error
@@ -34,11 +34,11 @@ type Control interface {
 
 // Revocations store what is revoked, for all nodes. Their methods may be called from any goroutine.
 type Revocations interface {
-	// Keep stores a revocation until a time, unless it is stored for longer already, and then sends message to all nodes.
-	// It rounds until up to the next second.
+	// Keep stores a revocation until a time, unless it is stored for longer already, and then sends message to all
+	// nodes. It rounds until up to the next second.
 	Keep(ctx context.Context, member []byte, until time.Time, message []byte) error
-	// Kept calls each with every revocation that is still in force, and removes expired ones. The order is undefined, and
-	// a revocation may come twice.
+	// Kept calls each with every revocation that is still in force, and removes expired ones. The order is undefined,
+	// and a revocation may come twice.
 	Kept(ctx context.Context, each func(member []byte, until time.Time)) error
 }
 

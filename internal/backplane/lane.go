@@ -14,15 +14,15 @@ const lanePrefix = "rte:org:"
 // rootEntityType is the RootEntityType of every published event.
 const rootEntityType = "Organization"
 
-// Layout says how the events of an organization are spread over lanes.
+// Layout defines how the events of an organization are spread over lanes.
 type Layout struct {
-	// Lanes is the number of lanes of each organization. 0 and 1: its only lane is "rte:org:" and the organization's
-	// id in lower case. More: ":" and the number of the lane follow, and an entity is in lane
+	// Lanes is the number of lanes of each organization. With 0 or 1 its only lane is "rte:org:" and the id of the
+	// organization in lower case. With more, ":" and the number of the lane follow, and the lane of an entity is
 	// crc32_ieee("Organization:" + EntityId in lower case) mod Lanes.
 	Lanes int
 }
 
-// Lane is the name of the lane that carries the events of an entity.
+// Lane returns the name of the lane that carries the events of an entity.
 func (l Layout) Lane(organization, entity events.ID) string {
 	var name [maxLane]byte
 	return string(l.append(name[:0], organization, entity))
@@ -31,13 +31,13 @@ func (l Layout) Lane(organization, entity events.ID) string {
 // maxLane is the length of the longest name of a lane.
 const maxLane = len(lanePrefix) + 36 + 1 + 20
 
-// laneKey stands for the name of a lane where nobody reads it.
+// laneKey identifies a lane where its name is not needed.
 type laneKey struct {
 	organization events.ID
 	number       uint64 // 0 where an organization has only one
 }
 
-// key is that of the lane that carries the events of an entity.
+// key returns the key of the lane that carries the events of an entity.
 func (l Layout) key(organization, entity events.ID) laneKey {
 	if l.Lanes <= 1 {
 		return laneKey{organization: organization}
@@ -48,7 +48,7 @@ func (l Layout) key(organization, entity events.ID) laneKey {
 	return laneKey{organization, uint64(crc32.ChecksumIEEE(key[:])) % uint64(l.Lanes)}
 }
 
-// append adds the name of a lane to dst.
+// append appends the name of a lane.
 func (l Layout) append(name []byte, organization, entity events.ID) []byte {
 	name = append(name, lanePrefix...)
 	name = organization.Append(name)
@@ -59,7 +59,7 @@ func (l Layout) append(name []byte, organization, entity events.ID) []byte {
 	return name
 }
 
-// Group sorts topics by the names of their lanes.
+// Group groups topics by the names of their lanes.
 func (l Layout) Group(topics []events.Topic) map[string][]events.Topic {
 	lanes := map[string][]events.Topic{}
 	for _, t := range topics {
@@ -69,7 +69,7 @@ func (l Layout) Group(topics []events.Topic) map[string][]events.Topic {
 	return lanes
 }
 
-// LaneOrganization is the organization that a lane belongs to; false if the name is not that of a lane.
+// LaneOrganization returns the organization of a lane, and whether name is the name of a lane.
 func LaneOrganization(name string) (events.ID, bool) {
 	rest, ok := strings.CutPrefix(name, lanePrefix)
 	if !ok {

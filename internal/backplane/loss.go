@@ -6,43 +6,42 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Loss says that events of a lane may be missing, or are, and that this node cannot get them.
+// Loss reports that events of a lane are missing, or may be, and that this node cannot get them.
 type Loss struct {
-	// Organization is whose lane it is.
+	// Organization is the organization of the lane.
 	Organization events.ID
-	// Lane is the lane's name, as Layout.Lane makes it: a topic is concerned if that is its lane.
+	// Lane is the name of the lane, as from Layout.Lane. The loss affects the topics of this lane.
 	Lane string
-	// From and To are when the events were published, as far as that is known, by this node's clock.
+	// From and To bound the time of publication by this node's clock. Zero: not known.
 	From, To time.Time
-	// Reason is why.
-	Reason LossReason
-	// Events is how many are known to be missing; 0: their number is not known, and may be none.
+	Reason   LossReason
+	// Events is the number of events known to be missing. 0: the number is not known and may be zero.
 	Events int
 }
 
-// LossReason says why events are missing. It is bounded and fit for a metric label and for clients.
+// LossReason is the reason why events are missing. Metrics and clients see it.
 type LossReason uint8
 
 // The reasons for a Loss.
 const (
-	// LossTrimmed: the events were counted and the journal does not have them any more.
+	// LossTrimmed: the events were counted, but the journal no longer has them.
 	LossTrimmed LossReason = iota
-	// LossFork: Redis lost the end of the journal, in a failover or a restart. What was in it may not have arrived.
+	// LossFork: Redis lost the end of the journal in a failover or a restart. Events in that part may not have arrived.
 	LossFork
-	// LossOutage: the lane has publishers without a journal, and there was a time without a connection.
+	// LossOutage: the node was without a connection for a time, and the lane has publishers without a journal.
 	LossOutage
-	// LossOverflow: the node fell behind, and the events were not in the journal.
+	// LossOverflow: the node fell behind and dropped events that were not in the journal.
 	LossOverflow
 
 	numLossReasons
 )
 
-// String is the reason as a metric label and as clients see it.
+// String returns the reason as metrics and clients see it.
 func (r LossReason) String() string {
 	return [numLossReasons]string{"trimmed", "fork", "outage", "overflow"}[r]
 }
 
-// LossReasons are all reasons.
+// LossReasons returns all reasons.
 func LossReasons() []LossReason {
 	all := make([]LossReason, numLossReasons)
 	for i := range all {
@@ -51,8 +50,8 @@ func LossReasons() []LossReason {
 	return all
 }
 
-// Losses is told what listeners must fetch again. It is called by the goroutine that brings the events of the lane,
-// between two events, and must not wait.
+// Losses notifies subscribers of losses.
 type Losses interface {
+	// Lost is called by the goroutine that dispatches the events of the lane, between two events. It must not block.
 	Lost(loss Loss)
 }

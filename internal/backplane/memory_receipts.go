@@ -8,24 +8,24 @@ import (
 )
 
 const (
-	// memoryReceipts is how many bytes of receipts a Memory keeps. When there are more, new requests have to wait until
-	// some are forgotten: what was promised to be remembered is.
+	// memoryReceipts bounds the receipts of a Memory, in bytes. Above it, Begin refuses new requests until some
+	// receipts expire: a receipt is kept for as long as was promised.
 	memoryReceipts = 64 << 20
-	// receiptCost is what a receipt counts for beside its text.
+	// receiptCost is the memory of a receipt beside its text.
 	receiptCost = 250
 )
 
 var errReceipts = fmt.Errorf("%w: too many requests are remembered already", ErrUnavailable)
 
-// receipts are the Receipts of one process.
+// receipts are the receipts of one process.
 type receipts struct {
 	mu    sync.Mutex
 	kept  map[string]receipt // guarded by mu; by key
-	bytes int                // guarded by mu; what they count for
+	bytes int                // guarded by mu; of all receipts, with receiptCost
 	swept time.Time          // guarded by mu
 }
 
-// receipt is what is kept of a request.
+// receipt is the outcome of a request.
 type receipt struct {
 	text  string
 	state string
@@ -62,8 +62,8 @@ func (m *Memory) End(_ context.Context, key, text string, final bool, keep time.
 	return r.putLocked(key, receipt{text, state, now.Add(keep)}, now)
 }
 
-// putLocked keeps a receipt, if there is room for it or it takes the place of another: a request that was begun can be
-// ended. Now and then, and when there is no room, those are forgotten whose time is over.
+// putLocked stores a receipt if there is room or it replaces another one, so that a request that has begun can end. It
+// removes expired receipts each minute, and each second while there is no room.
 func (r *receipts) putLocked(key string, next receipt, now time.Time) error {
 	if r.kept == nil {
 		r.kept = map[string]receipt{}

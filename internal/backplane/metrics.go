@@ -6,7 +6,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// The reasons to refuse a message that are not those of the events package.
+// Reasons to refuse a message, beside those of package events.
 const (
 	// refusedFrame: the message begins with "#" and has no valid position.
 	refusedFrame = "frame"
@@ -14,7 +14,7 @@ const (
 	refusedForeign = "foreign_organization"
 )
 
-// metrics are what a Receiver counts.
+// metrics are the metrics of a Receiver.
 type metrics struct {
 	received   prometheus.Counter
 	dispatched prometheus.Counter
@@ -33,7 +33,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rte_backplane_refused_total",
-			Help: "Messages that are no event, or no event of the organization of their lane.",
+			Help: "Messages that are not an event of the organization of their lane, by reason.",
 		}, []string{"reason"}),
 	}
 	for _, reason := range events.Reasons() {

@@ -7,17 +7,17 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Decoder makes events of messages. *events.Ingress implements it.
+// Decoder decodes messages to events. *events.Ingress implements it.
 type Decoder interface {
-	// Decode reads an event to its end.
+	// Decode decodes a whole event.
 	Decode(data []byte) (events.Event, error)
-	// DecodeIf reads an event to its end if its topic is wanted. ok is false if the topic is not.
+	// DecodeIf decodes a whole event if its topic is wanted. ok is false if it is not.
 	DecodeIf(data []byte, wanted func(events.Topic) bool) (ev events.Event, ok bool, err error)
-	// Skim is DecodeIf, but an event with an unwanted topic still gets its topic, its Id and its Data.
+	// Skim is DecodeIf, but it also returns the topic, the Id and the Data of an event whose topic is not wanted.
 	Skim(data []byte, wanted func(events.Topic) bool) (ev events.Event, ok bool, err error)
 }
 
-// catalogDecoder is the default Decoder. It reads every event to its end.
+// catalogDecoder is the default Decoder. It decodes every event, wanted or not.
 type catalogDecoder struct{ *events.Catalog }
 
 func (d catalogDecoder) DecodeIf(data []byte, _ func(events.Topic) bool) (ev events.Event, ok bool, err error) {
@@ -30,21 +30,21 @@ func (d catalogDecoder) Skim(data []byte, _ func(events.Topic) bool) (ev events.
 	return ev, true, err
 }
 
-// Options are what every backplane needs.
+// Options configures any backplane.
 type Options struct {
 	// Catalog decodes the events that this node publishes. Required.
 	Catalog *events.Catalog
-	// Decoder decodes those that arrive. nil: Catalog, which reads every event to its end.
+	// Decoder decodes the events that arrive. Default: Catalog, which decodes every event, wanted or not.
 	Decoder Decoder
-	// Sink receives them. Required.
+	// Sink receives the events. Required.
 	Sink Sink
-	// Layout must be that of the publishers.
+	// Layout must be the same as that of the publishers.
 	Layout Layout
-	// SnapshotMemory is how many bytes of the latest state events are kept, of all lanes together; negative: none.
-	// Default: DefaultSnapshotMemory.
+	// SnapshotMemory bounds the retained states of all lanes, in bytes. Default: DefaultSnapshotMemory. Negative: the
+	// backplane retains none.
 	SnapshotMemory int
-	// Logger is told what happens to the backplane. nil: nothing is logged.
+	// Logger logs changes of the backplane's state. nil: it logs nothing.
 	Logger *zap.Logger
-	// Registerer has the metrics. nil: they are counted and not shown.
+	// Registerer receives the metrics. nil: they are not exported.
 	Registerer prometheus.Registerer
 }

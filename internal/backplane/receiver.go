@@ -8,12 +8,12 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// errForeign is why an event is refused that arrived on another organization's lane. An access control list can
-// confine a publisher to the lane of its organization; without this check it could still speak for any other.
+// errForeign refuses an event that arrived on the lane of another organization. An access control list can confine a
+// publisher to the lane of its organization; without this check the publisher could still send events of any other.
 var errForeign = errors.New("event of another organization")
 
-// Receiver makes events of the messages that arrive on lanes: what is no event, or not one of the lane's own
-// organization, is counted, logged now and then, and left behind. Its methods may be called from any goroutine.
+// Receiver decodes the messages that arrive on lanes. It drops and counts a message that is not an event of the lane's
+// organization, and logs one such message per throttleInterval. Its methods may be called from any goroutine.
 type Receiver struct {
 	decoder Decoder
 	sink    Sink
@@ -21,7 +21,7 @@ type Receiver struct {
 	metrics *metrics
 }
 
-// NewReceiver makes a Receiver. It registers the metrics that all backplanes have.
+// NewReceiver returns a Receiver and registers the metrics that all backplanes have.
 func NewReceiver(o Options) *Receiver {
 	decoder := o.Decoder
 	if decoder == nil {
@@ -35,22 +35,24 @@ func NewReceiver(o Options) *Receiver {
 	}
 }
 
-// Decode makes the event of a message's JSON, without its frame; false if it is refused.
+// Decode decodes the JSON of a message, without its frame. It returns false if the message is refused.
 func (r *Receiver) Decode(organization events.ID, data []byte) (events.Event, bool) {
 	ev, err := r.decoder.Decode(data)
 	ok := r.accepts(organization, &ev, data, err)
 	return ev, ok
 }
 
-// Skim is Decode for events that mostly nobody has a use for. Where wanted says so of its topic, whole is false, and the
-// event has nothing but its topic, its Id and its Data.
-func (r *Receiver) Skim(organization events.ID, data []byte, wanted func(events.Topic) bool) (ev events.Event, whole, ok bool) {
+// Skim is Decode for events that are mostly not wanted. If wanted returns false for the topic, whole is false, and the
+// event has only its topic, its Id and its Data.
+func (r *Receiver) Skim(
+	organization events.ID, data []byte, wanted func(events.Topic) bool,
+) (ev events.Event, whole, ok bool) {
 	ev, whole, err := r.decoder.Skim(data, wanted)
 	ok = r.accepts(organization, &ev, data, err)
 	return ev, whole, ok
 }
 
-// accepts says whether what was decoded is an event of the organization. If it is not, it is counted, and ev is empty.
+// accepts reports whether the decoded event belongs to the organization. If not, it counts the refusal and clears ev.
 func (r *Receiver) accepts(organization events.ID, ev *events.Event, data []byte, err error) bool {
 	if err == nil && ev.Organization != organization {
 		err = errForeign
@@ -62,7 +64,7 @@ func (r *Receiver) accepts(organization events.ID, ev *events.Event, data []byte
 	return err == nil
 }
 
-// DecodeAgain is Decode for what was, or may have been, decoded before: nothing is counted.
+// DecodeAgain is Decode for a message that may have been decoded before. It counts nothing.
 func (r *Receiver) DecodeAgain(organization events.ID, data []byte) (events.Event, bool) {
 	ev, err := r.decoder.Decode(data)
 	if err != nil || ev.Organization != organization {
@@ -80,7 +82,7 @@ func (r *Receiver) Dispatch(ev *events.Event) {
 	r.sink.Dispatch(ev)
 }
 
-// Offer is Dispatch for an event that the sink can take without waiting; else it does nothing and returns false.
+// Offer hands an event to the sink unless the sink would have to wait. In that case it does nothing and returns false.
 func (r *Receiver) Offer(ev *events.Event) bool {
 	taken := r.sink.Offer(ev)
 	if taken {
@@ -89,8 +91,8 @@ func (r *Receiver) Offer(ev *events.Event) bool {
 	return taken
 }
 
-// Refuse counts a message of size bytes that did not get as far as Decode: its frame is malformed (ErrFrame), or it
-// was too large to be kept (events.ReasonTooLarge).
+// Refuse counts a message of size bytes that did not reach Decode: its frame is malformed (ErrFrame), or it is too
+// large (events.ReasonTooLarge).
 func (r *Receiver) Refuse(organization events.ID, size int, err error) {
 	r.count(organization, size, err)
 }
@@ -104,6 +106,8 @@ func (r *Receiver) count(organization events.ID, size int, err error) {
 	}
 	r.metrics.refused.WithLabelValues(reason).Inc()
 	r.log.Warn("message refused", func() []zap.Field {
-		return []zap.Field{zap.Stringer("organization", organization), zap.String("reason", reason), zap.Int("bytes", size)}
+		return []zap.Field{
+			zap.Stringer("organization", organization), zap.String("reason", reason), zap.Int("bytes", size),
+		}
 	})
 }

@@ -7,20 +7,20 @@ import (
 	"go.uber.org/zap"
 )
 
-// throttleInterval is how often a Throttle logs. What others send must not be able to fill the log.
+// throttleInterval is the time between two lines of a Throttle. Others must not be able to fill the log.
 const throttleInterval = 10 * time.Second
 
-// Throttle logs a kind of warning at once, and then no more than once per interval with the number of those that
-// were left out. It may be used from any goroutine.
+// Throttle logs the first warning of a kind at once and then at most one per interval, with the number of warnings that
+// it skipped. Any goroutine may use it.
 type Throttle struct {
 	log *zap.Logger
 
 	mu      sync.Mutex
-	last    time.Time // guarded by mu; zero: nothing was logged yet
-	skipped int       // guarded by mu; warnings since then
+	last    time.Time // guarded by mu; zero: it has not logged yet
+	skipped int       // guarded by mu; warnings since last
 }
 
-// NewThrottle makes a Throttle that writes to log; nil: nowhere.
+// NewThrottle returns a Throttle that writes to log. With nil it writes nothing.
 func NewThrottle(log *zap.Logger) *Throttle {
 	if log == nil {
 		log = zap.NewNop()
@@ -28,7 +28,7 @@ func NewThrottle(log *zap.Logger) *Throttle {
 	return &Throttle{log: log}
 }
 
-// Warn logs, or counts, a warning. fields is called only if it is logged.
+// Warn logs or skips a warning. It calls fields only if it logs.
 func (t *Throttle) Warn(message string, fields func() []zap.Field) {
 	now := time.Now()
 	t.mu.Lock()
