@@ -15,11 +15,11 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// memoryTidy is how often a lane looks for states that have expired.
-const memoryTidy = time.Minute
+// tidyInterval is the time between two searches of a lane for expired states.
+const tidyInterval = time.Minute
 
-// Memory is the backplane of a single node: what is published here arrives here. It keeps no queue: Publish hands
-// the event to the sink before it returns. Its methods may be called from any goroutine.
+// Memory is the backplane of a single node. It has no queue: Publish hands the event to the sink before it returns. Its
+// methods may be called from any goroutine.
 type Memory struct {
 	catalog  *events.Catalog
 	layout   Layout
@@ -31,13 +31,13 @@ type Memory struct {
 	started  time.Time
 
 	mu    sync.Mutex
-	lanes map[laneKey]*memoryLane // guarded by mu; those with listeners or states
+	lanes map[laneKey]*memoryLane // guarded by mu; those with acquired topics or states
 }
 
-// memoryLane lets one event at a time through. Memory.mu is locked inside order, never the other way round.
+// memoryLane dispatches one event at a time. Lock order: order first, Memory.mu inside.
 type memoryLane struct {
 	key  laneKey
-	refs atomic.Int64 // of topics that are acquired; written under Memory.mu
+	refs atomic.Int64 // acquired topics; written with Memory.mu held
 
 	order  sync.Mutex // held while an event goes to the sink
 	states States     // guarded by order
@@ -47,7 +47,7 @@ type memoryLane struct {
 
 var _ Backplane = (*Memory)(nil)
 
-// NewMemory makes a Memory.
+// NewMemory returns a Memory.
 func NewMemory(o Options) *Memory {
 	m := &Memory{
 		catalog:  o.Catalog,
@@ -58,18 +58,19 @@ func NewMemory(o Options) *Memory {
 		lanes:    map[laneKey]*memoryLane{},
 		started:  time.Now(),
 	}
+	m.limit.Register(o.Registerer)
 	m.wanted = m.wants
 	return m
 }
 
-// wants reports whether the events of a topic are kept for snapshots, or wanted by the sink.
+// wants reports whether the events of a topic are retained for snapshots or wanted by the sink.
 func (m *Memory) wants(t events.Topic) bool {
 	return m.limit.Bytes > 0 && m.catalog.Definition(t.Type).State() || m.sink.Wants(t)
 }
 
-// Run lets go of states that have expired, until ctx ends.
+// Run removes expired states until ctx ends.
 func (m *Memory) Run(ctx context.Context) error {
-	ticker := time.NewTicker(memoryTidy)
+	ticker := time.NewTicker(tidyInterval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -81,7 +82,7 @@ func (m *Memory) Run(ctx context.Context) error {
 		lanes := slices.Collect(maps.Values(m.lanes))
 		m.mu.Unlock()
 		for _, l := range lanes {
-			if l.order.TryLock() { // else an event is on its way, and may have to wait for the sink
+			if l.order.TryLock() { // if not, an event may be waiting for the sink
 				m.dropLocked(l)
 				l.order.Unlock()
 			}
@@ -89,7 +90,7 @@ func (m *Memory) Run(ctx context.Context) error {
 	}
 }
 
-// Acquire counts the topics; it always works.
+// Acquire counts the topics. It always succeeds.
 func (m *Memory) Acquire(_ context.Context, topics []events.Topic) []error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -99,14 +100,14 @@ func (m *Memory) Acquire(_ context.Context, topics []events.Topic) []error {
 	return nil
 }
 
-// Release gives the topics back. There is nothing to linger for.
+// Release gives the topics back. The lane does not linger.
 func (m *Memory) Release(topics []events.Topic) {
 	for _, l := range m.release(topics) {
 		m.drop(l)
 	}
 }
 
-// release gives topics back and answers the lanes that have none left.
+// release gives topics back and returns the lanes that have none left.
 func (m *Memory) release(topics []events.Topic) (quiet []*memoryLane) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -123,7 +124,7 @@ func (m *Memory) release(topics []events.Topic) (quiet []*memoryLane) {
 	return quiet
 }
 
-// laneLocked is the lane of a topic, which begins if it is new. It needs mu.
+// laneLocked returns the lane of a topic and creates it if necessary. It needs mu.
 func (m *Memory) laneLocked(t events.Topic) *memoryLane {
 	key := m.layout.key(t.Organization, t.Entity)
 	l := m.lanes[key]
@@ -134,7 +135,7 @@ func (m *Memory) laneLocked(t events.Topic) *memoryLane {
 	return l
 }
 
-// enter locks the order of the lane of a topic; not ok: without wait, that was not possible.
+// enter locks the order of a topic's lane. Without wait, ok is false if the order is locked already.
 func (m *Memory) enter(t events.Topic, wait bool) (l *memoryLane, ok bool) {
 	for {
 		m.mu.Lock()
@@ -152,14 +153,14 @@ func (m *Memory) enter(t events.Topic, wait bool) (l *memoryLane, ok bool) {
 	}
 }
 
-// drop ends a lane that has neither listeners nor states.
+// drop ends a lane that has neither acquired topics nor states.
 func (m *Memory) drop(l *memoryLane) {
 	l.order.Lock()
 	defer l.order.Unlock()
 	m.dropLocked(l)
 }
 
-// dropLocked needs the lane's order.
+// dropLocked is drop for callers that hold the lane's order.
 func (m *Memory) dropLocked(l *memoryLane) {
 	if l.ended || l.states.Tidy(time.Now(), &m.limit) {
 		return
@@ -172,17 +173,17 @@ func (m *Memory) dropLocked(l *memoryLane) {
 	}
 }
 
-// Publish hands the event to the sink if it has listeners. What is malformed behind the topic of an event that has none
-// may pass unnoticed.
+// Publish hands the event to the sink if the sink wants it. It may not notice that an unwanted event is malformed
+// behind its topic.
 func (m *Memory) Publish(_ context.Context, data []byte) error {
 	_, err := m.take(data, true, nil)
 	return err
 }
 
-// PublishBatch publishes one after the other, until ctx ends: a sink that is busy makes it wait. Organizations that have
-// to wait do so behind the others, so that they hold up nobody.
+// PublishBatch publishes the events one after the other until ctx ends. Where the backlog of an organization is full,
+// its events wait until those of all others are published.
 func (m *Memory) PublishBatch(ctx context.Context, batch [][]byte) (errs []error) {
-	var late []int // those that have to wait, in their order
+	var late []int // events that have to wait, in order
 	var waiting map[events.ID]bool
 	publish := func(i int, wait bool) {
 		err := ctx.Err()
@@ -215,11 +216,11 @@ func (m *Memory) PublishBatch(ctx context.Context, batch [][]byte) (errs []error
 	return errs
 }
 
-// errBusy says that an event would have to wait.
+// errBusy is the error of take for an event that would have to wait.
 var errBusy = errors.New("busy")
 
-// take publishes an event. Without wait, the error is errBusy where it would have to, or its organization is among those
-// that are waiting.
+// take publishes an event. Without wait, the error is errBusy if the event would have to wait, or if its organization
+// is in waiting.
 func (m *Memory) take(data []byte, wait bool, waiting map[events.ID]bool) (organization events.ID, err error) {
 	ev, ok, err := m.receiver.decoder.DecodeIf(data, m.wanted)
 	if err != nil {
@@ -241,33 +242,36 @@ func (m *Memory) take(data []byte, wait bool, waiting map[events.ID]bool) (organ
 	return ev.Organization, err
 }
 
-// publish says whether the event was taken, and whether the lane has something to tidy up.
+// publish dispatches an event and retains it. ok is false if, without wait, the event would have to wait. tidy reports
+// whether the lane needs a call of drop.
 func (m *Memory) publish(ev *events.Event, wait bool) (l *memoryLane, tidy, ok bool) {
 	if l, ok = m.enter(ev.Topic, wait); !ok {
 		return nil, false, false
 	}
 	defer l.order.Unlock()
-	// The order is locked: a subscriber that gets a snapshot then gets every later state, too.
+	// The order is locked, so a subscriber with a snapshot receives every later state, too.
 	wanted := l.refs.Load() > 0 && m.sink.Wants(ev.Topic)
 	if wanted {
 		shared := *ev
-		shared.Data = bytes.Clone(ev.Data) // the sink may keep it; the caller may use its buffer again
+		shared.Data = bytes.Clone(ev.Data) // the sink may keep the data; the caller may reuse its buffer
 		if wait {
 			m.receiver.Dispatch(&shared)
 		} else if !m.receiver.Offer(&shared) {
 			return nil, false, false
 		}
 	}
-	now := m.started.Add(time.Since(m.started)) // time.Now would read two clocks
+	now := m.started.Add(time.Since(m.started)) // reads one clock; time.Now reads two
 	l.states.Add(m.catalog, ev, now, &m.limit)
-	if tidy = now.Sub(l.tidied) > memoryTidy || !wanted && !l.states.Any(); tidy {
+	if tidy = now.Sub(l.tidied) > tidyInterval || !wanted && !l.states.Any(); tidy {
 		l.tidied = now
 	}
 	return l, tidy, true
 }
 
-// Snapshot brings the latest state events of this process.
-func (m *Memory) Snapshot(ctx context.Context, topics []events.Topic, apply func([]events.Topic, []*events.Event)) error {
+// Snapshot implements Snapshots with the states of this process.
+func (m *Memory) Snapshot(
+	ctx context.Context, topics []events.Topic, apply func([]events.Topic, []*events.Event),
+) error {
 	for _, topics := range m.layout.Group(topics) {
 		if err := m.snapshot(ctx, topics, apply); err != nil {
 			return fmt.Errorf("snapshot: %w", err)
@@ -276,11 +280,13 @@ func (m *Memory) Snapshot(ctx context.Context, topics []events.Topic, apply func
 	return nil
 }
 
-func (m *Memory) snapshot(ctx context.Context, topics []events.Topic, apply func([]events.Topic, []*events.Event)) error {
+func (m *Memory) snapshot(
+	ctx context.Context, topics []events.Topic, apply func([]events.Topic, []*events.Event),
+) error {
 	l, ok := m.enter(topics[0], false)
 	for ; !ok; l, ok = m.enter(topics[0], false) {
 		select {
-		case <-time.After(time.Millisecond): // an event is on its way, and may have to wait for the sink
+		case <-time.After(time.Millisecond): // an event may be waiting for the sink
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -295,5 +301,5 @@ func (m *Memory) snapshot(ctx context.Context, topics []events.Topic, apply func
 	return nil
 }
 
-// Health is always good.
+// Health implements Backplane: the backplane is always connected.
 func (m *Memory) Health() Health { return Health{Connected: true} }

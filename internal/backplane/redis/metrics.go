@@ -110,14 +110,7 @@ func registerGauges(reg prometheus.Registerer, b *Backplane) {
 		func() float64 { return float64(b.recent.Used()) })
 	gauge("rte_backplane_peer_limit_bytes", "What may be kept of them at most, in bytes.", nil,
 		func() float64 { return float64(max(0, b.options.PeerMemory)) })
-	gauge("rte_backplane_snapshot_bytes", "State events that are kept for snapshots, in bytes.", nil,
-		func() float64 { return float64(b.states.Used()) })
-	gauge("rte_backplane_snapshot_limit_bytes", "What may be kept of them at most, in bytes.", nil,
-		func() float64 { return float64(max(0, b.options.SnapshotMemory)) })
-	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "rte_backplane_snapshot_full_total",
-		Help: "State events that were not kept for snapshots because there was no room.",
-	}, func() float64 { return float64(b.states.Full()) }))
+	b.states.Register(reg)
 	lanes := func(state string, count func(all, confirmed, failed int) int) {
 		gauge("rte_backplane_lanes", "Lanes of this node, by what Redis said to their subscription.",
 			prometheus.Labels{"state": state}, func() float64 { return float64(count(b.table.count())) })

@@ -1,18 +1,19 @@
 package backplane_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// numbered is a state event of a topic.
+// numbered returns a state event of a topic.
 func numbered(t testing.TB, topic events.Topic, number, ttl, padding int, callback events.ID) *events.Event {
 	t.Helper()
 	made := backplanetest.NewEvent(topic, number)
@@ -24,7 +25,7 @@ func numbered(t testing.TB, topic events.Topic, number, ttl, padding int, callba
 	return &ev
 }
 
-// numbersOf are the numbers of what states have of a topic, in order.
+// numbersOf returns the numbers of the retained states of a topic, in order.
 func numbersOf(s *backplane.States, topic events.Topic, now time.Time) (numbers []int) {
 	for _, ev := range s.Last(nil, topic, now) {
 		numbers = append(numbers, backplanetest.Number(ev.Data))
@@ -33,20 +34,25 @@ func numbersOf(s *backplane.States, topic events.Topic, now time.Time) (numbers 
 	return numbers
 }
 
-func TestStates(t *testing.T) {
+type (
+	states      = backplane.States
+	statesLimit = backplane.StatesLimit
+)
+
+func TestStates_retainsLastStates(t *testing.T) {
 	catalog := events.Builtin()
 	status := backplanetest.Topic(events.NewID(), events.NewID())
 	callbacks := events.Topic{Organization: status.Organization, Entity: events.NewID(), Type: events.CallbackChanged}
 	start := time.Unix(1_000_000, 0)
-	for name, test := range map[string]func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit){
-		"has the last state": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
+	for name, test := range map[string]func(t *testing.T, s *states, limit *statesLimit){
+		"retains the last state": func(t *testing.T, s *states, limit *statesLimit) {
 			for n := range 3 {
 				s.Add(catalog, numbered(t, status, n, 60, 10*n, events.ID{}), start, limit)
 			}
 			equal(t, numbersOf(s, status, start), []int{2})
 			equal(t, s.Complete(status), true)
 		},
-		"has one state for each callback": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
+		"retains one state for each callback": func(t *testing.T, s *states, limit *statesLimit) {
 			for n := range 5 {
 				s.Add(catalog, numbered(t, callbacks, n, 60, 0, events.ID{byte(n % 2)}), start, limit)
 			}
@@ -55,24 +61,25 @@ func TestStates(t *testing.T) {
 			s.SetComplete(callbacks, limit)
 			equal(t, s.Complete(callbacks), true)
 		},
-		"lets states expire": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
+		"removes expired states": func(t *testing.T, s *states, limit *statesLimit) {
 			s.Add(catalog, numbered(t, status, 1, 60, 0, events.ID{}), start, limit)
 			equal(t, numbersOf(s, status, start.Add(59*time.Second)), []int{1})
 			equal(t, numbersOf(s, status, start.Add(60*time.Second)), []int(nil))
 			equal(t, s.Tidy(start.Add(61*time.Second), limit), false)
 			equal(t, limit.Used(), int64(0))
 		},
-		"forgets what was replaced by something that is not kept": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
+		"removes a state that an event without lifetime replaces": func(t *testing.T, s *states, limit *statesLimit) {
 			for _, ttl := range []int{0, -1} {
 				s.Add(catalog, numbered(t, status, 1, 60, 0, events.ID{}), start, limit)
 				s.Add(catalog, numbered(t, status, 2, ttl, 0, events.ID{}), start, limit)
 				equal(t, numbersOf(s, status, start), []int(nil))
 			}
 		},
-		"does not grow beyond its memory": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
+		"stays within its memory": func(t *testing.T, s *states, limit *statesLimit) {
 			limit.Bytes = 20_000
 			for n := range 1000 {
-				s.Add(catalog, numbered(t, backplanetest.Topic(status.Organization, events.NewID()), n, 60, 500, events.ID{}), start, limit)
+				topic := backplanetest.Topic(status.Organization, events.NewID())
+				s.Add(catalog, numbered(t, topic, n, 60, 500, events.ID{}), start, limit)
 			}
 			if limit.Used() > limit.Bytes || limit.Full() < 900 {
 				t.Errorf("%d bytes used of %d, %d times full", limit.Used(), limit.Bytes, limit.Full())
@@ -80,7 +87,7 @@ func TestStates(t *testing.T) {
 			s.Clear(limit)
 			equal(t, limit.Used(), int64(0))
 		},
-		"has no older state where there was no room for the newer": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
+		"removes an older state when the newer does not fit": func(t *testing.T, s *states, limit *statesLimit) {
 			limit.Bytes = 2000
 			s.Add(catalog, numbered(t, status, 1, 60, 0, events.ID{}), start, limit)
 			s.Add(catalog, numbered(t, status, 2, 60, 3000, events.ID{}), start, limit)
@@ -88,13 +95,13 @@ func TestStates(t *testing.T) {
 			equal(t, s.Complete(status), false)
 			equal(t, limit.Used(), int64(0))
 		},
-		"keeps a thousand states of a topic": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
+		"retains a thousand states of a topic": func(t *testing.T, s *states, limit *statesLimit) {
 			for n := range 1100 {
 				s.Add(catalog, numbered(t, callbacks, n, 60, 0, events.NewID()), start, limit)
 			}
 			equal(t, len(numbersOf(s, callbacks, start)), 1000)
 		},
-		"tells a reading what came meanwhile and is not kept": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
+		"marks a read as outdated when a state is not retained": func(t *testing.T, s *states, limit *statesLimit) {
 			outdated := func(ttl, padding int, of events.Topic) bool {
 				var reading backplane.Reading
 				s.Begin(&reading, []events.Topic{status})
@@ -102,7 +109,7 @@ func TestStates(t *testing.T) {
 				s.Add(catalog, numbered(t, of, 1, ttl, padding, events.ID{}), start, limit)
 				return reading.Outdated(status)
 			}
-			equal(t, outdated(60, 0, status), false) // it is kept, so that what is found is known to be older
+			equal(t, outdated(60, 0, status), false) // it is retained, so the state that was read is known to be older
 			equal(t, outdated(0, 0, status), true)
 			equal(t, outdated(0, 0, callbacks), false)
 			limit.Bytes = 2000
@@ -110,7 +117,7 @@ func TestStates(t *testing.T) {
 			limit.Bytes = -1
 			equal(t, outdated(60, 0, status), true)
 		},
-		"tells a reading that events were lost": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
+		"marks a read as outdated when events were lost": func(t *testing.T, s *states, limit *statesLimit) {
 			var reading, over backplane.Reading
 			for _, r := range []*backplane.Reading{&reading, &over} {
 				s.Begin(r, []events.Topic{status})
@@ -120,7 +127,7 @@ func TestStates(t *testing.T) {
 			equal(t, reading.Outdated(status), true)
 			equal(t, over.Outdated(status), false)
 		},
-		"is switched off": func(t *testing.T, s *backplane.States, limit *backplane.StatesLimit) {
+		"retains nothing when switched off": func(t *testing.T, s *states, limit *statesLimit) {
 			limit.Bytes = -1
 			s.Add(catalog, numbered(t, status, 1, 60, 0, events.ID{}), start, limit)
 			equal(t, s.Any(), false)
@@ -132,9 +139,8 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// TestStates_model compares a random life with the simplest thing that could be right, and looks whether the memory is
-// counted.
-func TestStates_model(t *testing.T) {
+// TestStates_agreesWithAModel compares a random life with a map, and checks that the memory is counted.
+func TestStates_agreesWithAModel(t *testing.T) {
 	type key struct {
 		topic    events.Topic
 		callback events.ID
@@ -197,13 +203,13 @@ func TestStates_model(t *testing.T) {
 
 func equal(t *testing.T, got, want any) {
 	t.Helper()
-	if fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
-		t.Errorf("got %v, want %v", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
-// TestStates_allocations says that a state that replaces one is copied over it.
-func TestStates_allocations(t *testing.T) {
+// A state that replaces one is copied over it.
+func TestStates_allocatesNothingPerEvent(t *testing.T) {
 	var s backplane.States
 	limit := backplane.StatesLimit{Bytes: 1 << 20}
 	topic, now := backplanetest.Topic(events.NewID(), events.NewID()), time.Now()
@@ -213,7 +219,7 @@ func TestStates_allocations(t *testing.T) {
 	}
 }
 
-// BenchmarkStates is what keeping states costs a lane, per event of 1 KB.
+// BenchmarkStates measures the cost of retaining a state of 1 KB.
 func BenchmarkStates(b *testing.B) {
 	for name, topics := range map[string]int{"1Topic": 1, "10000Topics": 10_000} {
 		b.Run(name, func(b *testing.B) {
@@ -229,5 +235,98 @@ func BenchmarkStates(b *testing.B) {
 				s.Add(catalog, all[n%topics], now, &limit)
 			}
 		})
+	}
+}
+
+// One organization filled the memory, and no other one had snapshots.
+func TestStatesLimit_sharesMemoryAmongOrganizations(t *testing.T) {
+	const organizations = 4
+	catalog, now := events.Builtin(), time.Now()
+	limit := &statesLimit{Bytes: 1 << 20}
+	fill := func(s *states, organization events.ID, count, ttl int) (topics []events.Topic) {
+		for n := range count {
+			topic := backplanetest.Topic(organization, events.NewID())
+			s.Add(catalog, numbered(t, topic, n, ttl, 500, events.ID{}), now, limit)
+			topics = append(topics, topic)
+		}
+		return topics
+	}
+	retained := func(s *states, topics []events.Topic) (n int) {
+		for _, topic := range topics {
+			n += len(numbersOf(s, topic, now))
+		}
+		return n
+	}
+	var noisy, quiet states
+	noise := fill(&noisy, events.NewID(), 5000, 3600)
+	alone := limit.Used()
+	if alone < limit.Bytes*3/4 || alone > limit.Bytes {
+		t.Errorf("one organization uses %d of %d bytes", alone, limit.Bytes)
+	}
+
+	// A newcomer has room at once, and keeps its states.
+	few := events.NewID()
+	topics := fill(&quiet, few, 50, 60)
+	equal(t, retained(&quiet, topics), len(topics))
+	fill(&noisy, noise[0].Organization, 5000, 3600)
+	noisy.Tidy(now, limit)
+	equal(t, retained(&quiet, topics), len(topics))
+
+	// Others that need as much as they can get have a fair part each.
+	others := make([]states, organizations)
+	for range 100 {
+		for i := range others {
+			fill(&others[i], events.ID{byte(i), 15: 1}, 20, 3600)
+		}
+		noisy.Tidy(now, limit)
+	}
+	equal(t, retained(&quiet, topics), len(topics))
+	if used := limit.Used(); used > limit.Bytes {
+		t.Errorf("%d bytes used of %d", used, limit.Bytes)
+	}
+	for i := range others {
+		before := limit.Used()
+		others[i].Clear(limit)
+		if part := before - limit.Used(); part < limit.Bytes/(organizations+4) {
+			t.Errorf("organization %d has %d bytes of %d", i, part, limit.Bytes)
+		}
+	}
+	noisy.Clear(limit)
+	quiet.Clear(limit)
+	equal(t, limit.Used(), int64(0))
+	// Nothing is kept of organizations without states: one that is alone again can use most of the memory.
+	fill(&noisy, noise[0].Organization, 5000, 3600)
+	if limit.Used() < alone-2000 {
+		t.Errorf("%d bytes used, %d before", limit.Used(), alone)
+	}
+}
+
+// An organization above its fair part gives memory back with each of its events, before Tidy comes by.
+func TestStatesLimit_takesMemoryBackWithEvents(t *testing.T) {
+	catalog, now := events.Builtin(), time.Now()
+	limit := &statesLimit{Bytes: 1 << 20}
+	var noisy, other states
+	organization := events.NewID()
+	var noise []*events.Event
+	for n := range 2000 {
+		noise = append(noise, numbered(t, backplanetest.Topic(organization, events.NewID()), n, 60, 500, events.ID{}))
+		noisy.Add(catalog, noise[n], now, limit)
+	}
+	for range 20 {
+		for n := range 50 {
+			topic := backplanetest.Topic(events.ID{15: 1}, events.ID{byte(n), 15: 1})
+			other.Add(catalog, numbered(t, topic, n, 60, 1000, events.ID{}), now, limit)
+		}
+		for _, ev := range noise {
+			noisy.Add(catalog, ev, now, limit)
+		}
+	}
+	retained := 0
+	for n := range 50 {
+		retained += len(numbersOf(&other, backplanetest.Topic(events.ID{15: 1}, events.ID{byte(n), 15: 1}), now))
+	}
+	equal(t, retained, 50)
+	if used := limit.Used(); used > limit.Bytes {
+		t.Errorf("%d bytes used of %d", used, limit.Bytes)
 	}
 }
