@@ -12,18 +12,18 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// MinSecret is how long a secret that guards something should be, in bytes.
+// MinSecret is the recommended length of a secret, in bytes.
 const MinSecret = 32
 
-// problems collects what is wrong with a configuration.
+// problems collects the errors of a configuration.
 type problems []error
 
 func (p *problems) add(key, format string, args ...any) {
 	*p = append(*p, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
 }
 
-// CheckServer says what keeps a server from running with this configuration. Each error begins with a key. It opens no
-// file: node.TryParts does.
+// CheckServer returns the errors that keep a server from running with a configuration. Each begins with a key.
+// CheckServer opens no file: node.TryParts does.
 func CheckServer(c *Config) error {
 	var p problems
 	p.checkAddresses(c)
@@ -32,8 +32,8 @@ func CheckServer(c *Config) error {
 	p.checkTimes(c)
 	p.checkBounds(c)
 	if len(c.Redis.Addresses) > 0 && c.Auth.HMACSecret == "" && c.Connection.Secret == "" {
-		p.add("connection.secret", "must be set, and the same on all nodes, where there is no auth.hmac_secret: "+
-			"otherwise a client that negotiates with one node is refused by the next")
+		p.add("connection.secret",
+			"must be set, and the same on all nodes, where there is no auth.hmac_secret: otherwise one node refuses clients that negotiated with another")
 	}
 	if c.Connection.Secret != "" && len(c.Connection.Secret) < MinSecret {
 		p.add("connection.secret", "must have at least %d bytes", MinSecret)
@@ -41,7 +41,7 @@ func CheckServer(c *Config) error {
 	return errors.Join(p...)
 }
 
-// CheckDev says what keeps a development server from running with this configuration.
+// CheckDev returns the errors that keep a development server from running with a configuration.
 func CheckDev(c *Config) error {
 	var p problems
 	p.checkAddresses(c)
@@ -56,7 +56,7 @@ func CheckDev(c *Config) error {
 	return errors.Join(p...)
 }
 
-// CheckBackplane says what keeps a command from publishing with this configuration.
+// CheckBackplane returns the errors that keep a command from publishing with a configuration.
 func CheckBackplane(c *Config) error {
 	var p problems
 	p.checkRedis(&c.Redis)
@@ -66,11 +66,11 @@ func CheckBackplane(c *Config) error {
 	return errors.Join(p...)
 }
 
-// CheckSigner says what keeps a command from signing tokens with this configuration.
+// CheckSigner returns the errors that keep a command from signing tokens with a configuration.
 func CheckSigner(c *Config) error {
 	var p problems
 	if c.Auth.HMACSecret == "" {
-		p.add("auth.hmac_secret", "must be set: it is what the token is signed with")
+		p.add("auth.hmac_secret", "must be set: it signs the token")
 	}
 	return errors.Join(p...)
 }
@@ -84,7 +84,8 @@ func (p *problems) checkAddresses(c *Config) {
 	}
 	for _, origin := range c.Origins {
 		u, err := url.Parse(origin)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
+			u.Scheme+"://"+u.Host != origin {
 			p.add("origins", "%q must be like https://desk.example.com, or with a port", origin)
 		}
 	}
@@ -94,11 +95,12 @@ func (p *problems) checkAddresses(c *Config) {
 	if err := checkAddress(c.Console.Listen); err != nil {
 		p.add("console.listen", "%v", err)
 	} else if !loopback.Is(c.Console.Listen) && c.Console.Token == "" {
-		p.add("console.token", "must be set where console.listen (%s) can be reached from other machines", c.Console.Listen)
+		p.add("console.token",
+			"must be set where console.listen (%s) can be reached from other machines", c.Console.Listen)
 	}
 }
 
-// checkAddress says what is wrong with the address of a listener.
+// checkAddress checks the address of a listener.
 func checkAddress(address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -112,13 +114,14 @@ func checkAddress(address string) error {
 
 func (p *problems) checkAuth(c *Config) {
 	if c.Auth.HMACSecret == "" && c.Auth.PublicKeyFile == "" && len(c.Auth.JWKSURL) == 0 {
-		p.add("auth.hmac_secret", "must be set, or auth.public_key_file or auth.jwks_url: tokens have to be checked with something")
+		p.add("auth.hmac_secret",
+			"must be set, or auth.public_key_file or auth.jwks_url: the server needs a key to verify tokens")
 	}
 	if c.Auth.HMACSecret == "" && c.Auth.PreviousHMACSecret != "" {
 		p.add("auth.previous_hmac_secret", "has no meaning without auth.hmac_secret")
 	}
 	if c.Auth.RevocationTTL == 0 {
-		p.add("auth.revocation_ttl", "must not be 0: a revocation that is forgotten at once revokes nothing")
+		p.add("auth.revocation_ttl", "must not be 0: a revocation that ends at once revokes nothing")
 	}
 	if c.Directory.Kind == "file" && c.Directory.File == "" {
 		p.add("directory.file", "must be set for directory.kind file")
@@ -163,7 +166,8 @@ func (p *problems) checkRedis(r *Redis) {
 		p.add("redis.lanes", "must be at least 1")
 	}
 	tls := &r.TLS
-	if !tls.Enabled && (tls.CAFile != "" || tls.CertFile != "" || tls.KeyFile != "" || tls.ServerName != "" || tls.InsecureSkipVerify) {
+	if !tls.Enabled && (tls.CAFile != "" ||
+		tls.CertFile != "" || tls.KeyFile != "" || tls.ServerName != "" || tls.InsecureSkipVerify) {
 		p.add("redis.tls.enabled", "must be true for the other keys of redis.tls to have a meaning")
 	}
 	if (tls.CertFile == "") != (tls.KeyFile == "") {
@@ -180,14 +184,14 @@ func (p *problems) checkTimes(c *Config) {
 	}
 }
 
-// checkBounds looks for numbers that are out of bounds.
+// checkBounds checks numbers against their bounds.
 func (p *problems) checkBounds(c *Config) {
 	if c.Fanout.Shards > subscriptions.MaxShards {
 		p.add("fanout.shards", "must be at most %d", subscriptions.MaxShards)
 	}
 }
 
-// Warnings are the things that a server does although they are unsafe, because it was told to.
+// Warnings returns the unsafe settings of a configuration that can be used all the same. Each begins with a key.
 func (c *Config) Warnings() []string {
 	var all []string
 	warn := func(unsafe bool, text string) {
@@ -195,9 +199,11 @@ func (c *Config) Warnings() []string {
 			all = append(all, text)
 		}
 	}
-	warn(c.Redis.TLS.InsecureSkipVerify, "redis.tls.insecure_skip_verify: anybody on the network can pose as Redis")
-	warn(!c.Auth.RequireExpiry, "auth.require_expiry: a token without an expiry that is lost can be used for ever")
-	warn(c.Auth.HMACSecret != "" && len(c.Auth.HMACSecret) < MinSecret, "auth.hmac_secret: shorter than 32 bytes, it can be guessed from a token")
-	warn(c.Console.Token != "" && len(c.Console.Token) < MinSecret/2, "console.token: shorter than 16 bytes, it can be guessed")
+	warn(c.Redis.TLS.InsecureSkipVerify, "redis.tls.insecure_skip_verify: anyone on the network can pose as Redis")
+	warn(!c.Auth.RequireExpiry, "auth.require_expiry: a stolen token without an expiry works forever")
+	warn(c.Auth.HMACSecret != "" && len(c.Auth.HMACSecret) < MinSecret,
+		"auth.hmac_secret: shorter than 32 bytes, it can be guessed from a token")
+	warn(c.Console.Token != "" && len(c.Console.Token) < MinSecret/2,
+		"console.token: shorter than 16 bytes, it can be guessed")
 	return all
 }

@@ -2,7 +2,7 @@ package config
 
 import "time"
 
-// Config is everything that can be configured. Its keys, their defaults and what they mean stand in keys.go.
+// Config is the whole configuration. groups.go lists its keys with their defaults and meanings.
 type Config struct {
 	Listen  string
 	Path    string
@@ -56,7 +56,7 @@ type Config struct {
 	}
 }
 
-// Events says which events are known, and what becomes of those that are wrong or late.
+// Events selects the known events and the treatment of faulty and late ones.
 type Events struct {
 	MaxBytes    int
 	CatalogFile string
@@ -68,7 +68,7 @@ type Events struct {
 	ClockSkew   time.Duration
 }
 
-// Auth says which tokens are accepted.
+// Auth selects the accepted tokens.
 type Auth struct {
 	HMACSecret         string
 	PreviousHMACSecret string
@@ -89,14 +89,14 @@ type Auth struct {
 	}
 }
 
-// Publish bounds what publishers can ask for at the operator's port.
+// Publish bounds publishing over HTTP.
 type Publish struct {
 	MaxBytes int
 	Timeout  time.Duration
 	Window   time.Duration
 }
 
-// Directory says where it is written whose entities are.
+// Directory selects the source of entities and their organizations.
 type Directory struct {
 	Kind                 string
 	File                 string
@@ -107,7 +107,7 @@ type Directory struct {
 	CacheBytes           int
 }
 
-// Redis says where the backplane is.
+// Redis describes the Redis of the backplane.
 type Redis struct {
 	Addresses          []string
 	Username, Password string
@@ -129,7 +129,7 @@ type Redis struct {
 	LaneQueueBytes, TotalQueueBytes    int
 }
 
-// Limits bounds what clients can ask for.
+// Limits bounds what clients may use.
 type Limits struct {
 	Connections   int
 	Subscriptions int
@@ -141,20 +141,20 @@ type Limits struct {
 	OutboxAge     time.Duration
 }
 
-// Quotas bounds what each organization can have of a node; 0: nothing does.
+// Quotas bounds what each organization may use of a node; 0: no limit.
 type Quotas struct {
 	Connections   int
 	Subscriptions int
 	Events        int
 }
 
-// Memory is about memory as a whole; 0: it is left to the program.
+// Memory configures the garbage collector; 0: the node decides.
 type Memory struct {
 	GCPercent int
 	Limit     int
 }
 
-// Timeouts says how long the server waits for what.
+// Timeouts are the time limits of clients.
 type Timeouts struct {
 	ReadHeader time.Duration
 	Negotiate  time.Duration

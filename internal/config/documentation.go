@@ -7,19 +7,19 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Doc is docs/configuration.md.
+// Doc returns docs/configuration.md.
 func Doc() string {
 	var out strings.Builder
 	out.WriteString("# Configuration\n\n" +
-		"<!-- Made by \"rte-server config doc\". Change the table in internal/config/keys.go instead. -->\n\n" +
-		"Each key can stand in a YAML file (`--config FILE` or `RTE_CONFIG`), in the environment and on the command line;\n" +
-		"the later overrules the earlier. The key `redis.tls.ca_file` is the variable `RTE_REDIS_TLS_CA_FILE` and the flag\n" +
-		"`--redis.tls.ca_file`. In a file keys are nested or written with dots, and lists may be written as YAML lists;\n" +
-		"elsewhere the items of a list are separated by commas. A variable without a value counts as not set.\n\n" +
-		"An unknown key, an unknown variable that begins with `RTE_` or a wrong value stops the start with exit code 2 and a\n" +
-		"message that names it. `rte-server config check` says whether the server would start, and `rte-server config print`\n" +
-		"shows every value and where it comes from. Secrets are never shown; better not put them on a command line, where\n" +
-		"other users of the machine can read them.\n")
+		"<!-- Made by \"rte-server config doc\". Change internal/config/groups.go instead. -->\n\n" +
+		"Set a key in a YAML file (`--config FILE` or `RTE_CONFIG`), in the environment or on the command line. Later\n" +
+		"sources in this list override earlier ones. The key `redis.tls.ca_file` is the variable\n" +
+		"`RTE_REDIS_TLS_CA_FILE` and the flag `--redis.tls.ca_file`. A file may nest keys or write them with dots, and\n" +
+		"may have YAML lists; elsewhere commas separate the elements of a list. An empty variable counts as not set.\n\n" +
+		"An unknown key, an unknown variable with the prefix `RTE_` or an invalid value stops the start with exit code 2\n" +
+		"and a message that names it. `rte-server config check` reports whether the server would start.\n" +
+		"`rte-server config print` shows every value and its source, but never a secret. Do not put secrets on a command\n" +
+		"line, where other users of the machine can read them.\n")
 
 	group := ""
 	keys := newKeyList(&Config{})

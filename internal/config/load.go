@@ -11,33 +11,33 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Sources are where one command finds its configuration.
+// Sources are the sources of one command's configuration: a file, the environment and flags.
 type Sources struct {
 	environ  []string
-	defaults map[string]string // of keys that this command has other defaults for
-	flags    *pflag.FlagSet    // with the values of the command line only
+	defaults map[string]string // that this command has instead of the usual ones, by key
+	flags    *pflag.FlagSet    // have the values of the command line only
 }
 
-// Loaded is a configuration that was read and checked.
+// Loaded is a configuration after reading and checking.
 type Loaded struct {
 	Config
 
 	keys *keyList
-	won  map[string]string // where the value of each key that was set comes from
+	won  map[string]string // the source of each key that was set
 }
 
-// NewSources makes the sources of a command. environ is as os.Environ has it; defaults are those of keys that the command
-// has other defaults for.
+// NewSources makes the sources of a command. environ has the form of os.Environ. defaults replaces defaults of keys for
+// this command.
 func NewSources(environ []string, defaults map[string]string) *Sources {
 	s := &Sources{environ: environ, defaults: defaults}
 	s.flags = s.newKeyList(&Config{}).flags
 	return s
 }
 
-// Flags has a flag for each key.
+// Flags returns a flag for each key. The command adds them to its own and parses the command line.
 func (s *Sources) Flags() *pflag.FlagSet { return s.flags }
 
-// Default is a configuration that nothing was said about.
+// Default returns the configuration of a server without any source.
 func Default() *Config {
 	c := &Config{}
 	newKeyList(c)
@@ -45,15 +45,15 @@ func Default() *Config {
 }
 
 func (s *Sources) newKeyList(c *Config) *keyList {
-	t := newKeyList(c)
+	k := newKeyList(c)
 	for key, value := range s.defaults {
-		t.setDefault(key, value)
+		k.setDefault(key, value)
 	}
-	return t
+	return k
 }
 
-// Load reads the file, the environment and the flags, the later overruling the earlier, and checks what came of it. The
-// error names the keys that are wrong.
+// Load reads the file, the environment and the flags, in this order: later sources override earlier ones. Then it calls
+// check. file may be empty; RTE_CONFIG names the file then, if it is set. The error names the faulty keys.
 func (s *Sources) Load(file string, check func(*Config) error) (*Loaded, error) {
 	l := &Loaded{}
 	l.keys = s.newKeyList(&l.Config)
@@ -86,7 +86,7 @@ func (s *Sources) Load(file string, check func(*Config) error) (*Loaded, error) 
 	return l, nil
 }
 
-// Print writes the configuration as YAML.
+// Print writes every key with its value and source, as YAML that Load can read. It does not show secrets.
 func (l *Loaded) Print(w io.Writer) error {
 	var out strings.Builder
 	l.keys.flags.VisitAll(func(f *pflag.Flag) {
@@ -107,11 +107,11 @@ func (l *Loaded) Print(w io.Writer) error {
 	return err
 }
 
-// yamlScalar writes a text so that YAML reads the same text.
+// yamlScalar quotes a text for YAML if needed.
 func yamlScalar(s string) string {
 	data, err := yaml.Marshal(s)
 	if err != nil {
-		panic(err) // a string can be written
+		panic(err) // a string has a YAML form
 	}
 	return strings.TrimSuffix(string(data), "\n")
 }

@@ -1,19 +1,19 @@
 package config
 
-// Snapshots says who gets the last state of what it subscribes to.
+// Snapshots selects the clients that get the last states of new subscriptions.
 type Snapshots struct {
 	Mode        string
 	MemoryBytes int
 }
 
-// The modes of snapshots.
+// The values of snapshots.mode.
 const (
 	SnapshotsOff    = "off"
 	SnapshotsOptIn  = "opt-in"
 	SnapshotsAlways = "always"
 )
 
-// Memory is what the backplane may keep; negative: nothing.
+// Memory returns how many bytes of states the backplane may keep; negative for none.
 func (c *Snapshots) Memory() int {
 	if c.Mode == SnapshotsOff || c.MemoryBytes == 0 {
 		return -1

@@ -12,32 +12,32 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// envPrefix begins the name of every variable that configures the server.
+// envPrefix is the prefix of every variable that configures the server.
 const envPrefix = "RTE_"
 
-// envConfig is the variable that names the file, as --config does.
+// envConfig is the variable that names the configuration file, as --config does.
 const envConfig = envPrefix + "CONFIG"
 
-// envName is the environment variable of a key: RTE_A_B for a.b.
+// envName returns the environment variable of a key: RTE_A_B for a.b.
 func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// assignment is a value that a source gives to a key.
+// assignment is the value of a key in one source.
 type assignment struct {
 	key, value string
-	source     string // for people: where it stands
+	source     string // its place, for people: a line of a file, a variable or a flag
 }
 
-// assign sets keys in order, so that later sources overrule earlier ones, and says for each key that was set which
-// source has won. It goes on after errors and returns all of them; they name the key and never quote a value.
-func (t *keyList) assign(assignments []assignment) (won map[string]string, err error) {
+// assign sets keys in order, so that later sources override earlier ones. won has the last source of each key that was
+// set. assign continues after errors and returns all of them; they name the key and never quote a value.
+func (k *keyList) assign(assignments []assignment) (won map[string]string, err error) {
 	won = map[string]string{}
 	var wrong []error
 	for _, a := range assignments {
-		flag := t.flags.Lookup(a.key)
+		flag := k.flags.Lookup(a.key)
 		if flag == nil {
-			wrong = append(wrong, fmt.Errorf("%s: unknown key %q%s", a.source, a.key, t.suggestion(a.key)))
+			wrong = append(wrong, fmt.Errorf("%s: unknown key %q%s", a.source, a.key, k.suggestion(a.key)))
 		} else if err := flag.Value.Set(a.value); err != nil {
 			wrong = append(wrong, fmt.Errorf("%s: %s: %w", a.source, a.key, err))
 		} else {
@@ -47,10 +47,10 @@ func (t *keyList) assign(assignments []assignment) (won map[string]string, err e
 	return won, errors.Join(wrong...)
 }
 
-// suggestion is the key that was probably meant, ready to be appended to a message.
-func (t *keyList) suggestion(wrong string) string {
-	best, distance := "", 3 // further away is another word
-	t.flags.VisitAll(func(f *pflag.Flag) {
+// suggestion returns a hint at the key that is spelled most like wrong, to append to a message; empty if none is close.
+func (k *keyList) suggestion(wrong string) string {
+	best, distance := "", 3 // at a greater distance it is another word
+	k.flags.VisitAll(func(f *pflag.Flag) {
 		if d := editDistance(f.Name, wrong); d < distance {
 			best, distance = f.Name, d
 		}
@@ -61,7 +61,7 @@ func (t *keyList) suggestion(wrong string) string {
 	return fmt.Sprintf(" (did you mean %q?)", best)
 }
 
-// editDistance is how many letters have to be added, removed or changed to make one string of another.
+// editDistance returns the Levenshtein distance of two strings.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -98,13 +98,13 @@ func readFile(path string) ([]assignment, error) {
 	return flatten(path, "", 1, document.Content[0])
 }
 
-// flatten turns a YAML node, whose key stands in the given line, into assignments of the keys below prefix.
+// flatten turns a YAML node into assignments of the keys below prefix. line is the line of the node's key.
 func flatten(path, prefix string, line int, node *yaml.Node) ([]assignment, error) {
 	source := fmt.Sprintf("%s:%d", path, line)
 	switch {
 	case node.Kind == yaml.MappingNode:
 		return flattenMapping(path, prefix, node)
-	case node.ShortTag() == "!!null": // "key:" without a value is as good as no key
+	case node.ShortTag() == "!!null": // "key:" without a value counts as absent
 		return nil, nil
 	case prefix == "":
 		return nil, fmt.Errorf("%s: must be a mapping of keys to values", source)
@@ -146,11 +146,11 @@ func flattenMapping(path, prefix string, node *yaml.Node) ([]assignment, error) 
 	return all, nil
 }
 
-// readEnv reads the assignments of the environment. A variable without a value counts as not set, because that is what
-// deployment tools make of a value that is left out.
-func (t *keyList) readEnv(environ []string) ([]assignment, error) {
+// readEnv reads the assignments of the environment. An empty variable counts as not set: deployment tools make one from
+// an omitted value.
+func (k *keyList) readEnv(environ []string) ([]assignment, error) {
 	keys := map[string]string{}
-	t.flags.VisitAll(func(f *pflag.Flag) { keys[envName(f.Name)] = f.Name })
+	k.flags.VisitAll(func(f *pflag.Flag) { keys[envName(f.Name)] = f.Name })
 
 	var all []assignment
 	var wrong []error
@@ -171,8 +171,8 @@ func (t *keyList) readEnv(environ []string) ([]assignment, error) {
 	return all, errors.Join(wrong...)
 }
 
-// ofService says whether a variable is one of those that Kubernetes sets in every pod for a service whose name begins
-// with "rte", such as RTE_SERVER_SERVICE_HOST and RTE_SERVER_PORT_80_TCP.
+// ofService reports whether Kubernetes has set a variable for a service whose name begins with "rte". It sets variables
+// such as RTE_SERVER_SERVICE_HOST and RTE_SERVER_PORT_80_TCP in every pod.
 func ofService(name string, environ []string) bool {
 	for _, variable := range environ {
 		other, _, _ := strings.Cut(variable, "=")
@@ -188,7 +188,7 @@ func ofService(name string, environ []string) bool {
 	return false
 }
 
-// readFlags reads the assignments of those flags that were on the command line.
+// readFlags reads the assignments of the flags on the command line.
 func readFlags(flags *pflag.FlagSet) []assignment {
 	var all []assignment
 	flags.VisitAll(func(f *pflag.Flag) {

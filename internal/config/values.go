@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The types of keys. Each reads what files, the environment and flags say, and writes what a person would; their
-// errors say what would be right. Type is the name that the documentation uses.
+// The types of keys. Set reads a value of a file, the environment or a flag, and its error describes valid values.
+// String writes a value as a person would. Type returns the name of the type in the documentation.
 
 // text is any string.
 type text string
@@ -84,7 +84,7 @@ func (v *count) Type() string   { return "number" }
 // size is a number of bytes.
 type size int
 
-// maxSize is more than a machine has, and leaves room for calculating.
+// maxSize is more memory than a machine has. Sums and small products of sizes do not overflow.
 const maxSize = min(1<<40, math.MaxInt)
 
 // units are the units of sizes, the largest first.
@@ -143,7 +143,7 @@ func (v *span) String() string {
 }
 func (v *span) Type() string { return "duration" }
 
-// notZero is a count, a size or a span above 0.
+// notZero is a count, size or span that must be above 0.
 type notZero struct{ pflag.Value }
 
 func (v notZero) Set(s string) error {
