@@ -11,7 +11,7 @@ import (
 func (p *program) asyncAPICommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "asyncapi",
-		Short: "Print the AsyncAPI document of the hub and of the lanes of Redis",
+		Short: "Print the AsyncAPI document of the hub and the lanes of Redis",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := io.WriteString(cmd.OutOrStdout(), api.AsyncAPI())

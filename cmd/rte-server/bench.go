@@ -21,23 +21,23 @@ const maxBenchClients = 20_000
 func (p *program) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench --org GUID",
-		Short: "Put load on a running server, and check what arrives",
-		Long: "Connects clients, subscribes each of them to the calls of some users, publishes events through the operators' port\n" +
-			"and reports deliveries, latency and what was lost, came twice or came out of order; if anything did, the exit code\n" +
-			"is 1. The server must let the clients listen to users that it does not know, as directory.kind claims does.\n" +
-			"Without --token, a token is signed with auth.hmac_secret. Clients and server share this machine's processors\n" +
-			"unless the server runs elsewhere: compare figures, do not quote them.",
+		Short: "Put load on a running server and check the deliveries",
+		Long: "Connects clients, subscribes each of them to the calls of some users, publishes events through the operator port,\n" +
+			"and reports deliveries, latency, and events that were lost, duplicated or out of order. If there are any, the exit\n" +
+			"code is 1. The server must let clients subscribe to users that it does not know, as directory.kind claims does.\n" +
+			"Without --token, the command signs a token with auth.hmac_secret. Clients and server share the processors of this\n" +
+			"machine unless the server runs elsewhere: compare results, do not quote them.",
 		Args: cobra.NoArgs,
 	}
 	settings := p.newSettings(cmd, false, nil)
 	b := &loadgen.Load{}
 	cmd.Flags().StringVar(&b.Hub, "url", "http://127.0.0.1:8080/rte", "`URL` of the hub")
-	cmd.Flags().StringVar(&b.Operators, "operators", "http://127.0.0.1:9090", "`URL` of the operators' port, with console.token if it has one")
+	cmd.Flags().StringVar(&b.Operators, "operators", "http://127.0.0.1:9090", "`URL` of the operator port; the command sends console.token if it is set")
 	cmd.Flags().StringVar(&b.Token, "token", "", "`token` of all clients")
 	cmd.Flags().StringVar(&b.Organization, "org", "", "`GUID` of the organization")
 	cmd.Flags().IntVar(&b.Clients, "clients", 100, "`number` of connections")
-	cmd.Flags().IntVar(&b.Topics, "topics", 100, "`number` of users that events are about")
-	cmd.Flags().IntVar(&b.Subscriptions, "subscriptions", 10, "`number` of them that each client listens to")
+	cmd.Flags().IntVar(&b.Topics, "topics", 100, "`number` of users with events")
+	cmd.Flags().IntVar(&b.Subscriptions, "subscriptions", 10, "`number` of users that each client subscribes to")
 	cmd.Flags().IntVar(&b.Rate, "rate", 100, "events per `second`")
 	cmd.Flags().DurationVar(&b.Duration, "for", 10*time.Second, "how `long` to publish")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -57,7 +57,7 @@ func (p *program) benchCommand() *cobra.Command {
 	return cmd
 }
 
-// prepareBench checks the flags and signs a token if none is given.
+// prepareBench checks the flags, and signs a token if there is none.
 func prepareBench(b *loadgen.Load, c *config.Config) error {
 	organization, err := parseID("--org", b.Organization)
 	if err != nil {
@@ -84,7 +84,7 @@ func prepareBench(b *loadgen.Load, c *config.Config) error {
 	return err
 }
 
-// bench plays a load and prints what came of it.
+// bench puts load on a server and prints the result.
 func (p *program) bench(ctx context.Context, load *loadgen.Load) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
@@ -99,7 +99,7 @@ func (p *program) bench(ctx context.Context, load *loadgen.Load) error {
 		r.Published, r.Took.Seconds(), r.Delivered, r.Expected, float64(r.Delivered)/r.Took.Seconds(),
 		r.Median, r.P99, r.Worst, r.Expected-r.Delivered, r.Duplicates, r.Disordered)
 	if err == nil && !r.Complete() {
-		err = errors.New("events were lost, came twice or came out of order")
+		err = errors.New("events were lost, duplicated or out of order")
 	}
 	return err
 }

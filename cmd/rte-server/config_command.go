@@ -22,7 +22,7 @@ func (p *program) configCommand() *cobra.Command {
 func (p *program) configCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Say whether \"serve\" would start with this configuration",
+		Short: "Report whether \"serve\" would start with this configuration",
 		Args:  cobra.NoArgs,
 	}
 	settings := p.newSettings(cmd, false, nil)
@@ -43,13 +43,13 @@ func (p *program) configCheckCommand() *cobra.Command {
 func (p *program) configPrintCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "print",
-		Short: "Print every key with its value and where the value comes from",
-		Long:  "Prints every key with its value and where the value comes from, as YAML that can be used as a configuration file. Secrets are not shown.",
+		Short: "Print every key with its value and source",
+		Long:  "Prints every key with its value and its source, as YAML that can serve as a configuration file. Does not show secrets.",
 		Args:  cobra.NoArgs,
 	}
 	settings := p.newSettings(cmd, false, nil)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		// A configuration that cannot be used can be printed too: one looks at it to find out why.
+		// Print an invalid configuration, too: the output shows why it is invalid.
 		l, err := settings.load(func(*config.Config) error { return nil })
 		if err != nil {
 			return err

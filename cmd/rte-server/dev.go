@@ -17,7 +17,7 @@ import (
 	"github.com/rte-server/rte-server/internal/node"
 )
 
-// devDefaults are the keys that a development server has other defaults for.
+// devDefaults are the defaults that differ for a development server.
 var devDefaults = map[string]string{
 	"listen":           "127.0.0.1:8080",
 	"log.format":       "console",
@@ -49,14 +49,14 @@ func (p *program) devCommand() *cobra.Command {
 	return cmd
 }
 
-// dev runs a development server until ctx ends or a signal comes.
+// dev runs a development server until ctx ends or a signal arrives.
 func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulation, redisPort string) error {
 	logger := node.NewLogger(c, p.stderr)
 	for _, warning := range c.Warnings() {
 		logger.Warn("unsafe configuration", zap.String("option", warning))
 	}
 	if !loopback.Is(c.Listen) {
-		logger.Warn("unsafe configuration", zap.String("option", "listen: everybody who can reach this address gets a token"))
+		logger.Warn("unsafe configuration", zap.String("option", "listen: anyone who can reach this address gets a token"))
 	}
 	if c.Auth.HMACSecret == "" {
 		c.Auth.HMACSecret = randomSecret()
@@ -89,7 +89,7 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 	return n.Run(ctx, also...)
 }
 
-// greet is a task that prints what can be opened.
+// greet is a task that prints the addresses of the server.
 func (p *program) greet(n *node.Node, path string, publishers net.Listener, organization events.ID) node.Task {
 	return func(context.Context) error {
 		_, err := fmt.Fprintf(p.stdout, "\n"+
@@ -110,7 +110,8 @@ func (p *program) greet(n *node.Node, path string, publishers net.Listener, orga
 	}
 }
 
-// dialable is an address that a browser on this machine can open: a listener on all addresses has one that it cannot.
+// dialable returns an address that a browser on this machine can open. The address of a listener on all addresses is
+// none.
 func dialable(addr net.Addr) string {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsUnspecified() {
@@ -119,7 +120,7 @@ func dialable(addr net.Addr) string {
 	return fmt.Sprintf("localhost:%d", tcp.Port)
 }
 
-// randomSecret is good until the process ends.
+// randomSecret returns a secret for one run of the program.
 func randomSecret() string {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails: crypto/rand ends the process instead

@@ -14,8 +14,8 @@ import (
 	"github.com/rte-server/rte-server/internal/node"
 )
 
-// listenRedis opens the port for publishers that have a Redis client. where is a port of this machine only, or an
-// address; empty: there is no such port, and the listener is nil.
+// listenRedis opens the port for publishers with a Redis client. where is an address, or a port on the loopback
+// address. If where is empty, there is no such port and the listener is nil.
 func listenRedis(where string, logger *zap.Logger) (net.Listener, error) {
 	if where == "" {
 		return nil, nil
@@ -27,7 +27,7 @@ func listenRedis(where string, logger *zap.Logger) (net.Listener, error) {
 		return nil, usageError{fmt.Errorf("--redis-port: %q is neither a port nor host:port", where)}
 	}
 	if !loopback.Is(address) {
-		logger.Warn("unsafe configuration", zap.String("option", "--redis-port: everybody who can reach this address can publish"))
+		logger.Warn("unsafe configuration", zap.String("option", "--redis-port: anyone who can reach this address can publish"))
 	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -36,7 +36,7 @@ func listenRedis(where string, logger *zap.Logger) (net.Listener, error) {
 	return listener, nil
 }
 
-// serveRedis is a task that answers publishers.
+// serveRedis returns the task that serves publishers.
 func serveRedis(n *node.Node, c *config.Config, listener net.Listener) node.Task {
 	server := respserver.New(respserver.Options{
 		Publisher: n.Backplane(), Catalog: n.Catalog(), MaxBytes: c.Events.MaxBytes + 100,

@@ -19,31 +19,31 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// explainTimeout is how long the answer may take; a directory is part of it.
+// explainTimeout bounds the answer, which may need a directory.
 const explainTimeout = 10 * time.Second
 
-// maxExplanation bounds what a server can make the command read, in bytes.
+// maxExplanation bounds the answer that the command reads, in bytes.
 const maxExplanation = 1 << 20
 
 func (p *program) explainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain",
-		Short: "Say why a user may listen to something, or may not",
-		Long: "Asks a running server, by its operator's port, to decide as it would for Subscribe and to give its reasons. The user is\n" +
-			"taken as one of its connections shows it, with all that its token says; without one, as the directory has it.",
+		Short: "Explain an authorization decision",
+		Long: "Asks a running server, through its operator port, to decide as it would for Subscribe and to give its reasons. The\n" +
+			"server takes the claims from a connection of the user; without a connection, from the directory.",
 		Args: cobra.NoArgs,
 	}
 	settings := p.newSettings(cmd, false, nil)
 	query := url.Values{}
 	values := map[string]*string{
 		"user":         cmd.Flags().String("user", "", "`GUID` of the user"),
-		"entity":       cmd.Flags().String("entity", "", "`GUID` of what to listen to"),
+		"entity":       cmd.Flags().String("entity", "", "`GUID` of the entity"),
 		"event":        cmd.Flags().String("event", "", "`name` of the event"),
-		"trace":        cmd.Flags().String("trace", "", "`id` that a client was told with a refusal, in place of all others"),
-		"role":         cmd.Flags().String("role", "", "`role` to ask for, whatever the user's connections show"),
-		"organization": cmd.Flags().String("org", "", "`GUID` of the organization to ask for, whatever the user's connections show"),
+		"trace":        cmd.Flags().String("trace", "", "`id` of a refusal, as the client got it; replaces the other flags"),
+		"role":         cmd.Flags().String("role", "", "`role` to assume instead of the connection's"),
+		"organization": cmd.Flags().String("org", "", "`GUID` of the organization to assume instead of the connection's"),
 	}
-	server := cmd.Flags().String("url", "", "`URL` of the operator's port; none: console.listen")
+	server := cmd.Flags().String("url", "", "`URL` of the operator port; default: console.listen")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l, err := settings.load(func(*config.Config) error { return nil })
 		if err != nil {
@@ -64,11 +64,11 @@ func (p *program) explainCommand() *cobra.Command {
 	return cmd
 }
 
-// consoleURL is where the operator's port of a configuration can be reached from this machine.
+// consoleURL returns the URL of the configured operator port, for use on this machine.
 func consoleURL(c *config.Config) (string, error) {
 	host, port, err := net.SplitHostPort(c.Console.Listen)
 	if err != nil {
-		return "", errors.New("console.listen: there is no such port; say --url")
+		return "", errors.New("console.listen: there is no operator port; use --url")
 	}
 	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 		host = "localhost"
@@ -76,7 +76,7 @@ func consoleURL(c *config.Config) (string, error) {
 	return "http://" + net.JoinHostPort(host, port), nil
 }
 
-// explain asks and prints the answer.
+// explain sends the request and prints the answer.
 func explain(ctx context.Context, out io.Writer, address, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
@@ -114,7 +114,7 @@ func explain(ctx context.Context, out io.Writer, address, token string) error {
 	return printExplanation(out, &answer.Explanation)
 }
 
-// printRefusal writes for people what was refused, and why at that time.
+// printRefusal prints a refusal and its reasons at that time.
 func printRefusal(out io.Writer, r *hub.Refusal) error {
 	text := fmt.Appendf(nil, "%s, %s of %s, connection %s\n%s: %d refused\n",
 		r.User, r.Role, r.Organization, r.Connection, r.Time.Format(time.RFC3339), r.Refused)
@@ -130,7 +130,7 @@ func printRefusal(out io.Writer, r *hub.Refusal) error {
 	return err
 }
 
-// printExplanation writes an explanation for people.
+// printExplanation prints an explanation.
 func printExplanation(out io.Writer, e *console.Explanation) error {
 	text := fmt.Appendf(nil, "%s, %s of %s by its %s\n", e.User, e.Role, e.Organization, e.Source)
 	text = appendSteps(text, e.Steps)
@@ -143,7 +143,7 @@ func printExplanation(out io.Writer, e *console.Explanation) error {
 	return err
 }
 
-// appendSteps adds a line for each step.
+// appendSteps appends a line for each step.
 func appendSteps(text []byte, steps []authz.Step) []byte {
 	for _, step := range steps {
 		mark := "yes"

@@ -23,8 +23,8 @@ func (p *program) publishCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "publish [FILE|-]",
 		Short: "Publish events to Redis",
-		Long: "Publishes events, one JSON object per line in the published PascalCase form, to the Redis of the configuration. Every line is\n" +
-			"checked first, and one line of output says what became of it. The exit code is 1 if any event was not published.",
+		Long: "Publishes events to the configured Redis: one JSON object per line, in the published PascalCase form. The command\n" +
+			"checks each line first and prints one line with its result. The exit code is 1 if any event was not published.",
 		Args: cobra.MaximumNArgs(1),
 	}
 	settings := p.newSettings(cmd, false, map[string]string{"log.format": "console", "log.level": "warn"})
@@ -55,7 +55,7 @@ func (p *program) publishCommand() *cobra.Command {
 	return cmd
 }
 
-// withPublisher runs do with the configured backplane. It returns when do does.
+// withPublisher runs do with the configured backplane and returns when do does.
 func withPublisher(ctx context.Context, c *config.Config, catalog *events.Catalog, logger *zap.Logger, do func(context.Context, demo.Publisher) error) error {
 	to, err := node.NewBackplane(&c.Redis, nil, backplane.Options{
 		Catalog: catalog, Sink: nobody{}, Logger: logger.Named("backplane"),
@@ -71,7 +71,7 @@ func withPublisher(ctx context.Context, c *config.Config, catalog *events.Catalo
 	return errors.Join(err, <-ended)
 }
 
-// nobody is the sink of a backplane that is only published to.
+// nobody is the sink of a backplane that only publishes.
 type nobody struct{}
 
 // Dispatch implements backplane.Sink.
@@ -83,10 +83,10 @@ func (nobody) Wants(events.Topic) bool { return false }
 // Offer implements backplane.Sink.
 func (nobody) Offer(*events.Event) bool { return true }
 
-// maxLine is how long a line may be, in bytes: far longer than any event.
+// maxLine bounds a line, in bytes: far above any event.
 const maxLine = 16 << 20
 
-// publishLines publishes the lines of in and says on out what became of each.
+// publishLines publishes the lines of in and writes the result of each to out.
 func publishLines(ctx context.Context, catalog *events.Catalog, to demo.Publisher, in io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxLine)
@@ -115,11 +115,11 @@ func publishLines(ctx context.Context, catalog *events.Catalog, to demo.Publishe
 	return nil
 }
 
-// publishLine checks one event and publishes it. The text says what it was.
+// publishLine checks one event and publishes it. It returns a text for people.
 func publishLine(ctx context.Context, catalog *events.Catalog, to demo.Publisher, line []byte) (string, error) {
 	event, err := catalog.Decode(line)
 	if err == nil {
-		_, err = catalog.AppendJSON(nil, &event) // which checks all of it, as nodes do that have listeners
+		_, err = catalog.AppendJSON(nil, &event) // checks the whole event, as a node with subscribers does
 	}
 	if err != nil {
 		return "", err

@@ -18,7 +18,7 @@ import (
 func (p *program) redisCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "redis",
-		Short: "What Redis needs to know of this program",
+		Short: "Commands for the Redis of this program",
 		Args:  cobra.NoArgs,
 	}
 	cmd.AddCommand(p.functionsCommand())
@@ -28,18 +28,18 @@ func (p *program) redisCommand() *cobra.Command {
 func (p *program) functionsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "functions",
-		Short: "Print, or load, the functions that publishers call",
-		Long: "Prints the library of Redis Functions with rte_publish, for \"redis-cli -x FUNCTION LOAD REPLACE\". Nodes load it by\n" +
-			"themselves, and again when it is missing or older, if their user may.",
+		Short: "Print or load the functions that publishers call",
+		Long: "Prints the library of Redis Functions with rte_publish, for \"redis-cli -x FUNCTION LOAD REPLACE\". Nodes load it\n" +
+			"themselves when it is missing or older, if their Redis user may.",
 		Args: cobra.NoArgs,
 	}
 	settings := p.newSettings(cmd, false, map[string]string{"log.format": "console", "log.level": "warn"})
-	script := cmd.Flags().Bool("script", false, "print it as a script for EVALSHA instead, for Redis before 7.0")
-	load := cmd.Flags().Bool("load", false, "load it into the Redis of the configuration")
+	script := cmd.Flags().Bool("script", false, "print it as a script for EVALSHA, for Redis before 7.0")
+	load := cmd.Flags().Bool("load", false, "load it into the configured Redis")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch {
 		case *load && *script:
-			return usageError{errors.New("--load: there is nothing to load of a script, publishers send it")}
+			return usageError{errors.New("--load: a script needs no loading, publishers send it")}
 		case *script:
 			_, err := io.WriteString(p.stdout, rediscommand.Script())
 			return err

@@ -9,21 +9,21 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// program is one run of the command line: what it was started with. Commands are its methods.
+// program is one run of the command line. Commands are its methods.
 type program struct {
-	environ        []string // as os.Environ has it
+	environ        []string // in the form of os.Environ
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
-// usageError is an error of whoever wrote the command line or the configuration: nothing was done.
+// usageError is an error in the command line or the configuration. The command has done nothing.
 type usageError struct{ error }
 
-// Unwrap lets errors.Is see what is wrong.
+// Unwrap returns the wrapped error.
 func (e usageError) Unwrap() error { return e.error }
 
-// run executes a command line and writes its error, if any, to stderr. Commands that run until they are told end when
-// ctx does, or at SIGINT or SIGTERM.
+// run executes a command line and writes its error, if any, to stderr. Servers run until ctx ends or until SIGINT or
+// SIGTERM.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	p := &program{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
 	root := p.newRoot()
@@ -36,13 +36,12 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		err = usageError{err}
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "rte-server: %v\n", err) // there is nobody else to tell
+		_, _ = fmt.Fprintf(stderr, "rte-server: %v\n", err) // nothing is left to report a failure to
 	}
 	return err
 }
 
-// exitCode is 0 for success, 2 for a command line or a configuration that cannot be used and 1 for everything that went
-// wrong later.
+// exitCode returns 0 for success, 2 for an invalid command line or configuration, and 1 for any later failure.
 func exitCode(err error) int {
 	switch {
 	case err == nil:
@@ -54,13 +53,13 @@ func exitCode(err error) int {
 	}
 }
 
-// newRoot is the tree of commands.
+// newRoot makes the tree of commands.
 func (p *program) newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "rte-server",
 		Short: "A SignalR hub for the events of contact centres",
-		Long: "rte-server brings the events of users, queues and call lists to SignalR clients over WebSocket.\n" +
-			"To look around, start \"rte-server dev\": it needs nothing else.",
+		Long: "rte-server delivers events of users, queues and call lists to SignalR clients over WebSocket.\n" +
+			"To try it, run \"rte-server dev\": it needs nothing else.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

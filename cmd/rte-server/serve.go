@@ -16,8 +16,8 @@ func (p *program) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: "Runs the server until SIGTERM or SIGINT, at which it sends its clients away and ends. A second signal ends it at once.\n\n" +
-			"Flags are configuration keys; they can also stand in a file and in the environment.",
+		Long: "Runs the server until SIGTERM or SIGINT. Then it closes its connections and ends; a second signal ends it at once.\n\n" +
+			"Flags are configuration keys; they can also be set in a file and in the environment.",
 		Args: cobra.NoArgs,
 	}
 	settings := p.newSettings(cmd, true, nil)
@@ -31,7 +31,7 @@ func (p *program) serveCommand() *cobra.Command {
 	return cmd
 }
 
-// serve runs a server until ctx ends or a signal comes.
+// serve runs a server until ctx ends or a signal arrives.
 func (p *program) serve(ctx context.Context, c *config.Config) error {
 	logger := node.NewLogger(c, p.stderr)
 	logger.Info("starting", zap.String("version", programVersion()))
@@ -50,14 +50,15 @@ func (p *program) serve(ctx context.Context, c *config.Config) error {
 	return n.Run(ctx)
 }
 
-// untilSignal is a context that ends with ctx or at the first SIGTERM or SIGINT. A second signal then ends the process.
+// untilSignal returns a context that ends with ctx, or at the first SIGTERM or SIGINT. A second signal ends the
+// process.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }
 
-// checkServer says what keeps a server from running with this configuration, its files included.
+// checkServer returns the errors that keep a server from running with a configuration and its files.
 func checkServer(c *config.Config) error {
 	if err := config.CheckServer(c); err != nil {
 		return err

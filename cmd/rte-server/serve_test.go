@@ -252,8 +252,8 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
-// TestServe_StopsBesideSlowRequests: a request that did not come to its end held up the end of all connections, for as long
-// as reading it may take.
+// TestServe_StopsBesideSlowRequests: a request that did not come to its end held up the end of all connections, for as
+// long as reading it may take.
 func TestServe_StopsBesideSlowRequests(t *testing.T) {
 	p := start(t, serveArgs("--timeouts.read_header=5s")...) // a request may take twice as long
 	c := p.connect(mustServiceToken(t, testOrganization), "")

@@ -9,19 +9,19 @@ import (
 	"github.com/rte-server/rte-server/internal/config"
 )
 
-// settings are the configuration flags of one command, and what they become together with the other sources.
+// settings are the configuration flags of one command and its other sources.
 type settings struct {
 	sources *config.Sources
 	file    string // of --config
 }
 
-// newSettings gives cmd a flag for each key. They are in its help only if listed is true; there are many.
+// newSettings adds a flag for each key to cmd. The flags are many: the help lists them only if listed is true.
 func (p *program) newSettings(cmd *cobra.Command, listed bool, defaults map[string]string) *settings {
 	s := &settings{sources: config.NewSources(p.environ, defaults)}
 	flags := s.sources.Flags()
 	if !listed {
 		flags.VisitAll(func(f *pflag.Flag) { f.Hidden = true })
-		cmd.Long = strings.TrimSpace(cmd.Long + "\n\nEvery configuration key is a flag of this command too; \"rte-server config doc\" lists them.")
+		cmd.Long = strings.TrimSpace(cmd.Long + "\n\nEvery configuration key is a flag of this command, too; \"rte-server config doc\" lists them.")
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&s.file, "config", "", "YAML `file` with configuration keys")
@@ -29,7 +29,7 @@ func (p *program) newSettings(cmd *cobra.Command, listed bool, defaults map[stri
 	return s
 }
 
-// load reads the configuration and checks it. The error is a usageError and names the keys that are wrong.
+// load reads the configuration and checks it. Its error is a usageError that names the faulty keys.
 func (s *settings) load(check func(*config.Config) error) (*config.Loaded, error) {
 	l, err := s.sources.Load(s.file, check)
 	if err != nil {

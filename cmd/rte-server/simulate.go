@@ -14,17 +14,17 @@ import (
 	"github.com/rte-server/rte-server/internal/node"
 )
 
-// simulation is what the command line says about the simulator.
+// simulation has the flags of the simulator.
 type simulation struct {
 	seed   uint64
 	rate   float64
 	events int
 }
 
-// addSimulationFlags gives cmd the flags of a simulation.
+// addSimulationFlags adds the flags of a simulation to cmd.
 func addSimulationFlags(cmd *cobra.Command) *simulation {
 	s := &simulation{}
-	cmd.Flags().Uint64Var(&s.seed, "seed", 1, "`number` that decides what happens: equal seeds, equal days")
+	cmd.Flags().Uint64Var(&s.seed, "seed", 1, "`number` that determines all events: equal seeds, equal days")
 	cmd.Flags().Float64Var(&s.rate, "rate", demo.NaturalRate, "average `events` per second")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if s.rate <= 0 || s.rate > maxRate {
@@ -35,10 +35,10 @@ func addSimulationFlags(cmd *cobra.Command) *simulation {
 	return s
 }
 
-// maxRate is far more than one simulator can publish.
+// maxRate is far above the rate of one simulator.
 const maxRate = 100_000
 
-// simulator makes the simulator.
+// simulator makes the simulator of these flags.
 func (s *simulation) simulator(o *demo.Organization, to demo.Publisher, logger *zap.Logger, reg prometheus.Registerer) *demo.Simulator {
 	return demo.New(demo.Options{
 		Organization: o, Publisher: to, Seed: s.seed, Speed: s.rate / demo.NaturalRate, Limit: s.events,
@@ -50,8 +50,8 @@ func (p *program) simulateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Publish the events of a simulated call centre to Redis",
-		Long: "Publishes what happens in the call centre of the demo organization to the Redis of the configuration, until it is\n" +
-			"stopped. Clients need tokens for that organization: \"rte-server token --org 0d000000-0000-4000-8000-000000000001\".",
+		Long: "Publishes the events of the demo organization's call centre to the configured Redis until it is stopped. Clients need\n" +
+			"tokens for that organization: \"rte-server token --org 0d000000-0000-4000-8000-000000000001\".",
 		Args: cobra.NoArgs,
 	}
 	settings := p.newSettings(cmd, false, map[string]string{"log.format": "console"})
@@ -68,7 +68,7 @@ func (p *program) simulateCommand() *cobra.Command {
 	return cmd
 }
 
-// simulate publishes until ctx ends, a signal comes or the time is over.
+// simulate publishes until ctx ends, a signal arrives or the time is over.
 func (p *program) simulate(ctx context.Context, c *config.Config, simulation *simulation, duration time.Duration) error {
 	logger := node.NewLogger(c, p.stderr)
 	ctx, stop := untilSignal(ctx)

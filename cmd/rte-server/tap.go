@@ -16,7 +16,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// tapping is what the command line says about a tap.
+// tapping has the flags and arguments of a tap.
 type tapping struct {
 	url, token string
 	features   []string
@@ -30,16 +30,16 @@ type tapTopic struct {
 	EventName string `json:"EventName"`
 }
 
-// tapResult is the answer to a tapTopic.
+// tapResult is the result of a tapTopic.
 type tapResult struct {
 	Subscribed bool   `json:"subscribed"`
 	Message    string `json:"message"`
 	EntityID   string `json:"entityId"`
 	EventName  string `json:"eventName"`
-	TraceID    string `json:"traceId"` // of clients with notices
+	TraceID    string `json:"traceId"` // only for clients with notices
 }
 
-// String is what the user is told of a refusal.
+// String describes a refusal for the user.
 func (r *tapResult) String() string {
 	text := r.EntityID + ":" + r.EventName + ": " + r.Message
 	if r.TraceID != "" {
@@ -53,16 +53,16 @@ func (p *program) tapCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tap --url URL [--token TOKEN] ENTITY[:EVENT]...",
 		Short: "Subscribe as a client and print what arrives",
-		Long: "Connects to a hub, subscribes to events of entities (to all of an entity, if none is named) and prints each message\n" +
-			"as a line of JSON. What is refused is told on standard error; if everything is, the exit code is 1. Without --token\n" +
-			"the token is taken from the variable TOKEN, where other users of the machine cannot read it.\n\n" +
-			"With --features snapshot the last states come first, as messages. With --features notices standard error has the traces\n" +
-			"of refusals, too, and what the server says about subscriptions: SubscriptionsEnded and Resync.",
+		Long: "Connects to a hub, subscribes to events of entities (without EVENT, to all events of the entity) and prints each\n" +
+			"message as a line of JSON. Refusals go to standard error; if the hub refuses everything, the exit code is 1. Without\n" +
+			"--token, the command takes the token from the variable TOKEN, which other users of the machine cannot read.\n\n" +
+			"With --features snapshot, the last states come first, as messages. With --features notices, standard error also has\n" +
+			"the traces of refusals and the notices about subscriptions: SubscriptionsEnded and Resync.",
 		Args: cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().StringVar(&t.url, "url", "http://127.0.0.1:8080/rte", "`URL` of the hub")
 	cmd.Flags().StringVar(&t.token, "token", "", "token to connect with")
-	cmd.Flags().StringSliceVar(&t.features, "features", nil, "extensions to ask for, with commas: notices, snapshot")
+	cmd.Flags().StringSliceVar(&t.features, "features", nil, "extensions to request, separated by commas: notices, snapshot")
 	cmd.Flags().IntVar(&t.count, "count", 0, "`number` of messages after which to stop; 0: none")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, variable := range p.environ {
@@ -75,7 +75,7 @@ func (p *program) tapCommand() *cobra.Command {
 				return usageError{fmt.Errorf("--features: there is no %q, but notices and snapshot", name)}
 			}
 		}
-		if err := t.ask(); err != nil {
+		if err := t.addFeatures(); err != nil {
 			return usageError{fmt.Errorf("--url: %w", err)}
 		}
 		for _, arg := range args {
@@ -92,8 +92,8 @@ func (p *program) tapCommand() *cobra.Command {
 	return cmd
 }
 
-// ask puts the features into the URL.
-func (t *tapping) ask() error {
+// addFeatures adds the features to the URL.
+func (t *tapping) addFeatures() error {
 	if len(t.features) == 0 {
 		return nil
 	}
@@ -108,15 +108,15 @@ func (t *tapping) ask() error {
 	return nil
 }
 
-// errTapped is the cause of the end of a tap that has seen enough.
+// errTapped is the cause of the end of a tap that has received --count messages.
 var errTapped = errors.New("all messages were received")
 
-// run taps until ctx ends, the server closes the connection or enough messages came.
+// run taps until ctx ends, the server closes the connection or --count messages have arrived.
 func (t *tapping) run(ctx context.Context, stdout, stderr io.Writer) error {
 	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	printer := &tapPrinter{out: stdout, told: stderr, left: t.count, done: cancel}
+	printer := &tapPrinter{out: stdout, notices: stderr, left: t.count, done: cancel}
 	conn, err := dialTap(ctx, t.url, t.token, printer.invoked)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
@@ -124,7 +124,7 @@ func (t *tapping) run(ctx context.Context, stdout, stderr io.Writer) error {
 	defer conn.close()
 
 	client, err := signalr.NewClient(ctx, signalr.WithConnection(conn), signalr.WithReceiver(&tapReceiver{}),
-		signalr.MaximumReceiveMessageSize(maxTapMessage), signalr.Logger(silence{}, false))
+		signalr.MaximumReceiveMessageSize(maxTapMessage), signalr.Logger(nopLogger{}, false))
 	if err != nil {
 		return err
 	}
@@ -144,10 +144,10 @@ func (t *tapping) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 }
 
-// tapBatch is how many items a Subscribe has at most: an item has 90 bytes, and the message that they come in may have 32 KiB.
+// tapBatch bounds the items of a Subscribe: an item has 90 bytes, and a message may have 32 KiB by default.
 const tapBatch = 200
 
-// subscribe asks for the topics and says what was refused.
+// subscribe subscribes to the topics and prints refusals.
 func (t *tapping) subscribe(ctx context.Context, client signalr.Client, printer *tapPrinter) error {
 	var topics []tapTopic
 	for _, topic := range t.topics {
@@ -173,7 +173,7 @@ func (t *tapping) subscribe(ctx context.Context, client signalr.Client, printer 
 			if r.Subscribed {
 				subscribed++
 			} else if i < len(some) && t.named(some[i]) {
-				printer.tell(r.String())
+				printer.printNotice(r.String())
 			}
 		}
 	}
@@ -183,17 +183,17 @@ func (t *tapping) subscribe(ctx context.Context, client signalr.Client, printer 
 	return nil
 }
 
-// named says whether the command line names the topic itself, and not all events of an entity, of which some do
-// not exist for it.
+// named reports whether the command line names the topic itself. Of all events of an entity, some do not exist for it,
+// and their refusals are not worth a line.
 func (t *tapping) named(topic tapTopic) bool { return slices.Contains(t.topics, topic) }
 
-// invoke calls a method of the hub and reads its answer into result.
+// invoke calls a method of the hub and decodes its answer into result.
 func invoke(ctx context.Context, client signalr.Client, result any, method string, arguments ...any) error {
 	value, err := await(ctx, client.Invoke(method, arguments...))
 	if err != nil {
 		return fmt.Errorf("%s: %w", method, err)
 	}
-	// The library has read the answer without knowing what it is.
+	// The library has decoded the answer into generic values.
 	text, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("%s: %w", method, err)
@@ -204,8 +204,8 @@ func invoke(ctx context.Context, client signalr.Client, result any, method strin
 	return nil
 }
 
-// await waits for the answer of a call. The library hands over its result and the absence of an error one by one, in any
-// order, and then closes the channel.
+// await waits for the answer of a call. The library sends its result and the absence of an error one by one, in any
+// order, and then closes the Go channel.
 func await(ctx context.Context, answers <-chan signalr.InvokeResult) (value any, err error) {
 	for {
 		select {
@@ -223,7 +223,7 @@ func await(ctx context.Context, answers <-chan signalr.InvokeResult) (value any,
 	}
 }
 
-// tapReceiver makes the library content: the messages were printed on the way to it.
+// tapReceiver has the methods that the library must find. tapConn has printed the messages already.
 type tapReceiver struct{}
 
 // MessageReceived is called by the library.
@@ -235,8 +235,8 @@ func (*tapReceiver) SubscriptionsEnded(json.RawMessage) {}
 // Resync is called by the library.
 func (*tapReceiver) Resync(json.RawMessage) {}
 
-// silence is a logger of the library.
-type silence struct{}
+// nopLogger is the logger of the library; it drops everything.
+type nopLogger struct{}
 
 // Log implements signalr.StructuredLogger.
-func (silence) Log(...any) error { return nil }
+func (nopLogger) Log(...any) error { return nil }

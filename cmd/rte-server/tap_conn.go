@@ -16,27 +16,27 @@ import (
 )
 
 const (
-	// maxTapMessage bounds what a server can make the tap keep.
+	// maxTapMessage bounds the memory of a message.
 	maxTapMessage = 16 << 20
-	// tapDialTimeout is how long connecting may take.
+	// tapDialTimeout bounds connecting.
 	tapDialTimeout = 10 * time.Second
 )
 
-// tapConn is a WebSocket as the library wants it. The library has one of its own, which cuts messages that are longer
-// than its buffer; and it runs what it receives on a goroutine each, which loses the order. So this one is a stream of
-// bytes, and hands each invocation on as it passes by.
+// tapConn is a WebSocket connection for the library. The library's own connection truncates messages that are longer
+// than its buffer, and the library runs each invocation on a goroutine of its own, which loses the order. Therefore
+// tapConn is a stream of bytes that also passes each invocation to invoked, in order.
 type tapConn struct {
 	*signalr.ConnectionBase
 	ws      *websocket.Conn
 	stream  net.Conn
 	invoked func(method string, argument json.RawMessage)
-	unsplit []byte // the begin of a record whose end has not come yet; owned by Read
+	unsplit []byte // the beginning of a record that is still arriving; owned by Read
 }
 
 var _ signalr.Connection = (*tapConn)(nil)
 
-// dialTap connects without negotiation. invoked is called, by one goroutine at a time, for each invocation that the server
-// sends: all of them have one argument.
+// dialTap connects without negotiation. It calls invoked, from one goroutine at a time, for each invocation of the
+// server. All invocations of this server have one argument.
 func dialTap(ctx context.Context, url, token string, invoked func(method string, argument json.RawMessage)) (*tapConn, error) {
 	dialing, cancel := context.WithTimeout(ctx, tapDialTimeout)
 	defer cancel()
@@ -64,7 +64,7 @@ func (c *tapConn) Read(p []byte) (int, error) {
 		if !complete {
 			break
 		}
-		c.look(record)
+		c.inspect(record)
 		c.unsplit = rest
 	}
 	if len(c.unsplit) > maxTapMessage {
@@ -73,13 +73,13 @@ func (c *tapConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// look hands on what a record brings if it is an invocation.
-func (c *tapConn) look(record []byte) {
+// inspect calls invoked if a record is an invocation.
+func (c *tapConn) inspect(record []byte) {
 	var message struct {
 		Target    string            `json:"target"`
 		Arguments []json.RawMessage `json:"arguments"`
 	}
-	// What cannot be read is for the library to complain about.
+	// The library reports malformed records.
 	if json.Unmarshal(record, &message) == nil && message.Target != "" && len(message.Arguments) == 1 {
 		c.invoked(message.Target, message.Arguments[0])
 	}
@@ -88,5 +88,5 @@ func (c *tapConn) look(record []byte) {
 // Write implements signalr.Connection.
 func (c *tapConn) Write(p []byte) (int, error) { return c.stream.Write(p) }
 
-// close ends the connection without a goodbye: the library has said it if there was time to.
+// close ends the connection without a close handshake: the library has done it if there was time.
 func (c *tapConn) close() { _ = c.ws.CloseNow() }

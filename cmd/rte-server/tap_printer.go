@@ -8,28 +8,28 @@ import (
 	"sync"
 )
 
-// tapPrinter prints events as lines, and what is said about subscriptions elsewhere.
+// tapPrinter prints events as lines, and notices elsewhere.
 type tapPrinter struct {
-	mu        sync.Mutex
-	out, told io.Writer               // guarded by mu
-	left      int                     // guarded by mu; events until done, 0: it never is
-	done      context.CancelCauseFunc // told when the last event is printed, or one cannot be
+	mu           sync.Mutex
+	out, notices io.Writer               // guarded by mu
+	left         int                     // guarded by mu; events until done; 0: no limit
+	done         context.CancelCauseFunc // called after the last event, or when printing fails
 }
 
-// invoked prints what the server calls a method of the client with.
+// invoked prints an invocation of the server.
 func (p *tapPrinter) invoked(method string, argument json.RawMessage) {
 	if method == "MessageReceived" {
 		p.print(argument)
 	} else {
-		p.tell(method + " " + string(argument))
+		p.printNotice(method + " " + string(argument))
 	}
 }
 
-// tell prints a line that is no event.
-func (p *tapPrinter) tell(line string) {
+// printNotice prints a line that is not an event.
+func (p *tapPrinter) printNotice(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, _ = fmt.Fprintln(p.told, line)
+	_, _ = fmt.Fprintln(p.notices, line)
 }
 
 func (p *tapPrinter) print(event json.RawMessage) {

@@ -26,7 +26,7 @@ func (p *program) tokenCommand() *cobra.Command {
 	others := cmd.Flags().StringArray("orgs", nil, "`GUID` of a further organization; may be repeated")
 	role := cmd.Flags().String("role", "agent", "`role` of the user: agent, supervisor or service")
 	grants := cmd.Flags().StringArray("grant", nil, "permission as `ENTITY[:EVENT]` or :EVENT; may be repeated")
-	ttl := cmd.Flags().Duration("ttl", time.Hour, "how long the token is good")
+	ttl := cmd.Flags().Duration("ttl", time.Hour, "lifetime of the token")
 
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l, err := settings.load(config.CheckSigner)
@@ -50,7 +50,7 @@ func (p *program) tokenCommand() *cobra.Command {
 	return cmd
 }
 
-// parseClaims reads what the command line says about the bearer of a token. Errors begin with the flag.
+// parseClaims makes claims from flags. Its errors begin with the name of the flag.
 func parseClaims(user, organization string, others []string, role string, grants []string) (claims authz.Claims, err error) {
 	if claims.User, err = parseID("--user", user); err != nil {
 		return claims, err

@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set when the program is linked: -ldflags "-X main.version=v1.2.3".
+// version is set by the linker: -ldflags "-X main.version=v1.2.3".
 var version string
 
-// programVersion is the version that was linked in, or that of the module, as "go install" builds it.
+// programVersion returns the version of the linker, else the version of the module, which "go install" sets.
 func programVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -9,7 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/loopback"
 )
 
-// requireBearer lets requests through that carry the token. The comparison takes the same time whatever was sent.
+// requireBearer passes on requests with the token and refuses others. Its comparison takes the same time for any token.
 func requireBearer(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -24,8 +24,8 @@ func requireBearer(token string, next http.Handler) http.Handler {
 	})
 }
 
-// requireLoopbackHost lets requests through that were made to a loopback name. It keeps a web page in the operator's
-// browser from reading a port without a token through a name of its own that resolves to 127.0.0.1.
+// requireLoopbackHost passes on requests to a loopback name and refuses others. A web page in the operator's browser
+// could otherwise read a port without a token, through a name of its own that resolves to 127.0.0.1.
 func requireLoopbackHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !loopback.Is(r.Host) {

@@ -54,8 +54,8 @@ func (o *Operator) forward(ctx context.Context, d disconnection) error {
 	return o.others.Disconnect(ctx, message)
 }
 
-// TakeDisconnection carries out a disconnection that another node or a back end has sent. An error means that the message
-// is malformed.
+// TakeDisconnection carries out a disconnection that another node or a back end has sent. An error means that the
+// message is malformed.
 func (o *Operator) TakeDisconnection(message []byte) error {
 	d, user, err := parseDisconnection(message)
 	if err == nil {

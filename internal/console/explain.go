@@ -92,5 +92,6 @@ func (o *Operator) claimsOf(ctx context.Context, user events.ID, query url.Value
 	if claims, ok := o.gate.ClaimsOf(ctx, user, role); ok {
 		return claims, fromDirectory, nil
 	}
-	return nil, "", BadRequest("user: has no connection to this node and is not in a directory; say of which organization")
+	return nil, "", BadRequest("user: has no connection to this node and is not in a directory; say of which " +
+		"organization")
 }

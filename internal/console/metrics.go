@@ -2,7 +2,7 @@ package console
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// registerMetrics adds the readiness and each of its checks to reg. They are read when they are collected.
+// registerMetrics adds metrics of the readiness and of each of its checks to reg.
 func registerMetrics(reg prometheus.Registerer, readiness *Readiness) {
 	if reg == nil {
 		return

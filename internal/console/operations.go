@@ -8,12 +8,12 @@ import (
 	"net/url"
 )
 
-// Operations are what operators can ask for and do, besides looking. Their answers are sent as JSON. They may be called
-// from any goroutine. An error that is a BadRequest is the caller's mistake; any other says that it cannot be done now.
+// Operations are the actions of the operator API. The server sends their answers as JSON. It may call them from any
+// goroutine. A BadRequest is an error of the caller; any other error means that the action is not possible now.
 type Operations struct {
-	// Revoke takes back tokens: POST /api/revoke with a revocation as JSON.
+	// Revoke revokes tokens: POST /api/revoke with a revocation as JSON.
 	Revoke func(ctx context.Context, revocation []byte) (answer any, err error)
-	// Explain says why somebody may listen to something, or may not: GET /api/explain.
+	// Explain explains an authorization decision: GET /api/explain.
 	Explain Operation
 	// Connections lists connections of this node: GET /api/connections.
 	Connections Operation
@@ -21,24 +21,24 @@ type Operations struct {
 	Disconnect Operation
 }
 
-// Operation does what the query of a request says.
+// Operation carries out an action with the parameters of a request.
 type Operation func(ctx context.Context, query url.Values) (answer any, err error)
 
-// BadRequest is what is wrong with a request, in words for its caller.
+// BadRequest is an error of the caller of the operator API, in words for people.
 type BadRequest string
 
-// Error is the words.
+// Error returns the words.
 func (e BadRequest) Error() string { return string(e) }
 
-// Accepted is an answer that says that something is not done everywhere yet. Its status is 202.
+// Accepted wraps the answer of an action that not all nodes have carried out. Its status is 202.
 type Accepted struct {
 	Answer any
 }
 
-// maxRequestBytes bounds the body of a request; a revocation has 150 bytes.
+// maxRequestBytes bounds the body of an action; a revocation has 150 bytes.
 const maxRequestBytes = 4 << 10
 
-// handle adds the paths of the operations.
+// handle adds the paths of the operations to mux.
 func (o *Operations) handle(mux *http.ServeMux) {
 	if o.Revoke != nil {
 		mux.HandleFunc("POST /api/revoke", answer(func(r *http.Request) (any, error) {
@@ -58,7 +58,7 @@ func (o *Operations) handle(mux *http.ServeMux) {
 	}
 }
 
-// answer makes a handler of what works out an answer.
+// answer makes a handler that sends the result of work.
 func answer(work func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxRequestBytes)

@@ -2,54 +2,53 @@ package console
 
 import "sync/atomic"
 
-// Readiness says whether this node should get new connections. It begins as starting, becomes ready once and stopping
-// once; nothing leads back from stopping. Its methods may be called from any goroutine.
+// Readiness reports whether this node should get new connections. Its state goes from starting to ready to stopping,
+// and never back. Its methods may be called from any goroutine.
 type Readiness struct {
 	checks []Check // static after construction
 	state  atomic.Uint32
 }
 
-// Check watches something that a node needs to do its work well, and without which it still serves: a node does not
-// stop being ready because a check fails, or an outage of what all nodes share would make the load balancer turn
-// away every client of every node at once.
+// Check watches a condition that a node needs to work well. A failing check does not make the node unready: an outage
+// of Redis, which all nodes share, would otherwise make the load balancer refuse all clients of all nodes at once.
 type Check struct {
 	// Name is short and fixed, such as "backplane". It is also a metric label.
 	Name string
-	// Problem says in a few words what is wrong; empty: nothing. It must answer at once.
+	// Problem describes the problem in a few words; empty if there is none. It must return at once.
 	Problem func() string
 }
 
-// Report is a Readiness at one moment, as /readyz answers it.
+// Report is the state of a Readiness, as /readyz answers it.
 type Report struct {
 	// State is "starting", "ready" or "stopping".
 	State string `json:"state"`
-	// Degraded lists the checks that see a problem.
+	// Degraded lists the failing checks.
 	Degraded []Problem `json:"degraded,omitempty"`
 }
 
-// Problem is what a check sees.
+// Problem is the result of a failing check.
 type Problem struct {
 	Check  string `json:"check"`
 	Detail string `json:"detail"`
 }
 
-// The states of a node, in the order in which it goes through them.
+// The states of a node, in order.
 const (
 	stateStarting uint32 = iota
 	stateReady
 	stateStopping
 )
 
-// NewReadiness makes a Readiness that is starting.
+// NewReadiness makes a Readiness in the state starting.
 func NewReadiness(checks ...Check) *Readiness { return &Readiness{checks: checks} }
 
-// Ready says that the node takes connections. It does nothing once the node is stopping.
+// Ready changes the state from starting to ready. It does nothing in any other state.
 func (r *Readiness) Ready() { r.state.CompareAndSwap(stateStarting, stateReady) }
 
-// Stopping says that the node wants no new connections any more.
+// Stopping changes the state to stopping, for good.
 func (r *Readiness) Stopping() { r.state.Store(stateStopping) }
 
-// Report is the state now, with the problems that the checks see.
+// Report returns the current state and runs the checks.
 func (r *Readiness) Report() Report {
 	report := Report{State: [...]string{"starting", "ready", "stopping"}[r.state.Load()]}
 	for _, check := range r.checks {
@@ -60,5 +59,5 @@ func (r *Readiness) Report() Report {
 	return report
 }
 
-// isReady says whether the node wants connections.
+// isReady reports whether the node should get new connections.
 func (r *Readiness) isReady() bool { return r.state.Load() == stateReady }

@@ -21,8 +21,8 @@ type revoked struct {
 	Detail     string           `json:"detail,omitempty"`
 }
 
-// revoke puts a revocation into force and ends the connections that it covers. If it could not reach the other nodes, the
-// answer says so.
+// revoke puts a revocation into force and ends the connections that it covers. If it could not reach the other nodes,
+// the answer says so.
 func (o *Operator) revoke(ctx context.Context, body []byte) (any, error) {
 	r, err := parseRevocation(body)
 	if err != nil {
@@ -61,8 +61,8 @@ func (o *Operator) enforce(r *token.Revocation) (closed int, err error) {
 	return closed, nil
 }
 
-// Enforce ends the connections that fresh revocations of other nodes cover. nil means that any revocation in force may be
-// fresh.
+// Enforce ends the connections that fresh revocations of other nodes cover. nil means that any revocation in force may
+// be fresh.
 func (o *Operator) Enforce(fresh []token.Revocation) {
 	closed := o.hub.CloseIf(hub.CloseRevoked, func(s *hub.Session) bool { return o.revocations.Check(s.Claims()) })
 	if fresh == nil {
@@ -73,8 +73,8 @@ func (o *Operator) Enforce(fresh []token.Revocation) {
 	}
 }
 
-// parseRevocation reads a revocation. A person may have written it: an unknown member is an error, because a misspelt one
-// would otherwise count as absent.
+// parseRevocation reads a revocation. A person may have written it: an unknown member is an error, because a misspelt
+// one would otherwise count as absent.
 func parseRevocation(body []byte) (r token.Revocation, err error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err == nil {
@@ -82,7 +82,8 @@ func parseRevocation(body []byte) (r token.Revocation, err error) {
 			switch name {
 			case "jti", "user", "before", "until":
 			default:
-				return r, fmt.Errorf("revocation: unknown member %q; want jti, or user and perhaps before, and perhaps until", name)
+				return r, fmt.Errorf("revocation: unknown member %q; want jti, or user and perhaps before, and "+
+					"perhaps until", name)
 			}
 		}
 	}

@@ -9,27 +9,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Options are what a Server shows and whom it shows it to.
+// Options configure a Server.
 type Options struct {
-	// Readiness is what /readyz answers; required.
+	// Readiness is the source of /readyz. Required.
 	Readiness *Readiness
-	// Gatherer is what /metrics answers; required.
+	// Gatherer is the source of /metrics. Required.
 	Gatherer prometheus.Gatherer
-	// Quarantine is what /api/quarantine answers: the messages of publishers that something was wrong with. nil: there is no
-	// such path.
+	// Quarantine returns the answer of /api/quarantine: faulty messages of publishers. nil: no such path.
 	Quarantine func() any
-	// Operations are served below /api/.
+	// Operations are the actions below /api/.
 	Operations Operations
-	// Publish answers POST /api/publish; nil: there is no such path.
+	// Publish handles POST /api/publish. nil: no such path.
 	Publish http.Handler
 	// Registerer receives the metrics; nil: none.
 	Registerer prometheus.Registerer
-	// Token is what callers must send as "Authorization: Bearer TOKEN" for everything but the two probes. Empty: nothing
-	// has to be sent, and only requests that name a loopback host are answered.
+	// Token is the bearer token that every request but the two probes needs. Empty: no token, and only requests to a
+	// loopback host are answered.
 	Token string
 }
 
-// Server answers on the operator's port. It is an http.Handler that may be used from any goroutine.
+// Server is the handler of the operator port. It may be used from any goroutine.
 type Server struct {
 	readiness *Readiness
 	mux       *http.ServeMux
@@ -42,7 +41,7 @@ func New(o Options) *Server {
 	registerMetrics(o.Registerer, o.Readiness)
 	s := &Server{readiness: o.Readiness, mux: http.NewServeMux()}
 
-	// Probes come from load balancers and kubelets, which know no token, and tell nothing worth protecting.
+	// Load balancers and kubelets send probes without a token; the answers need no protection.
 	s.mux.HandleFunc("GET /healthz", s.health)
 	s.mux.HandleFunc("GET /readyz", s.ready)
 
@@ -64,7 +63,7 @@ func New(o Options) *Server {
 	if o.Publish != nil {
 		guarded.Handle("POST /api/publish", o.Publish)
 	}
-	// A page of another origin in the operator's browser could not read an answer, but it could have something done.
+	// A page of another origin in the operator's browser cannot read an answer, but its request could still act.
 	own := http.NewCrossOriginProtection().Handler(guarded)
 	if o.Token == "" {
 		s.mux.Handle("/", requireLoopbackHost(own))
@@ -80,12 +79,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// health answers 200 for as long as the process can answer at all.
+// health answers 200 as long as the process can answer.
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"state": "alive"})
 }
 
-// ready answers the report: 200 while the node wants connections, also with problems, and 503 otherwise.
+// ready answers the report, with 200 while the node should get new connections and 503 otherwise.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	status := http.StatusServiceUnavailable
 	if s.readiness.isReady() {
@@ -94,7 +93,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, status, s.readiness.Report())
 }
 
-// index names what can be asked for.
+// index lists the paths.
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("/metrics\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n/api/revoke\n/api/explain\n/api/connections\n/api/disconnect\n/debug/pprof/\n")) // a caller that has gone needs no answer

@@ -1,4 +1,4 @@
-// Package ingest takes events by HTTP from publishers without a Redis client: it cuts a request into events, reads each of
-// them, hands them on in batches and answers what became of them. With an Idempotency-Key a request publishes once.
-
+// Package ingest takes events by HTTP, for publishers without a Redis client. It cuts a request into events, decodes
+// them, publishes them in batches and answers with the result of each. A request with an Idempotency-Key publishes each
+// of its events once, however often it is retried.
 package ingest

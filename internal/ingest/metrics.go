@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// publishMetrics count what is published over this port.
+// publishMetrics count requests and events.
 type publishMetrics struct {
 	requests           *prometheus.CounterVec
 	published, refused prometheus.Counter
@@ -39,13 +39,14 @@ func newPublishMetrics(reg prometheus.Registerer) *publishMetrics {
 	return m
 }
 
-// The outcomes of requests to publish.
+// The values of the label outcome.
 const (
 	outcomeDone        = "done"
-	outcomeMistake     = "mistake"     // of the caller
-	outcomeUnavailable = "unavailable" // the caller may try again
+	outcomeMistake     = "mistake"     // an error of the caller
+	outcomeUnavailable = "unavailable" // the caller may retry
 )
 
+// outcomeOf returns the label of a status.
 func outcomeOf(status int) string {
 	switch {
 	case status < http.StatusBadRequest:

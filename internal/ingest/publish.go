@@ -15,78 +15,80 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Options are what publishing works with.
+// Options configure publishing over HTTP.
 type Options struct {
-	// Take hands events on, in their order. It answers nil if all were taken, else one error for each (nil where it
-	// worked). An error that is Refused refuses that event for good; any other says that the event was not taken, or may
-	// not have been, and may be another time. Take must not keep the events. Required.
+	// Take publishes events in their order. It returns nil, or one error per event (nil for each that it published). An
+	// error of type Refused rejects an event for good. Any other error means that the event was not published, or may
+	// not have been, and that the publisher may retry. Take must not keep the events. Required.
 	Take func(ctx context.Context, batch [][]byte) []error
 	// Receipts remember requests with an Idempotency-Key. Required.
 	Receipts Receipts
-	// Window is how long they do.
+	// Window is how long Receipts keep a request.
 	Window time.Duration
-	// Timeout is how long a request may take, all waiting included.
+	// Timeout is the time limit of a request, its waiting included.
 	Timeout time.Duration
-	// MaxBytes bounds a request, MaxEvent one event of it.
+	// MaxBytes bounds a request, MaxEvent one event of it, in bytes.
 	MaxBytes, MaxEvent int
 	// Registerer receives the metrics; nil: none.
 	Registerer prometheus.Registerer
 }
 
-// Refused is why an event is refused for good.
+// Refused is the reason why an event is rejected for good.
 type Refused string
 
-// Error is the reason.
+// Error returns the reason.
 func (e Refused) Error() string { return string(e) }
 
-// Receipts remember what became of requests, for all nodes. Begin answers what is known of a request: nothing, and
-// from now on it is running until End or for as long as lease; that it is running; or the text of End. If that was not
-// final, the request is running again.
+// Receipts remember the results of requests, for all nodes.
 type Receipts interface {
+	// Begin looks up a request. A new request is marked as running until End, for lease at most. For a request that
+	// runs already, running is true. For one that has ended, known is the text of End; if it was not final, the request
+	// is marked as running again.
 	Begin(ctx context.Context, key string, lease time.Duration) (known string, running bool, err error)
+	// End records the result of a request for keep. final is false if a retry continues the request.
 	End(ctx context.Context, key, text string, final bool, keep time.Duration) error
 }
 
 const (
-	// publishers is how many requests publish at a time; more wait. It bounds what their buffers take.
+	// publishers is the number of requests that publish at the same time; others wait. It bounds the memory of buffers.
 	publishers = 64
-	// maxBatch is how many events are handed on at once.
+	// maxBatch is the number of events that one call of Take gets at most.
 	maxBatch = 512
-	// maxRefusals is how many refusals an answer lists.
+	// maxRefusals bounds the refusals that an answer lists.
 	maxRefusals = 100
-	// maxKey is the length of the longest Idempotency-Key.
+	// maxKey bounds the length of an Idempotency-Key.
 	maxKey = 128
-	// receiptTimeout is how long recording the end of a request may take, also when its client has gone.
+	// receiptTimeout bounds recording the end of a request, which continues when the client has gone.
 	receiptTimeout = 2 * time.Second
 )
 
 // report is the answer to a request.
 type report struct {
-	// Published counts events that were taken, those of earlier tries with the same key included.
+	// Published counts the published events, those of earlier tries with the same key included.
 	Published int `json:"published"`
-	// Refused counts events that were not, and never will be; Refusals are the first of them.
+	// Refused counts the events rejected for good; Refusals are the first of them.
 	Refused  int       `json:"refused"`
 	Refusals []refusal `json:"refusals,omitempty"`
-	// Error says why not everything was looked at, and Line where to go on: all before it is done, and so are the lines of
-	// Done behind it, which did not have to wait. They rise.
+	// Error reports why the request stopped early, and Line where a retry continues. All lines before Line are done,
+	// and so are the later lines of Done, in ascending order, which did not have to wait.
 	Error string `json:"error,omitempty"`
 	Line  int    `json:"line,omitempty"`
 	Done  []int  `json:"done,omitempty"`
 }
 
-// refusal says what is wrong with a line, or with an element of an array; both count from 1.
+// refusal is the reason why one line, or element of an array, was rejected. Both count from 1.
 type refusal struct {
 	Line  int    `json:"line"`
 	Error string `json:"error"`
 }
 
-// receipt is what Receipts keep of a request.
+// receipt is the text that Receipts keep of a request.
 type receipt struct {
 	Status int    `json:"status"`
 	Report report `json:"report"`
 }
 
-// publisher answers requests to publish.
+// publisher is the handler of POST /api/publish.
 type publisher struct {
 	Options
 
@@ -95,7 +97,7 @@ type publisher struct {
 	metrics *publishMetrics
 }
 
-// batchReader is what a request needs to read its events in batches.
+// batchReader reads the events of a request in batches.
 type batchReader struct {
 	splitter
 	batch [][]byte
@@ -121,7 +123,7 @@ func (p *publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, status, body)
 }
 
-// serve is ServeHTTP without the answer.
+// serve publishes the events of a request and returns the answer.
 func (p *publisher) serve(w http.ResponseWriter, r *http.Request) (status int, body report) {
 	key := r.Header.Get("Idempotency-Key")
 	switch {
@@ -130,12 +132,13 @@ func (p *publisher) serve(w http.ResponseWriter, r *http.Request) (status int, b
 	case r.Header.Get("Content-Encoding") != "":
 		return http.StatusUnsupportedMediaType, report{Error: "a Content-Encoding is not understood"}
 	case !validKey(key):
-		return http.StatusBadRequest, report{Error: fmt.Sprintf("Idempotency-Key: want at most %d visible ASCII characters", maxKey)}
+		return http.StatusBadRequest, report{Error: fmt.Sprintf("Idempotency-Key: want at most %d visible "+
+			"ASCII characters", maxKey)}
 	}
 	deadline := time.Now().Add(p.Timeout)
 	ctx, cancel := context.WithDeadline(r.Context(), deadline)
 	defer cancel()
-	_ = http.NewResponseController(w).SetReadDeadline(deadline) // what a test writes to has none
+	_ = http.NewResponseController(w).SetReadDeadline(deadline) // the recorder of a test has no deadline
 	if err := p.slots.Acquire(ctx, 1); err != nil {
 		return http.StatusServiceUnavailable, report{Error: "too many requests publish already"}
 	}
@@ -153,7 +156,7 @@ func (p *publisher) serve(w http.ResponseWriter, r *http.Request) (status int, b
 	return p.publishOnce(ctx, w.Header(), events, key)
 }
 
-// publishOnce is publish for a request that may have come before.
+// publishOnce publishes the events of a request with an Idempotency-Key: all of them once, over all its tries.
 func (p *publisher) publishOnce(ctx context.Context, header http.Header, events *batchReader, key string) (int, report) {
 	known, running, err := p.Receipts.Begin(ctx, key, p.Timeout+receiptTimeout)
 	switch {
@@ -165,7 +168,8 @@ func (p *publisher) publishOnce(ctx context.Context, header http.Header, events 
 	var before receipt
 	if known != "" {
 		if err := json.Unmarshal([]byte(known), &before); err != nil {
-			return http.StatusServiceUnavailable, report{Error: "what is recorded of this Idempotency-Key cannot be read"}
+			return http.StatusServiceUnavailable, report{Error: "what is recorded of this Idempotency-Key " +
+				"cannot be read"}
 		}
 		if before.Report.Line == 0 {
 			header.Set("Idempotency-Replayed", "true")
@@ -180,12 +184,12 @@ func (p *publisher) publishOnce(ctx context.Context, header http.Header, events 
 		err = p.Receipts.End(ctx, key, string(text), body.Line == 0, p.Window)
 	}
 	if err != nil {
-		p.metrics.unrecorded.Inc() // the answer is right all the same
+		p.metrics.unrecorded.Inc() // the answer is right in any case
 	}
 	return status, body
 }
 
-// publish hands the events on, from where an earlier try stopped.
+// publish publishes the events, from the line where an earlier try stopped.
 func (p *publisher) publish(ctx context.Context, events *batchReader, before report) (status int, body report) {
 	body = report{Published: before.Published, Refused: before.Refused, Refusals: before.Refusals}
 	for status == 0 {
@@ -197,7 +201,7 @@ func (p *publisher) publish(ctx context.Context, events *batchReader, before rep
 			switch {
 			case len(event) == 0 || events.line < before.Line:
 			case before.isDone(events.line):
-				done++ // they count, so that their number stays bounded if the same event has to wait again
+				done++ // counting them bounds their number if the same event has to wait again
 			default:
 				batch, lines = append(batch, event), append(lines, events.line)
 			}
@@ -220,7 +224,7 @@ func (p *publisher) publish(ctx context.Context, events *batchReader, before rep
 	return status, body
 }
 
-// take hands on a batch. The status is 0 if that worked.
+// take publishes a batch and adds the results to body. It returns status 0 unless the request must stop.
 func (p *publisher) take(ctx context.Context, batch [][]byte, lines []int, body *report) (status int) {
 	if len(batch) == 0 {
 		return 0
@@ -251,7 +255,7 @@ func (p *publisher) take(ctx context.Context, batch [][]byte, lines []int, body 
 	return 0
 }
 
-// ended is the status of a request whose body has ended with err.
+// ended returns the status of a request whose body has ended with err.
 func (p *publisher) ended(ctx context.Context, events *batchReader, err error, body *report) (status int) {
 	if errors.Is(err, io.EOF) {
 		switch {
@@ -285,13 +289,13 @@ func (p *publisher) tooLarge() string {
 	return fmt.Sprintf("the body is longer than %d bytes", p.MaxBytes)
 }
 
-// isDone says whether a line is one of Done.
+// isDone reports whether a line is one of Done.
 func (r *report) isDone(line int) bool {
 	_, found := slices.BinarySearch(r.Done, line)
 	return found
 }
 
-// refuse counts a refusal.
+// refuse adds a refusal.
 func (r *report) refuse(line int, why error) {
 	r.Refused++
 	if len(r.Refusals) < maxRefusals {
@@ -299,7 +303,7 @@ func (r *report) refuse(line int, why error) {
 	}
 }
 
-// validKey says whether a key is one, or none.
+// validKey reports whether an Idempotency-Key is valid or absent.
 func validKey(key string) bool {
 	for i := range len(key) {
 		if key[i] <= ' ' || key[i] > '~' {

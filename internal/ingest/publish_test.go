@@ -325,8 +325,8 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// A backplane may take what stands behind an event that it did not take: that of another organization, which does not have
-// to wait, or what another server has. Sent again, it was published again.
+// A backplane may take what stands behind an event that it did not take: that of another organization, which does not
+// have to wait, or what another server has. Sent again, it was published again.
 func TestPublish_GoesOnWithWhatIsLeft(t *testing.T) {
 	waits := map[string]bool{"2": true, "5": true}
 	var taken []string

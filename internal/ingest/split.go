@@ -11,41 +11,43 @@ var (
 	errForm    = errors.New("the body is neither lines of JSON nor one array of objects")
 )
 
-// chunk is how much is read at once.
+// chunk is the size of one read, in bytes.
 const chunk = 64 << 10
 
-// splitter cuts a body into events without looking at what is in them: NDJSON at its line feeds, an array (RFC 8259
-// section 5) at the ends of its elements. It copies nothing but what a chunk cuts in two.
+// splitter cuts a body into events without reading them: NDJSON at its line feeds, an array (RFC 8259 section 5) at the
+// ends of its elements. It copies only the events that lie across two chunks. jsonscan does not fit: it needs a whole
+// value in memory, and the splitter must find the end of a value that is still arriving, in any encoding errors.
 type splitter struct {
 	body  io.Reader
 	limit int // of an event, in bytes
-	line  int // of the latest event, or its place in the array; from 1
+	line  int // number of the latest event's line, or of the element in the array; from 1
 
 	buffer     []byte
-	start, end int   // what was read and not handed out
-	scanned    int   // how much of that has no end of an event
-	err        error // of body
+	start, end int   // the part of buffer that was read and not returned yet
+	scanned    int   // length of the prefix of that part without the end of an event
+	err        error // of reading body
 
 	begun, array, closed bool // closed: the array has ended
-	skipping             bool // the event is too long, and what of it was read is forgotten
+	skipping             bool // the event is too long; what was read of it is dropped
 
-	// Of what was scanned of an array: how deep its end is, whether in a string, and behind a backslash.
+	// The state of the scan of an array: nesting depth, inside a string, after a backslash.
 	depth           int
 	quoted, escaped bool
 }
 
-// newSplitter makes a splitter for events of at most limit bytes. It has no body yet.
+// newSplitter makes a splitter for events of at most limit bytes. Call reset before next.
 func newSplitter(limit int) splitter {
 	return splitter{limit: limit, buffer: make([]byte, chunk+limit)}
 }
 
-// reset begins with a body.
+// reset starts on a body.
 func (s *splitter) reset(body io.Reader) {
 	*s = splitter{body: body, limit: s.limit, buffer: s.buffer}
 }
 
-// next is the next event; empty for a line without one. It is good until next is called when buffered says no. The
-// error is errTooLong for an event that is left out, io.EOF at the end, and otherwise as final.
+// next returns the next event, empty for a blank line. The event is valid until the next call of next for which
+// buffered returned false. The error is errTooLong for a skipped event and io.EOF at the end; any other error is final,
+// too.
 func (s *splitter) next() ([]byte, error) {
 	if !s.begun {
 		if err := s.begin(); err != nil {
@@ -72,7 +74,7 @@ func (s *splitter) next() ([]byte, error) {
 	return nil, errForm
 }
 
-// buffered says whether next needs to read nothing.
+// buffered reports whether next can return without reading from the body.
 func (s *splitter) buffered() bool {
 	if s.closed {
 		return false
@@ -81,7 +83,7 @@ func (s *splitter) buffered() bool {
 	return found
 }
 
-// begin finds out whether the body is an array.
+// begin finds the first character and decides whether the body is an array.
 func (s *splitter) begin() error {
 	for s.space() {
 		if err := s.fill(); err != nil {
@@ -96,7 +98,7 @@ func (s *splitter) begin() error {
 	return nil
 }
 
-// space leaves out white space; it says whether that is all that was read. Line feeds count as lines.
+// space skips white space and counts its line feeds. It reports whether nothing else was read so far.
 func (s *splitter) space() bool {
 	for ; s.start < s.end; s.start++ {
 		switch s.buffer[s.start] {
@@ -110,7 +112,7 @@ func (s *splitter) space() bool {
 	return true
 }
 
-// find looks for the end of an event in what was read. It looks at nothing twice.
+// find looks for the end of an event in the part that was read. It scans each byte once.
 func (s *splitter) find() (length int, found bool) {
 	unseen := s.buffer[s.start+s.scanned : s.end]
 	at := 0
@@ -127,7 +129,7 @@ func (s *splitter) find() (length int, found bool) {
 	return s.scanned, true
 }
 
-// findElement is where the comma or the bracket behind an element is; negative if it is not there.
+// findElement returns the index of the comma or bracket after an element; negative if there is none yet.
 func (s *splitter) findElement(unseen []byte) int {
 	for i, c := range unseen {
 		switch {
@@ -148,7 +150,7 @@ func (s *splitter) findElement(unseen []byte) int {
 	return -1
 }
 
-// cut takes an event and its end off what was read.
+// cut removes an event and its end from the part that was read, and returns the event.
 func (s *splitter) cut(length int) ([]byte, error) {
 	event := bytes.TrimSpace(s.buffer[s.start : s.start+length])
 	s.closed = s.array && s.buffer[s.start+length] == ']'
@@ -169,7 +171,7 @@ func (s *splitter) cut(length int) ([]byte, error) {
 	return event, nil
 }
 
-// rest is what is left of a body that has ended with err.
+// rest returns the last event of a body that has ended with err.
 func (s *splitter) rest(err error) ([]byte, error) {
 	event := bytes.TrimSpace(s.buffer[s.start:s.end])
 	s.start, s.scanned = s.end, 0
@@ -190,7 +192,7 @@ func (s *splitter) rest(err error) ([]byte, error) {
 	return event, nil
 }
 
-// fill reads more. It moves what was read.
+// fill reads more of the body. It moves the part that was read to the front of the buffer.
 func (s *splitter) fill() error {
 	if s.err != nil {
 		return s.err

@@ -9,8 +9,8 @@ import (
 	"testing/iotest"
 )
 
-// FuzzSplitter checks that what is cut does not depend on how the body arrives, and that arrays are cut as encoding/json
-// does.
+// FuzzSplitter checks that what is cut does not depend on how the body arrives, and that arrays are cut as
+// encoding/json does.
 func FuzzSplitter(f *testing.F) {
 	for _, body := range []string{
 		"", "\n\n", "{}\n{}", "[]", `[{"a":[{},"]\\\""]}, 1 ]`, "[1,]", "[,", "[[[", "]", `["`, `["\`, "[}]", "[1]2", "0123456789012345678901234567890\n1",

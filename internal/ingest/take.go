@@ -7,8 +7,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Take publishes to a backplane. Every event is read by decoder first: in process, the backplane looks at no more than the
-// topic of an event that nobody listens to.
+// Take returns a function for Options.Take that publishes to a backplane. It decodes each event first, because the
+// in-process backplane reads only the topic of an event without subscribers.
 func Take(decoder backplane.Decoder, to backplane.Backplane) func(ctx context.Context, batch [][]byte) []error {
 	return func(ctx context.Context, batch [][]byte) []error {
 		errs, valid := validate(decoder, batch)
@@ -24,13 +24,13 @@ func Take(decoder backplane.Decoder, to backplane.Backplane) func(ctx context.Co
 	}
 }
 
-// subset are some events of a batch, and their places in it.
+// subset has some events of a batch, and their indices in it.
 type subset struct {
 	events [][]byte
 	places []int
 }
 
-// validate finds the events that are valid. The others have an error, each at its place.
+// validate returns the valid events of a batch, and the errors of the others at their indices.
 func validate(decoder backplane.Decoder, batch [][]byte) (errs []error, valid subset) {
 	errs = make([]error, len(batch))
 	valid = subset{make([][]byte, 0, len(batch)), make([]int, 0, len(batch))}

@@ -22,17 +22,17 @@ type item struct {
 	EventName string `json:"EventName"`
 }
 
-// client is a connection of a load, in the JSON protocol.
+// client is one connection of a load. It uses the JSON protocol.
 type client struct {
 	ws        *websocket.Conn
 	delivered atomic.Int64
 
 	// Owned by read until it has ended.
 	result result
-	last   map[int]int // by topic: the number of the latest event
+	last   map[int]int // the number of the latest event, by topic
 }
 
-// result is what arrived at one client, or at all.
+// result counts the deliveries of one client, or of all.
 type result struct {
 	delivered, duplicates, disordered int
 
@@ -50,7 +50,7 @@ func (r *result) add(other *result) {
 	}
 }
 
-// took counts a delivery.
+// took adds a delivery.
 func (r *result) took(latency time.Duration) {
 	r.delivered++
 	r.slowest = max(r.slowest, latency)
@@ -58,7 +58,7 @@ func (r *result) took(latency time.Duration) {
 	r.buckets[min(bucket, len(r.buckets)-1)]++
 }
 
-// quantile is the latency that so many deliveries kept, to a tenth.
+// quantile returns the latency of that quantile, to a tenth.
 func (r *result) quantile(q float64) time.Duration {
 	left := int(math.Ceil(q * float64(r.delivered)))
 	for i, n := range r.buckets {
@@ -70,7 +70,8 @@ func (r *result) quantile(q float64) time.Duration {
 	return r.slowest
 }
 
-// connect connects and subscribes all clients, some at a time. Those that it answers must be closed, also with an error.
+// connect connects and subscribes all clients, some at a time. The caller must close the returned clients, also after
+// an error.
 func (l *Load) connect(ctx context.Context) ([]*client, error) {
 	clients := make([]*client, l.Clients)
 	group, ctx := errgroup.WithContext(ctx)
@@ -101,11 +102,11 @@ func (l *Load) connect(ctx context.Context) ([]*client, error) {
 	return connected, err
 }
 
-// subscribe shakes hands and subscribes.
+// subscribe does the handshake and subscribes.
 func (c *client) subscribe(ctx context.Context, l *Load, number int) error {
 	var items []item
 	for n := range l.Subscriptions {
-		items = append(items, item{EntityID: l.entity(l.listensTo(number, n)), EventName: "UserCallInArrived"})
+		items = append(items, item{EntityID: l.entity(l.topicOf(number, n)), EventName: "UserCallInArrived"})
 	}
 	if err := c.ws.Write(ctx, websocket.MessageText, []byte(`{"protocol":"json","version":1}`+"\x1e")); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
@@ -134,7 +135,7 @@ func (c *client) subscribe(ctx context.Context, l *Load, number int) error {
 	}
 }
 
-// record reads until a record comes that begins so.
+// record reads until a record with this beginning arrives, or one that reports an error.
 func (c *client) record(ctx context.Context, begin string) (string, error) {
 	for {
 		_, data, err := c.ws.Read(ctx)
@@ -149,7 +150,7 @@ func (c *client) record(ctx context.Context, begin string) (string, error) {
 	}
 }
 
-// read counts what arrives until ctx ends.
+// read counts deliveries until ctx ends.
 func (c *client) read(ctx context.Context) error {
 	for {
 		_, data, err := c.ws.Read(ctx)
@@ -171,15 +172,15 @@ func (c *client) read(ctx context.Context) error {
 				continue
 			}
 			if _, err := fmt.Sscanf(string(mark[:min(len(mark), 60)]), "%d %d %d", &topic, &number, &sent); err != nil {
-				return fmt.Errorf("an event that was not published here: %.200s", record)
+				return fmt.Errorf("event of another publisher: %.200s", record)
 			}
 			c.count(topic, number, now.Sub(time.Unix(0, sent)))
 		}
 	}
 }
 
-// count counts the delivery of an event of a topic. What was passed over may still come: that it is lost is seen in the
-// end, by the number of deliveries.
+// count adds the delivery of an event of a topic. A skipped number is no loss yet: the event may arrive later. The
+// number of deliveries shows losses at the end.
 func (c *client) count(topic, number int, latency time.Duration) {
 	switch last := c.last[topic]; {
 	case number == last:
@@ -194,7 +195,7 @@ func (c *client) count(topic, number int, latency time.Duration) {
 	c.delivered.Add(1)
 }
 
-// ping tells the server now and then that all clients are there.
+// ping sends the pings of all clients until ctx ends.
 func ping(ctx context.Context, clients []*client) error {
 	ticker := time.NewTicker(pingInterval)
 	defer ticker.Stop()

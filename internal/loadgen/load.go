@@ -9,43 +9,43 @@ import (
 )
 
 const (
-	// settleTime is how long deliveries may stand still, when all is published, before the rest counts as lost.
-	settleTime = 2 * time.Second
-	// pingInterval is how often clients tell that they are there.
+	// quietTime is how long no delivery may arrive after the last publish before the missing ones count as lost.
+	quietTime = 2 * time.Second
+	// pingInterval is the time between two pings of a client.
 	pingInterval = 10 * time.Second
-	// publishTick is the time between two requests to publish, when the rate does not ask for more.
+	// publishTick is the time between two requests to publish, unless the rate needs more.
 	publishTick = 5 * time.Millisecond
-	// batchItems is how many items a Subscribe has at most: an item has 90 bytes, and the message that they come in may
-	// have 32 KiB.
+	// batchItems bounds the items of a Subscribe: an item has 90 bytes, and a message may have 32 KiB by default.
 	batchItems = 200
 )
 
-// Load is what is put on a server.
+// Load describes the load on a server.
 type Load struct {
 	Hub, Operators string // URLs
 	Token          string // of all clients
 	ConsoleToken   string // of the operator's port; empty: none
 	Organization   string
 
-	Clients, Topics, Subscriptions int // Subscriptions: of each client
+	Clients, Topics, Subscriptions int // Subscriptions is the number of each client
 	Rate                           int // events per second
 	Duration                       time.Duration
 }
 
-// Report is what came of a load.
+// Report is the result of a load.
 type Report struct {
 	Published, Expected, Delivered, Duplicates, Disordered int
 
-	Took               time.Duration // publishing
+	Took               time.Duration // by publishing
 	Median, P99, Worst time.Duration // latencies
 }
 
-// Complete says whether everything arrived once and in order.
+// Complete reports whether every event arrived once and in order.
 func (r *Report) Complete() bool {
 	return r.Delivered == r.Expected && r.Duplicates+r.Disordered == 0
 }
 
-// Run plays a load and returns what came of it, complete or not.
+// Run puts the load on the server and returns the result, complete or not. It returns an error if a client cannot
+// connect or loses its connection, or if publishing fails.
 func (l *Load) Run(ctx context.Context) (*Report, error) {
 	clients, err := l.connect(ctx)
 	defer func() {
@@ -69,7 +69,7 @@ func (l *Load) Run(ctx context.Context) (*Report, error) {
 	took := time.Since(began)
 	expected := l.expected(published)
 	if err == nil {
-		settle(failed, clients, expected)
+		awaitDeliveries(failed, clients, expected)
 	}
 	stopReading()
 	if ended := group.Wait(); ended != nil && ctx.Err() == nil {
@@ -88,8 +88,8 @@ func (l *Load) Run(ctx context.Context) (*Report, error) {
 	}, nil
 }
 
-// settle waits until everything has arrived, or nothing more does.
-func settle(ctx context.Context, clients []*client, expected int) {
+// awaitDeliveries waits until all deliveries have arrived, or none has for quietTime.
+func awaitDeliveries(ctx context.Context, clients []*client, expected int) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	last, since := -1, time.Now()
@@ -101,7 +101,7 @@ func settle(ctx context.Context, clients []*client, expected int) {
 		if delivered != last {
 			last, since = delivered, time.Now()
 		}
-		if delivered >= expected || time.Since(since) > settleTime {
+		if delivered >= expected || time.Since(since) > quietTime {
 			return
 		}
 		select {

@@ -10,22 +10,22 @@ import (
 	"time"
 )
 
-// entity is the id of the user that a topic is about.
+// entity returns the id of the user of a topic.
 func (l *Load) entity(topic int) string { return fmt.Sprintf("0d000000-0000-4000-9000-%012d", topic) }
 
-// listensTo says which topics a client listens to: as many as it may, beginning where the one before it ended.
-func (l *Load) listensTo(client, n int) (topic int) { return (client*l.Subscriptions + n) % l.Topics }
+// topicOf returns the topic of subscription n of a client. The clients take the topics in turn.
+func (l *Load) topicOf(client, n int) (topic int) { return (client*l.Subscriptions + n) % l.Topics }
 
-// expected is how many deliveries so many events make, which go to the topics in turn.
+// expected returns the number of deliveries of that many events, which go to the topics in turn.
 func (l *Load) expected(published int) int {
-	listeners := make([]int, l.Topics)
+	subscribers := make([]int, l.Topics)
 	for c := range l.Clients {
 		for n := range l.Subscriptions {
-			listeners[l.listensTo(c, n)]++
+			subscribers[l.topicOf(c, n)]++
 		}
 	}
 	sum := 0
-	for topic, n := range listeners {
+	for topic, n := range subscribers {
 		events := published / l.Topics
 		if topic < published%l.Topics {
 			events++
@@ -35,8 +35,8 @@ func (l *Load) expected(published int) int {
 	return sum
 }
 
-// publish publishes at the rate until its time is over; it answers how many events the server took. If the server is
-// slower, so is it.
+// publish publishes at the rate until its time is over. It returns the number of events that the server accepted. It
+// slows down to the speed of the server.
 func (l *Load) publish(ctx context.Context) (published int, err error) {
 	began := time.Now()
 	ticker := time.NewTicker(publishTick)
@@ -68,7 +68,7 @@ func (l *Load) publish(ctx context.Context) (published int, err error) {
 	}
 }
 
-// post sends events to the operators' port.
+// post sends events to the operator port.
 func (l *Load) post(ctx context.Context, body io.Reader) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(l.Operators, "/")+"/api/publish", body)
 	if err != nil {

@@ -203,8 +203,8 @@ func (n *Node) backplaneProblem() string {
 	return cmp.Or(health.Detail, "not connected")
 }
 
-// revocationsProblem reports why this node does not know the revocations of other nodes. It is empty while the node knows
-// them, and while backplaneProblem reports the cause already.
+// revocationsProblem reports why this node does not know the revocations of other nodes. It is empty while the node
+// knows them, and while backplaneProblem reports the cause already.
 func (n *Node) revocationsProblem() string {
 	if n.others.Current() || n.backplaneProblem() != "" {
 		return ""

@@ -13,9 +13,9 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// newAuditLogger makes the audit log: the part of the log that is named audit and records who did what. Its entries have
-// ids and never a token. perSecond bounds the entries of each message in a second, so that a flood of refusals neither
-// fills a disk nor displaces other entries; a metric counts the entries above it. 0 turns the audit log off.
+// newAuditLogger makes the audit log: the part of the log that is named audit and records who did what. Its entries
+// have ids and never a token. perSecond bounds the entries of each message in a second, so that a flood of refusals
+// neither fills a disk nor displaces other entries; a metric counts the entries above it. 0 turns the audit log off.
 func newAuditLogger(logger *zap.Logger, perSecond int, reg prometheus.Registerer) *zap.Logger {
 	dropped := promauto.With(reg).NewCounter(prometheus.CounterOpts{
 		Name: "rte_audit_entries_dropped_total",
@@ -59,7 +59,8 @@ func (a audit) refused(remote, reason string) {
 	a.log.Info("refused", zap.String("remote", remote), zap.String("reason", reason))
 }
 
-// denied records a refused item of a Subscribe. A call can have thousands: fields are made only if the entry is written.
+// denied records a refused item of a Subscribe. A call can have thousands: fields are made only if the entry is
+// written.
 func (a audit) denied(s *hub.Session, d hub.Denied) {
 	entry := a.log.Check(zap.InfoLevel, "subscription refused")
 	if entry == nil {

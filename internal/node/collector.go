@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	// leastPercent and mostPercent bound what the heap may grow by, in percent, before its garbage is collected.
+	// leastPercent and mostPercent bound GOGC: the growth of the heap between two collections, in percent.
 	leastPercent, mostPercent = 25, 200
-	// cheapRate is how many bytes a second the program may allocate at leastPercent. Marking a gigabyte takes about a
-	// second of a core, however large the heap is: at this rate collecting takes 2.5 % of one.
+	// cheapRate is the rate of allocation, in bytes per second, up to which leastPercent is cheap. Marking a gigabyte
+	// takes about a second of a core, at any size of the heap: at this rate, the collector takes 2.5 % of a core.
 	cheapRate = 6 << 20
-	// collectorPause is how often the rate is looked at.
+	// collectorPause is the time between two samples of the rate.
 	collectorPause = time.Second
 )
 
-// collector sets how much garbage the program keeps. What a node holds for its connections it mostly holds while nothing is
-// allocated: garbage would then be half of its memory for no gain. When clients come all at once, collecting as often
+// collector adapts GOGC to the rate of allocation. A node with idle connections allocates next to nothing: with the
+// usual GOGC, garbage would be half of its memory for no gain. While many clients connect at once, collecting that often
 // would cost a quarter of the processor.
 type collector struct {
-	percent, limit int // configured; 0: not
+	percent, limit int // configured values; 0: none
 	getenv         func(string) string
 }
 
@@ -32,8 +32,8 @@ func newCollector(c *config.Memory) *collector {
 	return &collector{percent: c.GCPercent, limit: c.Limit, getenv: os.Getenv}
 }
 
-// run sets what is configured, unless the environment has set it, and otherwise follows what is allocated, until ctx ends.
-// It takes it all back then.
+// run applies the configured values until ctx ends, then restores the old ones. Variables of the environment have
+// precedence. Without a configured percentage, it adapts GOGC to the rate of allocation.
 func (g *collector) run(ctx context.Context) error {
 	if g.limit > 0 && g.getenv("GOMEMLIMIT") == "" {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(int64(g.limit)))
@@ -64,16 +64,17 @@ func (g *collector) run(ctx context.Context) error {
 			percent = next
 			debug.SetGCPercent(percent)
 			if percent == leastPercent {
-				debug.FreeOSMemory() // nothing else collects what is left of the storm while nothing is allocated
+				debug.FreeOSMemory() // without allocations no collection starts, and the garbage of the rush would stay
 			}
 		}
 		last = now
 	}
 }
 
-// nextPercent follows a rate of allocation: up at once, because a storm is over when it has been averaged, and down step by
-// step, when the rate is half of what it could be there. There are few steps, as each stops the program for a moment, and
-// the last one down for some hundred milliseconds: a rate that stays about the same must not make it go up and down.
+// nextPercent returns the percentage for a rate of allocation. It goes up at once, because a rush is over by the time an
+// average shows it. It goes down in steps, each when the rate is at most half of the step's. Steps are few because each
+// stops the program for a moment, and the last step down for some hundred milliseconds: a steady rate must not change
+// the percentage.
 func nextPercent(percent int, bytes uint64, over time.Duration) int {
 	rate := float64(bytes) / over.Seconds()
 	if up := fittingPercent(rate); up >= percent {
@@ -82,7 +83,7 @@ func nextPercent(percent int, bytes uint64, over time.Duration) int {
 	return min(percent, max(fittingPercent(2*rate), percent/4))
 }
 
-// fittingPercent is the step at which collecting takes a small part of a core.
+// fittingPercent returns the lowest step at which collecting takes a small part of a core.
 func fittingPercent(rate float64) int {
 	percent := leastPercent
 	for percent < mostPercent && rate > cheapRate*float64(percent)/leastPercent {
@@ -91,7 +92,7 @@ func fittingPercent(rate float64) int {
 	return percent
 }
 
-// allocated is how many bytes the program has ever allocated.
+// allocated returns how many bytes the program has ever allocated.
 func allocated() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(sample)

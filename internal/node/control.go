@@ -32,8 +32,8 @@ func newControl(b backplane.Control, logger *zap.Logger, reg prometheus.Register
 	}
 }
 
-// subscribe passes each message of a channel to take and counts its result. The backplane calls missed when messages may
-// have been missed; nil if that does not matter.
+// subscribe passes each message of a channel to take and counts its result. The backplane calls missed when messages
+// may have been missed; nil if that does not matter.
 func (c *control) subscribe(channel, kind string, take func(message []byte) error, missed func()) {
 	understood, malformed := c.messages.WithLabelValues(kind, "ok"), c.messages.WithLabelValues(kind, "malformed")
 	c.backplane.Subscribe(channel, func(message []byte) {

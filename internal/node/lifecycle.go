@@ -12,10 +12,10 @@ import (
 // errStopTimeout is the error of a node whose parts did not end in time.
 var errStopTimeout = errors.New("the server did not stop within shutdown.timeout")
 
-// Run runs the node and the tasks of also until ctx ends or one of them fails. Then it stops the node: it reports that it is
-// not ready, waits until load balancers have seen that, refuses new clients, closes sessions and ends the parts. It
-// returns the error of the part that failed first, or an error if the parts have not ended within shutdown.timeout; the
-// caller must end the process then.
+// Run runs the node and the tasks of also until ctx ends or one of them fails. Then it stops the node: it reports that
+// it is not ready, waits until load balancers have seen that, refuses new clients, closes sessions and ends the parts.
+// It returns the error of the part that failed first, or an error if the parts have not ended within shutdown.timeout;
+// the caller must end the process then.
 func (n *Node) Run(ctx context.Context, also ...Task) error {
 	// The parts run on when ctx ends: clients are closed through them.
 	parts, stopParts := context.WithCancel(context.WithoutCancel(ctx))
