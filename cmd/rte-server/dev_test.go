@@ -57,7 +57,7 @@ func TestDev(t *testing.T) {
 }
 
 func TestDev_WarnsWhereOthersCanReachIt(t *testing.T) {
-	const warning = "everybody who can reach this address gets a token"
+	const warning = "anyone who can reach this address gets a token"
 	local := start(t, "dev")
 	local.stop()
 	if strings.Contains(local.output.text(), warning) {
