@@ -32,7 +32,7 @@ type Backplane struct {
 	wanted   func(events.Topic) bool // is b.wants
 	commands *command.Client
 
-	table     *table
+	index     *laneIndex
 	scheduler *scheduler
 	workers   sync.WaitGroup
 	chunks    resp.Pool
@@ -66,7 +66,7 @@ func (b *Backplane) Shared() bool { return true }
 
 // Subscribe implements backplane.Control.
 func (b *Backplane) Subscribe(channel string, message func(payload []byte), missed func()) {
-	b.table.serve(channel, message, missed)
+	b.index.subscribeChannel(channel, message, missed)
 }
 
 // New makes a Backplane. It connects when it runs.
@@ -89,7 +89,7 @@ func New(o Options) (*Backplane, error) {
 	b.wanted = b.wants
 	b.pages.room = make(chan struct{}, 1)
 	b.scheduler = newScheduler(o.Workers, b.work)
-	b.table = newTable(o.Linger, b.route, func(l *lane) { b.post(l, left{}) })
+	b.index = newLaneIndex(o.Linger, b.route, func(l *lane) { b.post(l, left{}) })
 	b.recent.Limit = int64(o.PeerMemory)
 	b.peers = b.newExchange()
 	b.commands = o.newCommands()
@@ -118,7 +118,7 @@ func (b *Backplane) newShards() []*link {
 	return links
 }
 
-// route is the link that a lane belongs to. It is called with table.mu held.
+// route is the link that a lane belongs to. It is called with index.mu held.
 func (b *Backplane) route(lane string) *link {
 	if b.cluster != nil {
 		return b.cluster.route(lane)
@@ -184,16 +184,16 @@ func (b *Backplane) sweep(ctx context.Context) {
 				b.post(l, checkup{})
 			}
 		case now := <-linger.C:
-			b.table.expire(now)
+			b.index.expire(now)
 		case <-retry.C:
-			b.table.retry()
+			b.index.retry()
 		}
 	}
 }
 
 // refused records lanes that the server does not allow.
 func (b *Backplane) refused(k *link, lanes []*lane, text string) {
-	b.table.refuse(k, lanes, fmt.Errorf("%w: %s", backplane.ErrRefused, text))
+	b.index.refuse(k, lanes, fmt.Errorf("%w: %s", backplane.ErrRefused, text))
 	if len(lanes) == 1 {
 		b.log.Warn("lane refused", func() []zap.Field {
 			return []zap.Field{zap.String("lane", lanes[0].name), zap.String("answer", text)}
@@ -206,7 +206,7 @@ func (b *Backplane) Acquire(ctx context.Context, topics []events.Topic) []error 
 	names, counts := b.lanes(topics)
 	lanes := make(map[string]*lane, len(counts))
 	for name, n := range counts {
-		lanes[name] = b.table.acquire(name, n)
+		lanes[name] = b.index.acquire(name, n)
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.options.ConfirmTimeout)
 	defer cancel()
@@ -217,7 +217,7 @@ func (b *Backplane) Acquire(ctx context.Context, topics []events.Topic) []error 
 				failed = map[string]error{}
 			}
 			failed[name] = err
-			b.table.release(name, counts[name])
+			b.index.release(name, counts[name])
 			b.metrics.unconfirmed.Inc()
 		}
 	}
@@ -234,7 +234,7 @@ func (b *Backplane) Acquire(ctx context.Context, topics []events.Topic) []error 
 // confirmed waits until a lane is confirmed.
 func (b *Backplane) confirmed(ctx context.Context, l *lane) error {
 	for {
-		done, changed, err := b.table.state(l)
+		done, changed, err := b.index.state(l)
 		if done {
 			return err
 		}
@@ -250,7 +250,7 @@ func (b *Backplane) confirmed(ctx context.Context, l *lane) error {
 func (b *Backplane) Release(topics []events.Topic) {
 	_, counts := b.lanes(topics)
 	for name, n := range counts {
-		b.table.release(name, n)
+		b.index.release(name, n)
 	}
 }
 

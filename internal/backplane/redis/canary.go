@@ -20,16 +20,16 @@ const clockless = 5 * time.Second
 // Redis did not take proves nothing against the connection; then the node only knows that nobody can publish.
 func (e *epoch) probe(ctx context.Context) error {
 	select {
-	case <-e.listen:
+	case <-e.confirmed:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	ticker := time.NewTicker(e.b.options.ProbeInterval)
 	defer ticker.Stop()
-	silence := silence{limit: e.b.options.ProbeTimeout}
+	stall := progressTimer{limit: e.b.options.ProbeTimeout}
 	var taken uint64 // the number of the last canary that Redis took
 	for number := uint64(1); ; number++ {
-		if err := e.sing(ctx, number); err == nil {
+		if err := e.sendCanary(ctx, number); err == nil {
 			taken = number
 		} else if ctx.Err() == nil {
 			e.link.set(backplane.Health{Detail: e.link.name + ": publish: " + err.Error()})
@@ -40,7 +40,7 @@ func (e *epoch) probe(ctx context.Context) error {
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		if heard := e.heard.Load(); silence.tick(heard, heard < taken, e.b.options.ProbeInterval) {
+		if heard := e.canaries.Load(); stall.tick(heard, heard < taken, e.b.options.ProbeInterval) {
 			return end(endCanary, "not heard for %s", e.b.options.ProbeTimeout)
 		}
 	}
@@ -48,7 +48,7 @@ func (e *epoch) probe(ctx context.Context) error {
 
 // sing publishes a canary. It carries the time of the server: all that was published before that time has then
 // arrived before the canary.
-func (e *epoch) sing(ctx context.Context, number uint64) error {
+func (e *epoch) sendCanary(ctx context.Context, number uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, e.b.options.CommandTimeout)
 	defer cancel()
 	asked := time.Now()
@@ -64,7 +64,7 @@ func (e *epoch) sing(ctx context.Context, number uint64) error {
 }
 
 // hear takes a canary that arrived.
-func (e *epoch) hear(payload []byte) {
+func (e *epoch) canaryArrived(payload []byte) {
 	var number uint64
 	var asked, sent time.Duration
 	var text string
@@ -78,7 +78,7 @@ func (e *epoch) hear(payload []byte) {
 	now := time.Now()
 	e.era = &sequence.Era{Settled: settled, At: now, Asked: e.started.Add(asked)}
 	e.b.metrics.canary.Observe((now.Sub(e.started) - sent).Seconds())
-	if e.heard.Swap(number) == 0 {
+	if e.canaries.Swap(number) == 0 {
 		e.link.proven(now)
 	}
 	e.link.proof.Store(int64(now.Sub(e.b.started)))

@@ -45,7 +45,7 @@ func (c *checkups) all() []*lane {
 // checkup lets a lane look after itself.
 type checkup struct{}
 
-func (checkup) tell(w *worker, l *lane, now time.Time) {
+func (checkup) run(w *worker, l *lane, now time.Time) {
 	l.recent.Tidy(now, &w.b.recent)
 	kept := l.recent.Any()
 	kept = l.states.Tidy(now, &w.b.states) || kept

@@ -33,7 +33,7 @@ type cluster struct {
 	b     *Backplane
 	asked chan struct{} // has room for one; filled to refresh at once
 
-	slots [slotCount]*link // guarded by table.mu; nil: nobody is known to have the slot
+	slots [slotCount]*link // guarded by index.mu; nil: nobody is known to have the slot
 
 	mu    sync.Mutex
 	known []string                // guarded by mu; addresses to ask
@@ -58,7 +58,7 @@ func newCluster(b *Backplane) *cluster {
 	}
 }
 
-// route is the link of a lane's slot. It is called with table.mu held.
+// route is the link of a lane's slot. It is called with index.mu held.
 func (c *cluster) route(lane string) *link { return c.slots[slot(lane)] }
 
 // refresh asks for a new view of the cluster.
@@ -232,7 +232,7 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 	}
 	c.known = append(known, c.b.options.Addresses...)
 	changed := false
-	c.b.table.reroute(func() bool {
+	c.b.index.reroute(func() bool {
 		for s, o := range owners {
 			changed = changed || c.slots[s] != needed[o.address]
 			c.slots[s] = needed[o.address]
@@ -263,11 +263,11 @@ func (c *cluster) start(ctx context.Context, address string) *clusterLink {
 // server will refuse it.
 func (c *cluster) canary(k *link, name string) string {
 	var own [slotCount]bool
-	c.b.table.mu.Lock()
+	c.b.index.mu.Lock()
 	for s := range own {
 		own[s] = c.slots[s] == k
 	}
-	c.b.table.mu.Unlock()
+	c.b.index.mu.Unlock()
 	for i := range slotCount * 4 {
 		if try := name + ":" + strconv.Itoa(i); own[slot(try)] {
 			return try

@@ -49,9 +49,9 @@ type epoch struct {
 	// canary is the lane on which this epoch hears itself. It is in no table.
 	canary *lane
 
-	reads  atomic.Uint64 // how often something was read
-	heard  atomic.Uint64 // the number of the last canary that arrived
-	listen chan struct{} // closed when the canary's lane is confirmed
+	reads     atomic.Uint64 // how often something was read
+	canaries  atomic.Uint64 // the number of the last canary that arrived
+	confirmed chan struct{} // closed when the canary's lane is confirmed
 
 	// Owned by receive, and read when it has ended.
 	lanes map[string]*lane // those that are subscribed
@@ -59,21 +59,21 @@ type epoch struct {
 
 	mu       sync.Mutex
 	requests []*request    // guarded by mu; not fully answered, in order
-	asked    int           // guarded by mu; lanes of requests
+	awaited  int           // guarded by mu; lanes of requests
 	room     chan struct{} // has room for one; filled when a request was answered
 }
 
 func newEpoch(k *link, server *server, conn *subscriber, canary string) *epoch {
 	return &epoch{
-		b:       k.b,
-		link:    k,
-		server:  server,
-		conn:    conn,
-		started: time.Now(),
-		canary:  &lane{name: canary},
-		listen:  make(chan struct{}),
-		lanes:   k.spare,
-		room:    make(chan struct{}, 1),
+		b:         k.b,
+		link:      k,
+		server:    server,
+		conn:      conn,
+		started:   time.Now(),
+		canary:    &lane{name: canary},
+		confirmed: make(chan struct{}),
+		lanes:     k.spare,
+		room:      make(chan struct{}, 1),
 	}
 }
 
@@ -81,7 +81,7 @@ func newEpoch(k *link, server *server, conn *subscriber, canary string) *epoch {
 func (e *epoch) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	loops := []func(context.Context) error{e.receive, e.reconcile, e.probe, e.scout}
+	loops := []func(context.Context) error{e.receive, e.reconcile, e.probe, e.lookUpJournals}
 	for range repairers {
 		loops = append(loops, e.repair)
 	}
@@ -147,16 +147,16 @@ func (e *epoch) receive(context.Context) error {
 // message hands a message to its lane.
 func (e *epoch) message(r *resp.Reply) {
 	if l := e.lanes[string(r.Channel)]; l != nil {
-		it := item{payload: r.Payload, chunk: r.Chunk, era: e.era}
+		it := entry{payload: r.Payload, chunk: r.Chunk, era: e.era}
 		if r.Size > 0 {
-			it.notice = tooLong{r.Size}
+			it.action = tooLong{r.Size}
 		}
 		e.b.offer(l, it)
 		return
 	}
 	// If it is no canary, it was on its way when its lane was given up.
 	if string(r.Channel) == e.canary.name {
-		e.hear(r.Payload)
+		e.canaryArrived(r.Payload)
 	}
 	r.Chunk.Release(1)
 }
@@ -188,14 +188,14 @@ func (e *epoch) answer(r *resp.Reply) error {
 		}
 		c.answered = len(c.lanes)
 	case r.Kind == resp.Unsubscribed && e.b.options.Cluster:
-		return e.dismissed(string(r.Channel))
+		return e.unsubscribedByServer(string(r.Channel))
 	default:
 		return end(endProtocol, "not the answer to a command")
 	}
 	if c.answered == len(c.lanes) {
 		e.requests[0] = nil
 		e.requests = e.requests[1:]
-		e.asked -= len(c.lanes)
+		e.awaited -= len(c.lanes)
 		select {
 		case e.room <- struct{}{}:
 		default:
@@ -207,17 +207,17 @@ func (e *epoch) answer(r *resp.Reply) error {
 // joined begins to route the messages of a lane. Its sequence is told before the first of them.
 func (e *epoch) joined(l *lane) {
 	if l == e.canary {
-		close(e.listen)
+		close(e.confirmed)
 		return
 	}
 	e.lanes[l.name] = l
-	e.b.post(l, e.b.table.join(e.link, l, e.server.history))
+	e.b.post(l, e.b.index.join(e.link, l, e.server.history))
 }
 
 // left ends a lane that was given up.
 func (e *epoch) left(l *lane) {
 	delete(e.lanes, l.name)
-	e.b.table.leave(e.link, l)
+	e.b.index.leave(e.link, l)
 }
 
 // belated says that an error is not the answer to the command whose turn it is, if any, but to one that gave up a lane and
@@ -233,13 +233,13 @@ func (e *epoch) belated(c *request, text string) bool {
 }
 
 // dismissed is told that the server of a cluster gave a channel to another.
-func (e *epoch) dismissed(channel string) error {
+func (e *epoch) unsubscribedByServer(channel string) error {
 	if channel == e.canary.name {
 		return end(endSwitched, "the canary's slot has moved")
 	}
 	if l := e.lanes[channel]; l != nil {
 		delete(e.lanes, channel)
-		e.b.table.moved(e.link, []*lane{l}, e.era, e.server.history)
+		e.b.index.moved(e.link, []*lane{l}, e.era, e.server.history)
 		e.b.refresh()
 	}
 	return nil
@@ -255,7 +255,7 @@ func (e *epoch) refused(c *request, text string) error {
 	case mine && strings.HasPrefix(text, "NOPERM"):
 		e.b.refused(e.link, c.lanes, text)
 	case mine && moved:
-		e.b.table.moved(e.link, c.lanes, nil, "")
+		e.b.index.moved(e.link, c.lanes, nil, "")
 		e.b.refresh()
 	case c.verb == verbLeave && moved:
 		e.left(c.lanes[0]) // in a cluster a command has one lane

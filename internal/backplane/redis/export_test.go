@@ -5,5 +5,5 @@ func Slot(channel string) int { return slot(channel) }
 
 // Serve has a channel subscribed that is not a lane of an organization.
 func (b *Backplane) Serve(channel string, handle func(payload []byte)) {
-	b.table.serve(channel, handle, nil)
+	b.index.subscribeChannel(channel, handle, nil)
 }

@@ -234,7 +234,7 @@ func (b *Backplane) hand(reads []laneRead, pages []*sequence.Page) {
 		}
 		n := &page{page: pages[i], latest: r.Latest}
 		for j := range n.page.Entries {
-			n.size += int64(len(n.page.Entries[j].Event.Data)) + itemCost
+			n.size += int64(len(n.page.Entries[j].Event.Data)) + entryCost
 		}
 		b.pages.bytes.Add(n.size)
 		b.post(r.lane, n)
@@ -248,7 +248,7 @@ type page struct {
 	size   int64
 }
 
-func (n *page) tell(w *worker, l *lane, now time.Time) {
+func (n *page) run(w *worker, l *lane, now time.Time) {
 	defer w.b.pages.signal()
 	defer w.b.pages.bytes.Add(-n.size)
 	for i := range n.page.Entries {

@@ -29,14 +29,14 @@ type lane struct {
 	// Static.
 	name         string
 	organization events.ID
-	share        *share
-	serve        func(payload []byte) // takes the messages of a channel that is no organization's lane; else nil
+	load         *load
+	handle       func(payload []byte) // takes the messages of a channel that is no organization's lane; else nil
 	missed       func()               // is told, of such a channel, that some may have been missed; nil: nobody is
 
-	// link is where the lane is subscribed; nil while that is not known. It changes under table.mu.
+	// link is where the lane is subscribed; nil while that is not known. It changes under index.mu.
 	link atomic.Pointer[link]
 
-	// Guarded by table.mu.
+	// Guarded by index.mu.
 	refs    int                // topics that were acquired and not released
 	expires time.Time          // when to unsubscribe a lane without topics; zero: it has some, or is gone
 	state   subscription       // at the link's present epoch

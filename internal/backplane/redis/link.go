@@ -27,8 +27,8 @@ type link struct {
 	// canary makes the name of a canary's channel one that belongs to this server; nil: any does.
 	canary func(name string) string
 
-	// The queues and orphans are guarded by table.mu.
-	scouts  queue   // lanes whose journal is to be looked up
+	// The queues and orphans are guarded by index.mu.
+	lookups queue   // lanes whose journal is to be looked up
 	joins   queue   // lanes whose subscription may differ from what is wanted
 	orphans []*lane // lanes that are subscribed here and belong elsewhere
 	journal *journal
@@ -37,7 +37,7 @@ type link struct {
 	healthy atomic.Bool  // the present epoch heard a canary, so that the next one need not wait
 	proof   atomic.Int64 // when the last canary was heard, in nanoseconds since the backplane's start; 0: never
 
-	outlasting sync.WaitGroup // those who look after masters that were replaced
+	former sync.WaitGroup // those who look after masters that were replaced
 
 	mu      sync.Mutex
 	health  backplane.Health // guarded by mu
@@ -50,7 +50,7 @@ func newLink(b *Backplane, name string, commands goredis.UniversalClient, addres
 		name:     name,
 		commands: commands,
 		address:  address,
-		scouts:   newQueue(),
+		lookups:  newQueue(),
 		joins:    newQueue(),
 		journal:  newJournal(),
 		spare:    map[string]*lane{},
@@ -68,7 +68,7 @@ const (
 
 // run lives one epoch after the other until ctx ends.
 func (k *link) run(ctx context.Context) {
-	defer k.outlasting.Wait()
+	defer k.former.Wait()
 	backoff := backoffFirst
 	for ctx.Err() == nil {
 		err := k.epoch(ctx)
@@ -109,7 +109,7 @@ func (k *link) epoch(ctx context.Context) error {
 		return end(endDial, "%w", err)
 	}
 	if old := k.move(address); old != "" && old != address {
-		k.outlasting.Go(func() { k.outlast(ctx, old) })
+		k.former.Go(func() { k.watchFormerMaster(ctx, old) })
 	}
 	number := k.b.epochs.Add(1)
 	k.b.logger.Info("redis connected", zap.String("server", k.name), zap.String("address", address), zap.Uint64("epoch", number))
@@ -118,7 +118,7 @@ func (k *link) epoch(ctx context.Context) error {
 		canary = k.canary(canary)
 	}
 	e := newEpoch(k, server, conn, canary)
-	defer func() { k.b.table.finish(k, e.lanes, e.era, server.history) }()
+	defer func() { k.b.index.finish(k, e.lanes, e.era, server.history) }()
 	return e.run(ctx)
 }
 

@@ -16,19 +16,19 @@ func TestMailbox_overflowsAreOneNotice(t *testing.T) {
 		}
 	}
 	overflow(1000)
-	m.put(item{notice: left{}}, 0)
+	m.put(entry{action: left{}}, 0)
 	overflow(10)
 	taken, bytes := m.take()
-	if len(taken) != 3 || bytes != 3*itemCost {
+	if len(taken) != 3 || bytes != 3*entryCost {
 		t.Fatalf("%d notices of %d bytes, want 3", len(taken), bytes)
 	}
 	for i, want := range map[int]int{0: 1000, 2: 10} {
-		if got := taken[i].notice.(*overflowed).lapse.Plain; got != want {
-			t.Errorf("notice %d is about %d messages, want %d", i, got, want)
+		if got := taken[i].action.(*overflowed).lapse.Plain; got != want {
+			t.Errorf("action %d is about %d messages, want %d", i, got, want)
 		}
 	}
 	overflow(1) // the worker has those before
-	if again, _ := m.take(); len(again) != 1 || taken[2].notice.(*overflowed).lapse.Plain != 10 {
+	if again, _ := m.take(); len(again) != 1 || taken[2].action.(*overflowed).lapse.Plain != 10 {
 		t.Errorf("%d notices, want another", len(again))
 	}
 }
@@ -57,7 +57,7 @@ func TestMailbox_messagesHoldFewChunks(t *testing.T) {
 				used[c]++
 				payload := c.Bytes()[i%test.each<<10:][:1<<10]
 				payload[0] = byte(i)
-				m.put(item{payload: payload, chunk: c}, 0)
+				m.put(entry{payload: payload, chunk: c}, 0)
 			}
 			held := map[*resp.Chunk]bool{}
 			copies, number := 0, 0
@@ -74,7 +74,7 @@ func TestMailbox_messagesHoldFewChunks(t *testing.T) {
 					}
 				}
 			}
-			if number != count || copies > 0 != test.copied || len(held) > chunksHeld+2*chunksShare*count<<10/resp.ChunkSize {
+			if number != count || copies > 0 != test.copied || len(held) > chunksHeld+2*chunkRatio*count<<10/resp.ChunkSize {
 				t.Errorf("%d of %d messages were copied, %d chunks held", copies, number, len(held))
 			}
 			for c, given := range used {
@@ -85,7 +85,7 @@ func TestMailbox_messagesHoldFewChunks(t *testing.T) {
 					t.Fatal("a chunk is in use")
 				}
 			}
-			if m.put(item{payload: c.Bytes()[:1], chunk: c}, 0); m.chunks != 1 {
+			if m.put(entry{payload: c.Bytes()[:1], chunk: c}, 0); m.chunks != 1 {
 				t.Errorf("an empty mailbox counts %d chunks", m.chunks-1)
 			}
 		})

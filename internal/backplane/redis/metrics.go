@@ -113,7 +113,7 @@ func registerGauges(reg prometheus.Registerer, b *Backplane) {
 	b.states.Register(reg)
 	lanes := func(state string, count func(all, confirmed, failed int) int) {
 		gauge("rte_backplane_lanes", "Lanes of this node, by what Redis said to their subscription.",
-			prometheus.Labels{"state": state}, func() float64 { return float64(count(b.table.count())) })
+			prometheus.Labels{"state": state}, func() float64 { return float64(count(b.index.count())) })
 	}
 	lanes("confirmed", func(_, confirmed, _ int) int { return confirmed })
 	lanes("failed", func(_, _, failed int) int { return failed })

@@ -54,7 +54,7 @@ func without(t *testing.T, h *rtetest.Host, span time.Duration, nodes ...*rigNod
 	}
 	for i, n := range nodes {
 		if n.value(t, "rte_backplane_epochs_total", "silent") == 0 {
-			t.Errorf("node %d did not notice the silence", i)
+			t.Errorf("node %d did not action the silence", i)
 		}
 	}
 }

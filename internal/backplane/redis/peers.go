@@ -18,7 +18,7 @@ func (b *Backplane) newExchange() *peer.Exchange {
 	return peer.NewExchange(peer.Options{
 		Node: b.node,
 		Find: func(name string) peer.Lane {
-			if l := b.table.find(name); l != nil {
+			if l := b.index.find(name); l != nil {
 				return l
 			}
 			return nil
@@ -26,9 +26,9 @@ func (b *Backplane) newExchange() *peer.Exchange {
 		Received:   func(l peer.Lane, p *peer.Part) { b.post(l.(*lane), peerPart{p}) },
 		Unanswered: func(l peer.Lane, a sequence.Answer) { b.post(l.(*lane), &unanswered{a}) },
 		Subscribe: func(channel string, message func(payload []byte)) (confirmed func() bool) {
-			l := b.table.serve(channel, message, nil)
+			l := b.index.subscribeChannel(channel, message, nil)
 			return func() bool {
-				done, _, refused := b.table.state(l)
+				done, _, refused := b.index.state(l)
 				return done && refused == nil
 			}
 		},
@@ -64,19 +64,19 @@ func (b *Backplane) publishToPeers(ctx context.Context, messages []peer.Message)
 // unanswered ends the wait of a lane for other nodes: none of them knows the events.
 type unanswered struct{ sequence.Answer }
 
-func (n *unanswered) tell(w *worker, l *lane, now time.Time) { l.sequence.Answer(w, now, &n.Answer) }
+func (n *unanswered) run(w *worker, l *lane, now time.Time) { l.sequence.Answer(w, now, &n.Answer) }
 
 // peerPart brings a part of the answer of another node to its lane.
 type peerPart struct{ *peer.Part }
 
-func (n peerPart) tell(w *worker, l *lane, now time.Time) {
+func (n peerPart) run(w *worker, l *lane, now time.Time) {
 	w.answered(l, now, l.conversation.Part(w.b.peers, l, n.Part, func(data []byte) (events.Event, bool) {
 		return w.b.receiver.Decode(l.organization, data)
 	}))
 }
 
 // peerMessage takes a peer query or an announcement on the lane.
-func (w *worker) peerMessage(l *lane, it *item, now time.Time) {
+func (w *worker) peerMessage(l *lane, it *entry, now time.Time) {
 	w.answered(l, now, l.conversation.Message(w.b.peers, l, it.payload, now, func(q *peer.Query) ([][]byte, bool) {
 		data, ok := l.recent.Answer(q, it.era)
 		return data, ok && !l.sequence.Repairing()

@@ -11,15 +11,15 @@ import (
 func (e *epoch) reconcile(ctx context.Context) error {
 	ticker := time.NewTicker(e.b.options.ProbeInterval)
 	defer ticker.Stop()
-	silence := silence{limit: e.b.options.ProbeTimeout}
-	out := e.ask(nil, verbJoin, []*lane{e.canary})
+	stall := progressTimer{limit: e.b.options.ProbeTimeout}
+	out := e.enqueue(nil, verbJoin, []*lane{e.canary})
 	for {
 		for e.pending() < lanesAhead && len(out) < resp.ChunkSize {
-			v, lanes := e.b.table.batch(e.link, e.b.options.batchLanes())
+			v, lanes := e.b.index.batch(e.link, e.b.options.batchLanes())
 			if len(lanes) == 0 {
 				break
 			}
-			out = e.ask(out, v, lanes)
+			out = e.enqueue(out, v, lanes)
 		}
 		if len(out) > 0 {
 			if err := e.write(out); err != nil {
@@ -34,44 +34,44 @@ func (e *epoch) reconcile(ctx context.Context) error {
 		case <-e.link.joins.work:
 		case <-e.room:
 		case <-ticker.C:
-			if silence.tick(e.reads.Load(), true, e.b.options.ProbeInterval) {
+			if stall.tick(e.reads.Load(), true, e.b.options.ProbeInterval) {
 				return end(endSilent, "nothing read for %s", e.b.options.ProbeTimeout)
 			}
-			out = e.ask(out, verbPing, nil)
+			out = e.enqueue(out, verbPing, nil)
 		}
 	}
 }
 
 // silence measures how long there was no progress, in ticks and not by the clock: when this process was stopped for
 // a while, what it missed waits in the socket.
-type silence struct {
+type progressTimer struct {
 	limit    time.Duration
 	progress uint64
-	silent   time.Duration
+	stalled  time.Duration
 }
 
 // tick is told how far things got, and whether they should get further; it answers that they did not for too long.
-func (s *silence) tick(progress uint64, expected bool, interval time.Duration) (over bool) {
+func (s *progressTimer) tick(progress uint64, expected bool, interval time.Duration) (over bool) {
 	if progress != s.progress || !expected {
-		s.progress, s.silent = progress, 0
+		s.progress, s.stalled = progress, 0
 		return false
 	}
-	s.silent += interval
-	return s.silent >= s.limit
+	s.stalled += interval
+	return s.stalled >= s.limit
 }
 
 // pending is how many lanes wait for an answer.
 func (e *epoch) pending() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.asked
+	return e.awaited
 }
 
 // ask adds a command to dst, and to those that wait for an answer.
-func (e *epoch) ask(dst []byte, v verb, lanes []*lane) []byte {
+func (e *epoch) enqueue(dst []byte, v verb, lanes []*lane) []byte {
 	e.mu.Lock()
 	e.requests = append(e.requests, &request{verb: v, lanes: lanes})
-	e.asked += len(lanes)
+	e.awaited += len(lanes)
 	e.mu.Unlock()
 	dst = resp.AppendCommand(dst, e.b.options.word(v), len(lanes))
 	for _, l := range lanes {

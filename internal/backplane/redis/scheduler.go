@@ -114,11 +114,11 @@ func (s *scheduler) backLocked(w *worker) bool {
 		return true
 	}
 	s.aside--
-	if t.lane.share.stalled--; t.lane.share.stalled == 0 {
-		for _, l := range t.lane.share.parked {
+	if t.lane.load.stalled--; t.lane.load.stalled == 0 {
+		for _, l := range t.lane.load.parked {
 			s.addLocked(l)
 		}
-		t.lane.share.parked = nil
+		t.lane.load.parked = nil
 	}
 	if s.active >= s.workers {
 		return false
@@ -135,10 +135,10 @@ func (s *scheduler) popLocked() *lane {
 		if s.first++; s.first == len(s.ready) {
 			s.ready, s.first = s.ready[:0], 0
 		}
-		if l.share.stalled == 0 {
+		if l.load.stalled == 0 {
 			return l
 		}
-		l.share.parked = append(l.share.parked, l)
+		l.load.parked = append(l.load.parked, l)
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func (s *scheduler) look(now time.Time) bool {
 	for w := range s.turns {
 		if !w.turn.aside && now.Sub(w.turn.since) > stallTime && s.aside < stallWorkers {
 			w.turn.aside = true
-			w.turn.lane.share.stalled++
+			w.turn.lane.load.stalled++
 			s.aside++
 			s.active--
 		}

@@ -23,7 +23,7 @@ func (s *sentinels) address(ctx context.Context) (string, error) {
 	var failed error
 	for _, address := range s.options.Addresses {
 		client := s.client(address)
-		found, err := s.ask(ctx, client)
+		found, err := s.masterOf(ctx, client)
 		_ = client.Close()
 		if err == nil {
 			return found, nil
@@ -40,7 +40,7 @@ func (s *sentinels) client(address string) *goredis.SentinelClient {
 	return goredis.NewSentinelClient(options)
 }
 
-func (s *sentinels) ask(ctx context.Context, client *goredis.SentinelClient) (string, error) {
+func (s *sentinels) masterOf(ctx context.Context, client *goredis.SentinelClient) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.CommandTimeout)
 	defer cancel()
 	found, err := client.GetMasterAddrByName(ctx, s.master).Result()
@@ -70,7 +70,7 @@ func (s *sentinels) watch(ctx context.Context, address string) error {
 		case <-ticker.C:
 		}
 		first := turn % len(clients)
-		found, err := s.ask(ctx, clients[first])
+		found, err := s.masterOf(ctx, clients[first])
 		if err != nil || found == address {
 			continue
 		}
@@ -84,7 +84,7 @@ func (s *sentinels) watch(ctx context.Context, address string) error {
 // not ok if there is no other, or none answers.
 func (s *sentinels) second(ctx context.Context, clients []*goredis.SentinelClient, first int) (address string, ok bool) {
 	for i := 1; i < len(clients); i++ {
-		if found, err := s.ask(ctx, clients[(first+i)%len(clients)]); err == nil {
+		if found, err := s.masterOf(ctx, clients[(first+i)%len(clients)]); err == nil {
 			return found, true
 		}
 	}

@@ -28,7 +28,7 @@ func (b *Backplane) Snapshot(
 ) error {
 	var failed error
 	for name, topics := range b.options.Layout.Group(topics) {
-		l := b.table.find(name)
+		l := b.index.find(name)
 		if l == nil {
 			return fmt.Errorf("snapshot: %w: the lane is not acquired", backplane.ErrUnavailable)
 		}
@@ -42,7 +42,7 @@ func (b *Backplane) Snapshot(
 func (b *Backplane) snapshot(
 	ctx context.Context, l *lane, topics []events.Topic, apply func([]events.Topic, []*events.Event),
 ) error {
-	missing, err := b.ask(ctx, l, &recall{topics: topics, apply: apply})
+	missing, err := b.lookUp(ctx, l, &stateLookup{topics: topics, apply: apply})
 	if err != nil || len(missing) == 0 {
 		return err
 	}
@@ -53,7 +53,7 @@ func (b *Backplane) snapshot(
 		return ctx.Err()
 	}
 	for range snapshotRounds {
-		missing, err = b.recollect(ctx, l, missing, apply)
+		missing, err = b.readMissing(ctx, l, missing, apply)
 		if err != nil || len(missing) == 0 {
 			return err
 		}
@@ -63,12 +63,12 @@ func (b *Backplane) snapshot(
 
 // recollect reads from Redis what the lane does not know. It answers the topics of which something was replaced meanwhile
 // that is not kept.
-func (b *Backplane) recollect(
+func (b *Backplane) readMissing(
 	ctx context.Context, l *lane, topics []events.Topic, apply func([]events.Topic, []*events.Event),
 ) (outdated []events.Topic, err error) {
 	reading := &backplane.Reading{}
 	defer b.post(l, readingOver{reading})
-	missing, err := b.ask(ctx, l, &recall{topics: topics, apply: apply, reading: reading})
+	missing, err := b.lookUp(ctx, l, &stateLookup{topics: topics, apply: apply, reading: reading})
 	if err != nil || len(missing) == 0 {
 		return nil, err
 	}
@@ -76,16 +76,16 @@ func (b *Backplane) recollect(
 	if err != nil {
 		return nil, err
 	}
-	return b.ask(ctx, l, &recall{topics: missing, apply: apply, reading: reading, read: true, found: found})
+	return b.lookUp(ctx, l, &stateLookup{topics: missing, apply: apply, reading: reading, read: true, found: found})
 }
 
 // readingOver ends a reading.
 type readingOver struct{ reading *backplane.Reading }
 
-func (n readingOver) tell(_ *worker, l *lane, _ time.Time) { l.states.End(n.reading) }
+func (n readingOver) run(_ *worker, l *lane, _ time.Time) { l.states.End(n.reading) }
 
 // ask waits until the lane has applied the states that it knows, and answers the topics that it does not know.
-func (b *Backplane) ask(ctx context.Context, l *lane, n *recall) (missing []events.Topic, err error) {
+func (b *Backplane) lookUp(ctx context.Context, l *lane, n *stateLookup) (missing []events.Topic, err error) {
 	n.done = make(chan struct{})
 	b.post(l, n)
 	select {
@@ -101,7 +101,7 @@ func (b *Backplane) ask(ctx context.Context, l *lane, n *recall) (missing []even
 }
 
 // recall asks a lane for its states.
-type recall struct {
+type stateLookup struct {
 	topics []events.Topic
 	apply  func(topics []events.Topic, last []*events.Event)
 	// reading begins if Redis will be asked for what the lane does not know; nil: it will not.
@@ -124,7 +124,7 @@ type foundState struct {
 	expires time.Time
 }
 
-func (n *recall) tell(w *worker, l *lane, now time.Time) {
+func (n *stateLookup) run(w *worker, l *lane, now time.Time) {
 	if !n.taken.CompareAndSwap(false, true) {
 		return
 	}
@@ -153,7 +153,7 @@ func (n *recall) tell(w *worker, l *lane, now time.Time) {
 }
 
 // learn adds to last what was found in Redis of topics and is news, and makes the lane know it as far as there is room.
-func (n *recall) learn(w *worker, l *lane, now time.Time, topics []events.Topic, last []*events.Event) []*events.Event {
+func (n *stateLookup) learn(w *worker, l *lane, now time.Time, topics []events.Topic, last []*events.Event) []*events.Event {
 	var news []foundState // in which key and expires are set
 	taken := map[stateName]bool{}
 	for _, f := range n.found {

@@ -28,31 +28,31 @@ var _ sequence.Host = (*worker)(nil)
 // run works until it is not needed any more.
 func (w *worker) run() {
 	for l, now := w.b.scheduler.next(w); l != nil; l, now = w.b.scheduler.next(w) {
-		items, bytes := l.mailbox.take()
-		if len(items) == 0 {
+		entries, bytes := l.mailbox.take()
+		if len(entries) == 0 {
 			continue
 		}
 		w.lane, w.now = l, now
-		w.work(items)
+		w.work(entries)
 		w.b.unqueue(l, int64(bytes))
-		l.mailbox.give(items)
-		w.want(l)
+		l.mailbox.give(entries)
+		w.requestRead(l)
 		w.b.scheduler.add(l)
 	}
 }
 
 // work handles items of the lane, and releases what they lie in.
-func (w *worker) work(items []item) {
+func (w *worker) work(entries []entry) {
 	through := int64(0) // messages of w.chunk
-	for i := range items {
-		it := &items[i]
+	for i := range entries {
+		it := &entries[i]
 		if it.chunk != w.chunk {
 			w.release(through)
 			w.chunk, through = it.chunk, 0
 		}
 		through++
-		if it.notice != nil {
-			it.notice.tell(w, w.lane, w.now)
+		if it.action != nil {
+			it.action.run(w, w.lane, w.now)
 		} else {
 			w.arrive(it, w.now)
 		}
@@ -69,10 +69,10 @@ func (w *worker) release(messages int64) {
 }
 
 // arrive takes a message of the lane.
-func (w *worker) arrive(it *item, now time.Time) {
+func (w *worker) arrive(it *entry, now time.Time) {
 	switch {
-	case w.lane.serve != nil:
-		w.lane.serve(it.payload)
+	case w.lane.handle != nil:
+		w.lane.handle(it.payload)
 		return
 	case len(it.payload) > 0 && it.payload[0] == peer.Mark:
 		w.peerMessage(w.lane, it, now)
@@ -93,7 +93,7 @@ func (w *worker) arrive(it *item, now time.Time) {
 }
 
 // want has the lane's journal read if the lane needs it.
-func (w *worker) want(l *lane) {
+func (w *worker) requestRead(l *lane) {
 	link := l.link.Load()
 	if link == nil {
 		return // it will be subscribed elsewhere, and then break and want again
@@ -182,9 +182,9 @@ type joined struct {
 	lapse   sequence.Break // of a lane that was
 }
 
-func (n *joined) tell(w *worker, l *lane, now time.Time) {
+func (n *joined) run(w *worker, l *lane, now time.Time) {
 	switch {
-	case l.serve != nil:
+	case l.handle != nil:
 		l.mayHaveMissed()
 	case l.started:
 		l.sequence.Broken(now, n.lapse)
@@ -199,12 +199,12 @@ func (n *joined) tell(w *worker, l *lane, now time.Time) {
 // left says that the lane was given up.
 type left struct{}
 
-func (left) tell(w *worker, l *lane, _ time.Time) {
+func (left) run(w *worker, l *lane, _ time.Time) {
 	l.started = false
 	l.sequence.Reset()
 	l.recent.Clear(time.Time{}, &w.b.recent)
 	l.states.Clear(&w.b.states)
-	w.b.table.through(l)
+	w.b.index.drained(l)
 }
 
 // overflowed says that messages of the lane were given up here because the node fell behind.
@@ -212,7 +212,7 @@ type overflowed struct {
 	lapse sequence.Break
 }
 
-func (n *overflowed) tell(_ *worker, l *lane, now time.Time) {
+func (n *overflowed) run(_ *worker, l *lane, now time.Time) {
 	l.mayHaveMissed()
 	if l.started {
 		l.sequence.Broken(now, n.lapse)
@@ -224,21 +224,21 @@ type tooLong struct {
 	size int
 }
 
-func (n tooLong) tell(w *worker, l *lane, _ time.Time) {
+func (n tooLong) run(w *worker, l *lane, _ time.Time) {
 	w.b.receiver.Arrived()
 	w.b.receiver.Refuse(l.organization, n.size, events.ReasonTooLarge)
 }
 
 // offer puts a message into the mailbox of its lane. If the node has fallen too far behind, the lane's messages are
 // given up, this one included, and will be read from the journal.
-func (b *Backplane) offer(l *lane, it item) {
+func (b *Backplane) offer(l *lane, it entry) {
 	size := int64(it.size())
-	queued, shared := b.queued.Add(size), l.share.queued.Add(size)
+	queued, shared := b.queued.Add(size), l.load.queued.Add(size)
 	var bound string
 	switch total := int64(b.options.TotalQueue); {
 	case queued > total:
 		bound = boundTotal
-	case shared > total/shareParts:
+	case shared > total/organizationQuota:
 		bound = boundOrganization
 	default:
 		ok, schedule := l.mailbox.put(it, b.options.LaneQueue)
@@ -251,8 +251,8 @@ func (b *Backplane) offer(l *lane, it item) {
 		bound = boundLane
 	}
 	b.unqueue(l, size)
-	if it.notice != nil {
-		b.post(l, it.notice)
+	if it.action != nil {
+		b.post(l, it.action)
 		return
 	}
 	first, bytes, plain := l.mailbox.shed()
@@ -264,12 +264,12 @@ func (b *Backplane) offer(l *lane, it item) {
 		first = &it
 	}
 	b.metrics.overflow.WithLabelValues(bound).Inc()
-	b.queued.Add(itemCost)
-	l.share.queued.Add(itemCost)
+	b.queued.Add(entryCost)
+	l.load.queued.Add(entryCost)
 	lapse := sequence.Break{Era: first.era, Reason: backplane.LossOverflow, Plain: plain}
 	merged, schedule := l.mailbox.overflow(&overflowed{lapse})
 	if merged {
-		b.unqueue(l, itemCost)
+		b.unqueue(l, entryCost)
 	}
 	if schedule {
 		b.scheduler.add(l)
@@ -279,14 +279,14 @@ func (b *Backplane) offer(l *lane, it item) {
 // unqueue counts bytes that do not wait for a worker any more.
 func (b *Backplane) unqueue(l *lane, bytes int64) {
 	b.queued.Add(-bytes)
-	l.share.queued.Add(-bytes)
+	l.load.queued.Add(-bytes)
 }
 
 // post puts a notice into the mailbox of a lane.
-func (b *Backplane) post(l *lane, n notice) {
-	b.queued.Add(itemCost)
-	l.share.queued.Add(itemCost)
-	if _, schedule := l.mailbox.put(item{notice: n}, 0); schedule {
+func (b *Backplane) post(l *lane, n action) {
+	b.queued.Add(entryCost)
+	l.load.queued.Add(entryCost)
+	if _, schedule := l.mailbox.put(entry{action: n}, 0); schedule {
 		b.scheduler.add(l)
 	}
 }

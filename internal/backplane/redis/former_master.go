@@ -11,13 +11,13 @@ import (
 )
 
 // outlastSpan is for how long a master that was replaced is looked after. Sentinels tell it within some ten seconds.
-const outlastSpan = time.Minute
+const formerMasterSpan = time.Minute
 
 // outlast looks after a master that was replaced by another. It may not know that yet, and takes events of publishers
 // that do not know either: nobody is subscribed there any more, and its journal is thrown away. When it has learned of
 // it, or is looked after for long enough, listeners are told.
-func (k *link) outlast(ctx context.Context, address string) {
-	ctx, cancel := context.WithTimeout(ctx, outlastSpan)
+func (k *link) watchFormerMaster(ctx context.Context, address string) {
+	ctx, cancel := context.WithTimeout(ctx, formerMasterSpan)
 	defer cancel()
 	from := k.b.started.Add(time.Duration(k.proof.Load()))
 	took := false
@@ -39,28 +39,28 @@ func (k *link) outlast(ctx context.Context, address string) {
 		return
 	}
 	k.b.logger.Warn("a redis that was replaced was a master for a while", zap.String("address", address), zap.Duration("for", time.Since(from)))
-	for _, l := range k.b.table.subscribedAt(k) {
-		k.b.post(l, outlasted{from: from})
+	for _, l := range k.b.index.subscribedAt(k) {
+		k.b.post(l, formerMasterPublished{from: from})
 	}
 }
 
 // outlasted says that events of the lane may have been published where nobody was subscribed any more.
-type outlasted struct {
+type formerMasterPublished struct {
 	from time.Time
 }
 
-func (n outlasted) tell(w *worker, l *lane, now time.Time) {
+func (n formerMasterPublished) run(w *worker, l *lane, now time.Time) {
 	if l.started {
 		w.Lost(backplane.Loss{From: n.from, To: now, Reason: backplane.LossFork})
 	}
 }
 
 // subscribedAt are the lanes that are subscribed at a link.
-func (t *table) subscribedAt(k *link) (lanes []*lane) {
+func (t *laneIndex) subscribedAt(k *link) (lanes []*lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range t.lanes {
-		if l.serve == nil && l.state == subscribed && l.link.Load() == k {
+		if l.handle == nil && l.state == subscribed && l.link.Load() == k {
 			lanes = append(lanes, l)
 		}
 	}

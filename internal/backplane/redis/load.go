@@ -7,8 +7,8 @@ import (
 )
 
 // share is what the lanes of an organization have in common: what they may take up of the node.
-type share struct {
-	lanes  int          // guarded by table.mu
+type load struct {
+	lanes  int          // guarded by index.mu
 	queued atomic.Int64 // bytes of items that wait for a worker
 
 	stalled int     // guarded by scheduler.mu; workers that the sink keeps waiting with its events
@@ -16,14 +16,14 @@ type share struct {
 }
 
 // shareParts is how many organizations can have as much waiting as they may, before all lanes together have too much.
-const shareParts = 4
+const organizationQuota = 4
 
 // shareLocked is the share of an organization, with one more lane.
-func (t *table) shareLocked(organization events.ID) *share {
-	s := t.shares[organization]
+func (t *laneIndex) loadLocked(organization events.ID) *load {
+	s := t.loads[organization]
 	if s == nil {
-		s = &share{}
-		t.shares[organization] = s
+		s = &load{}
+		t.loads[organization] = s
 	}
 	s.lanes++
 	return s

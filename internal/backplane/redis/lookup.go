@@ -14,14 +14,14 @@ import (
 
 // scout looks up where the journals of new lanes end, before they are subscribed: whatever is published after the
 // subscription is then known to come after that, also if the connection is lost before the first event.
-func (e *epoch) scout(ctx context.Context) error {
+func (e *epoch) lookUpJournals(ctx context.Context) error {
 	for {
-		lanes := e.b.table.scouts(e.link)
+		lanes := e.b.index.takeLookups(e.link)
 		if len(lanes) == 0 {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-e.link.scouts.work:
+			case <-e.link.lookups.work:
 			}
 			continue
 		}
@@ -36,7 +36,7 @@ func (e *epoch) scout(ctx context.Context) error {
 				wait = min(2*wait, time.Second)
 			}
 		}
-		e.b.table.located(e.link, lanes, found)
+		e.b.index.located(e.link, lanes, found)
 		if slices.ContainsFunc(found, func(p place) bool { return movedAway(p.elsewhere) }) {
 			e.b.refresh()
 		}

@@ -10,33 +10,33 @@ import (
 )
 
 // table has the lanes of this node: who counts on them, and what must be asked of Redis.
-type table struct {
+type laneIndex struct {
 	linger time.Duration
 	route  func(lane string) *link // called with mu held; nil: it is not known where the lane belongs
 	gone   func(l *lane)           // called with mu held, for a lane to be given up; through must follow
 
 	mu        sync.Mutex
-	lanes     map[string]*lane     // guarded by mu; by name
-	shares    map[events.ID]*share // guarded by mu; by organization
-	lingering map[*lane]struct{}   // guarded by mu; those whose expires is set
-	strays    map[*lane]struct{}   // guarded by mu; those that a server sent elsewhere since the last reroute
-	refused   map[*lane]struct{}   // guarded by mu; those whose failed is set
+	lanes     map[string]*lane    // guarded by mu; by name
+	loads     map[events.ID]*load // guarded by mu; by organization
+	lingering map[*lane]struct{}  // guarded by mu; those whose expires is set
+	strays    map[*lane]struct{}  // guarded by mu; those that a server sent elsewhere since the last reroute
+	refused   map[*lane]struct{}  // guarded by mu; those whose failed is set
 
 	// Guarded by mu: how many lanes are served, and how many of the others are confirmed and refused.
-	served, confirmed, failed int
+	channels, confirmed, failed int
 }
 
-func newTable(linger time.Duration, route func(string) *link, gone func(*lane)) *table {
-	return &table{
+func newLaneIndex(linger time.Duration, route func(string) *link, gone func(*lane)) *laneIndex {
+	return &laneIndex{
 		linger: linger, route: route, gone: gone,
-		lanes: map[string]*lane{}, shares: map[events.ID]*share{}, lingering: map[*lane]struct{}{},
+		lanes: map[string]*lane{}, loads: map[events.ID]*load{}, lingering: map[*lane]struct{}{},
 		strays: map[*lane]struct{}{}, refused: map[*lane]struct{}{},
 	}
 }
 
 // queue holds lanes that a loop of an epoch has to see to.
 type queue struct {
-	lanes []*lane       // guarded by table.mu
+	lanes []*lane       // guarded by index.mu
 	work  chan struct{} // has room for one; filled when lanes is
 }
 
@@ -55,7 +55,7 @@ func (q *queue) signal() {
 }
 
 // acquire counts n topics on the lane of that name, which begins if it is new; nil if the name is no lane.
-func (t *table) acquire(name string, n int) *lane {
+func (t *laneIndex) acquire(name string, n int) *lane {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.lanes[name]
@@ -64,7 +64,7 @@ func (t *table) acquire(name string, n int) *lane {
 		if !ok {
 			return nil
 		}
-		l = &lane{name: name, organization: organization, share: t.shareLocked(organization)}
+		l = &lane{name: name, organization: organization, load: t.loadLocked(organization)}
 		l.link.Store(t.route(name))
 		t.lanes[name] = l
 	}
@@ -80,26 +80,26 @@ func (t *table) acquire(name string, n int) *lane {
 
 // serve has a channel subscribed that is not a lane of an organization, for good; handle takes its messages, one at a
 // time, and missed is told when some may have been missed: at each subscription, too. missed may be nil.
-func (t *table) serve(name string, handle func(payload []byte), missed func()) *lane {
+func (t *laneIndex) subscribeChannel(name string, handle func(payload []byte), missed func()) *lane {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := &lane{name: name, share: &share{}, serve: handle, missed: missed, refs: 1, located: true}
+	l := &lane{name: name, load: &load{}, handle: handle, missed: missed, refs: 1, located: true}
 	l.link.Store(t.route(name))
 	t.lanes[name] = l
-	t.served++
+	t.channels++
 	t.enqueueLocked(l)
 	return l
 }
 
 // find is the lane of that name; nil if there is none.
-func (t *table) find(name string) *lane {
+func (t *laneIndex) find(name string) *lane {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.lanes[name]
 }
 
 // release takes n topics back. The lane stays for the linger time.
-func (t *table) release(name string, n int) {
+func (t *laneIndex) release(name string, n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.lanes[name]
@@ -118,7 +118,7 @@ func (t *table) release(name string, n int) {
 }
 
 // expire gives up the lanes whose linger time is over.
-func (t *table) expire(now time.Time) {
+func (t *laneIndex) expire(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.lingering {
@@ -131,7 +131,7 @@ func (t *table) expire(now time.Time) {
 }
 
 // retry asks again for the lanes that the server refused.
-func (t *table) retry() {
+func (t *laneIndex) retry() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.refused {
@@ -140,7 +140,7 @@ func (t *table) retry() {
 }
 
 // enqueueLocked has the lane's link see to it: first to where its journal ends, unless that is known.
-func (t *table) enqueueLocked(l *lane) {
+func (t *laneIndex) enqueueLocked(l *lane) {
 	link := l.link.Load()
 	switch {
 	case l.queued:
@@ -149,7 +149,7 @@ func (t *table) enqueueLocked(l *lane) {
 	case link == nil:
 	case !l.located && l.state == unsubscribed:
 		l.queued = true
-		link.scouts.addLocked(l)
+		link.lookups.addLocked(l)
 	default:
 		l.queued = true
 		link.joins.addLocked(l)
@@ -158,13 +158,13 @@ func (t *table) enqueueLocked(l *lane) {
 
 // forgetLocked ends a lane. It stays in the table until its messages are through: if somebody wants it again before
 // that, they come before those of the next subscription.
-func (t *table) forgetLocked(l *lane) {
+func (t *laneIndex) forgetLocked(l *lane) {
 	l.located, l.era, l.history = false, nil, ""
 	t.gone(l)
 }
 
 // through is told that a lane that was given up has no messages any more.
-func (t *table) through(l *lane) {
+func (t *laneIndex) drained(l *lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if l.wantedLocked() || l.queued || l.state != unsubscribed || t.lanes[l.name] != l {
@@ -173,24 +173,24 @@ func (t *table) through(l *lane) {
 	delete(t.lanes, l.name)
 	delete(t.strays, l)
 	t.failLocked(l, nil)
-	if l.share.lanes--; l.share.lanes == 0 {
-		delete(t.shares, l.organization)
+	if l.load.lanes--; l.load.lanes == 0 {
+		delete(t.loads, l.organization)
 	}
 }
 
 // scouts takes lanes from the queue of those whose journal was not looked up.
-func (t *table) scouts(link *link) []*lane {
+func (t *laneIndex) takeLookups(link *link) []*lane {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := min(len(link.scouts.lanes), batchLanes)
-	lanes := link.scouts.lanes[:n:n]
-	link.scouts.lanes = link.scouts.lanes[n:]
+	n := min(len(link.lookups.lanes), batchLanes)
+	lanes := link.lookups.lanes[:n:n]
+	link.lookups.lanes = link.lookups.lanes[n:]
 	return lanes
 }
 
 // located records what was looked up, and has the lanes subscribed. Those that the server sent elsewhere are looked up
 // again when it is known, by the next reroute, to whom they belong.
-func (t *table) located(link *link, lanes []*lane, found []place) {
+func (t *laneIndex) located(link *link, lanes []*lane, found []place) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i, at := range found {
@@ -215,7 +215,7 @@ func (t *table) located(link *link, lanes []*lane, found []place) {
 // finish ends an epoch of a link: nothing is subscribed there any more. Those that were, which are given, keep the
 // latest proof that nothing was missed until then. All lanes are queued again, but those that only linger. The map of
 // those that were subscribed is the link's then.
-func (t *table) finish(link *link, joined map[string]*lane, era *sequence.Era, history string) {
+func (t *laneIndex) finish(link *link, joined map[string]*lane, era *sequence.Era, history string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range joined {
@@ -224,7 +224,7 @@ func (t *table) finish(link *link, joined map[string]*lane, era *sequence.Era, h
 		}
 		l.history = history
 	}
-	link.joins.lanes, link.scouts.lanes, link.orphans = make([]*lane, 0, len(joined)), nil, nil
+	link.joins.lanes, link.lookups.lanes, link.orphans = make([]*lane, 0, len(joined)), nil, nil
 	clear(joined)
 	link.spare = joined
 	for _, l := range t.lanes {
@@ -242,7 +242,7 @@ func (t *table) finish(link *link, joined map[string]*lane, era *sequence.Era, h
 }
 
 // batch takes from the queue what one command can ask for, at most so many lanes; none if nothing is to be done.
-func (t *table) batch(link *link, most int) (v verb, lanes []*lane) {
+func (t *laneIndex) batch(link *link, most int) (v verb, lanes []*lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if n := min(len(link.orphans), most); n > 0 {
@@ -280,7 +280,7 @@ func (t *table) batch(link *link, most int) (v verb, lanes []*lane) {
 }
 
 // join records that a lane is subscribed, and answers what its sequence must be told.
-func (t *table) join(link *link, l *lane, history string) *joined {
+func (t *laneIndex) join(link *link, l *lane, history string) *joined {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := &joined{
@@ -307,7 +307,7 @@ func (t *table) join(link *link, l *lane, history string) *joined {
 
 // leave records that a lane, which was given up, is no longer subscribed: it ends, or begins anew. One that belongs to
 // another link by now may be subscribed there, and one that did meanwhile may have been asked for again.
-func (t *table) leave(link *link, l *lane) {
+func (t *laneIndex) leave(link *link, l *lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if l.link.Load() != link || l.state != unsubscribing {
@@ -323,7 +323,7 @@ func (t *table) leave(link *link, l *lane) {
 
 // moved records that lanes are no longer subscribed here, or cannot be, because they belong to another server. They
 // are queued when it is known to which.
-func (t *table) moved(link *link, lanes []*lane, era *sequence.Era, history string) {
+func (t *laneIndex) moved(link *link, lanes []*lane, era *sequence.Era, history string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range lanes {
@@ -345,7 +345,7 @@ func (t *table) moved(link *link, lanes []*lane, era *sequence.Era, history stri
 // reroute changes where lanes belong by calling change, which says whether it did, and has those that moved subscribed
 // there. Where they were subscribed until now they are given up. Lanes that a server sent elsewhere, and belong to it by
 // now, are asked for again. Without a change no other lanes are looked at: there may be hundreds of thousands.
-func (t *table) reroute(change func() bool) {
+func (t *laneIndex) reroute(change func() bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	defer clear(t.strays)
@@ -378,7 +378,7 @@ func (t *table) reroute(change func() bool) {
 
 // refuse records that the server refused a command for these lanes. If they were several, each is asked for once
 // more by itself, to find those that are not allowed.
-func (t *table) refuse(link *link, lanes []*lane, err error) {
+func (t *laneIndex) refuse(link *link, lanes []*lane, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range lanes {
@@ -398,7 +398,7 @@ func (t *table) refuse(link *link, lanes []*lane, err error) {
 
 // state is what Acquire waits for: true when the lane is confirmed or was refused, else a channel that is closed at
 // the next change.
-func (t *table) state(l *lane) (done bool, changed <-chan struct{}, refused error) {
+func (t *laneIndex) state(l *lane) (done bool, changed <-chan struct{}, refused error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
@@ -411,23 +411,23 @@ func (t *table) state(l *lane) (done bool, changed <-chan struct{}, refused erro
 }
 
 // count is how many lanes there are, how many of them are confirmed and how many refused.
-func (t *table) count() (all, confirmed, failed int) {
+func (t *laneIndex) count() (all, confirmed, failed int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.lanes) - t.served, t.confirmed, t.failed
+	return len(t.lanes) - t.channels, t.confirmed, t.failed
 }
 
 // setLocked changes what is known of a lane's subscription.
-func (t *table) setLocked(l *lane, s subscription) {
-	if l.serve == nil {
+func (t *laneIndex) setLocked(l *lane, s subscription) {
+	if l.handle == nil {
 		t.confirmed += one(s == subscribed) - one(l.state == subscribed)
 	}
 	l.state = s
 }
 
 // failLocked records why the server refused a lane; nil: it did not.
-func (t *table) failLocked(l *lane, err error) {
-	if l.serve == nil {
+func (t *laneIndex) failLocked(l *lane, err error) {
+	if l.handle == nil {
 		t.failed += one(err != nil) - one(l.failed != nil)
 	}
 	l.failed = err

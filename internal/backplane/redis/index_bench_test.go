@@ -13,8 +13,8 @@ func BenchmarkTable_reroute(b *testing.B) {
 	for range 100_000 {
 		r.wants()
 	}
-	for lanes := r.scouts(r.links[0]); len(lanes) > 0; lanes = r.scouts(r.links[0]) {
-		r.scouted(0, lanes, 1)
+	for lanes := r.takeLookups(r.links[0]); len(lanes) > 0; lanes = r.takeLookups(r.links[0]) {
+		r.lookedUp(0, lanes, 1)
 	}
 	for b.Loop() {
 		r.reroute(func() bool { return false })

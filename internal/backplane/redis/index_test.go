@@ -9,7 +9,7 @@ import (
 
 // routed is a table of which all lanes belong to one of two links.
 type routed struct {
-	*table
+	*laneIndex
 	links [2]*link
 	at    int
 }
@@ -19,7 +19,7 @@ func newRouted() *routed {
 	for i := range r.links {
 		r.links[i] = newLink(nil, "", nil, nil)
 	}
-	r.table = newTable(0, func(string) *link { return r.links[r.at] }, func(*lane) {})
+	r.laneIndex = newLaneIndex(0, func(string) *link { return r.links[r.at] }, func(*lane) {})
 	return r
 }
 
@@ -35,8 +35,8 @@ func (r *routed) wants() *lane {
 	return r.acquire(backplane.Layout{}.Lane(events.NewID(), events.NewID()), 1)
 }
 
-// scouted answers a lookup of lanes: their journals end at n.
-func (r *routed) scouted(at int, lanes []*lane, n uint64) {
+// lookedUp answers a lookup of lanes: their journals end at n.
+func (r *routed) lookedUp(at int, lanes []*lane, n uint64) {
 	found := make([]place, len(lanes))
 	for i := range found {
 		found[i] = place{Position: backplane.Position{N: n}, counted: true}
@@ -57,7 +57,7 @@ func (r *routed) mustAsk(t *testing.T, at int, want verb) {
 func TestTable_lateConfirmation(t *testing.T) {
 	r := newRouted()
 	l := r.wants()
-	r.scouted(0, r.scouts(r.links[0]), 1)
+	r.lookedUp(0, r.takeLookups(r.links[0]), 1)
 	r.mustAsk(t, 0, verbJoin)
 	r.move(1)
 	r.move(0)
@@ -74,7 +74,7 @@ func TestTable_lateConfirmation(t *testing.T) {
 func TestTable_lateLeave(t *testing.T) {
 	r := newRouted()
 	l := r.wants()
-	r.scouted(0, r.scouts(r.links[0]), 1)
+	r.lookedUp(0, r.takeLookups(r.links[0]), 1)
 	r.mustAsk(t, 0, verbJoin)
 	r.join(r.links[0], l, "")
 	r.release(l.name, 1)
@@ -96,12 +96,12 @@ func TestTable_lateLeave(t *testing.T) {
 func TestTable_lookedUpTwice(t *testing.T) {
 	r := newRouted()
 	l := r.wants()
-	first := r.scouts(r.links[0])
+	first := r.takeLookups(r.links[0])
 	r.move(1)
 	r.move(0)
-	r.scouted(0, first, 1)
+	r.lookedUp(0, first, 1)
 	r.mustAsk(t, 0, verbJoin)
-	r.scouted(0, r.scouts(r.links[0]), 5)
+	r.lookedUp(0, r.takeLookups(r.links[0]), 5)
 	if n := r.join(r.links[0], l, ""); n.origin.N != 1 {
 		t.Errorf("the lane begins after event %d, want 1", n.origin.N)
 	}
@@ -111,9 +111,9 @@ func TestTable_lookedUpTwice(t *testing.T) {
 func TestTable_straysEnd(t *testing.T) {
 	r := newRouted()
 	l := r.wants()
-	r.located(r.links[0], r.scouts(r.links[0]), []place{{elsewhere: errReplica}})
+	r.located(r.links[0], r.takeLookups(r.links[0]), []place{{elsewhere: errReplica}})
 	r.release(l.name, 1)
-	r.through(l)
+	r.drained(l)
 	if len(r.lanes)+len(r.strays) > 0 {
 		t.Errorf("%d lanes and %d that were sent elsewhere are left", len(r.lanes), len(r.strays))
 	}
@@ -124,9 +124,9 @@ func TestTable_straysAreAskedForAgain(t *testing.T) {
 	r := newRouted()
 	l := r.wants()
 	look := func() { r.reroute(func() bool { return false }) }
-	r.located(r.links[0], r.scouts(r.links[0]), []place{{elsewhere: errReplica}})
+	r.located(r.links[0], r.takeLookups(r.links[0]), []place{{elsewhere: errReplica}})
 	look()
-	r.scouted(0, r.scouts(r.links[0]), 1)
+	r.lookedUp(0, r.takeLookups(r.links[0]), 1)
 	r.mustAsk(t, 0, verbJoin)
 	r.moved(r.links[0], []*lane{l}, nil, "")
 	look()
