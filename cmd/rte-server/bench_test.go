@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestBench(t *testing.T) {
+func TestBench_reportsDeliveries(t *testing.T) {
 	p := start(t, serveArgs()...)
 	stdout := mustCommand(t, "", "bench", "--url", p.clients+"/rte", "--operators", p.operators, "--org", testOrganization,
 		"--clients=20", "--topics=10", "--subscriptions=3", "--rate=500", "--for=1s")
@@ -21,7 +21,7 @@ $`
 	}
 }
 
-func TestBench_Mistakes(t *testing.T) {
+func TestBench_refusesMistakes(t *testing.T) {
 	p := start(t, serveArgs()...)
 	for name, test := range map[string]struct {
 		args []string

@@ -9,8 +9,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestDev_RedisPort publishes to a development server with redis-cli, where there is no Redis.
-func TestDev_RedisPort(t *testing.T) {
+// TestDev_takesEventsOfRedisClients publishes to a development server with redis-cli, where there is no Redis.
+func TestDev_takesEventsOfRedisClients(t *testing.T) {
 	address := rtetest.MustFreeAddr(t)
 	_, port, _ := net.SplitHostPort(address)
 	p := start(t, "dev", "--rate=1", "--redis-port="+port)
@@ -42,7 +42,7 @@ func TestDev_RedisPort(t *testing.T) {
 	})
 }
 
-func TestDev_RedisPortMistakes(t *testing.T) {
+func TestDev_refusesBadRedisPort(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestDev(t *testing.T) {
+func TestDev_servesDemo(t *testing.T) {
 	p := start(t, "dev", "--rate=200")
 
 	status, body := ask(t, "GET", p.clients+"/token/me/rte/")
@@ -56,7 +56,7 @@ func TestDev(t *testing.T) {
 	}
 }
 
-func TestDev_WarnsWhereOthersCanReachIt(t *testing.T) {
+func TestDev_warnsIfOthersCanReachIt(t *testing.T) {
 	const warning = "anyone who can reach this address gets a token"
 	local := start(t, "dev")
 	local.stop()

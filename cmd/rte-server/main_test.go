@@ -13,9 +13,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"rte-server": main})
 }
 
-// TestScripts runs the command lines of testdata/script. Besides the commands of testscript they know
+// TestScripts_run runs the command lines of testdata/script. Besides the commands of testscript they know
 // "exitcode N ARG...", which runs rte-server and wants it to end with N.
-func TestScripts(t *testing.T) {
+func TestScripts_run(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

@@ -27,7 +27,7 @@ const (
 	testJSON = `{"OrganizationId":"` + testOrganization + `","EntityType":"User","EntityId":"` + testUser + `","EventType":"UserAlert"}`
 )
 
-func TestRedisFunctions(t *testing.T) {
+func TestRedisFunctions_printsAndLoads(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	keys := []string{"2", "rte:j:{" + testLane + "}", "rte:n:{" + testLane + "}", testLane, testJSON, "5000", "0", "PUBLISH"}
 
@@ -61,7 +61,7 @@ func TestRedisFunctions(t *testing.T) {
 	}
 }
 
-func TestRedisFunctions_Mistakes(t *testing.T) {
+func TestRedisFunctions_refusesMistakes(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	server.Kill()
 	for args, want := range map[string]int{
@@ -73,9 +73,9 @@ func TestRedisFunctions_Mistakes(t *testing.T) {
 	}
 }
 
-// TestServe_LoadsFunctions checks that a node brings Redis its functions when they are missing or old, at the latest
+// TestServe_loadsFunctions checks that a node brings Redis its functions when they are missing or old, at the latest
 // when it publishes.
-func TestServe_LoadsFunctions(t *testing.T) {
+func TestServe_loadsFunctions(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	want := printedVersion(t)
 	old := strings.Replace(mustCommand(t, "", "redis", "functions"), "return "+want+" end", "return 0 end", 1)

@@ -47,8 +47,8 @@ func mustCertificate(t *testing.T) (certFile, keyFile string) {
 	return write("cert.pem", "CERTIFICATE", certificate), write("key.pem", "PRIVATE KEY", private)
 }
 
-// TestPublish_RedisWithTLS publishes to a Redis that wants to be trusted, and to know who comes.
-func TestPublish_RedisWithTLS(t *testing.T) {
+// TestPublish_verifiesRedisWithTLS publishes to a Redis that wants to be trusted, and to know who comes.
+func TestPublish_verifiesRedisWithTLS(t *testing.T) {
 	cert, key := mustCertificate(t)
 	address := rtetest.MustFreeAddr(t)
 	_, port, _ := net.SplitHostPort(address)

@@ -27,9 +27,9 @@ func (p *running) refusals() (all []auditEntry) {
 	return all
 }
 
-// TestServe_AuditOfRefusals checks that each refused item is in the audit log, with what the operator needs to ask why,
+// TestServe_auditsRefusals checks that each refused item is in the audit log, with what the operator needs to ask why,
 // and without anything that a client can put there.
-func TestServe_AuditOfRefusals(t *testing.T) {
+func TestServe_auditsRefusals(t *testing.T) {
 	p := start(t, serveArgs()...)
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
 	const colleague = "cc9730c4-ce86-e611-80c9-00505689257e"
@@ -75,8 +75,8 @@ func TestServe_AuditOfRefusals(t *testing.T) {
 	}
 }
 
-// TestServe_AuditOfRefusalsIsBounded asks for more than the audit log has room for.
-func TestServe_AuditOfRefusalsIsBounded(t *testing.T) {
+// TestServe_boundsAuditOfRefusals asks for more than the audit log has room for.
+func TestServe_boundsAuditOfRefusals(t *testing.T) {
 	p := start(t, serveArgs("--log.audit_rate=5")...)
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
 	c := p.connect(token, "")

@@ -42,8 +42,8 @@ func (w directoryWriter) tell(channel, message string) {
 	}
 }
 
-// TestServe_DirectoryInRedis asks a directory in Redis, which changes, holds garbage, goes away and comes back.
-func TestServe_DirectoryInRedis(t *testing.T) {
+// TestServe_followsDirectoryInRedis asks a directory in Redis, which changes, holds garbage, goes away and comes back.
+func TestServe_followsDirectoryInRedis(t *testing.T) {
 	const (
 		queue, another = "c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3", "d9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"
 		foreign        = "e9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"
@@ -140,9 +140,9 @@ func mustSubscribeMany(t testing.TB, c *client, users []string) time.Duration {
 	return took
 }
 
-// TestServe_SubscribeToThousand subscribes to 1,000 entities that are not in the cache, with one command to Redis and
+// TestServe_subscribesToThousandWithOneCommand subscribes to 1,000 entities that are not in the cache, with one command to Redis and
 // within 50 ms.
-func TestServe_SubscribeToThousand(t *testing.T) {
+func TestServe_subscribesToThousandWithOneCommand(t *testing.T) {
 	const rounds, many = 5, 1000
 	limit := 50 * time.Millisecond
 	if rtetest.RaceEnabled {

@@ -14,9 +14,9 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestServe_Events takes events of all kinds of quality through Redis: what is known and fresh reaches the client, what
+// TestServe_deliversKnownAndFreshEvents takes events of all kinds of quality through Redis: what is known and fresh reaches the client, what
 // is late, unknown or wrong is counted and, where somebody has to look into it, quarantined.
-func TestServe_Events(t *testing.T) {
+func TestServe_deliversKnownAndFreshEvents(t *testing.T) {
 	catalogue := filepath.Join(t.TempDir(), "events.yaml")
 	if err := os.WriteFile(catalogue, []byte("events: [{name: ParcelLost, kind: User, ttlSeconds: -1}]"), 0o600); err != nil {
 		t.Fatal(err)
@@ -83,8 +83,8 @@ func TestServe_Events(t *testing.T) {
 	}
 }
 
-// TestServe_BadCatalogue checks that a catalogue that cannot be read stops the start and names the key.
-func TestServe_BadCatalogue(t *testing.T) {
+// TestServe_refusesBadCatalog checks that a catalogue that cannot be read stops the start and names the key.
+func TestServe_refusesBadCatalog(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "events.yaml")
 	if err := os.WriteFile(file, []byte("events: [{name: UserStatus, kind: User, ttlSeconds: 1}]"), 0o600); err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// TestServe_Trace follows a refusal from what the client is told to why.
-func TestServe_Trace(t *testing.T) {
+// TestServe_explainsTrace follows a refusal from what the client is told to why.
+func TestServe_explainsTrace(t *testing.T) {
 	p := start(t, serveArgs()...)
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
 	const colleague = "cc9730c4-ce86-e611-80c9-00505689257e"

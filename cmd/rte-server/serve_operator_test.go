@@ -13,7 +13,7 @@ import (
 // refusedClose is how the end of a connection begins whose client must not come back.
 const refusedClose = `{"type":7,"error":"Connection closed with an error."}`
 
-func TestServe_Revoke(t *testing.T) {
+func TestServe_revokesTokens(t *testing.T) {
 	p := start(t, serveArgs()...)
 	negotiate := func(token string) int {
 		status, _ := ask(t, "POST", p.clients+"/rte/negotiate?negotiateVersion=1", "Authorization", "Bearer "+token)
@@ -59,7 +59,7 @@ func TestServe_Revoke(t *testing.T) {
 	}
 }
 
-func TestServe_RevokeMistakes(t *testing.T) {
+func TestServe_refusesBadRevocations(t *testing.T) {
 	p := start(t, serveArgs()...)
 	for body, want := range map[string]string{
 		`nonsense`:                              "not a JSON object",
@@ -76,8 +76,8 @@ func TestServe_RevokeMistakes(t *testing.T) {
 	}
 }
 
-// TestServe_AuditIsBounded checks that connections in masses cannot fill the log, and that what is left out is counted.
-func TestServe_AuditIsBounded(t *testing.T) {
+// TestServe_boundsAudit checks that connections in masses cannot fill the log, and that what is left out is counted.
+func TestServe_boundsAudit(t *testing.T) {
 	p := start(t, serveArgs("--log.audit_rate=1")...)
 	token := mustServiceToken(t, testOrganization)
 	eventually(t, "an entry that is left out", func() bool {
@@ -90,7 +90,7 @@ func TestServe_AuditIsBounded(t *testing.T) {
 // otherOrganization has nothing to do with testOrganization.
 const otherOrganization = "39f6e823-b484-e611-80c9-00505689257e"
 
-func TestServe_Explain(t *testing.T) {
+func TestServe_explainsDecisions(t *testing.T) {
 	p := start(t, serveArgs()...)
 	p.connect(mustServiceToken(t, testOrganization), "").subscribe(testUser, "UserStatus") // the session is there
 
@@ -136,7 +136,7 @@ func TestServe_Explain(t *testing.T) {
 	}
 }
 
-func TestServe_ConnectionsAndDisconnect(t *testing.T) {
+func TestServe_listsAndDisconnects(t *testing.T) {
 	p := start(t, serveArgs()...)
 	one, another := p.connect(mustServiceToken(t, testOrganization), "?features=notices"), p.connect(mustServiceToken(t, otherOrganization), "")
 	one.subscribe(testUser, "UserStatus")
@@ -185,8 +185,8 @@ func TestServe_ConnectionsAndDisconnect(t *testing.T) {
 	another.expect(`{"type":7,"allowReconnect":true}`)
 }
 
-// TestServe_CloseAtExpiry checks that a client is sent away when its token has expired, and only if that is wanted.
-func TestServe_CloseAtExpiry(t *testing.T) {
+// TestServe_closesAtExpiry checks that a client is sent away when its token has expired, and only if that is wanted.
+func TestServe_closesAtExpiry(t *testing.T) {
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization, "--ttl=2s"))
 	p := start(t, serveArgs("--auth.close_at_expiry", "--auth.expiry_grace=0s")...)
 	p.connect(token, "").expect(`{"type":7,"allowReconnect":true}`)

@@ -26,7 +26,7 @@ func (p *running) postOnce(path, body, key string) (status int, answer string) {
 	return p.do(request)
 }
 
-func TestServe_Publish(t *testing.T) {
+func TestServe_publishesOverHTTP(t *testing.T) {
 	p := start(t, serveArgs()...)
 	c := p.connect(mustServiceToken(t, testOrganization), "")
 	c.subscribe(testUser, "UserStatus")
@@ -60,8 +60,8 @@ func TestServe_Publish(t *testing.T) {
 	}
 }
 
-// TestServe_PublishRedis publishes at two nodes of one Redis, the second time in vain.
-func TestServe_PublishRedis(t *testing.T) {
+// TestServe_publishesOnceOverTwoNodes publishes at two nodes of one Redis, the second time in vain.
+func TestServe_publishesOnceOverTwoNodes(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	one := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
 	c := one.connect(mustServiceToken(t, testOrganization), "")
@@ -84,8 +84,8 @@ func TestServe_PublishRedis(t *testing.T) {
 	}
 }
 
-// TestServe_PublishWithoutRedis checks that nothing is said to be published that Redis did not take.
-func TestServe_PublishWithoutRedis(t *testing.T) {
+// TestServe_reportsUnpublishedEvents checks that nothing is said to be published that Redis did not take.
+func TestServe_reportsUnpublishedEvents(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	one := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
 	redis.Kill()
@@ -99,7 +99,7 @@ func TestServe_PublishWithoutRedis(t *testing.T) {
 	}
 }
 
-func TestServe_PublishNeedsToken(t *testing.T) {
+func TestServe_refusesPublishWithoutToken(t *testing.T) {
 	p := start(t, serveArgs("--console.token=0123456789abcdef")...)
 	if status, _ := p.post("/api/publish", eventLine(1)); status != 401 {
 		t.Errorf("without a token: %d", status)

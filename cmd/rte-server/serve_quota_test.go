@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestServe_Quotas: what is configured reaches the parts that keep to it.
-func TestServe_Quotas(t *testing.T) {
+// TestServe_enforcesQuotas: what is configured reaches the parts that keep to it.
+func TestServe_enforcesQuotas(t *testing.T) {
 	const other = "d9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"
 	p := start(t, serveArgs("--quotas.connections=1", "--quotas.subscriptions=1", "--quotas.events=1")...)
 	token := mustServiceToken(t, testOrganization)

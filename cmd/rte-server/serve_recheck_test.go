@@ -28,8 +28,8 @@ func mustReplace(t *testing.T, path, text string) {
 	}
 }
 
-// TestServe_Recheck changes files under running subscriptions. What is no longer allowed ends.
-func TestServe_Recheck(t *testing.T) {
+// TestServe_endsSubscriptionsNoLongerAllowed changes files under running subscriptions. What is no longer allowed ends.
+func TestServe_endsSubscriptionsNoLongerAllowed(t *testing.T) {
 	dir := t.TempDir()
 	directory, policy := filepath.Join(dir, "directory.yaml"), filepath.Join(dir, "policy.yaml")
 	mustReplace(t, directory, queueOf(testUser))

@@ -9,8 +9,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestServe_Refresh lets a client replace its token on a node that does not have its connection.
-func TestServe_Refresh(t *testing.T) {
+// TestServe_refreshesThroughAnotherNode lets a client replace its token on a node that does not have its connection.
+func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	args := serveArgs("--redis.addresses="+redis.Addr, "--auth.refresh", "--auth.close_at_expiry", "--auth.expiry_grace=0s")
 	owner, asked := start(t, args...), start(t, args...)
@@ -58,8 +58,8 @@ func TestServe_Refresh(t *testing.T) {
 	}
 }
 
-// TestServe_RefreshAlone is the same on a single node without Redis.
-func TestServe_RefreshAlone(t *testing.T) {
+// TestServe_refreshesOnSingleNode is the same on a single node without Redis.
+func TestServe_refreshesOnSingleNode(t *testing.T) {
 	p := start(t, serveArgs("--auth.refresh")...)
 	token := mustServiceToken(t, testOrganization)
 	_, answer := ask(t, http.MethodPost, p.clients+"/rte/negotiate?negotiateVersion=1", "Authorization", "Bearer "+token)

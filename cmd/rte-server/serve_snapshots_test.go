@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestServe_Snapshots: snapshots.mode decides who gets the last state of what it subscribes to.
-func TestServe_Snapshots(t *testing.T) {
+// TestServe_sendsSnapshotsByMode: snapshots.mode decides who gets the last state of what it subscribes to.
+func TestServe_sendsSnapshotsByMode(t *testing.T) {
 	for mode, gets := range map[string]struct{ stock, asking bool }{
 		"off":    {},
 		"opt-in": {asking: true},

@@ -31,7 +31,7 @@ func mustServiceToken(t *testing.T, organization string) string {
 		"--grant", ":UserAlert", "--grant", ":UserSetting"))
 }
 
-func TestServe(t *testing.T) {
+func TestServe_servesBothPorts(t *testing.T) {
 	p := start(t, serveArgs()...)
 	token := mustServiceToken(t, testOrganization)
 
@@ -70,8 +70,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestServe_StopsInOrder checks that a stopping node tells the load balancer before it refuses clients.
-func TestServe_StopsInOrder(t *testing.T) {
+// TestServe_stopsInOrder checks that a stopping node tells the load balancer before it refuses clients.
+func TestServe_stopsInOrder(t *testing.T) {
 	p := start(t, append(serveArgs(), "--shutdown.delay=1s")...)
 	token := mustServiceToken(t, testOrganization)
 
@@ -86,7 +86,7 @@ func TestServe_StopsInOrder(t *testing.T) {
 	p.stop()
 }
 
-func TestServe_ConsoleToken(t *testing.T) {
+func TestServe_guardsOperatorPort(t *testing.T) {
 	p := start(t, serveArgs("--console.token=0123456789abcdef")...)
 	for token, want := range map[string]int{"0123456789abcdef": 200, "another": 401} {
 		if status, _ := ask(t, "GET", p.operators+"/metrics", "Authorization", "Bearer "+token); status != want {
@@ -98,15 +98,15 @@ func TestServe_ConsoleToken(t *testing.T) {
 	}
 }
 
-func TestServe_WarnsOfUnsafeOptions(t *testing.T) {
+func TestServe_warnsOfUnsafeOptions(t *testing.T) {
 	p := start(t, serveArgs("--auth.require_expiry=false")...)
 	if log := p.output.text(); !strings.Contains(log, `"level":"warn"`) || !strings.Contains(log, "auth.require_expiry: ") {
 		t.Errorf("the log says\n%s", log)
 	}
 }
 
-// TestServe_PortInUse checks that a node that cannot open its second port gives the first one back.
-func TestServe_PortInUse(t *testing.T) {
+// TestServe_closesFirstPortIfSecondIsTaken checks that a node that cannot open its second port gives the first one back.
+func TestServe_closesFirstPortIfSecondIsTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -124,8 +124,8 @@ func TestServe_PortInUse(t *testing.T) {
 	}
 }
 
-// TestPublishAndTap takes every published sample from a file through Redis to a client.
-func TestPublishAndTap(t *testing.T) {
+// TestPublish_reachesTap takes every published sample from a file through Redis to a client.
+func TestPublish_reachesTap(t *testing.T) {
 	const organization = "00000000-0000-0000-0000-000000000000" // of the samples
 	redis := rtetest.MustStartRedis(t)
 	// The samples are of 2020; those with a MessageTTLSeconds have outlived it.
@@ -199,7 +199,7 @@ func mustLine(t *testing.T, file string) string {
 	return strings.Join(strings.Fields(string(text)), " ")
 }
 
-func TestPublish_SaysWhatBecameOfEachLine(t *testing.T) {
+func TestPublish_reportsEachLine(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	good := mustLine(t, "../../testdata/events/UserStatus.json")
 	broken := good[:strings.LastIndex(good, "}")] + `, "Rest": [1,,2]}` // behind all that routing reads
@@ -222,7 +222,7 @@ func TestPublish_SaysWhatBecameOfEachLine(t *testing.T) {
 	}
 }
 
-func TestPublish_RedisAway(t *testing.T) {
+func TestPublish_failsWithoutRedis(t *testing.T) {
 	stdout, stderr, err := command(t, mustLine(t, "../../testdata/events/UserStatus.json"),
 		"publish", "--redis.addresses", rtetest.MustFreeAddr(t))
 	if exitCode(err) != 1 || !strings.HasPrefix(stdout, "1: not published: ") {
@@ -230,7 +230,7 @@ func TestPublish_RedisAway(t *testing.T) {
 	}
 }
 
-func TestSimulate(t *testing.T) {
+func TestSimulate_publishesEvents(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	p := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
 	token := mustServiceToken(t, "0d000000-0000-4000-8000-000000000001")
@@ -252,9 +252,9 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
-// TestServe_StopsBesideSlowRequests: a request that did not come to its end held up the end of all connections, for as
+// TestServe_stopsBesideSlowRequests: a request that did not come to its end held up the end of all connections, for as
 // long as reading it may take.
-func TestServe_StopsBesideSlowRequests(t *testing.T) {
+func TestServe_stopsBesideSlowRequests(t *testing.T) {
 	p := start(t, serveArgs("--timeouts.read_header=5s")...) // a request may take twice as long
 	c := p.connect(mustServiceToken(t, testOrganization), "")
 	slow, err := net.Dial("tcp", strings.TrimPrefix(p.clients, "http://"))

@@ -41,9 +41,9 @@ func TestAwait_orders(t *testing.T) {
 	}
 }
 
-// TestTap_Features asks for what only those get who ask: the state that there is already, why something was refused,
+// TestTap_printsSnapshotsAndNotices asks for what only those get who ask: the state that there is already, why something was refused,
 // and that a subscription has ended.
-func TestTap_Features(t *testing.T) {
+func TestTap_printsSnapshotsAndNotices(t *testing.T) {
 	directory := filepath.Join(t.TempDir(), "directory.yaml")
 	mustReplace(t, directory, queueOf(testUser))
 	p := start(t, serveArgs("--directory.kind=file", "--directory.file="+directory)...)

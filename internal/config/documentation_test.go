@@ -7,8 +7,8 @@ import (
 	"github.com/rte-server/rte-server/internal/config"
 )
 
-// TestConfigDoc keeps the checked-in documentation equal to the list of keys.
-func TestConfigDoc(t *testing.T) {
+// TestDoc_isCheckedIn keeps the checked-in documentation equal to the list of keys.
+func TestDoc_isCheckedIn(t *testing.T) {
 	checkedIn, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)

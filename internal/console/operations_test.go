@@ -39,7 +39,7 @@ func newOperations() *console.Server {
 // echo answers with the user that it is asked about.
 func echo(_ context.Context, query url.Values) (any, error) { return query.Get("user"), nil }
 
-func TestServer_Operations(t *testing.T) {
+func TestServer_carriesOutOperations(t *testing.T) {
 	s := newOperations()
 	for name, test := range map[string]struct {
 		method, target, body string
@@ -73,7 +73,7 @@ func TestServer_Operations(t *testing.T) {
 	}
 }
 
-func TestServer_NoOperations(t *testing.T) {
+func TestServer_hasNoPathWithoutOperation(t *testing.T) {
 	s := console.New(console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry()})
 	if status, _ := ask(t, s, http.MethodPost, "http://localhost/api/revoke"); status != http.StatusNotFound {
 		t.Errorf("answered %d", status)

@@ -29,7 +29,7 @@ func ask(t *testing.T, s http.Handler, method, target string, header ...string) 
 	return w.Code, string(body)
 }
 
-func TestServer_Readyz(t *testing.T) {
+func TestServer_reportsReadiness(t *testing.T) {
 	problem := ""
 	readiness := console.NewReadiness(console.Check{Name: "backplane", Problem: func() string { return problem }})
 	s := console.New(console.Options{Readiness: readiness, Gatherer: prometheus.NewRegistry()})
@@ -61,7 +61,7 @@ func TestServer_Readyz(t *testing.T) {
 	}
 }
 
-func TestServer_Access(t *testing.T) {
+func TestServer_guardsPaths(t *testing.T) {
 	const token = "let me in"
 	open := console.New(console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry()})
 	closed := console.New(console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), Token: token})
@@ -98,7 +98,7 @@ func TestServer_Access(t *testing.T) {
 	}
 }
 
-func TestServer_Metrics(t *testing.T) {
+func TestServer_exposesReadiness(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	readiness := console.NewReadiness(console.Check{Name: "backplane", Problem: func() string { return "away" }})
 	s := console.New(console.Options{Readiness: readiness, Gatherer: reg, Registerer: reg})

@@ -95,7 +95,7 @@ func requests(t *testing.T, reg *prometheus.Registry, outcome string) float64 {
 	return -1
 }
 
-func TestPublish_Bodies(t *testing.T) {
+func TestPublish_readsBodies(t *testing.T) {
 	long := `{"x":"` + strings.Repeat("x", 200_000) + `"}`
 	for name, test := range map[string]struct {
 		body   string
@@ -146,7 +146,7 @@ type oneByte struct{ from io.Reader }
 
 func (o oneByte) Read(p []byte) (int, error) { return o.from.Read(p[:min(len(p), 1)]) }
 
-func TestPublish_ManyEvents(t *testing.T) {
+func TestPublish_keepsOrderOfManyEvents(t *testing.T) {
 	var body, want strings.Builder
 	for i := range 20_000 {
 		line, _ := json.Marshal(map[string]int{"n": i})
@@ -164,14 +164,14 @@ func TestPublish_ManyEvents(t *testing.T) {
 	}
 }
 
-func TestPublish_Refusals(t *testing.T) {
+func TestPublish_boundsRefusals(t *testing.T) {
 	w := publish(newPublishServer(&shelf{}, prometheus.NewRegistry()), strings.NewReader(strings.Repeat("bad\n", 1000)), "")
 	if n := strings.Count(w.Body.String(), `"line"`); w.Code != 400 || n != 100 || !strings.Contains(w.Body.String(), `"refused":1000`) {
 		t.Errorf("answered %d with %d refusals", w.Code, n)
 	}
 }
 
-func TestPublish_Headers(t *testing.T) {
+func TestPublish_checksHeaders(t *testing.T) {
 	s := newPublishServer(&shelf{}, prometheus.NewRegistry())
 	for name, test := range map[string]struct {
 		header, value string
@@ -192,7 +192,7 @@ func TestPublish_Headers(t *testing.T) {
 	}
 }
 
-func TestPublish_Unavailable(t *testing.T) {
+func TestPublish_continuesAfterFailure(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	s := &shelf{full: errors.New("backplane unavailable"), room: 2}
 	server := newPublishServer(s, reg)
@@ -232,8 +232,8 @@ func TestPublish_Unavailable(t *testing.T) {
 	}
 }
 
-// TestPublish_Running checks what a request hears whose twin is under way, also when that never says how it ended.
-func TestPublish_Running(t *testing.T) {
+// TestPublish_refusesRunningTwin checks what a request hears whose twin is under way, also when that never says how it ended.
+func TestPublish_refusesRunningTwin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
 		server := newPublishServer(s, prometheus.NewRegistry())
@@ -261,8 +261,8 @@ func TestPublish_Running(t *testing.T) {
 	})
 }
 
-// TestPublish_Waits checks that a request waits for a backplane that has no room, and gives up in time.
-func TestPublish_Waits(t *testing.T) {
+// TestPublish_waitsForRoom checks that a request waits for a backplane that has no room, and gives up in time.
+func TestPublish_waitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy := func(ctx context.Context, batch [][]byte) []error {
 			<-ctx.Done()
@@ -286,8 +286,8 @@ func TestPublish_Waits(t *testing.T) {
 	})
 }
 
-// TestPublish_SlowBody checks that a client that does not go on sending is let go.
-func TestPublish_SlowBody(t *testing.T) {
+// TestPublish_limitsSlowBody checks that a client that does not go on sending is let go.
+func TestPublish_limitsSlowBody(t *testing.T) {
 	s := &shelf{}
 	server := httptest.NewServer(ingest.New(ingest.Options{Take: s.take, Timeout: 100 * time.Millisecond, MaxBytes: 1 << 20, MaxEvent: 100}))
 	defer server.Close()
@@ -327,7 +327,7 @@ func BenchmarkPublish(b *testing.B) {
 
 // A backplane may take what stands behind an event that it did not take: that of another organization, which does not
 // have to wait, or what another server has. Sent again, it was published again.
-func TestPublish_GoesOnWithWhatIsLeft(t *testing.T) {
+func TestPublish_retriesOnlyTheRest(t *testing.T) {
 	waits := map[string]bool{"2": true, "5": true}
 	var taken []string
 	take := func(_ context.Context, batch [][]byte) []error {

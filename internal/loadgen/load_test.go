@@ -2,8 +2,8 @@ package loadgen
 
 import "testing"
 
-// TestResult checks what is made of what arrives.
-func TestResult(t *testing.T) {
+// TestResult_countsDeliveries checks what is made of what arrives.
+func TestResult_countsDeliveries(t *testing.T) {
 	c := &client{last: map[int]int{}}
 	for _, number := range []int{1, 2, 2, 4, 3, 5} { // 2 comes twice, 3 late
 		c.count(7, number, publishTick)

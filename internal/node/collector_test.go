@@ -11,7 +11,7 @@ import (
 	"github.com/rte-server/rte-server/internal/config"
 )
 
-func TestNextPercent(t *testing.T) {
+func TestNextPercent_followsRate(t *testing.T) {
 	for _, step := range []struct {
 		percent int
 		bytes   uint64
@@ -37,7 +37,7 @@ func TestNextPercent(t *testing.T) {
 	}
 }
 
-func TestCollector(t *testing.T) {
+func TestCollector_appliesAndRestores(t *testing.T) {
 	before := currentPercent()
 	for name, test := range map[string]struct {
 		config      config.Memory
