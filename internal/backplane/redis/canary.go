@@ -76,7 +76,7 @@ func (e *epoch) canaryArrived(payload []byte) {
 		return
 	}
 	now := time.Now()
-	e.era = &sequence.Era{Settled: settled, At: now, Asked: e.started.Add(asked)}
+	e.era = &sequence.Era{ServerTime: settled, At: now, Asked: e.started.Add(asked)}
 	e.b.metrics.canary.Observe((now.Sub(e.started) - sent).Seconds())
 	if e.canaries.Swap(number) == 0 {
 		e.link.proven(now)

@@ -7,25 +7,25 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// auditCount is how many of the latest entries an audit looks at.
+// auditCount is the number of latest entries that an audit reads.
 const auditCount = 500
 
-// auditAge is how old an event must be to have arrived if it is in the journal, and to be in the journal if it
-// arrived.
+// auditAge is the age from which an event in the journal must have arrived, and an event that arrived must be in the
+// journal.
 const auditAge = 2 * time.Second
 
-// Audit is the read of the latest entries that finds out what the numbers do not tell about events without one: whether
-// their publishers write the journal, and whether one is there that did not arrive. ok is false if there is nothing to
-// find out now.
+// Audit returns a read of the latest entries. It checks what numbers cannot show about plain events: whether their
+// publishers write the journal, and whether the journal has one that did not arrive. ok is false if there is nothing
+// to check now.
 func (l *Lane) Audit() (read Read, ok bool) {
-	if l.repair != nil || !l.plain.news {
+	if l.repair != nil || !l.plain.unaudited {
 		return Read{}, false
 	}
-	l.plain.news = false
+	l.plain.unaudited = false
 	return Read{Latest: true, Count: auditCount, Generation: l.generation}, true
 }
 
-// Audited takes the entries that an Audit asked for, in the order of the journal.
+// Audited takes the entries of an Audit, in the order of the journal.
 func (l *Lane) Audited(h Host, now time.Time, p *Page) {
 	if l.repair != nil || p.Generation != l.generation || p.Failed {
 		return
@@ -50,8 +50,8 @@ func (l *Lane) Audited(h Host, now time.Time, p *Page) {
 	l.verify(now, written, p)
 }
 
-// replaced says that the first of the entries is a state of which a later one was delivered before: what it says does not
-// hold any more, and it must not be the last that anybody hears.
+// replaced reports whether the first of the entries is a state of which a later one has been delivered. Such a state
+// is out of date and must not be delivered last.
 func (l *Lane) replaced(h Host, entries []Message) bool {
 	ev := &entries[0].Event
 	key, ok := h.StateKey(ev)
@@ -70,31 +70,31 @@ func (l *Lane) replaced(h Host, entries []Message) bool {
 	return false
 }
 
-// overdue says that an entry without number should have arrived, if it did not: it was published after the lane was
-// subscribed, later than what is known to have been delivered, earlier than what is proven to have arrived, and not so
-// long ago that its Id may be forgotten.
+// overdue reports whether an entry without a number should have arrived by now: it was published after the lane was
+// subscribed, after the entries known to be delivered, before the time of the era, and not so long ago that its Id may
+// have been removed.
 func (l *Lane) overdue(m *Message) bool {
-	if l.era == nil || m.ID.Compare(back(l.era.Settled, auditAge)) > 0 || l.when(m.ID).Before(l.joined.Add(auditAge)) {
+	if l.era == nil || m.ID.Compare(before(l.era.ServerTime, auditAge)) > 0 || l.localTime(m.ID).Before(l.joined.Add(auditAge)) {
 		return false
 	}
-	known := l.covered(later(l.read, back(l.era.Settled, ringSpan)))
+	known := l.covered(later(l.read, before(l.era.ServerTime, ringSpan)))
 	return m.ID.Compare(known) > 0
 }
 
-// when is the time of an id by this node's clock. There is an era.
-func (l *Lane) when(id backplane.StreamID) time.Time {
-	age := int64(l.era.Settled.Milliseconds) - int64(id.Milliseconds) //nolint:gosec // times
+// localTime returns the time of an id by this node's clock. It needs an era.
+func (l *Lane) localTime(id backplane.StreamID) time.Time {
+	age := int64(l.era.ServerTime.Milliseconds) - int64(id.Milliseconds) //nolint:gosec // times
 	return l.era.At.Add(-time.Duration(age) * time.Millisecond)
 }
 
-// verify compares the latest events without position with what the journal has.
+// verify compares the journal with the latest plain events and records those it lacks.
 func (l *Lane) verify(now time.Time, written map[events.ID]bool, p *Page) {
-	reach := now.Add(-plainReach) // since when the entries are all that there were
+	reach := now.Add(-plainReach) // since then the entries are complete
 	if len(p.Entries) >= auditCount {
 		if l.era == nil {
 			return
 		}
-		reach = l.when(p.Entries[0].ID).Add(auditAge)
+		reach = l.localTime(p.Entries[0].ID).Add(auditAge)
 	}
 	l.plain.verify(now, written, func(e *plain) bool { return e.at.After(reach) && now.Sub(e.at) > auditAge })
 }

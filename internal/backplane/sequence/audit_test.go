@@ -10,35 +10,35 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// entry is an event of a user that a publisher without a counter put into the journal at a time.
-func (h *listener) entry(number uint64, user byte, at time.Time) sequence.Message {
+// entry returns a journal entry of a publisher without a counter: an event of a user at a time.
+func (h *host) entry(number uint64, user byte, at time.Time) sequence.Message {
 	return sequence.Message{
 		Position: backplane.Position{ID: backplane.StreamID{Milliseconds: uint64(at.UnixMilli())}},
 		Event:    events.Event{ID: id(number), Topic: events.Topic{Entity: events.ID{15: user}}, Data: []byte("{}")},
 	}
 }
 
-// arrive has the message of an entry come now.
-func (h *listener) arrive(m sequence.Message) {
+// arrive delivers the message of an entry now.
+func (h *host) arrive(m sequence.Message) {
 	m.Position = backplane.Position{}
 	h.Live(h, h.now, &m)
 }
 
-// hear proves that what was published until now has arrived.
-func (h *listener) hear() {
+// prove proves that all messages published until now have arrived.
+func (h *host) prove() {
 	m := h.entry(9999, 99, h.now)
 	m.Position = backplane.Position{}
-	m.Era = &sequence.Era{Settled: backplane.StreamID{Milliseconds: uint64(h.now.UnixMilli())}, At: h.now, Asked: h.now}
+	m.Era = &sequence.Era{ServerTime: backplane.StreamID{Milliseconds: uint64(h.now.UnixMilli())}, At: h.now, Asked: h.now}
 	h.Live(h, h.now, &m)
 }
 
-// A publisher adds an event to the journal and dies before it says so on the lane; then another publishes of the same
-// user. What the first one knew came seconds later, from the journal, and was taken for the latest.
-func TestLane_lateStateIsNotTheLatest(t *testing.T) {
+// A publisher adds an event to the journal and dies before it sends the message. Then another publisher sends a newer
+// state of the same user. Seconds later, the first event came from the journal and appeared to be the latest state.
+func TestLane_doesNotDeliverReplacedStates(t *testing.T) {
 	for name, test := range map[string]struct {
 		states bool
-		users  [2]byte // of the first event, which did not arrive, and of the second
-		second bool    // it arrived
+		users  [2]byte // of the first event, which did not arrive, and the second
+		second bool    // the second one arrived
 		want   []uint64
 	}{
 		"replaced":             {true, [2]byte{1, 1}, true, []uint64{2}},
@@ -47,7 +47,7 @@ func TestLane_lateStateIsNotTheLatest(t *testing.T) {
 		"events are no states": {false, [2]byte{1, 1}, true, []uint64{2, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			journal := func(h *listener) []sequence.Message {
+			journal := func(h *host) []sequence.Message {
 				h.states = test.states
 				h.now = h.now.Add(time.Minute)
 				first := h.entry(1, test.users[0], h.now)
@@ -58,7 +58,7 @@ func TestLane_lateStateIsNotTheLatest(t *testing.T) {
 				}
 				return []sequence.Message{first, second}
 			}
-			check := func(t *testing.T, h *listener) {
+			check := func(t *testing.T, h *host) {
 				t.Helper()
 				got := slices.DeleteFunc(h.got, func(got events.ID) bool { return got == id(9999) })
 				want := make([]events.ID, len(test.want))
@@ -70,22 +70,22 @@ func TestLane_lateStateIsNotTheLatest(t *testing.T) {
 				}
 			}
 			t.Run("audit", func(t *testing.T) {
-				h := newListener()
+				h := newHost()
 				entries := journal(h)
 				h.now = h.now.Add(10 * time.Second)
-				h.hear()
+				h.prove()
 				read, ok := h.Audit()
 				if !ok {
 					t.Fatal("no audit")
 				}
-				for range 2 { // it stays so
+				for range 2 { // a second audit changes nothing
 					h.Audited(h, h.now, &sequence.Page{Generation: read.Generation, Entries: entries})
 				}
 				check(t, h)
 			})
 			t.Run("repair", func(t *testing.T) {
-				h := newListener()
-				h.hear()
+				h := newHost()
+				h.prove()
 				entries := journal(h)
 				h.Broken(h.now, sequence.Break{Reason: backplane.LossOutage})
 				read, ok := h.Want()

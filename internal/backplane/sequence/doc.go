@@ -1,8 +1,12 @@
-// Package sequence decides what becomes of each message of a lane: whether it is the next one, was here before, or
-// shows that others are missing, which are then read from the lane's journal while what arrives is held back.
+// Package sequence orders the messages of a lane. It decides whether a message is the next one, a duplicate, or proof
+// that others are missing. Missing messages are read from the lane's journal while later ones are held back.
 //
-// It is arithmetic: it does no I/O, starts no goroutine and reads no clock. A Lane belongs to one goroutine at a time.
+// The package does no I/O, starts no goroutine and reads no clock. A Lane belongs to one goroutine at a time; the
+// caller passes the time and makes the reads that the lane wants.
 //
-// A journaled event has two coordinates. N counts without a hole and proves that nothing is missing. The id is the
-// time of the server, and goes on growing over a failover that makes N go back, so that it still tells old from new.
+// A journaled event has two coordinates. N counts without gaps and proves that nothing is missing. The id is the time
+// of the server; it keeps growing over a failover that makes N go back, and so still distinguishes old from new.
+//
+// Words: a plain event has no position. A repair lasts from the moment when messages may be missing to the delivery of
+// the last of them. An era begins with a proof that everything published before a time of the server has arrived.
 package sequence

@@ -9,43 +9,43 @@ import (
 )
 
 const (
-	// ringFirst and ringLast are the least and the most Ids that a lane remembers. The ring grows when it would
-	// forget an Id that is younger than ringSpan.
+	// ringFirst and ringLast are the least and the most Ids of a lane. The ring grows instead of removing an Id that is
+	// younger than ringSpan.
 	ringFirst = 16
 	ringLast  = 1 << 16
 	ringSpan  = 30 * time.Second
 )
 
-// ids remembers the latest event Ids of a lane. The zero value remembers none and takes no room.
+// ids holds the latest event Ids of a lane. The zero value holds none and takes no memory.
 //
-// Ids that are only noted, because nobody wants their events, go into the set when something is looked up: that takes a
-// place in memory for each that is likely to be far away, and for most it never comes to that.
+// The Ids of unwanted events are only noted in the ring. They enter the set when the first look-up needs it: an
+// insertion mostly misses the cache, and most lanes never look up anything.
 //
-// It keeps 64 bits of each: two of the 65,536 that it has at most are mistaken for each other with a probability of
-// one in eight billion. They are hashed with a seed of their own, so that nobody can choose Ids that collide.
+// ids keeps 64 bits of each Id. Two of the 65,536 Ids at most collide with a probability of one in eight billion. The
+// hash has a seed of its own, so that publishers cannot choose Ids that collide.
 type ids struct {
-	seed    maphash.Seed
-	ring    []stamped // a circle; len is a power of two
-	next    int       // where the next Id goes, over the oldest
-	noted   int       // how many of the latest are not in the set yet
-	set     []uint64  // the other Ids, open addressing, twice as long as ring; 0: free
-	forgot  bool      // an Id was forgotten
-	forgotT time.Duration
+	seed     maphash.Seed
+	ring     []stamped // circular; len is a power of two
+	next     int       // place of the next Id, which replaces the oldest
+	noted    int       // number of latest Ids that are not in the set yet
+	set      []uint64  // the other Ids; open addressing, twice as long as ring; 0: free
+	forgot   bool      // an Id was removed, the last one at forgotAt
+	forgotAt time.Duration
 }
 
-// stamped is an Id and when it came.
+// stamped is an Id and the time of its arrival.
 type stamped struct {
-	hash uint64        // 0: none yet; repeated: it was there already
-	at   time.Duration // since base
+	hash uint64        // 0: none yet; repeated: it was in the ring already
+	at   time.Duration // since Lane.base
 }
 
 // repeated is the hash of no Id.
 const repeated = 1
 
-// add remembers an Id; false if it was there already. at must not go back.
+// add adds an Id and returns false if it is known already. at must not go back.
 func (s *ids) add(id events.ID, at time.Duration) bool {
 	s.init()
-	s.settle()
+	s.index()
 	h := s.hash(id)
 	if s.find(h) {
 		return false
@@ -56,19 +56,19 @@ func (s *ids) add(id events.ID, at time.Duration) bool {
 	return true
 }
 
-// note remembers an Id that may be there already.
+// note adds an Id that may be known already, without looking it up.
 func (s *ids) note(id events.ID, at time.Duration) {
 	s.init()
 	s.append(s.hash(id), at)
 }
 
-// append puts an Id into the ring.
+// append appends an Id to the ring.
 func (s *ids) append(h uint64, at time.Duration) {
 	if oldest := &s.ring[s.next]; oldest.hash != 0 {
 		if at-oldest.at < ringSpan && len(s.ring) < ringLast {
 			s.grow()
 		} else {
-			s.forgot, s.forgotT = true, oldest.at
+			s.forgot, s.forgotAt = true, oldest.at
 			if s.noted == len(s.ring) {
 				s.noted--
 			} else if oldest.hash != repeated {
@@ -81,8 +81,8 @@ func (s *ids) append(h uint64, at time.Duration) {
 	s.noted++
 }
 
-// settle puts the Ids that were only noted into the set.
-func (s *ids) settle() {
+// index inserts the noted Ids into the set.
+func (s *ids) index() {
 	if s.set == nil {
 		s.set = make([]uint64, 2*len(s.ring))
 	}
@@ -96,20 +96,20 @@ func (s *ids) settle() {
 	}
 }
 
-// has says that an Id is remembered.
+// has reports whether an Id is known.
 func (s *ids) has(id events.ID) bool {
 	if s.ring == nil {
 		return false
 	}
-	s.settle()
+	s.index()
 	return s.find(s.hash(id))
 }
 
-// since is the time after which no Id was forgotten; ok is false if none was.
-func (s *ids) since() (at time.Duration, ok bool) { return s.forgotT, s.forgot }
+// since returns the time of the last Id that was removed. ok is false if none was.
+func (s *ids) since() (at time.Duration, ok bool) { return s.forgotAt, s.forgot }
 
-// key is the Id by which an event is remembered: its own or, if it has none, one made of its text. Two events without
-// Id and with the same text are not told apart by it.
+// key returns the Id that identifies an event: its own, or one made from its text if it has none. Two events without
+// Id and with the same text have the same key.
 func (s *ids) key(ev *events.Event) events.ID {
 	if ev.ID != (events.ID{}) || ev.Data == nil {
 		return ev.ID
@@ -129,7 +129,7 @@ func (s *ids) init() {
 
 func (s *ids) hash(id events.ID) uint64 { return max(repeated+1, maphash.Comparable(s.seed, id)) }
 
-// grow doubles the ring and puts the oldest first.
+// grow doubles the ring and moves the oldest Id to the front.
 func (s *ids) grow() {
 	ring := make([]stamped, 2*len(s.ring))
 	n := copy(ring, s.ring[s.next:])
@@ -166,7 +166,7 @@ func (s *ids) insert(h uint64) {
 	s.set[i] = h
 }
 
-// remove takes an entry out and moves those behind it that could no longer be found over the hole.
+// remove removes an entry and moves the entries behind it that the hole would hide.
 func (s *ids) remove(h uint64) {
 	mask := len(s.set) - 1
 	i := s.slot(h)

@@ -9,37 +9,38 @@ import (
 )
 
 const (
-	// heldMessages and heldBytes bound what is held back while the journal is read. When more arrives it is given
-	// up: what is journaled will be read, too.
+	// heldMessages and heldBytes bound the messages that are held back while the journal is read. When more arrive, the
+	// lane drops the held ones: those that are journaled will be read, too.
 	heldMessages = 1000
 	heldBytes    = 4 << 20
 
-	// skewSpan is for how long after a change of the server an id may be lower than the one before it, because its
-	// clock is behind that of the other.
+	// skewSpan is how long after a change of the server an id may be lower than the one before it, because the clock of
+	// the new server is behind.
 	skewSpan = 10 * time.Second
-	// overlap is how far behind the last known position the journal is read after such a change.
+	// overlap is how far before the last known position the journal is read after such a change.
 	overlap = 5 * time.Second
-	// settledMargin is how much a clock may have been set back and still be trusted.
-	settledMargin = time.Second
+	// clockMargin is how far a clock may be set back without an effect.
+	clockMargin = time.Second
 )
 
-// Lane is what is known of the order of a lane. The zero value knows nothing: its first message is the first one.
+// Lane is the state of the order of a lane. In the zero value nothing is known, and the first message counts as the
+// first one.
 type Lane struct {
-	// Watch is how long a lane must have been listened to before its publishers are believed to write the journal.
-	// 0: a minute.
+	// Watch is how long a lane must have been subscribed before all its publishers are assumed to write the journal.
+	// Default: 1 minute.
 	Watch time.Duration
 
-	// last is the position of the last counted event that was delivered, or that was there before the lane was
-	// subscribed. counted says that last.N is known, also if it is 0.
+	// last is the position of the last counted event that was delivered, or that was published before the lane was
+	// subscribed. counted reports whether last.N is known; a known one may be 0.
 	last    backplane.Position
 	counted bool
-	joined  time.Time          // when it was subscribed; zero: not known
-	read    backplane.StreamID // entries of the journal without a number were delivered up to here
+	joined  time.Time          // time of the subscription; zero: not known
+	read    backplane.StreamID // plain entries of the journal up to here were delivered
 	era     *Era               // the latest; nil: none yet
-	base    time.Time          // the ring's times count from here
+	base    time.Time          // origin of the times in ids
 	ids     ids
 	plain   plainTail
-	skew    time.Time // until then an id may go back
+	skew    time.Time // until then an id may go back; see skewSpan
 
 	repair *repair // nil: none is under way
 	held   []Message
@@ -48,19 +49,20 @@ type Lane struct {
 	generation uint64 // of repairs
 }
 
-// Start is told that the lane is subscribed, and where its journal ended before; counted is false if that is not known.
+// Start begins the order of a lane that is subscribed now. origin is the end of its journal before that; counted is
+// false if it is not known.
 func (l *Lane) Start(now time.Time, origin backplane.Position, counted bool) {
 	l.last, l.counted, l.joined = origin, counted, now
 }
 
-// Reset makes the lane one that knows nothing. Pages that were asked for before are not for it.
+// Reset forgets everything about the order. Pages of earlier reads will be ignored.
 func (l *Lane) Reset() { *l = Lane{Watch: l.Watch, generation: l.generation} }
 
-// Last is the position of the last counted event that was delivered, or that is not to be delivered.
+// Last returns the position of the last counted event that was delivered or will not be.
 func (l *Lane) Last() backplane.Position { return l.last }
 
-// Journaled says that all who publish on the lane are believed to write its journal: they were watched for a while,
-// and it has what they published.
+// Journaled reports whether all publishers of the lane are assumed to write its journal: the lane has been subscribed
+// for Watch, and the journal had the events that arrived.
 func (l *Lane) Journaled(now time.Time) bool {
 	p := &l.plain
 	proof := uint64(p.written) //nolint:gosec // a count
@@ -74,30 +76,31 @@ func (l *Lane) Journaled(now time.Time) bool {
 	return proof >= plainProof && now.Sub(l.joined) >= watched && p.trusted(now)
 }
 
-// Passed says that an event with a position was delivered, or will not be: nothing that is delivered from now on is it.
-// It is false also if that is not known.
+// Passed reports whether an event with this position was delivered or will not be. It returns false if that is not
+// known.
 func (l *Lane) Passed(p backplane.Position) bool {
 	if !l.counted || p.N == 0 {
 		return false
 	}
 	if l.last.ID.IsZero() {
-		return p.N <= l.last.N // the lane was quiet for so long that its journal has gone
+		return p.N <= l.last.N // the lane was quiet for so long that its journal has expired
 	}
 	return p.ID.Compare(l.last.ID) <= 0
 }
 
-// When is the time of an id by this node's clock; by that of the server if nothing is known about their difference.
+// When returns the time of an id by this node's clock, or by the server's clock if their difference is not known.
 func (l *Lane) When(id backplane.StreamID) time.Time {
 	if l.era == nil {
 		return time.UnixMilli(int64(id.Milliseconds)) //nolint:gosec // a time
 	}
-	return l.when(id)
+	return l.localTime(id)
 }
 
-// Repairing says that messages are held back.
+// Repairing reports whether messages are held back.
 func (l *Lane) Repairing() bool { return l.repair != nil }
 
-// Live takes a message that arrived. Unless it is held back or a duplicate, it is delivered. m is not kept.
+// Live takes a message that has arrived. It delivers the message unless it is a duplicate or must be held back. It
+// does not keep m.
 func (l *Lane) Live(h Host, now time.Time, m *Message) {
 	if m.Era != nil {
 		l.era = m.Era
@@ -119,7 +122,7 @@ func (l *Lane) Live(h Host, now time.Time, m *Message) {
 		l.hold(h, m)
 		return
 	case l.counted && m.N <= l.last.N:
-		// The journal went back. What it has now after the last known event is new, also if it was counted before.
+		// The journal went back. Its entries after the last known event are new, even if their numbers are not.
 		l.begin(now)
 		l.repair.forked = true
 		l.hold(h, m)
@@ -128,8 +131,8 @@ func (l *Lane) Live(h Host, now time.Time, m *Message) {
 	l.advance(h, now, m)
 }
 
-// regress says that an event is new although its id is not: the clock of the server went back. An event that was
-// delivered before would be known by its Id or its number.
+// regress reports whether an event is new although its id is not, because the clock of the server went back. The Id or
+// the number of the event shows that it was not delivered before.
 func (l *Lane) regress(now time.Time, m *Message) bool {
 	if m.Event.ID == (events.ID{}) || l.ids.has(m.Event.ID) {
 		return false
@@ -137,13 +140,13 @@ func (l *Lane) regress(now time.Time, m *Message) bool {
 	return now.Before(l.skew) || l.counted && m.N > l.last.N
 }
 
-// advance delivers a counted event, unless its publisher sent it again, and makes it the last one.
+// advance makes a counted event the last one and delivers it unless it is a repetition by its publisher.
 func (l *Lane) advance(h Host, now time.Time, m *Message) {
 	l.last, l.counted = m.Position, true
 	l.deliver(h, now, m)
 }
 
-// livePlain delivers an event that has no position.
+// livePlain delivers a plain event.
 func (l *Lane) livePlain(h Host, now time.Time, m *Message) {
 	if l.deliver(h, now, m) {
 		l.plain.add(l.ids.key(&m.Event), m.Event.ID, now)
@@ -151,7 +154,7 @@ func (l *Lane) livePlain(h Host, now time.Time, m *Message) {
 	}
 }
 
-// deliver hands on an event unless its Id was here before; of one that nobody wants the Id is noted.
+// deliver passes an event to the host unless its Id is known. Of an unwanted event it only notes the Id.
 func (l *Lane) deliver(h Host, now time.Time, m *Message) bool {
 	if m.Event.Data == nil {
 		return false
@@ -175,16 +178,16 @@ func (l *Lane) at(now time.Time) time.Duration {
 	return now.Sub(l.base)
 }
 
-// hold keeps a message until the repair has caught up.
+// hold holds a message back until the end of the repair.
 func (l *Lane) hold(h Host, m *Message) {
 	if len(l.held) >= heldMessages || l.bytes+m.size() > heldBytes {
 		for i := range l.held {
 			if l.held[i].N == 0 {
 				h.Overflow()
 				l.repair.plainLost++
-				l.repair.spilled = true
+				l.repair.plainDropped = true
 			} else {
-				l.repair.unread = true
+				l.repair.countedDropped = true
 			}
 		}
 		l.drop()
@@ -203,8 +206,8 @@ func (l *Lane) hold(h Host, m *Message) {
 	l.bytes += kept.size()
 }
 
-// drop forgets what is held.
+// drop drops the held messages.
 func (l *Lane) drop() {
 	l.held, l.bytes = nil, 0
-	l.repair.sure, l.repair.stale = 0, 0
+	l.repair.heldBefore, l.repair.heldStale = 0, 0
 }

@@ -22,8 +22,8 @@ const (
 	plain                 // message
 )
 
-// world is a Redis with one lane, and a node that listens to it over a connection which breaks. Time passes by a
-// millisecond per step.
+// world is a Redis with one lane, and a node that subscribes to it over a connection that breaks. Each step takes a
+// millisecond.
 type world struct {
 	t     *rapid.T
 	epoch time.Time
@@ -39,29 +39,29 @@ type world struct {
 	sent    []time.Time          // the same by the node's clock
 
 	// The connection.
-	wire []item
+	wire []packet
 	era  *sequence.Era
 
 	// The node.
 	lane      sequence.Lane
-	read      *sequence.Read // asked, not answered
+	read      *sequence.Read // under way
 	delivered []uint64
 	seen      map[uint64]bool
 	answers   bool   // another node knows all plain events
 	mix       []tier // how events are published
 	losses    map[backplane.LossReason]int
-	told      []backplane.Loss
-	forgot    bool            // Redis forgot something that it had acknowledged
-	gone      map[uint64]bool // what a failover took before the node asked for it: nobody can know of it
+	reported  []backplane.Loss
+	forgot    bool            // Redis lost events that it had acknowledged
+	gone      map[uint64]bool // events that a failover lost before the node read them: no node can know of them
 }
 
-// item is a message on the wire, a canary, or a question to the other nodes.
-type item struct {
-	message  sequence.Message
-	canary   backplane.StreamID
-	sung     time.Time // when the canary was
-	question *sequence.Read
-	asked    int // how many events had been published before
+// packet is a message on the wire, a canary, or a peer query.
+type packet struct {
+	message   sequence.Message
+	canary    backplane.StreamID
+	sent      time.Time // of the canary
+	query     *sequence.Read
+	published int // number of events published before the query
 }
 
 func newWorld(t *rapid.T) *world {
@@ -106,7 +106,7 @@ func (w *world) publish(how tier) {
 	if how == journaled {
 		m.Position = backplane.Position{}
 	}
-	w.wire = append(w.wire, item{message: m})
+	w.wire = append(w.wire, packet{message: m})
 }
 
 func (w *world) receive(n int) {
@@ -114,10 +114,10 @@ func (w *world) receive(n int) {
 		next := w.wire[0]
 		w.wire = w.wire[1:]
 		if !next.canary.IsZero() {
-			w.era = &sequence.Era{Settled: next.canary, At: w.time(), Asked: next.sung}
+			w.era = &sequence.Era{ServerTime: next.canary, At: w.time(), Asked: next.sent}
 			continue
 		}
-		if next.question != nil {
+		if next.query != nil {
 			w.answerAsPeer(next)
 			continue
 		}
@@ -126,7 +126,7 @@ func (w *world) receive(n int) {
 	}
 }
 
-// breaks the connection with n messages of it having arrived.
+// breaks interrupts the connection after n more messages have arrived.
 func (w *world) breaks(n int, changed bool) {
 	w.receive(n)
 	w.wire = nil
@@ -161,7 +161,7 @@ func (w *world) ask() {
 	r, ok := w.lane.Want()
 	switch {
 	case ok && r.Peers:
-		w.wire = append(w.wire, item{question: &r, asked: len(w.tiers)})
+		w.wire = append(w.wire, packet{query: &r, published: len(w.tiers)})
 	case ok:
 		w.read = &r
 	}
@@ -186,16 +186,16 @@ func (w *world) answer() {
 	w.lane.Page(w, w.time(), p)
 }
 
-// answerAsPeer answers as a node does that heard everything up to the question.
-func (w *world) answerAsPeer(q item) {
-	a := &sequence.Answer{Generation: q.question.Generation, Complete: w.answers}
+// answerAsPeer answers like a node that received all events up to the query.
+func (w *world) answerAsPeer(q packet) {
+	a := &sequence.Answer{Generation: q.query.Generation, Complete: w.answers}
 	known := func(number int) bool {
-		if q.question.Known == (events.ID{}) {
-			return w.times[number].Compare(q.question.Since) < 0
+		if q.query.Known == (events.ID{}) {
+			return w.times[number].Compare(q.query.Since) < 0
 		}
-		return uint64(number) < binary.BigEndian.Uint64(q.question.Known[:])
+		return uint64(number) < binary.BigEndian.Uint64(q.query.Known[:])
 	}
-	for number, how := range w.tiers[:q.asked] {
+	for number, how := range w.tiers[:q.published] {
 		if w.answers && !known(number) && how != counted {
 			a.Events = append(a.Events, events.Event{ID: id(uint64(number)), Data: []byte("{}")})
 		}
@@ -203,8 +203,8 @@ func (w *world) answerAsPeer(q item) {
 	w.lane.Answer(w, w.time(), a)
 }
 
-// settle lets everything that is on its way arrive.
-func (w *world) settle() {
+// finish lets everything on the way arrive.
+func (w *world) finish() {
 	w.receive(len(w.wire))
 	for turns := 0; w.lane.Repairing(); turns++ {
 		if turns > 1000 {
@@ -235,10 +235,10 @@ func (w *world) Repaired(sequence.GapKind, int, time.Duration) {}
 
 func (w *world) Lost(loss backplane.Loss) {
 	w.losses[loss.Reason]++
-	w.told = append(w.told, loss)
+	w.reported = append(w.reported, loss)
 }
 
-// steps takes random steps, with what a draw of the given weights chooses.
+// steps takes random steps, among them the faults.
 func (w *world) steps(t *rapid.T, faults ...func()) {
 	actions := []func(){
 		func() { w.publish(rapid.SampledFrom(w.mix).Draw(t, "tier")) },
@@ -248,7 +248,7 @@ func (w *world) steps(t *rapid.T, faults ...func()) {
 		func() { w.receive(rapid.IntRange(1, 4).Draw(t, "messages")) },
 		w.ask,
 		w.answer,
-		func() { w.wire = append(w.wire, item{canary: w.serverID(), sung: w.time()}) },
+		func() { w.wire = append(w.wire, packet{canary: w.serverID(), sent: w.time()}) },
 		func() { w.now += time.Duration(rapid.IntRange(1, 4000).Draw(t, "pause")) * time.Millisecond },
 	}
 	actions = append(actions, faults...)
@@ -256,11 +256,11 @@ func (w *world) steps(t *rapid.T, faults ...func()) {
 		actions[rapid.IntRange(0, len(actions)-1).Draw(t, "action")]()
 		w.now += time.Millisecond
 	}
-	w.settle()
+	w.finish()
 }
 
-// A connection that breaks loses nothing that is journaled, whatever is under way, and keeps the order.
-func TestLane_brokenConnection(t *testing.T) {
+// An interrupted connection loses no journaled event and keeps the order.
+func TestLane_losesNothingInAnInterruption(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		w.steps(t, func() { w.breaks(rapid.IntRange(0, 3).Draw(t, "arrived"), false) })
@@ -280,41 +280,41 @@ func TestLane_brokenConnection(t *testing.T) {
 			}
 		}
 		if w.losses[backplane.LossFork]+w.losses[backplane.LossTrimmed] > 0 {
-			t.Fatalf("losses were told that were none: %v", w.losses)
+			t.Fatalf("losses were reported that did not happen: %v", w.losses)
 		}
 	})
 }
 
-// Whatever is missing lies in a time that was told, also of publishers that were never heard before.
-func TestLane_silentLoss(t *testing.T) {
+// A reported loss covers the time of every missing event, even of publishers that never published before.
+func TestLane_reportsTheTimeOfEachLoss(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		w.lane.Watch = 24 * time.Hour
 		w.steps(t, func() { w.breaks(rapid.IntRange(0, 3).Draw(t, "arrived"), false) })
 		for number, at := range w.sent {
 			covers := func(l backplane.Loss) bool { return !at.Before(l.From) && !at.After(l.To) }
-			if !w.seen[uint64(number)] && !slices.ContainsFunc(w.told, covers) {
-				t.Fatalf("event %d, published at %s, is missing; told %+v", number, at, w.told)
+			if !w.seen[uint64(number)] && !slices.ContainsFunc(w.reported, covers) {
+				t.Fatalf("event %d, published at %s, is missing; reported %+v", number, at, w.reported)
 			}
 		}
 	})
 }
 
-// A lane that was watched for a while, and of which everything was counted, is believed to have no other events.
-func TestLane_believedJournaled(t *testing.T) {
+// A lane with counted events only is assumed to have no others after a while.
+func TestLane_trustsTheJournalAfterAWhile(t *testing.T) {
 	for name, test := range map[string]struct {
 		events  int
 		watched time.Duration
-		told    int
+		losses  int
 	}{
-		"nothing was heard":     {0, time.Hour, 1},
-		"few events were heard": {19, time.Hour, 1},
-		"heard for a moment":    {100, 59 * time.Second, 1},
-		"heard for a while":     {20, time.Minute, 0},
+		"no events":                 {0, time.Hour, 1},
+		"few events":                {19, time.Hour, 1},
+		"many events, a short time": {100, 59 * time.Second, 1},
+		"enough events and time":    {20, time.Minute, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(nil)
-			w.wire = append(w.wire, item{canary: w.serverID(), sung: w.time()})
+			w.wire = append(w.wire, packet{canary: w.serverID(), sent: w.time()})
 			for range test.events {
 				w.publish(counted)
 			}
@@ -322,20 +322,20 @@ func TestLane_believedJournaled(t *testing.T) {
 			w.now += test.watched
 			w.publish(plain)
 			w.breaks(0, false)
-			w.settle()
-			if len(w.told) != test.told {
-				t.Errorf("told %+v", w.told)
+			w.finish()
+			if len(w.reported) != test.losses {
+				t.Errorf("reported %+v", w.reported)
 			}
 		})
 	}
 }
 
-// Another node that heard everything makes good for events without a journal.
-func TestLane_peers(t *testing.T) {
+// Another node that received all events replaces those without a journal.
+func TestLane_getsPlainEventsFromPeers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		w.answers, w.mix = true, []tier{counted, plain}
-		w.wire = append(w.wire, item{canary: w.serverID(), sung: w.time()})
+		w.wire = append(w.wire, packet{canary: w.serverID(), sent: w.time()})
 		w.receive(1)
 		w.steps(t, func() { w.breaks(rapid.IntRange(0, 3).Draw(t, "arrived"), false) })
 		for number := range w.tiers {
@@ -344,7 +344,7 @@ func TestLane_peers(t *testing.T) {
 			}
 		}
 		if len(w.losses) > 0 {
-			t.Fatalf("losses were told that were none: %v", w.losses)
+			t.Fatalf("losses were reported that did not happen: %v", w.losses)
 		}
 		next := map[bool]uint64{}
 		for _, number := range w.delivered {
@@ -357,8 +357,8 @@ func TestLane_peers(t *testing.T) {
 	})
 }
 
-// What is missing because Redis forgot it is told.
-func TestLane_forgetfulRedis(t *testing.T) {
+// Events that Redis lost are reported.
+func TestLane_reportsEventsThatRedisLost(t *testing.T) {
 	for name, faults := range map[string]func(t *rapid.T, w *world) []func(){
 		"failover": func(t *rapid.T, w *world) []func() { return []func(){w.drawFailover(t)} },
 		"trim":     func(t *rapid.T, w *world) []func() { return []func(){w.drawTrim(t)} },
@@ -373,12 +373,12 @@ func TestLane_forgetfulRedis(t *testing.T) {
 						missing++
 					}
 				}
-				told := w.losses[backplane.LossFork] + w.losses[backplane.LossTrimmed]
-				if missing > 0 && told == 0 {
-					t.Fatalf("%d events are missing and nothing was told", missing)
+				reported := w.losses[backplane.LossFork] + w.losses[backplane.LossTrimmed]
+				if missing > 0 && reported == 0 {
+					t.Fatalf("%d events are missing and no loss was reported", missing)
 				}
-				if !w.forgot && told > 0 {
-					t.Fatalf("losses were told that were none: %v", w.losses)
+				if !w.forgot && reported > 0 {
+					t.Fatalf("losses were reported that did not happen: %v", w.losses)
 				}
 			})
 		})

@@ -7,26 +7,27 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Message is what arrived on a lane, live or from its journal.
+// Message is a message of a lane, live or from its journal.
 type Message struct {
-	// Position is where a journaled event stands. Live messages without a frame have none; entries of the journal
-	// always have an ID, and N is 0 if their publisher does not count.
+	// Position is the position of a journaled event. Live messages without a frame have none. Entries of the journal
+	// always have an ID; N is 0 if their publisher does not count.
 	backplane.Position
-	// Event is what the message says; its Data is nil if it is no event. Then the message still has its place.
+	// Event is the decoded event. Its Data is nil if the message is not an event; the message still has its place.
 	Event events.Event
-	// Era is the latest proof that came before a live message; nil: none.
+	// Era is the latest era when a live message arrived; nil: none.
 	Era *Era
-	// Shared says that Data lies in a larger buffer: it is copied if it must be kept.
+	// Shared reports whether Data lies in a larger buffer. The lane copies it before keeping it.
 	Shared bool
-	// Skimmed says that nobody wants the event, of which only the topic, the Id and the Data are known. It has its place
-	// among the others and is not delivered, unless it must be kept: then it is read to its end.
+	// Skimmed reports whether the event is not wanted, and only its topic, Id and Data were decoded. It has its place
+	// among the others but is not delivered. If it is held back, the host decodes the rest, because it may be wanted by
+	// the time it is delivered.
 	Skimmed bool
 }
 
-// size is what a held message counts for.
+// size returns the memory of a held message.
 func (m *Message) size() int { return len(m.Event.Data) + 128 }
 
-// DuplicateKind says how a duplicate was recognized.
+// DuplicateKind is how a duplicate was recognized.
 type DuplicateKind uint8
 
 // The kinds of duplicates.
@@ -38,84 +39,85 @@ const (
 	numDuplicateKinds
 )
 
-// String is the kind as a metric label.
+// String returns the kind as a metric label.
 func (k DuplicateKind) String() string { return [numDuplicateKinds]string{"seq", "id"}[k] }
 
-// GapKind says how it went when events were missing.
+// GapKind is the outcome of a repair.
 type GapKind uint8
 
-// The kinds of gaps.
+// The outcomes of a repair.
 const (
-	// GapRepaired: all that was missing was read from the journal.
+	// GapRepaired: all missing events were read.
 	GapRepaired GapKind = iota
-	// GapFork: the journal itself went back; something may be missing.
+	// GapFork: the journal itself went back, and events may be missing.
 	GapFork
-	// GapLost: something is missing.
+	// GapLost: counted events are missing.
 	GapLost
-	// GapPlain: events without a journal may be missing.
+	// GapPlain: plain events may be missing.
 	GapPlain
 	numGapKinds
 )
 
-// String is the kind as a metric label.
+// String returns the kind as a metric label.
 func (k GapKind) String() string { return [numGapKinds]string{"repaired", "fork", "lost", "plain"}[k] }
 
-// Host is where the decisions of a Lane go. Its methods are called from within those of the Lane.
+// Host carries out the decisions of a Lane, which calls it from its own methods.
 type Host interface {
-	// Deliver hands on an event: the next one of the lane.
+	// Deliver takes the next event of the lane.
 	Deliver(ev *events.Event)
-	// StateKey tells the states of a topic apart, see events.Catalog.StateKey; ok is false if the event is no state.
+	// StateKey returns what ev is the state of within its topic, see events.Catalog.StateKey. ok is false if ev is not a
+	// state.
 	StateKey(ev *events.Event) (key events.ID, ok bool)
-	// Read completes an event that was skimmed; without Data it turned out to be none.
+	// Read decodes the rest of a skimmed event. It removes the Data if the message is not an event.
 	Read(ev *events.Event)
-	// Plain is told of an event without position that was delivered just now.
+	// Plain takes note of a plain event that has just been delivered.
 	Plain(ev *events.Event)
 	// Duplicate counts an event that was delivered before.
 	Duplicate(kind DuplicateKind)
-	// Overflow counts a plain message that was held and had to be given up.
+	// Overflow counts a held plain message that was dropped.
 	Overflow()
-	// Repaired reports the end of a repair that had something to repair: the events it delivered and its time.
+	// Repaired takes the outcome of a repair that delivered events or found a loss, and its duration.
 	Repaired(kind GapKind, delivered int, took time.Duration)
-	// Lost reports events that may be missing, or are. Organization and Lane are not set.
+	// Lost takes a loss. Organization and Lane are not set.
 	Lost(loss backplane.Loss)
 }
 
-// Era begins when it is proven that everything published before a time of the server did arrive.
+// Era begins with the proof that everything published before a time of the server has arrived.
 type Era struct {
-	// Settled is that time, as a stream id.
-	Settled backplane.StreamID
-	// At is when the proof arrived, by this node's clock.
+	// ServerTime is that time as a stream id.
+	ServerTime backplane.StreamID
+	// At is the time of the proof by this node's clock.
 	At time.Time
-	// Asked is by that clock when the server was asked for its time: what was published before has arrived.
+	// Asked is the time of the request for the server's time, by this node's clock. Everything published before it has
+	// arrived.
 	Asked time.Time
 }
 
-// Break says that messages of a lane may have been missed.
+// Break describes an interruption in which messages of a lane may have been missed.
 type Break struct {
-	// Era is the latest proof before the break; nil: none.
+	// Era is the latest era before the break; nil: none.
 	Era *Era
-	// Changed says that the server is another one, or has another history, than the one before.
+	// Changed reports whether the server is not the one before, or has another history.
 	Changed bool
-	// Reason is what a loss of plain messages would be called.
+	// Reason is the reason of a loss of plain messages in the break.
 	Reason backplane.LossReason
-	// Plain is how many messages without position are known to be lost; they may be in the journal.
+	// Plain is the number of plain messages known to be dropped. They may be in the journal.
 	Plain int
 }
 
-// Read asks for the entries of the journal or, if Peers is set, for what other nodes received.
+// Read is a request for entries of the journal or, with Peers, for events that other nodes received.
 type Read struct {
-	// Peers says that the journal has no more to give, and that events without a journal may be missing: those that
-	// others received after the one with the Id Known or, if that is zero, since the server's time Since.
+	// Peers asks other nodes for plain events, after the journal was read. They are the events that these nodes received
+	// after the one with the Id Known or, if that is zero, since the server's time Since.
 	Peers bool
 	Known events.ID
 	Since backplane.StreamID
-	// Latest says that the latest entries are to be read, for Audited, and not those After an id, for Page.
+	// Latest asks for the latest entries, for Audited. Otherwise the read is of the entries after After, for Page.
 	Latest bool
-	// After is the id after which to read.
-	After backplane.StreamID
-	// Count is how many entries to read at most.
+	After  backplane.StreamID
+	// Count bounds the number of entries.
 	Count int
-	// Generation must be given back with the Page.
+	// Generation must be the same in the Page or Answer.
 	Generation uint64
 }
 
@@ -124,19 +126,19 @@ type Page struct {
 	Generation uint64
 	// Entries are in the order of the journal.
 	Entries []Message
-	// More says that there were as many entries as asked for.
+	// More reports whether there were as many entries as requested.
 	More bool
-	// Counter is how many events of the lane were ever counted, read before the entries.
+	// Counter is the number of the last counted event of the lane, read before the entries.
 	Counter uint64
-	// Failed says that the journal cannot be read, now or later.
+	// Failed reports that the journal cannot be read, now or later.
 	Failed bool
 }
 
-// Answer is the answer of another node to a Read with Peers.
+// Answer is the peer answer to a Read with Peers.
 type Answer struct {
 	Generation uint64
-	// Events are those that followed the known one, in the order in which they arrived there.
+	// Events are the events after the known one, in the order in which the other node received them.
 	Events []events.Event
-	// Complete says that there were no others until now; false: nobody knows.
+	// Complete reports whether there were no other events until now. false: that is not known.
 	Complete bool
 }

@@ -6,37 +6,39 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// plainKept is how many plain events of a lane are remembered. One would do if a lane had publishers of one kind.
+// plainKept is the number of latest plain events that a lane keeps. One would be enough if all publishers of a lane
+// were of one kind.
 const plainKept = 64
 
-// plainTail remembers the latest events of a lane that came without a position: whether the journal has them tells
-// if their publishers write it.
+// plainTail keeps the latest plain events of a lane. If the journal has them, their publishers write it.
 type plainTail struct {
-	seen    bool      // there was one
-	news    bool      // there was one since the last audit
-	written int       // how many were found in the journal
-	noticed time.Time // when one was not; zero: never
-	tail    []plain   // a circle of the latest
-	next    int       // where the next goes once the circle is full
+	seen      bool      // there was a plain event
+	unaudited bool      // there was one since the last audit
+	written   int       // number of events found in the journal
+	missed    time.Time // time at which one was not found there; zero: never
+	tail      []plain   // circular
+	next      int       // place of the next event once tail is full
 }
 
 const (
-	// plainProof is how many plain events of a lane must have been found in the journal, and none not, until its
-	// publishers are believed to write it; of a lane without plain events, how many must have been counted.
+	// plainProof is the number of plain events that must have been found in the journal, without one that was not, before
+	// all publishers of the lane are assumed to write it. For a lane without plain events it is the number of counted
+	// events.
 	plainProof = 20
-	// plainWatch is for how long a lane must have been listened to, beside that: publishers of another kind may be
-	// heard less often.
+	// plainWatch is how long the lane must have been subscribed, in addition: publishers of another kind may publish less
+	// often.
 	plainWatch = time.Minute
-	// plainMemory is for how long they are not, after one was missed.
+	// plainMemory is how long an event that was not in the journal refutes that assumption.
 	plainMemory = 10 * time.Minute
 )
 
-// trusted says that the journal missed none for a while.
+// trusted reports whether the journal has had all plain events for plainMemory.
 func (p *plainTail) trusted(now time.Time) bool {
-	return p.noticed.IsZero() || now.Sub(p.noticed) >= plainMemory
+	return p.missed.IsZero() || now.Sub(p.missed) >= plainMemory
 }
 
-// verify is told which events the journal has, of those that reached says it should have.
+// verify compares the journal with the events we received and records those it lacks. written are the events in the
+// journal; reached reports whether an event should be among them.
 func (p *plainTail) verify(now time.Time, written map[events.ID]bool, reached func(e *plain) bool) {
 	for i := range p.tail {
 		e := &p.tail[i]
@@ -46,22 +48,22 @@ func (p *plainTail) verify(now time.Time, written map[events.ID]bool, reached fu
 			e.written = true
 			p.written++
 		case reached(e):
-			p.noticed = now
+			p.missed = now
 		}
 	}
 }
 
-// plain is an event without position.
+// plain is a plain event.
 type plain struct {
 	key events.ID // see ids.key
-	id  events.ID // its own; zero: it has none
+	id  events.ID // the event's own Id; zero: it has none
 	at  time.Time
 
 	written bool // the journal has it
 }
 
 func (p *plainTail) add(key, id events.ID, now time.Time) {
-	p.seen, p.news = true, true
+	p.seen, p.unaudited = true, true
 	if len(p.tail) < plainKept {
 		p.tail = append(p.tail, plain{key: key, id: id, at: now})
 		return
@@ -70,10 +72,10 @@ func (p *plainTail) add(key, id events.ID, now time.Time) {
 	p.next = (p.next + 1) % plainKept
 }
 
-// latest is when the last one came.
+// latest returns the arrival time of the last plain event.
 func (p *plainTail) latest() time.Time { return p.last().at }
 
-// latestID is the Id of the last one; zero if there was none, or it has none.
+// latestID returns the Id of the last plain event, zero if there is none or it has no Id.
 func (p *plainTail) latestID() events.ID { return p.last().id }
 
 func (p *plainTail) last() plain {

@@ -8,54 +8,55 @@ import (
 )
 
 const (
-	// firstCount is how many entries the first read asks for: enough for most lanes, and few enough to ask for many
-	// lanes at once. nextCount is for the lanes that turn out to have more.
+	// firstCount is the number of entries in the first read: enough for most lanes, and few enough to read many lanes at
+	// once. nextCount is for lanes that turn out to have more.
 	firstCount = 50
 	nextCount  = 500
-	// pageBytes is what a page should have at most, going by the largest event of the page before.
+	// pageBytes is the target size of a page, estimated from the largest event so far.
 	pageBytes = 1 << 20
 
-	// plainSpan is how far back the journal is read to find out whether it has the plain events that arrived: those
-	// of this time and, if it is no further back than plainReach, the latest.
+	// plainSpan is how far back the journal is read to check whether it has the plain events that arrived: the events of
+	// this time and, unless it is older than plainReach, the latest one.
 	plainSpan  = 5 * time.Second
 	plainReach = 5 * time.Minute
-	// plainMargin is for the time between the journal's entry and the arrival of its event.
+	// plainMargin allows for the time between the journal's entry and the arrival of its event.
 	plainMargin = 2 * time.Second
 )
 
-// repair is what goes on between the notice that messages may be missing and the last of them.
+// repair is the state between the moment when messages may be missing and the delivery of the last of them.
 type repair struct {
 	generation uint64
 	began      time.Time
-	broken     bool                 // there was a time without a connection, or an overflow
+	broken     bool                 // there was an interruption or an overflow
 	reason     backplane.LossReason // of a loss of plain messages
 	era        *Era                 // the lane was complete until then; nil: not known
 
-	after   backplane.StreamID // what to read next
+	after   backplane.StreamID // the next read begins behind it
 	counted backplane.StreamID // counted entries up to here were delivered
-	plain   backplane.StreamID // other entries up to here were
-	exact   bool               // reading began at or before last.ID, so that a jump of N proves a loss
-	asked   bool               // a read is under way
-	sure    int                // how many held messages were there when it was asked for
-	stale   int                // how many held messages came before the latest break
-	before  uint64             // last.N at that time
+	plain   backplane.StreamID // plain entries up to here were
+	exact   bool               // reading began at or before last.ID, so a jump of N proves a loss
+	reading bool               // a read is under way
 	largest int                // bytes of the largest entry so far
 
-	candidates map[events.ID]bool // plain events that the journal should have if their publishers write it; true: it has
+	heldBefore  int    // held messages that arrived before the read
+	countBefore uint64 // last.N before the read
+	heldStale   int    // held messages that arrived before the latest break
+
+	candidates map[events.ID]bool // plain events that the journal has if their publishers write it; true: found
 	failed     bool               // the journal cannot be read
 
-	last *Page // the last page; then other nodes were asked; nil: not yet
-	told bool  // and one of them knew
+	lastPage *Page // of the journal, before other nodes are asked; nil: not yet
+	answered bool  // another node knew all plain events
 
-	spilled   bool   // plain messages were given up since the latest read
-	unread    bool   // counted messages were, since the latest of the journal
-	delivered int    // events from the journal
-	missing   uint64 // events known to be missing
-	forked    bool
-	plainLost int // plain messages known to be lost
+	plainDropped   bool   // held plain messages were dropped since the latest read
+	countedDropped bool   // held counted messages were dropped since the latest read of the journal
+	delivered      int    // events from the journal
+	missing        uint64 // events known to be missing
+	forked         bool   // the journal went back
+	plainLost      int    // plain messages known to be lost
 }
 
-// Broken is told that messages may have been missed. What arrives from now on is held back until the journal was read.
+// Broken begins a repair because messages may have been missed. Later messages are held back until the journal is read.
 func (l *Lane) Broken(now time.Time, b Break) {
 	if b.Era != nil && (l.era == nil || b.Era.At.After(l.era.At)) {
 		l.era = b.Era
@@ -67,15 +68,15 @@ func (l *Lane) Broken(now time.Time, b Break) {
 	if b.Changed {
 		// The clock of this server may be behind that of the one before: entries that seem old may be new.
 		l.skew = now.Add(skewSpan)
-		r.after = back(r.plain, overlap)
-		told := l.covered(r.after)
-		r.counted, r.plain = earlier(r.counted, told), earlier(r.plain, told)
+		r.after = before(r.plain, overlap)
+		known := l.covered(r.after)
+		r.counted, r.plain = earlier(r.counted, known), earlier(r.plain, known)
 	} else {
-		r.after = r.plain // so that a lane without counted events is not read from its beginning
+		r.after = r.plain // a lane without counted events is not read from its beginning
 	}
 	r.exact = r.after.Compare(l.last.ID) <= 0
-	r.stale = len(l.held)
-	l.pick()
+	r.heldStale = len(l.held)
+	l.chooseCandidates()
 	if old != nil {
 		r.resume(old)
 	}
@@ -95,11 +96,11 @@ func (l *Lane) begin(now time.Time) {
 	}
 	l.repair.plain = later(l.last.ID, l.read)
 	if l.era != nil {
-		l.repair.plain = later(l.repair.plain, back(l.era.Settled, settledMargin))
+		l.repair.plain = later(l.repair.plain, before(l.era.ServerTime, clockMargin))
 	}
 }
 
-// resume takes over what a repair, which was broken itself, still had to do.
+// resume takes over the rest of a repair that was interrupted itself.
 func (r *repair) resume(old *repair) {
 	if old.after.Compare(r.after) < 0 {
 		r.after, r.exact = old.after, old.exact
@@ -114,18 +115,18 @@ func (r *repair) resume(old *repair) {
 	r.plainLost += old.plainLost
 }
 
-// covered is id or, if later, the id from which on the Ids of all events are remembered: an entry before that cannot
-// be told from one that was delivered.
+// covered returns id or, if later, the id from which on the Ids of all events are known. An earlier entry cannot be
+// distinguished from one that was delivered.
 func (l *Lane) covered(id backplane.StreamID) backplane.StreamID {
 	forgotten, ok := l.ids.since()
 	if !ok || l.era == nil {
 		return id
 	}
-	return later(id, back(l.era.Settled, l.era.At.Sub(l.base.Add(forgotten))))
+	return later(id, before(l.era.ServerTime, l.era.At.Sub(l.base.Add(forgotten))))
 }
 
-// pick chooses the plain events that came last, and lets the reading begin early enough to meet them.
-func (l *Lane) pick() {
+// chooseCandidates chooses the plain events that arrived last, and begins the reading early enough to find them.
+func (l *Lane) chooseCandidates() {
 	r, latest := l.repair, l.plain.latest()
 	if !l.plain.seen || l.era == nil || l.era.At.Sub(latest) > plainReach {
 		return
@@ -141,26 +142,26 @@ func (l *Lane) pick() {
 			oldest = p.at
 		}
 	}
-	r.after = earlier(r.after, back(l.era.Settled, l.era.At.Sub(oldest)+plainMargin))
+	r.after = earlier(r.after, before(l.era.ServerTime, l.era.At.Sub(oldest)+plainMargin))
 }
 
-// Want is the read that the lane needs now; false if it needs none, or one is under way.
+// Want returns the read that the lane needs now. It returns false if it needs none or one is under way.
 func (l *Lane) Want() (Read, bool) {
 	r := l.repair
-	if r == nil || r.asked {
+	if r == nil || r.reading {
 		return Read{}, false
 	}
-	r.asked, r.spilled = true, false
-	if r.last != nil {
+	r.reading, r.plainDropped = true, false
+	if r.lastPage != nil {
 		read := Read{Peers: true, Known: l.plain.latestID(), Generation: r.generation}
 		if r.era != nil {
-			read.Since = r.era.Settled
+			read.Since = r.era.ServerTime
 		}
 		return read, true
 	}
-	r.told, r.unread = false, false
-	r.sure = len(l.held)
-	r.before = l.last.N
+	r.answered, r.countedDropped = false, false
+	r.heldBefore = len(l.held)
+	r.countBefore = l.last.N
 	count := firstCount
 	if r.largest > 0 {
 		count = max(1, min(nextCount, pageBytes/r.largest))
@@ -168,13 +169,13 @@ func (l *Lane) Want() (Read, bool) {
 	return Read{After: r.after, Count: count, Generation: r.generation}, true
 }
 
-// Page takes what was read. When it was the last page, what was held back follows.
+// Page takes the entries of a read. After the last page it delivers the held messages.
 func (l *Lane) Page(h Host, now time.Time, p *Page) {
 	r := l.repair
-	if r == nil || r.generation != p.Generation || !r.asked || r.last != nil {
-		return // of a repair that began anew since
+	if r == nil || r.generation != p.Generation || !r.reading || r.lastPage != nil {
+		return // of an earlier repair
 	}
-	r.asked = false
+	r.reading = false
 	r.failed = p.Failed
 	counted := false
 	known := l.lastKnown(p.Entries)
@@ -184,7 +185,7 @@ func (l *Lane) Page(h Host, now time.Time, p *Page) {
 		if m.N > 0 {
 			counted = true
 			if !r.exact && l.counted && m.N > l.last.N+1 {
-				// Counted events are missing from before the time that seemed to be settled.
+				// Counted events from before the time of the era are missing: read again from the last one.
 				r.after, r.counted, r.exact = l.last.ID, l.last.ID, true
 				return
 			}
@@ -195,47 +196,47 @@ func (l *Lane) Page(h Host, now time.Time, p *Page) {
 	if p.More && !p.Failed {
 		return
 	}
-	if !counted && !p.Failed && l.counted && p.Counter < r.before {
+	if !counted && !p.Failed && l.counted && p.Counter < r.countBefore {
 		r.forked = true // the counter was lost with the journal
 		l.last.N = p.Counter
 	}
 	switch lost := l.plainLoss(now, r); {
 	case lost && (l.plain.latestID() != events.ID{} || r.era != nil):
-		r.last = p
+		r.lastPage = p
 		return
-	case !lost && (r.spilled || r.unread):
-		return // what was given up since the journal was asked is in it
+	case !lost && (r.plainDropped || r.countedDropped):
+		return // the journal has the messages that were dropped since the read
 	}
 	l.finish(h, now, p)
 }
 
-// Answer takes what another node received, and ends the repair.
+// Answer takes the peer answer and ends the repair.
 func (l *Lane) Answer(h Host, now time.Time, a *Answer) {
 	r := l.repair
-	if r == nil || r.generation != a.Generation || !r.asked || r.last == nil {
-		return // of a repair that began anew since
+	if r == nil || r.generation != a.Generation || !r.reading || r.lastPage == nil {
+		return // of an earlier repair
 	}
-	r.asked = false
+	r.reading = false
 	held := map[events.ID]bool{}
-	for i := r.stale; i < len(l.held); i++ {
+	for i := r.heldStale; i < len(l.held); i++ {
 		held[l.ids.key(&l.held[i].Event)] = true
 	}
 	for i := range a.Events {
 		m := Message{Event: a.Events[i]}
 		key := l.ids.key(&m.Event)
 		if held[key] {
-			break // from here on it is all held, together with what else arrived
+			break // this event and all later ones are held
 		}
 		if !l.ids.has(key) {
 			r.delivered++
 			l.livePlain(h, now, &m)
 		}
 	}
-	r.told = a.Complete && !r.spilled
-	l.finish(h, now, r.last)
+	r.answered = a.Complete && !r.plainDropped
+	l.finish(h, now, r.lastPage)
 }
 
-// lastKnown is the index of the last entry that was delivered before; -1: none was.
+// lastKnown returns the index of the last entry that was delivered before, -1 if there is none.
 func (l *Lane) lastKnown(entries []Message) int {
 	for i := len(entries) - 1; i >= 0; i-- {
 		if ev := &entries[i].Event; ev.Data != nil && l.ids.has(l.ids.key(ev)) {
@@ -245,7 +246,7 @@ func (l *Lane) lastKnown(entries []Message) int {
 	return -1
 }
 
-// entry takes an entry of the journal, the first of those given. The others tell whether it is out of date.
+// entry takes the first of the entries of a journal. The others show whether it is out of date.
 func (l *Lane) entry(h Host, now time.Time, entries []Message) {
 	m := &entries[0]
 	id := l.ids.key(&m.Event)
@@ -262,7 +263,7 @@ func (l *Lane) entry(h Host, now time.Time, entries []Message) {
 		if !l.follows(m, known) {
 			return
 		}
-		known = known && !(after && m.Event.ID == (events.ID{})) // its number tells more than its text
+		known = known && !(after && m.Event.ID == (events.ID{})) // its number identifies it better than its text
 	}
 	if event && !known {
 		l.ids.add(id, l.at(now))
@@ -274,8 +275,8 @@ func (l *Lane) entry(h Host, now time.Time, entries []Message) {
 	}
 }
 
-// follows says that a counted entry was not passed before, and then makes it the last one. known says that its event
-// was delivered before.
+// follows reports whether a counted entry is new, and makes a new one the last one. known reports whether its event was
+// delivered before.
 func (l *Lane) follows(m *Message, known bool) bool {
 	switch {
 	case m.ID.Compare(l.repair.counted) <= 0:
@@ -285,14 +286,14 @@ func (l *Lane) follows(m *Message, known bool) bool {
 		l.last.ID = m.ID
 	case known || m.Event.Data == nil:
 		return false
-	default: // with an id from before, but never seen: of another history, by a clock that is behind
+	default: // an old id, but a new event: another history, by a clock that is behind
 		l.repair.forked = true
 		l.last.N, l.counted = m.N, true
 	}
 	return true
 }
 
-// place compares the number of a counted message that follows last with last.N, and makes it that.
+// place compares the number of a counted message behind last with last.N, and makes it the new last.N.
 func (l *Lane) place(r *repair, m *Message) {
 	if l.counted {
 		switch {
@@ -305,34 +306,35 @@ func (l *Lane) place(r *repair, m *Message) {
 	l.last.N, l.counted = m.N, true
 }
 
-// finish lets what was held back follow the last page, and ends the repair, or reads on if there is another gap.
+// finish delivers the held messages behind the last page. It ends the repair, or continues reading if there is another
+// gap.
 func (l *Lane) finish(h Host, now time.Time, p *Page) {
 	r, held := l.repair, l.held
 	l.repair, l.held, l.bytes = nil, nil, 0
 	for i := range held {
 		m := &held[i]
 		if m.N == 0 {
-			if !l.ids.has(l.ids.key(&m.Event)) { // else it was in the journal
+			if !l.ids.has(l.ids.key(&m.Event)) { // if not, the journal had it
 				l.livePlain(h, now, m)
 			}
 			continue
 		}
 		if m.ID.Compare(l.last.ID) <= 0 && !l.regress(now, m) {
-			continue // read from the journal
+			continue // the journal had it
 		}
-		if i < r.sure && m.N > p.Counter && !p.Failed {
-			r.forked = true // it was counted before the journal went back, and is not in it any more
+		if i < r.heldBefore && m.N > p.Counter && !p.Failed {
+			r.forked = true // it was counted before the journal went back, and has left it since
 			l.deliver(h, now, m)
 			continue
 		}
-		if l.counted && m.N != l.last.N+1 && i >= r.sure && !p.Failed {
-			// It arrived after the journal was asked, so the journal may know more by now.
+		if l.counted && m.N != l.last.N+1 && i >= r.heldBefore && !p.Failed {
+			// It arrived after the read, so the journal may have more by now.
 			l.repair, l.held = r, held[i:]
-			r.stale = max(0, r.stale-i)
+			r.heldStale = max(0, r.heldStale-i)
 			for j := range l.held {
 				l.bytes += l.held[j].size()
 			}
-			r.after, r.counted, r.exact, r.last = l.last.ID, l.last.ID, true, nil
+			r.after, r.counted, r.exact, r.lastPage = l.last.ID, l.last.ID, true, nil
 			return
 		}
 		l.place(r, m)
@@ -343,19 +345,19 @@ func (l *Lane) finish(h Host, now time.Time, p *Page) {
 		l.last.N = p.Counter
 	}
 	l.report(h, now, r)
-	if r.unread {
-		l.begin(now) // what was given up is in the journal, and perhaps nothing comes that would show it
+	if r.countedDropped {
+		l.begin(now) // the journal has the dropped messages, and there may be no later one that shows the gap
 	}
 }
 
-// report tells how the repair went.
+// report reports the outcome of the repair.
 func (l *Lane) report(h Host, now time.Time, r *repair) {
 	loss := backplane.Loss{To: now}
 	if r.era != nil {
 		loss.From = r.era.Asked
 	}
 	kind := GapRepaired
-	if !r.told && l.plainLoss(now, r) {
+	if !r.answered && l.plainLoss(now, r) {
 		kind = GapPlain
 		loss.Reason, loss.Events = r.reason, r.plainLost
 		h.Lost(loss)
@@ -375,8 +377,9 @@ func (l *Lane) report(h Host, now time.Time, r *repair) {
 	}
 }
 
-// plainLoss says that the lane may have publishers that write no journal, and that events of theirs may be missing. That
-// none was heard so far does not mean that there are none. A connection that holds brings all of them.
+// plainLoss reports whether plain events may be missing: there was an interruption, and the lane may have publishers
+// that do not write the journal. Such publishers may exist even if no plain event has arrived so far. Without an
+// interruption, all plain events arrive.
 func (l *Lane) plainLoss(now time.Time, r *repair) bool {
 	p := &l.plain
 	if !r.broken && r.plainLost == 0 {
@@ -386,7 +389,7 @@ func (l *Lane) plainLoss(now time.Time, r *repair) bool {
 		return true
 	}
 	if r.failed {
-		p.noticed = now
+		p.missed = now
 	}
 	p.verify(now, r.candidates, func(e *plain) bool {
 		_, candidate := r.candidates[e.key]
@@ -395,8 +398,8 @@ func (l *Lane) plainLoss(now time.Time, r *repair) bool {
 	return !l.Journaled(now)
 }
 
-// back is a stream id some time before another.
-func back(id backplane.StreamID, d time.Duration) backplane.StreamID {
+// before returns the stream id a duration before another.
+func before(id backplane.StreamID, d time.Duration) backplane.StreamID {
 	ms := uint64(max(0, d.Milliseconds()))
 	if ms >= id.Milliseconds {
 		return backplane.StreamID{}

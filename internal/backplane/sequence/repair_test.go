@@ -8,18 +8,18 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// counted is the nth event of a lane, with a text.
-func (h *listener) counted(n uint64, id events.ID, text string) sequence.Message {
+// counted returns the nth event of a lane, with a text.
+func (h *host) counted(n uint64, id events.ID, text string) sequence.Message {
 	return sequence.Message{
 		Position: backplane.Position{N: n, ID: backplane.StreamID{Milliseconds: 1000 + n}},
 		Event:    events.Event{ID: id, Data: []byte(text)},
 	}
 }
 
-// More counted messages were held than may be, and were given up; the last that came was a plain one. Nothing said that the
-// journal had more, which came when the lane's next event was counted, if ever.
-func TestLane_givenUpBeforeAPlainMessage(t *testing.T) {
-	h := newListener()
+// The lane dropped held counted messages above its bound, and the last message was a plain one. Nothing then showed
+// that the journal had more: the dropped events came with the next counted event, if ever.
+func TestLane_readsDroppedMessagesFromTheJournal(t *testing.T) {
+	h := newHost()
 	arrive := func(n uint64) {
 		m := h.counted(n, id(n), "{}")
 		h.Live(h, h.now, &m)
@@ -59,10 +59,10 @@ func TestLane_givenUpBeforeAPlainMessage(t *testing.T) {
 	}
 }
 
-// An event without an Id said what one before it had said. Its number told that it was another, and it was left out all the
-// same when it came from the journal.
-func TestLane_sameTextAgain(t *testing.T) {
-	h := newListener()
+// An event without an Id had the same text as an earlier one. Its number showed that it was another event, but it was
+// skipped when it came from the journal.
+func TestLane_deliversTheSameTextTwice(t *testing.T) {
+	h := newHost()
 	texts := []string{`{"Status":"Available"}`, `{"Status":"Busy"}`, `{"Status":"Available"}`}
 	page := &sequence.Page{Counter: uint64(len(texts))}
 	for i, text := range texts {

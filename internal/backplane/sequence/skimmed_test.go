@@ -10,8 +10,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// listener is a Host with a lane and without a journal.
-type listener struct {
+// host is a Host with a lane and without a journal.
+type host struct {
 	sequence.Lane
 
 	now        time.Time
@@ -21,30 +21,31 @@ type listener struct {
 	duplicates int
 }
 
-func newListener() *listener {
-	h := &listener{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+func newHost() *host {
+	h := &host{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	h.Start(h.now, backplane.Position{}, true)
 	return h
 }
 
-func (h *listener) Deliver(ev *events.Event)                      { h.got = append(h.got, ev.ID) }
-func (h *listener) StateKey(*events.Event) (events.ID, bool)      { return events.ID{}, h.states }
-func (h *listener) Read(ev *events.Event)                         { h.read = append(h.read, ev.ID) }
-func (h *listener) Plain(*events.Event)                           {}
-func (h *listener) Duplicate(sequence.DuplicateKind)              { h.duplicates++ }
-func (h *listener) Overflow()                                     {}
-func (h *listener) Repaired(sequence.GapKind, int, time.Duration) {}
-func (h *listener) Lost(backplane.Loss)                           {}
+func (h *host) Deliver(ev *events.Event)                      { h.got = append(h.got, ev.ID) }
+func (h *host) StateKey(*events.Event) (events.ID, bool)      { return events.ID{}, h.states }
+func (h *host) Read(ev *events.Event)                         { h.read = append(h.read, ev.ID) }
+func (h *host) Plain(*events.Event)                           {}
+func (h *host) Duplicate(sequence.DuplicateKind)              { h.duplicates++ }
+func (h *host) Overflow()                                     {}
+func (h *host) Repaired(sequence.GapKind, int, time.Duration) {}
+func (h *host) Lost(backplane.Loss)                           {}
 
-// live is an event without a position that arrives.
-func (h *listener) live(number uint64, skimmed bool) {
-	h.Live(h, h.now, &sequence.Message{Event: events.Event{ID: id(number), Data: []byte("{}")}, Shared: true, Skimmed: skimmed})
+// live lets a plain event arrive.
+func (h *host) live(number uint64, skimmed bool) {
+	ev := events.Event{ID: id(number), Data: []byte("{}")}
+	h.Live(h, h.now, &sequence.Message{Event: ev, Shared: true, Skimmed: skimmed})
 }
 
-func TestLane_skimmedEventsAreRemembered(t *testing.T) {
+func TestLane_knowsTheIdsOfSkimmedEvents(t *testing.T) {
 	const count = 5000
-	h := newListener()
-	for round := range 2 { // the second time from the set, in which half of them are
+	h := newHost()
+	for round := range 2 { // the second round finds half of them in the set
 		for n := range uint64(count) {
 			h.live(n, round == 0 && n >= count/2 || n%3 > 0)
 			if n%1000 == 999 {
@@ -57,16 +58,16 @@ func TestLane_skimmedEventsAreRemembered(t *testing.T) {
 		want = append(want, id(n))
 	}
 	if !slices.Equal(h.got, want) {
-		t.Errorf("%d events were delivered, want the %d that were wanted when they came first", len(h.got), len(want))
+		t.Errorf("%d events were delivered, want the %d that were wanted in the first round", len(h.got), len(want))
 	}
 	if h.duplicates == 0 {
 		t.Error("no duplicates")
 	}
 }
 
-// Somebody may listen by the time that they are delivered.
-func TestLane_skimmedEventsAreReadIfTheyAreHeld(t *testing.T) {
-	h := newListener()
+// A held event may be wanted by the time it is delivered.
+func TestLane_decodesSkimmedEventsThatAreHeld(t *testing.T) {
+	h := newHost()
 	h.live(0, true)
 	h.Broken(h.now, sequence.Break{Reason: backplane.LossOutage})
 	h.live(1, true)

@@ -206,6 +206,6 @@ func (r *Recent) Answer(q *Query, era *sequence.Era) (data [][]byte, ok bool) {
 		return nil, false
 	}
 	//nolint:gosec // both are times
-	age := time.Duration(int64(era.Settled.Milliseconds)-int64(since.Milliseconds)) * time.Millisecond
+	age := time.Duration(int64(era.ServerTime.Milliseconds)-int64(since.Milliseconds)) * time.Millisecond
 	return r.from(era.Asked.Add(-age - sinceMargin))
 }
