@@ -19,7 +19,7 @@ import (
 const (
 	program = "backplane.test"
 	// benchmark publishes events that nobody listens to; its sub-benchmarks are the records.
-	benchmark = "BenchmarkMemory_Unheard"
+	benchmark = "BenchmarkMemory_NoSubscribers"
 	unit      = "events/s"
 	// times is how often it is repeated, as the figure is compared with a bound.
 	times = 3

@@ -7,9 +7,9 @@ import (
 
 func TestParse_figures(t *testing.T) {
 	got, err := parse(`goos: linux
-BenchmarkMemory_Unheard/Call        	 4123456	       574.0 ns/op	   1742160 events/s	       0 B/op	       0 allocs/op
-BenchmarkMemory_Unheard/Call        	 4123456	       500.0 ns/op	   2000000 events/s	       0 B/op	       0 allocs/op
-BenchmarkMemory_Unheard/State-2     	 2123456	      1160 ns/op	    862069 events/s	       0 B/op	       0 allocs/op
+BenchmarkMemory_NoSubscribers/Call        	 4123456	       574.0 ns/op	   1742160 events/s	       0 B/op	       0 allocs/op
+BenchmarkMemory_NoSubscribers/Call        	 4123456	       500.0 ns/op	   2000000 events/s	       0 B/op	       0 allocs/op
+BenchmarkMemory_NoSubscribers/State-2     	 2123456	      1160 ns/op	    862069 events/s	       0 B/op	       0 allocs/op
 PASS
 `, 2)
 	if err != nil || len(got) != 3 {
@@ -27,7 +27,7 @@ PASS
 }
 
 func TestParse_without_figures(t *testing.T) {
-	for _, output := range []string{"", "PASS\n", "BenchmarkMemory_Unheard/Call 1 many events/s\n"} {
+	for _, output := range []string{"", "PASS\n", "BenchmarkMemory_NoSubscribers/Call 1 many events/s\n"} {
 		if got, err := parse(output, 1); !errors.Is(err, errOutput) {
 			t.Errorf("parse(%q) = %v, %v", output, got, err)
 		}

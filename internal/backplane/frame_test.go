@@ -41,7 +41,7 @@ func position(n, ms, seq uint64) backplane.Position {
 	return backplane.Position{N: n, ID: backplane.StreamID{Milliseconds: ms, Sequence: seq}}
 }
 
-func TestParseMessage(t *testing.T) {
+func TestParseMessage_separatesPositionAndEvent(t *testing.T) {
 	for name, test := range messages {
 		t.Run(name, func(t *testing.T) {
 			got, data, err := backplane.ParseMessage([]byte(test.message))
@@ -72,7 +72,7 @@ func FuzzParseMessage(f *testing.F) {
 	})
 }
 
-func TestStreamID_Compare(t *testing.T) {
+func TestStreamID_ordersAsRedisDoes(t *testing.T) {
 	in := []backplane.StreamID{{}, {Sequence: 1}, {Milliseconds: 1}, {Milliseconds: 1, Sequence: 9}, {Milliseconds: 2}}
 	for i, a := range in {
 		for j, b := range in {

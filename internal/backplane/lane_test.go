@@ -11,13 +11,13 @@ func mustParseID(t testing.TB, text string) events.ID {
 	t.Helper()
 	id, ok := events.ParseID(text)
 	if !ok {
-		t.Fatalf("%q is no id", text)
+		t.Fatalf("%q is not an id", text)
 	}
 	return id
 }
 
-// The names are a public interface: these are what publishers in any language must compute.
-func TestLayout_Lane(t *testing.T) {
+// The names are a public interface: publishers in any language must compute the same.
+func TestLayout_namesLanes(t *testing.T) {
 	organization := mustParseID(t, "29F6E823-B484-E611-80C9-00505689257E")
 	entity := mustParseID(t, "AA9730C4-CE86-E611-80C9-00505689257E")
 	for name, test := range map[string]struct {
@@ -42,7 +42,7 @@ func TestLayout_Lane(t *testing.T) {
 	}
 }
 
-func TestLaneOrganization_refuses(t *testing.T) {
+func TestLaneOrganization_refusesOtherNames(t *testing.T) {
 	for _, name := range []string{
 		"", "rte:org:", "rte:org:1", "rte:hb:29f6e823-b484-e611-80c9-00505689257e",
 		"rte:org:29f6e823-b484-e611-80c9-00505689257e:", "rte:org:29f6e823-b484-e611-80c9-00505689257e:-1",

@@ -8,7 +8,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// choosy is a Sink that wants the events of some topics.
+// choosy is a Sink that wants the events of some topics only.
 type choosy struct {
 	wanted map[events.Topic]bool
 	got    []string
@@ -23,7 +23,7 @@ func (c *choosy) Dispatch(ev *events.Event) { c.got = append(c.got, string(ev.Da
 
 func (c *choosy) Wants(topic events.Topic) bool { return c.wanted[topic] }
 
-func TestMemory_AsksTheSinkFirst(t *testing.T) {
+func TestMemory_decodesOnlyWantedEvents(t *testing.T) {
 	catalog := events.Builtin()
 	call := string(missed("UserCallInArrived", "User", 1024)[0])
 	state := string(missed("UserStatus", "User", 1024)[0])
@@ -44,7 +44,7 @@ func TestMemory_AsksTheSinkFirst(t *testing.T) {
 	publish := func(data string) error { return m.Publish(t.Context(), []byte(data)) }
 
 	if err := publish(strings.TrimSuffix(call, "}")); err != nil {
-		t.Errorf("an event that nobody listens to was read to its end: %v", err)
+		t.Errorf("an unwanted event was decoded to its end: %v", err)
 	}
 	if err := publish(state); err != nil {
 		t.Error(err)
@@ -56,12 +56,12 @@ func TestMemory_AsksTheSinkFirst(t *testing.T) {
 	if err := m.Snapshot(t.Context(), []events.Topic{topic(state)}, func(_ []events.Topic, last []*events.Event) {
 		kept = append(kept, last...)
 	}); err != nil || len(kept) != 1 || string(kept[0].Data) != state {
-		t.Errorf("of a state that nobody listened to %v is kept: %v", kept, err)
+		t.Errorf("of an unwanted state %v is retained: %v", kept, err)
 	}
 
 	sink.wanted[topic(call)], sink.wanted[topic(state)] = true, true
 	if err := publish(strings.TrimSuffix(call, "}")); err == nil {
-		t.Error("an event with listeners was not read to its end")
+		t.Error("a wanted event was not decoded to its end")
 	}
 	for _, data := range []string{call, state} {
 		if err := publish(data); err != nil {
@@ -73,12 +73,12 @@ func TestMemory_AsksTheSinkFirst(t *testing.T) {
 	}
 }
 
-// busy is a Sink that takes no more events of an organization for a while.
+// busy is a Sink that accepts no events of one organization until it has received one of another.
 type busy struct {
 	choosy
 
 	organization events.ID
-	done         chan struct{} // closed when it does
+	done         chan struct{} // closed when it accepts them
 }
 
 func (b *busy) Wants(events.Topic) bool { return true }
@@ -99,18 +99,19 @@ func (b *busy) Offer(ev *events.Event) bool {
 		}
 	}
 	if ev.Organization != b.organization {
-		close(b.done) // the other organization does not wait for the first one
+		close(b.done) // the other organization did not wait
 	}
 	b.choosy.Dispatch(ev)
 	return true
 }
 
-func TestMemory_BusyOrganizationsAreServedLast(t *testing.T) {
+func TestMemory_servesBusyOrganizationsLast(t *testing.T) {
 	message := func(i int) string { return string(missed("UserCallInArrived", "User", 1024)[i]) }
 	other := strings.ReplaceAll(message(2), missOrganization.String(), events.ID{0xee}.String())
 	sink := &busy{organization: missOrganization, done: make(chan struct{})}
 	m := backplane.NewMemory(backplane.Options{
-		Catalog: events.Builtin(), Sink: sink, Decoder: events.NewIngress(events.IngressOptions{Catalog: events.Builtin()}),
+		Catalog: events.Builtin(), Sink: sink,
+		Decoder: events.NewIngress(events.IngressOptions{Catalog: events.Builtin()}),
 	})
 	var batch [][]byte
 	for _, data := range []string{message(0), message(1), "malformed", other, message(3)} {

@@ -11,9 +11,9 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// When there was no room for more receipts, requests that had begun could not be ended either: they stayed running, and
-// what they had done was not known to who asked again.
-func TestMemory_requestsEndWithoutRoom(t *testing.T) {
+// Without room for more receipts, requests that had begun could not end either. They stayed running, and a repeated
+// request did not get their outcome.
+func TestMemory_endsRequestsWithoutRoom(t *testing.T) {
 	m := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: backplanetest.NewRecorder()})
 	for _, key := range []string{"large", "small"} {
 		if _, _, err := m.Begin(t.Context(), key, time.Minute); err != nil {

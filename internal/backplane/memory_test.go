@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestMemory(t *testing.T) {
+func TestMemory_passesTheSuite(t *testing.T) {
 	backplanetest.Test(t, 1, func(t *testing.T, _ string, o backplane.Options) backplane.Backplane {
 		m := backplane.NewMemory(o)
 		ctx, stop := context.WithCancel(context.Background())
@@ -34,8 +34,8 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// States of lanes on which nothing more was published stayed for ever, and took the room of others.
-func TestMemory_statesOfQuietLanesGo(t *testing.T) {
+// States of lanes without later events were never removed, and took the room of others.
+func TestMemory_removesExpiredStatesOfQuietLanes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := backplane.NewMemory(backplane.Options{
 			Catalog: events.Builtin(), Sink: backplanetest.NewRecorder(), SnapshotMemory: 1000,
@@ -43,8 +43,9 @@ func TestMemory_statesOfQuietLanesGo(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- m.Run(ctx) }()
-		quiet, next := backplanetest.Topic(events.NewID(), events.NewID()), backplanetest.Topic(events.NewID(), events.NewID())
-		backplanetest.MustPublish(t, m, backplanetest.NewEvent(quiet, 1)) // for a minute
+		quiet := backplanetest.Topic(events.NewID(), events.NewID())
+		next := backplanetest.Topic(events.NewID(), events.NewID())
+		backplanetest.MustPublish(t, m, backplanetest.NewEvent(quiet, 1)) // expires after a minute
 		backplanetest.MustPublish(t, m, backplanetest.NewEvent(next, 2))
 		if got := backplanetest.MustSnapshot(t, m, next)[next]; len(got) != 0 {
 			t.Fatalf("snapshot is %v, want no room for it", got)

@@ -11,7 +11,7 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane"
 )
 
-func TestThrottle(t *testing.T) {
+func TestThrottle_countsSkippedWarnings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.WarnLevel)
 		throttle := backplane.NewThrottle(zap.New(core))

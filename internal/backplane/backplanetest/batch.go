@@ -8,16 +8,16 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// batches publishes many events at once, some of which are none.
+// batches publishes many events in one call, some of them malformed.
 func (s *suite) batches(t *testing.T) {
 	nodes := s.deployment(t)
-	listener, publisher := nodes[0], nodes[len(nodes)-1]
+	receiver, publisher := nodes[0], nodes[len(nodes)-1]
 	org := events.NewID()
 	var topics []events.Topic
 	for range 10 {
 		topics = append(topics, Topic(org, events.NewID()))
 	}
-	MustAcquire(t, listener, topics...)
+	MustAcquire(t, receiver, topics...)
 	const count = 1000
 	var batch [][]byte
 	for i := range count {
@@ -27,10 +27,10 @@ func (s *suite) batches(t *testing.T) {
 		t.Fatalf("publish: %v", errors.Join(errs...))
 	}
 	for _, data := range batch {
-		clear(data) // the batch is ours again
+		clear(data) // the batch belongs to the caller again
 	}
 	last := map[events.ID]int{}
-	for _, ev := range listener.Wait(t, count) {
+	for _, ev := range receiver.Wait(t, count) {
 		if before, ok := last[ev.Entity]; ok && ev.Number != before+len(topics) {
 			t.Fatalf("%d came behind %d", ev.Number, before)
 		}
@@ -40,16 +40,17 @@ func (s *suite) batches(t *testing.T) {
 	errs := publisher.PublishBatch(t.Context(), [][]byte{
 		NewEvent(topics[0], count).JSON(), []byte(`{"EventType":"UserStatus"}`), NewEvent(topics[0], count+1).JSON(), {},
 	})
-	if len(errs) != 4 || errs[0] != nil || !errors.Is(errs[1], events.ErrMalformed) || errs[2] != nil || !errors.Is(errs[3], events.ErrMalformed) {
+	if len(errs) != 4 || errs[0] != nil || !errors.Is(errs[1], events.ErrMalformed) ||
+		errs[2] != nil || !errors.Is(errs[3], events.ErrMalformed) {
 		t.Errorf("publish: %v", errs)
 	}
-	listener.Wait(t, count+2)
+	receiver.Wait(t, count+2)
 	if errs := publisher.PublishBatch(t.Context(), nil); errs != nil {
 		t.Errorf("nothing published: %v", errs)
 	}
 }
 
-// receipts checks what nodes know of each other's requests.
+// receipts checks that nodes share the outcome of requests.
 func (s *suite) receipts(t *testing.T) {
 	nodes := s.deployment(t)
 	one, another := nodes[0], nodes[len(nodes)-1]
@@ -75,7 +76,7 @@ func (s *suite) receipts(t *testing.T) {
 	end(another, "all", true, 200*time.Millisecond)
 	begin(one, "all", false)
 	begin(another, "all", false)
-	for deadline := time.Now().Add(waitLimit); ; time.Sleep(5 * time.Millisecond) { // it is forgotten
+	for deadline := time.Now().Add(waitLimit); ; time.Sleep(5 * time.Millisecond) { // the receipt expires
 		known, running, err := one.Begin(t.Context(), key, 100*time.Millisecond)
 		if err == nil && known == "" && !running {
 			break
@@ -84,12 +85,12 @@ func (s *suite) receipts(t *testing.T) {
 			t.Fatalf("still known: %q %t %v", known, running, err)
 		}
 	}
-	for deadline := time.Now().Add(waitLimit); ; time.Sleep(5 * time.Millisecond) { // its node says nothing more
+	for deadline := time.Now().Add(waitLimit); ; time.Sleep(5 * time.Millisecond) { // the lease of the first node ends
 		if _, running, err := another.Begin(t.Context(), key, time.Minute); err == nil && !running {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("runs for ever")
+			t.Fatal("the request stays running")
 		}
 	}
 }

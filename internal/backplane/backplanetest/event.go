@@ -6,7 +6,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Topic is the UserStatus of a user.
+// Topic returns the topic of the UserStatus of a user.
 func Topic(organization, entity events.ID) events.Topic {
 	return events.Topic{Organization: organization, Entity: entity, Type: events.UserStatus}
 }
@@ -17,18 +17,18 @@ type Event struct {
 	ID         events.ID
 	Number     int
 	TTLSeconds int
-	// CallBack is what a CallbackChanged is about.
+	// CallBack identifies the callback of a CallbackChanged.
 	CallBack events.ID
-	// Padding is how many bytes of text are added.
+	// Padding is the number of bytes of text to add.
 	Padding int
 }
 
-// NewEvent makes an event with an Id of its own that expires in a minute.
+// NewEvent returns an event with a new Id that expires in a minute.
 func NewEvent(topic events.Topic, number int) Event {
 	return Event{Topic: topic, ID: events.NewID(), Number: number, TTLSeconds: 60}
 }
 
-// JSON is the event as publishers send it.
+// JSON returns the event as publishers send it.
 func (ev Event) JSON() []byte {
 	d := events.Builtin().Definition(ev.Type)
 	return fmt.Appendf(nil, `{"Id":%q,"RootEntityType":"Organization","RootEntityId":%q,"OrganizationId":%q,`+

@@ -12,31 +12,31 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// waitLimit is how long a Recorder waits for what must come.
+// waitLimit is how long a Recorder waits for an event that must arrive.
 const waitLimit = 20 * time.Second
 
-// Arrival is an event that came to a Recorder.
+// Arrival is an event that a Recorder received.
 type Arrival struct {
 	events.Topic
 	ID     events.ID
-	Number int // -1: it has none
+	Number int // -1: the event has none
 	Data   string
 }
 
-// Recorder is a Sink that keeps what arrives.
+// Recorder is a Sink that records all events.
 type Recorder struct {
 	mu       sync.Mutex
 	arrivals []Arrival     // guarded by mu
 	arrived  chan struct{} // guarded by mu; closed at the next arrival
 }
 
-// NewRecorder makes a Recorder.
+// NewRecorder returns a Recorder without events.
 func NewRecorder() *Recorder { return &Recorder{arrived: make(chan struct{})} }
 
-// Wants implements backplane.Sink: it wants everything.
+// Wants returns true.
 func (r *Recorder) Wants(events.Topic) bool { return true }
 
-// Offer records an event.
+// Offer records an event and returns true.
 func (r *Recorder) Offer(ev *events.Event) bool {
 	r.Dispatch(ev)
 	return true
@@ -52,7 +52,7 @@ func (r *Recorder) Dispatch(ev *events.Event) {
 	r.arrived = make(chan struct{})
 }
 
-// Number is the number of an Event from its JSON; -1: it has none.
+// Number returns the number in the JSON of an Event, -1 if it has none.
 func Number(data []byte) int {
 	if _, rest, ok := bytes.Cut(data, []byte(`"Number":`)); ok {
 		digits, _, _ := bytes.Cut(rest, []byte(","))
@@ -63,21 +63,21 @@ func Number(data []byte) int {
 	return -1
 }
 
-// Count is how many events arrived.
+// Count returns the number of events that have arrived.
 func (r *Recorder) Count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.arrivals)
 }
 
-// Arrivals are the events that arrived, in order.
+// Arrivals returns the events that have arrived, in order.
 func (r *Recorder) Arrivals() []Arrival {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.arrivals)
 }
 
-// Wait waits until n events have arrived, and fails if more have.
+// Wait waits until n events have arrived. It fails t if more have arrived.
 func (r *Recorder) Wait(t testing.TB, n int) []Arrival {
 	t.Helper()
 	got := r.until(t, fmt.Sprintf("%d events", n), func(all []Arrival) bool { return len(all) >= n })
@@ -87,7 +87,7 @@ func (r *Recorder) Wait(t testing.TB, n int) []Arrival {
 	return got
 }
 
-// WaitTopic waits until n events of a topic have arrived, whatever has of others.
+// WaitTopic waits until n events of a topic have arrived, and any number of others.
 func (r *Recorder) WaitTopic(t testing.TB, topic events.Topic, n int) {
 	t.Helper()
 	r.until(t, fmt.Sprintf("%d events of the topic", n), func(all []Arrival) bool {

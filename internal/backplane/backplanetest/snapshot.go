@@ -12,27 +12,27 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// MustSnapshot is what a backplane has of topics, as numbers by topic.
+// MustSnapshot returns the numbers of the states in a snapshot of topics, by topic.
 func MustSnapshot(t testing.TB, b backplane.Backplane, topics ...events.Topic) map[events.Topic][]int {
 	t.Helper()
 	var mu sync.Mutex
 	got := map[events.Topic][]int{}
-	asked := 0
+	answered := 0
 	err := b.Snapshot(context.Background(), topics, func(topics []events.Topic, last []*events.Event) {
 		mu.Lock()
 		defer mu.Unlock()
-		asked += len(topics)
+		answered += len(topics)
 		for _, ev := range last {
 			got[ev.Topic] = append(got[ev.Topic], Number(ev.Data))
 		}
 	})
-	if err != nil || asked != len(topics) {
-		t.Fatalf("snapshot of %d of %d topics: %v", asked, len(topics), err)
+	if err != nil || answered != len(topics) {
+		t.Fatalf("snapshot of %d of %d topics: %v", answered, len(topics), err)
 	}
 	return got
 }
 
-// sameNumbers compares without regard to order.
+// sameNumbers fails t if got are not the wanted numbers, in any order.
 func sameNumbers(t testing.TB, what string, got []int, want ...int) {
 	t.Helper()
 	slices.Sort(got)
@@ -55,10 +55,10 @@ func (s *suite) snapshot(t *testing.T) {
 	}
 	first.Wait(t, 6)
 	got := MustSnapshot(t, first.Backplane, with, without, step)
-	sameNumbers(t, "the node that heard it", got[with], 2)
+	sameNumbers(t, "the node that received them", got[with], 2)
 	MustAcquire(t, last, with, without, step)
 	got = MustSnapshot(t, last.Backplane, with, without, step)
-	sameNumbers(t, "a node that begins to listen", got[with], 2)
+	sameNumbers(t, "a node that subscribes later", got[with], 2)
 	sameNumbers(t, "without events", got[without])
 	sameNumbers(t, "no state", got[step])
 }
@@ -75,9 +75,9 @@ func (s *suite) snapshotOfSeveralStates(t *testing.T) {
 		MustPublish(t, first, ev)
 	}
 	first.Wait(t, 3)
-	sameNumbers(t, "the node that heard it", MustSnapshot(t, first.Backplane, topic)[topic], 1, 2)
+	sameNumbers(t, "the node that received them", MustSnapshot(t, first.Backplane, topic)[topic], 1, 2)
 	MustAcquire(t, last, topic)
-	sameNumbers(t, "a node that begins to listen", MustSnapshot(t, last.Backplane, topic)[topic], 1, 2)
+	sameNumbers(t, "a node that subscribes later", MustSnapshot(t, last.Backplane, topic)[topic], 1, 2)
 }
 
 func (s *suite) snapshotExpires(t *testing.T) {
@@ -98,18 +98,18 @@ func (s *suite) snapshotExpires(t *testing.T) {
 	MustAcquire(t, last, short, forever)
 	for _, n := range []node{first, last} {
 		got := MustSnapshot(t, n.Backplane, short, forever)
-		sameNumbers(t, "after its time", got[short])
-		sameNumbers(t, "without a time", got[forever])
+		sameNumbers(t, "after its lifetime", got[short])
+		sameNumbers(t, "without a lifetime", got[forever])
 	}
 }
 
-// snapshotFitsToWhatFollows begins to listen again and again while somebody publishes: with a snapshot, the event that
-// follows it comes next; without, the first event is one that was on its way.
-func (s *suite) snapshotFitsToWhatFollows(t *testing.T) {
-	const last, listeners = 600, 60
+// snapshotConnectsToLaterEvents takes snapshots while events are published. The next event of a snapshot with a state
+// is the one after that state; otherwise the next event continues the events before.
+func (s *suite) snapshotConnectsToLaterEvents(t *testing.T) {
+	const last, starts = 600, 60
 	nodes := s.deployment(t)
 	topic := Topic(events.NewID(), events.NewID())
-	publisher, listener := nodes[0], nodes[len(nodes)-1]
+	publisher, subscriber := nodes[0], nodes[len(nodes)-1]
 	var published atomic.Int64
 	MustPublish(t, publisher, NewEvent(topic, 0))
 	var wg sync.WaitGroup
@@ -119,34 +119,34 @@ func (s *suite) snapshotFitsToWhatFollows(t *testing.T) {
 			published.Store(int64(number))
 		}
 	})
-	type start struct{ after, number int } // number is what the snapshot had; -1: nothing
-	var starts []start
-	for range listeners {
-		MustAcquire(t, listener, topic)
-		err := listener.Backplane.Snapshot(t.Context(), []events.Topic{topic},
+	type start struct{ after, number int } // number is that of the state; -1: the snapshot had none
+	var begun []start
+	for range starts {
+		MustAcquire(t, subscriber, topic)
+		err := subscriber.Backplane.Snapshot(t.Context(), []events.Topic{topic},
 			func(_ []events.Topic, states []*events.Event) {
-				at := start{after: listener.Count(), number: -1}
+				at := start{after: subscriber.Count(), number: -1}
 				for _, ev := range states {
 					at.number = Number(ev.Data)
 				}
-				starts = append(starts, at)
+				begun = append(begun, at)
 			})
 		if err != nil {
 			t.Fatalf("snapshot: %v", err)
 		}
-		if len(starts)%3 == 0 {
-			listener.Release([]events.Topic{topic}) // and perhaps the lane ends
+		if len(begun)%3 == 0 {
+			subscriber.Release([]events.Topic{topic}) // the lane may end
 		} else {
-			defer listener.Release([]events.Topic{topic})
+			defer subscriber.Release([]events.Topic{topic})
 		}
 	}
 	wg.Wait()
-	MustAcquire(t, listener, topic)
+	MustAcquire(t, subscriber, topic)
 	MustPublish(t, publisher, NewEvent(topic, last))
-	all := listener.until(t, "the last event", func(all []Arrival) bool {
+	all := subscriber.until(t, "the last event", func(all []Arrival) bool {
 		return len(all) > 0 && all[len(all)-1].Number == last
 	})
-	for _, at := range starts {
+	for _, at := range begun {
 		next := all[at.after].Number
 		if at.number >= 0 && next != at.number+1 {
 			t.Errorf("the snapshot had %d, event %d followed", at.number, next)
@@ -155,6 +155,6 @@ func (s *suite) snapshotFitsToWhatFollows(t *testing.T) {
 			t.Errorf("no snapshot, event %d followed %d", next, all[at.after-1].Number)
 		}
 	}
-	// Whether one of those had a snapshot is up to the machine; what comes after the last event has one.
-	sameNumbers(t, "after the last event", MustSnapshot(t, listener.Backplane, topic)[topic], last)
+	// Whether one of the starts had a state depends on the machine. The last snapshot must have one.
+	sameNumbers(t, "after the last event", MustSnapshot(t, subscriber.Backplane, topic)[topic], last)
 }

@@ -1,4 +1,4 @@
-// Package backplanetest is the suite that every backplane passes, and what its tests are made of.
+// Package backplanetest has the suite that every backplane must pass, and its test helpers.
 package backplanetest
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Start makes a backplane that runs until the test ends and is connected. All backplanes of one call of Test that
-// were started with the same world are nodes of one deployment.
+// Start returns a connected backplane that runs until the test ends. Backplanes that are started with the same world
+// are nodes of one deployment.
 type Start func(t *testing.T, world string, o backplane.Options) backplane.Backplane
 
-// Test runs the suite. nodes is how many nodes a deployment of this backplane can have.
+// Test runs the suite. nodes is the number of nodes that a deployment of this backplane can have.
 func Test(t *testing.T, nodes int, start Start) {
 	for _, layout := range []backplane.Layout{{}, {Lanes: 4}} {
 		t.Run(fmt.Sprintf("lanes=%d", max(1, layout.Lanes)), func(t *testing.T) {
@@ -34,7 +34,7 @@ func Test(t *testing.T, nodes int, start Start) {
 			t.Run("Snapshot", s.snapshot)
 			t.Run("SnapshotOfSeveralStates", s.snapshotOfSeveralStates)
 			t.Run("SnapshotExpires", s.snapshotExpires)
-			t.Run("SnapshotFitsToWhatFollows", s.snapshotFitsToWhatFollows)
+			t.Run("SnapshotConnectsToLaterEvents", s.snapshotConnectsToLaterEvents)
 		})
 	}
 }
@@ -45,13 +45,13 @@ type suite struct {
 	start  Start
 }
 
-// node is a backplane and what arrived at it.
+// node is a backplane with the events that it received.
 type node struct {
 	backplane.Backplane
 	*Recorder
 }
 
-// deployment starts the nodes of a world of its own.
+// deployment starts the nodes of a new world.
 func (s *suite) deployment(t *testing.T) []node {
 	t.Helper()
 	world := events.NewID().String()
@@ -146,12 +146,12 @@ func (s *suite) nothingAfterRelease(t *testing.T) {
 	}
 }
 
-// acquiredMeansDelivered asks for lanes and publishes to each as soon as that is answered, again and again.
+// acquiredMeansDelivered acquires lanes and publishes to each of them at once.
 func (s *suite) acquiredMeansDelivered(t *testing.T) {
-	const listeners, rounds = 16, 25
+	const workers, rounds = 16, 25
 	n := s.deployment(t)[0]
 	var wg sync.WaitGroup
-	for range listeners {
+	for range workers {
 		wg.Go(func() {
 			for number := range rounds {
 				topic := Topic(events.NewID(), events.NewID())
@@ -167,7 +167,7 @@ func (s *suite) acquiredMeansDelivered(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	n.Wait(t, listeners*rounds)
+	n.Wait(t, workers*rounds)
 }
 
 func (s *suite) refusesMalformed(t *testing.T) {
@@ -186,7 +186,7 @@ func (s *suite) otherOrganizationsAreQuiet(t *testing.T) {
 	MustPublish(t, n, NewEvent(other, 1))
 	MustPublish(t, n, NewEvent(mine, 2))
 	if got := n.Wait(t, 1)[0]; got.Topic != mine {
-		t.Errorf("arrived %+v of an organization without listeners", got)
+		t.Errorf("arrived %+v of an organization without subscribers", got)
 	}
 }
 
