@@ -31,13 +31,15 @@ func TestFiles_equalTheRepository(t *testing.T) {
 		}
 	}
 
-	kept, err := os.ReadDir(filepath.Join(root, schemaDir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, entry := range kept {
-		if name := filepath.Join(schemaDir, entry.Name()); made[name] == nil {
-			t.Errorf("%s belongs to no event: remove it", name)
+	for _, dir := range []string{schemaDir, csharpDir} {
+		kept, err := os.ReadDir(filepath.Join(root, dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range kept {
+			if name := filepath.Join(dir, entry.Name()); made[name] == nil {
+				t.Errorf("%s belongs to no event: remove it", name)
+			}
 		}
 	}
 }
@@ -91,6 +93,7 @@ events:
 		filepath.Join(schemaDir, "ParcelSent.schema.json"): {`"const": null`, `"number",`, `"object",`},
 		"docs/events.md":               {"## ParcelSent", "| Weight | `double?` | both | The weight. |"},
 		"internal/events/types_gen.go": {"\tParcelSent\n", `SizeS = "S" // small`},
+		csharpDir + "/ParcelSent.cs":   {"public Size? Size ", "public double? Weight ", "public JsonElement? Address "},
 	} {
 		for _, text := range want {
 			if !bytes.Contains(made[name], []byte(text)) {

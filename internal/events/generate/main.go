@@ -1,11 +1,12 @@
 // Command generate makes all files that depend on the catalog of events: the Go constants of package events, the JSON
-// Schemas, the AsyncAPI document, the TypeScript typings and docs/events.md. Run it with `go generate
+// Schemas, the AsyncAPI document, the TypeScript typings, the C# classes and docs/events.md. Run it with `go generate
 // ./internal/events`. Its test fails if the files in the repository differ from the output.
 package main
 
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -51,6 +52,7 @@ func files(c *events.Catalog) (map[string][]byte, error) {
 	if made["api/asyncapi.yaml"], err = asyncAPI(c).yaml(); err != nil {
 		return nil, fmt.Errorf("make AsyncAPI document: %w", err)
 	}
+	maps.Copy(made, csharp(c))
 	for d := range definitions(c) {
 		if made[filepath.Join(schemaDir, d.Name+".schema.json")], err = schemaFile(c, d).json(); err != nil {
 			return nil, fmt.Errorf("make schema of %s: %w", d.Name, err)

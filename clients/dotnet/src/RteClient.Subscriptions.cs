@@ -1,0 +1,531 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Text;
+using System.Text.Json;
+using System.Threading;
+using System.Threading.Tasks;
+using Microsoft.AspNetCore.SignalR.Client;
+using Microsoft.Extensions.Logging;
+
+namespace RteServer.Client;
+
+// What is subscribed to. Methods of the application change the sets below; ServeAsync alone talks to the server.
+public sealed partial class RteClient
+{
+    private readonly Signal work = new();
+    private readonly Dictionary<EntitySubscription, Wanted> wanted = new(); // guarded by gate
+    private readonly List<Ending> endings = new(); // guarded by gate
+    private readonly List<Resync> losses = new(); // guarded by gate
+    private int fetching; // how many OnResync run; guarded by gate
+
+    // Losses beyond this are one: everything is fetched again.
+    private const int MaxLosses = 16;
+
+    /// <summary>
+    /// Raised when a subscription that the client had, or still waits for, is refused when it is renewed. It is not
+    /// tried again.
+    /// </summary>
+    public event Action<SubscriptionResult>? SubscriptionRefused;
+
+    /// <summary>What the client keeps subscribed to.</summary>
+    public IReadOnlyList<EntitySubscription> Wants
+    {
+        get
+        {
+            lock (gate)
+            {
+                return wanted.Keys.ToArray();
+            }
+        }
+    }
+
+    /// <summary>
+    /// Subscribes, and keeps that up until it is refused or unsubscribed. It returns the server's answers in the order
+    /// of
+    /// the items when each is definite: what is temporarily unavailable is tried again, also on the next connection.
+    /// </summary>
+    /// <param name="items">Entities and events, as many as are wanted: batches are cut to the server's limits.</param>
+    /// <param name="cancellationToken">Ends the waiting, not the subscriptions.</param>
+    public async Task<IReadOnlyList<SubscriptionResult>> SubscribeAsync(
+        IEnumerable<EntitySubscription> items, CancellationToken cancellationToken = default)
+    {
+        var waiters = new List<Task<SubscriptionResult>>();
+        lock (gate)
+        {
+            MustNotBeGone();
+            foreach (var item in items)
+            {
+                if (!wanted.TryGetValue(item, out var entry))
+                {
+                    wanted[item] = entry = new Wanted(item);
+                }
+                entry.Pending = true;
+                entry.NextTry = DateTimeOffset.MinValue;
+                var waiter = New<SubscriptionResult>();
+                entry.Waiters.Add(waiter);
+                waiters.Add(waiter.Task);
+            }
+        }
+        work.Set();
+        return await Within(Task.WhenAll(waiters), cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Subscribes to events of an entity.</summary>
+    public Task<IReadOnlyList<SubscriptionResult>> SubscribeAsync(Guid entityId, params string[] eventNames) =>
+        SubscribeAsync(eventNames.Select(name => new EntitySubscription(entityId, name)));
+
+    /// <summary>
+    /// Ends subscriptions. It returns when the server has ended them, or there is no connection that has them.
+    /// </summary>
+    public async Task UnsubscribeAsync(
+        IEnumerable<EntitySubscription> items, CancellationToken cancellationToken = default)
+    {
+        var ending = new Ending(items.ToList());
+        lock (gate)
+        {
+            MustNotBeGone();
+            foreach (var item in ending.Items)
+            {
+                if (wanted.TryGetValue(item, out var entry))
+                {
+                    wanted.Remove(item);
+                    entry.Abandon(new OperationCanceledException("The subscription was ended."));
+                }
+            }
+            endings.Add(ending);
+            if (running == null)
+            {
+                FinishEndings();
+            }
+        }
+        work.Set();
+        await Within(ending.Done.Task, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Returns what the server has as subscriptions of this connection.</summary>
+    public async Task<IReadOnlyList<Subscription>> ActiveSubscriptionsAsync(
+        CancellationToken cancellationToken = default)
+    {
+        var answer = await CallAsync("ActiveSubscriptions", null, cancellationToken).ConfigureAwait(false);
+        return answer.Deserialize(RteJsonContext.Default.SubscriptionArray)!;
+    }
+
+    /// <summary>Returns the names of all events that the server knows.</summary>
+    public async Task<IReadOnlyList<string>> AvailableSubscriptionsAsync(CancellationToken cancellationToken = default)
+    {
+        var answer = await CallAsync("AvailableSubscriptions", null, cancellationToken).ConfigureAwait(false);
+        return answer.Deserialize(RteJsonContext.Default.StringArray)!;
+    }
+
+    // ServeAsync does on one connection what is to be done, and returns why that has ended.
+    private async Task<Exception?> ServeAsync(CancellationToken stop)
+    {
+        var ended = closed.Task;
+        Renew();
+        while (!ended.IsCompleted && !stop.IsCancellationRequested)
+        {
+            using var awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            if (interrupted is { } why)
+            {
+                SetState(RteStateKind.Behind, why);
+                await Task.WhenAny(ended, work.WaitAsync(awake.Token)).ConfigureAwait(false);
+                awake.Cancel(); // an abandoned wait would take the next signal
+                continue;
+            }
+            await UnsubscribeEndings(stop).ConfigureAwait(false);
+            await RecoverLosses(stop).ConfigureAwait(false);
+            var batch = NextBatch(out var pending, out var next);
+            if (batch.Count > 0)
+            {
+                SetStateUnlessBehind("subscribing");
+                await SubscribeBatch(batch, stop).ConfigureAwait(false);
+                continue;
+            }
+            if (!pending)
+            {
+                SetState(RteStateKind.Right, "");
+            }
+            await Task.WhenAny(ended, work.WaitAsync(awake.Token), Pause(next, awake.Token)).ConfigureAwait(false);
+            awake.Cancel();
+        }
+        stop.ThrowIfCancellationRequested();
+        return await ended.ConfigureAwait(false);
+    }
+
+    // Renew makes everything pending: a new connection has no subscriptions.
+    private void Renew()
+    {
+        lock (gate)
+        {
+            foreach (var entry in wanted.Values)
+            {
+                entry.Pending = true;
+                entry.NextTry = DateTimeOffset.MinValue;
+            }
+            losses.Clear();
+            FinishEndings();
+        }
+    }
+
+    private void FinishEndings()
+    {
+        foreach (var ending in endings)
+        {
+            ending.Done.TrySetResult(true);
+        }
+        endings.Clear();
+    }
+
+    // NextBatch takes as much of what is due as one call may carry.
+    private List<Wanted> NextBatch(out bool pending, out TimeSpan next)
+    {
+        var now = DateTimeOffset.UtcNow;
+        var batch = new List<Wanted>();
+        var bytes = 0;
+        lock (gate)
+        {
+            pending = fetching > 0;
+            next = TimeSpan.FromMinutes(1);
+            foreach (var entry in wanted.Values)
+            {
+                if (!entry.Pending)
+                {
+                    continue;
+                }
+                pending = true;
+                if (entry.NextTry > now)
+                {
+                    next = entry.NextTry - now < next ? entry.NextTry - now : next;
+                    continue;
+                }
+                bytes += entry.Bytes;
+                if (batch.Count > 0 && (batch.Count == options.MaxBatchItems || bytes > options.MaxBatchBytes))
+                {
+                    break;
+                }
+                batch.Add(entry);
+            }
+        }
+        return batch;
+    }
+
+    private async Task SubscribeBatch(List<Wanted> batch, CancellationToken stop)
+    {
+        SubscriptionResult[] results;
+        try
+        {
+            var items = Items(batch.Select(entry => entry.Item));
+            var answer = await CallAsync("Subscribe", items, stop).ConfigureAwait(false);
+            results = answer.Deserialize(RteJsonContext.Default.SubscriptionResultArray)!;
+            if (results.Length != batch.Count)
+            {
+                throw new JsonException($"Subscribe answered {results.Length} results to {batch.Count} items.");
+            }
+        }
+        catch (Exception exception) when (!stop.IsCancellationRequested)
+        {
+            log.LogDebug(exception, "subscribing failed");
+            var unknown = new SubscriptionResult { Message = exception.Message, Code = "unavailable" };
+            results = batch.Select(_ => unknown).ToArray();
+        }
+        var refused = new List<SubscriptionResult>();
+        var unavailable = "";
+        lock (gate)
+        {
+            for (var i = 0; i < batch.Count; i++)
+            {
+                var (entry, result) = (batch[i], results[i]);
+                if (!wanted.TryGetValue(entry.Item, out var current) || current != entry)
+                {
+                    continue; // ended meanwhile
+                }
+                if (result.IsUnavailable)
+                {
+                    entry.Attempts++;
+                    entry.NextTry = DateTimeOffset.UtcNow + RetryDelay(entry.Attempts, null);
+                    unavailable = result.Message ?? "Temporarily unavailable";
+                    continue;
+                }
+                entry.Pending = false;
+                entry.Attempts = 0;
+                if (!result.Subscribed)
+                {
+                    wanted.Remove(entry.Item);
+                    if (entry.Waiters.Count == 0)
+                    {
+                        refused.Add(result);
+                    }
+                }
+                entry.Finish(result);
+            }
+        }
+        if (unavailable != "")
+        {
+            SetState(RteStateKind.Behind, "subscribing: " + unavailable);
+        }
+        refused.ForEach(result => Raise(SubscriptionRefused, result));
+    }
+
+    private async Task UnsubscribeEndings(CancellationToken stop)
+    {
+        Ending[] due;
+        lock (gate)
+        {
+            due = endings.ToArray();
+            endings.Clear();
+        }
+        foreach (var ending in due)
+        {
+            await Unsubscribe(ending.Items, stop).ConfigureAwait(false);
+            ending.Done.TrySetResult(true);
+        }
+    }
+
+    // Unsubscribe ends subscriptions on the server. When a call fails, the connection and its subscriptions end anyway.
+    private async Task Unsubscribe(IReadOnlyList<EntitySubscription> items, CancellationToken stop)
+    {
+        var batch = new List<EntitySubscription>();
+        var bytes = 0;
+        for (var i = 0; i <= items.Count; i++)
+        {
+            var size = i < items.Count ? Wanted.Size(items[i]) : 0;
+            var full = i == items.Count || batch.Count == options.MaxBatchItems || bytes + size > options.MaxBatchBytes;
+            if (batch.Count > 0 && full)
+            {
+                try
+                {
+                    await CallAsync("Unsubscribe", Items(batch), stop).ConfigureAwait(false);
+                }
+                catch (Exception exception) when (!stop.IsCancellationRequested)
+                {
+                    log.LogDebug(exception, "unsubscribing failed");
+                }
+                batch.Clear();
+                bytes = 0;
+            }
+            if (i < items.Count)
+            {
+                batch.Add(items[i]);
+                bytes += size;
+            }
+        }
+    }
+
+    private void Enqueue(Resync loss)
+    {
+        lock (gate)
+        {
+            if (losses.Count == MaxLosses)
+            {
+                losses.RemoveAt(0);
+                loss.Total = int.MaxValue; // more than are named
+            }
+            losses.Add(loss);
+        }
+        work.Set();
+    }
+
+    // RecoverLosses has the states that may be old sent again, and lets the application fetch the rest.
+    private async Task RecoverLosses(CancellationToken stop)
+    {
+        Resync[] due;
+        lock (gate)
+        {
+            due = losses.ToArray();
+            losses.Clear();
+        }
+        foreach (var loss in due)
+        {
+            var why = "events were lost: " + loss.Reason;
+            SetState(RteStateKind.Behind, why);
+            var again = options.Snapshots ? StatesOf(loss) : new List<Wanted>();
+            await Unsubscribe(again.Select(entry => entry.Item).ToList(), stop).ConfigureAwait(false);
+            lock (gate)
+            {
+                again.ForEach(entry => entry.Pending = true);
+                if (options.OnResync != null)
+                {
+                    fetching++;
+                    _ = Task.Run(() => Fetch(loss, stop), CancellationToken.None);
+                }
+            }
+        }
+    }
+
+    private List<Wanted> StatesOf(Resync loss)
+    {
+        var named = new HashSet<EntitySubscription>(
+            loss.Subscriptions.Select(s => new EntitySubscription(s.EntityId, s.EventType)));
+        lock (gate)
+        {
+            return wanted.Values.Where(entry =>
+                RteEvents.States.Contains(entry.Item.EventName, StringComparer.OrdinalIgnoreCase) &&
+                (loss.Total > loss.Subscriptions.Count || named.Contains(entry.Item))).ToList();
+        }
+    }
+
+    private async Task Fetch(Resync loss, CancellationToken stop)
+    {
+        for (var attempts = 0L; !stop.IsCancellationRequested; attempts++)
+        {
+            try
+            {
+                await options.OnResync!(loss, stop).ConfigureAwait(false);
+                break;
+            }
+            catch (Exception exception) when (!stop.IsCancellationRequested)
+            {
+                Fail(exception);
+                await Pause(RetryDelay(attempts, exception), stop).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                break;
+            }
+        }
+        lock (gate)
+        {
+            fetching--;
+        }
+        work.Set();
+    }
+
+    // Drop forgets what the server has ended. If it does not name all, subscribing again shows which.
+    private void Drop(SubscriptionsEnded ended)
+    {
+        lock (gate)
+        {
+            foreach (var s in ended.Subscriptions)
+            {
+                wanted.Remove(new EntitySubscription(s.EntityId, s.EventType));
+            }
+            if (ended.Total > ended.Subscriptions.Count)
+            {
+                foreach (var entry in wanted.Values)
+                {
+                    entry.Pending = true;
+                }
+            }
+        }
+        work.Set();
+    }
+
+    private void Abandon(Exception gone)
+    {
+        lock (gate)
+        {
+            foreach (var entry in wanted.Values)
+            {
+                entry.Abandon(gone);
+            }
+            FinishEndings();
+        }
+    }
+
+    private void MustNotBeGone()
+    {
+        if (state.Kind == RteStateKind.Gone)
+        {
+            throw new InvalidOperationException("The client is gone: " + state.Why);
+        }
+    }
+
+    // RetryDelay is the policy's delay for what is no connection, which is tried again whatever the policy gives up.
+    private TimeSpan RetryDelay(long attempts, Exception? reason) =>
+        options.RetryPolicy.NextRetryDelay(new RetryContext { PreviousRetryCount = attempts, RetryReason = reason }) ??
+        TimeSpan.FromMinutes(1);
+
+    private void SetStateUnlessBehind(string why)
+    {
+        if (state.Kind == RteStateKind.Right)
+        {
+            SetState(RteStateKind.Behind, why);
+        }
+    }
+
+    private static JsonElement Items(IEnumerable<EntitySubscription> items) =>
+        JsonSerializer.SerializeToElement(items.ToArray(), RteJsonContext.Default.EntitySubscriptionArray);
+
+    private async Task<JsonElement> CallAsync(string method, JsonElement? argument, CancellationToken cancellationToken)
+    {
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timeout.CancelAfter(options.CallTimeout);
+        var arguments = argument is { } value ? new object?[] { value } : Array.Empty<object?>();
+        return await connection.InvokeCoreAsync<JsonElement>(method, arguments, timeout.Token).ConfigureAwait(false);
+    }
+
+    private sealed class Wanted
+    {
+        public Wanted(EntitySubscription item)
+        {
+            Item = item;
+            Bytes = Size(item);
+        }
+
+        public EntitySubscription Item { get; }
+        public int Bytes { get; }
+        public bool Pending { get; set; }
+        public long Attempts { get; set; }
+        public DateTimeOffset NextTry { get; set; }
+        public List<TaskCompletionSource<SubscriptionResult>> Waiters { get; } = new();
+
+        // The most that an item takes in a message: what is not ASCII is six characters in JSON.
+        public static int Size(EntitySubscription item) => 32 + Size(item.EntityId) + Size(item.EventName);
+
+        private static int Size(string text) =>
+            Encoding.UTF8.GetByteCount(text) == text.Length ? text.Length : 6 * text.Length;
+
+        public void Finish(SubscriptionResult result)
+        {
+            Waiters.ForEach(waiter => waiter.TrySetResult(result));
+            Waiters.Clear();
+        }
+
+        public void Abandon(Exception exception)
+        {
+            foreach (var waiter in Waiters)
+            {
+                waiter.TrySetException(exception);
+                _ = waiter.Task.Exception; // observed, whether somebody still waits or not
+            }
+            Waiters.Clear();
+        }
+    }
+
+    private sealed class Ending
+    {
+        public Ending(List<EntitySubscription> items) => Items = items;
+
+        public List<EntitySubscription> Items { get; }
+        public TaskCompletionSource<bool> Done { get; } = New<bool>();
+    }
+
+    // Signal wakes one waiter up, now or when it comes.
+    private sealed class Signal
+    {
+        private readonly SemaphoreSlim slot = new(0, 1);
+
+        public void Set()
+        {
+            try
+            {
+                slot.Release();
+            }
+            catch (SemaphoreFullException)
+            {
+            }
+        }
+
+        public async Task WaitAsync(CancellationToken stop)
+        {
+            try
+            {
+                await slot.WaitAsync(stop).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+using System;
+using System.Linq;
+using System.Threading.Tasks;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
+using Xunit;
+
+namespace RteServer.Client.Tests;
+
+public class ClientTests : IAsyncLifetime
+{
+    private readonly Log log = new();
+    private FakeHub hub = null!;
+    private RteClient? client;
+    private int tokens;
+
+    public async Task InitializeAsync() => hub = await FakeHub.StartAsync();
+
+    public async Task DisposeAsync()
+    {
+        if (client != null)
+        {
+            await client.DisposeAsync();
+        }
+        await hub.DisposeAsync();
+    }
+
+    private RteClientOptions Options() => new()
+    {
+        Url = hub.Url,
+        AccessToken = _ => Task.FromResult<string?>("token " + ++tokens),
+        RetryPolicy = new RteRetryPolicy(TimeSpan.FromMilliseconds(10), TimeSpan.FromMilliseconds(100)),
+    };
+
+    private RteClient Make(RteClientOptions options)
+    {
+        client = new RteClient(options);
+        client.StateChanged += state => log.Add(state.Kind + " " + state.Why);
+        client.BindingFailed += failure => log.Add("cannot bind " + failure.EventName + " " + failure.Json);
+        client.HandlerFailed += failure => log.Add("failed " + failure.Message);
+        client.SubscriptionRefused += result => log.Add("refused " + result.EventName + " " + result.Message);
+        client.SubscriptionsEnded += ended => log.Add("ended " + ended.Total);
+        client.On<QueueStatus>(status => log.Add("queue " + status.QueueName));
+        return client;
+    }
+
+    private static readonly EntitySubscription Queue = new(Guid.NewGuid(), RteEvents.QueueStatus);
+    private static readonly EntitySubscription Call = new(Guid.NewGuid(), RteEvents.QueueCallInArrived);
+
+    [Fact]
+    public async Task Subscribe_triesAgainWhatIsUnavailable()
+    {
+        var times = 0;
+        hub.Refusal = item => item.EventName == RteEvents.QueueStatus && ++times < 4 ? "Temporarily unavailable"
+            : item.EventName == "Nonsense" ? "Unknown event" : null;
+        await Make(Options()).StartAsync();
+        var results = await client!.SubscribeAsync(new[] { Queue, new("x", "Nonsense"), Call });
+        Assert.Equal(new[] { true, false, true }, results.Select(result => result.Subscribed));
+        Assert.Equal("Unknown event", results[1].Message);
+        Assert.Equal(4, times);
+        await log.Expect("Behind subscribing: Temporarily unavailable");
+        await log.Expect("Right");
+        Assert.Equal(2, client.Wants.Count);
+    }
+
+    [Fact]
+    public async Task Subscribe_cutsBatchesToTheLimits()
+    {
+        await Make(Options()).StartAsync();
+        var results = await client!.SubscribeAsync(
+            Enumerable.Range(0, 5000).Select(_ => new EntitySubscription(Guid.NewGuid(), RteEvents.UserCallAvailableForMonitoring)));
+        Assert.All(results, result => Assert.True(result.Subscribed));
+        Assert.Equal(5000, hub.Batches.Sum());
+        Assert.True(hub.Batches.Count is > 10 and < 30, $"{hub.Batches.Count} batches");
+        await client.UnsubscribeAsync(client.Wants);
+        Assert.Equal(5000, hub.Calls.Count(call => call.StartsWith("Unsubscribe")));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task ComesBack_withItsSubscriptionsAndANewToken(bool packed)
+    {
+        var options = Options();
+        if (packed)
+        {
+            options.ConfigureConnection = builder => builder.AddRteMessagePackProtocol();
+        }
+        await Make(options).StartAsync();
+        await client!.SubscribeAsync(new[] { Queue, Call });
+        await log.Expect("Right");
+        var before = client.State.Since;
+        hub.Refusal = item => item.EventName == RteEvents.QueueCallInArrived ? "Unauthorized" : null;
+        for (var i = 0; i < 3; i++)
+        {
+            hub.AbortAll();
+            await log.Expect("Behind");
+            if (i == 0)
+            {
+                await log.Expect("refused queuecallinarrived Unauthorized");
+            }
+            await log.Expect("Right");
+        }
+        Assert.True(client.State.Since > before);
+        Assert.Equal(new[] { Queue }, client.Wants);
+        await hub.SendEventAsync(RteEvents.QueueStatus, """{"queueName":"Sales"}""");
+        await log.Expect("queue Sales");
+        Assert.True(hub.Tokens.Distinct().Count() >= 4, string.Join(", ", hub.Tokens));
+    }
+
+    [Fact]
+    public async Task Start_triesUntilThereIsAServer()
+    {
+        var options = Options();
+        await hub.DisposeAsync();
+        Make(options);
+        var start = client!.StartAsync();
+        await log.Expect("Behind Connection refused");
+        Assert.False(start.IsCompleted);
+        await client.StopAsync();
+        await log.Expect("Gone stopped");
+        await Assert.ThrowsAsync<InvalidOperationException>(() => start);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => client.SubscribeAsync(new[] { Queue }));
+    }
+
+    [Fact]
+    public async Task Token_thatIsNotThereEndsTheClient()
+    {
+        var options = Options();
+        options.AccessToken = _ => Task.FromResult<string?>(tokens++ < 2 ? "token" : null);
+        await Make(options).StartAsync();
+        tokens = 2;
+        hub.AbortAll();
+        await log.Expect("Gone there is no token");
+    }
+
+    [Fact]
+    public async Task Event_thatCannotBeBoundIsRaised()
+    {
+        await Make(Options()).StartAsync();
+        await hub.SendEventAsync(RteEvents.QueueStatus, """{"queueName":"Sales","nbrOfAllocated":null}""");
+        Assert.Contains("\"nbrOfAllocated\":null", await log.Expect("cannot bind QueueStatus"));
+        await hub.SendAsync("MessageReceived", "17");
+        await log.Expect("cannot bind  17");
+        using (client!.On<QueueStatus>(_ => throw new InvalidOperationException("mine")))
+        {
+            await hub.SendEventAsync(RteEvents.QueueStatus, """{"queueName":"Sales"}""");
+            await log.Expect("failed mine");
+        }
+        await hub.SendEventAsync("queuestatus", """{"queueName":"Support"}""");
+        await log.Expect("queue Support");
+    }
+
+    [Fact]
+    public async Task Resync_isBehindUntilTheApplicationHasFetched()
+    {
+        var options = Options();
+        var fetched = new TaskCompletionSource();
+        options.OnResync = async (loss, _) =>
+        {
+            log.Add("fetch " + loss.Reason);
+            await fetched.Task;
+        };
+        await Make(options).StartAsync();
+        await client!.SubscribeAsync(new[] { Queue, Call });
+        await log.Expect("Right");
+        hub.Calls.Clear();
+        await hub.SendAsync("Resync", """{"organizationId":"29f6e823-b484-e611-80c9-00505689257e","reason":"outage","from":null,"to":null,"total":700,"subscriptions":[]}""");
+        await log.Expect("Behind events were lost: outage");
+        await log.Expect("fetch outage");
+        Assert.Equal(RteStateKind.Behind, client.State.Kind);
+        fetched.SetResult();
+        await log.Expect("Right");
+        // What happened to calls has no last state: it stays subscribed.
+        Assert.Equal(new[] { "Unsubscribe QueueStatus", "Subscribe QueueStatus" }, hub.Calls);
+    }
+
+    [Fact]
+    public async Task SubscriptionsEnded_areNotTriedAgain()
+    {
+        await Make(Options()).StartAsync();
+        await client!.SubscribeAsync(new[] { Queue, Call });
+        await hub.SendAsync("SubscriptionsEnded",
+            $$"""{"code":"unauthorized","total":1,"subscriptions":[{"entityId":"{{Queue.EntityId}}","eventType":"QueueStatus"}]}""");
+        await log.Expect("ended 1");
+        Assert.Equal(new[] { Call }, client.Wants);
+    }
+
+    [Fact]
+    public async Task Host_startsAndStopsTheClient()
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Services.AddLogging();
+        builder.Services.AddRteClient(options =>
+        {
+            options.Url = hub.Url;
+            options.UnhealthyAfter = TimeSpan.FromHours(1);
+            options.RetryPolicy = new RteRetryPolicy(TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(1));
+        });
+        using var host = builder.Build();
+        var hosted = host.Services.GetRequiredService<RteClient>();
+        hosted.StateChanged += state => log.Add(state.Kind.ToString());
+        var health = host.Services.GetRequiredService<HealthCheckService>();
+        Assert.Equal(HealthStatus.Degraded, (await health.CheckHealthAsync()).Status);
+        await host.StartAsync();
+        await log.Expect("Right");
+        Assert.Equal(HealthStatus.Healthy, (await health.CheckHealthAsync()).Status);
+        await hub.DisposeAsync();
+        await log.Expect("Behind");
+        Assert.Equal(HealthStatus.Degraded, (await health.CheckHealthAsync()).Status);
+        await host.StopAsync();
+        await log.Expect("Gone");
+        Assert.Equal(HealthStatus.Unhealthy, (await health.CheckHealthAsync()).Status);
+    }
+}

@@ -1,0 +1,91 @@
+using System;
+using System.Linq;
+using System.Text.Json.Nodes;
+using System.Threading.Tasks;
+using Microsoft.AspNetCore.SignalR.Client;
+using Xunit;
+
+namespace RteServer.Client.Tests;
+
+/// <summary>Tests against the built program, with either hub protocol.</summary>
+public class ServerTests : IClassFixture<RteServerFixture>
+{
+    private readonly RteServerFixture server;
+    private readonly Log log = new();
+
+    public ServerTests(RteServerFixture server) => this.server = server;
+
+    private RteClient Make(bool packed)
+    {
+        var client = new RteClient(new RteClientOptions
+        {
+            Url = server.Hub,
+            AccessToken = server.TokenAsync,
+            RetryPolicy = new RteRetryPolicy(TimeSpan.FromMilliseconds(50), TimeSpan.FromMilliseconds(500)),
+            ConfigureConnection = builder =>
+            {
+                if (packed)
+                {
+                    builder.AddRteMessagePackProtocol();
+                }
+            },
+        });
+        client.StateChanged += state => log.Add(state.Kind + " " + state.Why);
+        client.BindingFailed += failure => log.Add("cannot bind " + failure.Exception.Message);
+        client.On<QueueStatus>((status, subscription) => log.Add($"{status.QueueName} {status.NbrOfAllocated} {status.MaxWaitTime} {subscription.EntityType}"));
+        return client;
+    }
+
+    private static async Task Right(RteClient client)
+    {
+        for (var deadline = DateTime.UtcNow.AddSeconds(30); client.State.Kind != RteStateKind.Right; await Task.Delay(20))
+        {
+            Assert.True(DateTime.UtcNow < deadline, "the client is " + client.State);
+        }
+    }
+
+    [Theory]
+    [InlineData(false, "pascal")]
+    [InlineData(true, "pascal")]
+    [InlineData(true, "camel")]
+    public async Task Server_isRestarted(bool packed, string keys)
+    {
+        await server.RestartAsync("--messagepack.keys=" + keys);
+        await using var client = Make(packed);
+        await client.StartAsync();
+        var results = await client.SubscribeAsync(
+            server.Queue, RteEvents.QueueStatus, RteEvents.QueueCallInArrived, RteEvents.UserStatus);
+        Assert.Equal(new[] { "ok", "ok", "wrong_kind" }, results.Select(result => result.Code));
+        await log.Expect("Customer Service "); // the last state, at once
+        await Right(client);
+        Assert.Equal(2, (await client.ActiveSubscriptionsAsync()).Count);
+        Assert.Equal(31, (await client.AvailableSubscriptionsAsync()).Count);
+
+        server.Kill();
+        await log.Expect("Behind");
+        await server.RestartAsync("--messagepack.keys=" + keys);
+        await log.Expect("Customer Service ");
+        await Right(client);
+        await server.PublishAsync("QueueStatus", new JsonObject { ["QueueName"] = "Ours", ["NbrOfAllocated"] = 3, ["MaxWaitTime"] = 3_000_000_000 });
+        await log.Expect("Ours 3 3000000000 Queue");
+        await client.UnsubscribeAsync(client.Wants);
+        Assert.Empty(await client.ActiveSubscriptionsAsync());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task HubConnection_takesTheClasses(bool packed)
+    {
+        var builder = new HubConnectionBuilder().WithUrl(
+            server.Hub.AbsoluteUri.Replace("ws:", "http:"), options => options.AccessTokenProvider = () => server.TokenAsync(default));
+        await using var connection = (packed ? builder.AddRteMessagePackProtocol() : builder).Build();
+        connection.On<MessageReceived<QueueStatus>>("MessageReceived", message => log.Add(message.Data!.QueueName + " " + message.Subscription!.EventType));
+        await connection.StartAsync();
+        var results = await connection.InvokeAsync<SubscriptionResult[]>(
+            "Subscribe", new[] { new EntitySubscription(server.Queue, RteEvents.QueueStatus) });
+        Assert.True(results.Single().Subscribed);
+        await server.PublishAsync("QueueStatus", new JsonObject { ["QueueName"] = "Theirs" });
+        await log.Expect("Theirs QueueStatus");
+    }
+}
