@@ -32,7 +32,8 @@ func NewEvent(topic events.Topic, number int) Event {
 func (ev Event) JSON() []byte {
 	d := events.Builtin().Definition(ev.Type)
 	return fmt.Appendf(nil, `{"Id":%q,"RootEntityType":"Organization","RootEntityId":%q,"OrganizationId":%q,`+
-		`"EntityType":%q,"EntityId":%q,"EventType":%q,"MessageTTLSeconds":%d,"CallBackId":%q,"Number":%d,"Padding":"%*s"}`,
+		`"EntityType":%q,"EntityId":%q,"EventType":%q,"MessageTTLSeconds":%d,"CallBackId":%q,"Number":%d,`+
+		`"Padding":"%*s"}`,
 		ev.ID.String(), ev.Organization.String(), ev.Organization.String(), d.Kind.String(), ev.Entity.String(), d.Name,
 		ev.TTLSeconds, ev.CallBack.String(), ev.Number, ev.Padding, "")
 }

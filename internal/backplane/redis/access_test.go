@@ -162,8 +162,8 @@ func waitFor(t testing.TB, what string, so func() bool) {
 	}
 }
 
-// A node might not listen to a channel that is no lane, and then it might: as long as no lane was refused either, it did not
-// ask again, and heard of no revocation until the next connection.
+// A node might not listen to a channel that is no lane, and then it might: as long as no lane was refused either, it
+// did not ask again, and heard of no revocation until the next connection.
 func TestAccess_channelRefused(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	mustSetUser(t, server, "node", nodeRules+" resetchannels &rte:hb:* &rte:peer:* &rte:org:*")

@@ -14,6 +14,7 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/redis/peer"
 	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
 // Backplane brings the events that are published to a Redis to this node, and publishes. Its methods may be called
@@ -36,17 +37,17 @@ type Backplane struct {
 	scheduler *scheduler
 	workers   sync.WaitGroup
 	chunks    resp.Pool
-	queued    atomic.Int64 // bytes of items that wait for a worker
+	queued    atomic.Int64 // bytes of entries that wait for a worker
 	epochs    atomic.Uint64
 	peers     *peer.Exchange
 	checkups  checkups
 	pages     pages
 	recent    peer.Memory
 	states    backplane.StatesLimit
-	reads     chan struct{} // a token for each reading of states that is under way
+	reads     chan struct{} // holds a token for each read of states under way
 
 	shards  []*link  // nil in a cluster
-	cluster *cluster // nil if it is none
+	cluster *cluster // nil if there is none
 }
 
 var _ backplane.Backplane = (*Backplane)(nil)
@@ -87,7 +88,7 @@ func New(o Options) (*Backplane, error) {
 		reads:    make(chan struct{}, snapshotReads),
 	}
 	b.wanted = b.wants
-	b.pages.room = make(chan struct{}, 1)
+	b.pages.room = wakeup.New()
 	b.scheduler = newScheduler(o.Workers, b.work)
 	b.index = newLaneIndex(o.Linger, b.route, func(l *lane) { b.post(l, left{}) })
 	b.recent.Limit = int64(o.PeerMemory)
@@ -108,7 +109,7 @@ func (b *Backplane) newShards() []*link {
 	var links []*link
 	for _, server := range b.commands.Servers() {
 		name := server.Name
-		k := newLink(b, name, server.Client, func(context.Context) (string, error) { return name, nil })
+		k := newLink(b, name, server.Client, fixed(name))
 		if b.options.SentinelMaster != "" {
 			s := &sentinels{options: &b.options, master: name}
 			k.address, k.watch = s.address, s.watch
@@ -118,7 +119,7 @@ func (b *Backplane) newShards() []*link {
 	return links
 }
 
-// route is the link that a lane belongs to. It is called with index.mu held.
+// route returns the link of a lane. The caller holds index.mu.
 func (b *Backplane) route(lane string) *link {
 	if b.cluster != nil {
 		return b.cluster.route(lane)
@@ -130,7 +131,7 @@ func (b *Backplane) shard(lane string) *link {
 	return b.shards[command.ServerIndex(lane, len(b.shards))]
 }
 
-// refresh is called when lanes seem to belong elsewhere.
+// refresh looks at the cluster again, as lanes seem to have moved.
 func (b *Backplane) refresh() {
 	if b.cluster != nil {
 		b.cluster.refresh()
@@ -161,13 +162,12 @@ func (b *Backplane) wants(t events.Topic) bool {
 	return b.states.Bytes > 0 && b.options.Catalog.Definition(t.Type).State() || b.options.Sink.Wants(t)
 }
 
-// work starts a worker.
 func (b *Backplane) work() {
 	w := &worker{b: b}
 	b.workers.Go(w.run)
 }
 
-// sweep gives up lanes that have lingered, asks again for those that were refused, and has lanes checked up.
+// sweep unsubscribes lanes whose linger time is over, retries lanes that Redis refused, and schedules checkups.
 func (b *Backplane) sweep(ctx context.Context) {
 	linger := time.NewTicker(max(b.options.Linger/8, time.Millisecond))
 	defer linger.Stop()
@@ -191,7 +191,7 @@ func (b *Backplane) sweep(ctx context.Context) {
 	}
 }
 
-// refused records lanes that the server does not allow.
+// refused records lanes that the server refuses.
 func (b *Backplane) refused(k *link, lanes []*lane, text string) {
 	b.index.refuse(k, lanes, fmt.Errorf("%w: %s", backplane.ErrRefused, text))
 	if len(lanes) == 1 {
@@ -201,7 +201,7 @@ func (b *Backplane) refused(k *link, lanes []*lane, text string) {
 	}
 }
 
-// Acquire waits until the lanes of the topics are confirmed.
+// Acquire implements backplane.Backplane. It waits until Redis has confirmed the lanes of the topics.
 func (b *Backplane) Acquire(ctx context.Context, topics []events.Topic) []error {
 	names, counts := b.lanes(topics)
 	lanes := make(map[string]*lane, len(counts))
@@ -246,7 +246,7 @@ func (b *Backplane) confirmed(ctx context.Context, l *lane) error {
 	}
 }
 
-// Release gives topics back.
+// Release implements backplane.Backplane.
 func (b *Backplane) Release(topics []events.Topic) {
 	_, counts := b.lanes(topics)
 	for name, n := range counts {
@@ -254,7 +254,7 @@ func (b *Backplane) Release(topics []events.Topic) {
 	}
 }
 
-// lanes are the names of the lanes of topics, in the same order, and how many topics each lane has.
+// lanes returns the names of the lanes of topics, in the same order, and how many topics each lane has.
 func (b *Backplane) lanes(topics []events.Topic) (names []string, counts map[string]int) {
 	names = make([]string, len(topics))
 	counts = map[string]int{}
@@ -265,7 +265,7 @@ func (b *Backplane) lanes(topics []events.Topic) (names []string, counts map[str
 	return names, counts
 }
 
-// Health says whether canaries arrive, from all servers.
+// Health reports whether canaries arrive from all servers.
 func (b *Backplane) Health() backplane.Health {
 	if b.cluster != nil {
 		return b.cluster.health()

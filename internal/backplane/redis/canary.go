@@ -12,12 +12,12 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 )
 
-// clockless is how far a server's clock is trusted to be from this node's, if it may not be asked.
+// clockless is how far a server's clock may differ from this node's, where the node is not permitted to read it.
 const clockless = 5 * time.Second
 
-// probe publishes canaries on the way that events take, and expects each on this epoch's connection. It finds what a
-// PING cannot: a connection to a server that is no longer the master, or whose subscriptions are gone. A canary that
-// Redis did not take proves nothing against the connection; then the node only knows that nobody can publish.
+// probe publishes canaries like events, and expects each on the connection of this epoch. It detects what a PING
+// cannot: a connection to a server that is no longer the master, or that lost its subscriptions. A canary that Redis
+// refused proves nothing about the connection; it only shows that events cannot be published.
 func (e *epoch) probe(ctx context.Context) error {
 	select {
 	case <-e.confirmed:
@@ -27,7 +27,7 @@ func (e *epoch) probe(ctx context.Context) error {
 	ticker := time.NewTicker(e.b.options.ProbeInterval)
 	defer ticker.Stop()
 	stall := progressTimer{limit: e.b.options.ProbeTimeout}
-	var taken uint64 // the number of the last canary that Redis took
+	var taken uint64 // the number of the last canary that Redis accepted
 	for number := uint64(1); ; number++ {
 		if err := e.sendCanary(ctx, number); err == nil {
 			taken = number
@@ -46,8 +46,8 @@ func (e *epoch) probe(ctx context.Context) error {
 	}
 }
 
-// sing publishes a canary. It carries the time of the server: all that was published before that time has then
-// arrived before the canary.
+// sendCanary publishes a canary. It carries the time of the server: everything published before that time arrives
+// before the canary.
 func (e *epoch) sendCanary(ctx context.Context, number uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, e.b.options.CommandTimeout)
 	defer cancel()
@@ -63,7 +63,7 @@ func (e *epoch) sendCanary(ctx context.Context, number uint64) error {
 	return command.Publish(ctx, e.link.commands, e.b.options.Cluster, e.canary.name, payload).Err()
 }
 
-// hear takes a canary that arrived.
+// canaryArrived takes a canary that came back.
 func (e *epoch) canaryArrived(payload []byte) {
 	var number uint64
 	var asked, sent time.Duration
@@ -85,7 +85,7 @@ func (e *epoch) canaryArrived(payload []byte) {
 	e.link.set(backplane.Health{Connected: true})
 }
 
-// proven records that the present epoch works, and for how long none did.
+// proven records that the present epoch works, and how long no epoch did.
 func (k *link) proven(now time.Time) {
 	k.healthy.Store(true)
 	if before := time.Duration(k.proof.Load()); before > 0 {

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// checkups has the lanes of which something is kept that goes some time, or with events that came without a position:
-// what those say about the lane is found out later.
+// checkups schedules lanes that need a later look: those with retained state that will expire, and those that received
+// events without a position.
 type checkups struct {
 	mu    sync.Mutex
 	lanes map[*lane]struct{} // guarded by mu
 }
 
-// add is called by the worker that has the lane.
+// add schedules a lane. Only the worker that has the lane may call it.
 func (c *checkups) add(l *lane) {
 	if l.checked {
 		return
@@ -28,7 +28,7 @@ func (c *checkups) add(l *lane) {
 	c.lanes[l] = struct{}{}
 }
 
-// remove is called by the worker that has the lane.
+// remove takes a lane off the schedule. Only the worker that has the lane may call it.
 func (c *checkups) remove(l *lane) {
 	l.checked = false
 	c.mu.Lock()
@@ -42,7 +42,7 @@ func (c *checkups) all() []*lane {
 	return slices.Collect(maps.Keys(c.lanes))
 }
 
-// checkup lets a lane look after itself.
+// checkup drops expired state of a lane and audits its journal.
 type checkup struct{}
 
 func (checkup) run(w *worker, l *lane, now time.Time) {

@@ -15,23 +15,23 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 )
 
-// clientName is how a node's connections appear in CLIENT LIST.
+// clientName is the name of our connections in CLIENT LIST.
 const clientName = "rte-server"
 
-// QuietDriver has go-redis log nothing. It would write a line to the standard error output for each dial and each command
-// that fails, without a bound; the backplane tells the same by its logger. It is for the whole process, and must be called
-// before anything else of this package.
+// QuietDriver makes go-redis log nothing. go-redis would write a line to standard error for each dial and each command
+// that fails, without a bound; the backplane logs the same failures. It applies to the whole process; call it before
+// anything else of this package.
 func QuietDriver() { goredis.SetLogger(driverLog{}) }
 
-// driverLog is where the lines of go-redis end.
+// driverLog drops the log lines of go-redis.
 type driverLog struct{}
 
 func (driverLog) Printf(context.Context, string, ...any) {}
 
-// errRedial is what go-redis is told when it wants to replace a subscribed connection by itself.
+// errRedial stops go-redis from replacing a subscribed connection by itself.
 var errRedial = errors.New("an epoch has one connection")
 
-// dial opens a connection and, if asked for, begins TLS on it.
+// dial opens a connection, with TLS if configured.
 func (o *Options) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
 	defer cancel()
@@ -56,7 +56,7 @@ func (o *Options) dial(ctx context.Context, network, address string) (net.Conn, 
 	return secure, nil
 }
 
-// client are the settings of every connection to one server. A command that may have been carried out is never
+// client returns the settings of every connection to one server. A command that Redis may have executed is never
 // repeated: one PUBLISH would become several.
 func (o *Options) client(address string) *goredis.Options {
 	return &goredis.Options{
@@ -73,7 +73,7 @@ func (o *Options) client(address string) *goredis.Options {
 		ReadTimeout:              o.CommandTimeout,
 		WriteTimeout:             o.CommandTimeout,
 		ContextTimeoutEnabled:    true,
-		DisableIdentity:          true, // Redis 7.0 would need a permission for it
+		DisableIdentity:          true, // Redis 7.0 would require a permission for it
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 }
@@ -93,7 +93,8 @@ func (o *Options) servers() []string {
 // newCommands makes the client of ordinary commands.
 func (o *Options) newCommands() *command.Client {
 	c := command.Options{
-		Catalog: o.Catalog, Layout: o.Layout, JournalLength: o.JournalLength, Timeout: o.CommandTimeout, Logger: o.Logger,
+		Catalog: o.Catalog, Layout: o.Layout, JournalLength: o.JournalLength,
+		Timeout: o.CommandTimeout, Logger: o.Logger,
 	}
 	if o.Cluster {
 		c.Cluster = o.universal(o.Addresses, "").(*goredis.ClusterClient)
@@ -110,7 +111,7 @@ func (o *Options) newCommands() *command.Client {
 }
 
 // universal makes a client that follows a failover by itself. master is the name of a master that the Sentinels at the
-// addresses watch; empty: the addresses are those of a server or a cluster.
+// addresses watch; if it is empty, the addresses are those of a server or a cluster.
 func (o *Options) universal(addresses []string, master string) goredis.UniversalClient {
 	c := o.client("")
 	return goredis.NewUniversalClient(&goredis.UniversalOptions{
@@ -136,19 +137,19 @@ func (o *Options) universal(addresses []string, master string) goredis.Universal
 	})
 }
 
-// subscriber is an authenticated connection that nothing but its epoch reads and writes.
+// subscriber is an authenticated connection that only its epoch reads and writes.
 type subscriber struct {
 	net.Conn
 	address string
 	client  *goredis.Client
 }
 
-// openSubscriber dials and authenticates by go-redis, which then does not touch the connection again.
+// openSubscriber dials and authenticates through go-redis, which does not touch the connection afterwards.
 func (o *Options) openSubscriber(ctx context.Context, address string) (*subscriber, error) {
 	var (
-		mu     sync.Mutex // go-redis dials in a goroutine of its own, which may go on when Ping has given up
+		mu     sync.Mutex // go-redis dials in its own goroutine, which may still run when Ping has given up
 		dialed net.Conn   // guarded by mu
-		over   bool       // guarded by mu; nothing is dialed any more
+		over   bool       // guarded by mu; no further dial is permitted
 	)
 	options := o.client(address)
 	options.PoolSize = 1
@@ -167,7 +168,7 @@ func (o *Options) openSubscriber(ctx context.Context, address string) (*subscrib
 		mu.Lock()
 		defer mu.Unlock()
 		if over {
-			_ = conn.Close() // nobody waits for it
+			_ = conn.Close() // the epoch has given up
 			return nil, errRedial
 		}
 		dialed = conn
@@ -188,8 +189,8 @@ func (o *Options) openSubscriber(ctx context.Context, address string) (*subscrib
 	return s, nil
 }
 
-// Close closes the connection. It may be called more than once, from any goroutine. The order matters: go-redis looks
-// at the socket once more before it closes it, and would wait there for the epoch's reader.
+// Close closes the connection. It may be called more than once, from any goroutine. The order matters: go-redis checks
+// the socket before it closes it, and would wait there for the epoch's reader.
 func (s *subscriber) Close() error {
 	var err error
 	if s.Conn != nil {

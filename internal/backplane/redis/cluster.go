@@ -16,34 +16,37 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
 const (
 	slotCount = 16384
-	// refreshInterval is how often the cluster is asked who has which slots, and refreshPause the least time between
-	// two times when something says that this has changed.
+	// refreshInterval is how often the node reads which server has which slots. refreshPause is the least time between
+	// two such reads when something indicates a change.
 	refreshInterval = time.Second
 	refreshPause    = 50 * time.Millisecond
-	// views is how many servers are asked: one that was cut off from the others does not know that it lost its slots.
+	// views is how many servers are read: a server that was cut off from the others does not know that it lost its
+	// slots.
 	views = 3
 )
 
-// cluster keeps a link to every master of a Redis Cluster that has slots, and every lane at the link of its slot.
+// cluster keeps a link to every master of a Redis Cluster that has slots, and assigns every lane to the link of its
+// slot.
 type cluster struct {
-	b     *Backplane
-	asked chan struct{} // has room for one; filled to refresh at once
+	b       *Backplane
+	changed wakeup.Signal // set to refresh at once
 
-	slots [slotCount]*link // guarded by index.mu; nil: nobody is known to have the slot
+	slots [slotCount]*link // guarded by index.mu; nil: the owner of the slot is unknown
 
-	mu    sync.Mutex
-	known []string                // guarded by mu; addresses to ask
-	links map[string]*clusterLink // guarded by mu; by address
-	bare  int                     // guarded by mu; slots without a master
+	mu        sync.Mutex
+	known     []string                // guarded by mu; addresses of servers to read from
+	links     map[string]*clusterLink // guarded by mu; by address
+	uncovered int                     // guarded by mu; slots without a master
 
-	running sync.WaitGroup // the links, also those that were ended
+	running sync.WaitGroup // the links, including those that ended
 }
 
-// clusterLink is a link that runs.
+// clusterLink is a running link.
 type clusterLink struct {
 	*link
 	stop context.CancelFunc
@@ -51,23 +54,18 @@ type clusterLink struct {
 
 func newCluster(b *Backplane) *cluster {
 	return &cluster{
-		b:     b,
-		asked: make(chan struct{}, 1),
-		known: slices.Clone(b.options.Addresses),
-		links: map[string]*clusterLink{},
+		b:       b,
+		changed: wakeup.New(),
+		known:   slices.Clone(b.options.Addresses),
+		links:   map[string]*clusterLink{},
 	}
 }
 
-// route is the link of a lane's slot. It is called with index.mu held.
+// route returns the link of a lane's slot. The caller holds index.mu.
 func (c *cluster) route(lane string) *link { return c.slots[slot(lane)] }
 
-// refresh asks for a new view of the cluster.
-func (c *cluster) refresh() {
-	select {
-	case c.asked <- struct{}{}:
-	default:
-	}
-}
+// refresh requests a new view of the cluster.
+func (c *cluster) refresh() { c.changed.Set() }
 
 // run follows the cluster until ctx ends.
 func (c *cluster) run(ctx context.Context) {
@@ -88,7 +86,7 @@ func (c *cluster) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:
-		case <-c.asked:
+		case <-c.changed.C():
 		}
 	}
 }
@@ -105,13 +103,13 @@ func (c *cluster) stop() {
 	c.running.Wait()
 }
 
-// owner is who says to have a slot, and since which configuration of the cluster.
+// owner is the server that claims a slot, and the configuration epoch of the claim.
 type owner struct {
 	address string
 	epoch   uint64
 }
 
-// look asks some servers of the cluster who has which slots. If they do not agree, the later configuration is true.
+// look reads from some servers which server has which slots. If they disagree, the latest configuration wins.
 func (c *cluster) look(ctx context.Context) (owners []owner, err error) {
 	c.mu.Lock()
 	known := slices.Clone(c.known)
@@ -136,7 +134,7 @@ func (c *cluster) look(ctx context.Context) (owners []owner, err error) {
 	return owners, nil
 }
 
-// nodes asks a server for its view.
+// nodes reads the view of a server.
 func (c *cluster) nodes(ctx context.Context, address string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.b.options.CommandTimeout)
 	defer cancel()
@@ -147,7 +145,7 @@ func (c *cluster) nodes(ctx context.Context, address string) (string, error) {
 	return client.ClusterNodes(ctx).Result()
 }
 
-// claim enters the slots of the masters in a view (CLUSTER NODES) of the server at an address.
+// claim enters the slots of the masters in a view (CLUSTER NODES) that the server at address asked returned.
 func claim(owners []owner, view, asked string) {
 	for line := range strings.Lines(view) {
 		fields := strings.Fields(line)
@@ -173,8 +171,8 @@ func claim(owners []owner, view, asked string) {
 	}
 }
 
-// announced is the address in "ip:port@busport,hostname". An ip of version 6 has no brackets there, and a server that is
-// alone does not know its own: then it is that of the server that was asked.
+// announced parses the address in "ip:port@busport,hostname". An IPv6 address has no brackets there. A single server
+// does not know its own address; then the address is that of the server that was read.
 func announced(text, asked string) (address string, ok bool) {
 	text, _, _ = strings.Cut(text, "@")
 	colon := strings.LastIndexByte(text, ':')
@@ -188,7 +186,7 @@ func announced(text, asked string) (address string, ok bool) {
 	return net.JoinHostPort(host, text[colon+1:]), true
 }
 
-// slotRange reads "7" or "7-9"; for anything else, such as a slot on its way, last is less than first.
+// slotRange parses "7" or "7-9". For anything else, such as a slot that is being moved, last is less than first.
 func slotRange(text string) (first, last int) {
 	from, to, isRange := strings.Cut(text, "-")
 	first, err := strconv.Atoi(from)
@@ -207,16 +205,16 @@ func slotRange(text string) (first, last int) {
 	return first, last
 }
 
-// follow starts links to new masters, moves the lanes whose slots moved, and ends the links that have no slots left.
+// follow starts links to new masters, moves the lanes of slots that moved, and ends the links that have no slots left.
 func (c *cluster) follow(ctx context.Context, owners []owner) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	needed := map[string]*link{}
 	var known []string
-	c.bare = 0
+	c.uncovered = 0
 	for _, o := range owners {
 		if o.address == "" {
-			c.bare++
+			c.uncovered++
 			continue
 		}
 		if needed[o.address] != nil {
@@ -240,7 +238,7 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 		return changed
 	})
 	if changed {
-		c.b.commands.Cluster().ReloadState(ctx) // it would notice by itself, some seconds later
+		c.b.commands.Cluster().ReloadState(ctx) // go-redis would notice by itself, some seconds later
 	}
 	for address, k := range c.links {
 		if needed[address] == nil {
@@ -252,15 +250,15 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 
 func (c *cluster) start(ctx context.Context, address string) *clusterLink {
 	k := &clusterLink{}
-	k.link = newLink(c.b, address, c.b.commands.Cluster(), func(context.Context) (string, error) { return address, nil })
+	k.link = newLink(c.b, address, c.b.commands.Cluster(), fixed(address))
 	k.canary = func(name string) string { return c.canary(k.link, name) }
 	ctx, k.stop = context.WithCancel(ctx)
 	c.running.Go(func() { k.run(ctx) })
 	return k
 }
 
-// canary finds a name with a slot of the link's master. It is the name given if the master has no slot by now; the
-// server will refuse it.
+// canary returns a channel name in a slot of the link's master. If the master has no slot by now, it returns the name
+// unchanged, which the server will refuse.
 func (c *cluster) canary(k *link, name string) string {
 	var own [slotCount]bool
 	c.b.index.mu.Lock()
@@ -276,7 +274,7 @@ func (c *cluster) canary(k *link, name string) string {
 	return name
 }
 
-// health is good when all links are, and every slot has one.
+// health is good when all links are healthy and every slot has one.
 func (c *cluster) health() backplane.Health {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -288,13 +286,13 @@ func (c *cluster) health() backplane.Health {
 			return h
 		}
 	}
-	if c.bare > 0 {
-		return backplane.Health{Detail: fmt.Sprintf("cluster: %d slots have no master", c.bare)}
+	if c.uncovered > 0 {
+		return backplane.Health{Detail: fmt.Sprintf("cluster: %d slots have no master", c.uncovered)}
 	}
 	return backplane.Health{Connected: true}
 }
 
-// slot is the slot of a channel or a key (CRC16 of what is in the first braces, else of all).
+// slot returns the slot of a channel or a key: CRC16 of the text in the first braces, or of the whole name.
 func slot(key string) int {
 	if open := strings.IndexByte(key, '{'); open >= 0 {
 		if n := strings.IndexByte(key[open+1:], '}'); n > 0 {
@@ -308,7 +306,7 @@ func slot(key string) int {
 	return int(crc % slotCount)
 }
 
-// crc16 is what a byte makes of CRC16 (CCITT, as XMODEM has it).
+// crc16 is the table of CRC16 (CCITT, as in XMODEM) by byte.
 var crc16 = func() (table [1 << 8]uint16) {
 	for i := range table {
 		crc := uint16(i) << 8

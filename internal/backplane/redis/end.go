@@ -4,19 +4,19 @@ import (
 	"fmt"
 )
 
-// endReason says why an epoch ended.
+// endReason is why an epoch ended.
 type endReason uint8
 
 const (
-	// endDial: no connection, no authentication, or not to a master.
+	// endDial: the connection or the authentication failed, or the server is not a master.
 	endDial endReason = iota
-	// endLost: the connection was closed, or a read or a write failed.
+	// endLost: the connection was closed, or a read or write failed.
 	endLost
 	// endSilent: nothing was read for the probe timeout, not even the answer to a PING.
 	endSilent
-	// endCanary: Redis took a canary and the connection did not bring it.
+	// endCanary: Redis accepted a canary, and the connection did not deliver it.
 	endCanary
-	// endProtocol: the server sent something that was not expected.
+	// endProtocol: the server sent an unexpected reply.
 	endProtocol
 	// endSwitched: another server is the master now.
 	endSwitched
@@ -26,12 +26,12 @@ const (
 	numEndReasons
 )
 
-// String is the reason as a metric label.
+// String returns the reason as a metric label.
 func (r endReason) String() string {
 	return [numEndReasons]string{"dial", "lost", "silent", "canary", "protocol", "switched", "stopped"}[r]
 }
 
-// ended is the end of an epoch.
+// ended is the error that ends an epoch.
 type ended struct {
 	reason endReason
 	err    error

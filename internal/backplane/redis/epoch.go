@@ -12,10 +12,11 @@ import (
 
 	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
+	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
-// request is a command on the subscribed connection that Redis has not fully answered. Redis answers requests in order, and
-// the channels of a request in order.
+// request is a command on the subscribed connection that Redis has not fully answered. Redis answers requests in
+// order, and the channels of a request in order.
 type request struct {
 	verb     verb
 	lanes    []*lane
@@ -27,18 +28,18 @@ func (c *request) next(v verb, channel []byte) bool {
 	return c.verb == v && string(channel) == c.lanes[c.answered].name
 }
 
-// verb is what a command asks for.
+// verb is the kind of a request.
 type verb uint8
 
 const (
 	verbPing verb = iota
 	verbJoin
 	verbLeave
-	// verbDrop leaves a lane that belongs to another link by now, or again to this one.
+	// verbDrop unsubscribes a lane that belongs to another link by now, or again to this one.
 	verbDrop
 )
 
-// epoch is the life of one connection.
+// epoch is the life of one subscribed connection.
 type epoch struct {
 	b       *Backplane
 	link    *link
@@ -46,21 +47,21 @@ type epoch struct {
 	conn    *subscriber
 	started time.Time
 
-	// canary is the lane on which this epoch hears itself. It is in no table.
+	// canary is the lane of the canaries of this epoch. It is not in the lane index.
 	canary *lane
 
-	reads     atomic.Uint64 // how often something was read
+	reads     atomic.Uint64 // counts the reads that returned something
 	canaries  atomic.Uint64 // the number of the last canary that arrived
 	confirmed chan struct{} // closed when the canary's lane is confirmed
 
-	// Owned by receive, and read when it has ended.
-	lanes map[string]*lane // those that are subscribed
-	era   *sequence.Era    // the latest; nil: no canary was heard yet
+	// Owned by receive; other goroutines may read them after it has ended.
+	lanes map[string]*lane // the subscribed lanes
+	era   *sequence.Era    // the latest; nil: no canary has arrived yet
 
 	mu       sync.Mutex
 	requests []*request    // guarded by mu; not fully answered, in order
 	awaited  int           // guarded by mu; lanes of requests
-	room     chan struct{} // has room for one; filled when a request was answered
+	room     wakeup.Signal // set when a request was answered
 }
 
 func newEpoch(k *link, server *server, conn *subscriber, canary string) *epoch {
@@ -73,11 +74,11 @@ func newEpoch(k *link, server *server, conn *subscriber, canary string) *epoch {
 		canary:    &lane{name: canary},
 		confirmed: make(chan struct{}),
 		lanes:     k.spare,
-		room:      make(chan struct{}, 1),
+		room:      wakeup.New(),
 	}
 }
 
-// run lives until something is in doubt or ctx ends, and says why. The connection is closed then.
+// run runs until something is in doubt or ctx ends, and returns the reason. It closes the connection.
 func (e *epoch) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -102,7 +103,7 @@ func (e *epoch) run(ctx context.Context) error {
 	return cause
 }
 
-// watch ends the epoch when the link's server is no longer the one to be connected to.
+// watch ends the epoch when the link's server is no longer the master.
 func (e *epoch) watch(ctx context.Context) error {
 	if err := e.link.watch(ctx, e.conn.address); err != nil {
 		return end(endSwitched, "%w", err)
@@ -110,8 +111,9 @@ func (e *epoch) watch(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Read counts what arrives, as a sign of life. Before it reads on it lets the workers have what was read last while the
-// processor still has it at hand; not if they have fallen behind, as that would not help them.
+// Read counts the reads, as a sign of life. Before it reads on, it yields to the workers while the data that was read
+// last is still in the processor's cache. It does not if the workers have fallen behind, as yielding would not help
+// them.
 func (e *epoch) Read(p []byte) (int, error) {
 	if waiting := e.b.queued.Load(); waiting > resp.ChunkSize/2 && waiting < 8*resp.ChunkSize {
 		runtime.Gosched()
@@ -123,8 +125,8 @@ func (e *epoch) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// receive hands every message to the mailbox of its lane and waits for nobody: a subscriber that stops reading is
-// cut off by Redis, with everything that waits for it.
+// receive puts every message into the mailbox of its lane, and never waits: Redis cuts off a subscriber that stops
+// reading, with everything that is queued for it.
 func (e *epoch) receive(context.Context) error {
 	in := resp.NewReader(e, e.b.options.MaxMessage, &e.b.chunks)
 	for {
@@ -147,21 +149,21 @@ func (e *epoch) receive(context.Context) error {
 // message hands a message to its lane.
 func (e *epoch) message(r *resp.Reply) {
 	if l := e.lanes[string(r.Channel)]; l != nil {
-		it := entry{payload: r.Payload, chunk: r.Chunk, era: e.era}
+		en := entry{payload: r.Payload, chunk: r.Chunk, era: e.era}
 		if r.Size > 0 {
-			it.action = tooLong{r.Size}
+			en.action = tooLong{r.Size}
 		}
-		e.b.offer(l, it)
+		e.b.offer(l, en)
 		return
 	}
-	// If it is no canary, it was on its way when its lane was given up.
+	// A message that is not a canary was on its way when its lane was given up.
 	if string(r.Channel) == e.canary.name {
 		e.canaryArrived(r.Payload)
 	}
 	r.Chunk.Release(1)
 }
 
-// answer matches an answer with the command that it must belong to.
+// answer matches an answer with the request that it belongs to.
 func (e *epoch) answer(r *resp.Reply) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -196,15 +198,12 @@ func (e *epoch) answer(r *resp.Reply) error {
 		e.requests[0] = nil
 		e.requests = e.requests[1:]
 		e.awaited -= len(c.lanes)
-		select {
-		case e.room <- struct{}{}:
-		default:
-		}
+		e.room.Set()
 	}
 	return nil
 }
 
-// joined begins to route the messages of a lane. Its sequence is told before the first of them.
+// joined begins to route the messages of a lane. The lane learns of its subscription before the first of them.
 func (e *epoch) joined(l *lane) {
 	if l == e.canary {
 		close(e.confirmed)
@@ -220,9 +219,9 @@ func (e *epoch) left(l *lane) {
 	e.b.index.leave(e.link, l)
 }
 
-// belated says that an error is not the answer to the command whose turn it is, if any, but to one that gave up a lane and
-// seemed to be answered: the server gave the lane's slot away, and said that the subscription ended, before it read the
-// command. All that it can still say to that is MOVED, with the slot.
+// belated reports whether an error does not answer the next request, but an earlier one that gave up a lane and seemed
+// to be answered: the server moved the slot of the lane away, and ended the subscription, before it read the request.
+// Then its only possible answer to that request is MOVED with the slot.
 func (e *epoch) belated(c *request, text string) bool {
 	rest, ok := strings.CutPrefix(text, "MOVED ")
 	if !ok || !e.b.options.Cluster {
@@ -232,7 +231,7 @@ func (e *epoch) belated(c *request, text string) bool {
 	return c == nil || c.verb == verbPing || number != strconv.Itoa(slot(c.lanes[c.answered].name))
 }
 
-// dismissed is told that the server of a cluster gave a channel to another.
+// unsubscribedByServer handles the end of a subscription whose slot the server gave to another one.
 func (e *epoch) unsubscribedByServer(channel string) error {
 	if channel == e.canary.name {
 		return end(endSwitched, "the canary's slot has moved")
@@ -245,9 +244,9 @@ func (e *epoch) unsubscribedByServer(channel string) error {
 	return nil
 }
 
-// refused handles an error in place of an answer. A lane that is not allowed fails alone, one that belongs to another
-// server of the cluster goes there, and is not subscribed here if it was to be given up; everything else that a server
-// refuses says that it is not, or no longer, the server to be subscribed to.
+// refused handles an error that answers a request. A lane that is not permitted fails alone. A lane that belongs to
+// another server of the cluster moves there; if it was to be given up, it is not subscribed here. Any other refusal
+// means that the server is not, or no longer, the one to be subscribed to.
 func (e *epoch) refused(c *request, text string) error {
 	mine := c.verb == verbJoin && c.lanes[0] != e.canary
 	moved := strings.HasPrefix(text, "MOVED")
@@ -258,7 +257,7 @@ func (e *epoch) refused(c *request, text string) error {
 		e.b.index.moved(e.link, c.lanes, nil, "")
 		e.b.refresh()
 	case c.verb == verbLeave && moved:
-		e.left(c.lanes[0]) // in a cluster a command has one lane
+		e.left(c.lanes[0]) // in a cluster, a request has one lane
 	case c.verb == verbDrop && moved:
 		delete(e.lanes, c.lanes[0].name)
 	default:

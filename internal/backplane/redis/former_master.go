@@ -10,12 +10,12 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane"
 )
 
-// outlastSpan is for how long a master that was replaced is looked after. Sentinels tell it within some ten seconds.
+// formerMasterSpan is how long a former master is watched. Sentinels notify it within some ten seconds.
 const formerMasterSpan = time.Minute
 
-// outlast looks after a master that was replaced by another. It may not know that yet, and takes events of publishers
-// that do not know either: nobody is subscribed there any more, and its journal is thrown away. When it has learned of
-// it, or is looked after for long enough, listeners are told.
+// watchFormerMaster watches a master that was replaced. It may not know that yet, and accept events of publishers that
+// do not know it either: this node is no longer subscribed there, and the journal of that server will be discarded.
+// When the server knows, or the span is over, the lanes report a loss.
 func (k *link) watchFormerMaster(ctx context.Context, address string) {
 	ctx, cancel := context.WithTimeout(ctx, formerMasterSpan)
 	defer cancel()
@@ -38,13 +38,15 @@ func (k *link) watchFormerMaster(ctx context.Context, address string) {
 	if errors.Is(ctx.Err(), context.Canceled) || !took {
 		return
 	}
-	k.b.logger.Warn("a redis that was replaced was a master for a while", zap.String("address", address), zap.Duration("for", time.Since(from)))
+	k.b.logger.Warn("former redis master accepted commands for a while",
+		zap.String("address", address), zap.Duration("for", time.Since(from)))
 	for _, l := range k.b.index.subscribedAt(k) {
 		k.b.post(l, formerMasterPublished{from: from})
 	}
 }
 
-// outlasted says that events of the lane may have been published where nobody was subscribed any more.
+// formerMasterPublished reports that events of the lane may have been published where this node was no longer
+// subscribed.
 type formerMasterPublished struct {
 	from time.Time
 }
@@ -55,7 +57,7 @@ func (n formerMasterPublished) run(w *worker, l *lane, now time.Time) {
 	}
 }
 
-// subscribedAt are the lanes that are subscribed at a link.
+// subscribedAt returns the lanes that are subscribed at a link.
 func (t *laneIndex) subscribedAt(k *link) (lanes []*lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// LoadFunctions loads the function library into every server that carries lanes, whatever version they have. The options are
-// those of New; their Catalog, Sink and Registerer are not used.
+// LoadFunctions loads the function library into every server that carries lanes, whatever version they have. The
+// options are those of New; their Catalog, Sink and Registerer are not used.
 func LoadFunctions(ctx context.Context, o Options) error {
 	o.Catalog, o.Sink = events.Builtin(), noSink{}
 	o, err := o.withDefaults()

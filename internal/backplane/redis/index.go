@@ -7,22 +7,23 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
-// table has the lanes of this node: who counts on them, and what must be asked of Redis.
+// laneIndex has the lanes of this node: their topics, and what must be requested from Redis.
 type laneIndex struct {
 	linger time.Duration
-	route  func(lane string) *link // called with mu held; nil: it is not known where the lane belongs
-	gone   func(l *lane)           // called with mu held, for a lane to be given up; through must follow
+	route  func(lane string) *link // called with mu held; nil: the server of the lane is unknown
+	gone   func(l *lane)           // called with mu held, for a lane that is given up; the lane calls drained
 
 	mu        sync.Mutex
 	lanes     map[string]*lane    // guarded by mu; by name
 	loads     map[events.ID]*load // guarded by mu; by organization
 	lingering map[*lane]struct{}  // guarded by mu; those whose expires is set
-	strays    map[*lane]struct{}  // guarded by mu; those that a server sent elsewhere since the last reroute
+	strays    map[*lane]struct{}  // guarded by mu; lanes that a server sent elsewhere since the last reroute
 	refused   map[*lane]struct{}  // guarded by mu; those whose failed is set
 
-	// Guarded by mu: how many lanes are served, and how many of the others are confirmed and refused.
+	// Guarded by mu: how many channels are not lanes; how many lanes are confirmed, and refused.
 	channels, confirmed, failed int
 }
 
@@ -34,27 +35,20 @@ func newLaneIndex(linger time.Duration, route func(string) *link, gone func(*lan
 	}
 }
 
-// queue holds lanes that a loop of an epoch has to see to.
+// queue holds lanes that a loop of an epoch must handle.
 type queue struct {
 	lanes []*lane       // guarded by index.mu
-	work  chan struct{} // has room for one; filled when lanes is
+	work  wakeup.Signal // set when lanes is not empty
 }
 
-func newQueue() queue { return queue{work: make(chan struct{}, 1)} }
+func newQueue() queue { return queue{work: wakeup.New()} }
 
 func (q *queue) addLocked(l *lane) {
 	q.lanes = append(q.lanes, l)
-	q.signal()
+	q.work.Set()
 }
 
-func (q *queue) signal() {
-	select {
-	case q.work <- struct{}{}:
-	default:
-	}
-}
-
-// acquire counts n topics on the lane of that name, which begins if it is new; nil if the name is no lane.
+// acquire counts n topics on a lane, and adds the lane if it is new. It returns nil if the name is not that of a lane.
 func (t *laneIndex) acquire(name string, n int) *lane {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -71,15 +65,15 @@ func (t *laneIndex) acquire(name string, n int) *lane {
 	l.refs += n
 	l.expires = time.Time{}
 	delete(t.lingering, l)
-	t.failLocked(l, nil) // a new listener is a reason to ask again
+	t.failLocked(l, nil) // a new subscriber is a reason to retry
 	if l.state == unsubscribed {
 		t.enqueueLocked(l)
 	}
 	return l
 }
 
-// serve has a channel subscribed that is not a lane of an organization, for good; handle takes its messages, one at a
-// time, and missed is told when some may have been missed: at each subscription, too. missed may be nil.
+// subscribeChannel subscribes a channel for good that is not the lane of an organization. handle takes its messages,
+// one at a time. missed, if not nil, is called whenever messages may have been missed, including at each subscription.
 func (t *laneIndex) subscribeChannel(name string, handle func(payload []byte), missed func()) *lane {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,14 +85,14 @@ func (t *laneIndex) subscribeChannel(name string, handle func(payload []byte), m
 	return l
 }
 
-// find is the lane of that name; nil if there is none.
+// find returns the lane with a name; nil if there is none.
 func (t *laneIndex) find(name string) *lane {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.lanes[name]
 }
 
-// release takes n topics back. The lane stays for the linger time.
+// release gives back n topics. The lane stays subscribed for the linger time.
 func (t *laneIndex) release(name string, n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -110,7 +104,7 @@ func (t *laneIndex) release(name string, n int) {
 		return
 	}
 	if l.state != subscribed {
-		t.enqueueLocked(l) // nothing worth keeping
+		t.enqueueLocked(l) // it has nothing worth keeping
 		return
 	}
 	l.expires = time.Now().Add(t.linger)
@@ -130,7 +124,7 @@ func (t *laneIndex) expire(now time.Time) {
 	}
 }
 
-// retry asks again for the lanes that the server refused.
+// retry queues the lanes that the server refused.
 func (t *laneIndex) retry() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -139,7 +133,8 @@ func (t *laneIndex) retry() {
 	}
 }
 
-// enqueueLocked has the lane's link see to it: first to where its journal ends, unless that is known.
+// enqueueLocked queues a lane at its link: for the lookup of its journal, unless that is done, or for its
+// subscription.
 func (t *laneIndex) enqueueLocked(l *lane) {
 	link := l.link.Load()
 	switch {
@@ -156,14 +151,14 @@ func (t *laneIndex) enqueueLocked(l *lane) {
 	}
 }
 
-// forgetLocked ends a lane. It stays in the table until its messages are through: if somebody wants it again before
-// that, they come before those of the next subscription.
+// forgetLocked ends a lane. It stays in the index until its messages are handled: if it is acquired again before that,
+// they come before those of the next subscription.
 func (t *laneIndex) forgetLocked(l *lane) {
 	l.located, l.era, l.history = false, nil, ""
 	t.gone(l)
 }
 
-// through is told that a lane that was given up has no messages any more.
+// drained removes a lane that was given up and has no messages any more.
 func (t *laneIndex) drained(l *lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -178,7 +173,7 @@ func (t *laneIndex) drained(l *lane) {
 	}
 }
 
-// scouts takes lanes from the queue of those whose journal was not looked up.
+// takeLookups removes lanes from the queue of journal lookups.
 func (t *laneIndex) takeLookups(link *link) []*lane {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -188,8 +183,8 @@ func (t *laneIndex) takeLookups(link *link) []*lane {
 	return lanes
 }
 
-// located records what was looked up, and has the lanes subscribed. Those that the server sent elsewhere are looked up
-// again when it is known, by the next reroute, to whom they belong.
+// located records the result of a lookup, and queues the lanes for subscription. Lanes that the server sent elsewhere
+// are looked up again after the next reroute.
 func (t *laneIndex) located(link *link, lanes []*lane, found []place) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -197,9 +192,9 @@ func (t *laneIndex) located(link *link, lanes []*lane, found []place) {
 		l := lanes[i]
 		switch {
 		case l.link.Load() != link:
-			continue // it belongs elsewhere by now, and is in the queue there
+			continue // it belongs to another link by now, and is queued there
 		case l.located:
-			continue // it came back meanwhile, and was in this queue twice
+			continue // it came back meanwhile, and was queued twice
 		}
 		if at.elsewhere != nil {
 			l.queued = false
@@ -212,9 +207,9 @@ func (t *laneIndex) located(link *link, lanes []*lane, found []place) {
 	}
 }
 
-// finish ends an epoch of a link: nothing is subscribed there any more. Those that were, which are given, keep the
-// latest proof that nothing was missed until then. All lanes are queued again, but those that only linger. The map of
-// those that were subscribed is the link's then.
+// finish ends an epoch of a link: nothing is subscribed there any more. joined are the lanes that were; they keep the
+// latest proof that nothing was missed until then. All lanes are queued again, except those that only linger. The map
+// becomes the link's.
 func (t *laneIndex) finish(link *link, joined map[string]*lane, era *sequence.Era, history string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -241,7 +236,7 @@ func (t *laneIndex) finish(link *link, joined map[string]*lane, era *sequence.Er
 	}
 }
 
-// batch takes from the queue what one command can ask for, at most so many lanes; none if nothing is to be done.
+// batch removes from the queue the lanes of one command, at most the given number; none if there is nothing to do.
 func (t *laneIndex) batch(link *link, most int) (v verb, lanes []*lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -265,7 +260,7 @@ func (t *laneIndex) batch(link *link, most int) (v verb, lanes []*lane) {
 			t.forgetLocked(l)
 		}
 		if next != verbPing {
-			// One command has one verb; a lane that was refused has a command of its own.
+			// A command has one verb. A lane that was refused has its own command.
 			if len(lanes) > 0 && (next != v || l.alone || lanes[0].alone) {
 				return v, lanes
 			}
@@ -279,7 +274,7 @@ func (t *laneIndex) batch(link *link, most int) (v verb, lanes []*lane) {
 	return v, lanes
 }
 
-// join records that a lane is subscribed, and answers what its sequence must be told.
+// join records that a lane is subscribed, and returns the action for its sequence.
 func (t *laneIndex) join(link *link, l *lane, history string) *joined {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -293,7 +288,7 @@ func (t *laneIndex) join(link *link, l *lane, history string) *joined {
 		},
 	}
 	if l.link.Load() != link || l.state != subscribing {
-		return n // it belongs elsewhere, or did meanwhile: what was asked for since then follows
+		return n // it belongs, or belonged meanwhile, to another link: later requests follow
 	}
 	l.alone = false
 	t.setLocked(l, subscribed)
@@ -305,8 +300,8 @@ func (t *laneIndex) join(link *link, l *lane, history string) *joined {
 	return n
 }
 
-// leave records that a lane, which was given up, is no longer subscribed: it ends, or begins anew. One that belongs to
-// another link by now may be subscribed there, and one that did meanwhile may have been asked for again.
+// leave records that a lane that was given up is no longer subscribed: it ends, or begins anew. A lane that belongs to
+// another link by now may be subscribed there, and a lane that came back may have been requested again.
 func (t *laneIndex) leave(link *link, l *lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -322,7 +317,7 @@ func (t *laneIndex) leave(link *link, l *lane) {
 }
 
 // moved records that lanes are no longer subscribed here, or cannot be, because they belong to another server. They
-// are queued when it is known to which.
+// are queued when that server is known.
 func (t *laneIndex) moved(link *link, lanes []*lane, era *sequence.Era, history string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -342,9 +337,10 @@ func (t *laneIndex) moved(link *link, lanes []*lane, era *sequence.Era, history 
 	}
 }
 
-// reroute changes where lanes belong by calling change, which says whether it did, and has those that moved subscribed
-// there. Where they were subscribed until now they are given up. Lanes that a server sent elsewhere, and belong to it by
-// now, are asked for again. Without a change no other lanes are looked at: there may be hundreds of thousands.
+// reroute changes the links of lanes by calling change, which reports whether it changed any, and subscribes the lanes
+// that moved at their new link. It gives them up at the old one. Lanes that a server sent elsewhere and that belong to
+// it by now are requested again. Without a change, reroute looks at no other lanes: there may be hundreds of
+// thousands.
 func (t *laneIndex) reroute(change func() bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -361,11 +357,11 @@ func (t *laneIndex) reroute(change func() bool) {
 		from, to := l.link.Load(), t.route(name)
 		switch {
 		case from == to && l.state == unsubscribed && l.failed == nil:
-			t.enqueueLocked(l) // it was moved away, and came back
+			t.enqueueLocked(l) // it was moved away and came back
 		case from != to:
 			if from != nil && (l.state == subscribed || l.state == subscribing) {
 				from.orphans = append(from.orphans, l)
-				from.joins.signal()
+				from.joins.work.Set()
 			}
 			l.link.Store(to)
 			l.queued = false
@@ -376,8 +372,8 @@ func (t *laneIndex) reroute(change func() bool) {
 	}
 }
 
-// refuse records that the server refused a command for these lanes. If they were several, each is asked for once
-// more by itself, to find those that are not allowed.
+// refuse records that the server refused a command for these lanes. If there are several, each one is requested again
+// by itself, to find those that are not permitted.
 func (t *laneIndex) refuse(link *link, lanes []*lane, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -396,8 +392,8 @@ func (t *laneIndex) refuse(link *link, lanes []*lane, err error) {
 	}
 }
 
-// state is what Acquire waits for: true when the lane is confirmed or was refused, else a channel that is closed at
-// the next change.
+// state is the state that Acquire waits for: done if the lane is confirmed or refused; else changed is closed at the
+// next change.
 func (t *laneIndex) state(l *lane) (done bool, changed <-chan struct{}, refused error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -410,14 +406,14 @@ func (t *laneIndex) state(l *lane) (done bool, changed <-chan struct{}, refused 
 	return false, l.changedLocked(), nil
 }
 
-// count is how many lanes there are, how many of them are confirmed and how many refused.
+// count returns how many lanes there are, and how many of them are confirmed and refused.
 func (t *laneIndex) count() (all, confirmed, failed int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.lanes) - t.channels, t.confirmed, t.failed
 }
 
-// setLocked changes what is known of a lane's subscription.
+// setLocked changes the state of a lane's subscription.
 func (t *laneIndex) setLocked(l *lane, s subscription) {
 	if l.handle == nil {
 		t.confirmed += one(s == subscribed) - one(l.state == subscribed)

@@ -52,8 +52,8 @@ func (r *routed) mustAsk(t *testing.T, at int, want verb) {
 	}
 }
 
-// A lane went to another master and came back before the first had confirmed it. The late confirmation was taken for that
-// of the command that was still to come: the lane was given up there, as it was to be, and not asked for again.
+// A lane went to another master and came back before the first had confirmed it. The late confirmation was taken for
+// that of the command that was still to come: the lane was given up there, as it was to be, and not asked for again.
 func TestTable_lateConfirmation(t *testing.T) {
 	r := newRouted()
 	l := r.wants()
@@ -91,8 +91,8 @@ func TestTable_lateLeave(t *testing.T) {
 	}
 }
 
-// A lane went to another master and came back while its journal was looked up, and was looked up twice. What was published
-// between its subscription and the second answer was then taken for what had been there before.
+// A lane went to another master and came back while its journal was looked up, and was looked up twice. What was
+// published between its subscription and the second answer was then taken for what had been there before.
 func TestTable_lookedUpTwice(t *testing.T) {
 	r := newRouted()
 	l := r.wants()

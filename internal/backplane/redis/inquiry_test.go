@@ -76,8 +76,8 @@ func TestInquiry_othersDoNotAskForANode(t *testing.T) {
 	}
 }
 
-// A part of an answer did not fit into what may wait on a node's channel. What came behind it was taken for the whole answer,
-// and nobody was told of what the part had.
+// A part of an answer did not fit into what may wait on a node's channel. What came behind it was taken for the whole
+// answer, and nobody was told of what the part had.
 func TestInquiry_partIsMissing(t *testing.T) {
 	p := mustPair(t, func(o *redis.Options) { o.LaneQueue = 128 << 10 }) // half a part
 	publish := func(number int) {

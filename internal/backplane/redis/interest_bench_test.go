@@ -19,8 +19,8 @@ const elsewhere = `for i = 1, ARGV[1] do
 end
 return 0`
 
-// BenchmarkInterest is the processor time of a node that wants 10 lanes where 10,000 are published to, over that of a node
-// where only its 10 are. An operation is an event on each lane, 10 times a second; both take turns of a second.
+// BenchmarkInterest is the processor time of a node that wants 10 lanes where 10,000 are published to, over that of a
+// node where only its 10 are. An operation is an event on each lane, 10 times a second; both take turns of a second.
 func BenchmarkInterest(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	const (

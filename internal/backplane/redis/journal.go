@@ -16,31 +16,32 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
 const (
-	// repairers is how many reads of journals are under way at once on a link.
+	// repairers is how many reads of journals a link has under way at once.
 	repairers = 2
-	// laneReads is how many lanes are read at once: many lanes have little to repair.
+	// laneReads is how many lanes one read covers: usually many lanes have little to repair.
 	laneReads = 200
-	// entryReads is how many entries are asked for at once.
+	// entryReads bounds the entries of one read.
 	entryReads = laneReads * 50
 )
 
-// journal is the queue of the lanes of a link whose journals are to be read, first come first served: a lane with
-// much to read comes back to the end after every page.
+// journal queues the lanes of a link whose journals must be read, first come first served. A lane with much to read
+// goes to the end of the queue after every page.
 type journal struct {
 	mu    sync.Mutex
 	lanes []*lane                 // guarded by mu
-	reads map[*lane]sequence.Read // guarded by mu; of lanes
-	work  chan struct{}           // has room for one; filled when lanes is
+	reads map[*lane]sequence.Read // guarded by mu; by lane
+	work  wakeup.Signal           // set when lanes is not empty
 }
 
 func newJournal() *journal {
-	return &journal{reads: map[*lane]sequence.Read{}, work: make(chan struct{}, 1)}
+	return &journal{reads: map[*lane]sequence.Read{}, work: wakeup.New()}
 }
 
-// add queues a read. A lane has one: a later one takes the place of one that was not begun.
+// add queues a read. A lane has at most one read: a later one replaces one that has not begun.
 func (j *journal) add(l *lane, r sequence.Read) {
 	j.mu.Lock()
 	if _, queued := j.reads[l]; !queued {
@@ -48,17 +49,10 @@ func (j *journal) add(l *lane, r sequence.Read) {
 	}
 	j.reads[l] = r
 	j.mu.Unlock()
-	j.signal()
+	j.work.Set()
 }
 
-func (j *journal) signal() {
-	select {
-	case j.work <- struct{}{}:
-	default:
-	}
-}
-
-// putBack queues reads again, of the lanes that have no later one.
+// putBack queues reads again, unless their lanes have a later one.
 func (j *journal) putBack(reads []laneRead) {
 	j.mu.Lock()
 	for _, r := range reads {
@@ -68,16 +62,16 @@ func (j *journal) putBack(reads []laneRead) {
 		}
 	}
 	j.mu.Unlock()
-	j.signal()
+	j.work.Set()
 }
 
-// laneRead is a lane and what to read for it.
+// laneRead is a read for a lane.
 type laneRead struct {
 	lane *lane
 	sequence.Read
 }
 
-// take takes reads from the queue that fit into one call, at most so many.
+// take removes reads from the queue that fit into one call, at most the given number.
 func (j *journal) take(most int) []laneRead {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -93,21 +87,21 @@ func (j *journal) take(most int) []laneRead {
 		reads = append(reads, laneRead{l, read})
 	}
 	if len(j.lanes) > 0 {
-		j.signal()
+		j.work.Set()
 	}
 	return reads
 }
 
-// repair reads journals for the lanes that want it, as long as the epoch lives. A read that fails is tried again; if
-// the epoch ends meanwhile, its lanes will want another. What many lanes have may be too much for the time of a command:
-// then fewer are read at once.
+// repair reads journals for the lanes that need it, as long as the epoch lives. It retries a failed read; if the epoch
+// ends meanwhile, the lanes will request another read. The journals of many lanes may exceed what one command can
+// return in its time; then repair reads fewer at once.
 func (e *epoch) repair(ctx context.Context) error {
 	most := laneReads
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-e.link.journal.work:
+		case <-e.link.journal.work.C():
 		}
 		for {
 			if err := e.afterJoins(ctx); err != nil {
@@ -136,7 +130,7 @@ func (e *epoch) repair(ctx context.Context) error {
 				}
 			}
 			most = min(most+1, laneReads)
-			e.b.hand(reads, pages)
+			e.b.postPages(reads, pages)
 			if err := e.readLater(ctx, reads, pages); err != nil {
 				return err
 			}
@@ -144,11 +138,11 @@ func (e *epoch) repair(ctx context.Context) error {
 	}
 }
 
-// redirectPause is how long a repair waits when it had nothing but lanes that are on their way to another server.
+// redirectPause is how long a repair waits if all its lanes were moving to another server.
 const redirectPause = 50 * time.Millisecond
 
-// readLater puts the reads back that have no page: the server sent their lanes elsewhere. A lane that belongs to another
-// link by now is read there when it is subscribed.
+// readLater puts back the reads without a page: the server sent their lanes elsewhere. The new link of a lane reads
+// its journal after it has subscribed the lane.
 func (e *epoch) readLater(ctx context.Context, reads []laneRead, pages []*sequence.Page) error {
 	var left []laneRead
 	done := false
@@ -176,15 +170,15 @@ func (e *epoch) readLater(ctx context.Context, reads []laneRead, pages []*sequen
 	}
 }
 
-// joinsFirst is how long the repairs of an epoch leave the processors to its subscriptions, and joinsTick how often they
-// look.
+// joinsFirst is how long the repairs of an epoch leave the processors to its subscriptions, and joinsTick how often
+// they check.
 const (
 	joinsFirst = 5 * time.Second
 	joinsTick  = 5 * time.Millisecond
 )
 
-// afterJoins waits while many lanes are not confirmed: what is published on those without a journal is lost for now,
-// and what a journal has is only late.
+// afterJoins waits while many lanes are unconfirmed: events published on lanes without a journal are lost meanwhile,
+// and events in a journal are only late.
 func (e *epoch) afterJoins(ctx context.Context) error {
 	for e.pending() > lanesAhead/2 && time.Since(e.started) < joinsFirst {
 		select {
@@ -196,14 +190,14 @@ func (e *epoch) afterJoins(ctx context.Context) error {
 	return nil
 }
 
-// pageMemory is how many bytes of journals may wait for their lanes. A lane has one page at most.
+// pageMemory bounds the bytes of journals that wait for their lanes. A lane has one page at most.
 const pageMemory = 16 << 20
 
-// pages bounds what was read of journals and not yet taken by the lanes. A lane whose organization is kept waiting may
-// not hold up the repair of others.
+// pages bounds the entries that were read from journals and not yet taken by their lanes. So a lane whose organization
+// has to wait does not hold up the repair of others.
 type pages struct {
 	bytes atomic.Int64
-	room  chan struct{} // has room for one; filled when a page was taken
+	room  wakeup.Signal // set when a page was taken
 }
 
 // wait waits until there is room.
@@ -212,22 +206,15 @@ func (p *pages) wait(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-p.room:
+		case <-p.room.C():
 		}
 	}
-	p.signal() // for others that wait
+	p.room.Set() // for other goroutines that wait
 	return nil
 }
 
-func (p *pages) signal() {
-	select {
-	case p.room <- struct{}{}:
-	default:
-	}
-}
-
-// hand gives the pages that there are to their lanes.
-func (b *Backplane) hand(reads []laneRead, pages []*sequence.Page) {
+// postPages posts the pages to their lanes.
+func (b *Backplane) postPages(reads []laneRead, pages []*sequence.Page) {
 	for i, r := range reads {
 		if pages[i] == nil {
 			continue
@@ -241,7 +228,7 @@ func (b *Backplane) hand(reads []laneRead, pages []*sequence.Page) {
 	}
 }
 
-// page brings what was read of a journal to its lane.
+// page brings a part of a journal to its lane.
 type page struct {
 	page   *sequence.Page
 	latest bool // for an audit
@@ -249,7 +236,7 @@ type page struct {
 }
 
 func (n *page) run(w *worker, l *lane, now time.Time) {
-	defer w.b.pages.signal()
+	defer w.b.pages.room.Set()
 	defer w.b.pages.bytes.Add(-n.size)
 	for i := range n.page.Entries {
 		m := &n.page.Entries[i]
@@ -265,8 +252,7 @@ func (n *page) run(w *worker, l *lane, now time.Time) {
 }
 
 // read reads the counters and then the journals. The order matters: an event that is counted and not among the entries
-// is lost. The server is the one that the lanes are subscribed at, and they were before: what is added after the read
-// arrives by itself.
+// is lost. The lanes were subscribed before, on the same server: events added after the read arrive by themselves.
 func (e *epoch) read(ctx context.Context, reads []laneRead) ([]*sequence.Page, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.b.options.CommandTimeout)
 	defer cancel()
@@ -274,19 +260,19 @@ func (e *epoch) read(ctx context.Context, reads []laneRead) ([]*sequence.Page, e
 		if pages, err := e.readTogether(ctx, reads); err == nil {
 			return pages, nil
 		}
-		// One lane that cannot be read must not keep the others from it.
+		// A lane that cannot be read must not prevent the others from being read.
 	}
 	return e.readEach(ctx, reads)
 }
 
-// alike says that the reads fit into one command.
+// alike reports whether the reads fit into one command.
 func alike(reads []laneRead) bool {
 	return len(reads) > 1 && !slices.ContainsFunc(reads, func(r laneRead) bool {
 		return r.Latest || r.Count != reads[0].Count
 	})
 }
 
-// readTogether reads with two commands for all lanes; a lane without news costs next to nothing.
+// readTogether reads all lanes with two commands. A lane without new entries costs next to nothing.
 func (e *epoch) readTogether(ctx context.Context, reads []laneRead) ([]*sequence.Page, error) {
 	counters := make([]string, len(reads))
 	streams := make([]string, 2*len(reads))
@@ -318,7 +304,7 @@ func (e *epoch) readTogether(ctx context.Context, reads []laneRead) ([]*sequence
 	return pages, nil
 }
 
-// readEach reads each lane by commands of its own. A lane that the server sent elsewhere has no page; an error is one of
+// readEach reads each lane with its own commands. A lane that the server sent elsewhere has no page. An error concerns
 // all lanes.
 func (e *epoch) readEach(ctx context.Context, reads []laneRead) ([]*sequence.Page, error) {
 	pipe := e.server.Pipeline()
@@ -364,8 +350,7 @@ func (e *epoch) readEach(ctx context.Context, reads []laneRead) ([]*sequence.Pag
 	return pages, nil
 }
 
-// counterOf is the number of events that a lane counted. One without a counter, or with something else in its place,
-// has counted none.
+// counterOf parses the number of events that a lane counted. A counter that is missing, or is not a number, is 0.
 func counterOf(text string) uint64 {
 	n, err := strconv.ParseUint(text, 10, 63)
 	if err != nil {
@@ -374,8 +359,8 @@ func counterOf(text string) uint64 {
 	return n
 }
 
-// entriesOf are the entries of a journal with their events not yet decoded. What is not an event has a place all the
-// same.
+// entriesOf returns the entries of a journal. Their events are not decoded yet. An entry that is not an event keeps
+// its place.
 func entriesOf(found []goredis.XMessage) []sequence.Message {
 	entries := make([]sequence.Message, 0, len(found))
 	for _, x := range found {
@@ -397,12 +382,12 @@ func entriesOf(found []goredis.XMessage) []sequence.Message {
 
 func isNil(err error) bool { return errors.Is(err, goredis.Nil) }
 
-// redirected says that it concerns one lane alone that a server of a cluster did not answer: its slot has moved or has
-// nobody, or what it had of the lane has moved ahead of the slot.
+// redirected reports whether a server of a cluster refused one lane only: its slot has moved or has no owner, or its
+// keys have moved ahead of the slot.
 func (e *epoch) redirected(err error) bool {
 	return e.b.options.Cluster &&
 		(movedAway(err) || goredis.HasErrorPrefix(err, "ASK") || goredis.HasErrorPrefix(err, "CLUSTERDOWN"))
 }
 
-// movedAway says that another server of the cluster has the slot.
+// movedAway reports whether another server of the cluster has the slot.
 func movedAway(err error) bool { return goredis.HasErrorPrefix(err, "MOVED") }

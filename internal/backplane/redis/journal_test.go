@@ -26,8 +26,8 @@ func (c *slowLine) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// After an outage the journals of many lanes were read by one command. What they had together did not come within the time
-// of a command, and the same was asked for again without an end.
+// After an outage the journals of many lanes were read by one command. What they had together did not come within the
+// time of a command, and the same was asked for again without an end.
 func TestRepair_moreThanOneCommandBrings(t *testing.T) {
 	const lanes, each = 100, 50
 	server := rtetest.MustStartRedis(t)

@@ -10,45 +10,46 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// subscription is what the server knows of a lane, as far as this node knows.
+// subscription is the state of a lane on the server, as far as this node knows.
 type subscription uint8
 
 const (
-	// unsubscribed: no message arrives, and none was asked for.
+	// unsubscribed: no message arrives, and no subscription was requested.
 	unsubscribed subscription = iota
-	// subscribing: asked for, not confirmed.
+	// subscribing: requested, not confirmed.
 	subscribing
 	// subscribed: confirmed.
 	subscribed
-	// unsubscribing: given up, not confirmed.
+	// unsubscribing: its end was requested and not confirmed.
 	unsubscribing
 )
 
-// lane is a Redis channel that carries events of one organization.
+// lane is a Redis channel that carries events of one organization, or another channel that the node subscribes: then
+// handle is set.
 type lane struct {
-	// Static.
+	// These fields do not change.
 	name         string
 	organization events.ID
 	load         *load
-	handle       func(payload []byte) // takes the messages of a channel that is no organization's lane; else nil
-	missed       func()               // is told, of such a channel, that some may have been missed; nil: nobody is
+	handle       func(payload []byte) // takes the messages of a channel without an organization; else nil
+	missed       func()               // is called when messages of such a channel may have been missed; may be nil
 
-	// link is where the lane is subscribed; nil while that is not known. It changes under index.mu.
+	// link is where the lane belongs; nil while that is unknown. It is written under index.mu.
 	link atomic.Pointer[link]
 
 	// Guarded by index.mu.
 	refs    int                // topics that were acquired and not released
-	expires time.Time          // when to unsubscribe a lane without topics; zero: it has some, or is gone
-	state   subscription       // at the link's present epoch
+	expires time.Time          // when to unsubscribe a lane without topics; zero: it has topics, or is given up
+	state   subscription       // in the link's present epoch
 	queued  bool               // it is in its link's queue
-	alone   bool               // it is subscribed by a command of its own, as the server refused it in company
+	alone   bool               // it gets its own request, as the server refused it together with others
 	failed  error              // why the server refused it; nil: it did not
-	changed chan struct{}      // closed when state or failed change; nil: nobody waits
-	origin  backplane.Position // where its journal ended before it was first subscribed
+	changed chan struct{}      // closed when state or failed changes; nil: no goroutine waits
+	origin  backplane.Position // the end of its journal before it was first subscribed
 	located bool               // origin was looked up
 	counted bool               // origin is known
 	era     *sequence.Era      // the latest before its subscription ended; nil: none
-	history string             // of the server then; empty: not known
+	history string             // replication history of the server then; empty: unknown
 
 	mailbox mailbox
 
@@ -58,16 +59,16 @@ type lane struct {
 	recent       peer.Recent
 	states       backplane.States
 	conversation peer.Conversation
-	checked      bool // it is among the lanes that are checked up
+	checked      bool // it is in checkups
 }
 
 // Name implements peer.Lane.
 func (l *lane) Name() string { return l.name }
 
-// wantedLocked says that the lane shall be subscribed.
+// wantedLocked reports whether the lane must be subscribed.
 func (l *lane) wantedLocked() bool { return l.refs > 0 || !l.expires.IsZero() }
 
-// notifyLocked wakes those that wait for the lane.
+// notifyLocked wakes the goroutines that wait for the lane.
 func (l *lane) notifyLocked() {
 	if l.changed != nil {
 		close(l.changed)
@@ -75,7 +76,7 @@ func (l *lane) notifyLocked() {
 	}
 }
 
-// changedLocked is closed at the next change.
+// changedLocked returns a Go channel that is closed at the next change.
 func (l *lane) changedLocked() <-chan struct{} {
 	if l.changed == nil {
 		l.changed = make(chan struct{})
@@ -83,7 +84,7 @@ func (l *lane) changedLocked() <-chan struct{} {
 	return l.changed
 }
 
-// mayHaveMissed tells whoever takes the messages of a channel that is no organization's lane.
+// mayHaveMissed reports to the owner of a channel that messages may have been missed.
 func (l *lane) mayHaveMissed() {
 	if l.missed != nil {
 		l.missed()

@@ -243,8 +243,8 @@ type programme struct {
 	acked atomic.Int64 // how many were
 }
 
-// Clients come and go all the time, and lanes with them. Every event that is published after the answer to Subscribe and
-// before the client leaves arrives once, in order.
+// Clients come and go all the time, and lanes with them. Every event that is published after the answer to Subscribe
+// and before the client leaves arrives once, in order.
 func TestBackplane_clientsComeAndGo(t *testing.T) {
 	const (
 		clients    = 1000

@@ -17,34 +17,42 @@ import (
 // link is the subscribed connection to one Redis master, over all its epochs.
 type link struct {
 	b        *Backplane
-	name     string                  // of the server or the master, for the log and for Health
-	commands goredis.UniversalClient // publishes to this server as everyone does
-	// address finds the server to connect to.
-	address func(ctx context.Context) (string, error)
-	// watch returns an error when the server at the address is no longer the one to be connected to, and nil when
-	// ctx ends; nil: nobody can tell.
+	name     string                  // of the server or the master, for logs and Health
+	commands goredis.UniversalClient // publishes to this server, as publishers do
+	address  addressFunc
+	// watch returns an error when the server at the address is no longer the master, and nil when ctx ends; may be
+	// nil.
 	watch func(ctx context.Context, address string) error
-	// canary makes the name of a canary's channel one that belongs to this server; nil: any does.
+	// canary makes a channel name that belongs to this server from the name of a canary's channel; nil: every name
+	// does.
 	canary func(name string) string
 
 	// The queues and orphans are guarded by index.mu.
-	lookups queue   // lanes whose journal is to be looked up
-	joins   queue   // lanes whose subscription may differ from what is wanted
+	lookups queue   // lanes whose journal must be looked up
+	joins   queue   // lanes whose subscription may differ from the wanted one
 	orphans []*lane // lanes that are subscribed here and belong elsewhere
 	journal *journal
-	spare   map[string]*lane // empty, with room for the lanes that the epoch before had; belongs to run
+	spare   map[string]*lane // empty, with room for the lanes of the epoch before; belongs to run
 
-	healthy atomic.Bool  // the present epoch heard a canary, so that the next one need not wait
-	proof   atomic.Int64 // when the last canary was heard, in nanoseconds since the backplane's start; 0: never
+	healthy atomic.Bool  // a canary arrived in the present epoch, so that the next one need not wait
+	proof   atomic.Int64 // when the last canary arrived, in nanoseconds since the backplane's start; 0: never
 
-	former sync.WaitGroup // those who look after masters that were replaced
+	former sync.WaitGroup // the goroutines that watch former masters
 
 	mu      sync.Mutex
 	health  backplane.Health // guarded by mu
 	present string           // guarded by mu; the address of the latest epoch; empty: there was none
 }
 
-func newLink(b *Backplane, name string, commands goredis.UniversalClient, address func(context.Context) (string, error)) *link {
+// addressFunc returns the address of the server to connect to.
+type addressFunc func(ctx context.Context) (string, error)
+
+// fixed returns always the same address.
+func fixed(address string) addressFunc {
+	return func(context.Context) (string, error) { return address, nil }
+}
+
+func newLink(b *Backplane, name string, commands goredis.UniversalClient, address addressFunc) *link {
 	return &link{
 		b:        b,
 		name:     name,
@@ -58,15 +66,15 @@ func newLink(b *Backplane, name string, commands goredis.UniversalClient, addres
 	}
 }
 
-// Back-off between two epochs. The first steps are small, as most reasons for an epoch to end are over at once; the
-// steps are large, so that a Redis that comes back is not met by a storm: 6 dials in the first 3 s, then 2 per 3 s.
+// Back-off between two epochs. The first steps are small, as most causes of an end are over at once. The steps grow
+// fast, so that a Redis that comes back does not meet a storm: 6 dials in the first 3 s, then 2 per 3 s.
 const (
 	backoffFirst  = 20 * time.Millisecond
 	backoffLast   = 2 * time.Second
 	backoffFactor = 3
 )
 
-// run lives one epoch after the other until ctx ends.
+// run runs one epoch after the other until ctx ends.
 func (k *link) run(ctx context.Context) {
 	defer k.former.Wait()
 	backoff := backoffFirst
@@ -112,7 +120,8 @@ func (k *link) epoch(ctx context.Context) error {
 		k.former.Go(func() { k.watchFormerMaster(ctx, old) })
 	}
 	number := k.b.epochs.Add(1)
-	k.b.logger.Info("redis connected", zap.String("server", k.name), zap.String("address", address), zap.Uint64("epoch", number))
+	k.b.logger.Info("redis connected",
+		zap.String("server", k.name), zap.String("address", address), zap.Uint64("epoch", number))
 	canary := fmt.Sprintf("rte:hb:%s:%d", k.b.node, number)
 	if k.canary != nil {
 		canary = k.canary(canary)
@@ -122,7 +131,7 @@ func (k *link) epoch(ctx context.Context) error {
 	return e.run(ctx)
 }
 
-// move changes the present address, and answers the one before.
+// move changes the present address and returns the one before.
 func (k *link) move(address string) (before string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -130,7 +139,7 @@ func (k *link) move(address string) (before string) {
 	return before
 }
 
-// at says that an address is the present one.
+// at reports whether an address is the present one.
 func (k *link) at(address string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -6,25 +6,25 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// share is what the lanes of an organization have in common: what they may take up of the node.
+// load is what the lanes of one organization take up of the node, and what it may use.
 type load struct {
 	lanes  int          // guarded by index.mu
-	queued atomic.Int64 // bytes of items that wait for a worker
+	queued atomic.Int64 // bytes of entries that wait for a worker
 
-	stalled int     // guarded by scheduler.mu; workers that the sink keeps waiting with its events
-	parked  []*lane // guarded by scheduler.mu; lanes that wait until it no longer does
+	stalled int     // guarded by scheduler.mu; workers that the sink makes wait with its events
+	parked  []*lane // guarded by scheduler.mu; lanes that wait until none of its workers does
 }
 
-// shareParts is how many organizations can have as much waiting as they may, before all lanes together have too much.
-const organizationQuota = 4
+// quotaDivisor is the quota of an organization: it may use a quarter of Options.TotalQueue.
+const quotaDivisor = 4
 
-// shareLocked is the share of an organization, with one more lane.
+// loadLocked returns the load of an organization, with one more lane.
 func (t *laneIndex) loadLocked(organization events.ID) *load {
-	s := t.loads[organization]
-	if s == nil {
-		s = &load{}
-		t.loads[organization] = s
+	l := t.loads[organization]
+	if l == nil {
+		l = &load{}
+		t.loads[organization] = l
 	}
-	s.lanes++
-	return s
+	l.lanes++
+	return l
 }

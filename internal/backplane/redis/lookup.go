@@ -12,8 +12,8 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 )
 
-// scout looks up where the journals of new lanes end, before they are subscribed: whatever is published after the
-// subscription is then known to come after that, also if the connection is lost before the first event.
+// lookUpJournals looks up where the journals of new lanes end, before they are subscribed. So everything published
+// after the subscription is known to come after that position, even if the connection is lost before the first event.
 func (e *epoch) lookUpJournals(ctx context.Context) error {
 	for {
 		lanes := e.b.index.takeLookups(e.link)
@@ -21,7 +21,7 @@ func (e *epoch) lookUpJournals(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-e.link.lookups.work:
+			case <-e.link.lookups.work.C():
 			}
 			continue
 		}
@@ -43,7 +43,7 @@ func (e *epoch) lookUpJournals(ctx context.Context) error {
 	}
 }
 
-// place is where a lane's journal ends; counted is false if that cannot be known.
+// place is the end of a lane's journal. counted is false if it cannot be known.
 type place struct {
 	backplane.Position
 	counted   bool
@@ -51,7 +51,7 @@ type place struct {
 }
 
 // locate reads the counter and the last entry of each lane. The counter comes first: if an event is added in between,
-// the entry tells its number. An error is one of all lanes.
+// its entry has the number. An error concerns all lanes.
 func (e *epoch) locate(ctx context.Context, lanes []*lane) ([]place, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.b.options.CommandTimeout)
 	defer cancel()

@@ -9,81 +9,82 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 )
 
-// mailbox holds what goes to a lane from the reader and the repairers until a worker takes it. Its scheduled flag
-// gives the lane to one worker at a time, which keeps its events in order.
+// mailbox holds the entries of a lane, from the reader and the repairers, until a worker takes them. The scheduled
+// flag gives the lane to one worker at a time, which keeps its events in order.
 type mailbox struct {
 	mu        sync.Mutex
 	entries   []entry     // guarded by mu
 	spare     []entry     // guarded by mu; an empty slice to reuse
-	bytes     int         // guarded by mu; of items
-	latest    *resp.Chunk // guarded by mu; of the message that was appended last; nil: none since items was empty
-	oldest    *resp.Chunk // guarded by mu; of the one that was taken last; nil: none since then
-	chunks    int         // guarded by mu; how many chunks items lie in, about
+	bytes     int         // guarded by mu; of entries
+	latest    *resp.Chunk // guarded by mu; of the message appended last; nil: none since entries was empty
+	oldest    *resp.Chunk // guarded by mu; of the message taken last; nil: none since then
+	chunks    int         // guarded by mu; about how many chunks contain the entries
 	scheduled bool        // guarded by mu; the lane is in the scheduler or with a worker
 }
 
-// item is a message that arrived on a lane, or a notice.
+// entry is a message that arrived on a lane, or an action.
 type entry struct {
 	payload []byte
-	chunk   *resp.Chunk   // has the payload; nil: there is none
+	chunk   *resp.Chunk   // contains the payload; nil: none does
 	era     *sequence.Era // the latest when the message was read
 	action  action        // nil: it is a message
 }
 
-// notice is what a lane must know between two messages.
+// action is run by the worker of a lane between two messages.
 type action interface {
 	run(w *worker, l *lane, now time.Time)
 }
 
-// itemCost is what an item counts for beside its payload: one without payload takes room, too.
+// entryCost is the memory of an entry beside its payload.
 const entryCost = 64
 
 func (i *entry) size() int { return len(i.payload) + entryCost }
 
-// A message holds on to the chunk that it lies in, with all that others had in there. A lane that falls behind may hold on
-// to some chunks, and to others that are not much more than what its messages take; then messages are copied.
+// A message keeps its chunk alive, with the messages of all other lanes in it. A lane that falls behind may keep
+// chunksHeld chunks, and further chunks as long as they are not much larger than its messages. Beyond that, messages
+// are copied.
 const (
 	chunksHeld = 4
 	chunkRatio = 4
 )
 
-// quantum is how many bytes of a lane's messages a worker handles before it goes on to the next lane.
+// quantum is how many bytes of a lane's messages a worker handles before it takes the next lane.
 const quantum = 64 << 10
 
-// put appends an item. If limit is not 0 and the mailbox would then hold more bytes, it does not and answers false.
-// schedule says that the lane must be given to the scheduler.
-func (m *mailbox) put(it entry, limit int) (ok, schedule bool) {
+// put appends an entry. If limit is not 0 and the mailbox would exceed it in bytes, put does nothing and returns ok
+// false. schedule reports whether the lane must be given to the scheduler.
+func (m *mailbox) put(e entry, limit int) (ok, schedule bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if limit > 0 && m.bytes+it.size() > limit {
+	if limit > 0 && m.bytes+e.size() > limit {
 		return false, false
 	}
-	if it.chunk != nil && it.chunk != m.latest {
+	if e.chunk != nil && e.chunk != m.latest {
 		if m.chunks >= chunksHeld+chunkRatio*m.bytes/resp.ChunkSize {
-			it.payload = bytes.Clone(it.payload)
-			it.chunk.Release(1)
-			it.chunk = nil
+			e.payload = bytes.Clone(e.payload)
+			e.chunk.Release(1)
+			e.chunk = nil
 		} else {
-			m.latest = it.chunk
+			m.latest = e.chunk
 			m.chunks++
 		}
 	}
-	return true, m.appendLocked(it)
+	return true, m.appendLocked(e)
 }
 
-// emptyLocked is called when there are no messages any more.
+// emptyLocked resets the chunks when no messages are left.
 func (m *mailbox) emptyLocked() { m.latest, m.oldest, m.chunks = nil, nil, 0 }
 
-func (m *mailbox) appendLocked(it entry) (schedule bool) {
-	m.entries = append(m.entries, it)
-	m.bytes += it.size()
+func (m *mailbox) appendLocked(e entry) (schedule bool) {
+	m.entries = append(m.entries, e)
+	m.bytes += e.size()
 	schedule = !m.scheduled
 	m.scheduled = true
 	return schedule
 }
 
-// overflow appends that messages were given up, unless the last item says so already: then it is added to that, and merged
-// is true. A lane that falls behind for long has one such notice, not one for each message.
+// overflow appends that messages were dropped. If the last entry already states that, overflow adds to it, and merged
+// is true: a lane that falls behind for long has one such entry, not one per message.
 func (m *mailbox) overflow(n *overflowed) (merged, schedule bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -96,25 +97,25 @@ func (m *mailbox) overflow(n *overflowed) (merged, schedule bool) {
 	return false, m.appendLocked(entry{action: n})
 }
 
-// shed takes all messages out and leaves the notices. first is the first message; nil if there was none. plain is how
+// shed removes all messages and leaves the actions. first is the first message; nil if there was none. plain is how
 // many of the messages had no position.
 func (m *mailbox) shed() (first *entry, bytes, plain int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var kept []entry
 	for i := range m.entries {
-		it := &m.entries[i]
-		if it.action != nil {
-			kept = append(kept, *it)
+		e := &m.entries[i]
+		if e.action != nil {
+			kept = append(kept, *e)
 			continue
 		}
 		if first == nil {
-			first = it
+			first = e
 		}
-		if len(it.payload) == 0 || it.payload[0] != '#' {
+		if len(e.payload) == 0 || e.payload[0] != '#' {
 			plain++
 		}
-		bytes += it.size()
+		bytes += e.size()
 	}
 	m.entries = kept
 	m.bytes -= bytes
@@ -122,7 +123,8 @@ func (m *mailbox) shed() (first *entry, bytes, plain int) {
 	return first, bytes, plain
 }
 
-// take returns the first items, about a quantum, and their bytes. If there are none the lane is no longer scheduled.
+// take removes and returns the first entries, about a quantum, and their bytes. If there are none, the lane is no
+// longer scheduled.
 func (m *mailbox) take() (taken []entry, bytes int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -133,14 +135,14 @@ func (m *mailbox) take() (taken []entry, bytes int) {
 	} else {
 		n := 0
 		for bytes < quantum {
-			it := &m.entries[n]
-			if it.chunk != nil && it.chunk != m.oldest {
+			e := &m.entries[n]
+			if e.chunk != nil && e.chunk != m.oldest {
 				if m.oldest != nil {
 					m.chunks--
 				}
-				m.oldest = it.chunk
+				m.oldest = e.chunk
 			}
-			bytes += it.size()
+			bytes += e.size()
 			n++
 		}
 		taken, m.entries = m.entries[:n:n], m.entries[n:]
@@ -150,9 +152,9 @@ func (m *mailbox) take() (taken []entry, bytes int) {
 	return taken, bytes
 }
 
-// give returns the slice that take handed out, for reuse.
+// give returns a slice from take, for reuse.
 func (m *mailbox) give(taken []entry) {
-	const largest = 1024 // more is left to the collector
+	const largest = 1024 // larger ones are left to the garbage collector
 	if cap(taken) > largest {
 		return
 	}

@@ -33,8 +33,8 @@ func TestMailbox_overflowsAreOneNotice(t *testing.T) {
 	}
 }
 
-// Each message of a lane that nobody worked on kept the whole chunk that it had been read into, with all that other lanes had
-// in there: 400 KB of messages took 200 MB.
+// Each message of a lane that nobody worked on kept the whole chunk that it had been read into, with all that other
+// lanes had in there: 400 KB of messages took 200 MB.
 func TestMailbox_messagesHoldFewChunks(t *testing.T) {
 	for name, test := range map[string]struct {
 		each   int // messages in a chunk, which are of 1 KB

@@ -9,7 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 )
 
-// The bounds that messages can run into, as metric labels.
+// The bounds that messages can exceed, as metric labels.
 const (
 	boundLane         = "lane"         // Options.LaneQueue
 	boundOrganization = "organization" // a part of Options.TotalQueue
@@ -17,9 +17,8 @@ const (
 	boundHeld         = "held"         // what a lane holds back during a repair
 )
 
-// metrics are what a Backplane counts.
 type metrics struct {
-	epochs      *prometheus.CounterVec // by the reason for their end
+	epochs      *prometheus.CounterVec // by the reason of their end
 	outage      prometheus.Histogram
 	canary      prometheus.Histogram
 	overflow    *prometheus.CounterVec // by bound
@@ -51,32 +50,33 @@ func newMetrics(reg prometheus.Registerer, b *Backplane) *metrics {
 	}
 	m := &metrics{
 		epochs: vec("rte_backplane_epochs_total",
-			"Subscribed connections to Redis that ended, by the reason.", "reason", endReasons()...),
+			"Subscribed connections to Redis that ended, by reason.", "reason", endReasons()...),
 		outage: seconds("rte_backplane_outage_seconds",
 			"Time between the last canary of a connection and the first one of the next.", 0.01),
 		canary: seconds("rte_backplane_canary_seconds",
 			"Time from publishing a canary to its arrival.", 0.000_1),
 		overflow: vec("rte_backplane_overflow_total",
-			"Times that messages were given up because the node fell behind, by the bound that was reached.",
+			"Times that the node dropped messages because it fell behind, by the exceeded bound.",
 			"bound", boundLane, boundOrganization, boundTotal, boundHeld),
 		unconfirmed: counter("rte_backplane_unconfirmed_total",
 			"Lanes that could not be acquired."),
 		duplicates: vec("rte_backplane_duplicates_total",
-			"Events that arrived again and were dropped, by what gave them away.",
+			"Duplicate events that were dropped, by how they were recognized.",
 			"kind", sequence.DuplicateSequence.String(), sequence.DuplicateID.String()),
 		gaps: vec("rte_backplane_gaps_total",
 			"Gaps in the events of a lane, by how they ended.", "kind",
-			sequence.GapRepaired.String(), sequence.GapFork.String(), sequence.GapLost.String(), sequence.GapPlain.String()),
+			sequence.GapRepaired.String(), sequence.GapFork.String(),
+			sequence.GapLost.String(), sequence.GapPlain.String()),
 		repaired: counter("rte_backplane_repaired_events_total",
-			"Events that were read from a journal because they had not arrived."),
+			"Missing events that were read from a journal."),
 		repairs: seconds("rte_backplane_repair_seconds",
-			"Time for which a lane's events were held back by a repair.", 0.001),
+			"Time that a repair held back the events of a lane.", 0.001),
 		readErrors: counter("rte_backplane_journal_errors_total",
-			"Reads of journals that failed and were tried again."),
+			"Reads of journals that failed and were retried."),
 		peerAnswers: counter("rte_backplane_peer_answers_total",
 			"Repairs that another node completed with events that have no journal."),
 		losses: vec("rte_backplane_losses_total",
-			"Times that events of a lane may be missing, or are, by the reason.", "reason", lossReasons()...),
+			"Reports that events of a lane are, or may be, missing, by reason.", "reason", lossReasons()...),
 	}
 	if reg != nil {
 		reg.MustRegister(m.epochs, m.outage, m.canary, m.overflow, m.unconfirmed, m.duplicates, m.gaps, m.repaired,
@@ -86,7 +86,7 @@ func newMetrics(reg prometheus.Registerer, b *Backplane) *metrics {
 	return m
 }
 
-// registerGauges shows what is known without counting.
+// registerGauges registers metrics that are computed when they are read.
 func registerGauges(reg prometheus.Registerer, b *Backplane) {
 	gauge := func(name, help string, labels prometheus.Labels, value func() float64) {
 		reg.MustRegister(prometheus.NewGaugeFunc(
@@ -98,21 +98,21 @@ func registerGauges(reg prometheus.Registerer, b *Backplane) {
 		}
 		return 0
 	})
-	gauge("rte_backplane_queue_bytes", "Messages that arrived and were not handed to the fan-out yet, in bytes.", nil,
+	gauge("rte_backplane_queue_bytes", "Messages that arrived and wait for the fan-out, in bytes.", nil,
 		func() float64 { return float64(b.queued.Load()) })
-	gauge("rte_backplane_queue_limit_bytes", "What the queue may hold at most, in bytes.", nil,
+	gauge("rte_backplane_queue_limit_bytes", "Bound of the queue, in bytes.", nil,
 		func() float64 { return float64(b.options.TotalQueue) })
-	gauge("rte_backplane_stalled_workers", "Workers that the fan-out keeps waiting with events of an organization.", nil,
-		func() float64 { return float64(b.scheduler.stalled()) })
-	gauge("rte_backplane_stalled_workers_limit", "How many of them are replaced at most; then all organizations wait.", nil,
+	gauge("rte_backplane_stalled_workers", "Workers that wait for the fan-out with events of an organization.", nil,
+		func() float64 { return float64(b.scheduler.stalledWorkers()) })
+	gauge("rte_backplane_stalled_workers_limit", "Bound of the stalled workers; beyond it all organizations wait.", nil,
 		func() float64 { return stallWorkers })
-	gauge("rte_backplane_peer_bytes", "Events without a journal that are kept for nodes that missed them, in bytes.", nil,
+	gauge("rte_backplane_peer_bytes", "Recent events without a journal, kept for other nodes, in bytes.", nil,
 		func() float64 { return float64(b.recent.Used()) })
-	gauge("rte_backplane_peer_limit_bytes", "What may be kept of them at most, in bytes.", nil,
+	gauge("rte_backplane_peer_limit_bytes", "Bound of the kept events, in bytes.", nil,
 		func() float64 { return float64(max(0, b.options.PeerMemory)) })
 	b.states.Register(reg)
 	lanes := func(state string, count func(all, confirmed, failed int) int) {
-		gauge("rte_backplane_lanes", "Lanes of this node, by what Redis said to their subscription.",
+		gauge("rte_backplane_lanes", "Lanes of this node, by the state of their subscription.",
 			prometheus.Labels{"state": state}, func() float64 { return float64(count(b.index.count())) })
 	}
 	lanes("confirmed", func(_, confirmed, _ int) int { return confirmed })

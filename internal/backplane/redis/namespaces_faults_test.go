@@ -143,8 +143,8 @@ func TestFault_sentinelMasterUnplugged(t *testing.T) {
 	checkDemoted(t, s, r, "Sentinel, cable of the master cut")
 }
 
-// Sentinels and replicas cannot reach the master, but nodes and publishers can: there are two masters for some time, and
-// one of them takes events that will be thrown away.
+// Sentinels and replicas cannot reach the master, but nodes and publishers can: there are two masters for some time,
+// and one of them takes events that will be thrown away.
 func TestFault_sentinelMasterParted(t *testing.T) {
 	for name, follow := range map[string]bool{"publishers follow": true, "publishers stay": false} {
 		t.Run(name, func(t *testing.T) {

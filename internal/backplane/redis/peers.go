@@ -76,9 +76,9 @@ func (n peerPart) run(w *worker, l *lane, now time.Time) {
 }
 
 // peerMessage takes a peer query or an announcement on the lane.
-func (w *worker) peerMessage(l *lane, it *entry, now time.Time) {
-	w.answered(l, now, l.conversation.Message(w.b.peers, l, it.payload, now, func(q *peer.Query) ([][]byte, bool) {
-		data, ok := l.recent.Answer(q, it.era)
+func (w *worker) peerMessage(l *lane, en *entry, now time.Time) {
+	w.answered(l, now, l.conversation.Message(w.b.peers, l, en.payload, now, func(q *peer.Query) ([][]byte, bool) {
+		data, ok := l.recent.Answer(q, en.era)
 		return data, ok && !l.sequence.Repairing()
 	}))
 }

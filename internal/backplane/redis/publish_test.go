@@ -38,8 +38,8 @@ func (c *unanswered) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// An answer got lost on its way from a cluster: the driver published the event again, and again, although it had no Id by
-// which nodes could have known it.
+// An answer got lost on its way from a cluster: the driver published the event again, and again, although it had no Id
+// by which nodes could have known it.
 func TestPublish_withoutIdOnlyOnce(t *testing.T) {
 	c := rtetest.MustStartCluster(t, 3, 0, 5*time.Second)
 	o := redis.Options{Addresses: c.Addrs(), Cluster: true}

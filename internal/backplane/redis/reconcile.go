@@ -7,7 +7,7 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/resp"
 )
 
-// reconcile asks for the lanes that are wanted and not subscribed, gives up the others, and sends the PINGs.
+// reconcile subscribes the lanes that are wanted, unsubscribes the others, and sends the PINGs.
 func (e *epoch) reconcile(ctx context.Context) error {
 	ticker := time.NewTicker(e.b.options.ProbeInterval)
 	defer ticker.Stop()
@@ -26,13 +26,13 @@ func (e *epoch) reconcile(ctx context.Context) error {
 				return err
 			}
 			out = out[:0]
-			continue // the batches may have been cut
+			continue // there may be more batches
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-e.link.joins.work:
-		case <-e.room:
+		case <-e.link.joins.work.C():
+		case <-e.room.C():
 		case <-ticker.C:
 			if stall.tick(e.reads.Load(), true, e.b.options.ProbeInterval) {
 				return end(endSilent, "nothing read for %s", e.b.options.ProbeTimeout)
@@ -42,15 +42,16 @@ func (e *epoch) reconcile(ctx context.Context) error {
 	}
 }
 
-// silence measures how long there was no progress, in ticks and not by the clock: when this process was stopped for
-// a while, what it missed waits in the socket.
+// progressTimer measures how long there was no progress, in ticks and not by the clock: if this process was stopped
+// for a while, the missed messages wait in the socket.
 type progressTimer struct {
 	limit    time.Duration
 	progress uint64
 	stalled  time.Duration
 }
 
-// tick is told how far things got, and whether they should get further; it answers that they did not for too long.
+// tick takes the present progress, and whether more is expected. It reports whether there was no progress for too
+// long.
 func (s *progressTimer) tick(progress uint64, expected bool, interval time.Duration) (over bool) {
 	if progress != s.progress || !expected {
 		s.progress, s.stalled = progress, 0
@@ -60,14 +61,14 @@ func (s *progressTimer) tick(progress uint64, expected bool, interval time.Durat
 	return s.stalled >= s.limit
 }
 
-// pending is how many lanes wait for an answer.
+// pending returns how many lanes wait for an answer.
 func (e *epoch) pending() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.awaited
 }
 
-// ask adds a command to dst, and to those that wait for an answer.
+// enqueue appends a command to dst, and to the requests that wait for an answer.
 func (e *epoch) enqueue(dst []byte, v verb, lanes []*lane) []byte {
 	e.mu.Lock()
 	e.requests = append(e.requests, &request{verb: v, lanes: lanes})
@@ -80,7 +81,7 @@ func (e *epoch) enqueue(dst []byte, v verb, lanes []*lane) []byte {
 	return dst
 }
 
-// word is a verb as Redis knows it.
+// word returns the Redis command of a verb.
 func (o *Options) word(v verb) string {
 	sharded := ""
 	if o.Cluster {
@@ -96,7 +97,7 @@ func (o *Options) word(v verb) string {
 	}
 }
 
-// batchLanes is how many lanes a command may have. In a cluster they must be of one slot, and lanes are not.
+// batchLanes returns how many lanes a command may have. In a cluster, they would have to share a slot.
 func (o *Options) batchLanes() int {
 	if o.Cluster {
 		return 1
@@ -104,7 +105,7 @@ func (o *Options) batchLanes() int {
 	return batchLanes
 }
 
-// write sends commands. A server that does not take them within the probe timeout is lost.
+// write sends commands. A server that does not accept them within the probe timeout is lost.
 func (e *epoch) write(commands []byte) error {
 	err := e.conn.SetWriteDeadline(time.Now().Add(e.b.options.ProbeTimeout))
 	if err == nil {

@@ -77,9 +77,9 @@ func TestBackplane_journalsOfMovingSlots(t *testing.T) {
 	sink.WaitTopic(t, stayed, 3)
 }
 
-// A lane was given up when its slot had just moved. The server had said already that the subscription ended, which was taken
-// for the answer, and then refused the command with MOVED: the connection ended, and all lanes of that master were
-// subscribed anew.
+// A lane was given up when its slot had just moved. The server had said already that the subscription ended, which was
+// taken for the answer, and then refused the command with MOVED: the connection ended, and all lanes of that master
+// were subscribed anew.
 func TestBackplane_lanesLeaveMovedSlots(t *testing.T) {
 	c := rtetest.MustStartCluster(t, 3, 0, 5*time.Second)
 	node, sink, metrics := mustNode(t, redis.Options{Addresses: c.Addrs(), Cluster: true, Linger: time.Millisecond})

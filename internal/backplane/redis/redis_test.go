@@ -258,8 +258,8 @@ func withFunctions(t *testing.T) *goredis.Client {
 	return client
 }
 
-// The function checks all that it is given before it writes: an ACL confines a publisher by its keys, and an event that is
-// counted and not in the journal is a loss to every node.
+// The function checks all that it is given before it writes: an ACL confines a publisher by its keys, and an event
+// that is counted and not in the journal is a loss to every node.
 func TestFunction_checksBeforeItWrites(t *testing.T) {
 	client := withFunctions(t)
 	const lane = "rte:org:a"

@@ -390,8 +390,8 @@ func (r *rig) waitMore(n *rigNode, how tier, count int) {
 	r.waitDelivered(n, how, most+count)
 }
 
-// lasts is for how long a fault or a client's visit lasts, or how far two of them are apart. What a test waits for has a
-// condition instead.
+// lasts is for how long a fault or a client's visit lasts, or how far two of them are apart. What a test waits for has
+// a condition instead.
 func lasts(d time.Duration) { time.Sleep(d) }
 
 // settle waits until the nodes have everything of the journaled tiers, and know what they do not have of the other.

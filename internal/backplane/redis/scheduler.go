@@ -3,43 +3,46 @@ package redis
 import (
 	"sync"
 	"time"
+
+	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
 const (
-	// stallTime is how long a worker may need for its turn before another takes its place: the sink waits when it has
-	// too much of one organization, and must not hold up the others. A turn takes about 0.1 ms.
+	// stallTime is how long the turn of a worker may take before another worker replaces it: the sink waits when it
+	// has too many deliveries of one organization under way, and must not hold up the others. A turn takes about 0.1
+	// ms.
 	stallTime = 2 * time.Millisecond
-	// stallTick is how often that is looked at while lanes wait.
+	// stallTick is how often the turns are checked while lanes wait.
 	stallTick = time.Millisecond
-	// stallWorkers is how many workers may be kept waiting and have another in their place. If more are, all wait.
+	// stallWorkers is how many waiting workers are replaced. If more wait, all organizations wait.
 	stallWorkers = 64
 )
 
-// scheduler gives lanes with messages to the workers, each lane in its turn: one that has more than a quantum goes
-// to the back, so that a flood of one organization delays the others by one quantum. If the sink keeps a worker
-// waiting, another takes its place, and the other lanes of that organization wait until it is back.
+// scheduler gives lanes with messages to the workers in round robin: a lane with more than a quantum goes to the back,
+// so that a flood of one organization delays the others by one quantum. If the sink makes a worker wait, another
+// worker replaces it, and the other lanes of that organization wait until the first one is back.
 type scheduler struct {
-	workers int           // how many work at once
-	start   func()        // has one more work
+	workers int           // how many run at once
+	start   func()        // starts another worker
 	closed  chan struct{} // closed by close
-	behind  chan struct{} // has room for one; filled when lanes wait and no worker does
+	behind  wakeup.Signal // set when lanes wait and no worker is idle
 
 	mu       sync.Mutex
 	wake     sync.Cond
 	ready    []*lane              // guarded by mu; ready[first:] wait, in order
 	first    int                  // guarded by mu
 	turns    map[*worker]struct{} // guarded by mu; the workers that have a lane
-	active   int                  // guarded by mu; workers that are not kept waiting
-	idle     int                  // guarded by mu; those of them that have no lane
-	aside    int                  // guarded by mu; workers that are kept waiting
-	watching bool                 // guarded by mu; behind was filled, and relieve looks at the turns
+	active   int                  // guarded by mu; workers that do not wait for the sink
+	idle     int                  // guarded by mu; active workers without a lane
+	stalled  int                  // guarded by mu; workers that wait for the sink
+	watching bool                 // guarded by mu; behind was set, and relieve checks the turns
 }
 
-// turn is a worker's part in the scheduler.
+// turn is the turn of a worker with a lane.
 type turn struct {
-	lane  *lane     // guarded by scheduler.mu; nil: none
-	since time.Time // guarded by scheduler.mu
-	aside bool      // guarded by scheduler.mu; it is kept waiting, and another has taken its place
+	lane    *lane     // guarded by scheduler.mu; nil: none
+	since   time.Time // guarded by scheduler.mu
+	stalled bool      // guarded by scheduler.mu; it waits for the sink, and another worker has replaced it
 }
 
 func newScheduler(workers int, start func()) *scheduler {
@@ -47,14 +50,14 @@ func newScheduler(workers int, start func()) *scheduler {
 		workers: workers,
 		start:   start,
 		closed:  make(chan struct{}),
-		behind:  make(chan struct{}, 1),
+		behind:  wakeup.New(),
 		turns:   map[*worker]struct{}{},
 	}
 	s.wake.L = &s.mu
 	return s
 }
 
-// add appends a lane. It is not in the scheduler already.
+// add appends a lane that is not in the scheduler.
 func (s *scheduler) add(l *lane) {
 	s.mu.Lock()
 	s.addLocked(l)
@@ -72,15 +75,15 @@ func (s *scheduler) addLocked(l *lane) {
 	s.watchLocked()
 }
 
-// watchLocked has relieve look at the turns if lanes wait and no worker does.
+// watchLocked makes relieve check the turns if lanes wait and no worker is idle.
 func (s *scheduler) watchLocked() {
 	if s.idle == 0 && !s.watching && s.first < len(s.ready) {
 		s.watching = true
-		s.behind <- struct{}{}
+		s.behind.Set()
 	}
 }
 
-// next ends the worker's turn, and waits for a lane; nil when the worker is not needed any more.
+// next ends the worker's turn and waits for a lane. It returns nil when the worker must end.
 func (s *scheduler) next(w *worker) (*lane, time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,15 +108,15 @@ func (s *scheduler) next(w *worker) (*lane, time.Time) {
 	}
 }
 
-// backLocked ends a turn; false if another has taken the worker's place.
+// backLocked ends a turn. It reports whether the worker may go on: another one may have replaced it.
 func (s *scheduler) backLocked(w *worker) bool {
 	t := w.turn
 	w.turn = turn{}
 	delete(s.turns, w)
-	if !t.aside {
+	if !t.stalled {
 		return true
 	}
-	s.aside--
+	s.stalled--
 	if t.lane.load.stalled--; t.lane.load.stalled == 0 {
 		for _, l := range t.lane.load.parked {
 			s.addLocked(l)
@@ -127,7 +130,7 @@ func (s *scheduler) backLocked(w *worker) bool {
 	return true
 }
 
-// popLocked takes the first lane whose organization does not keep a worker waiting.
+// popLocked removes the first lane whose organization has no waiting worker.
 func (s *scheduler) popLocked() *lane {
 	for s.first < len(s.ready) {
 		l := s.ready[s.first]
@@ -143,7 +146,7 @@ func (s *scheduler) popLocked() *lane {
 	return nil
 }
 
-// relieve has others take the places of workers that are kept waiting, until the scheduler is closed.
+// relieve replaces workers that wait for the sink, until the scheduler is closed.
 func (s *scheduler) relieve() {
 	ticker := time.NewTicker(stallTick)
 	defer ticker.Stop()
@@ -152,7 +155,7 @@ func (s *scheduler) relieve() {
 		select {
 		case <-s.closed:
 			return
-		case <-s.behind:
+		case <-s.behind.C():
 		}
 		ticker.Reset(stallTick)
 		for s.look(time.Now()) {
@@ -165,15 +168,15 @@ func (s *scheduler) relieve() {
 	}
 }
 
-// look looks at the turns; false if no lane waits any more.
+// look checks the turns. It reports whether lanes still wait.
 func (s *scheduler) look(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for w := range s.turns {
-		if !w.turn.aside && now.Sub(w.turn.since) > stallTime && s.aside < stallWorkers {
-			w.turn.aside = true
+		if !w.turn.stalled && now.Sub(w.turn.since) > stallTime && s.stalled < stallWorkers {
+			w.turn.stalled = true
 			w.turn.lane.load.stalled++
-			s.aside++
+			s.stalled++
 			s.active--
 		}
 	}
@@ -185,14 +188,14 @@ func (s *scheduler) look(now time.Time) bool {
 	return s.watching
 }
 
-// stalled is how many workers are kept waiting.
-func (s *scheduler) stalled() int {
+// stalledWorkers returns how many workers wait for the sink.
+func (s *scheduler) stalledWorkers() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.aside
+	return s.stalled
 }
 
-// close ends the workers. What waits is left.
+// close ends the workers. Lanes that wait stay unserved.
 func (s *scheduler) close() {
 	s.mu.Lock()
 	close(s.closed)

@@ -12,13 +12,13 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/resp"
 )
 
-// sentinels find the master of a name.
+// sentinels find the master with a name.
 type sentinels struct {
 	options *Options
 	master  string
 }
 
-// address asks the Sentinels, one after the other, for the address of the master.
+// address returns the address of the master, from the first Sentinel that knows it.
 func (s *sentinels) address(ctx context.Context) (string, error) {
 	var failed error
 	for _, address := range s.options.Addresses {
@@ -53,8 +53,8 @@ func (s *sentinels) masterOf(ctx context.Context, client *goredis.SentinelClient
 	return net.JoinHostPort(found[0], found[1]), nil
 }
 
-// watch asks the Sentinels again and again until one names another master than the address, and the next that answers does
-// not contradict: then that is the error. It is nil if ctx ended before.
+// watch polls the Sentinels until one names another master than the address, and the next one that answers confirms
+// it; then it returns an error. It returns nil if ctx ends before.
 func (s *sentinels) watch(ctx context.Context, address string) error {
 	clients := make([]*goredis.SentinelClient, len(s.options.Addresses))
 	for i, a := range s.options.Addresses {
@@ -80,9 +80,11 @@ func (s *sentinels) watch(ctx context.Context, address string) error {
 	}
 }
 
-// second asks the Sentinels that follow one, in turn, until one answers: the first may have been cut off for a while. It is
-// not ok if there is no other, or none answers.
-func (s *sentinels) second(ctx context.Context, clients []*goredis.SentinelClient, first int) (address string, ok bool) {
+// second polls the Sentinels after the first one, in turn, until one answers: the first may have been cut off for a
+// while. ok is false if there is no other Sentinel, or none answers.
+func (s *sentinels) second(
+	ctx context.Context, clients []*goredis.SentinelClient, first int,
+) (address string, ok bool) {
 	for i := 1; i < len(clients); i++ {
 		if found, err := s.masterOf(ctx, clients[(first+i)%len(clients)]); err == nil {
 			return found, true

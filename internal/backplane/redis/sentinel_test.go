@@ -71,8 +71,8 @@ func (s *believer) answer(conn net.Conn) {
 	}
 }
 
-// A Sentinel that was cut off for a while names the master of before: each time that it was asked, the connection to the
-// present one was given up.
+// A Sentinel that was cut off for a while names the master of before: each time that it was asked, the connection to
+// the present one was given up.
 func TestSentinels_oneHasAnOldView(t *testing.T) {
 	old, second, third := mustBelieve(t, 1111), mustBelieve(t, 2222), mustBelieve(t, 2222)
 	s := &sentinels{master: "rte", options: &Options{

@@ -12,22 +12,22 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 )
 
-// errReplica ends a connection to a server that is no master: what is published arrives there late, or not at all.
+// errReplica ends a connection to a server that is not a master: events arrive there late, or not at all.
 var errReplica = errors.New("not a master")
 
-// server is the one that an epoch is subscribed at, for the commands that must be answered by no other.
+// server is the server of an epoch, for the commands that no other server may answer.
 type server struct {
 	*goredis.Client
 
-	// history is the id of the server's replication history: another one, or none, means that the journals may not
-	// be the ones from before.
+	// history is the id of the server's replication history. If it differs or is empty, the journals may be others
+	// than before.
 	history string
 }
 
 // openServer connects to a master.
 func (o *Options) openServer(ctx context.Context, address string) (*server, error) {
 	options := o.client(address)
-	options.PoolSize = repairers + 2 // the scout and the canary
+	options.PoolSize = repairers + 2 // the journal lookup and the canary
 	s := &server{Client: goredis.NewClient(options)}
 	info, err := s.Info(ctx, "replication").Result()
 	if err != nil && !command.Refused(err) {
@@ -49,7 +49,7 @@ func (o *Options) openServer(ctx context.Context, address string) (*server, erro
 	return s, nil
 }
 
-// clock is the server's time as the id of an entry that it would add now.
+// clock returns the server's time as the id of an entry that it would add now.
 func (s *server) clock(ctx context.Context) (backplane.StreamID, error) {
 	now, err := s.Time(ctx).Result()
 	if err != nil {

@@ -14,15 +14,15 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// snapshotReads is how many readings of states may be under way. Who waits for one will often find in the node's memory
-// what the one before has read.
+// snapshotReads is how many reads of states may be under way. A caller that waits will often find in memory what the
+// read before it has fetched.
 const snapshotReads = 4
 
-// snapshotRounds is how often a topic is read of which something came meanwhile that is not kept.
+// snapshotRounds is how often a topic is read again because a state that is not kept came meanwhile.
 const snapshotRounds = 3
 
-// Snapshot brings the latest state events from this node's memory or, of topics of which nothing was published since it
-// listens, from Redis.
+// Snapshot implements backplane.Snapshots. It takes the states from this node's memory or, for topics without an event
+// since their subscription, from Redis.
 func (b *Backplane) Snapshot(
 	ctx context.Context, topics []events.Topic, apply func(topics []events.Topic, last []*events.Event),
 ) error {
@@ -61,8 +61,8 @@ func (b *Backplane) snapshot(
 	return fmt.Errorf("%w: states were replaced while they were read", backplane.ErrUnavailable)
 }
 
-// recollect reads from Redis what the lane does not know. It answers the topics of which something was replaced meanwhile
-// that is not kept.
+// readMissing reads the states from Redis that the lane does not know. It returns the topics of which a state that is
+// not kept came meanwhile.
 func (b *Backplane) readMissing(
 	ctx context.Context, l *lane, topics []events.Topic, apply func([]events.Topic, []*events.Event),
 ) (outdated []events.Topic, err error) {
@@ -79,12 +79,12 @@ func (b *Backplane) readMissing(
 	return b.lookUp(ctx, l, &stateLookup{topics: missing, apply: apply, reading: reading, read: true, found: found})
 }
 
-// readingOver ends a reading.
+// readingOver ends a read of states.
 type readingOver struct{ reading *backplane.Reading }
 
 func (n readingOver) run(_ *worker, l *lane, _ time.Time) { l.states.End(n.reading) }
 
-// ask waits until the lane has applied the states that it knows, and answers the topics that it does not know.
+// lookUp waits until the lane has applied the states that it knows, and returns the topics that it does not know.
 func (b *Backplane) lookUp(ctx context.Context, l *lane, n *stateLookup) (missing []events.Topic, err error) {
 	n.done = make(chan struct{})
 	b.post(l, n)
@@ -96,30 +96,30 @@ func (b *Backplane) lookUp(ctx context.Context, l *lane, n *stateLookup) (missin
 	if n.taken.CompareAndSwap(false, true) {
 		return nil, ctx.Err()
 	}
-	<-n.done // it is being applied right now
+	<-n.done // it is being applied
 	return n.missing, nil
 }
 
-// recall asks a lane for its states.
+// stateLookup applies the states that a lane knows.
 type stateLookup struct {
 	topics []events.Topic
 	apply  func(topics []events.Topic, last []*events.Event)
-	// reading begins if Redis will be asked for what the lane does not know; nil: it will not.
+	// reading begins if Redis will be read for the topics that the lane does not know; nil: Redis will not be read.
 	reading *backplane.Reading
-	read    bool         // Redis was asked for the topics during it
-	found   []foundState // and had this
+	read    bool         // Redis was read for the topics
+	found   []foundState // the states that Redis had
 
-	taken   atomic.Bool // by the lane, or by the one who asked and does not wait any more
+	taken   atomic.Bool // by the lane, or by a caller that no longer waits
 	missing []events.Topic
 	done    chan struct{}
 }
 
-// foundState is a state event that was found in Redis.
+// foundState is a state event from Redis.
 type foundState struct {
 	backplane.Position
 	event *events.Event
 
-	// Set when it is learnt.
+	// Set by learn.
 	key     events.ID
 	expires time.Time
 }
@@ -152,14 +152,17 @@ func (n *stateLookup) run(w *worker, l *lane, now time.Time) {
 	}
 }
 
-// learn adds to last what was found in Redis of topics and is news, and makes the lane know it as far as there is room.
-func (n *stateLookup) learn(w *worker, l *lane, now time.Time, topics []events.Topic, last []*events.Event) []*events.Event {
-	var news []foundState // in which key and expires are set
+// learn appends the new states from Redis to last, and stores them in the lane as far as there is room.
+func (n *stateLookup) learn(
+	w *worker, l *lane, now time.Time, topics []events.Topic, last []*events.Event,
+) []*events.Event {
+	var news []foundState // with key and expires
 	taken := map[stateName]bool{}
 	for _, f := range n.found {
 		key, ok := w.b.options.Catalog.StateKey(f.event)
 		name := stateName{f.event.Topic, key}
-		// What the lane has not passed yet will come by itself, and what it knows is no older.
+		// Events that the lane has not passed yet will come by themselves, and the states that it knows are at least
+		// as new.
 		if !ok || n.reading.Outdated(f.event.Topic) || taken[name] ||
 			!l.sequence.Passed(f.Position) || l.states.Knows(f.event.Topic, key) {
 			continue
@@ -171,7 +174,7 @@ func (n *stateLookup) learn(w *worker, l *lane, now time.Time, topics []events.T
 			last = append(last, f.event)
 		}
 	}
-	// Only now: a state for which there is no room takes the others of its topic with it.
+	// Only now: a state without room removes the other states of its topic.
 	for _, t := range topics {
 		l.states.SetComplete(t, &w.b.states)
 	}
@@ -184,13 +187,13 @@ func (n *stateLookup) learn(w *worker, l *lane, now time.Time, topics []events.T
 	return last
 }
 
-// stateName tells all states of a lane apart.
+// stateName identifies a state of a lane.
 type stateName struct {
 	topic events.Topic
 	key   events.ID
 }
 
-// readStates reads what Redis has of topics of a lane. What the node may not read it does not have.
+// readStates reads the states of topics of a lane from Redis. A state that the node may not read counts as missing.
 func (b *Backplane) readStates(ctx context.Context, l *lane, topics []events.Topic) ([]foundState, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.options.CommandTimeout)
 	defer cancel()
@@ -223,12 +226,12 @@ func (b *Backplane) readStates(ctx context.Context, l *lane, topics []events.Top
 			found = b.appendStates(found, l, t, messages)
 		}
 	}
-	// Publishers may name a state differently: the newest one of a key is taken.
+	// Publishers may name a state differently: the newest one of a key wins.
 	slices.SortStableFunc(found, func(a, b foundState) int { return b.ID.Compare(a.ID) })
 	return found, nil
 }
 
-// appendStates adds the events of messages that are of a topic to dst.
+// appendStates appends the events among the messages that belong to a topic.
 func (b *Backplane) appendStates(dst []foundState, l *lane, t events.Topic, messages []string) []foundState {
 	for _, text := range messages {
 		position, data, err := backplane.ParseMessage([]byte(text))

@@ -144,8 +144,8 @@ func TestSnapshot_fieldsOfSeveralPublishers(t *testing.T) {
 	}
 }
 
-// TestSnapshot_fieldIsTheCallback has a publisher of its own end what the server has published: nodes named a callback in
-// a way that no publisher could know, so that the last state stayed for as long as it lived.
+// TestSnapshot_fieldIsTheCallback has a publisher of its own end what the server has published: nodes named a callback
+// in a way that no publisher could know, so that the last state stayed for as long as it lived.
 func TestSnapshot_fieldIsTheCallback(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	publisher, _, _ := mustNode(t, quick(server.Addr))
@@ -224,8 +224,8 @@ func (c *lateAnswer) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestSnapshot_endedMeanwhile has a state end while Redis is asked for it: what was found was taken for the latest, for as
-// long as it lived.
+// TestSnapshot_endedMeanwhile has a state end while Redis is asked for it: what was found was taken for the latest,
+// for as long as it lived.
 func TestSnapshot_endedMeanwhile(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	publisher, _, _ := mustNode(t, quick(server.Addr))

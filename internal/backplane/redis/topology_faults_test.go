@@ -148,8 +148,8 @@ func TestFault_clusterServerRemoved(t *testing.T) {
 		waitValue(t, n.metrics, "rte_backplane_lanes", "confirmed", 16)
 	}
 	confirmed := time.Since(began)
-	// They end before they are forgotten: one that was reset tells publishers that no server has any slot, and go-redis then
-	// sends each event to a server by chance, in no order.
+	// They end before they are forgotten: one that was reset tells publishers that no server has any slot, and
+	// go-redis then sends each event to a server by chance, in no order.
 	c.Servers[2].Kill()
 	c.Servers[5].Kill()
 	c.Forget(replica)

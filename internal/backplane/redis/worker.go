@@ -12,20 +12,20 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// worker takes one lane after the other and hands their events to the sink. It is the sequence's host for the lane
-// that it has.
+// worker takes one lane after the other and hands their events to the sink. It is the sequence's host for the present
+// lane.
 type worker struct {
 	b       *Backplane
 	turn    turn
 	lane    *lane
 	now     time.Time
-	message sequence.Message // the present one; here, so that it needs no allocation
-	chunk   *resp.Chunk      // of the present one; nil: it is none
+	message sequence.Message // the present one; a field, so that it needs no allocation
+	chunk   *resp.Chunk      // of the present message; nil: there is none
 }
 
 var _ sequence.Host = (*worker)(nil)
 
-// run works until it is not needed any more.
+// run works until the scheduler ends the worker.
 func (w *worker) run() {
 	for l, now := w.b.scheduler.next(w); l != nil; l, now = w.b.scheduler.next(w) {
 		entries, bytes := l.mailbox.take()
@@ -41,26 +41,26 @@ func (w *worker) run() {
 	}
 }
 
-// work handles items of the lane, and releases what they lie in.
+// work handles entries of the lane, and releases their chunks.
 func (w *worker) work(entries []entry) {
-	through := int64(0) // messages of w.chunk
+	handled := int64(0) // messages of w.chunk
 	for i := range entries {
-		it := &entries[i]
-		if it.chunk != w.chunk {
-			w.release(through)
-			w.chunk, through = it.chunk, 0
+		en := &entries[i]
+		if en.chunk != w.chunk {
+			w.release(handled)
+			w.chunk, handled = en.chunk, 0
 		}
-		through++
-		if it.action != nil {
-			it.action.run(w, w.lane, w.now)
+		handled++
+		if en.action != nil {
+			en.action.run(w, w.lane, w.now)
 		} else {
-			w.arrive(it, w.now)
+			w.arrive(en, w.now)
 		}
 	}
-	w.release(through)
+	w.release(handled)
 }
 
-// release says that messages of the present chunk are through.
+// release releases messages of the present chunk.
 func (w *worker) release(messages int64) {
 	if w.chunk != nil {
 		w.chunk.Release(messages)
@@ -69,34 +69,34 @@ func (w *worker) release(messages int64) {
 }
 
 // arrive takes a message of the lane.
-func (w *worker) arrive(it *entry, now time.Time) {
+func (w *worker) arrive(en *entry, now time.Time) {
 	switch {
 	case w.lane.handle != nil:
-		w.lane.handle(it.payload)
+		w.lane.handle(en.payload)
 		return
-	case len(it.payload) > 0 && it.payload[0] == peer.Mark:
-		w.peerMessage(w.lane, it, now)
+	case len(en.payload) > 0 && en.payload[0] == peer.Mark:
+		w.peerMessage(w.lane, en, now)
 		return
 	}
 	w.b.receiver.Arrived()
-	position, data, err := backplane.ParseMessage(it.payload)
+	position, data, err := backplane.ParseMessage(en.payload)
 	if err != nil {
-		w.b.receiver.Refuse(w.lane.organization, len(it.payload), err)
+		w.b.receiver.Refuse(w.lane.organization, len(en.payload), err)
 		return
 	}
 	m := &w.message
-	m.Position, m.Era, m.Shared = position, it.era, true
+	m.Position, m.Era, m.Shared = position, en.era, true
 	var whole, ok bool
 	m.Event, whole, ok = w.b.receiver.Skim(w.lane.organization, data, w.b.wanted)
 	m.Skimmed = ok && !whole
 	w.lane.sequence.Live(w, now, m)
 }
 
-// want has the lane's journal read if the lane needs it.
+// requestRead queues a read of the lane's journal, or a peer query, if the lane needs one.
 func (w *worker) requestRead(l *lane) {
 	link := l.link.Load()
 	if link == nil {
-		return // it will be subscribed elsewhere, and then break and want again
+		return // its next link will subscribe it, and then it will need another read
 	}
 	switch read, ok := l.sequence.Want(); {
 	case !ok:
@@ -107,7 +107,8 @@ func (w *worker) requestRead(l *lane) {
 	}
 }
 
-// Deliver hands an event to the sink. States were not asked for: whether anybody listens or not, they are kept.
+// Deliver implements sequence.Host. Whether the sink wants a state was not checked before: states are kept in any
+// case.
 func (w *worker) Deliver(ev *events.Event) {
 	w.lane.states.Add(w.b.options.Catalog, ev, w.now, &w.b.states)
 	if w.lane.states.Any() {
@@ -122,43 +123,43 @@ func (w *worker) Deliver(ev *events.Event) {
 	w.b.receiver.Dispatch(ev)
 }
 
-// StateKey is that of the catalogue.
+// StateKey implements sequence.Host.
 func (w *worker) StateKey(ev *events.Event) (key events.ID, ok bool) {
 	return w.b.options.Catalog.StateKey(ev)
 }
 
-// Read reads an event to its end that nobody wanted when it came: it will be delivered later.
+// Read implements sequence.Host: it completes an event that was skimmed and will be delivered later.
 func (w *worker) Read(ev *events.Event) {
 	*ev, _ = w.b.receiver.Decode(w.lane.organization, ev.Data)
 }
 
-// Plain keeps an event for other nodes.
+// Plain implements sequence.Host: it keeps an event for other nodes.
 func (w *worker) Plain(ev *events.Event) {
 	l := w.lane
 	w.b.checkups.add(l)
 	if l.sequence.Journaled(w.now) {
-		l.recent.Clear(w.now, &w.b.recent) // nobody needs it, and there would be a hole
+		l.recent.Clear(w.now, &w.b.recent) // other nodes read the journal; keeping this event would leave a gap
 		return
 	}
 	l.recent.Add(ev, w.now, &w.b.recent)
 }
 
-// Duplicate counts.
+// Duplicate implements sequence.Host.
 func (w *worker) Duplicate(kind sequence.DuplicateKind) {
 	w.b.metrics.duplicates.WithLabelValues(kind.String()).Inc()
 }
 
-// Overflow counts.
+// Overflow implements sequence.Host.
 func (w *worker) Overflow() { w.b.metrics.overflow.WithLabelValues(boundHeld).Inc() }
 
-// Repaired counts.
+// Repaired implements sequence.Host.
 func (w *worker) Repaired(kind sequence.GapKind, delivered int, took time.Duration) {
 	w.b.metrics.gaps.WithLabelValues(kind.String()).Inc()
 	w.b.metrics.repaired.Add(float64(delivered))
 	w.b.metrics.repairs.Observe(took.Seconds())
 }
 
-// Lost tells who listens.
+// Lost implements sequence.Host.
 func (w *worker) Lost(loss backplane.Loss) {
 	loss.Organization, loss.Lane = w.lane.organization, w.lane.name
 	w.lane.recent.Clear(w.now, &w.b.recent)
@@ -175,7 +176,7 @@ func (w *worker) Lost(loss backplane.Loss) {
 	}
 }
 
-// joined says that the lane is subscribed from here on.
+// joined begins the subscription of the lane.
 type joined struct {
 	origin  backplane.Position // of a lane that was not subscribed before
 	counted bool
@@ -196,7 +197,7 @@ func (n *joined) run(w *worker, l *lane, now time.Time) {
 	}
 }
 
-// left says that the lane was given up.
+// left ends a lane that was given up.
 type left struct{}
 
 func (left) run(w *worker, l *lane, _ time.Time) {
@@ -207,7 +208,7 @@ func (left) run(w *worker, l *lane, _ time.Time) {
 	w.b.index.drained(l)
 }
 
-// overflowed says that messages of the lane were given up here because the node fell behind.
+// overflowed reports that messages of the lane were dropped here because the node fell behind.
 type overflowed struct {
 	lapse sequence.Break
 }
@@ -219,7 +220,7 @@ func (n *overflowed) run(_ *worker, l *lane, now time.Time) {
 	}
 }
 
-// tooLong says that a message was not kept because of its size.
+// tooLong reports a message that was not kept because of its size.
 type tooLong struct {
 	size int
 }
@@ -229,19 +230,19 @@ func (n tooLong) run(w *worker, l *lane, _ time.Time) {
 	w.b.receiver.Refuse(l.organization, n.size, events.ReasonTooLarge)
 }
 
-// offer puts a message into the mailbox of its lane. If the node has fallen too far behind, the lane's messages are
-// given up, this one included, and will be read from the journal.
-func (b *Backplane) offer(l *lane, it entry) {
-	size := int64(it.size())
-	queued, shared := b.queued.Add(size), l.load.queued.Add(size)
+// offer puts a message into the mailbox of its lane. If the node has fallen too far behind, offer drops the lane's
+// messages, including this one; the lane will read them from the journal.
+func (b *Backplane) offer(l *lane, en entry) {
+	size := int64(en.size())
+	queued, ofOrganization := b.queued.Add(size), l.load.queued.Add(size)
 	var bound string
 	switch total := int64(b.options.TotalQueue); {
 	case queued > total:
 		bound = boundTotal
-	case shared > total/organizationQuota:
+	case ofOrganization > total/quotaDivisor:
 		bound = boundOrganization
 	default:
-		ok, schedule := l.mailbox.put(it, b.options.LaneQueue)
+		ok, schedule := l.mailbox.put(en, b.options.LaneQueue)
 		if schedule {
 			b.scheduler.add(l)
 		}
@@ -251,17 +252,17 @@ func (b *Backplane) offer(l *lane, it entry) {
 		bound = boundLane
 	}
 	b.unqueue(l, size)
-	if it.action != nil {
-		b.post(l, it.action)
+	if en.action != nil {
+		b.post(l, en.action)
 		return
 	}
 	first, bytes, plain := l.mailbox.shed()
 	b.unqueue(l, int64(bytes))
-	if len(it.payload) == 0 || it.payload[0] != '#' {
+	if len(en.payload) == 0 || en.payload[0] != '#' {
 		plain++
 	}
 	if first == nil {
-		first = &it
+		first = &en
 	}
 	b.metrics.overflow.WithLabelValues(bound).Inc()
 	b.queued.Add(entryCost)
@@ -276,13 +277,13 @@ func (b *Backplane) offer(l *lane, it entry) {
 	}
 }
 
-// unqueue counts bytes that do not wait for a worker any more.
+// unqueue subtracts bytes that no longer wait for a worker.
 func (b *Backplane) unqueue(l *lane, bytes int64) {
 	b.queued.Add(-bytes)
 	l.load.queued.Add(-bytes)
 }
 
-// post puts a notice into the mailbox of a lane.
+// post puts an action into the mailbox of a lane.
 func (b *Backplane) post(l *lane, n action) {
 	b.queued.Add(entryCost)
 	l.load.queued.Add(entryCost)

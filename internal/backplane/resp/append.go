@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// AppendCommand appends the head of a command with the given number of arguments. AppendBulk must follow for each of them.
+// AppendCommand appends the head of a command with the given number of arguments. AppendBulk must follow for each of
+// them.
 func AppendCommand(dst []byte, name string, args int) []byte {
 	dst = append(dst, '*')
 	dst = strconv.AppendInt(dst, int64(args)+1, 10)

@@ -8,9 +8,9 @@ import (
 // ChunkSize is how much a Reader reads from its source at once.
 const ChunkSize = 256 << 10
 
-// Pool holds the memory that Readers read into. It reuses a chunk when all its messages are released: most events are of
-// no use to a node, and clearing and collecting their memory would be a fifth of their cost. The zero value is ready. Its
-// methods may be called from any goroutine.
+// Pool holds the memory that Readers read into. It reuses a chunk when all its messages are released: most events are
+// of no use to a node, and clearing and collecting their memory would be a fifth of their cost. The zero value is
+// ready. Its methods may be called from any goroutine.
 type Pool struct {
 	idle sync.Pool // of *Chunk
 }
@@ -48,8 +48,8 @@ func (c *Chunk) Bytes() []byte { return c.data }
 // Give counts a message that is handed out. Only the owner of the chunk, its reader, may call it.
 func (c *Chunk) Give() { c.given++ }
 
-// Finish ends the use of the chunk by its reader. Only the reader may call it, when it reads into another chunk and nothing
-// refers to its latest reply. It reports whether no message is in use either.
+// Finish ends the use of the chunk by its reader. Only the reader may call it, when it reads into another chunk and
+// nothing refers to its latest reply. It reports whether no message is in use either.
 func (c *Chunk) Finish() (unused bool) { return c.Release(readerWeight - c.given) }
 
 // Release reports that n messages are no longer in use, and returns whether the chunk is unused now. A chunk of which a
@@ -64,8 +64,8 @@ func (c *Chunk) Release(n int64) (unused bool) {
 	return true
 }
 
-// Keep leaves the chunk to the garbage collector: a message in it is kept for an unlimited time. It may be called from any
-// goroutine, before the message is released.
+// Keep leaves the chunk to the garbage collector: a message in it is kept for an unlimited time. It may be called from
+// any goroutine, before the message is released.
 func (c *Chunk) Keep() {
 	if !c.kept.Load() {
 		c.kept.Store(true)

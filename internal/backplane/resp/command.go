@@ -12,8 +12,8 @@ import (
 // maxArguments is how many arguments a command may have.
 const maxArguments = 64
 
-// CommandReader reads commands, in the form of clients (an array of bulk strings) or in that of people (a line). It belongs
-// to one goroutine.
+// CommandReader reads commands, in the form of clients (an array of bulk strings) or in that of people (a line). It
+// belongs to one goroutine.
 type CommandReader struct {
 	in  *bufio.Reader
 	max int // bytes of an argument

@@ -54,8 +54,8 @@ func NewReader(src io.Reader, limit int, pool *Pool) *Reader {
 	return &Reader{src: src, limit: limit, chunk: pool.Get(ChunkSize)}
 }
 
-// Next waits for the next reply. Its error is that of the source, or wraps ErrProtocol if the server sent something that a
-// subscribed connection does not receive.
+// Next waits for the next reply. Its error is that of the source, or wraps ErrProtocol if the server sent something
+// that a subscribed connection does not receive.
 func (r *Reader) Next() (Reply, error) {
 	if r.before != nil {
 		r.before.Finish()
@@ -92,8 +92,8 @@ var heads = [...]struct {
 	{Subscribed, "*3\r\n$10\r\nssubscribe\r\n$"},
 }
 
-// quick reads a frequent reply if the chunk contains all of it. Otherwise it does nothing, and Next reads the reply piece
-// by piece.
+// quick reads a frequent reply if the chunk contains all of it. Otherwise it does nothing, and Next reads the reply
+// piece by piece.
 func (r *Reader) quick() (m Reply, ok bool) {
 	rest := r.chunk.data[r.pos:r.end]
 	for i := range heads {

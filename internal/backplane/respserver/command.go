@@ -46,7 +46,8 @@ func (c *client) do(ctx context.Context, command [][]byte) {
 	case "COMMAND":
 		c.write("*0\r\n")
 	case "INFO":
-		c.bulk("# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\nrte_server:dev\r\n# Replication\r\nrole:master\r\n")
+		c.bulk("# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\nrte_server:dev\r\n" +
+			"# Replication\r\nrole:master\r\n")
 	case "PUBLISH", "SPUBLISH":
 		if len(arguments) != 2 {
 			c.fail("ERR wrong number of arguments: want a lane and an event")
@@ -81,7 +82,9 @@ func (c *client) hello(arguments [][]byte) {
 		return
 	}
 	c.write(begin)
-	for _, text := range []string{"server", "rte-server", "version", "7.0.0", "mode", "standalone", "role", "master", "proto"} {
+	for _, text := range []string{
+		"server", "rte-server", "version", "7.0.0", "mode", "standalone", "role", "master", "proto",
+	} {
 		c.bulk(text)
 	}
 	c.write(":" + version + "\r\n")

@@ -31,8 +31,8 @@ func (c *Client) PublishBatch(ctx context.Context, batch [][]byte) []error {
 		if len(left) == 0 {
 			break
 		}
-		// Publish loads a missing library and waits for an absent server; then the others follow. On servers without functions,
-		// Publish must take all events.
+		// Publish loads a missing library and waits for an absent server; then the others follow. On servers without
+		// functions, Publish must take all events.
 		count := 1
 		if noFunctions(cause) {
 			count = len(left)
@@ -54,8 +54,8 @@ func (c *Client) PublishBatch(ctx context.Context, batch [][]byte) []error {
 	return nil
 }
 
-// publishAgain publishes an event whose first try failed with cause. It does not if the event may have got through and nodes
-// would not recognize it.
+// publishAgain publishes an event whose first try failed with cause. It does not if the event may have got through and
+// nodes would not recognize it.
 func (c *Client) publishAgain(ctx context.Context, ev *events.Event, cause error) error {
 	if ev.ID == (events.ID{}) && !noFunction(cause) && !noFunctions(cause) {
 		return fmt.Errorf("publish: %w: %w", backplane.ErrUnavailable, cause)
@@ -65,7 +65,9 @@ func (c *Client) publishAgain(ctx context.Context, ev *events.Event, cause error
 
 // pipeline publishes the waiting events. It returns those that are left and the cause of the first failure. Events that
 // Redis refuses are not left: they get their error.
-func (c *Client) pipeline(ctx context.Context, all []events.Event, waiting []int, errs []error) (left []int, cause error) {
+func (c *Client) pipeline(
+	ctx context.Context, all []events.Event, waiting []int, errs []error,
+) (left []int, cause error) {
 	pipes := map[goredis.UniversalClient]goredis.Pipeliner{}
 	results := make([]*goredis.Cmd, len(waiting))
 	for k, i := range waiting {

@@ -108,8 +108,8 @@ func (c *Client) publishWord() string {
 	return "PUBLISH"
 }
 
-// Refused reports whether Redis will not answer, now or later: the node's user may not read the key, or the key has another
-// type.
+// Refused reports whether Redis will not answer, now or later: the node's user may not read the key, or the key has
+// another type.
 func Refused(err error) bool {
 	return goredis.HasErrorPrefix(err, "NOPERM") || goredis.HasErrorPrefix(err, "WRONGTYPE")
 }

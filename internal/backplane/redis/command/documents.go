@@ -10,8 +10,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Documents implements backplane.Documents. It needs one round trip however many ids there are: one MGET, or one to each of
-// several servers at the same time.
+// Documents implements backplane.Documents. It needs one round trip however many ids there are: one MGET, or one to
+// each of several servers at the same time.
 func (c *Client) Documents(ctx context.Context, ids []events.ID, documents [][]byte) error {
 	if len(ids) == 0 {
 		return nil
@@ -52,8 +52,8 @@ func together(ctx context.Context, client goredis.UniversalClient, ids []events.
 	return nil
 }
 
-// pipelined reads each document with its own command, as the keys have different slots. The client sends the commands for
-// one server together, and to all servers at the same time.
+// pipelined reads each document with its own command, as the keys have different slots. The client sends the commands
+// for one server together, and to all servers at the same time.
 func pipelined(ctx context.Context, client *goredis.ClusterClient, ids []events.ID, documents [][]byte) error {
 	pipe := client.Pipeline()
 	commands := make([]*goredis.StringCmd, len(ids))
@@ -64,8 +64,8 @@ func pipelined(ctx context.Context, client *goredis.ClusterClient, ids []events.
 	for i, command := range commands {
 		text, err := command.Bytes()
 		switch {
-		case errors.Is(err, goredis.Nil), goredis.HasErrorPrefix(err, "WRONGTYPE"): // MGET does not distinguish them either
-			documents[i] = nil
+		case errors.Is(err, goredis.Nil), goredis.HasErrorPrefix(err, "WRONGTYPE"):
+			documents[i] = nil // MGET does not distinguish them either
 		case err != nil:
 			return err
 		default:

@@ -17,8 +17,8 @@ const functionsVersion = 2
 //go:embed rte.lua
 var publishBody string
 
-// Functions returns the library of Redis Functions that publishers call, for FUNCTION LOAD. Nodes load it by themselves if
-// their user is permitted to.
+// Functions returns the library of Redis Functions that publishers call, for FUNCTION LOAD. Nodes load it by
+// themselves if their user is permitted to.
 func Functions() string {
 	return "#!lua name=rte\n-- " + versionText() + "\n" + publishBody + `
 redis.register_function('rte_publish', publish)
@@ -59,8 +59,8 @@ func noFunctions(err error) bool {
 	return err != nil && strings.Contains(strings.ToLower(err.Error()), "unknown command")
 }
 
-// ProvideFunctions loads the library into a server that does not have this version of it, and logs a failure. The library
-// is part of the server's data: a server that restarts empty has lost it.
+// ProvideFunctions loads the library into a server that does not have this version of it, and logs a failure. The
+// library is part of the server's data: a server that restarts empty has lost it.
 func (c *Client) ProvideFunctions(ctx context.Context, server *goredis.Client) {
 	version, err := server.FCallRO(ctx, "rte_version", nil).Int()
 	if err == nil && version >= functionsVersion || noFunctions(err) {

@@ -2,7 +2,8 @@ package command
 
 import "github.com/rte-server/rte-server/internal/events"
 
-// The keys of a lane. The name of the lane is the hash tag: in a cluster, the keys are on the server of the lane's channel.
+// The keys of a lane. The name of the lane is the hash tag: in a cluster, the keys are on the server of the lane's
+// channel.
 
 // JournalKey is the stream with the latest events of a lane.
 func JournalKey(lane string) string { return "rte:j:{" + lane + "}" }

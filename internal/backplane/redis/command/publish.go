@@ -67,7 +67,7 @@ func (c *Client) publicationOf(ev *events.Event) publication {
 	}
 	if d := c.options.Catalog.Definition(ev.Type); d != nil && d.State() {
 		p.keys = append(p.keys, StateKey(lane, d, ev.Topic))
-		p.args[3] = int(backplane.StateTTL(ev) / time.Second) // 0: the function deletes the state that the event replaces
+		p.args[3] = int(backplane.StateTTL(ev) / time.Second) // 0: the function deletes the old state
 		if d.Several() {
 			p.args = append(p.args, c.options.Catalog.StateName(ev))
 		}
@@ -96,14 +96,14 @@ type processor interface {
 	Process(ctx context.Context, command goredis.Cmder) error
 }
 
-// once is a command that go-redis does not repeat. The cluster client would repeat it, whatever its settings, even if Redis
-// may have executed the command.
+// once is a command that go-redis does not repeat. The cluster client would repeat it, whatever its settings, even if
+// Redis may have executed the command.
 type once struct{ *goredis.Cmd }
 
 func (once) NoRetry() bool { return true }
 
-// publish calls the function. It loads the library into a server that lacks it, and uses the script on a server that has no
-// functions.
+// publish calls the function. It loads the library into a server that lacks it, and uses the script on a server that
+// has no functions.
 func (c *Client) publish(ctx context.Context, ev *events.Event) error {
 	p := c.publicationOf(ev)
 	err := p.on(ctx, p.client).Err()

@@ -8,8 +8,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Conversation is the part of one lane in the exchange among nodes. It belongs to the worker that has the lane. The zero
-// value is ready.
+// Conversation is the part of one lane in the exchange among nodes. It belongs to the worker that has the lane. The
+// zero value is ready.
 type Conversation struct {
 	generation uint64
 	by         string // the node whose answer is collected
@@ -31,7 +31,9 @@ func (c *Conversation) about(generation uint64) *Conversation {
 }
 
 // Part takes a part of an answer. decode makes the events. If the answer is complete now, Part returns it; else nil.
-func (c *Conversation) Part(x *Exchange, l Lane, p *Part, decode func(data []byte) (events.Event, bool)) *sequence.Answer {
+func (c *Conversation) Part(
+	x *Exchange, l Lane, p *Part, decode func(data []byte) (events.Event, bool),
+) *sequence.Answer {
 	if p.Unknown {
 		x.deny(l, p.Generation)
 		return nil
@@ -53,8 +55,9 @@ func (c *Conversation) Part(x *Exchange, l Lane, p *Part, decode func(data []byt
 	return c.conclude(x, l)
 }
 
-// Message takes a message of the lane that begins with Mark. known returns the events that another node asks for; ok is false
-// if this node does not know them all. If the answer to this node's own query is complete now, Message returns it; else nil.
+// Message takes a message of the lane that begins with Mark. known returns the events that another node asks for; ok
+// is false if this node does not know them all. If the answer to this node's own query is complete now, Message
+// returns it; else nil.
 func (c *Conversation) Message(
 	x *Exchange, l Lane, payload []byte, now time.Time, known func(*Query) (data [][]byte, ok bool),
 ) *sequence.Answer {

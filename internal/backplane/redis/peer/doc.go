@@ -1,9 +1,9 @@
 // Package peer recovers events without a journal from the other nodes.
 //
-// A node that may have missed events of a lane publishes a peer query on the lane itself. So the query has the same place
-// among the events of the lane for every node: another node answers with the events before the query, and the asking node
-// receives the events after it by itself. One of the nodes that know the events announces an answer on the lane, and then
-// sends it in parts on the channel of the asking node.
+// A node that may have missed events of a lane publishes a peer query on the lane itself. So the query has the same
+// place among the events of the lane for every node: another node answers with the events before the query, and the
+// asking node receives the events after it by itself. One of the nodes that know the events announces an answer on the
+// lane, and then sends it in parts on the channel of the asking node.
 //
 // The asking node, for one repair of one lane (Exchange.waiting and Conversation):
 //
@@ -15,8 +15,8 @@
 //	   │              ▼                                 │    ▼                                 ▼
 //	   └────────── unknown ◀────────────────────────────┴─ unknown                         complete ──▶ (idle)
 //
-// In each end state the lane gets a sequence.Answer: incomplete if unknown, else with the events. A part that is missing
-// leaves the lane in collecting until its deadline.
+// In each end state the lane gets a sequence.Answer: incomplete if unknown, else with the events. A part that is
+// missing leaves the lane in collecting until its deadline.
 //
 // A node that receives the query of another:
 //
@@ -27,6 +27,6 @@
 //	                              └─ time is up ──▶ announcement published, parts sent
 //
 // What others can make a node keep is bounded: queries and answers by number, answers by bytes, answers of a lane per
-// second, and recent events by the bytes of all lanes together. What exceeds a bound is not answered; its lane then reports
-// a loss.
+// second, and recent events by the bytes of all lanes together. What exceeds a bound is not answered; its lane then
+// reports a loss.
 package peer

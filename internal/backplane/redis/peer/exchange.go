@@ -13,11 +13,13 @@ import (
 )
 
 const (
-	// patience is how long a node waits for an answer, unless all others deny. The lane holds back its messages meanwhile.
+	// patience is how long a node waits for an answer, unless all others deny. The lane holds back its messages
+	// meanwhile.
 	patience = 2 * time.Second
 	// jitter is the longest time that a node waits for the announcement of another before it announces its own answer.
 	jitter = 20 * time.Millisecond
-	// maxWaiting bounds the answers, and the queries, that wait to be sent. maxAnswerBytes bounds the bytes of the answers.
+	// maxWaiting bounds the answers, and the queries, that wait to be sent. maxAnswerBytes bounds the bytes of the
+	// answers.
 	maxWaiting     = 4096
 	maxAnswerBytes = 64 << 20
 )
@@ -225,7 +227,8 @@ func (x *Exchange) giveUp(now time.Time) {
 	}
 }
 
-// count counts nodes that received the query of a lane, and nodes that denied an answer. If no node is left, the wait ends.
+// count counts nodes that received the query of a lane, and nodes that denied an answer. If no node is left, the wait
+// ends.
 func (x *Exchange) count(l Lane, receivers, denials int64) {
 	x.mu.Lock()
 	w, ok := x.waiting[l]

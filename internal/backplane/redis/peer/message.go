@@ -18,8 +18,8 @@ type Query struct {
 	// Node is the asking node, and Generation the repair of the lane.
 	Node       string `json:"node"`
 	Generation uint64 `json:"generation"`
-	// Known is the Id of the last event that the asking node has. If it is empty, the node has none and asks for the events
-	// Since a time of the server, as a stream id. Both are empty in an announcement.
+	// Known is the Id of the last event that the asking node has. If it is empty, the node has none and asks for the
+	// events Since a time of the server, as a stream id. Both are empty in an announcement.
 	Known string `json:"known,omitempty"`
 	Since string `json:"since,omitempty"`
 	// By is the node that announces its answer.

@@ -25,8 +25,8 @@ type Memory struct {
 // Used returns how many bytes are kept.
 func (m *Memory) Used() int64 { return m.used.Load() }
 
-// Recent has the latest events of a lane that came without a position, in order and without a gap. It belongs to the worker
-// that has the lane.
+// Recent has the latest events of a lane that came without a position, in order and without a gap. It belongs to the
+// worker that has the lane.
 type Recent struct {
 	blocks []*recentBlock // in order; none is empty
 	base   time.Time      // the times in blocks count from here
@@ -52,7 +52,8 @@ type recentEvent struct {
 }
 
 const (
-	// The first block of a lane has recentFirst bytes, or one event. Each further block has twice as many, up to recentLast.
+	// The first block of a lane has recentFirst bytes, or one event. Each further block has twice as many, up to
+	// recentLast.
 	recentFirst = 1 << 10
 	recentLast  = 64 << 10
 	// recentEach is how many bytes of text a block has per event. Smaller events do not fill the text.
@@ -71,8 +72,8 @@ func (b *recentBlock) holds(n int) bool {
 
 func (b *recentBlock) last() *recentEvent { return &b.events[len(b.events)-1] }
 
-// Add appends an event. If it needs another block, Add drops the blocks of this lane that are too old, and as many others as
-// the limit of all lanes requires.
+// Add appends an event. If it needs another block, Add drops the blocks of this lane that are too old, and as many
+// others as the limit of all lanes requires.
 func (r *Recent) Add(ev *events.Event, now time.Time, m *Memory) {
 	if r.base.IsZero() {
 		r.base = now
@@ -189,11 +190,12 @@ func (r *Recent) after(id events.ID) (data [][]byte, ok bool) {
 	return data, found
 }
 
-// sinceMargin allows for the clocks of two nodes and a server, which are compared while messages are under way. The asking
-// node recognizes events that it has by their Ids.
+// sinceMargin allows for the clocks of two nodes and a server, which are compared while messages are under way. The
+// asking node recognizes events that it has by their Ids.
 const sinceMargin = time.Second
 
-// Answer returns the events that a query asks for. ok is false if they are not all known. era is the latest at the query.
+// Answer returns the events that a query asks for. ok is false if they are not all known. era is the latest at the
+// query.
 func (r *Recent) Answer(q *Query, era *sequence.Era) (data [][]byte, ok bool) {
 	if id, ok := events.ParseID(q.Known); ok {
 		if id == (events.ID{}) {
