@@ -10,7 +10,8 @@ import (
 
 // Refresh replaces the claims of the session by those of a new token of the same user in the same organization. From
 // then on Subscribe, revocations and rechecks use them. If changed is true, the caller must call Session.Recheck.
-// Refresh does not wait. The error is ErrOtherUser, ErrRevoked or ErrClosed; then nothing has changed.
+// Claims that end earlier than those in force change nothing: of two refreshes that race, the later token stays. Refresh
+// does not wait. The error is ErrOtherUser, ErrRevoked or ErrClosed; then nothing has changed.
 func (s *Session) Refresh(claims *authz.Claims) (changed bool, err error) {
 	changed, err = s.replaceClaims(claims)
 	if errors.Is(err, ErrRevoked) && s.hub.options.Authorization.Revoked(s.Claims()) {
@@ -29,7 +30,7 @@ func (s *Session) replaceClaims(claims *authz.Claims) (changed bool, err error) 
 		return false, ErrClosed
 	case claims.User != before.User || claims.Organization != before.Organization:
 		return false, ErrOtherUser
-	case claims.Equal(before):
+	case claims.Equal(before) || older(claims, before):
 		return false, nil // a client may repeat this as often as it likes: it costs nothing
 	}
 	// As in Open: a later revocation finds the new claims.
@@ -41,6 +42,19 @@ func (s *Session) replaceClaims(claims *authz.Claims) (changed bool, err error) 
 	// The earlier claims may have decided a Subscribe that still runs: the new number makes it recheck what it grants.
 	s.hub.rechecks.number.Add(1)
 	return true, nil
+}
+
+// older reports whether claims are of an older token than those in force: one that ends earlier, or that ends at the same
+// time and was issued earlier.
+func older(claims, inForce *authz.Claims) bool {
+	switch {
+	case claims.ExpiresAt.Equal(inForce.ExpiresAt):
+		return claims.IssuedAt.Before(inForce.IssuedAt)
+	case claims.ExpiresAt.IsZero() || inForce.ExpiresAt.IsZero():
+		return inForce.ExpiresAt.IsZero() // a token without an end ends last
+	default:
+		return claims.ExpiresAt.Before(inForce.ExpiresAt)
+	}
 }
 
 // Recheck ends the subscriptions that the session's claims do not allow any more. It takes no longer than an

@@ -79,9 +79,5 @@ func (h *Handler) refuseToken(w http.ResponseWriter, r *http.Request, kind reque
 	h.options.Refused(r.RemoteAddr, why)
 	w.Header().Set("WWW-Authenticate", challenge)
 	h.metrics.refused[kind][reason].Inc()
-	if kind == requestRefresh {
-		answerRefresh(w, refusals[reason].status, `{"error":"invalid_token"}`)
-		return
-	}
 	w.WriteHeader(refusals[reason].status)
 }

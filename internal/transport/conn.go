@@ -25,6 +25,8 @@ type Conn struct {
 	features hub.Features
 	count    *organizationCount // nil without a quota; guarded by connections.mu
 
+	early *authz.Claims // of a refresh before the session is open; guarded by h.refresh
+
 	// Static once the session is open.
 	protocol *hubprotocol.Protocol
 	session  Session

@@ -11,9 +11,9 @@ import (
 // connections is the set of connections of this node. It also keeps the connection tokens that were used here. Any
 // goroutine may use it.
 type connections struct {
-	limit int
-	quota int           // connections of an organization; 0: no limit
-	ttl   time.Duration // no token lives longer
+	limit     int
+	quota     int           // connections of an organization; 0: no limit
+	retention time.Duration // no node accepts a connection token for longer
 
 	readers sync.WaitGroup // the reader goroutines
 
@@ -22,8 +22,8 @@ type connections struct {
 	counts map[events.ID]*organizationCount // by organization; nil without a quota
 	closed bool
 	empty  chan struct{} // closed when closed is set and live is empty
-	// A used token is refused until it has expired. Ids move from spent to spentBefore after ttl. They are forgotten
-	// after another ttl.
+	// A used token is refused until no node would accept it. Ids move from spent to spentBefore after retention. They are
+	// forgotten after as long again.
 	spent, spentBefore map[connID]struct{}
 	rotated            time.Time
 }
@@ -34,14 +34,14 @@ type organizationCount struct {
 	connections  int // guarded by connections.mu
 }
 
-func newConnections(limit, quota int, ttl time.Duration) *connections {
+func newConnections(limit, quota int, retention time.Duration) *connections {
 	cs := &connections{
-		limit: limit,
-		quota: quota,
-		ttl:   ttl,
-		live:  map[connID]*Conn{},
-		empty: make(chan struct{}),
-		spent: map[connID]struct{}{},
+		limit:     limit,
+		quota:     quota,
+		retention: retention,
+		live:      map[connID]*Conn{},
+		empty:     make(chan struct{}),
+		spent:     map[connID]struct{}{},
 	}
 	if quota > 0 {
 		cs.counts = map[events.ID]*organizationCount{}
@@ -64,14 +64,14 @@ func (cs *connections) add(c *Conn) (refusal, bool) {
 	return cs.addLocked(c)
 }
 
-// redeem adds a connection that uses its connection token, which works once and before it expires (1.3).
-func (cs *connections) redeem(c *Conn, expires, now time.Time) (refusal, bool) {
+// redeem adds a connection that uses its connection token, which works once and in time (1.3).
+func (cs *connections) redeem(c *Conn, inTime bool, now time.Time) (refusal, bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if _, taken := cs.live[c.id]; taken {
 		return refusedIDInUse, false
 	}
-	if !cs.freshLocked(c.id, expires, now) {
+	if !inTime || cs.spentLocked(c.id, now) {
 		return refusedUnknownID, false
 	}
 	if reason, ok := cs.addLocked(c); !ok {
@@ -117,23 +117,23 @@ func (cs *connections) roomLocked(organization events.ID) (refusal, bool) {
 	return 0, true
 }
 
-// known reports whether a connection token belongs to an open connection, or may still open one.
-func (cs *connections) known(id connID, expires, now time.Time) bool {
+// known reports whether a connection token belongs to an open connection, or may still open one on this node.
+func (cs *connections) known(id connID, inTime bool, now time.Time) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	_, taken := cs.live[id]
-	return taken || cs.freshLocked(id, expires, now)
+	return taken || inTime && !cs.spentLocked(id, now)
 }
 
-// freshLocked reports whether a connection token has neither expired nor been used.
-func (cs *connections) freshLocked(id connID, expires, now time.Time) bool {
-	if now.Sub(cs.rotated) > cs.ttl {
+// spentLocked reports whether a connection token was used on this node.
+func (cs *connections) spentLocked(id connID, now time.Time) bool {
+	if now.Sub(cs.rotated) > cs.retention {
 		cs.spentBefore, cs.spent = cs.spent, map[connID]struct{}{}
 		cs.rotated = now
 	}
 	_, spent := cs.spent[id]
 	_, spentBefore := cs.spentBefore[id]
-	return !spent && !spentBefore && expires.After(now)
+	return spent || spentBefore
 }
 
 // remove forgets a connection that has ended.
@@ -196,11 +196,12 @@ func (cs *connections) abort() {
 	}
 }
 
-// find returns the connection with an id; nil: this node does not have it.
-func (cs *connections) find(id connID) *Conn {
+// find returns the connection with an id. nil: this node does not have it; ended then reports whether it had it lately.
+func (cs *connections) find(id connID, now time.Time) (c *Conn, ended bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	return cs.live[id]
+	c = cs.live[id]
+	return c, c == nil && cs.spentLocked(id, now)
 }
 
 // attached returns the connections that have a socket.

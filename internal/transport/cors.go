@@ -42,8 +42,8 @@ func isPreflight(r *http.Request) bool {
 		r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// defaultRequestHeaders are the headers of the JavaScript client.
-const defaultRequestHeaders = "authorization, x-requested-with, x-signalr-user-agent"
+// defaultRequestHeaders are the headers of the JavaScript client and of a refresh.
+const defaultRequestHeaders = "authorization, x-requested-with, x-signalr-connection-token, x-signalr-user-agent"
 
 // answerPreflight answers a preflight, which has no token. The answer for an origin that is not allowed has no CORS
 // headers, so the browser does not send the request.

@@ -37,7 +37,7 @@ func TestCORS_Preflight(t *testing.T) {
 		}
 	}
 	response, _ := s.do(http.MethodOptions, "/rte/negotiate", "", "Origin: "+desk, "Access-Control-Request-Method: POST")
-	if got := response.Header.Get("Access-Control-Allow-Headers"); got != "authorization, x-requested-with, x-signalr-user-agent" {
+	if got := response.Header.Get("Access-Control-Allow-Headers"); got != "authorization, x-requested-with, x-signalr-connection-token, x-signalr-user-agent" {
 		t.Errorf("headers that were not asked for: %q", got)
 	}
 }

@@ -46,13 +46,13 @@ func New(options Options) (*Handler, error) {
 		protocols:   hubprotocol.Protocols(options.Protocol.MessagePackStyle),
 		log:         options.Logger,
 		metrics:     newMetrics(options.Registerer, options.Limits.Connections),
-		connections: newConnections(options.Limits.Connections, options.Limits.OrganizationConnections, options.Tokens.TTL),
+		connections: newConnections(options.Limits.Connections, options.Limits.OrganizationConnections, options.Tokens.retention()),
 		started:     time.Now(),
 	}
 	if h.origins, err = parseOrigins(options.Origins); err != nil {
 		return nil, err
 	}
-	if h.tokens, err = newTokens(options.Secret, options.Tokens.TTL); err != nil {
+	if h.tokens, err = newTokens(options.Secret, options.Tokens.TTL, options.Tokens.ClockTolerance); err != nil {
 		return nil, err
 	}
 	if h.requests, err = newRefreshRequests(options.Secret); err != nil {
@@ -101,7 +101,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serve, kind = h.serveHub, requestHub
 	case strings.EqualFold(path, h.options.Path+"/negotiate"):
 		serve, kind = h.serveNegotiate, requestNegotiate
-	case h.options.Refresh.Enabled && strings.EqualFold(path, h.options.Path+"/refresh"):
+	case strings.EqualFold(path, h.options.Path+"/refresh"):
+		if !h.options.Refresh.Enabled {
+			h.metrics.refused[requestRefresh][refusedDisabled].Inc()
+			w.WriteHeader(refusals[refusedDisabled].status)
+			return
+		}
 		serve, kind = h.serveRefresh, requestRefresh
 	default:
 		h.options.Next.ServeHTTP(w, r)
@@ -158,12 +163,21 @@ func (h *Handler) refuseTransport(w http.ResponseWriter, r *request, reason refu
 		return
 	}
 	now := time.Now()
-	id, expires, ok := h.tokens.parse(token, r.claims)
-	if !ok || !h.connections.known(id, expires, now) {
+	parsed, ok := h.tokens.parse(token, r.claims)
+	if !ok || !parsed.sameUser || !h.connections.known(parsed.id, h.inTime(&parsed, now), now) {
 		h.refuse(w, requestHub, refusedUnknownID)
 		return
 	}
 	h.refuse(w, requestHub, reason)
+}
+
+// inTime reports whether a connection token may still be used, and counts a difference of clocks.
+func (h *Handler) inTime(token *connToken, now time.Time) bool {
+	ok, clocksDiffer := h.tokens.inTime(token, now)
+	if clocksDiffer {
+		h.metrics.clockDifferences.Inc()
+	}
+	return ok
 }
 
 // refuse answers a refused request, and counts it.

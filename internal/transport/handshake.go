@@ -92,10 +92,25 @@ func (c *Conn) open(protocol *hubprotocol.Protocol) {
 		return
 	}
 	c.session = session
-	c.opened.Store(true)
 	c.claims = nil
+	c.markOpen()
 	c.h.metrics.handshakes.Inc()
 	c.phase = phaseOpen
+}
+
+// markOpen lets refreshes reach the session, and applies the one that came before the session was open.
+func (c *Conn) markOpen() {
+	c.h.refresh.Lock()
+	c.opened.Store(true)
+	var changed *Conn
+	if c.early != nil {
+		changed, _, _ = c.h.replaceClaimsLocked(c, c.early)
+		c.early = nil
+	}
+	c.h.refresh.Unlock()
+	if changed != nil {
+		changed.session.Recheck(c.h.invoking)
+	}
 }
 
 // setProtocol counts the connection under its protocol from now on.

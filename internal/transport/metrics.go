@@ -14,6 +14,7 @@ type metrics struct {
 	refused          [numRequestKinds][numRefusals]prometheus.Counter
 	negotiated       prometheus.Counter
 	refreshed        prometheus.Counter
+	clockDifferences prometheus.Counter
 	waiting          prometheus.Gauge   // connections
 	taken            prometheus.Counter // upgrades, by the entrance
 	passed           prometheus.Counter // connections, to net/http
@@ -78,6 +79,10 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 			Name: "rte_transport_refreshes_total",
 			Help: "Requests that replaced the token of a connection, here or on another node.",
 		}),
+		clockDifferences: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_clock_differences_total",
+			Help: "Connection tokens of other nodes that seemed to come from the future or to have expired.",
+		}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_transport_connections_waiting",
 			Help: "Accepted connections that have not sent a byte yet.",
@@ -123,7 +128,7 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 	}
 	if reg != nil {
 		for _, c := range []prometheus.Collector{
-			connections, limit, refused, m.negotiated, m.refreshed, m.waiting, arrivals, m.handshakes, handshakesFailed,
+			connections, limit, refused, m.negotiated, m.refreshed, m.clockDifferences, m.waiting, arrivals, m.handshakes, handshakesFailed,
 			m.receivedBytes, received, protocolErrors,
 		} {
 			reg.MustRegister(c)

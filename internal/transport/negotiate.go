@@ -67,12 +67,12 @@ func (h *Handler) negotiateVersion(q query) (version int, problem string) {
 // negotiation returns the body of the answer (N5, N6). Version 0 has one id only, which has to be the token.
 func (h *Handler) negotiation(version int, claims *authz.Claims) []byte {
 	id := newConnID()
-	token := h.tokens.make(id, claims, time.Now())
+	token := h.tokens.make(id, version, claims, time.Now())
 	if version == 0 {
 		return []byte(`{"negotiateVersion":0,"connectionId":"` + token + `",` + transports + `}`)
 	}
 	lifetime := ""
-	if seconds := tokenLifetime(claims); h.options.Refresh.Enabled && seconds > 0 {
+	if seconds := tokenLifetime(claims.ExpiresAt); h.options.Refresh.Enabled && seconds > 0 {
 		lifetime = `"tokenLifetimeSeconds":` + strconv.Itoa(seconds) + `,`
 	}
 	return []byte(`{"negotiateVersion":1,"connectionId":"` + id.String() + `","connectionToken":"` + token + `",` +

@@ -30,8 +30,10 @@ type Session interface {
 	// Close ends the session: the outbox sends the result of Conn.EncodeClose, then calls Conn.Ended. A second call does
 	// nothing and returns false.
 	Close(reason hub.CloseReason) (first bool)
-	// Refresh replaces the claims, without waiting; see hub.Session for its errors. If they have changed, Recheck applies
-	// them to what was granted before.
+	// Claims returns the claims in force.
+	Claims() *authz.Claims
+	// Refresh replaces the claims, without waiting, unless those in force end later; see hub.Session for its errors. If
+	// they have changed, Recheck applies them to what was granted before.
 	Refresh(claims *authz.Claims) (changed bool, err error)
 	Recheck(ctx context.Context)
 }
@@ -84,11 +86,17 @@ type ProtocolOptions struct {
 type TokenOptions struct {
 	// TTL is how long a connection token may wait for its WebSocket (N12), on any node. 0: 15 s, which is also the least.
 	TTL time.Duration
+	// ClockTolerance is how much the clock of another node may differ from the clock of this one. 0: 30 s. A negative
+	// value means no tolerance.
+	ClockTolerance time.Duration
 	// CloseAtExpiry ends a connection ExpiryGrace after its token has expired. The client reconnects, with a new token.
 	// false: the token counts when the connection is opened.
 	CloseAtExpiry bool
 	ExpiryGrace   time.Duration
 }
+
+// retention returns how long a used connection token must be remembered: any node may accept it for as long.
+func (t *TokenOptions) retention() time.Duration { return t.TTL + 2*t.ClockTolerance }
 
 // RefreshOptions configure the refresh of tokens.
 type RefreshOptions struct {
@@ -127,6 +135,8 @@ type Timeouts struct {
 	Send time.Duration
 	// Close is how long the peer may take to answer the end of a connection (W8). 0: 5 s.
 	Close time.Duration
+	// Refresh is how long another node may take to answer a refresh request. 0: 2 s.
+	Refresh time.Duration
 }
 
 // minTokenTTL is what clients may rely on (N12).
@@ -142,6 +152,8 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	setDefault(&o.Path, "/rte")
 	setDefault(&o.Tokens.TTL, minTokenTTL)
+	setDefault(&o.Tokens.ClockTolerance, 30*time.Second)
+	o.Tokens.ClockTolerance = max(o.Tokens.ClockTolerance, 0)
 	o.Limits.setDefaults()
 	o.Timeouts.setDefaults()
 	if o.Refused == nil {
@@ -172,6 +184,7 @@ func (t *Timeouts) setDefaults() {
 	setDefault(&t.Client, 30*time.Second)
 	setDefault(&t.Send, 10*time.Second)
 	setDefault(&t.Close, 5*time.Second)
+	setDefault(&t.Refresh, 2*time.Second)
 }
 
 // check returns an error that names the first option with a value out of its range.
@@ -196,6 +209,7 @@ func (o *Options) check() error {
 		{"Timeouts.Client", int64(o.Timeouts.Client)},
 		{"Timeouts.Send", int64(o.Timeouts.Send)},
 		{"Timeouts.Close", int64(o.Timeouts.Close)},
+		{"Timeouts.Refresh", int64(o.Timeouts.Refresh)},
 	} {
 		if number.value < 0 {
 			return fmt.Errorf("transport: Options.%s must not be negative", number.name)

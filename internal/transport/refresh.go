@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
@@ -19,36 +20,54 @@ const (
 	refreshed        refreshOutcome = "refreshed"
 	refreshOtherUser refreshOutcome = "other_user"
 	refreshRevoked   refreshOutcome = "revoked"
-	// refreshUnknown: this node does not have the connection, or no longer has it.
+	// refreshEnded: the connection has ended.
+	refreshEnded refreshOutcome = "ended"
+	// refreshUnknown: this node never had the connection.
 	refreshUnknown refreshOutcome = "unknown"
 	// refreshFailed: the request could not be sent to the node of the connection.
 	refreshFailed refreshOutcome = "failed"
 )
 
-// serveRefresh replaces the token of a connection by that of the request. Requests and answers are those of ASP.NET
-// Core 11: the connection token names the connection, and an error is a word in a JSON object.
+// connectionTokenHeader names the connection whose token is refreshed. Clients of the previews of .NET 11 named it in the
+// query. ASP.NET Core 11.0.0 refuses them, and so does this server.
+const connectionTokenHeader = "X-Signalr-Connection-Token"
+
+// serveRefresh replaces the token of a connection by that of the request. Requests and answers are those of ASP.NET Core
+// 11: the connection token names the connection, and an error is a word in a JSON object. Two answers differ: a token of
+// another organization is refused like that of another user, and a token that ends earlier than the one in force is
+// answered with the lifetime in force.
 func (h *Handler) serveRefresh(w http.ResponseWriter, r *request) {
 	if r.Method != http.MethodPost {
 		h.refuse(w, requestRefresh, refusedMethod)
 		return
 	}
-	token := r.query.value("id")
-	if token == "" {
+	text := r.Header.Get(connectionTokenHeader)
+	if text == "" {
 		h.refuseRefresh(w, refusedNoID, "missing_connection_token")
 		return
 	}
-	switch h.refreshByToken(r.Context(), token, r.claims) {
+	named, ok := h.tokens.parse(text, r.claims)
+	switch {
+	case !ok:
+		h.refuseRefresh(w, refusedUnknownID, "connection_not_found")
+		return
+	case named.version == 0:
+		h.refuseRefresh(w, refusedVersion0, "unsupported_negotiate_version")
+		return
+	}
+	outcome, expires := h.refreshByToken(r.Context(), &named, r.claims)
+	switch outcome {
 	case refreshed:
 		h.metrics.refreshed.Inc()
 		body := "{}"
-		if seconds := tokenLifetime(r.claims); seconds > 0 {
+		if seconds := tokenLifetime(expires); seconds > 0 {
 			body = `{"tokenLifetimeSeconds":` + strconv.Itoa(seconds) + `}`
 		}
 		answerRefresh(w, http.StatusOK, body)
 	case refreshOtherUser:
 		h.refuseRefresh(w, refusedOtherUser, "user_changed")
 	case refreshRevoked:
-		h.refuseRefresh(w, refusedToken, "invalid_token")
+		h.refuseToken(w, r.Request, requestRefresh, token.ErrRevoked)
 	case refreshFailed:
 		h.refuseRefresh(w, refusedForward, "temporarily_unavailable")
 	default:
@@ -56,57 +75,76 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *request) {
 	}
 }
 
-// refreshByToken replaces the claims of the connection that a connection token names, on whatever node it is. A
-// connection token is tied to its user, so the token of another user is either theirs or invented.
-func (h *Handler) refreshByToken(ctx context.Context, token string, claims *authz.Claims) refreshOutcome {
-	id, _, ok := h.tokens.parse(token, claims)
-	if !ok {
-		if _, _, _, looksGood := splitToken(token); looksGood {
-			return refreshOtherUser
-		}
-		return refreshUnknown
-	}
-	c, outcome := h.replaceClaims(id, claims)
-	switch {
-	case c != nil:
+// refreshByToken replaces the claims of the connection that a connection token names, on whatever node it is. It returns
+// the expiry in force. A connection that was negotiated and not opened yet has no claims to replace: its upgrade will
+// show a token of its own.
+func (h *Handler) refreshByToken(
+	ctx context.Context, named *connToken, claims *authz.Claims,
+) (outcome refreshOutcome, expires time.Time) {
+	c, outcome, expires := h.replaceClaims(named.id, claims)
+	if c != nil {
 		c.session.Recheck(ctx)
-	case outcome == refreshUnknown && h.options.Refresh.Forward != nil:
-		return h.forwardRefresh(ctx, id, claims)
 	}
-	return outcome
+	if outcome == refreshUnknown && h.options.Refresh.Forward != nil {
+		outcome, expires = h.forwardRefresh(ctx, named.id, claims)
+	}
+	if inTime, _ := h.tokens.inTime(named, time.Now()); outcome == refreshUnknown && inTime {
+		if !named.sameUser {
+			return refreshOtherUser, time.Time{}
+		}
+		return refreshed, claims.ExpiresAt
+	}
+	return outcome, expires
 }
 
-// replaceClaims replaces the claims of a connection of this node, and moves the time at which it ends. It does not
-// wait. The caller must Recheck the session of the returned connection; nil: there is nothing to recheck.
-func (h *Handler) replaceClaims(id connID, claims *authz.Claims) (*Conn, refreshOutcome) {
-	c := h.connections.find(id)
-	if c == nil || !c.opened.Load() {
-		return nil, refreshUnknown
+// replaceClaims replaces the claims of a connection of this node, and moves the time at which it ends. It returns the
+// expiry in force and does not wait. Claims that end earlier than those in force change nothing, so that of two refreshes
+// the later token wins in any order. The caller must Recheck the session of the returned connection; nil: there is
+// nothing to recheck.
+func (h *Handler) replaceClaims(id connID, claims *authz.Claims) (*Conn, refreshOutcome, time.Time) {
+	c, ended := h.connections.find(id, time.Now())
+	switch {
+	case ended:
+		return nil, refreshEnded, time.Time{}
+	case c == nil:
+		return nil, refreshUnknown, time.Time{}
 	}
 	h.refresh.Lock()
 	defer h.refresh.Unlock()
-	switch changed, err := c.session.Refresh(claims); {
+	if !c.opened.Load() {
+		// The client may know of the answer to its handshake before this node has opened the session.
+		c.early = claims
+		return nil, refreshed, claims.ExpiresAt
+	}
+	return h.replaceClaimsLocked(c, claims)
+}
+
+// replaceClaimsLocked is replaceClaims for a connection whose session is open.
+func (h *Handler) replaceClaimsLocked(c *Conn, claims *authz.Claims) (*Conn, refreshOutcome, time.Time) {
+	changed, err := c.session.Refresh(claims)
+	expires := c.session.Claims().ExpiresAt
+	switch {
 	case changed:
 		c.expireWith(claims)
 		h.options.Refresh.Refreshed(c, claims)
-		return c, refreshed
+		return c, refreshed, expires
 	case err == nil:
-		return nil, refreshed
+		return nil, refreshed, expires
 	case errors.Is(err, hub.ErrOtherUser):
-		return nil, refreshOtherUser
+		return nil, refreshOtherUser, time.Time{}
 	case errors.Is(err, hub.ErrRevoked):
-		return nil, refreshRevoked
+		return nil, refreshRevoked, time.Time{}
 	default:
-		return nil, refreshUnknown
+		return nil, refreshEnded, time.Time{}
 	}
 }
 
 // tokenLifetime returns the seconds until a token expires; 0: it never expires, or it has.
-func tokenLifetime(claims *authz.Claims) int {
-	if claims.ExpiresAt.IsZero() {
+func tokenLifetime(expires time.Time) int {
+	if expires.IsZero() {
 		return 0
 	}
-	return int(min(max(time.Until(claims.ExpiresAt)/time.Second, 0), math.MaxInt32))
+	return int(min(max(time.Until(expires)/time.Second, 0), math.MaxInt32))
 }
 
 // refuseRefresh answers a refused refresh request, and counts it.

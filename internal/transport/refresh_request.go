@@ -19,11 +19,9 @@ const (
 	// maxRefreshRequests bounds the refresh requests of this node that other nodes have not answered. It also bounds the
 	// requests of other nodes that this node works on. Further ones are refused.
 	maxRefreshRequests = 256
-	// maxUserRequests bounds the unanswered refresh requests of one user. One for a connection that has ended takes
-	// refreshTimeout.
+	// maxUserRequests bounds the unanswered refresh requests of one user. One for a connection that no node has takes
+	// Timeouts.Refresh.
 	maxUserRequests = 8
-	// refreshTimeout is the time that the node of the connection has to answer.
-	refreshTimeout = 2 * time.Second
 	// maxMessageAge bounds the age of a message between nodes: the difference of their clocks and the time on the way.
 	maxMessageAge = 30 * time.Second
 	// maxMessageBytes bounds a message between nodes. Its claims fit into a token.
@@ -44,8 +42,8 @@ type refreshRequests struct {
 
 // waitingRequest is a refresh request of this node without an answer.
 type waitingRequest struct {
-	user    organizationUser
-	outcome chan<- refreshOutcome // has room for one
+	user   organizationUser
+	answer chan<- *refreshMessage // has room for one
 }
 
 // organizationUser is a user. The id of a user is unique within the organization only.
@@ -63,10 +61,11 @@ func newRefreshRequests(secret []byte) (refreshRequests, error) {
 type refreshMessage struct {
 	Number string    `json:"number"`
 	Sent   time.Time `json:"sent"`
-	// A request has Connection and Claims, an answer has Outcome.
+	// A request has Connection and Claims, an answer has Outcome and the expiry in force.
 	Connection string         `json:"connection,omitempty"`
 	Claims     *authz.Claims  `json:"claims,omitempty"`
 	Outcome    refreshOutcome `json:"outcome,omitempty"`
+	Expires    time.Time      `json:"expires,omitzero"`
 }
 
 // seal encodes a message: a MAC and the JSON.
@@ -95,26 +94,28 @@ func (rs *refreshRequests) open(message []byte) (*refreshMessage, error) {
 	return &opened, nil
 }
 
-// forwardRefresh sends a refresh request to all other nodes and waits for the answer of the one that has the
-// connection.
-func (h *Handler) forwardRefresh(ctx context.Context, id connID, claims *authz.Claims) refreshOutcome {
-	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+// forwardRefresh sends a refresh request to all other nodes and waits for the answer of the one that has the connection,
+// or had it. It returns refreshUnknown if none answers.
+func (h *Handler) forwardRefresh(
+	ctx context.Context, id connID, claims *authz.Claims,
+) (outcome refreshOutcome, expires time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, h.options.Timeouts.Refresh)
 	defer cancel()
-	number, outcome := events.NewID().String(), make(chan refreshOutcome, 1)
-	if !h.requests.begin(number, &waitingRequest{organizationUser{claims.Organization, claims.User}, outcome}) {
-		return refreshFailed
+	number, answers := events.NewID().String(), make(chan *refreshMessage, 1)
+	if !h.requests.begin(number, &waitingRequest{organizationUser{claims.Organization, claims.User}, answers}) {
+		return refreshFailed, time.Time{}
 	}
 	defer h.requests.end(number)
 	request := &refreshMessage{Number: number, Sent: time.Now(), Connection: id.String(), Claims: claims}
 	if err := h.options.Refresh.Forward(ctx, h.requests.seal(request)); err != nil {
 		h.log.Warn("refresh not forwarded", zap.Error(err))
-		return refreshFailed
+		return refreshFailed, time.Time{}
 	}
 	select {
-	case answer := <-outcome:
-		return answer
+	case answer := <-answers:
+		return answer.Outcome, answer.Expires
 	case <-ctx.Done():
-		return refreshUnknown // no node has the connection
+		return refreshUnknown, time.Time{}
 	}
 }
 
@@ -141,12 +142,12 @@ func (rs *refreshRequests) end(number string) {
 }
 
 // answered hands an answer to the request that waits for it. Only the first answer counts.
-func (rs *refreshRequests) answered(number string, outcome refreshOutcome) {
+func (rs *refreshRequests) answered(answer *refreshMessage) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if w := rs.waiting[number]; w != nil {
+	if w := rs.waiting[answer.Number]; w != nil {
 		select {
-		case w.outcome <- outcome:
+		case w.answer <- answer:
 		default:
 		}
 	}
@@ -160,7 +161,7 @@ func (h *Handler) HandleRefresh(message []byte) error {
 		return err
 	}
 	if received.Claims == nil {
-		h.requests.answered(received.Number, received.Outcome)
+		h.requests.answered(received)
 		return nil
 	}
 	id, ok := parseConnID(received.Connection)
@@ -170,12 +171,14 @@ func (h *Handler) HandleRefresh(message []byte) error {
 	if expires := received.Claims.ExpiresAt; !expires.IsZero() && !expires.After(time.Now()) || !h.requests.reserve() {
 		return nil // the client tries again, or gets a new connection
 	}
-	c, outcome := h.replaceClaims(id, received.Claims)
+	c, outcome, expires := h.replaceClaims(id, received.Claims)
 	if outcome == refreshUnknown {
 		h.requests.release() // another node has the connection
 		return nil
 	}
-	go h.answerRefreshRequest(c, &refreshMessage{Number: received.Number, Sent: time.Now(), Outcome: outcome})
+	go h.answerRefreshRequest(c, &refreshMessage{
+		Number: received.Number, Sent: time.Now(), Outcome: outcome, Expires: expires,
+	})
 	return nil
 }
 
@@ -183,7 +186,7 @@ func (h *Handler) HandleRefresh(message []byte) error {
 // nil: there is nothing to recheck.
 func (h *Handler) answerRefreshRequest(c *Conn, answer *refreshMessage) {
 	defer h.requests.release()
-	ctx, cancel := context.WithTimeout(h.invoking, refreshTimeout)
+	ctx, cancel := context.WithTimeout(h.invoking, h.options.Timeouts.Refresh)
 	defer cancel()
 	if err := h.options.Refresh.Forward(ctx, h.requests.seal(answer)); err != nil {
 		h.log.Warn("refresh not answered", zap.Error(err))

@@ -38,6 +38,8 @@ const (
 	refusedQuota
 	refusedOtherUser
 	refusedForward
+	refusedVersion0
+	refusedDisabled
 	numRefusals
 )
 
@@ -74,4 +76,6 @@ var refusals = [numRefusals]struct {
 	refusedQuota:          {"quota", http.StatusServiceUnavailable, "This organization has no room for another connection on this node."},
 	refusedOtherUser:      {"other_user", http.StatusForbidden, ""},
 	refusedForward:        {"forward", http.StatusServiceUnavailable, ""},
+	refusedVersion0:       {"negotiate_version", http.StatusBadRequest, ""},
+	refusedDisabled:       {"disabled", http.StatusNotFound, ""},
 }

@@ -36,21 +36,40 @@ func parseConnID(text string) (id connID, ok bool) {
 	return id, err == nil
 }
 
-// macLen is the length of the truncated HMAC-SHA-256 in a connection token. The token lives for seconds.
-const macLen = 16
+// The lengths of the parts of a connection token. Its MAC is a truncated HMAC-SHA-256: the token lives for seconds.
+const (
+	nodeLen = 4
+	userLen = 8
+	macLen  = 16
+	tailLen = 1 + nodeLen + userLen + macLen
+)
 
-// tokens makes and checks connection tokens: id "." expiry "." MAC, in characters that need no escaping in a URL (N8).
-// A token contains everything that another node needs to accept it, so negotiate stores nothing. It is tied to the
-// user and not to the JWT, because clients fetch a new JWT for the WebSocket (1.2).
+// tokens makes and checks connection tokens, in characters that need no escaping in a URL (N8): id "." expiry "." tail.
+// The tail has the negotiate version, the node that made the token, a tag of the user, and a MAC over all of these. A
+// token contains everything that another node needs to accept it, so negotiate stores nothing. It is tied to the user
+// and not to the JWT, because clients fetch a new JWT for the WebSocket (1.2).
 type tokens struct {
-	key []byte
-	ttl time.Duration
+	key       []byte
+	node      [nodeLen]byte // made up by each process
+	ttl       time.Duration
+	tolerance time.Duration // of the clocks of other nodes
+}
+
+// connToken is an authentic connection token.
+type connToken struct {
+	id       connID
+	version  int // of negotiate; 0: the client has no other id
+	expires  time.Time
+	foreign  bool // another node made it
+	sameUser bool // the claims shown with it are those of its user
 }
 
 // newTokens derives the key from the secret that all nodes share.
-func newTokens(secret []byte, ttl time.Duration) (*tokens, error) {
+func newTokens(secret []byte, ttl, tolerance time.Duration) (*tokens, error) {
 	key, err := deriveKey(secret, "connection token")
-	return &tokens{key, ttl}, err
+	t := &tokens{key: key, ttl: ttl, tolerance: tolerance}
+	_, _ = rand.Read(t.node[:]) // never fails: crypto/rand ends the process instead
+	return t, err
 }
 
 // deriveKey derives the key for a purpose from the secret that all nodes share. Without a secret the key is random.
@@ -66,25 +85,38 @@ func deriveKey(secret []byte, purpose string) ([]byte, error) {
 	return key, nil
 }
 
-// make returns a token for a connection of the user of claims.
-func (t *tokens) make(id connID, claims *authz.Claims, now time.Time) string {
+// make returns a token for a connection of the user of claims, negotiated in the given version.
+func (t *tokens) make(id connID, version int, claims *authz.Claims, now time.Time) string {
 	expires := now.Add(t.ttl).UnixMilli()
-	mac := t.mac(id, expires, claims)
-	return id.String() + "." + strconv.FormatInt(expires, 36) + "." + base64.RawURLEncoding.EncodeToString(mac)
+	tail := append(make([]byte, 0, tailLen), byte(version)) //nolint:gosec // 0 or 1
+	tail = append(tail, t.node[:]...)
+	tail = append(tail, t.userTag(id, claims)...)
+	tail = append(tail, t.mac(id, expires, tail)...)
+	return id.String() + "." + strconv.FormatInt(expires, 36) + "." + base64.RawURLEncoding.EncodeToString(tail)
 }
 
-// parse checks a token and returns its parts. It does not check whether the token has expired.
-func (t *tokens) parse(token string, claims *authz.Claims) (id connID, expires time.Time, ok bool) {
-	id, millis, mac, ok := splitToken(token)
-	if !ok || subtle.ConstantTimeCompare(mac, t.mac(id, millis, claims)) != 1 {
-		return connID{}, time.Time{}, false
+// parse checks a token that came with claims; ok is false if it is not authentic. It does not check the expiry.
+func (t *tokens) parse(text string, claims *authz.Claims) (token connToken, ok bool) {
+	id, expires, tail, ok := splitToken(text)
+	if !ok {
+		return connToken{}, false
 	}
-	return id, time.UnixMilli(millis), true
+	content, mac := tail[:tailLen-macLen], tail[tailLen-macLen:]
+	if subtle.ConstantTimeCompare(mac, t.mac(id, expires, content)) != 1 {
+		return connToken{}, false
+	}
+	return connToken{
+		id:       id,
+		version:  int(content[0]),
+		expires:  time.UnixMilli(expires),
+		foreign:  [nodeLen]byte(content[1:]) != t.node,
+		sameUser: subtle.ConstantTimeCompare(content[1+nodeLen:], t.userTag(id, claims)) == 1,
+	}, true
 }
 
 // splitToken returns the parts of a token, without checking its MAC; ok is false if the token has another form.
-func splitToken(token string) (id connID, expires int64, mac []byte, ok bool) {
-	first, rest, _ := strings.Cut(token, ".")
+func splitToken(text string) (id connID, expires int64, tail []byte, ok bool) {
+	first, rest, _ := strings.Cut(text, ".")
 	second, third, _ := strings.Cut(rest, ".")
 	if id, ok = parseConnID(first); !ok {
 		return connID{}, 0, nil, false
@@ -93,15 +125,38 @@ func splitToken(token string) (id connID, expires int64, mac []byte, ok bool) {
 	if err != nil {
 		return connID{}, 0, nil, false
 	}
-	mac, err = base64.RawURLEncoding.Strict().DecodeString(third)
-	return id, expires, mac, err == nil && len(mac) == macLen
+	tail, err = base64.RawURLEncoding.Strict().DecodeString(third)
+	return id, expires, tail, err == nil && len(tail) == tailLen
 }
 
-// mac returns the MAC of the parts of a token and its user.
-func (t *tokens) mac(id connID, expires int64, claims *authz.Claims) []byte {
+// clockNoise is the difference of two clocks that is not worth a count.
+const clockNoise = time.Second
+
+// inTime reports whether a token may still be used, and whether that depends on the difference of two clocks. The token
+// of this node ends exactly with its lifetime (N12). For the token of another node, both ends of its lifetime move by
+// the tolerance.
+func (t *tokens) inTime(token *connToken, now time.Time) (ok, clocksDiffer bool) {
+	if !token.foreign {
+		return token.expires.After(now), false
+	}
+	early, late := token.expires.Add(-t.ttl).Sub(now), now.Sub(token.expires)
+	return early <= t.tolerance && late < t.tolerance, early > clockNoise || late >= 0
+}
+
+// mac returns the MAC of the parts of a token.
+func (t *tokens) mac(id connID, expires int64, content []byte) []byte {
 	mac := hmac.New(sha256.New, t.key)
 	mac.Write(id[:])
 	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(expires))) //nolint:gosec // any bits will do
-	mac.Write(claims.User[:])
+	mac.Write(content)
 	return mac.Sum(nil)[:macLen]
+}
+
+// userTag ties a token to a user without naming the user.
+func (t *tokens) userTag(id connID, claims *authz.Claims) []byte {
+	mac := hmac.New(sha256.New, t.key)
+	mac.Write([]byte("user"))
+	mac.Write(id[:])
+	mac.Write(claims.User[:])
+	return mac.Sum(nil)[:userLen]
 }

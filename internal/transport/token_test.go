@@ -13,21 +13,21 @@ import (
 func TestTokens(t *testing.T) {
 	alice, bob := &authz.Claims{User: events.NewID()}, &authz.Claims{User: events.NewID()}
 	again := &authz.Claims{User: alice.User, TokenID: "another JWT"}
-	mine, err := newTokens([]byte("secret"), time.Minute)
+	mine, err := newTokens([]byte("secret"), time.Minute, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
-	peer, err := newTokens([]byte("secret"), time.Hour)
+	peer, err := newTokens([]byte("secret"), time.Hour, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := newTokens(nil, time.Minute)
+	other, err := newTokens(nil, time.Minute, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
 	id := newConnID()
-	token := mine.make(id, alice, now)
+	token := mine.make(id, 1, alice, now)
 	for name, test := range map[string]struct {
 		tokens *tokens
 		token  string
@@ -50,12 +50,16 @@ func TestTokens(t *testing.T) {
 		"the same id spelled otherwise": {mine, id.String()[:21] + "_" + token[22:], alice, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, expires, ok := test.tokens.parse(test.token, test.claims)
-			if ok != test.want {
+			got, ok := test.tokens.parse(test.token, test.claims)
+			if ok = ok && got.sameUser; ok != test.want {
 				t.Fatalf("accepted: %v", ok)
 			}
-			if ok && (got != id || expires.UnixMilli() != now.Add(time.Minute).UnixMilli()) {
-				t.Errorf("%s until %s", got, expires)
+			want := connToken{
+				id: id, version: 1, expires: time.UnixMilli(now.Add(time.Minute).UnixMilli()),
+				foreign: test.tokens != mine, sameUser: true,
+			}
+			if ok && got != want {
+				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
 	}
@@ -69,7 +73,7 @@ func TestTokens_Expire(t *testing.T) {
 		r := newConnections(10, 0, ttl)
 		fresh := func() *Conn { return &Conn{id: newConnID(), reader: reader{claims: &authz.Claims{}}} }
 		redeem := func(c *Conn, issued time.Time) string {
-			reason, ok := r.redeem(c, issued.Add(ttl), time.Now())
+			reason, ok := r.redeem(c, issued.Add(ttl).After(time.Now()), time.Now())
 			if ok {
 				return "ok"
 			}
@@ -110,4 +114,43 @@ func TestTokens_Expire(t *testing.T) {
 			t.Errorf("%d used tokens are remembered", n)
 		}
 	})
+}
+
+// Clocks that differed by 15 s, the lifetime of a token, made nodes refuse each other's tokens: every client that
+// negotiated with one and connected to another got 404. The node's own tokens still end exactly with their lifetime.
+func TestTokens_clocksOfNodesDiffer(t *testing.T) {
+	const ttl, tolerance = 15 * time.Second, 30 * time.Second
+	issuer, err := newTokens([]byte("secret"), ttl, tolerance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := newTokens([]byte("secret"), ttl, tolerance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims, issued := &authz.Claims{}, time.Now().Truncate(time.Millisecond)
+	text := issuer.make(newConnID(), 1, claims, issued)
+	for _, test := range []struct {
+		node             *tokens
+		after            time.Duration // by the clock of the node
+		ok, clocksDiffer bool
+	}{
+		{issuer, 0, true, false},
+		{issuer, ttl - 1, true, false},
+		{issuer, ttl, false, false},
+		{other, 0, true, false},
+		{other, ttl - 1, true, false},
+		{other, -ttl, true, true},
+		{other, -tolerance, true, true},
+		{other, -tolerance - 1, false, true},
+		{other, ttl, true, true},
+		{other, ttl + tolerance - 1, true, true},
+		{other, ttl + tolerance, false, true},
+	} {
+		token, authentic := test.node.parse(text, claims)
+		if ok, differ := test.node.inTime(&token, issued.Add(test.after)); !authentic || ok != test.ok || differ != test.clocksDiffer {
+			t.Errorf("foreign %v, after %s: %v, %v; want %v, %v",
+				token.foreign, test.after, ok, differ, test.ok, test.clocksDiffer)
+		}
+	}
 }

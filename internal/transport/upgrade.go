@@ -88,12 +88,13 @@ func (h *Handler) admit(u *upgrade) (*Conn, refusal, bool) {
 		reason, ok := h.connections.add(c)
 		return c, reason, ok
 	}
-	id, expires, ok := h.tokens.parse(u.id, u.claims)
-	if !ok {
+	now := time.Now()
+	token, ok := h.tokens.parse(u.id, u.claims)
+	if !ok || !token.sameUser {
 		return nil, refusedUnknownID, false
 	}
-	c.id = id
-	reason, ok := h.connections.redeem(c, expires, time.Now())
+	c.id = token.id
+	reason, ok := h.connections.redeem(c, h.inTime(&token, now), now)
 	return c, reason, ok
 }
 
