@@ -19,17 +19,17 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// nodeRules are the rules of a node's user, as docs/redis.md has them.
+// nodeRules are the ACL rules of a node's user, as in docs/redis.md.
 const nodeRules = "on >secret resetkeys resetchannels &rte:* %R~rte:* ~rte:c:* nocommands " +
 	"+ping +client|setname +subscribe +unsubscribe +ssubscribe +sunsubscribe +publish +spublish " +
 	"+get +mget +hvals +xread +xrange +xrevrange +time +info +cluster|nodes +cluster|slots " +
 	"+zadd +zscan +zremrangebyscore"
 
-// publishingRules are what a node needs beside them to publish by itself and to load the functions.
+// publishingRules are the rules of a node that also publishes and loads the functions.
 const publishingRules = nodeRules + " ~rte:* +fcall +fcall_ro +function|load +incr +xadd +expire +eval +evalsha " +
 	"+set +hset +hdel +hlen +hexists +hgetall +ttl"
 
-// mustSetUser makes a user of a server.
+// mustSetUser creates or changes a user of a server.
 func mustSetUser(t testing.TB, server *rtetest.Redis, name, rules string) {
 	t.Helper()
 	client := server.Client()
@@ -43,7 +43,7 @@ func mustSetUser(t testing.TB, server *rtetest.Redis, name, rules string) {
 	}
 }
 
-// mustNode starts a node without listeners and waits until it is connected.
+// mustNode starts a node without subscribers and waits until it is connected.
 func mustNode(t testing.TB, o redis.Options) (*redis.Backplane, *backplanetest.Recorder, *prometheus.Registry) {
 	t.Helper()
 	sink, metrics := backplanetest.NewRecorder(), prometheus.NewRegistry()
@@ -62,23 +62,23 @@ func TestAccess_nodeUser(t *testing.T) {
 		o.Username, o.Password = user, "secret"
 		return o
 	}
-	listener, sink, _ := mustNode(t, as("node"))
+	subscriber, sink, _ := mustNode(t, as("node"))
 	publisher, _, _ := mustNode(t, as("publisher"))
 	topic := backplanetest.Topic(events.NewID(), events.NewID())
-	backplanetest.MustAcquire(t, listener, topic)
+	backplanetest.MustAcquire(t, subscriber, topic)
 	ev := backplanetest.NewEvent(topic, 1)
 	backplanetest.MustPublish(t, publisher, ev)
 	sink.Wait(t, 1)
-	if err := listener.Revocations().Keep(t.Context(), []byte(`{"jti":"one"}`), time.Now().Add(time.Hour), []byte("{}")); err != nil {
+	if err := subscriber.Revocations().Keep(t.Context(), []byte(`{"jti":"one"}`), time.Now().Add(time.Hour), []byte("{}")); err != nil {
 		t.Errorf("a node that may revoke: %v", err)
 	}
-	if got := kept(t, listener.Revocations()); len(got) != 1 {
+	if got := kept(t, subscriber.Revocations()); len(got) != 1 {
 		t.Errorf("kept are %v", got)
 	}
-	if err := listener.Documents(t.Context(), make([]events.ID, 2), make([][]byte, 2)); err != nil {
+	if err := subscriber.Documents(t.Context(), make([]events.ID, 2), make([][]byte, 2)); err != nil {
 		t.Errorf("a node that may read the directory: %v", err)
 	}
-	if err := listener.Publish(t.Context(), ev.JSON()); !errors.Is(err, backplane.ErrRefused) {
+	if err := subscriber.Publish(t.Context(), ev.JSON()); !errors.Is(err, backplane.ErrRefused) {
 		t.Errorf("a node that may not publish: %v", err)
 	}
 }
@@ -112,7 +112,7 @@ func TestAccess_laneRefused(t *testing.T) {
 	publish(topics[1], 1)
 	sink.Wait(t, 1)
 
-	// The permission comes, and goes while the lane is subscribed: Redis then ends the connection.
+	// The permission is granted, and revoked while the lane is subscribed: then Redis closes the connection.
 	mustSetUser(t, server, "node", fmt.Sprintf("&rte:org:%s", refused))
 	backplanetest.MustAcquire(t, b, topics[0])
 	publish(topics[0], 2)
@@ -139,7 +139,7 @@ func TestAccess_wrongPassword(t *testing.T) {
 	}
 }
 
-// waitValue waits until a metric has a value; an empty label stands for the sum of all.
+// waitValue waits until a metric has a value. An empty label means the sum over all labels.
 func waitValue(t testing.TB, metrics *prometheus.Registry, name, label string, want float64) {
 	t.Helper()
 	n := &rigNode{metrics: metrics}
@@ -152,7 +152,7 @@ func waitValue(t testing.TB, metrics *prometheus.Registry, name, label string, w
 	waitFor(t, fmt.Sprintf("%s{%s} is %v", name, label, want), func() bool { return value() == want })
 }
 
-// waitFor waits until something is so.
+// waitFor waits until a condition holds.
 func waitFor(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(rtetest.Patience); !so(); time.Sleep(5 * time.Millisecond) {
@@ -162,8 +162,8 @@ func waitFor(t testing.TB, what string, so func() bool) {
 	}
 }
 
-// A node might not listen to a channel that is no lane, and then it might: as long as no lane was refused either, it
-// did not ask again, and heard of no revocation until the next connection.
+// A node was not permitted to subscribe a control channel, and later was. It did not retry while no lane was refused
+// either, and received no revocation until the next connection.
 func TestAccess_channelRefused(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	mustSetUser(t, server, "node", nodeRules+" resetchannels &rte:hb:* &rte:peer:* &rte:org:*")

@@ -19,14 +19,15 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// burst has a Redis publish events by itself, so that the process that receives them does nothing else. KEYS are the
-// lanes; ARGV how many events, the number of the first, and the text before and after what makes their Ids differ.
+// burst makes Redis publish events by itself, so that the receiving process does nothing else. KEYS are the lanes;
+// ARGV are the number of events, the number of the first one, and the text before and after the varying part of their
+// Ids.
 const burst = `for i = 0, ARGV[1] - 1 do
   redis.call('PUBLISH', KEYS[i % #KEYS + 1], ARGV[2 * (i % #KEYS) + 3] .. string.format('%012x', ARGV[2] + i) .. ARGV[2 * (i % #KEYS) + 4])
 end
 return 0`
 
-// burstSize is how many events Redis publishes at a time: 20 MB, of 1 KB each.
+// burstSize is how many events of 1 KB Redis publishes at a time: 20 MB.
 const burstSize = 20_000
 
 // source publishes bursts to lanes.
@@ -50,7 +51,8 @@ func newSource(b *testing.B, server *rtetest.Redis, topics []events.Topic) *sour
 	return s
 }
 
-// eventText is an event of so many bytes as publishers send it, of a call for those types. Its Id ends with zeros.
+// eventText returns an event of the given size, as publishers send it; type-specific fields are those of a call. Its
+// Id ends with zeros.
 func eventText(topic events.Topic, size int) string {
 	d := events.Builtin().Definition(topic.Type)
 	text := fmt.Sprintf(`{"Id":"0d3a8b1c-7e55-4f3a-9b60-000000000000","RootEntityType":"Organization","RootEntityId":%q,`+
@@ -61,7 +63,7 @@ func eventText(topic events.Topic, size int) string {
 	return text + strings.Repeat("x", size-len(text)-2) + `"}`
 }
 
-// publish has n events published and waits until count has grown by that many.
+// publish publishes n events and waits until count has grown by n.
 func (s *source) publish(b *testing.B, n int, count *atomic.Int64) {
 	b.Helper()
 	for n > 0 {
@@ -81,7 +83,7 @@ func (s *source) publish(b *testing.B, n int, count *atomic.Int64) {
 	}
 }
 
-// cpu is the processor time of this process.
+// cpu returns the processor time of this process.
 func cpu(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
@@ -91,14 +93,14 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// counter is a Sink that looks for listeners, and may have some.
+// counter is a Sink that looks up subscribers, and may have some.
 type counter struct {
-	listened map[events.Topic]int
-	all      atomic.Int64
+	subscribed map[events.Topic]int
+	all        atomic.Int64
 }
 
 func (c *counter) Wants(topic events.Topic) bool {
-	if c.listened[topic] > 0 {
+	if c.subscribed[topic] > 0 {
 		return true
 	}
 	c.all.Add(1)
@@ -111,13 +113,13 @@ func (c *counter) Offer(ev *events.Event) bool {
 }
 
 func (c *counter) Dispatch(ev *events.Event) {
-	if c.listened[ev.Topic] >= 0 {
+	if c.subscribed[ev.Topic] >= 0 {
 		c.all.Add(1)
 	}
 }
 
-// BenchmarkReceive is what an event of 1 KB costs the node from the socket to the sink, in processor time on one core,
-// beside what it costs a program that reads go-redis' PubSub.Channel and does nothing with it.
+// BenchmarkReceive measures the processor time of an event of 1 KB from the socket to the sink, on one core. For
+// comparison, it measures a program that reads go-redis' PubSub.Channel and drops the messages.
 func BenchmarkReceive(b *testing.B) {
 	server := rtetest.MustStartRedis(b, "--client-output-buffer-limit", "pubsub 0 0 0")
 	topics := map[events.Type][]events.Topic{}
@@ -129,7 +131,7 @@ func BenchmarkReceive(b *testing.B) {
 	}
 	measure := func(b *testing.B, s *source, count *atomic.Int64) {
 		b.Helper()
-		s.publish(b, burstSize, count) // what grows is grown
+		s.publish(b, burstSize, count) // buffers have grown to their size
 		runtime.GC()
 		b.ReportAllocs()
 		b.ResetTimer()
@@ -140,16 +142,16 @@ func BenchmarkReceive(b *testing.B) {
 		b.ReportMetric(float64(b.N)/used.Seconds(), "events/cpu-s")
 	}
 	for _, test := range []struct {
-		name      string
-		event     events.Type
-		listeners int
-	}{{"dropped", events.UserCallInArrived, 0}, {"1Listener", events.UserCallInArrived, 1}, {"droppedState", events.UserStatus, 0}} {
+		name        string
+		event       events.Type
+		subscribers int
+	}{{"dropped", events.UserCallInArrived, 0}, {"1Subscriber", events.UserCallInArrived, 1}, {"droppedState", events.UserStatus, 0}} {
 		topics := topics[test.event]
 		b.Run(test.name, func(b *testing.B) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-			sink := &counter{listened: map[events.Topic]int{}}
+			sink := &counter{subscribed: map[events.Topic]int{}}
 			for _, topic := range topics {
-				sink.listened[topic] = test.listeners
+				sink.subscribed[topic] = test.subscribers
 			}
 			node := mustRun(b, redis.Options{
 				Options:   backplane.Options{Catalog: events.Builtin(), Decoder: events.NewIngress(events.IngressOptions{Catalog: events.Builtin()}), Sink: sink},

@@ -40,8 +40,8 @@ func (e *epoch) probe(ctx context.Context) error {
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		if heard := e.canaries.Load(); stall.tick(heard, heard < taken, e.b.options.ProbeInterval) {
-			return end(endCanary, "not heard for %s", e.b.options.ProbeTimeout)
+		if last := e.canaries.Load(); stall.tick(last, last < taken, e.b.options.ProbeInterval) {
+			return end(endCanary, "did not arrive for %s", e.b.options.ProbeTimeout)
 		}
 	}
 }
@@ -52,14 +52,14 @@ func (e *epoch) sendCanary(ctx context.Context, number uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, e.b.options.CommandTimeout)
 	defer cancel()
 	asked := time.Now()
-	settled, err := e.server.clock(ctx)
+	serverTime, err := e.server.clock(ctx)
 	if command.Refused(err) {
 		asked = asked.Add(-clockless)
-		settled = backplane.StreamID{Milliseconds: uint64(asked.UnixMilli())}
+		serverTime = backplane.StreamID{Milliseconds: uint64(asked.UnixMilli())}
 	} else if err != nil {
 		return err
 	}
-	payload := fmt.Sprintf("%d %d %d %s", number, asked.Sub(e.started), time.Since(e.started), settled)
+	payload := fmt.Sprintf("%d %d %d %s", number, asked.Sub(e.started), time.Since(e.started), serverTime)
 	return command.Publish(ctx, e.link.commands, e.b.options.Cluster, e.canary.name, payload).Err()
 }
 
@@ -71,12 +71,12 @@ func (e *epoch) canaryArrived(payload []byte) {
 	if _, err := fmt.Sscan(string(payload), &number, &asked, &sent, &text); err != nil {
 		return
 	}
-	settled, ok := backplane.ParseStreamID(text)
+	serverTime, ok := backplane.ParseStreamID(text)
 	if !ok {
 		return
 	}
 	now := time.Now()
-	e.era = &sequence.Era{ServerTime: settled, At: now, Asked: e.started.Add(asked)}
+	e.era = &sequence.Era{ServerTime: serverTime, At: now, Asked: e.started.Add(asked)}
 	e.b.metrics.canary.Observe((now.Sub(e.started) - sent).Seconds())
 	if e.canaries.Swap(number) == 0 {
 		e.link.proven(now)

@@ -14,8 +14,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// BenchmarkRedisCost measures what an event of 1 KB costs Redis in processor time, for docs/redis.md: published in each
-// tier by pipelines of 100, to subscribers that discard what they get.
+// BenchmarkRedisCost measures the processor time of Redis per event of 1 KB, for docs/redis.md: events of each tier,
+// published in pipelines of 100, to subscribers that discard them.
 func BenchmarkRedisCost(b *testing.B) {
 	const lane = "rte:org:29f6e823-b484-e611-80c9-00505689257e"
 	journal, counter := "rte:j:{"+lane+"}", "rte:n:{"+lane+"}"
@@ -26,7 +26,7 @@ func BenchmarkRedisCost(b *testing.B) {
 	}{
 		{"T0", func(p goredis.Pipeliner) { p.Publish(b.Context(), lane, event) }},
 		{"T1", func(p goredis.Pipeliner) {
-			p.Do(b.Context(), "MULTI") // Do: the answers of what is queued are of no other type
+			p.Do(b.Context(), "MULTI") // Do: the answers to queued commands have another type
 			p.Do(b.Context(), "XADD", journal, "MAXLEN", "~", 5000, "*", "d", event)
 			p.Do(b.Context(), "EXPIRE", journal, 600)
 			p.Do(b.Context(), "PUBLISH", lane, event)
@@ -72,7 +72,7 @@ func BenchmarkRedisCost(b *testing.B) {
 	}
 }
 
-// redisCPU is the processor time that a server has used, in seconds.
+// redisCPU returns the processor time that a server has used, in seconds.
 func redisCPU(b *testing.B, client *goredis.Client) (seconds float64) {
 	b.Helper()
 	info, err := client.Info(b.Context(), "cpu").Result()

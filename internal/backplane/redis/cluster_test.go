@@ -9,8 +9,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// A master died that had no replica. As soon as the others agreed on that, its link ended, and with it all that said
-// that a third of the lanes was not to be had.
+// A master without a replica died. As soon as the other masters agreed on that, its link ended, and nothing reported
+// any more that a third of the lanes was missing.
 func TestBackplane_healthOfSlotsWithoutMaster(t *testing.T) {
 	c := rtetest.MustStartCluster(t, 3, 0, 500*time.Millisecond)
 	for _, server := range c.Servers {

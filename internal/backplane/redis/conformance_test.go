@@ -19,13 +19,13 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// A pool of go-redis that could not dial ends a second after it was closed.
+// A go-redis pool that could not dial ends a second after Close.
 func TestMain(m *testing.M) {
 	redis.QuietDriver()
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// mustRun makes a backplane that runs until the test ends.
+// mustRun starts a backplane that runs until the test ends.
 func mustRun(t testing.TB, o redis.Options) *redis.Backplane {
 	t.Helper()
 	b, err := redis.New(o)
@@ -54,17 +54,17 @@ func waitHealth(t testing.TB, b *redis.Backplane, connected bool) {
 	}
 }
 
-func TestConformance(t *testing.T) {
+func TestConformance_plain(t *testing.T) {
 	conforms(t, redis.Options{Addresses: []string{rtetest.MustStartRedis(t).Addr}})
 }
 
-// Everything that is not the network's is the same over TLS.
+// TLS changes nothing but the connection.
 func TestConformance_tls(t *testing.T) {
 	addr, roots := mustStartTLS(t)
 	conforms(t, redis.Options{Addresses: []string{addr}, TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}})
 }
 
-// Servers that know nothing of each other.
+// The servers do not know each other.
 func TestConformance_sharded(t *testing.T) {
 	o := redis.Options{Sharded: true}
 	for range 3 {
@@ -86,7 +86,7 @@ func conforms(t *testing.T, base redis.Options) {
 	})
 }
 
-// mustStartTLS starts a server that speaks TLS at an address, and answers whom to trust.
+// mustStartTLS starts a server with TLS and returns its address and the certificates to trust.
 func mustStartTLS(t *testing.T) (addr string, roots *x509.CertPool) {
 	t.Helper()
 	certificate := rtetest.MustMakeCertificate(t)

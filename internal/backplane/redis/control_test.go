@@ -18,7 +18,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// topologies are the ways in which Redis can be spread, and clients that write where a node looks.
+// topologies are the ways to distribute Redis, with a client that writes to the server on which a node reads.
 func topologies(t *testing.T) map[string]func(t *testing.T) (redis.Options, func(key string) goredis.Cmdable) {
 	t.Helper()
 	return map[string]func(t *testing.T) (redis.Options, func(key string) goredis.Cmdable){
@@ -51,14 +51,14 @@ func topologies(t *testing.T) map[string]func(t *testing.T) (redis.Options, func
 	}
 }
 
-// TestControl sends a message to all nodes, keeps revocations and reads documents, however Redis is spread.
-func TestControl(t *testing.T) {
+// Control messages, revocations and documents work in every topology.
+func TestControl_worksInEveryTopology(t *testing.T) {
 	for name, begin := range topologies(t) {
 		t.Run(name, func(t *testing.T) {
 			o, client := begin(t)
 			b, _, _ := mustNode(t, o)
-			heard, missed := make(chan string, 10), make(chan bool, 10)
-			b.Subscribe(backplane.RevokeChannel, func(m []byte) { heard <- string(m) }, func() { missed <- true })
+			received, missed := make(chan string, 10), make(chan bool, 10)
+			b.Subscribe(backplane.RevokeChannel, func(m []byte) { received <- string(m) }, func() { missed <- true })
 			await(t, "the subscription", missed)
 
 			until := time.Now().Add(time.Hour).Truncate(time.Second)
@@ -67,8 +67,8 @@ func TestControl(t *testing.T) {
 				if err := store.Keep(t.Context(), []byte(`{"jti":"one"}`), until, []byte("message")); err != nil {
 					t.Fatal(err)
 				}
-				if got := await(t, "the message", heard); got != "message" {
-					t.Errorf("heard %q", got)
+				if got := await(t, "the message", received); got != "message" {
+					t.Errorf("received %q", got)
 				}
 			}
 			err := client("rte:c:revoked").ZAdd(t.Context(), "rte:c:revoked",
@@ -113,7 +113,7 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// kept is what a store has.
+// kept returns the content of a store.
 func kept(t *testing.T, store backplane.Revocations) map[string]time.Time {
 	t.Helper()
 	all := map[string]time.Time{}
@@ -123,13 +123,13 @@ func kept(t *testing.T, store backplane.Revocations) map[string]time.Time {
 	return all
 }
 
-// TestListen_cutOff checks that a node is told of the time in which it may have missed messages.
-func TestListen_cutOff(t *testing.T) {
+// A node learns that it may have missed messages.
+func TestControl_reportsInterruptions(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
 	b, _, _ := mustNode(t, quick(proxy.Addr))
-	heard, missed := make(chan string, 10), make(chan bool, 10)
-	b.Subscribe(backplane.DirectoryChannel, func(m []byte) { heard <- string(m) }, func() { missed <- true })
+	received, missed := make(chan string, 10), make(chan bool, 10)
+	b.Subscribe(backplane.DirectoryChannel, func(m []byte) { received <- string(m) }, func() { missed <- true })
 	await(t, "the subscription", missed)
 	for range 2 {
 		proxy.Cut()
@@ -138,15 +138,15 @@ func TestListen_cutOff(t *testing.T) {
 	if err := b.Send(t.Context(), backplane.DirectoryChannel, []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	if got := await(t, "a message", heard); got != "hello" {
-		t.Errorf("heard %q", got)
+	if got := await(t, "a message", received); got != "hello" {
+		t.Errorf("received %q", got)
 	}
 	if len(missed) > 0 {
-		t.Error("told of an interruption that was none")
+		t.Error("reported an interruption that did not happen")
 	}
 }
 
-// TestRevocations_many reads a set that does not fit into a page.
+// The set does not fit into one page.
 func TestRevocations_many(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	b, _, _ := mustNode(t, quick(server.Addr))
@@ -165,7 +165,7 @@ func TestRevocations_many(t *testing.T) {
 	}
 }
 
-// TestControl_redisAway checks that everything says so, and in time.
+// Every call reports within its time that Redis is away.
 func TestControl_redisAway(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
@@ -177,7 +177,7 @@ func TestControl_redisAway(t *testing.T) {
 		t.Error("documents are read from nowhere")
 	}
 	if err := b.Send(ctx, backplane.RevokeChannel, []byte("x")); !errors.Is(err, backplane.ErrUnavailable) {
-		t.Errorf("tell: %v", err)
+		t.Errorf("send: %v", err)
 	}
 	if err := b.Revocations().Keep(ctx, []byte("x"), time.Now().Add(time.Hour), []byte("x")); err == nil {
 		t.Error("a revocation is kept nowhere")
@@ -190,8 +190,8 @@ func TestControl_redisAway(t *testing.T) {
 	}
 }
 
-// TestDocuments_oneRoundTrip reads what a Subscribe of 1,000 items needs.
-func TestDocuments_oneRoundTrip(t *testing.T) {
+// A Subscribe of 1,000 items needs these documents.
+func TestDocuments_needOneRoundTrip(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	b, _, _ := mustNode(t, quick(server.Addr))
 	client := server.Client()
@@ -211,7 +211,7 @@ func TestDocuments_oneRoundTrip(t *testing.T) {
 	}
 }
 
-// await takes the next element of a channel.
+// await receives the next value.
 func await[T any](t *testing.T, what string, from <-chan T) T {
 	t.Helper()
 	select {

@@ -8,7 +8,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// quick are the options of nodes in short tests: everything that waits does so a quarter as long.
+// quick returns the options of nodes in short tests: all timeouts are a quarter of the defaults.
 func quick(address string) redis.Options {
 	return redis.Options{
 		Addresses:      []string{address},
@@ -19,7 +19,7 @@ func quick(address string) redis.Options {
 	}
 }
 
-// load is what short tests publish per second.
+// load is how many events short tests publish per second.
 var load = [tiers]int{tier0: 200, tier1: 300, tier2: 1500}
 
 func TestFault_connectionsKilled(t *testing.T) {
@@ -42,7 +42,7 @@ func TestFault_connectionsKilled(t *testing.T) {
 	}
 }
 
-// What has no journal is known by the nodes that were not cut off.
+// The nodes that stayed connected know the events without a journal.
 func TestFault_oneOfThreeNodesCutOff(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
@@ -58,15 +58,15 @@ func TestFault_oneOfThreeNodesCutOff(t *testing.T) {
 	r.waitMore(n, tier2, 50)
 	r.check("one of three nodes cut off")
 	if s := r.tally(n, tier0); s.missing > 0 || len(n.losses) > 0 {
-		t.Errorf("T0: %+v, told %+v", s, n.losses)
+		t.Errorf("T0: %+v, reported %+v", s, n.losses)
 	}
 	if answers := n.value(t, "rte_backplane_peer_answers_total"); answers < 16 {
 		t.Errorf("%.0f answers came from other nodes", answers)
 	}
 }
 
-// Events on lanes of which nothing was heard before are missed as others are, and are told or come from other nodes as
-// others are: that a lane was quiet does not say who publishes on it.
+// Events on lanes that were quiet before are missed like others, and reported or recovered like others: a quiet lane
+// does not reveal whether its publishers write the journal.
 func TestFault_quietLanes(t *testing.T) {
 	for name, alone := range map[string]bool{"alone": true, "with another node": false} {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestFault_quietLanes(t *testing.T) {
 			if !alone {
 				r.node(quick(server.Addr))
 			}
-			lasts(2 * time.Second) // the quiet: more than sinceMargin
+			lasts(2 * time.Second) // the quiet time: more than sinceMargin
 			proxy.Hang()
 			r.publish([tiers]int{tier0: 200})
 			waitHealth(t, n.Backplane, false)
@@ -87,7 +87,7 @@ func TestFault_quietLanes(t *testing.T) {
 			case alone && s.missing == 0:
 				t.Error("nothing was missed")
 			case !alone && (s.missing > 0 || len(n.losses) > 0):
-				t.Errorf("T0: %+v, told %+v", s, n.losses)
+				t.Errorf("T0: %+v, reported %+v", s, n.losses)
 			}
 		})
 	}
@@ -104,7 +104,7 @@ func TestFault_killedAndRestartedEmpty(t *testing.T) {
 	server.Kill()
 	waitHealth(t, n.Backplane, false)
 	lasts(time.Second)
-	// What comes before the library is back is not published, as it would be by publishers that do not load it.
+	// These publishers do not load the library: their events fail until it is back.
 	server.Start()
 	started := time.Now()
 	waitHealth(t, n.Backplane, true)
@@ -116,7 +116,7 @@ func TestFault_killedAndRestartedEmpty(t *testing.T) {
 	}
 	r.waitMore(n, tier2, 50)
 	r.stopPublishing()
-	r.settle()
+	r.waitAll()
 	for _, row := range r.report("kill -9, restart without data") {
 		for how, s := range row {
 			if s.duplicates+s.disorders > 0 || s.unflagged > 0 {
@@ -143,7 +143,7 @@ func TestFault_frozenServer(t *testing.T) {
 	r.waitMore(n, tier2, 50)
 	r.check("SIGSTOP")
 	if n.value(t, "rte_backplane_epochs_total", "silent") == 0 {
-		t.Error("the silence was not noticed")
+		t.Error("the missing replies were not detected")
 	}
 }
 
@@ -153,7 +153,7 @@ func TestFault_outputBufferOverflow(t *testing.T) {
 	r := mustRig(t, server, 16)
 	r.padding = 8 << 10
 	o := quick(proxy.Addr)
-	o.ProbeTimeout, o.CommandTimeout = 5*time.Second, 5*time.Second // the silence must not be what ends the epoch
+	o.ProbeTimeout, o.CommandTimeout = 5*time.Second, 5*time.Second // so that the probe timeout does not end the epoch
 	n := r.node(o)
 	r.publish(load)
 	r.waitDelivered(n, tier2, 20)
@@ -181,12 +181,12 @@ func TestFault_halfOpenConnection(t *testing.T) {
 	waitHealth(t, n.Backplane, true)
 	r.waitMore(n, tier2, 50)
 	r.check("half-open connection")
-	// Stock go-redis took 45 s and more; half of this is for a machine that has other things to do.
+	// Stock go-redis needed 45 s and more. The node needs half of this; the rest allows for a busy machine.
 	if outage := n.value(t, "rte_backplane_outage_seconds"); outage > 5 {
 		t.Errorf("events were late by %.1f s, with a probe timeout of 0.5 s", outage)
 	}
 	if n.value(t, "rte_backplane_epochs_total", "silent") == 0 {
-		t.Error("the silence was not noticed")
+		t.Error("the missing replies were not detected")
 	}
 }
 
@@ -195,7 +195,7 @@ func TestFault_splitFrames(t *testing.T) {
 	proxy := rtetest.MustStartProxy(t, server.Addr)
 	r := mustRig(t, server, 4)
 	o := quick(proxy.Addr)
-	o.ProbeTimeout, o.CommandTimeout = 20*time.Second, 20*time.Second // a busy machine is not what is tested
+	o.ProbeTimeout, o.CommandTimeout = 20*time.Second, 20*time.Second // a busy machine must not end the epoch
 	n := r.node(o)
 	proxy.Split(101)
 	r.publish([tiers]int{20, 20, 100})
@@ -207,6 +207,6 @@ func TestFault_splitFrames(t *testing.T) {
 		t.Errorf("%.0f connections ended", ended)
 	}
 	if s := r.tally(n, tier0); s.missing > 0 || len(n.losses) > 0 {
-		t.Errorf("T0: %+v, told %+v", s, n.losses)
+		t.Errorf("T0: %+v, reported %+v", s, n.losses)
 	}
 }

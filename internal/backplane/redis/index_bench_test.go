@@ -7,8 +7,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// BenchmarkTable_reroute takes what a node does each second in a cluster where nothing moves.
-func BenchmarkTable_reroute(b *testing.B) {
+// BenchmarkLaneIndex_reroute measures what a node does each second in a cluster where no slot moves.
+func BenchmarkLaneIndex_reroute(b *testing.B) {
 	r := newRouted()
 	for range 100_000 {
 		r.wants()
@@ -21,7 +21,7 @@ func BenchmarkTable_reroute(b *testing.B) {
 	}
 }
 
-// BenchmarkSlot takes the slot of a lane.
+// BenchmarkSlot measures the slot of a lane.
 func BenchmarkSlot(b *testing.B) {
 	name := backplane.Layout{}.Lane(events.ID{1}, events.ID{})
 	for b.Loop() {

@@ -12,10 +12,10 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// slowLine is a connection that brings so many bytes per second.
+// slowLine is a connection with a limited rate.
 type slowLine struct {
 	net.Conn
-	rate *atomic.Int64 // 0: as they come
+	rate *atomic.Int64 // bytes per second; 0: unlimited
 }
 
 func (c *slowLine) Read(p []byte) (int, error) {
@@ -26,9 +26,9 @@ func (c *slowLine) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// After an outage the journals of many lanes were read by one command. What they had together did not come within the
-// time of a command, and the same was asked for again without an end.
-func TestRepair_moreThanOneCommandBrings(t *testing.T) {
+// After an outage, one command read the journals of many lanes. The answer took longer than the timeout of the
+// command, and the node repeated the same command without end.
+func TestRepair_splitsLargeReads(t *testing.T) {
 	const lanes, each = 100, 50
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)

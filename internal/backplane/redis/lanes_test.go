@@ -21,7 +21,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// One SUBSCRIBE with all of them would be answered with more than Redis keeps for a subscriber.
+// The answer to one SUBSCRIBE with all lanes would exceed what Redis buffers for a subscriber.
 func TestFault_connectionKilledWithManyLanes(t *testing.T) {
 	count := 60_000
 	if rtetest.RaceEnabled {
@@ -30,7 +30,7 @@ func TestFault_connectionKilledWithManyLanes(t *testing.T) {
 	manyLanes(t, count)
 }
 
-// manyLanes has a node subscribe so many lanes, at a Redis with its own limits, and again when the connection was lost.
+// manyLanes subscribes many lanes, with Redis' own limits, and again after the connection was lost.
 func manyLanes(t *testing.T, count int) {
 	t.Helper()
 	server := rtetest.MustStartRedis(t)
@@ -72,7 +72,7 @@ func manyLanes(t *testing.T, count int) {
 	}
 }
 
-// memory is what is in use after a collection.
+// memory returns the heap in use after a collection.
 func memory() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -80,7 +80,7 @@ func memory() uint64 {
 	return m.HeapAlloc
 }
 
-// A node pays for what its listeners want, whatever else is published.
+// The cost of a node depends on what its subscribers want, not on what else is published.
 func TestBackplane_costFollowsInterest(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	client := server.Client()
@@ -101,7 +101,7 @@ func TestBackplane_costFollowsInterest(t *testing.T) {
 			}
 		}
 	}
-	// Redis itself publishes to 10,000 lanes that nobody wants here.
+	// Redis itself publishes to 10,000 lanes that this node does not want.
 	const others = `for i = 1, 10000 do redis.call('PUBLISH', 'rte:org:' .. string.format('%08x', i) .. '-0000-0000-0000-000000000000', ARGV[1]) end return 0`
 	for number := range 5 {
 		round(number, wanted)
@@ -117,7 +117,7 @@ func TestBackplane_costFollowsInterest(t *testing.T) {
 	}
 }
 
-// choosy is a Sink that says which topics it has a use for.
+// choosy is a Sink that wants one topic.
 type choosy struct {
 	*backplanetest.Recorder
 	wanted events.Topic
@@ -125,8 +125,8 @@ type choosy struct {
 
 func (c choosy) Wants(topic events.Topic) bool { return topic == c.wanted }
 
-// Of events that nobody listens to only what the lane must know of them is read; states are kept all the same.
-func TestBackplane_asksTheSinkFirst(t *testing.T) {
+// An unwanted event is read only as far as the lane needs; states are kept in any case.
+func TestBackplane_skimsUnwantedEvents(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	client := server.Client()
 	defer client.Close()
@@ -165,7 +165,7 @@ func TestBackplane_asksTheSinkFirst(t *testing.T) {
 		t.Errorf("%.0f messages arrived, want 5", got)
 	}
 	if got := node.value(t, "rte_backplane_refused_total"); got != 0 {
-		t.Errorf("%.0f were refused, though nobody wants what is wrong with them", got)
+		t.Errorf("%.0f were refused, though their topics are not wanted", got)
 	}
 }
 
@@ -175,12 +175,12 @@ type audience struct {
 	clients map[events.Topic]map[*client]struct{} // guarded by mu
 }
 
-// client listens to one topic at a time.
+// client subscribes one topic at a time.
 type client struct {
 	// Guarded by audience.mu.
 	got    []int         // the numbers of the events since it subscribed
-	wanted int           // a number somebody waits for
-	came   chan struct{} // closed when that or a later one has come; nil: nobody waits
+	wanted int           // the number that a goroutine waits for
+	came   chan struct{} // closed when that number or a later one has come; nil: no goroutine waits
 }
 
 func (*audience) Wants(events.Topic) bool { return true }
@@ -220,7 +220,7 @@ func (a *audience) leave(topic events.Topic, c *client) (got []int) {
 	return c.got
 }
 
-// wait waits until a client has got an event with that number or a later one, but not for ever.
+// wait waits until a client has received that number or a later one, with a deadline.
 func (a *audience) wait(c *client, number int) {
 	a.mu.Lock()
 	if n := len(c.got); n > 0 && c.got[n-1] >= number {
@@ -240,11 +240,11 @@ func (a *audience) wait(c *client, number int) {
 type programme struct {
 	topic events.Topic
 	begun atomic.Int64 // how many may have been published
-	acked atomic.Int64 // how many were
+	acked atomic.Int64 // how many were published
 }
 
-// Clients come and go all the time, and lanes with them. Every event that is published after the answer to Subscribe
-// and before the client leaves arrives once, in order.
+// Clients, and lanes with them, come and go all the time. Every event published between the answer to Subscribe and
+// the end of the client arrives once and in order.
 func TestBackplane_clientsComeAndGo(t *testing.T) {
 	const (
 		clients    = 1000
@@ -276,7 +276,7 @@ func TestBackplane_clientsComeAndGo(t *testing.T) {
 	for part := range slices.Chunk(programmes, len(programmes)/publishers) {
 		publishing.Go(func() { broadcast(ctx, t, server, part, rate/publishers) })
 	}
-	var heard, visits atomic.Int64
+	var received, visits atomic.Int64
 	began := time.Now()
 	deadline := began.Add(span)
 	for i := range clients {
@@ -287,7 +287,7 @@ func TestBackplane_clientsComeAndGo(t *testing.T) {
 				if err != nil {
 					t.Errorf("client %d: %v", i, err)
 				}
-				heard.Add(int64(got))
+				received.Add(int64(got))
 				visits.Add(1)
 			}
 		})
@@ -300,16 +300,16 @@ func TestBackplane_clientsComeAndGo(t *testing.T) {
 		total += p.acked.Load()
 	}
 	reached := float64(total) / time.Since(began).Seconds()
-	t.Logf("%d events published, %.0f/s, %d deliveries in %d subscriptions of %d clients", total, reached, heard.Load(), visits.Load(), clients)
+	t.Logf("%d events published, %.0f/s, %d deliveries in %d subscriptions of %d clients", total, reached, received.Load(), visits.Load(), clients)
 	if !rtetest.RaceEnabled && reached < 0.95*rate {
 		t.Errorf("%.0f events were published per second, want %d", reached, rate)
 	}
-	if heard.Load() == 0 {
-		t.Error("nothing was heard")
+	if received.Load() == 0 {
+		t.Error("no event arrived")
 	}
 }
 
-// visit subscribes for a moment and checks what came.
+// visit subscribes for a moment and checks the events.
 func visit(b *redis.Backplane, a *audience, c *client, p *programme) (got int, err error) {
 	topics := []events.Topic{p.topic}
 	if errs := b.Acquire(context.Background(), topics); errs != nil {
@@ -324,7 +324,7 @@ func visit(b *redis.Backplane, a *audience, c *client, p *programme) (got int, e
 	}
 	numbers := a.leave(p.topic, c)
 	b.Release(topics)
-	// What was published before the answer may come, or not.
+	// An event published before the answer may or may not arrive.
 	next := first
 	for i, number := range numbers {
 		switch {
@@ -342,7 +342,7 @@ func visit(b *redis.Backplane, a *audience, c *client, p *programme) (got int, e
 	return len(numbers), nil
 }
 
-// broadcast publishes so many events per second until ctx ends, by function and without a journal in turn.
+// broadcast publishes at a rate until ctx ends, alternating between the function and PUBLISH.
 func broadcast(ctx context.Context, t *testing.T, server *rtetest.Redis, programmes []*programme, rate int) {
 	connection := server.Client()
 	defer connection.Close()

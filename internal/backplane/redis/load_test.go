@@ -41,7 +41,7 @@ func (g *gate) Lost(loss backplane.Loss) {
 	g.losses = append(g.losses, loss)
 }
 
-// lost is how often listeners of an organization were told of a loss.
+// lost returns how many losses an organization had.
 func (g *gate) lost(organization events.ID) (count int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -53,7 +53,7 @@ func (g *gate) lost(organization events.ID) (count int) {
 	return count
 }
 
-// gated is a node with more lanes of a busy organization than workers, and with two others.
+// gated is a node with more lanes of a busy organization than workers, and with lanes of two others.
 type gated struct {
 	t       *testing.T
 	gate    *gate
@@ -79,7 +79,7 @@ func newGated(t *testing.T, o redis.Options) *gated {
 	o.Addresses, o.Workers = []string{server.Addr}, 2
 	o.Catalog, o.Sink, o.Losses, o.Registerer, o.Layout = events.Builtin(), g.gate, g.gate, g.metrics, g.layout
 	b := mustRun(t, o)
-	t.Cleanup(g.open) // or the node would not end
+	t.Cleanup(g.open) // else the node would not end
 	waitHealth(t, b, true)
 	backplanetest.MustAcquire(t, b, append(g.busy, g.others...)...)
 	return g
@@ -93,7 +93,7 @@ func (g *gated) open() {
 	}
 }
 
-// publish sends events with the numbers of a range on each of the topics.
+// publish publishes the numbers of a range on each of the topics.
 func (g *gated) publish(topics []events.Topic, from, to, padding int) {
 	g.t.Helper()
 	pipe := g.client.Pipeline()
@@ -109,7 +109,7 @@ func (g *gated) publish(topics []events.Topic, from, to, padding int) {
 	}
 }
 
-// inOrder fails unless a topic's events arrived once each, in the order of their numbers.
+// inOrder fails unless a topic's events arrived once each and in order.
 func (g *gated) inOrder(topics []events.Topic, count int) {
 	g.t.Helper()
 	next := map[events.Topic]int{}
@@ -126,8 +126,9 @@ func (g *gated) inOrder(topics []events.Topic, count int) {
 	}
 }
 
-// The fan-out waits with the events of an organization that has too much under way. Those of others go on.
-func TestBackplane_sinkWaits(t *testing.T) {
+// The fan-out waits with the events of an organization that has too many deliveries under way. The events of others go
+// on.
+func TestBackplane_waitingSinkHoldsUpOneOrganization(t *testing.T) {
 	g := newGated(t, redis.Options{})
 	g.publish(g.busy, 0, 50, 0)
 	waitFor(t, "a worker is kept waiting", func() bool {
@@ -144,7 +145,7 @@ func TestBackplane_sinkWaits(t *testing.T) {
 	waitValue(t, g.metrics, "rte_backplane_stalled_workers", "", 0)
 }
 
-// What waits for one organization is bounded, and leaves room for the others.
+// The queue of one organization is bounded, and leaves room for the others.
 func TestBackplane_organizationQueueFull(t *testing.T) {
 	g := newGated(t, redis.Options{TotalQueue: 4 << 20})
 	g.publish(g.busy, 0, 100, 8<<10) // 13 MB
@@ -152,10 +153,10 @@ func TestBackplane_organizationQueueFull(t *testing.T) {
 	g.gate.Wait(t, 100*len(g.others))
 	g.inOrder(g.others, 100)
 	if n := g.gate.lost(g.others[0].Organization) + g.gate.lost(g.others[1].Organization); n > 0 {
-		t.Errorf("%d losses of the others were told", n)
+		t.Errorf("%d losses of the others were reported", n)
 	}
 	g.open()
-	waitFor(t, "the loss is told", func() bool { return g.gate.lost(g.gate.organization) > 0 })
+	waitFor(t, "the loss is reported", func() bool { return g.gate.lost(g.gate.organization) > 0 })
 	if n := (&rigNode{metrics: g.metrics}).value(t, "rte_backplane_overflow_total", "organization"); n == 0 {
 		t.Error("the bound of the organization was not reached")
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 )
 
-// A lane that nobody worked on got a notice for each message that was given up, without a bound.
-func TestMailbox_overflowsAreOneNotice(t *testing.T) {
+// A lane without a free worker got an action for each dropped message, without a bound.
+func TestMailbox_overflowsAreOneAction(t *testing.T) {
 	var m mailbox
 	overflow := func(n int) {
 		for range n {
@@ -27,17 +27,17 @@ func TestMailbox_overflowsAreOneNotice(t *testing.T) {
 			t.Errorf("action %d is about %d messages, want %d", i, got, want)
 		}
 	}
-	overflow(1) // the worker has those before
+	overflow(1) // the worker has the earlier ones
 	if again, _ := m.take(); len(again) != 1 || taken[2].action.(*overflowed).lapse.Plain != 10 {
 		t.Errorf("%d notices, want another", len(again))
 	}
 }
 
-// Each message of a lane that nobody worked on kept the whole chunk that it had been read into, with all that other
-// lanes had in there: 400 KB of messages took 200 MB.
+// Each queued message kept its whole chunk alive, with the messages of all other lanes in it: 400 KB of messages took
+// 200 MB.
 func TestMailbox_messagesHoldFewChunks(t *testing.T) {
 	for name, test := range map[string]struct {
-		each   int // messages in a chunk, which are of 1 KB
+		each   int // messages of 1 KB in a chunk
 		copied bool
 	}{
 		"one message in a chunk":      {1, true},

@@ -13,14 +13,14 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// On a network a node notices within its probe timeout that its peer is gone, and is back soon after the cable is. The
-// rest is for a machine that has other things to do.
+// A node detects within its probe timeout that its peer is gone, and reconnects soon after the cable is back. The rest
+// allows for a busy machine.
 const (
 	noticed = 2*time.Second + 3*time.Second
 	back    = 3*time.Second + 2*time.Second
 )
 
-// wired is a rig with publishers and a server on hosts of their own.
+// wired is a rig whose publishers and server have their own hosts.
 func wired(t *testing.T) (*rtetest.Network, *rtetest.Redis, *rig) {
 	t.Helper()
 	network := rtetest.MustMakeNetwork(t)
@@ -32,7 +32,7 @@ func wired(t *testing.T) (*rtetest.Network, *rtetest.Redis, *rig) {
 	return network, server, newRig(t, client, 16)
 }
 
-// without has a host be unplugged for some time, and looks at what nodes make of it.
+// without unplugs a host for some time, and checks the nodes.
 func without(t *testing.T, h *rtetest.Host, span time.Duration, nodes ...*rigNode) {
 	t.Helper()
 	h.Unplug()
@@ -54,12 +54,12 @@ func without(t *testing.T, h *rtetest.Host, span time.Duration, nodes ...*rigNod
 	}
 	for i, n := range nodes {
 		if n.value(t, "rte_backplane_epochs_total", "silent") == 0 {
-			t.Errorf("node %d did not action the silence", i)
+			t.Errorf("node %d did not detect that its peer was gone", i)
 		}
 	}
 }
 
-// A node's cable is cut: its connections stay open at Redis. The other node knows what it missed.
+// A node's cable is cut: its connections stay open at Redis. The other node knows the missed events.
 func TestFault_cableOfANode(t *testing.T) {
 	network, server, r := wired(t)
 	host := network.MustAddHost()
@@ -75,7 +75,7 @@ func TestFault_cableOfANode(t *testing.T) {
 	}
 }
 
-// The server's cable is cut: nobody reaches it, and no connection ends.
+// The server's cable is cut: it is unreachable, and no connection ends.
 func TestFault_cableOfRedis(t *testing.T) {
 	network, server, r := wired(t)
 	for range 2 {
@@ -116,7 +116,7 @@ func follower(network *rtetest.Network, s *rtetest.Sentinels) goredis.UniversalC
 	})
 }
 
-// checkDemoted waits until the master that was is a replica, and checks what came.
+// checkDemoted waits until the former master is a replica, and checks the events.
 func checkDemoted(t *testing.T, s *rtetest.Sentinels, r *rig, fault string) {
 	t.Helper()
 	began := time.Now()
@@ -124,7 +124,7 @@ func checkDemoted(t *testing.T, s *rtetest.Sentinels, r *rig, fault string) {
 	t.Logf("the old master follows the new one after %s", time.Since(began).Round(time.Millisecond))
 	r.checkForks(fault)
 	for i, n := range r.nodes {
-		// The probes, the Sentinels' own time and the election.
+		// The probes, the timeout of the Sentinels and the election.
 		if outage := n.value(t, "rte_backplane_outage_seconds"); outage > (downAfter + 5*time.Second).Seconds() {
 			t.Errorf("node %d was without Redis for %.1f s", i, outage)
 		}
@@ -143,8 +143,8 @@ func TestFault_sentinelMasterUnplugged(t *testing.T) {
 	checkDemoted(t, s, r, "Sentinel, cable of the master cut")
 }
 
-// Sentinels and replicas cannot reach the master, but nodes and publishers can: there are two masters for some time,
-// and one of them takes events that will be thrown away.
+// Sentinels and replicas cannot reach the master, but nodes and publishers can. There are two masters for some time,
+// and one of them accepts events that will be discarded.
 func TestFault_sentinelMasterParted(t *testing.T) {
 	for name, follow := range map[string]bool{"publishers follow": true, "publishers stay": false} {
 		t.Run(name, func(t *testing.T) {

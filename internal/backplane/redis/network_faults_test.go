@@ -26,7 +26,7 @@ func TestFault_restartedWithItsData(t *testing.T) {
 	r.check("kill -9, restart with append-only file")
 }
 
-// Nothing reaches Redis, and nothing comes from it, but no connection ends.
+// Redis is unreachable, but no connection ends.
 func TestFault_redisUnreachable(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
@@ -46,7 +46,7 @@ func TestFault_redisUnreachable(t *testing.T) {
 	r.check("Redis unreachable for 15 s")
 }
 
-// A slow network is no reason to give a connection up.
+// A slow network does not end a connection.
 func TestFault_slowNetwork(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
@@ -60,11 +60,11 @@ func TestFault_slowNetwork(t *testing.T) {
 		t.Errorf("%.0f connections ended", ended)
 	}
 	if s := r.tally(n, tier0); s.missing > 0 || len(n.losses) > 0 {
-		t.Errorf("T0: %+v, told %+v", s, n.losses)
+		t.Errorf("T0: %+v, reported %+v", s, n.losses)
 	}
 }
 
-// The library of functions is part of the data, and gone with it.
+// The function library is part of the data, and lost with it.
 func TestFault_functionsForgotten(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	r := mustRig(t, server, 4)
@@ -74,7 +74,7 @@ func TestFault_functionsForgotten(t *testing.T) {
 	if err := r.client.FunctionFlush(t.Context()).Err(); err != nil {
 		t.Fatalf("function flush: %v", err)
 	}
-	// The next connection brings it back.
+	// The next connection loads it again.
 	if err := r.client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
 		t.Fatalf("client kill: %v", err)
 	}

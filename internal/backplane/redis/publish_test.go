@@ -17,7 +17,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// unanswered is a connection that breaks when an event was published on it, before the answer.
+// unanswered is a connection that breaks after an event was published on it, before the answer.
 type unanswered struct {
 	net.Conn
 	published atomic.Bool
@@ -38,12 +38,12 @@ func (c *unanswered) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// An answer got lost on its way from a cluster: the driver published the event again, and again, although it had no Id
-// by which nodes could have known it.
+// An answer of a cluster got lost: go-redis published the event again and again, although it had no Id by which nodes
+// could have recognized it.
 func TestPublish_withoutIdOnlyOnce(t *testing.T) {
 	c := rtetest.MustStartCluster(t, 3, 0, 5*time.Second)
 	o := redis.Options{Addresses: c.Addrs(), Cluster: true}
-	listener, sink, _ := mustNode(t, o)
+	subscriber, sink, _ := mustNode(t, o)
 	o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err != nil {
@@ -53,7 +53,7 @@ func TestPublish_withoutIdOnlyOnce(t *testing.T) {
 	}
 	publisher, _, _ := mustNode(t, o)
 	topic := backplanetest.Topic(events.NewID(), events.NewID())
-	backplanetest.MustAcquire(t, listener, topic)
+	backplanetest.MustAcquire(t, subscriber, topic)
 	nameless := func(number int) []byte {
 		ev := backplanetest.NewEvent(topic, number)
 		ev.ID = events.ID{}
@@ -65,6 +65,6 @@ func TestPublish_withoutIdOnlyOnce(t *testing.T) {
 	if errs := publisher.PublishBatch(t.Context(), [][]byte{nameless(2)}); len(errs) != 1 || !errors.Is(errs[0], backplane.ErrUnavailable) {
 		t.Errorf("publish a batch: %v", errs)
 	}
-	backplanetest.MustPublish(t, listener, backplanetest.NewEvent(topic, 3))
+	backplanetest.MustPublish(t, subscriber, backplanetest.NewEvent(topic, 3))
 	sink.Wait(t, 3)
 }

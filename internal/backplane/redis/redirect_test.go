@@ -11,7 +11,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// topicOf finds a topic whose lane has a slot of the first of three masters, and none of those given.
+// topicOf returns a topic whose lane is in a slot of the first of three masters, and in none of the taken slots.
 func topicOf(taken map[int]bool) (topic events.Topic, lane string, slot int) {
 	for {
 		topic = backplanetest.Topic(events.NewID(), events.NewID())
@@ -23,8 +23,8 @@ func topicOf(taken map[int]bool) (topic events.Topic, lane string, slot int) {
 	}
 }
 
-// A lane was asked for whose slot had just moved: MOVED was taken for an error of all lanes of that master, and asked
-// again without an end, so that no further lane was confirmed there.
+// A lane whose slot had just moved was subscribed. The node took MOVED for an error of all lanes of that master and
+// retried without end, so that no further lane was confirmed there.
 func TestBackplane_newLaneOfMovedSlot(t *testing.T) {
 	c := rtetest.MustStartCluster(t, 3, 0, 5*time.Second)
 	node, _, _ := mustNode(t, redis.Options{Addresses: c.Addrs(), Cluster: true})
@@ -36,8 +36,8 @@ func TestBackplane_newLaneOfMovedSlot(t *testing.T) {
 	backplanetest.MustAcquire(t, node, stayed)
 }
 
-// The journals of two lanes were read while their slots moved: ASK and then MOVED kept both readers of the master busy
-// for ever, also when the lanes had long been another master's, and what arrived on a third lane with a gap was held.
+// The journals of two lanes were read while their slots moved. ASK and then MOVED kept both repairers of the master
+// busy for ever, even after the lanes belonged to another master, and a third lane with a gap stayed held.
 func TestBackplane_journalsOfMovingSlots(t *testing.T) {
 	c := rtetest.MustStartCluster(t, 3, 0, 5*time.Second)
 	node, sink, metrics := mustNode(t, redis.Options{Addresses: c.Addrs(), Cluster: true, CheckInterval: 20 * time.Millisecond})
@@ -61,7 +61,7 @@ func TestBackplane_journalsOfMovingSlots(t *testing.T) {
 		if err := from.SPublish(t.Context(), lane, backplanetest.NewEvent(moved, n).JSON()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, "the journal is asked for", func() bool {
+		waitFor(t, "a read of the journal", func() bool {
 			return (&rigNode{metrics: metrics}).value(t, "rte_backplane_journal_errors_total") > before
 		})
 		c.MoveSlot(slot, 0, 1)
@@ -77,9 +77,9 @@ func TestBackplane_journalsOfMovingSlots(t *testing.T) {
 	sink.WaitTopic(t, stayed, 3)
 }
 
-// A lane was given up when its slot had just moved. The server had said already that the subscription ended, which was
-// taken for the answer, and then refused the command with MOVED: the connection ended, and all lanes of that master
-// were subscribed anew.
+// A lane was given up whose slot had just moved. The server had already ended the subscription, which was taken for
+// the answer, and then refused the command with MOVED: the connection ended, and all lanes of that master were
+// subscribed anew.
 func TestBackplane_lanesLeaveMovedSlots(t *testing.T) {
 	c := rtetest.MustStartCluster(t, 3, 0, 5*time.Second)
 	node, sink, metrics := mustNode(t, redis.Options{Addresses: c.Addrs(), Cluster: true, Linger: time.Millisecond})
@@ -93,7 +93,7 @@ func TestBackplane_lanesLeaveMovedSlots(t *testing.T) {
 	if err := to.Do(t.Context(), "CLUSTER", "SETSLOT", slot, "IMPORTING", c.ID(0)).Err(); err != nil {
 		t.Fatal(err)
 	}
-	// The server is busy, and then does the next command of the same client before it reads those of others.
+	// A busy server executes the next command of the same client before it reads those of others.
 	pipe := from.Pipeline()
 	pipe.Eval(t.Context(), `local function now() local t = redis.call('TIME') return t[1] * 1000 + t[2] / 1000 end
 		local start = now()

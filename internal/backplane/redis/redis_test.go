@@ -38,7 +38,7 @@ func TestNew_refusesOptions(t *testing.T) {
 	}
 }
 
-// Redis need not be there when the node starts.
+// Redis may be away when the node starts.
 func TestBackplane_redisAwayAtStart(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	server.Kill()
@@ -68,7 +68,7 @@ func TestBackplane_redisAwayAtStart(t *testing.T) {
 	sink.Wait(t, 1)
 }
 
-// A server that is away takes its own lanes with it and no others.
+// A server that is away affects its own lanes only.
 func TestBackplane_oneOfSeveralServersAway(t *testing.T) {
 	servers := []*rtetest.Redis{rtetest.MustStartRedis(t), rtetest.MustStartRedis(t)}
 	o := quick(servers[0].Addr)
@@ -104,7 +104,7 @@ func TestBackplane_oneOfSeveralServersAway(t *testing.T) {
 	sink.Wait(t, 4)
 }
 
-// Whatever is published on a lane, the node counts it, says so once, and goes on.
+// The node counts every malformed message of a lane, logs once, and goes on.
 func TestBackplane_malformedMessages(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	core, logs := observer.New(zap.WarnLevel)
@@ -142,7 +142,7 @@ func TestBackplane_malformedMessages(t *testing.T) {
 	}
 }
 
-// A node subscribes to what its listeners want, and gives it up some time after the last has gone.
+// A node subscribes the lanes that its subscribers want, and unsubscribes them some time after the last one has gone.
 func TestBackplane_lanesFollowInterest(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	o := quick(server.Addr)
@@ -168,7 +168,7 @@ func TestBackplane_lanesFollowInterest(t *testing.T) {
 	}
 	b.Release(topics[:1000])
 	waitValue(t, metrics, "rte_backplane_lanes", "confirmed", 500)
-	// What was given up is not confirmed any more before Redis knows of it.
+	// A released lane does not count as confirmed before Redis knows of it.
 	for deadline := time.Now().Add(15 * time.Second); lanes() != 500; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d lanes are subscribed, want 500", lanes())
@@ -178,7 +178,7 @@ func TestBackplane_lanesFollowInterest(t *testing.T) {
 	waitValue(t, metrics, "rte_backplane_lanes", "confirmed", 0)
 }
 
-// The journal, not the connection, is what tells that events were forgotten; only the lanes concerned are told.
+// The journal, not the connection, reveals that events were forgotten; only the lanes concerned report a loss.
 func TestFault_journalForgotten(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	r := mustRig(t, server, 4)
@@ -187,7 +187,7 @@ func TestFault_journalForgotten(t *testing.T) {
 	o.Watch = time.Millisecond
 	n := r.node(o)
 	r.publish([tiers]int{tier2: 400})
-	r.waitDelivered(n, tier2, 20) // so that the lanes are believed to have nothing else
+	r.waitDelivered(n, tier2, 20) // so that the lanes are trusted to have nothing else
 	proxy.Blackhole()
 	lasts(200 * time.Millisecond)
 	trimmed := r.streams[tier2].lane
@@ -198,14 +198,14 @@ func TestFault_journalForgotten(t *testing.T) {
 	proxy.Open()
 	r.waitMore(n, tier2, 20)
 	r.stopPublishing()
-	r.settleNow(n)
+	r.waitLast(n)
 	row := r.report("journal of one lane trimmed")[0][tier2]
 	if row.missing == 0 || row.unflagged > 0 || row.duplicates+row.disorders > 0 {
 		t.Errorf("T2: %+v", row)
 	}
 	for _, l := range n.losses {
 		if l.Lane != trimmed || l.Reason != backplane.LossTrimmed || l.Events != row.missing {
-			t.Errorf("told %+v; %d events of lane %s are missing", l, row.missing, trimmed)
+			t.Errorf("reported %+v; %d events of lane %s are missing", l, row.missing, trimmed)
 		}
 	}
 }
@@ -222,11 +222,11 @@ func TestFault_flushall(t *testing.T) {
 	r.waitMore(n, tier2, 20)
 	r.check("FLUSHALL")
 	if len(n.losses) != 4 {
-		t.Errorf("%d losses were told, want one per lane: %+v", len(n.losses), n.losses)
+		t.Errorf("%d losses were reported, want one per lane: %+v", len(n.losses), n.losses)
 	}
 }
 
-// A server without the library gets it from the first node that publishes there.
+// The first node that publishes to a server without the library loads it.
 func TestPublish_loadsFunctions(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	b, sink, _ := mustNode(t, quick(server.Addr))
@@ -247,7 +247,7 @@ func TestPublish_loadsFunctions(t *testing.T) {
 	}
 }
 
-// withFunctions is a client of a server of its own that has the functions.
+// withFunctions returns a client of its own server with the functions.
 func withFunctions(t *testing.T) *goredis.Client {
 	t.Helper()
 	client := rtetest.MustStartRedis(t).Client()
@@ -258,8 +258,8 @@ func withFunctions(t *testing.T) *goredis.Client {
 	return client
 }
 
-// The function checks all that it is given before it writes: an ACL confines a publisher by its keys, and an event
-// that is counted and not in the journal is a loss to every node.
+// The function checks all its arguments before it writes: an ACL confines a publisher by its keys, and an event that
+// is counted but not in the journal is a loss for every node.
 func TestFunction_checksBeforeItWrites(t *testing.T) {
 	client := withFunctions(t)
 	const lane = "rte:org:a"
@@ -304,7 +304,7 @@ func TestFunction_checksBeforeItWrites(t *testing.T) {
 	}
 }
 
-// A fraction of a second made Redis refuse the new snapshot, and the old one stayed.
+// Redis refused a snapshot with a fraction of a second as its lifetime, and the old snapshot stayed.
 func TestFunction_lifetimesAreWholeSeconds(t *testing.T) {
 	client := withFunctions(t)
 	keys := []string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:a}:x"}

@@ -39,10 +39,10 @@ type stream struct {
 
 	// Owned by the publisher until it has stopped. An hour has millions of them.
 	sent  []uint32 // when each was published: milliseconds since the rig was made
-	acked []bool   // Redis said that it has it
+	acked []bool   // Redis confirmed the event
 }
 
-// rig is a load on a Redis, and the nodes that should get all of it.
+// rig is a load on a Redis, and the nodes that should receive all of it.
 type rig struct {
 	t       testing.TB
 	layout  backplane.Layout
@@ -56,10 +56,10 @@ type rig struct {
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	peak    uint64 // bytes of memory in use, at most; owned by watchMemory until the publishers have stopped
+	peak    uint64 // largest memory in use, in bytes; owned by watchMemory until the publishers have stopped
 }
 
-// memoryLimit is what a rig may use: its nodes bound what they keep, whatever the fault.
+// memoryLimit bounds the memory of a rig: its nodes bound what they keep, whatever the fault.
 const memoryLimit = 768 << 20
 
 // newRig makes a rig with streams of each tier in each of lanes lanes, in four organizations.
@@ -94,7 +94,7 @@ func (r *rig) newStream(organization events.ID, lane int, how tier) *stream {
 	}
 }
 
-// publish begins to send so many events per second of each tier, until stopPublishing.
+// publish publishes events of each tier at these rates, until stopPublishing.
 func (r *rig) publish(rates [tiers]int) {
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
@@ -107,7 +107,7 @@ func (r *rig) publish(rates [tiers]int) {
 	r.t.Cleanup(r.stopPublishing)
 }
 
-// watchMemory looks at what is in use, with what waits to be collected.
+// watchMemory records the memory in use, including what is not collected yet.
 func (r *rig) watchMemory(ctx context.Context) {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	ticker := time.NewTicker(50 * time.Millisecond)
@@ -147,7 +147,7 @@ func (r *rig) send(ctx context.Context, how tier, rate int) {
 		}
 		pipe := r.client.Pipeline()
 		var acks []func()
-		// What could not be sent while Redis was away is left out.
+		// Events that could not be sent while Redis was away are left out.
 		due := int(time.Since(began).Seconds() * float64(rate))
 		for sent = max(sent, due-rate/10); sent < due; sent++ {
 			s := mine[sent%len(mine)]
@@ -179,7 +179,7 @@ func (r *rig) command(pipe goredis.Pipeliner, s *stream) goredis.Cmder {
 	case tier2:
 		return pipe.FCall(ctx, "rte_publish", []string{journal, "rte:n:{" + s.lane + "}"}, s.lane, data, r.maxlen, 0, word)
 	case tier1:
-		// Pipelined, and so that both or none is done: as MULTI and EXEC, in one command.
+		// Pipelined, and atomic: as MULTI and EXEC, in one command.
 		return pipe.Eval(ctx, `redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'd', ARGV[2])
 			return redis.call(ARGV[4], ARGV[1], ARGV[2])`, []string{journal}, s.lane, data, r.maxlen, word)
 	default:
@@ -187,18 +187,18 @@ func (r *rig) command(pipe goredis.Pipeliner, s *stream) goredis.Cmder {
 	}
 }
 
-// rigNode is a node, and what it got.
+// rigNode is a node, and what it received.
 type rigNode struct {
 	*redis.Backplane
 	metrics *prometheus.Registry
-	lanes   map[string]bool // those of the streams
+	lanes   map[string]bool // the lanes of the streams
 
 	mu     sync.Mutex
 	got    map[events.ID]*got // guarded by mu; by entity
 	losses []backplane.Loss   // guarded by mu
 }
 
-// got is what a node got of a stream.
+// got is what a node received of a stream.
 type got struct {
 	times      []uint8 // how often each number arrived, or 255
 	last       int
@@ -206,7 +206,7 @@ type got struct {
 	disorders  int
 }
 
-// node starts a node that listens to all streams.
+// node starts a node that subscribes all streams.
 func (r *rig) node(o redis.Options) *rigNode {
 	r.t.Helper()
 	n := &rigNode{got: map[events.ID]*got{}, lanes: map[string]bool{}, metrics: prometheus.NewRegistry()}
@@ -237,7 +237,7 @@ func (n *rigNode) Dispatch(ev *events.Event) {
 	defer n.mu.Unlock()
 	g := n.got[ev.Entity]
 	if g == nil {
-		return // nobody's, on the same lane
+		return // another stream on the same lane
 	}
 	for len(g.times) <= number {
 		g.times = append(g.times, 0)
@@ -261,7 +261,7 @@ func (n *rigNode) Lost(loss backplane.Loss) {
 	n.losses = append(n.losses, loss)
 }
 
-// value is the sum of a counter over its labels, or of those with a label value.
+// value returns the sum of a counter over its labels, or over those with a label value.
 func (n *rigNode) value(t testing.TB, name string, label ...string) float64 {
 	t.Helper()
 	families, err := n.metrics.Gather()
@@ -283,16 +283,16 @@ func (n *rigNode) value(t testing.TB, name string, label ...string) float64 {
 	return sum
 }
 
-// tally is how it went for one tier at one node.
+// tally is the result of one tier at one node.
 type tally struct {
 	published, acked, delivered, missing, duplicates, disorders int
-	// unflagged are missing events that no told loss covers.
+	// unflagged are missing events that no reported loss covers.
 	unflagged int
-	// first is which of them was published first.
+	// first is the missing event that was published first.
 	first string
 }
 
-// tally counts what a node got of a tier.
+// tally counts what a node received of a tier.
 func (r *rig) tally(n *rigNode, how tier) (sum tally) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -317,7 +317,7 @@ func (r *rig) tally(n *rigNode, how tier) (sum tally) {
 			} else if acked {
 				sum.missing++
 				at := r.made.Add(time.Duration(s.sent[number]) * time.Millisecond)
-				if told(losses[s.lane], at) {
+				if covered(losses[s.lane], at) {
 					continue
 				}
 				if sum.unflagged++; sum.unflagged == 1 {
@@ -329,16 +329,16 @@ func (r *rig) tally(n *rigNode, how tier) (sum tally) {
 	return sum
 }
 
-// told says that a loss, of those of a lane, covers a time.
-func told(losses []backplane.Loss, at time.Time) bool {
-	const slack = 2 * time.Second // between the publisher's note and the node's
+// covered reports whether one of the losses of a lane covers a time.
+func covered(losses []backplane.Loss, at time.Time) bool {
+	const slack = 2 * time.Second // between the publisher's clock and the node's
 	return slices.ContainsFunc(losses, func(l backplane.Loss) bool {
 		return at.After(l.From.Add(-slack)) && at.Before(l.To.Add(slack))
 	})
 }
 
-// settleNow waits until a node has got the last event of every stream.
-func (r *rig) settleNow(n *rigNode) {
+// waitLast waits until a node has received the last event of every stream.
+func (r *rig) waitLast(n *rigNode) {
 	r.t.Helper()
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		behind := 0
@@ -355,7 +355,7 @@ func (r *rig) settleNow(n *rigNode) {
 	}
 }
 
-// waitDelivered waits until a node has got so many events of each stream of a tier.
+// waitDelivered waits until a node has received count events of each stream of a tier.
 func (r *rig) waitDelivered(n *rigNode, how tier, count int) {
 	r.t.Helper()
 	for deadline := time.Now().Add(rtetest.Patience); ; time.Sleep(5 * time.Millisecond) {
@@ -376,7 +376,7 @@ func (r *rig) waitDelivered(n *rigNode, how tier, count int) {
 	}
 }
 
-// waitMore waits until a node has got so many events more of each stream of a tier.
+// waitMore waits until a node has received count more events of each stream of a tier.
 func (r *rig) waitMore(n *rigNode, how tier, count int) {
 	r.t.Helper()
 	most := 0
@@ -390,12 +390,12 @@ func (r *rig) waitMore(n *rigNode, how tier, count int) {
 	r.waitDelivered(n, how, most+count)
 }
 
-// lasts is for how long a fault or a client's visit lasts, or how far two of them are apart. What a test waits for has
-// a condition instead.
+// lasts is the duration of a fault or of a visit of a client, or the time between two of them. Tests wait for results
+// by a condition.
 func lasts(d time.Duration) { time.Sleep(d) }
 
-// settle waits until the nodes have everything of the journaled tiers, and know what they do not have of the other.
-func (r *rig) settle() {
+// waitAll waits until the nodes have everything of the journaled tiers, and know what they lack of the other.
+func (r *rig) waitAll() {
 	r.t.Helper()
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		missing := 0
@@ -408,7 +408,7 @@ func (r *rig) settle() {
 	}
 }
 
-// report prints how it went, and returns it by node and tier.
+// report prints the results, and returns them by node and tier.
 func (r *rig) report(fault string) [][tiers]tally {
 	r.t.Helper()
 	var all [][tiers]tally
@@ -418,7 +418,7 @@ func (r *rig) report(fault string) [][tiers]tally {
 		for how := range tiers {
 			s := r.tally(n, how)
 			row[how] = s
-			fmt.Fprintf(&line, "\n  T%d published %d acknowledged %d delivered %d missing %d (not told %d) duplicated %d out of order %d",
+			fmt.Fprintf(&line, "\n  T%d published %d acknowledged %d delivered %d missing %d (not reported %d) duplicated %d out of order %d",
 				how, s.published, s.acked, s.delivered, s.missing, s.unflagged, s.duplicates, s.disorders)
 		}
 		all = append(all, row)
@@ -428,12 +428,12 @@ func (r *rig) report(fault string) [][tiers]tally {
 			reasons[l.Reason.String()]++
 		}
 		n.mu.Unlock()
-		told := ""
+		losses := ""
 		for _, reason := range slices.Sorted(maps.Keys(reasons)) {
-			told += fmt.Sprintf(" %s %d", reason, reasons[reason])
+			losses += fmt.Sprintf(" %s %d", reason, reasons[reason])
 		}
-		r.t.Logf("%s, node %d:%s\n  repaired %.0f, told%s, epochs %.0f, outage %.2f s, memory at most %d MB", fault, i, line.String(),
-			n.value(r.t, "rte_backplane_repaired_events_total"), told,
+		r.t.Logf("%s, node %d:%s\n  repaired %.0f, losses%s, epochs %.0f, outage %.2f s, memory at most %d MB", fault, i, line.String(),
+			n.value(r.t, "rte_backplane_repaired_events_total"), losses,
 			n.value(r.t, "rte_backplane_epochs_total"), n.value(r.t, "rte_backplane_outage_seconds"), r.peak>>20)
 	}
 	if r.peak > memoryLimit {
@@ -442,11 +442,11 @@ func (r *rig) report(fault string) [][tiers]tally {
 	return all
 }
 
-// check fails unless everything that was journaled arrived once and in order, and whatever else is missing was told.
+// check fails unless every journaled event arrived once and in order, and every other missing event was reported.
 func (r *rig) check(fault string) {
 	r.t.Helper()
 	r.stopPublishing()
-	r.settle()
+	r.waitAll()
 	for i, row := range r.report(fault) {
 		for how, s := range row {
 			if s.duplicates > 0 || s.disorders > 0 {
@@ -456,7 +456,7 @@ func (r *rig) check(fault string) {
 				r.t.Errorf("node %d, T%d: %d events are missing", i, how, s.missing)
 			}
 			if s.unflagged > 0 {
-				r.t.Errorf("node %d, T%d: %d events are missing and nobody was told: %s", i, how, s.unflagged, s.first)
+				r.t.Errorf("node %d, T%d: %d events are missing and not reported: %s", i, how, s.unflagged, s.first)
 			}
 			if s.delivered == 0 && s.published > 0 {
 				r.t.Errorf("node %d, T%d: nothing arrived", i, how)

@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// believer answers as a Sentinel does that believes a server to be the master.
+// believer answers like a Sentinel that takes a server for the master.
 type believer struct {
 	address string
 	port    atomic.Int64 // of that server
-	asked   atomic.Int64 // how often it was
+	asked   atomic.Int64 // how often it was queried
 }
 
 func mustBelieve(t *testing.T, port int64) *believer {
@@ -42,7 +42,7 @@ func mustBelieve(t *testing.T, port int64) *believer {
 	return s
 }
 
-// answer knows one command.
+// answer handles one command.
 func (s *believer) answer(conn net.Conn) {
 	defer conn.Close()
 	in := bufio.NewReader(conn)
@@ -71,9 +71,9 @@ func (s *believer) answer(conn net.Conn) {
 	}
 }
 
-// A Sentinel that was cut off for a while names the master of before: each time that it was asked, the connection to
-// the present one was given up.
-func TestSentinels_oneHasAnOldView(t *testing.T) {
+// A Sentinel that was cut off for a while names the former master. Each time it was queried, the node gave up the
+// connection to the present one.
+func TestSentinels_ignoreOneOldView(t *testing.T) {
 	old, second, third := mustBelieve(t, 1111), mustBelieve(t, 2222), mustBelieve(t, 2222)
 	s := &sentinels{master: "rte", options: &Options{
 		Addresses: []string{old.address, second.address, third.address}, Dial: (&net.Dialer{}).DialContext,

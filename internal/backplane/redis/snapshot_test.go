@@ -20,13 +20,13 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// snapshotKey is where Redis has the snapshot of a topic.
+// snapshotKey returns the key of the snapshot of a topic.
 func snapshotKey(t events.Topic) string {
 	d := events.Builtin().Definition(t.Type)
 	return fmt.Sprintf("rte:s:{rte:org:%s}:%s:%s:%s", t.Organization, d.Kind, t.Entity, d.Name)
 }
 
-// TestSnapshot_journalGone has a lane that was quiet for so long that its journal has expired, and its state has not.
+// A lane was quiet for so long that its journal has expired, and its state has not.
 func TestSnapshot_journalGone(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	publisher, _, _ := mustNode(t, quick(server.Addr))
@@ -44,8 +44,7 @@ func TestSnapshot_journalGone(t *testing.T) {
 	}
 }
 
-// TestSnapshot_withoutPosition has a state that somebody wrote by himself: nobody can tell whether it also comes as an
-// event, so it is not used.
+// A publisher wrote a state by itself. It may also come as an event, so it is not used.
 func TestSnapshot_withoutPosition(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	node, _, _ := mustNode(t, quick(server.Addr))
@@ -70,7 +69,7 @@ func TestSnapshot_withoutPosition(t *testing.T) {
 	}
 }
 
-// TestSnapshot_replaced has states that are replaced by events that are not kept.
+// States are replaced by events that are not kept.
 func TestSnapshot_replaced(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	publisher, _, _ := mustNode(t, quick(server.Addr))
@@ -91,7 +90,7 @@ func TestSnapshot_replaced(t *testing.T) {
 	}
 }
 
-// TestSnapshot_manyStates publishes more states of a topic than are kept, and states that outlive one another.
+// A topic has more states than are kept, and states that outlive one another.
 func TestSnapshot_manyStates(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	publisher, _, _ := mustNode(t, quick(server.Addr))
@@ -119,7 +118,7 @@ func TestSnapshot_manyStates(t *testing.T) {
 	}
 }
 
-// TestSnapshot_fieldsOfSeveralPublishers has publishers that name the state of a callback in different ways.
+// Publishers name the state of a callback in different ways.
 func TestSnapshot_fieldsOfSeveralPublishers(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	publisher, _, _ := mustNode(t, quick(server.Addr))
@@ -144,8 +143,8 @@ func TestSnapshot_fieldsOfSeveralPublishers(t *testing.T) {
 	}
 }
 
-// TestSnapshot_fieldIsTheCallback has a publisher of its own end what the server has published: nodes named a callback
-// in a way that no publisher could know, so that the last state stayed for as long as it lived.
+// A foreign publisher ends a state that the server has published. Nodes named a callback in a way that no publisher
+// could know, so that the last state stayed for its whole lifetime.
 func TestSnapshot_fieldIsTheCallback(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	publisher, _, _ := mustNode(t, quick(server.Addr))
@@ -171,8 +170,8 @@ func TestSnapshot_fieldIsTheCallback(t *testing.T) {
 	}
 }
 
-// TestSnapshot_redisFrozen asks while Redis does not answer: what the node knows is there at once, for the rest nobody
-// waits longer than he wants to.
+// While Redis does not answer, the states in memory are available at once, and a caller waits for the rest no longer
+// than its deadline.
 func TestSnapshot_redisFrozen(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	node, sink, _ := mustNode(t, quick(server.Addr))
@@ -202,7 +201,7 @@ func TestSnapshot_redisFrozen(t *testing.T) {
 // lateAnswer is a connection whose reader waits for the answer to a read of states.
 type lateAnswer struct {
 	net.Conn
-	next  *atomic.Bool  // the next read of states, at whatever connection, is to wait
+	next  *atomic.Bool  // the next read of states, on any connection, must wait
 	asked chan struct{} // closed when it was answered
 	open  chan struct{} // closed when it may go on
 	late  atomic.Bool
@@ -224,8 +223,7 @@ func (c *lateAnswer) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestSnapshot_endedMeanwhile has a state end while Redis is asked for it: what was found was taken for the latest,
-// for as long as it lived.
+// A state ends while it is read from Redis. The read state was taken for the latest, for its whole lifetime.
 func TestSnapshot_endedMeanwhile(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	publisher, _, _ := mustNode(t, quick(server.Addr))
@@ -261,7 +259,7 @@ func TestSnapshot_endedMeanwhile(t *testing.T) {
 	}
 }
 
-// TestSnapshot_littleRoom has a node that cannot keep all states of a topic: those that it had let go of were missing.
+// A node cannot keep all states of a topic. Those that it had dropped were missing.
 func TestSnapshot_littleRoom(t *testing.T) {
 	const states = 20
 	server := rtetest.MustStartRedis(t)
@@ -285,8 +283,8 @@ func TestSnapshot_littleRoom(t *testing.T) {
 	}
 }
 
-// TestSnapshot_herd has many ask for the same topics at once. Redis is asked by few of them.
-func TestSnapshot_herd(t *testing.T) {
+// Many callers read the same topics at once. Few of them read from Redis.
+func TestSnapshot_fewReadsForManyCallers(t *testing.T) {
 	const clients, count = 100, 50
 	server := rtetest.MustStartRedis(t)
 	publisher, _, _ := mustNode(t, quick(server.Addr))
@@ -318,7 +316,7 @@ func TestSnapshot_herd(t *testing.T) {
 	}
 }
 
-// gets is how many GET a server has done.
+// gets returns how many GET commands a server has executed.
 func gets(t *testing.T, client *goredis.Client) int {
 	t.Helper()
 	text, err := client.Info(t.Context(), "commandstats").Result()

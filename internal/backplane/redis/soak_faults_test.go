@@ -17,7 +17,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// soakSpan is how long faults follow each other: two minutes, or what RTE_SOAK_SPAN says, as "make soak" does.
+// soakSpan returns how long faults follow each other: two minutes, or RTE_SOAK_SPAN, as in "make soak".
 func soakSpan(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("RTE_SOAK_SPAN")
@@ -31,7 +31,7 @@ func soakSpan(t *testing.T) time.Duration {
 	return span
 }
 
-// soak is a server, Sentinels with their servers and a cluster, each with two nodes and a load of its own.
+// soak is a server, Sentinels with their servers and a cluster, each with two nodes and its own load.
 type soak struct {
 	t *testing.T
 
@@ -46,7 +46,7 @@ type soak struct {
 	sharded *rig
 }
 
-// twice says how many events came twice or out of order so far.
+// twice describes how many events came twice or out of order so far.
 func (s *soak) twice() string {
 	duplicates, disorders := 0, 0
 	for _, r := range s.rigs() {
@@ -62,7 +62,7 @@ func (s *soak) twice() string {
 	return fmt.Sprintf("%d came twice, %d out of order", duplicates, disorders)
 }
 
-// soakLoad is what is published per second behind Sentinels and to the cluster.
+// soakLoad is how many events are published per second behind Sentinels and to the cluster.
 var soakLoad = [tiers]int{tier0: 100, tier1: 100, tier2: 500}
 
 // soakIdleLanes are subscribed all the time, and again after each fault.
@@ -85,10 +85,10 @@ func newSoak(t *testing.T) *soak {
 	return s
 }
 
-// rigs are all of them.
+// rigs returns all of them.
 func (s *soak) rigs() []*rig { return []*rig{s.alone, s.watched, s.sharded} }
 
-// waitWhole waits until everything is as it was before a fault.
+// waitWhole waits until everything is as before a fault.
 func (s *soak) waitWhole() {
 	s.t.Helper()
 	waitReplicas(s.t, s.sentinels.Servers, 2)
@@ -101,7 +101,7 @@ func (s *soak) waitWhole() {
 	}
 }
 
-// waitReplicas waits until so many of the servers follow another, and all of them are replicas or have one.
+// waitReplicas waits until the given number of servers are replicas, and all others have one.
 func waitReplicas(t *testing.T, servers []*rtetest.Redis, want int) {
 	t.Helper()
 	waitFor(t, fmt.Sprintf("%d replicas follow their masters", want), func() bool {
@@ -121,7 +121,7 @@ func waitReplicas(t *testing.T, servers []*rtetest.Redis, want int) {
 	})
 }
 
-// fault is one of what happens in a soak.
+// fault is one of the faults of a soak.
 type fault struct {
 	name string
 	do   func()
@@ -220,7 +220,7 @@ func (s *soak) faults() []fault {
 	}
 }
 
-// flood publishes more on one lane than its organization may have wait, of what nobody listens to.
+// flood publishes more events on one lane than its organization may queue. They have no subscribers.
 func (s *soak) flood() {
 	stream := s.alone.streams[rand.IntN(len(s.alone.streams))]
 	ev := backplanetest.NewEvent(backplanetest.Topic(stream.topic.Organization, events.NewID()), 0)
@@ -234,8 +234,8 @@ func (s *soak) flood() {
 	}
 }
 
-// Faults of all kinds, each 20 s for as long as RTE_SOAK_SPAN says, or closer in a short span: each kind comes before
-// one comes again.
+// Faults of all kinds follow each other for RTE_SOAK_SPAN, each within 20 s, or less in a short span. Each kind comes
+// before one comes again.
 func TestFault_soak(t *testing.T) {
 	span := soakSpan(t)
 	pause := min(20*time.Second, span/40)

@@ -14,10 +14,10 @@ import (
 
 func TestFault_connectionKilledWith600000Lanes(t *testing.T) { manyLanes(t, 600_000) }
 
-// downAfter is when Sentinels call a master down.
+// downAfter is the time after which Sentinels consider a master down.
 const downAfter = 1500 * time.Millisecond
 
-// What the long tests publish per second.
+// The rates of the long tests, in events per second.
 var (
 	full     = [tiers]int{tier0: 500, tier1: 500, tier2: 4000}
 	moderate = [tiers]int{tier0: 100, tier1: 100, tier2: 1000}
@@ -68,15 +68,15 @@ func TestFault_sentinelFailover(t *testing.T) {
 	r.checkForks("SENTINEL FAILOVER")
 }
 
-// checkForks fails unless everything that Redis kept arrived once and in order, and whatever is missing was told.
+// checkForks fails unless everything that Redis kept arrived once and in order, and every missing event was reported.
 func (r *rig) checkForks(fault string) {
 	r.t.Helper()
 	r.stopPublishing()
-	r.settle()
+	r.waitAll()
 	for i, row := range r.report(fault) {
 		for how, s := range row {
 			if s.duplicates+s.disorders > 0 || s.unflagged > 0 {
-				r.t.Errorf("node %d, T%d: %d duplicates, %d out of order, %d events are missing and nobody was told: %s",
+				r.t.Errorf("node %d, T%d: %d duplicates, %d out of order, %d events are missing and not reported: %s",
 					i, how, s.duplicates, s.disorders, s.unflagged, s.first)
 			}
 			if s.delivered == 0 {
@@ -97,7 +97,7 @@ func clusterRig(t *testing.T, load [tiers]int) (*rtetest.Cluster, *rig) {
 	c := rtetest.MustStartCluster(t, 3, 3, 1500*time.Millisecond)
 	client := goredis.NewClusterClient(&goredis.ClusterOptions{
 		Addrs: c.Addrs(), MaxRetries: -1, MaxRedirects: 5, Protocol: 2, ReadTimeout: time.Second, DialTimeout: time.Second,
-		ClusterStateReloadInterval: time.Second, // it does not ask sooner when a server is gone
+		ClusterStateReloadInterval: time.Second, // it does not reload sooner when a server is gone
 	})
 	t.Cleanup(func() { _ = client.Close() })
 	r := newRig(t, client, 16)
@@ -122,7 +122,7 @@ func TestFault_clusterSlotMoved(t *testing.T) {
 	r.checkForks("cluster, slot moved and moved back")
 }
 
-// A master dies, its replica takes over, and it never comes back.
+// A master dies, its replica takes over, and the master never comes back.
 func TestFault_clusterMasterLost(t *testing.T) {
 	c, r := clusterRig(t, moderate)
 	lost, slot := c.ID(1), 16384/2
@@ -148,8 +148,8 @@ func TestFault_clusterServerRemoved(t *testing.T) {
 		waitValue(t, n.metrics, "rte_backplane_lanes", "confirmed", 16)
 	}
 	confirmed := time.Since(began)
-	// They end before they are forgotten: one that was reset tells publishers that no server has any slot, and
-	// go-redis then sends each event to a server by chance, in no order.
+	// They end before they are forgotten: a server that was reset announces to publishers that no server has any slot,
+	// and go-redis then sends each event to a random server, in no order.
 	c.Servers[2].Kill()
 	c.Servers[5].Kill()
 	c.Forget(replica)

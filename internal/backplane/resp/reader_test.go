@@ -12,7 +12,7 @@ import (
 
 const testLimit = 1 << 20
 
-// wire are replies as servers send them, and what they say; want is empty for those that end an epoch.
+// wire has replies of servers and their meaning. want is empty for replies that are refused.
 var wire = map[string]struct{ in, want string }{
 	"message":           {"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nhello\r\n", "message c hello 0"},
 	"sharded message":   {"*3\r\n$8\r\nsmessage\r\n$1\r\nc\r\n$0\r\n\r\n", "message c  0"},
@@ -69,7 +69,7 @@ func TestReader(t *testing.T) {
 	}
 }
 
-// What the reader hands out must not change when it reads on.
+// Reading on must not change a reply that the reader has returned.
 func TestReader_slicesStayValid(t *testing.T) {
 	var in bytes.Buffer
 	const count = 5000
@@ -96,7 +96,7 @@ func TestReader_slicesStayValid(t *testing.T) {
 	}
 }
 
-// Memory is used again when the messages in it are released, and not if somebody keeps one.
+// The pool reuses a chunk when its messages are released, unless one of them is kept.
 func TestReader_chunksAreUsedAgain(t *testing.T) {
 	one := "*3\r\n$7\r\nmessage\r\n$4\r\nlane\r\n$1024\r\n" + strings.Repeat("x", 1024) + "\r\n"
 	for name, keep := range map[string]bool{"released": false, "kept": true} {
@@ -142,7 +142,6 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// A command is what servers read.
 func TestAppendCommand(t *testing.T) {
 	out := AppendCommand(nil, "SUBSCRIBE", 2)
 	out = AppendBulk(out, "rte:org:1")
@@ -168,7 +167,7 @@ func BenchmarkReader(b *testing.B) {
 	}
 }
 
-// endless reads the same again and again.
+// endless repeats the same data.
 type endless struct {
 	data []byte
 	pos  int

@@ -12,7 +12,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// help is what a client hears that takes this for Redis.
+// help is the answer to a client that takes this server for Redis.
 const help = `this is the publishing port of "rte-server dev", not Redis. It knows PING, HELLO, CLIENT, INFO, QUIT, ` +
 	`PUBLISH and SPUBLISH of an event to rte:org:{OrganizationId}, and FCALL rte_publish`
 
@@ -20,7 +20,7 @@ const help = `this is the publishing port of "rte-server dev", not Redis. It kno
 type client struct {
 	server *Server
 	out    *bufio.Writer
-	over   bool // the connection ends
+	over   bool // close the connection
 }
 
 // do answers one command.
@@ -60,7 +60,7 @@ func (c *client) do(ctx context.Context, command [][]byte) {
 		c.write("+OK\r\n")
 		c.over = true
 	case "POST", "HOST:":
-		// A web page can make a browser send this, and then commands.
+		// A web page can make a browser send this, followed by commands.
 		c.fail("ERR this is no web server")
 		c.over = true
 	default:
@@ -72,7 +72,7 @@ func (c *client) unknown(name string) {
 	c.fail(fmt.Sprintf("ERR unknown command %.40q: %s", name, help))
 }
 
-// hello answers what this is, in the protocol that is asked for.
+// hello describes the server, in the requested protocol.
 func (c *client) hello(arguments [][]byte) {
 	version, begin := "2", "*10\r\n"
 	if asked := string(first(arguments)); asked == "3" {
@@ -90,7 +90,7 @@ func (c *client) hello(arguments [][]byte) {
 	c.write(":" + version + "\r\n")
 }
 
-// aboutClient accepts what clients tell of themselves.
+// aboutClient accepts the commands by which clients describe themselves.
 func (c *client) aboutClient(arguments [][]byte) {
 	switch strings.ToUpper(string(first(arguments))) {
 	case "ID":
@@ -104,7 +104,7 @@ func (c *client) aboutClient(arguments [][]byte) {
 	}
 }
 
-// call understands FCALL rte_publish COUNT KEY... LANE JSON..., and answers as the function does, with an id.
+// call handles FCALL rte_publish COUNT KEY... LANE JSON..., and answers with an id as the function does.
 func (c *client) call(ctx context.Context, arguments [][]byte) {
 	if string(first(arguments)) != "rte_publish" {
 		c.fail("ERR Function not found: " + help)
@@ -123,8 +123,8 @@ func (c *client) call(ctx context.Context, arguments [][]byte) {
 	c.publish(ctx, string(arguments[2+count]), arguments[3+count], "$3\r\n0-1\r\n")
 }
 
-// publish publishes an event, and answers why not if it cannot be: Redis would take it, and leave it to the nodes to
-// find out.
+// publish publishes an event. If the event cannot be published, it answers the reason; Redis would accept the event
+// and leave the check to the nodes.
 func (c *client) publish(ctx context.Context, lane string, message []byte, answer string) {
 	organization, ok := backplane.LaneOrganization(lane)
 	if !ok {
@@ -149,7 +149,7 @@ func (c *client) publish(ctx context.Context, lane string, message []byte, answe
 	c.write(answer)
 }
 
-// The methods that write need not say whether they could: Flush does.
+// The methods that write ignore errors: Flush reports them.
 
 func (c *client) write(text string) { _, _ = c.out.WriteString(text) }
 
@@ -161,7 +161,7 @@ func (c *client) fail(text string) {
 	_, _ = c.out.Write(resp.AppendError(c.out.AvailableBuffer(), text))
 }
 
-// first is the first argument, or nothing.
+// first returns the first argument; nil if there is none.
 func first(arguments [][]byte) []byte {
 	if len(arguments) == 0 {
 		return nil

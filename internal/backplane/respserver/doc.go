@@ -1,5 +1,5 @@
-// Package respserver is a listener that speaks so much of Redis' protocol (RESP2 and RESP3) that the publishers of
-// docs/redis.md work where there is no Redis: what they publish goes straight to a backplane. It is for development.
+// Package respserver is a server that implements as much of the Redis protocol (RESP2 and RESP3) as the publishers of
+// docs/redis.md need. They work without Redis: their events go straight to a backplane. It is for development.
 //
-// It keeps nothing, and bounds what a client can make it hold: connections, and the size of a command.
+// The server keeps nothing. It bounds what a client can make it hold: the connections, and the size of a command.
 package respserver

@@ -9,7 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane/resp"
 )
 
-// Talk does all commands of a text.
+// Talk executes all commands of a text.
 func Talk(ctx context.Context, o Options, text []byte) {
 	in := resp.NewCommandReader(bytes.NewReader(text), o.MaxBytes)
 	c := &client{server: New(o), out: bufio.NewWriter(io.Discard)}

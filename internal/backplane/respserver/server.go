@@ -11,29 +11,29 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Publisher takes events. Every backplane does.
+// Publisher publishes events. Every backplane implements it.
 type Publisher interface {
 	Publish(ctx context.Context, data []byte) error
 }
 
 // Options are what a Server needs.
 type Options struct {
-	// Publisher gets what is published. Required.
+	// Publisher receives the published events. Required.
 	Publisher Publisher
-	// Catalog reads whose events they are. Required.
+	// Catalog decodes the events. Required.
 	Catalog *events.Catalog
-	// MaxConnections is how many clients there may be at a time. Default 100.
+	// MaxConnections bounds the clients at a time. Default 100.
 	MaxConnections int
-	// MaxBytes is the size of the largest argument. Default 1 MiB.
+	// MaxBytes bounds an argument. Default 1 MiB.
 	MaxBytes int
 }
 
-// Server is what clients of Redis can publish to.
+// Server accepts events from Redis clients.
 type Server struct {
 	options Options
 
 	mu          sync.Mutex
-	connections map[net.Conn]bool // guarded by mu; nil: it has ended
+	connections map[net.Conn]bool // guarded by mu; nil: the server has ended
 }
 
 // New makes a Server.
@@ -47,8 +47,8 @@ func New(o Options) *Server {
 	return &Server{options: o, connections: map[net.Conn]bool{}}
 }
 
-// Serve answers the clients of a listener until ctx ends; then it closes the listener and all connections. It may be
-// called once.
+// Serve serves the clients of a listener until ctx ends; then it closes the listener and all connections. Call it
+// once.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -80,7 +80,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 }
 
-// add notes a connection; false if there is no room for it.
+// add registers a connection. It reports whether there is room for it.
 func (s *Server) add(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +107,7 @@ func (s *Server) closeAll() {
 	s.connections = nil
 }
 
-// serve answers the commands of a connection. Answers are written when no command waits: clients pipeline.
+// serve answers the commands of a connection. It flushes the answers when no command waits, as clients pipeline.
 func (s *Server) serve(ctx context.Context, conn net.Conn) {
 	in := resp.NewCommandReader(conn, s.options.MaxBytes)
 	c := &client{server: s, out: bufio.NewWriter(conn)}

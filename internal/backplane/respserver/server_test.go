@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// recorder is a Publisher that keeps what it gets.
+// recorder is a Publisher that keeps the events.
 type recorder struct {
 	mu  sync.Mutex
 	all []string // guarded by mu
@@ -72,7 +72,7 @@ const (
 	event        = `{"OrganizationId":"` + organization + `","EntityType":"User","EntityId":"` + user + `","EventType":"UserStatus"}`
 )
 
-// talk sends text and returns all that is answered until the server ends the connection, or quit is answered.
+// talk sends text and QUIT. It returns everything that the server answers until it closes the connection.
 func talk(t *testing.T, address, text string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -147,7 +147,6 @@ func TestServer_Commands(t *testing.T) {
 	}
 }
 
-// TestServer_LongCommand has arguments that are short enough, and too many of them.
 func TestServer_LongCommand(t *testing.T) {
 	address, _ := start(t, respserver.Options{MaxBytes: 100_000})
 	const size = 90_000
@@ -157,7 +156,7 @@ func TestServer_LongCommand(t *testing.T) {
 	}
 }
 
-// TestServer_RedisCLI publishes as docs/redis.md says first.
+// The first example of docs/redis.md.
 func TestServer_RedisCLI(t *testing.T) {
 	path := rtetest.MustLookPath(t, "redis-cli", "apt-get install redis-tools")
 	address, to := start(t, respserver.Options{})
@@ -226,7 +225,7 @@ func TestServer_Connections(t *testing.T) {
 	if answer, _ := io.ReadAll(second); !strings.HasPrefix(string(answer), "-ERR max number of clients") {
 		t.Errorf("answered %q", answer)
 	}
-	// The end of the test ends the first one, which is still open.
+	// The end of the test closes the first connection.
 }
 
 func FuzzServer(f *testing.F) {

@@ -14,17 +14,17 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// pair is two nodes that listen to the same topic, of which one is connected through a proxy.
+// pair is two nodes that subscribe the same topic. One is connected through a proxy.
 type pair struct {
 	proxy           *rtetest.Proxy
 	client          *goredis.Client
 	topic           events.Topic
 	lane            string
 	sink, otherSink *backplanetest.Recorder
-	metrics         *prometheus.Registry // of the one behind the proxy
+	metrics         *prometheus.Registry // of the node behind the proxy
 }
 
-// mustPair makes a pair; change is about the options of the one behind the proxy.
+// mustPair makes a pair. change changes the options of the node behind the proxy.
 func mustPair(t *testing.T, change func(*redis.Options)) *pair {
 	t.Helper()
 	server := rtetest.MustStartRedis(t)
@@ -44,9 +44,9 @@ func mustPair(t *testing.T, change func(*redis.Options)) *pair {
 	return p
 }
 
-// Somebody who may publish said in the name of a node that it had asked about a repair of the far future. The node then
-// took its own questions for old ones, and no answer for theirs.
-func TestInquiry_othersDoNotAskForANode(t *testing.T) {
+// A publisher sent a peer query in the name of a node, about a repair far in the future. The node then took its own
+// queries for old ones, and ignored their answers.
+func TestPeerQuery_ignoresForgedQueries(t *testing.T) {
 	p := mustPair(t, func(*redis.Options) {})
 	publish := func(channel, text string) {
 		t.Helper()
@@ -72,13 +72,13 @@ func TestInquiry_othersDoNotAskForANode(t *testing.T) {
 	p.sink.Wait(t, 2)
 	n := &rigNode{metrics: p.metrics}
 	if answers, lost := n.value(t, "rte_backplane_peer_answers_total"), n.value(t, "rte_backplane_losses_total"); answers != 1 || lost != 0 {
-		t.Errorf("%.0f answers came, %.0f losses were told", answers, lost)
+		t.Errorf("%.0f answers came, %.0f losses were reported", answers, lost)
 	}
 }
 
-// A part of an answer did not fit into what may wait on a node's channel. What came behind it was taken for the whole
-// answer, and nobody was told of what the part had.
-func TestInquiry_partIsMissing(t *testing.T) {
+// A part of an answer exceeded the queue of a node's channel. The node took the following part for the whole answer,
+// and reported no loss of the missing one.
+func TestPeerQuery_missingPartIsReported(t *testing.T) {
 	p := mustPair(t, func(o *redis.Options) { o.LaneQueue = 128 << 10 }) // half a part
 	publish := func(number int) {
 		t.Helper()
@@ -98,7 +98,7 @@ func TestInquiry_partIsMissing(t *testing.T) {
 	p.otherSink.Wait(t, 1+count)
 	p.proxy.Cut()
 	p.proxy.Open()
-	waitFor(t, "listeners have all events, or are told of a loss", func() bool {
+	waitFor(t, "all events, or a reported loss", func() bool {
 		return p.sink.Count() == 1+count || (&rigNode{metrics: p.metrics}).value(t, "rte_backplane_losses_total") > 0
 	})
 }
