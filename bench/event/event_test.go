@@ -10,7 +10,7 @@ import (
 
 const messageBytes = 1152
 
-func TestTemplateForms(t *testing.T) {
+func TestTemplate_makesAllForms(t *testing.T) {
 	for _, eventType := range []string{"UserCallInUserConnected", "UserStatus", "QueueStatus"} {
 		t.Run(eventType, func(t *testing.T) {
 			topic := event.NewTopic(1, 7, eventType)
@@ -27,7 +27,8 @@ func TestTemplateForms(t *testing.T) {
 					t.Errorf("form %d: mark is %v, want %v", form, mark, want)
 				}
 			}
-			if frame := forms[event.Frame]; frame[0] != 0x81 || frame[1] != 126 || len(frame) != 4+int(frame[2])<<8+int(frame[3]) {
+			frame := forms[event.Frame]
+			if frame[0] != 0x81 || frame[1] != 126 || len(frame) != 4+int(frame[2])<<8+int(frame[3]) {
 				t.Errorf("head of the frame is % x for %d bytes", frame[:4], len(frame))
 			}
 			if got := len(forms[event.Message]); got != messageBytes {
@@ -37,7 +38,8 @@ func TestTemplateForms(t *testing.T) {
 			if err := json.Unmarshal(forms[event.Published], &published); err != nil {
 				t.Fatal(err)
 			}
-			if published.EventType != eventType || published.Timestamp != "2026-02-03T04:05:06.7890000Z" || published.ID != "00000007-1111-4111-8111-11110000002a" {
+			if published.EventType != eventType || published.Timestamp != "2026-02-03T04:05:06.7890000Z" ||
+				published.ID != "00000007-1111-4111-8111-11110000002a" {
 				t.Errorf("published event is %+v", published)
 			}
 			var received struct {
@@ -48,19 +50,20 @@ func TestTemplateForms(t *testing.T) {
 				t.Fatal(err)
 			}
 			if received.Data["entityId"] != topic.Entity || received.Subscription["entityId"] != topic.Entity {
-				t.Errorf("message is about %v and %v, want %s", received.Data["entityId"], received.Subscription["entityId"], topic.Entity)
+				t.Errorf("entities are %v and %v, want %s",
+					received.Data["entityId"], received.Subscription["entityId"], topic.Entity)
 			}
 		})
 	}
 }
 
-func TestNewTemplateTooSmall(t *testing.T) {
+func TestNewTemplate_refusesTooFewBytes(t *testing.T) {
 	if _, err := event.NewTemplate(event.NewTopic(0, 0, "UserStatus"), event.Published, 100); err == nil {
 		t.Error("an event of 700 bytes fits in 100")
 	}
 }
 
-func TestNextMarkSkipsWhatIsNoMark(t *testing.T) {
+func TestNextMark_skipsOtherTildes(t *testing.T) {
 	data := []byte("a~b~00000001000000020000000000000003 and ~short")
 	mark, rest, ok := event.NextMark(data)
 	if want := (event.Mark{Topic: 1, Number: 2, At: 3}); !ok || mark != want {

@@ -5,13 +5,13 @@ import "bytes"
 // MarkLen is the length of a mark in bytes: the start byte, 8 hexadecimal digits of topic, 8 of number, 16 of time.
 const MarkLen = 1 + 8 + 8 + 16
 
-// markStart begins a mark. No other byte of an event or of a server's framing has this value, which makes finding
-// a mark one vectorized search instead of a parse.
+// markStart begins a mark. No other byte of an event or of a server's framing has this value, so one vectorized search
+// finds a mark.
 const markStart = '~'
 
 const hexDigits = "0123456789abcdef"
 
-// Mark says which event a delivery is.
+// Mark identifies the event of a delivery.
 type Mark struct {
 	Topic  uint32
 	Number uint32 // of the event within its topic, from 1
@@ -26,7 +26,7 @@ func (m Mark) Put(dst []byte) {
 	putHex(dst[17:33], uint64(m.At)) //nolint:gosec // the bits are read back as they are
 }
 
-// NextMark finds the first mark of data and returns what follows it; false if there is none.
+// NextMark returns the first mark in data and the bytes behind it, and whether there is one.
 func NextMark(data []byte) (m Mark, rest []byte, ok bool) {
 	for {
 		at := bytes.IndexByte(data, markStart)
@@ -38,7 +38,8 @@ func NextMark(data []byte) (m Mark, rest []byte, ok bool) {
 		number, ok2 := readHex(text[9:17])
 		nanos, ok3 := readHex(text[17:33])
 		if ok1 && ok2 && ok3 {
-			return Mark{Topic: uint32(topic), Number: uint32(number), At: int64(nanos)}, data[at+MarkLen:], true //nolint:gosec // 8 digits fit
+			m = Mark{Topic: uint32(topic), Number: uint32(number), At: int64(nanos)} //nolint:gosec // 8 digits fit
+			return m, data[at+MarkLen:], true
 		}
 		data = data[at+1:]
 	}
@@ -51,7 +52,7 @@ func putHex(dst []byte, v uint64) {
 	}
 }
 
-// hexValues maps a byte to the value of the hexadecimal digit in lower case that it is, 0xff if it is none.
+// hexValues maps a hexadecimal digit in lower case to its value, and every other byte to 0xff.
 var hexValues = func() (values [256]byte) {
 	for i := range values {
 		values[i] = 0xff

@@ -1,6 +1,6 @@
 package event
 
-// samples are the properties of the published events that differ between event types.
+// samples has, by event type, the properties that are specific to the type.
 var samples = map[string]string{
 	"UserCallInUserConnected": `"CallId":"d0000000-0000-4000-8000-000000000001","LegId":"1-42","AgentLegId":"1-43",` +
 		`"UserId":"$ENTITY","OrganizationId":"$ORG","UserName":"agent@example.com","UserNumber":"+35840123456",` +

@@ -2,19 +2,20 @@ package event
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 )
 
-// Form is how an event is written for a server.
+// Form is the encoding of an event.
 type Form int
 
 const (
 	// Published is the JSON object that publishers send, in Pascal case.
 	Published Form = iota
-	// Message is the argument of MessageReceived as a client gets it: subscription and data, in camel case.
+	// Message is the argument of MessageReceived as clients receive it: subscription and data, in camel case.
 	Message
 	// Frame is a WebSocket text frame with the SignalR invocation MessageReceived around Message.
 	Frame
@@ -30,10 +31,11 @@ const (
 	markName        = `"Bench":"`
 )
 
-// ErrEventType says that the bench has no sample of an event type.
+// ErrEventType is the error for an event type without a sample.
 var ErrEventType = errors.New("no sample of this event type")
 
-// Template makes the events of one topic in one form: the bytes are prepared once, only id, timestamp and mark change.
+// Template makes the events of one topic in one form. Their bytes are prepared once; only id, timestamp and mark
+// change.
 type Template struct {
 	topic Topic
 	bytes []byte
@@ -42,8 +44,8 @@ type Template struct {
 	mark  int
 }
 
-// NewTemplate prepares the events of a topic. The message that a client receives for it (Message) is messageBytes
-// long in every form; a filler in the event makes up the difference. It is an error if the event does not fit.
+// NewTemplate prepares the events of a topic. In every form, the message that a client receives has messageBytes
+// bytes: a filler in the event makes up the difference. The error reports an event that does not fit.
 func NewTemplate(topic Topic, form Form, messageBytes int) (*Template, error) {
 	fields, ok := samples[topic.Type]
 	if !ok {
@@ -52,7 +54,7 @@ func NewTemplate(topic Topic, form Form, messageBytes int) (*Template, error) {
 	bare := message(topic, fields, 0)
 	fill := messageBytes - len(bare)
 	if fill < 0 {
-		return nil, fmt.Errorf("a %s message takes %d bytes, %d are asked for", topic.Type, len(bare), messageBytes)
+		return nil, fmt.Errorf("a %s message takes %d bytes, more than %d", topic.Type, len(bare), messageBytes)
 	}
 	t := &Template{topic: topic}
 	switch form {
@@ -65,28 +67,28 @@ func NewTemplate(topic Topic, form Form, messageBytes int) (*Template, error) {
 	}
 	t.id = bytes.LastIndex(t.bytes, []byte(idPlaceholder))
 	t.time = bytes.Index(t.bytes, []byte(timePlaceholder))
-	t.mark = bytes.LastIndexByte(t.bytes, markStart) // not the first: 126 in the head of a frame is the same byte
+	t.mark = bytes.LastIndexByte(t.bytes, markStart) // the last one: the head of a frame has the same byte, 126
 	return t, nil
 }
 
-// Topic is the topic of the events.
+// Topic returns the topic of the events.
 func (t *Template) Topic() *Topic { return &t.topic }
 
-// Append adds event number of the topic to dst. at goes into the mark, wall into the event's own timestamp.
+// Append appends an event to dst. at goes into the mark, wall into the timestamp of the event.
 func (t *Template) Append(dst []byte, number uint32, at int64, wall time.Time) []byte {
 	start := len(dst)
 	dst = append(dst, t.bytes...)
 	ev := dst[start:]
 	Mark{Topic: t.topic.Number, Number: number, At: at}.Put(ev[t.mark:])
-	// The id must be new for every event: servers may drop repeats by it.
+	// The id must be new for every event, because servers may drop repetitions by it.
 	putHex(ev[t.id:t.id+8], uint64(t.topic.Number))
 	putHex(ev[t.id+28:t.id+36], uint64(number))
-	var text [2 * timestampLen]byte // AppendFormat needs room for digits that it cuts off again
+	var text [2 * timestampLen]byte // AppendFormat needs room for digits that it removes again
 	copy(ev[t.time:t.time+timestampLen], wall.UTC().AppendFormat(text[:0], timestampLayout))
 	return dst
 }
 
-// published is the event as JSON with fill bytes of filler after the mark.
+// published returns the event as JSON, with fill bytes of filler behind the mark.
 func published(topic Topic, fields string, fill int) string {
 	ids := strings.NewReplacer("$ORG", topic.Organization, "$ENTITY", topic.Entity)
 	return `{"RootEntityType":"Organization","RootEntityId":"` + topic.Organization +
@@ -96,15 +98,16 @@ func published(topic Topic, fields string, fill int) string {
 		`",` + markName + string(markStart) + strings.Repeat("0", MarkLen-1) + strings.Repeat("x", fill) + `"}`
 }
 
-// message is the argument of MessageReceived.
+// message returns the argument of MessageReceived.
 func message(topic Topic, fields string, fill int) string {
-	return `{"subscription":{"id":"5b000000-0000-4000-8000-000000000000","allRootEntities":false,"rootEntityId":"` + topic.Organization +
+	return `{"subscription":{"id":"5b000000-0000-4000-8000-000000000000","allRootEntities":false,"rootEntityId":"` +
+		topic.Organization +
 		`","rootEntityType":"Organization","organizationId":"` + topic.Organization +
 		`","eventType":"` + topic.Type + `","entityType":"` + topic.Kind + `","entityId":"` + topic.Entity +
 		`","allEntities":false},"data":` + camelCase(published(topic, fields, fill)) + `}`
 }
 
-// camelCase lowers the first letter of every property name. The samples have no names that need more.
+// camelCase lowers the first letter of each property name, which is enough for the samples.
 func camelCase(object string) string {
 	out := []byte(object)
 	for i := 0; i+2 < len(out); i++ {
@@ -115,7 +118,7 @@ func camelCase(object string) string {
 	return string(out)
 }
 
-// appendTextFrame adds an unmasked WebSocket text frame (RFC 6455, section 5.2).
+// appendTextFrame appends an unmasked WebSocket text frame (RFC 6455, section 5.2).
 func appendTextFrame(dst, payload []byte) []byte {
 	switch n := len(payload); {
 	case n < 126:
@@ -123,7 +126,8 @@ func appendTextFrame(dst, payload []byte) []byte {
 	case n < 1<<16:
 		dst = append(dst, 0x81, 126, byte(n>>8), byte(n)) //nolint:gosec // the bytes of n
 	default:
-		dst = append(dst, 0x81, 127, 0, 0, 0, 0, byte(n>>24), byte(n>>16), byte(n>>8), byte(n)) //nolint:gosec // the bytes of n
+		dst = append(dst, 0x81, 127)
+		dst = binary.BigEndian.AppendUint64(dst, uint64(n))
 	}
 	return append(dst, payload...)
 }

@@ -11,7 +11,7 @@ const (
 	Queue = "Queue"
 )
 
-// Topic is what one client listens to and one event is about.
+// Topic is a topic that clients subscribe to.
 type Topic struct {
 	Number       uint32
 	Organization string // GUID
@@ -20,7 +20,7 @@ type Topic struct {
 	Type         string // event type, as published
 }
 
-// NewTopic names topic number of an organization. The same numbers give the same GUIDs in every run.
+// NewTopic returns the topic with a number. The same numbers give the same GUIDs in every run.
 func NewTopic(organization int, number uint32, eventType string) Topic {
 	kind := User
 	if strings.HasPrefix(eventType, Queue) {
@@ -35,15 +35,15 @@ func NewTopic(organization int, number uint32, eventType string) Topic {
 	}
 }
 
-// OrganizationID is the GUID of an organization of the bench.
+// OrganizationID returns the GUID of an organization of the bench.
 func OrganizationID(organization int) string {
 	return fmt.Sprintf("a0000000-0000-4000-8000-%012x", organization)
 }
 
-// UserID is the GUID of the user who makes connection number of an organization.
+// UserID returns the GUID of the user of a connection.
 func UserID(organization, connection int) string {
 	return fmt.Sprintf("c0000000-0000-4000-8000-%04x%08x", organization, connection)
 }
 
-// Channel is the name of the topic where topics are plain strings: a Centrifugo channel, a group of the stock library.
+// Channel returns the topic as a string: a Centrifugo channel, or a group of the stock SignalR library.
 func (t Topic) Channel() string { return t.Entity + "." + strings.ToLower(t.Type) }

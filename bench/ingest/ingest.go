@@ -1,22 +1,23 @@
-// Package ingest is how events reach those peers that are built here: a stream of batches over TCP, each answered by
-// one byte when the peer has taken it. It costs next to nothing and slows the publisher down like an HTTP request does.
+// Package ingest is the protocol by which events reach the peers that are built here: batches over TCP. The peer
+// answers each batch with one byte once it has taken it, which slows the publisher down as an HTTP request would, at
+// almost no cost.
 //
-// A batch is the number of events, then per event the length of the channel, the channel, the length of the payload,
-// the payload. All numbers are uint32, little endian.
+// A batch is the number of events, then for each event the length of the channel, the channel, the length of the
+// payload and the payload. All numbers are uint32, little endian.
 package ingest
 
 import "encoding/binary"
 
 // Event is one event for a peer.
 type Event struct {
-	Channel []byte // where peers have channels or groups
+	Channel []byte // for peers with channels or groups
 	Payload []byte
 }
 
 // Taken is the answer to a batch.
 const Taken = 1
 
-// Append adds a batch to dst.
+// Append appends a batch to dst.
 func Append(dst []byte, events []Event) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(events))) //nolint:gosec // batches are small
 	for _, ev := range events {
@@ -26,8 +27,8 @@ func Append(dst []byte, events []Event) []byte {
 	return dst
 }
 
-// Cut takes the first batch off data; false if it is not complete yet. The events point into data and are added
-// to dst, which may be nil.
+// Cut removes the first batch from data and appends its events to dst, which may be nil. ok is false if the batch is
+// not complete yet. The events point into data.
 func Cut(dst []Event, data []byte) (events []Event, rest []byte, ok bool) {
 	if len(data) < 4 {
 		return nil, data, false

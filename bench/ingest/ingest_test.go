@@ -7,7 +7,7 @@ import (
 	"github.com/rte-server/rte-server/bench/ingest"
 )
 
-func TestCutReadsWhatAppendWrites(t *testing.T) {
+func TestCut_reversesAppend(t *testing.T) {
 	events := []ingest.Event{
 		{Channel: []byte("a.userstatus"), Payload: []byte("one")},
 		{Channel: []byte{}, Payload: []byte("two")},

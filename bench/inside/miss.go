@@ -1,5 +1,5 @@
-// Package inside measures what only the program itself can show: no protocol is between a publisher and the in-process
-// backplane. It runs the product's own benchmarks on the server's core.
+// Package inside measures the program without a protocol between publisher and backplane. It runs benchmarks of the
+// product on the server's core.
 package inside
 
 import (
@@ -18,22 +18,23 @@ import (
 
 const (
 	program = "backplane.test"
-	// benchmark publishes events that nobody listens to; its sub-benchmarks are the records.
+	// benchmark publishes events without subscribers. Its sub-benchmarks are the records.
 	benchmark = "BenchmarkMemory_NoSubscribers"
 	unit      = "events/s"
-	// times is how often it is repeated, as the figure is compared with a bound.
+	// times is the number of repetitions: the figure is compared with a bound.
 	times = 3
 )
 
 var errOutput = errors.New("no figure in the output of the benchmark")
 
-// Build builds the benchmarks. bench is the folder of this module, binaries where the program goes.
+// Build builds the benchmarks into the folder binaries. bench is the folder of this module.
 func Build(ctx context.Context, bench, binaries string) error {
 	output, err := filepath.Abs(filepath.Join(binaries, program))
 	if err != nil {
 		return fmt.Errorf("find folder: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-o", output, "./internal/backplane") //nolint:gosec // a folder that the user names
+	//nolint:gosec // the user names the folder
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-o", output, "./internal/backplane")
 	cmd.Dir = filepath.Join(bench, "..")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the benchmarks: %w\n%s", err, out)
@@ -41,8 +42,8 @@ func Build(ctx context.Context, bench, binaries string) error {
 	return nil
 }
 
-// Miss measures how many events without listeners the in-process backplane takes: one measurement for calls and one for
-// states, whose last one is kept for snapshots.
+// Miss measures how many events without subscribers the in-process backplane takes. It returns one measurement for
+// calls and one for states, which are retained for snapshots.
 func Miss(ctx context.Context, binaries string, core, run int) ([]runner.Measurement, error) {
 	path, err := filepath.Abs(filepath.Join(binaries, program))
 	if err != nil {
@@ -50,7 +51,10 @@ func Miss(ctx context.Context, binaries string, core, run int) ([]runner.Measure
 	}
 	var output bytes.Buffer
 	err = proc.Run(ctx, proc.Spec{
-		Path: path, Args: []string{"-test.run=^$", "-test.bench=" + benchmark, "-test.benchtime=1s", fmt.Sprintf("-test.count=%d", times)}, Core: core, Output: &output,
+		Path: path, Core: core, Output: &output,
+		Args: []string{
+			"-test.run=^$", "-test.bench=" + benchmark, "-test.benchtime=1s", fmt.Sprintf("-test.count=%d", times),
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, output.String())
@@ -58,8 +62,8 @@ func Miss(ctx context.Context, binaries string, core, run int) ([]runner.Measure
 	return parse(output.String(), run)
 }
 
-// parse reads what go test prints: per benchmark and repetition, which count as runs of their own, a line of its name,
-// the rounds, and figures with their units.
+// parse parses the output of go test. It has a line for each benchmark and repetition: the name, the rounds, and
+// figures with their units. Each repetition counts as a run.
 func parse(output string, run int) ([]runner.Measurement, error) {
 	var measurements []runner.Measurement
 	last := map[string]int{} // run, by record
@@ -80,7 +84,8 @@ func parse(output string, run int) ([]runner.Measurement, error) {
 			record := strings.ToLower(name)
 			last[record]++
 			measurements = append(measurements, runner.Measurement{
-				Scenario: "miss", Record: record, Peer: "rte", Run: (run-1)*times + last[record], Seconds: 1, ServerCPU: 1, Published: uint64(rate),
+				Scenario: "miss", Record: record, Peer: "rte", Run: (run-1)*times + last[record],
+				Seconds: 1, ServerCPU: 1, Published: uint64(rate),
 			})
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestParse_figures(t *testing.T) {
+func TestParse_readsFigures(t *testing.T) {
 	got, err := parse(`goos: linux
 BenchmarkMemory_NoSubscribers/Call        	 4123456	       574.0 ns/op	   1742160 events/s	       0 B/op	       0 allocs/op
 BenchmarkMemory_NoSubscribers/Call        	 4123456	       500.0 ns/op	   2000000 events/s	       0 B/op	       0 allocs/op
@@ -26,7 +26,7 @@ PASS
 	}
 }
 
-func TestParse_without_figures(t *testing.T) {
+func TestParse_refusesOutputWithoutFigures(t *testing.T) {
 	for _, output := range []string{"", "PASS\n", "BenchmarkMemory_NoSubscribers/Call 1 many events/s\n"} {
 		if got, err := parse(output, 1); !errors.Is(err, errOutput) {
 			t.Errorf("parse(%q) = %v, %v", output, got, err)

@@ -14,54 +14,54 @@ import (
 )
 
 const (
-	// readSize is what one read may take: a busy connection has up to 16 messages of 1 KB waiting, a whole window
-	// of 64 KB when the server writes faster than this client reads.
+	// readSize bounds one read. A busy connection has up to 16 messages of 1 KB waiting, or a whole window of 64 KB when
+	// the server writes faster than this client reads.
 	readSize = 256 << 10
-	// sources is the number of addresses of the loopback network that connections come from. One address has 28,000
-	// ports by default, so 8 are good for more than 200,000 connections.
+	// sources is the number of loopback addresses of the clients. One address has 28,000 ports by default, so 8 are enough
+	// for more than 200,000 connections.
 	sources = 8
-	// keepAliveEvery is the interval in which each connection sends KeepAlive. It is that of the SignalR clients.
+	// keepAliveEvery is the interval in which each connection sends KeepAlive, the same as in SignalR clients.
 	keepAliveEvery = 15 * time.Second
 	tick           = 100 * time.Millisecond
-	// offerEvery is after how many bytes read, which takes a quarter of a millisecond, a client offers the core to the
-	// threads of other groups and of publishers: if they waited for the kernel's next tick, up to 4 ms, that would be
-	// taken for the server's latency.
-	offerEvery = 256 << 10
+	// yieldBytes is the number of bytes, read in a quarter of a millisecond, after which a client yields the core to the
+	// threads of other groups and of publishers. Otherwise they would wait up to 4 ms for the kernel's next tick, and that
+	// time would count as latency of the server.
+	yieldBytes = 256 << 10
 )
 
-// Options for New.
+// Options configures a Client.
 type Options struct {
 	Server  netip.AddrPort // IPv4 loopback
 	Dialect Dialect
 	Clock   Clock
 }
 
-// Client is the load. Its methods may be called from any goroutine while Run runs.
+// Client is the load. Any goroutine may call its methods while Run runs.
 type Client struct {
 	server  unix.SockaddrInet4
 	dialect Dialect
 	clock   Clock
 	epoll   int
 	wake    int      // eventfd: a command waits
-	waker   *os.File // the same, for writing: it may be written to when it is closed already
+	waker   *os.File // the same eventfd; writing to a closed file is safe
 
 	commands chan func()
 	stopped  chan struct{} // closed when Run has ended
 
-	// owned by Run
+	// Owned by Run.
 	byFD     []*conn
 	conns    []*conn
 	groups   []*Group
 	starts   []*job
 	buffer   []byte
-	taken    int // bytes since the core was offered
+	taken    int // bytes since the last yield
 	topics   []uint32
 	nextPing int
-	from     int64 // only events published from here
-	until    int64 // to here count for latency
+	from     int64 // latency counts only events that are published from here
+	until    int64 // to here
 }
 
-// New returns a client that has no connections yet.
+// New returns a client without connections.
 func New(o Options) (*Client, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -91,7 +91,7 @@ func New(o Options) (*Client, error) {
 	return l, nil
 }
 
-// Run serves the connections until ctx is done, then closes them. It keeps its thread to itself.
+// Run serves the connections until ctx ends, then closes them. It locks its thread.
 func (l *Client) Run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -107,7 +107,7 @@ func (l *Client) Run(ctx context.Context) error {
 		}
 		for _, ev := range events[:max(n, 0)] {
 			l.dispatch(ev)
-			if l.taken >= offerEvery {
+			if l.taken >= yieldBytes {
 				l.taken = 0
 				_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 			}
@@ -134,7 +134,7 @@ func (l *Client) dispatch(ev unix.EpollEvent) {
 	}
 	c := l.byFD[ev.Fd]
 	if c == nil {
-		return // closed by an event before this one
+		return // an earlier event has closed it
 	}
 	if ev.Events&unix.EPOLLOUT != 0 {
 		l.writable(c)
@@ -152,7 +152,7 @@ func (l *Client) startJobs() {
 	}
 }
 
-// keepAlive sends to as many connections as are due after the time passed.
+// keepAlive sends to the connections that are due after the elapsed time.
 func (l *Client) keepAlive(passed time.Duration) {
 	message := l.dialect.KeepAlive()
 	if message == nil || len(l.conns) == 0 {
@@ -167,13 +167,13 @@ func (l *Client) keepAlive(passed time.Duration) {
 	}
 }
 
-// dial starts to connect.
+// dial begins to connect.
 func (l *Client) dial(c *conn) {
 	c.started = l.clock.Now()
 	fd, err := l.socket(c)
 	if err != nil {
 		c.state = dead
-		l.settle(c, err)
+		l.finish(c, err)
 		return
 	}
 	c.fd = fd
@@ -193,7 +193,7 @@ func (l *Client) socket(c *conn) (int, error) {
 	}
 	options := []struct{ level, name, value int }{
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-		// The port is chosen at connect, when the kernel knows that it only has to be unique together with the server.
+		// Choose the port at connect: it then has to be unique only together with the address of the server.
 		{unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1},
 	}
 	if c.group.SmallBuffers {
@@ -206,7 +206,7 @@ func (l *Client) socket(c *conn) (int, error) {
 			return 0, fmt.Errorf("set socket option: %w", err)
 		}
 	}
-	// A reset instead of a long goodbye: tens of thousands of sockets would stay in TIME_WAIT until the next run.
+	// Close with a reset. Otherwise tens of thousands of sockets would stay in TIME_WAIT until the next run.
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	source := unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + c.index%sources)}} //nolint:gosec // small
 	if err := unix.Bind(fd, &source); err != nil {
@@ -220,7 +220,7 @@ func (l *Client) socket(c *conn) (int, error) {
 	return fd, nil
 }
 
-// watch tells the kernel what to announce for a connection.
+// watch sets the events of a connection that epoll reports.
 func (l *Client) watch(c *conn) {
 	var interest uint32
 	if !c.frozen {
@@ -235,7 +235,8 @@ func (l *Client) watch(c *conn) {
 }
 
 func (l *Client) control(op, fd int, interest uint32) error {
-	if err := unix.EpollCtl(l.epoll, op, fd, &unix.EpollEvent{Events: interest, Fd: int32(fd)}); err != nil { //nolint:gosec // a descriptor
+	ev := unix.EpollEvent{Events: interest, Fd: int32(fd)} //nolint:gosec // a descriptor
+	if err := unix.EpollCtl(l.epoll, op, fd, &ev); err != nil {
 		return fmt.Errorf("watch socket: %w", err)
 	}
 	return nil
@@ -254,9 +255,10 @@ func (l *Client) close() {
 	_ = l.waker.Close()
 }
 
-// read is a plain non-blocking read. Telling the scheduler about it, as the read of package unix does, costs more
-// than the call itself when 100,000 reads per second find one message each.
+// read is a non-blocking read without the Go scheduler. Entering and leaving the scheduler, as unix.Read does, costs
+// more than the system call itself when 100,000 reads per second find one message each.
 func read(fd int, dst []byte) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(dst))), uintptr(len(dst))) //nolint:gosec // a system call
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(dst))), uintptr(len(dst))) //nolint:gosec // a system call
 	return int(n), errno
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 	"github.com/rte-server/rte-server/bench/load"
 )
 
-// plain is a dialect with an upgrade and nothing else: the server greets, and sends everything to everybody.
+// plain is a dialect with an upgrade only: the server greets and sends all events to all clients.
 type plain struct{}
 
 func (plain) Upgrade(load.Identity) []byte { return []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n") }
@@ -33,14 +34,14 @@ func (plain) Classify(record []byte) load.Record {
 	return load.Record{}
 }
 
-// mark is an event of the one topic.
+// mark returns an event of the only topic.
 func mark(number uint32) []byte {
 	var text [event.MarkLen]byte
 	event.Mark{Number: number}.Put(text[:])
 	return text[:]
 }
 
-// textFrame is a frame of a server.
+// textFrame returns a frame of a server.
 func textFrame(final bool, opcode byte, payload string) []byte {
 	first := opcode
 	if final {
@@ -49,7 +50,7 @@ func textFrame(final bool, opcode byte, payload string) []byte {
 	return append([]byte{first, byte(len(payload))}, payload...)
 }
 
-// serve upgrades every connection, greets it and writes the same bytes to it, in pieces of one byte.
+// serve upgrades and greets each connection and writes the same bytes to it, one byte at a time.
 func serve(t *testing.T, status int, bytes []byte) netip.AddrPort {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -97,7 +98,7 @@ func start(t *testing.T, server netip.AddrPort) *load.Client {
 	return client
 }
 
-// awaitDelivered waits until a group has had so many deliveries.
+// awaitDelivered waits until a group has had a number of deliveries.
 func awaitDelivered(t *testing.T, g *load.Group, want uint64) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); g.Delivered() < want; time.Sleep(time.Millisecond) {
@@ -107,7 +108,7 @@ func awaitDelivered(t *testing.T, g *load.Group, want uint64) {
 	}
 }
 
-func TestClientCountsEveryFault(t *testing.T) {
+func TestClient_countsFaults(t *testing.T) {
 	one, two, four := string(mark(1)), string(mark(2)), string(mark(4))
 	var stream []byte
 	stream = append(stream, textFrame(true, 1, two+";"+one)...)  // two records in a message, out of order
@@ -115,7 +116,7 @@ func TestClientCountsEveryFault(t *testing.T) {
 	stream = append(stream, textFrame(false, 1, four[:10])...)   // a message in three fragments
 	stream = append(stream, textFrame(false, 0, four[10:20])...) //
 	stream = append(stream, textFrame(true, 0, four[20:])...)    //
-	stream = append(stream, textFrame(true, 1, two)...)          // a repeat
+	stream = append(stream, textFrame(true, 1, two)...)          // a repetition
 	stream = append(stream, textFrame(true, 1, "no mark")...)    // something else
 	client := start(t, serve(t, http.StatusSwitchingProtocols, stream))
 
@@ -131,12 +132,13 @@ func TestClientCountsEveryFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Numbers 3 and 5 are missing.
-	if a.Open != connections || a.Late != connections || a.Duplicates != connections || a.Missing != 2*connections || a.Foreign != 0 {
-		t.Errorf("open %d, late %d, duplicates %d, missing %d, foreign %d", a.Open, a.Late, a.Duplicates, a.Missing, a.Foreign)
+	got := []uint64{uint64(a.Open), a.Late, a.Duplicates, a.Missing, a.Foreign}
+	if want := []uint64{connections, connections, connections, 2 * connections, 0}; !slices.Equal(got, want) {
+		t.Errorf("open, late, duplicates, missing, foreign: %d, want %d", got, want)
 	}
 }
 
-func TestConnectReportsRefusal(t *testing.T) {
+func TestConnect_reportsRefusals(t *testing.T) {
 	client := start(t, serve(t, http.StatusUnauthorized, nil))
 	group := &load.Group{Connections: 7, Span: 1, Count: 1}
 	outcome, err := client.Connect(t.Context(), group, 1, 3)
@@ -148,8 +150,9 @@ func TestConnectReportsRefusal(t *testing.T) {
 	}
 }
 
-func TestClosedConnectionsAreCounted(t *testing.T) {
-	client := start(t, serve(t, http.StatusSwitchingProtocols, append(textFrame(true, 1, string(mark(1))), textFrame(true, 8, "\x03\xe8")...)))
+func TestClient_countsClosedConnections(t *testing.T) {
+	stream := append(textFrame(true, 1, string(mark(1))), textFrame(true, 8, "\x03\xe8")...)
+	client := start(t, serve(t, http.StatusSwitchingProtocols, stream))
 	group := &load.Group{Connections: 3, Span: 1, Count: 1}
 	if _, err := client.Connect(t.Context(), group, 1, 3); err != nil {
 		t.Fatal(err)
@@ -161,7 +164,7 @@ func TestClosedConnectionsAreCounted(t *testing.T) {
 	}
 }
 
-func TestFrozenConnectionsReadNothing(t *testing.T) {
+func TestFreeze_stopsReading(t *testing.T) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +190,7 @@ func TestFrozenConnectionsReadNothing(t *testing.T) {
 	}
 	conn := <-accepted
 	defer func() { _ = conn.Close() }()
-	// A reader would take all of this; one that does not lets the write stand still.
+	// A client that reads would take all bytes; a frozen one blocks the write.
 	if err := conn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}

@@ -2,11 +2,11 @@ package load
 
 import "time"
 
-// Clock counts nanoseconds from its creation. Publisher and client share one, as they share a process.
+// Clock counts nanoseconds from its creation. Publisher and client share it.
 type Clock struct{ start time.Time }
 
-// NewClock starts a clock.
+// NewClock returns a clock that starts now.
 func NewClock() Clock { return Clock{start: time.Now()} }
 
-// Now is the time in nanoseconds.
+// Now returns the time in nanoseconds.
 func (c Clock) Now() int64 { return int64(time.Since(c.start)) }

@@ -18,7 +18,7 @@ var (
 	ErrFrameSize = errors.New("frame is larger than the read buffer")
 )
 
-// state is how far a connection has come.
+// state is the progress of a connection.
 type state uint8
 
 const (
@@ -38,18 +38,18 @@ type conn struct {
 	fd    int
 	state state
 
-	have, asked, want int // topics: confirmed, asked for, to be asked for in the end
-	started           int64
-	sequences         []sequence // by slot
+	have, requested, want int // topics: confirmed, requested, wanted in the end
+	started               int64
+	sequences             []sequence // by slot
 
-	rest    []byte // the start of a frame whose end has not come
-	message []byte // fragments of a message whose end has not come
-	out     []byte // what the socket did not take yet
+	rest    []byte // the beginning of an incomplete frame
+	message []byte // the fragments of an incomplete message
+	out     []byte // bytes that the socket has not taken yet
 	job     *job   // waits for this connection to become ready
 	frozen  bool
 }
 
-// advance sends what follows from the state that c has reached.
+// advance moves c to its next state and sends the message for it.
 func (l *Client) advance(c *conn) {
 	who := Identity{Organization: c.group.Organization, Group: c.group.Name, Index: c.index}
 	switch c.state {
@@ -72,30 +72,30 @@ func (l *Client) advance(c *conn) {
 	}
 }
 
-// subscribe asks for the next topics, or makes the connection ready if there are none.
+// subscribe requests the next topics. If there are none, the connection is ready.
 func (l *Client) subscribe(c *conn) {
 	if c.have >= c.want {
 		c.state = ready
 		c.group.ready.Add(l.clock.Now() - c.started)
-		l.settle(c, nil)
+		l.finish(c, nil)
 		return
 	}
-	n := min(c.want-c.asked, l.dialect.Batch())
+	n := min(c.want-c.requested, l.dialect.Batch())
 	l.topics = l.topics[:0]
 	for i := range n {
-		l.topics = append(l.topics, c.group.Topic(c.index, c.asked+i))
+		l.topics = append(l.topics, c.group.Topic(c.index, c.requested+i))
 	}
-	c.asked += n
+	c.requested += n
 	message := l.dialect.Subscribe(l.topics)
 	if message == nil {
-		c.have = c.asked
+		c.have = c.requested
 		l.subscribe(c)
 		return
 	}
 	l.write(c, clientFrame(opText, message))
 }
 
-// readable takes what has arrived: one read per wake-up, the rest is announced again.
+// readable reads once. epoll reports the connection again if there is more.
 func (l *Client) readable(c *conn) {
 	kept := copy(l.buffer, c.rest)
 	if kept == len(l.buffer) {
@@ -145,7 +145,7 @@ func (l *Client) readable(c *conn) {
 	c.rest = append(c.rest[:0], data...)
 }
 
-// frame takes one frame and returns the number of deliveries in it.
+// frame handles one frame and returns the number of deliveries in it.
 func (l *Client) frame(c *conn, f frame, now int64) uint64 {
 	switch f.opcode {
 	case opPing:
@@ -169,8 +169,8 @@ func (l *Client) frame(c *conn, f frame, now int64) uint64 {
 	return l.text(c, f.payload, now)
 }
 
-// text takes one message and returns the number of deliveries in it. Once a connection is ready only marks are looked
-// for; a message without any is keep-alive.
+// text handles one message and returns the number of deliveries in it. Once a connection is ready, it only searches for
+// marks; a message without a mark is a keep-alive.
 func (l *Client) text(c *conn, message []byte, now int64) (delivered uint64) {
 	if c.state == ready {
 		rest := message
@@ -200,7 +200,7 @@ func (l *Client) text(c *conn, message []byte, now int64) (delivered uint64) {
 	return delivered
 }
 
-// record takes a record that is no delivery.
+// record handles a record that is not a delivery.
 func (l *Client) record(c *conn, record []byte) {
 	r := l.dialect.Classify(record)
 	switch r.Kind {
@@ -214,7 +214,7 @@ func (l *Client) record(c *conn, record []byte) {
 		}
 	case Subscribed:
 		c.have += r.Topics
-		if c.state == subscribing && c.have >= c.asked {
+		if c.state == subscribing && c.have >= c.requested {
 			l.subscribe(c)
 		}
 	case Refused:
@@ -223,7 +223,7 @@ func (l *Client) record(c *conn, record []byte) {
 	}
 }
 
-// deliver accounts for one delivery.
+// deliver counts one delivery.
 func (l *Client) deliver(c *conn, mark event.Mark, now int64) {
 	g := c.group
 	slot := g.slot(c.base, mark.Topic)
@@ -243,7 +243,7 @@ func (l *Client) deliver(c *conn, mark event.Mark, now int64) {
 	}
 }
 
-// write sends data, or keeps what the socket does not take until it does.
+// write sends data. It keeps the bytes that the socket does not take yet.
 func (l *Client) write(c *conn, data []byte) {
 	if c.state == dead {
 		return
@@ -263,7 +263,7 @@ func (l *Client) write(c *conn, data []byte) {
 	}
 }
 
-// writable goes on with what write kept, or with a connection that has just been made.
+// writable sends the bytes that write kept, or continues with a connection that has just been established.
 func (l *Client) writable(c *conn) {
 	if c.state == dialing {
 		code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
@@ -298,5 +298,5 @@ func (l *Client) fail(c *conn, err error) {
 	c.rest, c.message, c.out = nil, nil, nil
 	l.byFD[c.fd] = nil
 	_ = unix.Close(c.fd)
-	l.settle(c, err)
+	l.finish(c, err)
 }

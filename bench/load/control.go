@@ -6,11 +6,11 @@ import (
 	"math"
 )
 
-// ErrStopped says that the client does not run any more.
+// ErrStopped is the error of a client that does not run any more.
 var ErrStopped = errors.New("load client has stopped")
 
-// Connect opens the connections of a group, inFlight at a time, and subscribes each to its first upTo topics.
-// It returns when every connection is ready or has failed. A group may be connected once.
+// Connect opens the connections of a group, inFlight at a time, and subscribes each to its first upTo topics. It
+// returns when each connection is ready or has failed. Connect a group only once.
 func (l *Client) Connect(ctx context.Context, g *Group, upTo, inFlight int) (Outcome, error) {
 	g.latency, g.ready = &Histogram{}, &Histogram{}
 	g.conns = make([]*conn, g.Connections)
@@ -24,12 +24,12 @@ func (l *Client) Connect(ctx context.Context, g *Group, upTo, inFlight int) (Out
 	}, inFlight)
 }
 
-// Subscribe has every open connection of a group subscribe to its first upTo topics, inFlight connections at a time.
+// Subscribe subscribes each open connection of a group to its first upTo topics, inFlight connections at a time.
 func (l *Client) Subscribe(ctx context.Context, g *Group, upTo, inFlight int) (Outcome, error) {
 	return l.runJob(ctx, func() *job {
 		j := &job{start: func(c *conn) {
-			if c.state != ready { // it was lost while it waited
-				l.settle(c, ErrRefused)
+			if c.state != ready { // it was lost meanwhile
+				l.finish(c, ErrRefused)
 				return
 			}
 			c.state, c.want, c.started = subscribing, upTo, l.clock.Now()
@@ -63,7 +63,7 @@ func (l *Client) runJob(ctx context.Context, prepare func() *job, inFlight int) 
 	}
 }
 
-// Freeze stops reading from the connections of a group, for good. They go on sending keep-alive messages.
+// Freeze stops reading from the connections of a group for good. They continue to send keep-alive messages.
 func (l *Client) Freeze(ctx context.Context, g *Group) error {
 	return l.do(ctx, func() {
 		for _, c := range g.conns {
@@ -75,7 +75,7 @@ func (l *Client) Freeze(ctx context.Context, g *Group) error {
 	})
 }
 
-// Measure forgets the latencies so far and times the events that are published from now until Finish.
+// Measure resets the latencies and times the events that are published from now until Finish.
 func (l *Client) Measure(ctx context.Context) error {
 	return l.do(ctx, func() {
 		for _, g := range l.groups {
@@ -85,24 +85,25 @@ func (l *Client) Measure(ctx context.Context) error {
 	})
 }
 
-// Finish ends what Measure began. Events published before still count when they arrive later.
+// Finish ends Measure. Events that were published before it count even if they arrive later.
 func (l *Client) Finish(ctx context.Context) error {
 	return l.do(ctx, func() { l.until = l.clock.Now() })
 }
 
-// Account is what a group has seen.
+// Account is the result of a group.
 type Account struct {
 	Open       int    // connections that are ready
 	Delivered  uint64 // deliveries to all of them, since they were opened
 	Missing    uint64 // events of their topics that open, reading connections have not received
 	Late       uint64 // deliveries after a newer one of the same topic
 	Duplicates uint64
-	Foreign    uint64 // deliveries of topics that the connection did not ask for
+	Foreign    uint64 // deliveries of topics without a subscription
 	Latency    Histogram
 	Ready      Histogram
 }
 
-// Account tells what a group has seen; published is how many events each topic has had since the group connected.
+// Account returns the result of a group. published must return the number of events of a topic since the group
+// connected.
 func (l *Client) Account(ctx context.Context, g *Group, published func(topic uint32) uint32) (Account, error) {
 	var a Account
 	err := l.do(ctx, func() {
@@ -132,7 +133,7 @@ func (l *Client) Account(ctx context.Context, g *Group, published func(topic uin
 	return a, err
 }
 
-// do has Run call f and waits until it has.
+// do makes Run call f and waits for the end of the call.
 func (l *Client) do(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	select {

@@ -1,33 +1,33 @@
 package load
 
-// Dialect is how a server is spoken to. The client calls it from one goroutine.
+// Dialect is the protocol of a server. The client calls it from one goroutine.
 type Dialect interface {
-	// Upgrade is the HTTP request that opens the WebSocket; nil if the server sends frames right away.
+	// Upgrade returns the HTTP request that opens the WebSocket, nil if the server sends frames at once.
 	Upgrade(c Identity) []byte
-	// Hello is the first message after the upgrade; nil if there is none. A Welcome record has to follow either way.
+	// Hello returns the first message after the upgrade, nil if there is none. A Welcome record must follow in both cases.
 	Hello(c Identity) []byte
-	// Subscribe is one message that asks for topics; nil if the server sends everything to everybody.
+	// Subscribe returns a message that requests topics, nil if the server sends all events to all clients.
 	Subscribe(topics []uint32) []byte
-	// Batch is how many topics one Subscribe may ask for.
+	// Batch returns the number of topics that one Subscribe may request.
 	Batch() int
-	// Separator is the byte between the records of a message.
+	// Separator returns the byte between the records of a message.
 	Separator() byte
-	// Classify says what a record without a mark is.
+	// Classify classifies a record without a mark.
 	Classify(record []byte) Record
-	// Pong answers a Ping record; nil if it wants no answer.
+	// Pong returns the answer to a Ping record, nil if there is none.
 	Pong() []byte
-	// KeepAlive is what a client has to send at least every 15 seconds; nil if nothing.
+	// KeepAlive returns the message that a client must send every 15 seconds, nil if there is none.
 	KeepAlive() []byte
 }
 
-// Identity says which connection is meant.
+// Identity identifies a connection.
 type Identity struct {
 	Organization int
 	Group        string
 	Index        int
 }
 
-// RecordKind says what a record without a mark is.
+// RecordKind is the kind of a record without a mark.
 type RecordKind uint8
 
 // The kinds of records.
@@ -39,7 +39,7 @@ const (
 	Ping
 )
 
-// Record is what Classify saw. Topics counts the subscriptions that a Subscribed record confirms.
+// Record is the result of Classify. Topics is the number of subscriptions that a Subscribed record confirms.
 type Record struct {
 	Kind   RecordKind
 	Topics int

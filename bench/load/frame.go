@@ -11,14 +11,14 @@ const (
 	opPong         = 0xA
 )
 
-// frame is one WebSocket frame as it lies in a buffer.
+// frame is a WebSocket frame in a buffer.
 type frame struct {
 	opcode  byte
 	final   bool
 	payload []byte
 }
 
-// cutFrame takes the first frame off data; false if it is not complete yet. Frames of servers are not masked.
+// cutFrame removes the first frame from data. ok is false if it is not complete yet. Frames of servers are not masked.
 func cutFrame(data []byte) (f frame, rest []byte, ok bool) {
 	if len(data) < 2 {
 		return frame{}, data, false
@@ -43,7 +43,7 @@ func cutFrame(data []byte) (f frame, rest []byte, ok bool) {
 	return frame{opcode: data[0] & 0x0f, final: data[0]&0x80 != 0, payload: data[head:end]}, data[end:], true
 }
 
-// clientFrame is a frame as clients send it. The mask is zero, so that the payload stays as it is.
+// clientFrame returns a frame as clients send it. The mask is zero, so the payload does not change.
 func clientFrame(opcode byte, payload []byte) []byte {
 	dst := make([]byte, 0, 14+len(payload))
 	switch n := len(payload); {

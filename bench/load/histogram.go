@@ -6,13 +6,13 @@ import (
 )
 
 const (
-	// subBuckets per power of two keep the error of a percentile under 1/64.
+	// subBuckets is the number of buckets per power of two, which keeps the error of a percentile below 1/64.
 	subBuckets    = 64
 	subBucketBits = 6
-	powers        = 40 // 2^40 ns are 18 minutes, longer than any run
+	powers        = 40 // 2^40 ns: 18 minutes, longer than any run
 )
 
-// Histogram counts durations in buckets that grow with the value.
+// Histogram counts durations. Its buckets grow with the duration.
 type Histogram struct {
 	counts [powers * subBuckets]uint64
 	total  uint64
@@ -27,13 +27,13 @@ func (h *Histogram) Add(nanos int64) {
 	h.max = max(h.max, nanos)
 }
 
-// Total is the number of durations counted.
+// Total returns the number of durations.
 func (h *Histogram) Total() uint64 { return h.total }
 
-// Max is the longest duration.
+// Max returns the longest duration.
 func (h *Histogram) Max() time.Duration { return time.Duration(h.max) }
 
-// Quantile is the duration that the share q of all durations does not exceed; 0 if there are none.
+// Quantile returns the duration that the fraction q of all durations does not exceed, 0 if there are none.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	if h.total == 0 {
 		return 0
@@ -56,7 +56,7 @@ func bucket(v uint64) int {
 	return min((shift+1)<<subBucketBits|int(v>>shift)&(subBuckets-1), powers*subBuckets-1) //nolint:gosec // bounded by the shift
 }
 
-// upper is the largest value of a bucket.
+// upper returns the largest value of a bucket.
 func upper(i int) int64 {
 	if i < subBuckets {
 		return int64(i)

@@ -2,7 +2,7 @@ package load
 
 import "time"
 
-// job brings many connections to readiness, a limited number at a time.
+// job makes many connections ready, a limited number at a time.
 type job struct {
 	queue   []*conn
 	start   func(*conn)
@@ -12,7 +12,7 @@ type job struct {
 	done    chan struct{}
 }
 
-// Outcome is what became of the connections of a job.
+// Outcome is the result of a job.
 type Outcome struct {
 	Ready   int
 	Failed  int
@@ -43,8 +43,8 @@ func (l *Client) startNext(j *job) {
 	j.start(c)
 }
 
-// settle tells the job of a connection, if it has one, that the connection is ready or has failed.
-func (l *Client) settle(c *conn, err error) {
+// finish reports to the job of a connection, if it has one, that the connection is ready or has failed.
+func (l *Client) finish(c *conn, err error) {
 	j := c.job
 	if j == nil {
 		return
@@ -59,7 +59,7 @@ func (l *Client) settle(c *conn, err error) {
 	} else {
 		j.outcome.Ready++
 	}
-	// The next one starts from the loop and not from here, which would nest as deep as connections fail.
+	// The loop starts the next one. Starting it here would nest as deep as connections fail.
 	l.starts = append(l.starts, j)
 	if j.pending == 0 && len(j.queue) == 0 {
 		j.outcome.Elapsed = time.Duration(l.clock.Now() - j.began)

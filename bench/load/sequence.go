@@ -1,26 +1,26 @@
 package load
 
-// window is how many events back a late delivery can be told from a repeated one.
+// window is the number of events within which a late delivery can be distinguished from a repeated one.
 const window = 64
 
 // sequence follows the numbers of one topic on one connection. They start at 1.
 type sequence struct {
 	last     uint32 // the highest number seen
-	received uint32 // how many numbers were seen, repeats aside
+	received uint32 // numbers seen, without repetitions
 	seen     uint64 // bit i: last-i was seen
 }
 
-// verdict says what a delivery was.
-type verdict uint8
+// arrival classifies a delivery.
+type arrival uint8
 
 const (
-	inOrder   verdict = iota
-	late              // newer ones came before it
-	duplicate         // it came before
+	inOrder   arrival = iota
+	late              // newer events came before it
+	duplicate         // the same event came before
 )
 
-// next takes the number of a delivery.
-func (s *sequence) next(number uint32) verdict {
+// next records the number of a delivery.
+func (s *sequence) next(number uint32) arrival {
 	if number > s.last {
 		s.seen = s.seen<<min(number-s.last, window) | 1
 		s.last = number
@@ -30,7 +30,7 @@ func (s *sequence) next(number uint32) verdict {
 	back := s.last - number
 	if back >= window {
 		s.received++
-		return late // too old to know better; a repeat this late is as much a fault
+		return late // too old to distinguish; a repetition would be a fault as well
 	}
 	if s.seen&(1<<back) != 0 {
 		return duplicate

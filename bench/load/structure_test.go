@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestSequence(t *testing.T) {
+func TestSequence_classifiesDeliveries(t *testing.T) {
 	tests := []struct {
 		name             string
 		numbers          []uint32
@@ -16,7 +16,7 @@ func TestSequence(t *testing.T) {
 		{"in order", []uint32{1, 2, 3}, 0, 0, 3},
 		{"a gap is missing", []uint32{1, 2, 5}, 0, 0, 3},
 		{"a late one fills its gap", []uint32{1, 3, 2}, 1, 0, 3},
-		{"a repeat is no delivery", []uint32{1, 2, 2, 1}, 0, 2, 2},
+		{"a repetition does not count", []uint32{1, 2, 2, 1}, 0, 2, 2},
 		{"the first of all comes late", []uint32{2, 1}, 1, 0, 2},
 		{"a gap wider than the window", []uint32{1, 100, 2}, 1, 0, 3},
 	}
@@ -34,13 +34,14 @@ func TestSequence(t *testing.T) {
 				}
 			}
 			if lates != tt.late || duplicates != tt.duplicates || s.received != tt.received {
-				t.Errorf("late %d, duplicates %d, received %d; want %d, %d, %d", lates, duplicates, s.received, tt.late, tt.duplicates, tt.received)
+				t.Errorf("late %d, duplicates %d, received %d; want %d, %d, %d",
+					lates, duplicates, s.received, tt.late, tt.duplicates, tt.received)
 			}
 		})
 	}
 }
 
-func TestHistogramQuantile(t *testing.T) {
+func TestHistogram_Quantile_isPrecise(t *testing.T) {
 	var h Histogram
 	for i := range 100_000 {
 		h.Add(int64(time.Duration(i) * time.Microsecond))
@@ -56,7 +57,7 @@ func TestHistogramQuantile(t *testing.T) {
 	}
 }
 
-func TestGroupTopicAndSlotAgree(t *testing.T) {
+func TestGroup_slotInvertsTopic(t *testing.T) {
 	g := Group{Connections: 50, First: 7, Span: 20, Count: 6, Stride: 3}
 	for i := range g.Connections {
 		own := map[uint32]int{}
@@ -75,11 +76,11 @@ func TestGroupTopicAndSlotAgree(t *testing.T) {
 	}
 }
 
-func TestCutFrameReadsWhatClientFrameWrites(t *testing.T) {
+func TestCutFrame_readsFrames(t *testing.T) {
 	for _, size := range []int{0, 1, 125, 126, 127, 65534, 65535, 65536, 70000} {
 		payload := bytes.Repeat([]byte{'p'}, size)
 		data := clientFrame(opText, payload)
-		// A client's frame differs from a server's by the mask bit and 4 bytes of mask.
+		// Make it a server's frame, without the mask bit and the 4 bytes of mask.
 		data[1] &^= 0x80
 		head := len(data) - size - 4
 		data = append(data[:head:head], data[head+4:]...)

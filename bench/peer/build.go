@@ -9,16 +9,16 @@ import (
 	"path/filepath"
 )
 
-// ErrBuild says that a program could not be built.
+// ErrBuild is the error of a program that could not be built.
 var ErrBuild = errors.New("build failed")
 
-// Build builds the programs of the given peers. bench is the folder of this module, binaries where they go.
+// Build builds the programs of peers into the folder binaries. bench is the folder of this module.
 func Build(ctx context.Context, peers []Peer, bench, binaries string) error {
 	binaries, err := filepath.Abs(binaries)
 	if err != nil {
 		return fmt.Errorf("find folder: %w", err)
 	}
-	if err := os.MkdirAll(binaries, 0o755); err != nil { //nolint:gosec // programs are for everybody
+	if err := os.MkdirAll(binaries, 0o755); err != nil { //nolint:gosec // all users may run the programs
 		return fmt.Errorf("make folder: %w", err)
 	}
 	done := map[string]bool{}

@@ -16,10 +16,12 @@ import (
 	"github.com/rte-server/rte-server/bench/load"
 )
 
-// centrifugo is Centrifugo as its documentation installs it: memory engine, JSON protocol, defaults but for access.
+// centrifugo is Centrifugo as its documentation installs it: memory engine, JSON protocol, default settings except for
+// access.
 func centrifugo() Peer {
 	return Peer{
-		Name: "centrifugo", Kind: "centrifugo", Title: "Centrifugo 5.4.9, memory engine", Label: "Centrifugo", Form: event.Message,
+		Name: "centrifugo", Kind: "centrifugo", Title: "Centrifugo 5.4.9, memory engine", Label: "Centrifugo",
+		Form: event.Message,
 		Prepare: func(s Setup) (Launch, error) {
 			config := map[string]any{
 				"address":              s.Client.Addr().String(),
@@ -57,7 +59,7 @@ func centrifugo() Peer {
 	}
 }
 
-// centrifuge is the dialect of Centrifugo's clients: commands and replies in JSON, one per line.
+// centrifuge is the dialect of Centrifugo's clients: JSON commands and replies, one per line.
 type centrifuge struct {
 	host   string
 	topics []event.Topic
@@ -110,13 +112,13 @@ func (d *centrifuge) Classify(record []byte) load.Record {
 	}
 }
 
-// centrifugoPublisher publishes through the server HTTP API.
+// centrifugoPublisher publishes through the HTTP API of the server.
 type centrifugoPublisher struct {
 	post poster
 	body []byte
 }
 
-// Publish sends one request; several events go as a batch.
+// Publish sends one request. Several events make a batch.
 func (p *centrifugoPublisher) Publish(ctx context.Context, events []Event) error {
 	b := p.body[:0]
 	if len(events) == 1 {
@@ -155,8 +157,8 @@ func appendPublish(dst []byte, ev Event) []byte {
 	return append(dst, '}')
 }
 
-// Close hangs up.
+// Close closes the connection.
 func (p *centrifugoPublisher) Close() error { return p.post.close() }
 
-// loopbackURL is the URL of a server's port.
+// loopbackURL returns the URL of a server.
 func loopbackURL(address netip.AddrPort) string { return "http://" + address.String() }

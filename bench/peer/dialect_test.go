@@ -10,7 +10,7 @@ import (
 	"github.com/rte-server/rte-server/bench/peer"
 )
 
-// prepared is a peer with two topics.
+// prepared returns a peer with two topics.
 func prepared(t *testing.T, name string, auth bool) peer.Launch {
 	t.Helper()
 	peers, missing := peer.Find([]string{name})
@@ -31,7 +31,7 @@ func prepared(t *testing.T, name string, auth bool) peer.Launch {
 	return l
 }
 
-func TestClassify(t *testing.T) {
+func TestDialect_classifiesRecords(t *testing.T) {
 	tests := []struct {
 		name, peer, record string
 		want               load.Record
@@ -42,7 +42,7 @@ func TestClassify(t *testing.T) {
 		{"one of two refused", "rte", `{"type":3,"invocationId":"1","result":[{"subscribed":true},{"subscribed":false}]}`, load.Record{Kind: load.Refused}},
 		{"call failed", "rte", `{"type":3,"invocationId":"1","error":"no"}`, load.Record{Kind: load.Refused}},
 		{"ping", "rte", `{"type":6}`, load.Record{}},
-		{"server says goodbye", "rte", `{"type":7,"allowReconnect":true}`, load.Record{Kind: load.Refused}},
+		{"close message", "rte", `{"type":7,"allowReconnect":true}`, load.Record{Kind: load.Refused}},
 		{"connected", "centrifugo", `{"id":1,"connect":{"client":"x","version":"5"}}`, load.Record{Kind: load.Welcome}},
 		{"subscribed", "centrifugo", `{"id":2,"subscribe":{}}`, load.Record{Kind: load.Subscribed, Topics: 1}},
 		{"subscription refused", "centrifugo", `{"id":2,"error":{"code":103,"message":"permission denied"}}`, load.Record{Kind: load.Refused}},
@@ -58,20 +58,20 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-func TestDialectsShowATokenWhenTheyMust(t *testing.T) {
+func TestDialect_sendsATokenWhereNeeded(t *testing.T) {
 	who := load.Identity{Index: 3}
 	if got := string(prepared(t, "rte", false).Dialect.Upgrade(who)); !strings.Contains(got, "GET /rte?access_token=ey") {
-		t.Errorf("rte-server is asked without token: %s", got)
+		t.Errorf("the request to rte-server has no token: %s", got)
 	}
 	for _, auth := range []bool{false, true} {
 		if got := string(prepared(t, "centrifugo", auth).Dialect.Hello(who)); strings.Contains(got, "token") != auth {
-			t.Errorf("auth is %v and Centrifugo hears %s", auth, got)
+			t.Errorf("auth is %v and the message to Centrifugo is %s", auth, got)
 		}
 	}
 }
 
-func TestFindByNameAndKind(t *testing.T) {
-	found, missing := peer.Find([]string{"limit", "rte", "nobody"})
+func TestFind_acceptsNamesAndKinds(t *testing.T) {
+	found, missing := peer.Find([]string{"limit", "rte", "unknown"})
 	var names []string
 	for _, p := range found {
 		names = append(names, p.Name)
@@ -79,7 +79,7 @@ func TestFindByNameAndKind(t *testing.T) {
 	if got, want := strings.Join(names, " "), "limit1 limit4 limit8 limit16 rte rte-redis"; got != want {
 		t.Errorf("found %s, want %s", got, want)
 	}
-	if len(missing) != 1 || missing[0] != "nobody" {
+	if len(missing) != 1 || missing[0] != "unknown" {
 		t.Errorf("missing are %v", missing)
 	}
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/rte-server/rte-server/bench/ingest"
 )
 
-// ingestPublisher speaks package ingest.
+// ingestPublisher publishes by the protocol of package ingest.
 type ingestPublisher struct {
 	conn   net.Conn
 	events []ingest.Event
 	buffer []byte
 }
 
-// dialIngest returns a Connect function for an address.
+// dialIngest returns a Launch.Connect for an address.
 func dialIngest(address netip.AddrPort) func(context.Context) (Publisher, error) {
 	return func(ctx context.Context) (Publisher, error) {
 		var dialer net.Dialer
@@ -47,5 +47,5 @@ func (p *ingestPublisher) Publish(ctx context.Context, events []Event) error {
 	return nil
 }
 
-// Close hangs up.
+// Close closes the connection.
 func (p *ingestPublisher) Close() error { return p.conn.Close() }

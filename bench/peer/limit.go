@@ -10,16 +10,21 @@ import (
 	"github.com/rte-server/rte-server/bench/load"
 )
 
-// limit is the program that only writes, with batch messages per write.
+// limit is the physical limit: a program that only writes, with batch messages per write.
 func limit(batch int) Peer {
-	p := Peer{Name: fmt.Sprintf("limit%d", batch), Kind: "limit", Title: fmt.Sprintf("physical limit, %d messages per write", batch), Form: event.Frame}
+	p := Peer{
+		Name: fmt.Sprintf("limit%d", batch), Kind: "limit",
+		Title: fmt.Sprintf("physical limit, %d messages per write", batch), Form: event.Frame,
+	}
 	if batch == 1 {
 		p.Title, p.Label = "physical limit, 1 message per write", "limit, 1 per write"
 	}
 	p.Prepare = func(s Setup) (Launch, error) {
 		return Launch{
-			Path:    filepath.Join(s.Binaries, "limit"),
-			Args:    []string{"-listen", s.Client.String(), "-ingest", s.Operator.String(), "-batch", strconv.Itoa(batch)},
+			Path: filepath.Join(s.Binaries, "limit"),
+			Args: []string{
+				"-listen", s.Client.String(), "-ingest", s.Operator.String(), "-batch", strconv.Itoa(batch),
+			},
 			Ready:   []string{s.Operator.String()},
 			Dialect: bare{},
 			Connect: dialIngest(s.Operator),
@@ -28,7 +33,7 @@ func limit(batch int) Peer {
 	return p
 }
 
-// bare is the dialect of a server that writes frames to everybody who connects.
+// bare is the dialect of a server that writes all frames to all connections.
 type bare struct{}
 
 func (bare) Upgrade(load.Identity) []byte { return nil }

@@ -1,5 +1,5 @@
-// Package peer knows the servers that are compared: how to build, configure and start each, how its clients talk,
-// and how events get into it.
+// Package peer has the servers that are compared. It builds, configures and starts each of them, and has the protocol
+// of its clients and a way to publish events to it.
 package peer
 
 import (
@@ -18,22 +18,22 @@ type Peer struct {
 	Title string // for tables
 	Label string // for the chart; empty: not in it
 	Form  event.Form
-	// Prepare writes what the server needs and says how to start it.
+	// Prepare writes the files that the server needs, and returns how to start it.
 	Prepare func(Setup) (Launch, error)
 }
 
-// Setup is what a peer has to serve.
+// Setup is the environment of a peer.
 type Setup struct {
 	Binaries string // folder of the built programs
 	Dir      string // empty, for configuration
 	Client   netip.AddrPort
 	Operator netip.AddrPort // for events and probes
-	Broker   netip.AddrPort // for a message broker, where one is used
+	Broker   netip.AddrPort // for a message broker, if there is one
 	Topics   []event.Topic  // by number
 	Auth     bool
 }
 
-// Launch says how to start a prepared server and how to talk to it.
+// Launch describes how to start a prepared server and how to use it.
 type Launch struct {
 	Path    string
 	Args    []string
@@ -42,30 +42,30 @@ type Launch struct {
 	Broker  *Broker  // nil: none
 	Profile string   // URL of a CPU profile (net/http/pprof); empty: none
 	Dialect load.Dialect
-	// Connect opens a way in for events. Each stream of events has its own.
+	// Connect returns a new publisher. Each stream of events has its own.
 	Connect func(context.Context) (Publisher, error)
 }
 
-// Broker is a process between publishers and the server. It runs with the load and is not measured.
+// Broker is a process between publishers and the server. It runs on the core of the load and is not measured.
 type Broker struct {
 	Path  string
 	Args  []string
 	Ready string
 }
 
-// Event is one event on its way to a server, in the form that the peer wants.
+// Event is an event in the form that the peer needs.
 type Event struct {
 	Topic   *event.Topic
 	Payload []byte
 }
 
-// Publisher puts events into a server. Publish returns when the server has taken them, in order.
+// Publisher publishes events to a server. Publish returns when the server has taken them, in order.
 type Publisher interface {
 	Publish(ctx context.Context, events []Event) error
 	Close() error
 }
 
-// All are the peers in the order of reporting.
+// All returns the peers in the order of reporting.
 func All() []Peer {
 	return []Peer{
 		limit(1), limit(4), limit(8), limit(16),
@@ -73,7 +73,7 @@ func All() []Peer {
 	}
 }
 
-// Find returns the named peers, in the order of reporting; names that are unknown come back in missing.
+// Find returns the peers with the given names or kinds, in the order of reporting, and the names that are unknown.
 func Find(names []string) (found []Peer, missing []string) {
 	missing = slices.Clone(names)
 	for _, p := range All() {

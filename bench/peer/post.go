@@ -10,10 +10,10 @@ import (
 	"net/netip"
 )
 
-// ErrPublish says that a server did not take an event.
+// ErrPublish is the error of a server that did not take an event.
 var ErrPublish = errors.New("server did not take the event")
 
-// maxAnswer bounds what is read of an answer.
+// maxAnswer bounds the bytes that are read of an answer.
 const maxAnswer = 1 << 20
 
 // poster sends HTTP requests over one connection.
@@ -21,7 +21,7 @@ type poster struct {
 	client      *http.Client
 	base        string
 	contentType string
-	token       string // sent as bearer, if not empty
+	token       string // bearer token; empty: none
 }
 
 func newPoster(address netip.AddrPort, contentType string) poster {
@@ -32,7 +32,7 @@ func newPoster(address netip.AddrPort, contentType string) poster {
 	}
 }
 
-// send posts a body and returns the answer, which must be a success.
+// send posts a body and returns the answer. The error reports an answer that is not a success.
 func (p *poster) send(ctx context.Context, path string, body []byte) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.base+path, bytes.NewReader(body))
 	if err != nil {

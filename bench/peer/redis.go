@@ -9,11 +9,14 @@ import (
 	"strconv"
 )
 
-// redisServer is a Redis that keeps nothing on disk.
+// redisServer is a Redis without persistence.
 func redisServer(at netip.AddrPort) *Broker {
 	return &Broker{
-		Path:  "redis-server",
-		Args:  []string{"--bind", at.Addr().String(), "--port", strconv.Itoa(int(at.Port())), "--save", "", "--appendonly", "no", "--daemonize", "no"},
+		Path: "redis-server",
+		Args: []string{
+			"--bind", at.Addr().String(), "--port", strconv.Itoa(int(at.Port())),
+			"--save", "", "--appendonly", "no", "--daemonize", "no",
+		},
 		Ready: at.String(),
 	}
 }
@@ -54,13 +57,13 @@ func (p *redisPublisher) Publish(ctx context.Context, events []Event) error {
 			return fmt.Errorf("read from Redis: %w", err)
 		}
 		if line[0] != ':' {
-			return fmt.Errorf("%w: Redis says %q", ErrPublish, line)
+			return fmt.Errorf("%w: Redis replied %q", ErrPublish, line)
 		}
 	}
 	return nil
 }
 
-// Close hangs up.
+// Close closes the connection.
 func (p *redisPublisher) Close() error { return p.conn.Close() }
 
 func appendBulk(dst, text []byte) []byte {

@@ -13,7 +13,7 @@ import (
 	"github.com/rte-server/rte-server/bench/load"
 )
 
-// rte is rte-server, one node with the in-process backplane. Events come over the operator's port.
+// rte is one node of rte-server with the in-process backplane. Events come over the operator port.
 func rte() Peer {
 	return Peer{
 		Name: "rte", Kind: "rte", Title: "rte-server", Label: "rte-server", Form: event.Published,
@@ -27,7 +27,7 @@ func rte() Peer {
 	}
 }
 
-// rteRedis is rte-server, one node with Redis beside the load.
+// rteRedis is one node of rte-server with Redis on the core of the load.
 func rteRedis() Peer {
 	return Peer{
 		Name: "rte-redis", Kind: "rte", Title: "rte-server, through Redis", Label: "with Redis", Form: event.Published,
@@ -41,7 +41,7 @@ func rteRedis() Peer {
 	}
 }
 
-// launchRTE starts rte-server with its defaults but for addresses, keys and an end without delay.
+// launchRTE starts rte-server with default settings except for addresses, keys and a stop without delay.
 func launchRTE(s Setup) (Launch, error) {
 	path := filepath.Join(s.Dir, "directory.json")
 	if err := writeDirectory(path, s.Topics); err != nil {
@@ -73,7 +73,7 @@ func launchRTE(s Setup) (Launch, error) {
 	}, nil
 }
 
-// writeDirectory writes whose entities are.
+// writeDirectory writes the directory of all entities.
 func writeDirectory(path string, topics []event.Topic) error {
 	type entity struct {
 		ID           string `json:"id"`
@@ -95,7 +95,7 @@ func writeDirectory(path string, topics []event.Topic) error {
 	return nil
 }
 
-// ndjsonPublisher publishes through the operator's port of rte-server, one event per line.
+// ndjsonPublisher publishes through the operator port of rte-server, one event per line.
 type ndjsonPublisher struct {
 	post poster
 	body []byte
@@ -117,5 +117,5 @@ func (p *ndjsonPublisher) Publish(ctx context.Context, events []Event) error {
 	return nil
 }
 
-// Close hangs up.
+// Close closes the connection.
 func (p *ndjsonPublisher) Close() error { return p.post.close() }

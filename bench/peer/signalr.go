@@ -13,10 +13,11 @@ import (
 // recordSeparator ends every record of the SignalR JSON protocol.
 const recordSeparator = 0x1e
 
-// signalR is the stock library, one group per topic.
+// signalR is the stock SignalR library, with one group per topic.
 func signalR() Peer {
 	return Peer{
-		Name: "signalr", Kind: "signalr", Title: "philippseith/signalr 0.11.0, groups", Label: "signalr library", Form: event.Message,
+		Name: "signalr", Kind: "signalr", Title: "philippseith/signalr 0.11.0, groups", Label: "signalr library",
+		Form: event.Message,
 		Prepare: func(s Setup) (Launch, error) {
 			return Launch{
 				Path:    filepath.Join(s.Binaries, "signalr"),
@@ -36,7 +37,7 @@ type hub struct {
 	token  func(load.Identity) string // nil: none
 }
 
-// subscribeBatch items make 9 KB, well under the 32 KB that hubs take.
+// subscribeBatch is the number of items of a Subscribe: 9 KB, well below the 32 KB that hubs accept.
 const subscribeBatch = 100
 
 var (
@@ -92,7 +93,8 @@ func (h *hub) Classify(record []byte) load.Record {
 	}
 }
 
-// upgradeRequest asks for a WebSocket. The key is that of RFC 6455, section 1.3: nothing here checks the answer to it.
+// upgradeRequest returns the request for a WebSocket. The key is the example of RFC 6455, section 1.3; the bench does
+// not check the answer to it.
 func upgradeRequest(host, path string) []byte {
 	return []byte("GET " + path + " HTTP/1.1\r\nHost: " + host +
 		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +

@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PinSelf moves all threads of this process to one core. Threads that start later follow their parents.
+// PinSelf moves all threads of this process to one core. Later threads inherit the core.
 func PinSelf(core int) error {
 	set := coreSet(core)
 	for {
-		// A thread that starts meanwhile may not be in the list, and its parent not be moved yet.
+		// A thread that starts meanwhile may be missing from the list, and may have inherited the old cores.
 		moved, err := moveThreads(&set)
 		if err != nil {
 			return fmt.Errorf("pin to core %d: %w", core, err)
@@ -26,7 +26,7 @@ func PinSelf(core int) error {
 	}
 }
 
-// moveThreads moves the threads of this process that may run elsewhere to the cores of set, and counts them.
+// moveThreads moves threads of this process to the cores of set. It returns the number of threads that it moved.
 func moveThreads(set *unix.CPUSet) (moved int, err error) {
 	entries, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -54,8 +54,8 @@ func moveThreads(set *unix.CPUSet) (moved int, err error) {
 	return moved, nil
 }
 
-// onCore calls f on a thread that is pinned to a core, so that processes started by f are. The Go runtime of such
-// a process sees one core and runs one goroutine at a time.
+// onCore calls f on a thread that is pinned to a core. Processes that f starts inherit the core: the Go runtime of
+// such a process has one core and runs one goroutine at a time.
 func onCore(core int, f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -80,7 +80,7 @@ func coreSet(core int) unix.CPUSet {
 	return set
 }
 
-// Cores are the cores that this process may use.
+// Cores returns the cores that this process may use.
 func Cores() ([]int, error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/rte-server/rte-server/bench/proc"
 )
 
-// affinities is where the threads of this process may run.
+// affinities returns the cores of each thread of this process.
 func affinities(t *testing.T) map[int]unix.CPUSet {
 	t.Helper()
 	tasks, err := filepath.Glob("/proc/self/task/*")
@@ -27,14 +27,14 @@ func affinities(t *testing.T) map[int]unix.CPUSet {
 			t.Fatal(err)
 		}
 		var set unix.CPUSet
-		if unix.SchedGetaffinity(tid, &set) == nil { // else it has ended
+		if unix.SchedGetaffinity(tid, &set) == nil { // if not, it has ended
 			sets[tid] = set
 		}
 	}
 	return sets
 }
 
-func TestPinSelf_whileThreadsStart(t *testing.T) {
+func TestPinSelf_movesThreadsThatStartMeanwhile(t *testing.T) {
 	cores, err := proc.Cores()
 	if err != nil {
 		t.Fatal(err)

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RaiseOpenFiles allows this process and those it starts up to want open files, or as many as the system lets it,
-// and returns that number.
+// RaiseOpenFiles raises the limit of open files of this process and its children to want, or as far as the system
+// allows, and returns the new limit.
 func RaiseOpenFiles(want uint64) (uint64, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

@@ -22,14 +22,14 @@ const (
 	watchEvery  = 200 * time.Millisecond
 )
 
-// Spec says how to start a server.
+// Spec describes how to start a server.
 type Spec struct {
 	Path   string
 	Args   []string
 	Env    []string // in addition to PATH and HOME
 	Core   int
 	Output io.Writer
-	MaxRSS int64 // bytes; a server that grows beyond is killed
+	MaxRSS int64 // bytes; a larger server is killed
 }
 
 // Server is a running server process.
@@ -41,13 +41,13 @@ type Server struct {
 	ctx    context.Context
 }
 
-// Start starts a server. It is killed when ctx is done, when this process dies, and when it uses too much memory.
+// Start starts a server. The server is killed when ctx ends, when this process dies, and when it uses too much memory.
 func Start(ctx context.Context, spec Spec) (*Server, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	cmd := exec.CommandContext(ctx, spec.Path, spec.Args...) //nolint:gosec // the bench builds what it starts
 	cmd.Env = spec.Env
 	cmd.Stdout, cmd.Stderr = spec.Output, spec.Output
-	cmd.WaitDelay = time.Second // for output that a child of the server holds open
+	cmd.WaitDelay = time.Second // for output that a child of the server keeps open
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := onCore(spec.Core, cmd.Start); err != nil {
 		cancel(err)
@@ -62,7 +62,7 @@ func Start(ctx context.Context, spec Spec) (*Server, error) {
 	return s, nil
 }
 
-// Run starts a program that ends by itself, as Start does, and waits until it has.
+// Run starts a program like Start and waits until it ends by itself.
 func Run(ctx context.Context, spec Spec) error {
 	s, err := Start(ctx, spec)
 	if err != nil {
@@ -76,7 +76,7 @@ func Run(ctx context.Context, spec Spec) error {
 	return nil
 }
 
-// watch kills the server when it grows too large. It ends with the server.
+// watch kills the server when it grows too large. It returns when the server ends.
 func (s *Server) watch(maxRSS int64) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
@@ -116,7 +116,7 @@ func (s *Server) WaitListening(ctx context.Context, address string) error {
 // Done is closed when the server has ended.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Err says why the server has ended; nil while it runs.
+// Err returns why the server has ended, nil while it runs.
 func (s *Server) Err() error {
 	select {
 	case <-s.done:
@@ -133,7 +133,7 @@ func (s *Server) exited() error {
 	return fmt.Errorf("%w: %w", ErrExited, s.err)
 }
 
-// Stop ends the server, politely first, and waits until it is gone.
+// Stop ends the server, with SIGTERM first, and waits for its end.
 func (s *Server) Stop() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -144,5 +144,5 @@ func (s *Server) Stop() {
 	<-s.done
 }
 
-// PID is the process id.
+// PID returns the process id.
 func (s *Server) PID() int { return s.cmd.Process.Pid }

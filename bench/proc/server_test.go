@@ -24,7 +24,7 @@ func start(t *testing.T, maxRSS int64, script string) *proc.Server {
 	return s
 }
 
-func TestServerUsesCPU(t *testing.T) {
+func TestServer_measuresCPU(t *testing.T) {
 	s := start(t, 0, "while :; do :; done")
 	defer s.Stop()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -44,7 +44,7 @@ func TestServerUsesCPU(t *testing.T) {
 	}
 }
 
-func TestServerThatGrowsIsKilled(t *testing.T) {
+func TestServer_isKilledWhenTooLarge(t *testing.T) {
 	s := start(t, 1, "exec sleep 60")
 	<-s.Done()
 	if err := s.Err(); !errors.Is(err, proc.ErrTooLarge) || !errors.Is(err, proc.ErrExited) {
@@ -52,7 +52,7 @@ func TestServerThatGrowsIsKilled(t *testing.T) {
 	}
 }
 
-func TestStopEndsAServerThatIgnoresTheSignal(t *testing.T) {
+func TestStop_killsAServerThatIgnoresTheSignal(t *testing.T) {
 	s := start(t, 0, "trap '' TERM; echo; while :; do sleep 0.1; done")
 	s.Stop()
 	select {
@@ -62,15 +62,15 @@ func TestStopEndsAServerThatIgnoresTheSignal(t *testing.T) {
 	}
 }
 
-func TestWaitListeningReportsAnExit(t *testing.T) {
+func TestWaitListening_reportsAnExit(t *testing.T) {
 	s := start(t, 0, "exit 3")
 	defer s.Stop()
 	if err := s.WaitListening(t.Context(), "127.0.0.1:1"); !errors.Is(err, proc.ErrExited) {
-		t.Errorf("waiting for a server that has ended says %v", err)
+		t.Errorf("waiting for a server that has ended returned %v", err)
 	}
 }
 
-func TestCoreBusy(t *testing.T) {
+func TestCoreBusy_readsTheCore(t *testing.T) {
 	cores, err := proc.Cores()
 	if err != nil {
 		t.Fatal(err)

@@ -9,28 +9,28 @@ import (
 	"time"
 )
 
-// ErrFormat says that a file in /proc does not look as proc(5) describes it.
+// ErrFormat is the error of a file in /proc that is not as in proc(5).
 var ErrFormat = errors.New("unexpected format")
 
 // clockTick is the unit of the times in /proc/PID/stat: USER_HZ is 100 on every architecture that Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// Times is how long threads have run, in steps of 10 ms.
+// Times is the CPU time of threads, in steps of 10 ms.
 type Times struct {
 	User, System time.Duration
 }
 
-// Total is both together. It is exact; how it is divided into the two is sampled by the kernel's timer.
+// Total returns the sum. It is exact; the division between user and system is sampled by the kernel's timer.
 func (t Times) Total() time.Duration { return t.User + t.System }
 
-// Sub is what has been used since before.
+// Sub returns the time used since before.
 func (t Times) Sub(before Times) Times { return Times{t.User - before.User, t.System - before.System} }
 
-// CPU is the time that the server's threads have run. Delivering to a loopback socket happens inside the writer's
-// system call, so the server pays for the receiver's half of TCP.
+// CPU returns the CPU time of the server. Delivery to a loopback socket happens inside the system call of the writer,
+// so the server pays for the receiver's half of TCP.
 func (s *Server) CPU() (Times, error) { return cpu(s.PID()) }
 
-// SelfCPU is CPU for this process.
+// SelfCPU returns the CPU time of this process.
 func SelfCPU() (Times, error) { return cpu(os.Getpid()) }
 
 func cpu(pid int) (Times, error) {
@@ -49,7 +49,7 @@ func cpu(pid int) (Times, error) {
 	return Times{u, s}, errors.Join(err1, err2)
 }
 
-// CoreBusy is how long a core has not been idle, whoever used it.
+// CoreBusy returns how long a core has not been idle, for any process.
 func CoreBusy(core int) (time.Duration, error) {
 	data, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -61,7 +61,7 @@ func CoreBusy(core int) (time.Duration, error) {
 		if !ok {
 			continue
 		}
-		// user nice system idle iowait irq softirq steal; what follows is contained in the first two
+		// user nice system idle iowait irq softirq steal; the first two contain the remaining fields
 		fields := bytes.Fields(rest)
 		if len(fields) < 8 {
 			return 0, fmt.Errorf("stat of core %d: %w", core, ErrFormat)
@@ -89,7 +89,7 @@ func ticks(field []byte) (time.Duration, error) {
 	return time.Duration(n) * clockTick, nil
 }
 
-// RSS is the resident memory of the server in bytes.
+// RSS returns the resident memory of the server in bytes.
 func (s *Server) RSS() (int64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.PID()))
 	if err != nil {

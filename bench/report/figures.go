@@ -6,9 +6,9 @@ import (
 	"github.com/rte-server/rte-server/bench/runner"
 )
 
-// The figures that are compared. Each is NaN where it was not measured.
+// The figures of the report. Each is NaN if it was not measured.
 
-// cpuPerDelivery is in microseconds.
+// cpuPerDelivery returns microseconds.
 func cpuPerDelivery(m *runner.Measurement) float64 {
 	return figureOf(m, func() float64 { return positive(m.CPUPerDelivery()) })
 }
@@ -17,7 +17,7 @@ func deliveriesPerSecond(m *runner.Measurement) float64 {
 	return figureOf(m, m.PerSecond)
 }
 
-// p99 of a group is in milliseconds.
+// p99 returns the p99 latency of a group in milliseconds.
 func p99(m *runner.Measurement, group string) float64 {
 	return figureOf(m, func() float64 {
 		g := m.Group(group)
@@ -28,12 +28,17 @@ func p99(m *runner.Measurement, group string) float64 {
 	})
 }
 
-// bytesPerConnection is memory beyond that of a server without connections.
+// p99Of returns a figure: the p99 latency of a group in milliseconds.
+func p99Of(group string) func(*runner.Measurement) float64 {
+	return func(m *runner.Measurement) float64 { return p99(m, group) }
+}
+
+// bytesPerConnection returns the memory per connection beyond that of a server without connections.
 func bytesPerConnection(m *runner.Measurement) float64 {
 	return figureOf(m, func() float64 { return float64(m.RSS-m.BaseRSS) / float64(m.Connections) })
 }
 
-// bytesPerSubscription is what subscriptions beyond the first of each connection have added.
+// bytesPerSubscription returns the memory per subscription beyond the first of each connection.
 func bytesPerSubscription(one, all *runner.Measurement) float64 {
 	if one == nil || all == nil {
 		return math.NaN()
@@ -41,17 +46,17 @@ func bytesPerSubscription(one, all *runner.Measurement) float64 {
 	return float64(all.RSS-one.RSS) / float64(all.Subscriptions-one.Subscriptions)
 }
 
-// connectionsPerSecond is how fast connections became ready.
+// connectionsPerSecond returns the rate at which connections became ready.
 func connectionsPerSecond(m *runner.Measurement) float64 {
 	return figureOf(m, func() float64 { return float64(m.Connections) / m.Seconds })
 }
 
-// cpuPerEvent is in microseconds.
+// cpuPerEvent returns microseconds.
 func cpuPerEvent(m *runner.Measurement) float64 {
 	return figureOf(m, func() float64 { return positive(m.CPUPerEvent()) })
 }
 
-// cpuPerHealthyDelivery is the server's whole time divided by the deliveries to those who read, in microseconds.
+// cpuPerHealthyDelivery returns all CPU time of the server per delivery to a client that reads, in microseconds.
 func cpuPerHealthyDelivery(m *runner.Measurement) float64 {
 	return figureOf(m, func() float64 {
 		g := m.Group("healthy")
@@ -69,7 +74,7 @@ func figureOf(m *runner.Measurement, value func() float64) float64 {
 	return value()
 }
 
-// positive turns 0, which means that there was nothing to divide by, into NaN.
+// positive converts 0, the result of a division by 0, to NaN.
 func positive(v float64) float64 {
 	if v == 0 {
 		return math.NaN()

@@ -13,7 +13,7 @@ import (
 	"github.com/rte-server/rte-server/bench/runner"
 )
 
-// trickle is a measurement with a CPU time per delivery in microseconds.
+// trickle returns a measurement with a CPU time per delivery in microseconds.
 func trickle(peer string, run int, micros float64) runner.Measurement {
 	return runner.Measurement{
 		Scenario: "trickle", Record: "trickle", Peer: peer, Run: run, Seconds: 10, Connections: 2000,
@@ -34,10 +34,11 @@ func measurements() []runner.Measurement {
 
 var rows = []report.Row{{Name: "limit1", Title: "limit"}, {Name: "rte", Title: "rte-server"}}
 
-func TestMarkdownShowsTheRunInTheMiddle(t *testing.T) {
+func TestMarkdown_showsTheMedianRun(t *testing.T) {
 	var b bytes.Buffer
 	failures := []runner.Measurement{{Scenario: "flood", Peer: "rte", Error: "server has exited"}}
-	if err := report.Markdown(&b, report.NewSet(measurements()), rows, map[string]string{"trickle": "About it."}, failures); err != nil {
+	about := map[string]string{"trickle": "About it."}
+	if err := report.Markdown(&b, report.NewSet(measurements()), rows, about, failures); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -54,13 +55,13 @@ func TestMarkdownShowsTheRunInTheMiddle(t *testing.T) {
 		}
 	}
 	if strings.Contains(b.String(), "NaN") || strings.Contains(b.String(), "### storm") {
-		t.Errorf("the report shows what was not measured:\n%s", b.String())
+		t.Errorf("the report shows figures that were not measured:\n%s", b.String())
 	}
 }
 
-func TestSet_Middle(t *testing.T) {
+func TestSet_Median_isOfRatiosPerRound(t *testing.T) {
 	s := report.NewSet([]runner.Measurement{
-		// The machine was slower in the second round, and the ratio of the middles would be 2.
+		// The machine was slower in the second round, and the ratio of the medians would be 2.
 		trickle("limit1", 1, 5), trickle("limit1", 2, 10), trickle("limit1", 3, 5),
 		trickle("rte", 1, 6), trickle("rte", 2, 11), trickle("rte", 3, 10),
 		trickle("centrifugo", 1, 20),
@@ -75,16 +76,20 @@ func TestSet_Middle(t *testing.T) {
 		of, over string
 		want     float64
 	}{{"rte", "limit1", 1.2}, {"centrifugo", "rte", 2}, {"rte", "signalr", math.NaN()}} {
-		got := s.Middle(func(s *report.Set) float64 { return cpu(s, test.of) / cpu(s, test.over) })
+		got := s.Median(func(s *report.Set) float64 { return cpu(s, test.of) / cpu(s, test.over) })
 		if math.Abs(got-test.want) > 1e-9 || math.IsNaN(got) != math.IsNaN(test.want) {
 			t.Errorf("%s over %s is %v, want %v", test.of, test.over, got, test.want)
 		}
 	}
 }
 
-func TestChartIsXML(t *testing.T) {
+func TestChart_isXML(t *testing.T) {
 	var b bytes.Buffer
-	bars := []report.Bar{{Name: "limit1", Label: "limit <&>"}, {Name: "rte", Label: "rte-server", Own: true}, {Name: "none", Label: "not measured"}}
+	bars := []report.Bar{
+		{Name: "limit1", Label: "limit <&>"},
+		{Name: "rte", Label: "rte-server", Own: true},
+		{Name: "none", Label: "not measured"},
+	}
 	if err := report.Chart(&b, report.NewSet(measurements()), bars, "2026-01-02"); err != nil {
 		t.Fatal(err)
 	}

@@ -8,15 +8,15 @@ import (
 	"github.com/rte-server/rte-server/bench/runner"
 )
 
-// Set finds measurements. Where a step was measured in several runs it answers with the run in the middle, by the
-// figure that the step is about, so that all figures of a row come from the same run.
+// Set finds measurements. For a step with several runs it has the median run, by the main figure of the step, so that
+// all figures of a row come from one run.
 type Set struct {
 	all map[key][]runner.Measurement
 }
 
 type key struct{ scenario, record, peer string }
 
-// NewSet takes the measurements of any number of runs.
+// NewSet returns a set of the measurements of any number of runs.
 func NewSet(measurements []runner.Measurement) *Set {
 	s := &Set{all: map[key][]runner.Measurement{}}
 	for _, m := range measurements {
@@ -29,7 +29,7 @@ func NewSet(measurements []runner.Measurement) *Set {
 	return s
 }
 
-// Get is the measurement of one step; nil if there is none.
+// Get returns the median run of a step, nil if there is none.
 func (s *Set) Get(scenario, record, peer string) *runner.Measurement {
 	runs := s.all[key{scenario, record, peer}]
 	if len(runs) == 0 {
@@ -38,12 +38,12 @@ func (s *Set) Get(scenario, record, peer string) *runner.Measurement {
 	return &runs[(len(runs)-1)/2]
 }
 
-// Runs is how often a step was measured.
+// Runs returns the number of runs of a step.
 func (s *Set) Runs(scenario, record, peer string) int { return len(s.all[key{scenario, record, peer}]) }
 
-// Middle is the figure in the middle of those that each round of runs has. What a machine does more slowly for some minutes
-// touches both sides of a ratio then. What was not measured in a round counts with its run in the middle.
-func (s *Set) Middle(figure func(*Set) float64) float64 {
+// Median returns the median of a figure over the rounds. If the machine is slower for some minutes, both sides of a
+// ratio are affected alike. A step that was not measured in a round counts with its median run.
+func (s *Set) Median(figure func(*Set) float64) float64 {
 	var values []float64
 	for run := range s.rounds() {
 		if v := figure(s.round(run + 1)); !math.IsNaN(v) && !math.IsInf(v, 0) {
@@ -64,7 +64,7 @@ func (s *Set) rounds() (rounds int) {
 	return rounds
 }
 
-// round has only the measurements of one run.
+// round returns a set with the measurements of one run only.
 func (s *Set) round(run int) *Set {
 	round := &Set{all: make(map[key][]runner.Measurement, len(s.all))}
 	for k, runs := range s.all {
@@ -77,7 +77,8 @@ func (s *Set) round(run int) *Set {
 	return round
 }
 
-// figure orders the runs of one step: by CPU per delivery, per event, or by memory, whatever the step has.
+// figure returns the main figure of a step, by which its runs are ordered: CPU per delivery or per event, time, or
+// memory.
 func figure(m *runner.Measurement) float64 {
 	switch {
 	case m.Delivered() > 0:

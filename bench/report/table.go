@@ -28,26 +28,26 @@ type column struct {
 // section is a scenario's table.
 type section struct {
 	scenario string
-	record   string // rows without it are left out
+	record   string // rows without it are omitted
 	columns  []column
 }
 
-// of makes a column of a figure of one record.
+// of returns a column with a figure of one record.
 func of(head, scenario, record string, show func(float64) string, figure func(*runner.Measurement) float64) column {
 	return column{head, func(s *Set, peer string) string { return show(figure(s.Get(scenario, record, peer))) }}
 }
 
-// middle is of for a figure by which runs are not ordered: it is the one in the middle of those of all runs.
-func middle(head, scenario, record string, show func(float64) string, figure func(*runner.Measurement) float64) column {
+// median returns a column with the median of a figure over all runs, for figures by which the runs are not ordered.
+func median(head, scenario, record string, show func(float64) string, figure func(*runner.Measurement) float64) column {
 	return column{head, func(s *Set, peer string) string {
-		return show(s.Middle(func(s *Set) float64 { return figure(s.Get(scenario, record, peer)) }))
+		return show(s.Median(func(s *Set) float64 { return figure(s.Get(scenario, record, peer)) }))
 	}}
 }
 
-// over makes a column that compares a figure with that of another peer.
+// over returns a column with the ratio of a figure to that of another peer.
 func over(head, base, scenario, record string, figure func(*runner.Measurement) float64) column {
 	return column{head, func(s *Set, peer string) string {
-		return times(s.Middle(func(s *Set) float64 {
+		return times(s.Median(func(s *Set) float64 {
 			return figure(s.Get(scenario, record, peer)) / figure(s.Get(scenario, record, base))
 		}))
 	}}
@@ -57,7 +57,7 @@ func field(f func(*runner.Measurement) float64) func(*runner.Measurement) float6
 	return func(m *runner.Measurement) float64 { return figureOf(m, func() float64 { return f(m) }) }
 }
 
-// delivery are the columns of a step that publishes to the group "all".
+// delivery returns the columns of a step that publishes to the group "all".
 func delivery(scenario, record string) []column {
 	ofGroup := func(f func(*runner.Group) float64) func(*runner.Measurement) float64 {
 		return field(func(m *runner.Measurement) float64 {
@@ -83,12 +83,12 @@ func delivery(scenario, record string) []column {
 	}
 }
 
-// others is how much of the cores somebody else used.
+// others returns a column with the share of the cores that other processes used.
 func others(scenario, record string) column {
 	return of("others", scenario, record, percent, field(func(m *runner.Measurement) float64 { return max(m.Others, 0) }))
 }
 
-// faults names everything that should not have happened to a group.
+// faults lists the faults of a group.
 func faults(m *runner.Measurement, group string) string {
 	if m == nil {
 		return "-"
@@ -112,7 +112,7 @@ func faults(m *runner.Measurement, group string) string {
 	return strings.Join(parts, ", ")
 }
 
-// memory is resident memory in megabytes.
+// memory returns resident memory in megabytes.
 var memory = field(func(m *runner.Measurement) float64 { return float64(m.RSS) / (1 << 20) })
 
 var connections = field(func(m *runner.Measurement) float64 { return float64(m.Connections) })
@@ -143,9 +143,13 @@ var sections = []section{
 	}},
 	{"storm", "storm", []column{
 		of("connections/s", "storm", "storm", count, connectionsPerSecond),
-		of("subscriptions/s", "storm", "storm", count, field(func(m *runner.Measurement) float64 { return float64(m.Subscriptions) / m.Seconds })),
+		of("subscriptions/s", "storm", "storm", count, field(func(m *runner.Measurement) float64 {
+			return float64(m.Subscriptions) / m.Seconds
+		})),
 		over("/ Centrifugo", centrifugoPeer, "storm", "storm", connectionsPerSecond),
-		of("ms of CPU each", "storm", "storm", millis, field(func(m *runner.Measurement) float64 { return m.ServerCPU * 1000 / float64(m.Connections) })),
+		of("ms of CPU each", "storm", "storm", millis, field(func(m *runner.Measurement) float64 {
+			return m.ServerCPU * 1000 / float64(m.Connections)
+		})),
 		of("failed", "storm", "storm", count, field(func(m *runner.Measurement) float64 { return float64(m.Failed) })),
 		others("storm", "storm"),
 	}},
@@ -159,9 +163,11 @@ var sections = []section{
 	{"slow", "slow", []column{
 		of("us/delivery alone", "slow", "alone", micros, cpuPerHealthyDelivery),
 		of("with slow", "slow", "slow", micros, cpuPerHealthyDelivery),
-		of("p99 ms alone", "slow", "alone", millis, func(m *runner.Measurement) float64 { return p99(m, "healthy") }),
-		of("with slow", "slow", "slow", millis, func(m *runner.Measurement) float64 { return p99(m, "healthy") }),
-		{"faults of the healthy", func(s *Set, peer string) string { return faults(s.Get("slow", "slow", peer), "healthy") }},
+		of("p99 ms alone", "slow", "alone", millis, p99Of("healthy")),
+		of("with slow", "slow", "slow", millis, p99Of("healthy")),
+		{"faults of the healthy", func(s *Set, peer string) string {
+			return faults(s.Get("slow", "slow", peer), "healthy")
+		}},
 		of("slow ones closed", "slow", "slow", count, field(func(m *runner.Measurement) float64 {
 			if g := m.Group("slow"); g != nil {
 				return float64(g.Closed)
@@ -171,24 +177,28 @@ var sections = []section{
 		others("slow", "slow"),
 	}},
 	{"fairness", "together", []column{
-		middle("p99 ms alone", "fairness", "alone", millis, func(m *runner.Measurement) float64 { return p99(m, "quiet") }),
-		middle("together", "fairness", "together", millis, func(m *runner.Measurement) float64 { return p99(m, "quiet") }),
+		median("p99 ms alone", "fairness", "alone", millis, p99Of("quiet")),
+		median("together", "fairness", "together", millis, p99Of("quiet")),
 		of("deliveries/s together", "fairness", "together", count, deliveriesPerSecond),
-		{"faults of the quiet", func(s *Set, peer string) string { return faults(s.Get("fairness", "together", peer), "quiet") }},
-		{"of the busy", func(s *Set, peer string) string { return faults(s.Get("fairness", "together", peer), "busy") }},
+		{"faults of the quiet", func(s *Set, peer string) string {
+			return faults(s.Get("fairness", "together", peer), "quiet")
+		}},
+		{"of the busy", func(s *Set, peer string) string {
+			return faults(s.Get("fairness", "together", peer), "busy")
+		}},
 		others("fairness", "together"),
 	}},
 	{"stored", "million", []column{
 		of("us/delivery", "stored", "few", micros, cpuPerDelivery),
 		of("with 1,000,000 more", "stored", "million", micros, cpuPerDelivery),
-		of("p99 ms", "stored", "few", millis, func(m *runner.Measurement) float64 { return p99(m, "all") }),
-		of("with 1,000,000 more", "stored", "million", millis, func(m *runner.Measurement) float64 { return p99(m, "all") }),
+		of("p99 ms", "stored", "few", millis, p99Of("all")),
+		of("with 1,000,000 more", "stored", "million", millis, p99Of("all")),
 		of("MB", "stored", "million", count, memory),
 		others("stored", "million"),
 	}},
 }
 
-// Markdown writes the report. about says what each scenario is; rows are the peers in order; failures are steps that
+// Markdown writes the report. rows are the peers in order. about describes the scenarios. failures are steps that
 // could not be measured.
 func Markdown(w io.Writer, s *Set, rows []Row, about map[string]string, failures []runner.Measurement) error {
 	var tables []table
@@ -218,7 +228,7 @@ func Markdown(w io.Writer, s *Set, rows []Row, about map[string]string, failures
 		}
 	}
 	if len(failures) > 0 {
-		t := table{title: "Not measured", head: []string{"scenario", "server", "because"}}
+		t := table{title: "Not measured", head: []string{"scenario", "server", "reason"}}
 		for _, f := range failures {
 			t.rows = append(t.rows, []string{f.Scenario, f.Peer, f.Error})
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/rte-server/rte-server/bench/runner"
 )
 
-// target is one figure that rte-server is to reach.
+// target is a figure that rte-server has to reach.
 type target struct {
 	what   string
 	bound  float64
@@ -22,33 +22,46 @@ const (
 	centrifugoPeer = "centrifugo"
 )
 
-// against compares a figure of rte-server with that of a peer in the same scenario.
-func against(peer, scenario, record string, figure func(*runner.Measurement) float64) func(*Set, string) float64 {
+// against returns the ratio of a figure of rte-server to that of a peer in the same scenario.
+func against(
+	peer, scenario, record string, figure func(*runner.Measurement) float64,
+) func(*Set, string) float64 {
 	return func(s *Set, rte string) float64 {
 		return figure(s.Get(scenario, record, rte)) / figure(s.Get(scenario, record, peer))
 	}
 }
 
-// inside is how many events a second of one core takes of a publisher in the same process.
+// inside returns the events per second of one core from a publisher in the same process.
 func inside(record string) func(*Set, string) float64 {
 	return func(s *Set, rte string) float64 { return 1e6 / cpuPerEvent(s.Get("miss", record, rte)) }
 }
 
-// targets are in the order of the scenarios.
+// targets has the targets in the order of the scenarios.
 var targets = []target{
-	{"trickle: CPU per delivery over the physical limit of one write per message", 1.2, true, against(limitPeer, "trickle", "trickle", cpuPerDelivery), times},
-	{"flood: deliveries/s over Centrifugo", 4, false, against(centrifugoPeer, "flood", "flood", deliveriesPerSecond), times},
-	{"flood: p99 latency over Centrifugo", 0.2, true, against(centrifugoPeer, "flood", "flood", func(m *runner.Measurement) float64 { return p99(m, "all") }), times},
-	{"idle: memory per subscribed connection", 8 << 10, true, func(s *Set, rte string) float64 { return bytesPerConnection(s.Get("idle", "idle", rte)) }, kilobytes},
+	{
+		"trickle: CPU per delivery over the physical limit of one write per message", 1.2, true,
+		against(limitPeer, "trickle", "trickle", cpuPerDelivery), times,
+	},
+	{
+		"flood: deliveries/s over Centrifugo", 4, false,
+		against(centrifugoPeer, "flood", "flood", deliveriesPerSecond), times,
+	},
+	{"flood: p99 latency over Centrifugo", 0.2, true, against(centrifugoPeer, "flood", "flood", p99Of("all")), times},
+	{"idle: memory per subscribed connection", 8 << 10, true, func(s *Set, rte string) float64 {
+		return bytesPerConnection(s.Get("idle", "idle", rte))
+	}, kilobytes},
 	{"presence: memory per subscription beyond the first", 96, true, func(s *Set, rte string) float64 {
 		return bytesPerSubscription(s.Get("presence", "one", rte), s.Get("presence", "all", rte))
 	}, plainBytes},
 	{"presence: CPU per delivery over trickle", 0.5, true, func(s *Set, rte string) float64 {
 		return cpuPerDelivery(s.Get("presence", "presence", rte)) / cpuPerDelivery(s.Get("trickle", "trickle", rte))
 	}, times},
-	{"storm: connections/s with token and 20 subscriptions over Centrifugo", 1.5, false, against(centrifugoPeer, "storm", "storm", connectionsPerSecond), times},
-	{"miss: events without listener per second of one core, in process", 1e6, false, inside("call"), count},
-	{"miss: the same for states, which are kept for snapshots", 1e6, false, inside("state"), count},
+	{
+		"storm: connections/s with token and 20 subscriptions over Centrifugo", 1.5, false,
+		against(centrifugoPeer, "storm", "storm", connectionsPerSecond), times,
+	},
+	{"miss: events without subscriber per second of one core, in process", 1e6, false, inside("call"), count},
+	{"miss: the same for states, which are retained for snapshots", 1e6, false, inside("state"), count},
 	{"slow: CPU per healthy delivery over no slow clients", 1.1, true, func(s *Set, rte string) float64 {
 		return cpuPerHealthyDelivery(s.Get("slow", "slow", rte)) / cpuPerHealthyDelivery(s.Get("slow", "alone", rte))
 	}, times},
@@ -63,11 +76,11 @@ var targets = []target{
 	}, times},
 }
 
-// targetTable says which targets were reached. Figures that were not measured are left out.
+// targetTable reports which targets were reached. It omits figures that were not measured.
 func targetTable(s *Set, rte string) table {
 	t := table{title: "Targets", head: []string{"figure", "target", "measured", ""}}
 	for _, goal := range targets {
-		value := s.Middle(func(s *Set) float64 { return goal.value(s, rte) })
+		value := s.Median(func(s *Set) float64 { return goal.value(s, rte) })
 		if math.IsNaN(value) || math.IsInf(value, 0) {
 			continue
 		}
@@ -75,11 +88,11 @@ func targetTable(s *Set, rte string) table {
 		if goal.atMost {
 			sign, reached = "<=", value <= goal.bound
 		}
-		verdict := "missed"
+		result := "missed"
 		if reached {
-			verdict = "reached"
+			result = "reached"
 		}
-		t.rows = append(t.rows, []string{goal.what, sign + " " + goal.show(goal.bound), goal.show(value), verdict})
+		t.rows = append(t.rows, []string{goal.what, sign + " " + goal.show(goal.bound), goal.show(value), result})
 	}
 	return t
 }
@@ -97,7 +110,7 @@ func percent(v float64) string {
 	return text(v, func() string { return fmt.Sprintf("%.0f %%", 100*v) })
 }
 
-// millis shows three digits or so.
+// millis formats about three digits.
 func millis(v float64) string {
 	return text(v, func() string {
 		switch {
@@ -111,7 +124,7 @@ func millis(v float64) string {
 	})
 }
 
-// count shows a number with commas.
+// count formats a number with commas.
 func count(v float64) string {
 	return text(v, func() string {
 		digits := strconv.FormatFloat(math.Abs(v), 'f', 0, 64)
@@ -125,7 +138,7 @@ func count(v float64) string {
 	})
 }
 
-// text shows what was not measured as a dash.
+// text formats a figure, or a dash if it was not measured.
 func text(v float64, show func() string) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return "-"

@@ -1,2 +1,2 @@
-// Package runner plays scenarios against peers and measures what happens.
+// Package runner plays scenarios against peers and measures them.
 package runner

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Measurement is what one recorded step of a scenario has shown of one peer.
+// Measurement is the result of one recorded step of a scenario with one peer.
 type Measurement struct {
 	Scenario string `json:"scenario"`
 	Record   string `json:"record"`
@@ -22,22 +22,22 @@ type Measurement struct {
 	BaseRSS   int64   `json:"base_rss"`   // bytes, of the server before the first connection
 	RSS       int64   `json:"rss"`        // at the end
 	ServerCPU float64 `json:"server_cpu"` // seconds
-	Kernel    float64 `json:"kernel"`     // share of it in system calls
+	Kernel    float64 `json:"kernel"`     // fraction of it in system calls
 	LoadCPU   float64 `json:"load_cpu"`   // seconds, of publisher, broker and clients
-	// Others is the larger share of the server's or the load's core that somebody else used. A measurement with more
-	// than a few percent says little about latency and throughput.
+	// Others is the fraction of the core of the server, or of the load if that is larger, that other processes used. With
+	// more than a few percent, latency and throughput mean little.
 	Others float64 `json:"others"`
 
 	Published uint64  `json:"published"` // events while measuring
-	Offered   float64 `json:"offered"`   // events per second that were to be published; 0: as many as come back
+	Offered   float64 `json:"offered"`   // planned events per second; 0: as many as are delivered
 	Groups    []Group `json:"groups,omitempty"`
 }
 
-// Disturbed is the share of a core that others may use before it has to be said.
+// Disturbed is the fraction of a core that other processes may use without a remark in the report.
 const Disturbed = 0.05
 
-// Group is the part of a measurement that one group of connections has seen. Faults and closed connections are
-// counted since the group was opened, the rest while measuring.
+// Group is the part of a measurement of one group of connections. Faults and closed connections count from the opening
+// of the group, the rest while measuring.
 type Group struct {
 	Name       string  `json:"name"`
 	Delivered  uint64  `json:"delivered"`
@@ -54,7 +54,7 @@ type Group struct {
 	Foreign    uint64  `json:"foreign"`
 }
 
-// use notes what was used between two moments.
+// use records the use of resources between two moments.
 func (m *Measurement) use(before, after usage) {
 	server, load := after.server.Sub(before.server), after.load.Sub(before.load)
 	m.ServerCPU, m.LoadCPU = server.Total().Seconds(), load.Total().Seconds()
@@ -66,7 +66,7 @@ func (m *Measurement) use(before, after usage) {
 	}
 }
 
-// Delivered is the number of deliveries to all groups.
+// Delivered returns the number of deliveries to all groups.
 func (m *Measurement) Delivered() uint64 {
 	var n uint64
 	for _, g := range m.Groups {
@@ -75,21 +75,21 @@ func (m *Measurement) Delivered() uint64 {
 	return n
 }
 
-// PerSecond is the number of deliveries per second.
+// PerSecond returns the number of deliveries per second.
 func (m *Measurement) PerSecond() float64 { return ratio(float64(m.Delivered()), m.Seconds) }
 
-// CPUPerDelivery is the server's time per delivery in microseconds; 0 if there was none.
+// CPUPerDelivery returns the server's CPU time per delivery in microseconds, 0 if there was none.
 func (m *Measurement) CPUPerDelivery() float64 {
 	return ratio(m.ServerCPU*1e6, float64(m.Delivered()))
 }
 
-// CPUPerEvent is the server's time per published event in microseconds; 0 if there was none.
+// CPUPerEvent returns the server's CPU time per published event in microseconds, 0 if there was none.
 func (m *Measurement) CPUPerEvent() float64 { return ratio(m.ServerCPU*1e6, float64(m.Published)) }
 
-// Busy is the share of one core that the server used.
+// Busy returns the fraction of one core that the server used.
 func (m *Measurement) Busy() float64 { return ratio(m.ServerCPU, m.Seconds) }
 
-// Group returns the part of a group; nil if it has none.
+// Group returns the part of a group, nil if there is none.
 func (m *Measurement) Group(name string) *Group {
 	for i := range m.Groups {
 		if m.Groups[i].Name == name {
@@ -108,13 +108,14 @@ func ratio(a, b float64) float64 {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// String is a line for somebody who watches the run.
+// String returns a line for the progress of a run.
 func (m *Measurement) String() string {
 	text := fmt.Sprintf("%-10s %-10s %-10s", m.Scenario, m.Record, m.Peer)
 	if m.Error != "" {
 		return text + " ended: " + m.Error
 	}
-	text += fmt.Sprintf(" %d connections, %.1f s, %.0f %% of a core, %d MB", m.Connections, m.Seconds, 100*m.Busy(), m.RSS>>20)
+	text += fmt.Sprintf(" %d connections, %.1f s, %.0f %% of a core, %d MB",
+		m.Connections, m.Seconds, 100*m.Busy(), m.RSS>>20)
 	if n := m.Delivered(); n > 0 {
 		text += fmt.Sprintf(", %.0f deliveries/s, %.2f us each", m.PerSecond(), m.CPUPerDelivery())
 	}
@@ -124,7 +125,8 @@ func (m *Measurement) String() string {
 	for _, g := range m.Groups {
 		text += fmt.Sprintf("; %s: p50 %.2f p99 %.2f p999 %.2f max %.1f ms", g.Name, g.P50, g.P99, g.P999, g.Max)
 		if faults := g.Missing + g.Late + g.Duplicates + g.Foreign + g.Closed; faults > 0 {
-			text += fmt.Sprintf(", %d missing, %d late, %d duplicates, %d foreign, %d closed", g.Missing, g.Late, g.Duplicates, g.Foreign, g.Closed)
+			text += fmt.Sprintf(", %d missing, %d late, %d duplicates, %d foreign, %d closed",
+				g.Missing, g.Late, g.Duplicates, g.Foreign, g.Closed)
 		}
 	}
 	return text

@@ -11,11 +11,12 @@ import (
 	"path/filepath"
 )
 
-// ErrProfile says that a server did not give a profile.
+// ErrProfile is the error of a server that returned no profile.
 var ErrProfile = errors.New("no profile")
 
-// profile fetches a CPU profile of the server while a step is measured and writes it into the folder of profiles. It
-// does nothing for servers that have none, or if none are wanted. The result comes when the profile is written.
+// profile fetches a CPU profile of the server while a step is measured, and writes it into the folder of profiles. The
+// Go channel receives the result when the profile is written. profile does nothing for servers without profiles, or
+// without a folder.
 func (s *session) profile(ctx context.Context, record string, seconds float64) <-chan error {
 	done := make(chan error, 1)
 	if s.o.Profiles == "" || s.launch.Profile == "" || record == "" {
@@ -47,7 +48,7 @@ func fetch(ctx context.Context, url, path string) error {
 	if err != nil {
 		return fmt.Errorf("fetch profile: %w", err)
 	}
-	if err := os.WriteFile(path, data, 0o644); err != nil { //nolint:gosec // results are for everybody
+	if err := os.WriteFile(path, data, 0o644); err != nil { //nolint:gosec // all users may read the results
 		return fmt.Errorf("write profile: %w", err)
 	}
 	return nil

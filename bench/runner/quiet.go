@@ -7,7 +7,7 @@ import (
 	"github.com/rte-server/rte-server/bench/proc"
 )
 
-// awaitQuiet waits until nobody has used the cores for a second, or for as long as it may.
+// awaitQuiet waits until the cores have been idle for a second, or for Options.Quiet at most.
 func awaitQuiet(ctx context.Context, o Options) error {
 	const look = time.Second
 	for deadline := time.Now().Add(o.Quiet); time.Now().Before(deadline); {
@@ -32,7 +32,7 @@ func awaitQuiet(ctx context.Context, o Options) error {
 	return nil
 }
 
-// coresBusy is the time that the server's and the load's core have not been idle.
+// coresBusy returns how long the cores of server and load have not been idle.
 func coresBusy(o Options) (busy [2]time.Duration, err error) {
 	for i, core := range []int{o.ServerCore, o.LoadCore} {
 		if busy[i], err = proc.CoreBusy(core); err != nil {

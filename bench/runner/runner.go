@@ -19,30 +19,30 @@ import (
 	"github.com/rte-server/rte-server/bench/scenarios"
 )
 
-// ErrConnections says that too few connections came about to go on.
+// ErrConnections is the error of a step in which too many connections failed.
 var ErrConnections = errors.New("connections failed")
 
 const (
-	// spareFiles are open files that are no connections, in the server as well as here.
+	// spareFiles is the number of open files that are not connections, in the server and in the bench.
 	spareFiles = 300
-	// settle is how long a fresh server is left alone before its memory is taken.
-	settle = 500 * time.Millisecond
+	// startPause is the pause between the start of a server and the measurement of its memory.
+	startPause = 500 * time.Millisecond
 )
 
-// Options for Play.
+// Options configures Play.
 type Options struct {
 	Binaries   string // folder
 	ServerCore int
 	LoadCore   int
 	MaxRSS     int64         // bytes, of a server
-	OpenFiles  uint64        // that a server may have
-	Quiet      time.Duration // how long to wait, before each start, until nobody else uses the cores
-	Profiles   string        // folder for CPU profiles of servers that give them; empty: none
+	OpenFiles  uint64        // limit of a server
+	Quiet      time.Duration // longest wait for idle cores before each start
+	Profiles   string        // folder for CPU profiles; empty: none
 	Progress   io.Writer
 	ServerLog  io.Writer
 }
 
-// session is one scenario on one peer.
+// session is one scenario with one peer.
 type session struct {
 	o         Options
 	plan      scenarios.Scenario
@@ -60,17 +60,17 @@ type session struct {
 	results   []Measurement
 }
 
-// group is a group of connections and how far it has come. It has a client of its own, and so a thread: what one group is
-// sent must not wait in the client until that of another is read.
+// group is a group of connections and its progress. It has its own client, and so its own thread: deliveries to one
+// group must not wait until those of another are read.
 type group struct {
 	*load.Group
 	client *load.Client
-	topics int // that each connection has
+	topics int // of each connection
 	frozen bool
 	result load.Outcome
 }
 
-// Play plays a scenario against a peer and returns what was measured. A failure ends it and is in the last measurement.
+// Play plays a scenario with a peer and returns the measurements. A failure ends it and is in the last measurement.
 func Play(ctx context.Context, o Options, plan scenarios.Scenario, p peer.Peer, run int) []Measurement {
 	quiet := awaitQuiet(ctx, o)
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(plan.TimeoutSeconds)*time.Second)
@@ -96,7 +96,8 @@ func (s *session) play(ctx context.Context) error {
 		return err
 	}
 	s.launch, err = s.peer.Prepare(peer.Setup{
-		Binaries: s.o.Binaries, Dir: dir, Client: ports[0], Operator: ports[1], Broker: ports[2], Topics: s.topics, Auth: s.plan.Auth,
+		Binaries: s.o.Binaries, Dir: dir, Client: ports[0], Operator: ports[1], Broker: ports[2],
+		Topics: s.topics, Auth: s.plan.Auth,
 	})
 	if err != nil {
 		return fmt.Errorf("prepare: %w", err)
@@ -112,7 +113,8 @@ func (s *session) play(ctx context.Context) error {
 		}
 	}
 	s.server, err = proc.Start(ctx, proc.Spec{
-		Path: s.launch.Path, Args: s.launch.Args, Env: s.launch.Env, Core: s.o.ServerCore, Output: s.o.ServerLog, MaxRSS: s.o.MaxRSS,
+		Path: s.launch.Path, Args: s.launch.Args, Env: s.launch.Env, Core: s.o.ServerCore,
+		Output: s.o.ServerLog, MaxRSS: s.o.MaxRSS,
 	})
 	if err != nil {
 		return err
@@ -123,14 +125,15 @@ func (s *session) play(ctx context.Context) error {
 			return err
 		}
 	}
-	time.Sleep(settle)
+	time.Sleep(startPause)
 	if s.baseRSS, err = s.server.RSS(); err != nil {
 		return err
 	}
 	clients, clientsCtx := errgroup.WithContext(context.WithoutCancel(ctx))
 	clientsCtx, stopClients := context.WithCancel(clientsCtx)
 	for _, g := range s.groups {
-		if g.client, err = load.New(load.Options{Server: ports[0], Dialect: s.launch.Dialect, Clock: s.clock}); err != nil {
+		g.client, err = load.New(load.Options{Server: ports[0], Dialect: s.launch.Dialect, Clock: s.clock})
+		if err != nil {
 			break
 		}
 		clients.Go(func() error { return g.client.Run(clientsCtx) })
@@ -171,17 +174,18 @@ func (s *session) step(ctx context.Context, step scenarios.Step) error {
 	}
 }
 
-// build turns the plan into topics and groups. Groups shrink together if there are more connections than open files.
+// build makes the topics and groups of the plan. It shrinks all groups if there are more connections than open files.
 func (s *session) build() {
 	for i, organization := range s.plan.Organizations {
 		for range organization.Topics {
-			s.topics = append(s.topics, event.NewTopic(i, uint32(len(s.topics)), s.plan.Event)) //nolint:gosec // scenarios are small
+			number := uint32(len(s.topics)) //nolint:gosec // scenarios are small
+			s.topics = append(s.topics, event.NewTopic(i, number, s.plan.Event))
 		}
 	}
 	s.numbers = make(numbers, len(s.topics))
-	share := 1.0
+	scale := 1.0
 	if most := float64(s.o.OpenFiles) - spareFiles; float64(s.plan.Connections()) > most {
-		share = most / float64(s.plan.Connections())
+		scale = most / float64(s.plan.Connections())
 	}
 	s.groups = map[string]*group{}
 	for _, g := range s.plan.Groups {
@@ -189,7 +193,7 @@ func (s *session) build() {
 		s.groups[g.Name] = &group{Group: &load.Group{
 			Name:         g.Name,
 			Organization: organization,
-			Connections:  int(float64(g.Connections) * share),
+			Connections:  int(float64(g.Connections) * scale),
 			First:        uint32(s.plan.FirstTopic(organization) + g.First), //nolint:gosec // scenarios are small
 			Span:         g.Span,
 			Count:        g.PerConnection,
@@ -199,7 +203,7 @@ func (s *session) build() {
 	}
 }
 
-// freePorts finds ports of 127.0.0.1 that nobody listens at.
+// freePorts returns unused ports of 127.0.0.1.
 func freePorts(n int) ([]netip.AddrPort, error) {
 	var ports []netip.AddrPort
 	for range n {
@@ -208,7 +212,8 @@ func freePorts(n int) ([]netip.AddrPort, error) {
 			return nil, fmt.Errorf("find free port: %w", err)
 		}
 		defer func() { _ = l.Close() }()
-		ports = append(ports, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), l.Addr().(*net.TCPAddr).AddrPort().Port()))
+		port := l.Addr().(*net.TCPAddr).AddrPort().Port()
+		ports = append(ports, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port))
 	}
 	return ports, nil
 }

@@ -17,24 +17,24 @@ import (
 )
 
 const (
-	// drainLimit bounds the wait for deliveries after the last event, drainPoll is how often they are counted.
+	// drainLimit bounds the wait for deliveries after the last event; drainPoll is the interval of counting them.
 	drainLimit = 20 * time.Second
 	drainPoll  = 20 * time.Millisecond
 	// seed makes the pauses of pace "poisson" the same in every run.
 	seed = 5
 )
 
-// numbers are the events that each topic has had.
+// numbers has the number of events of each topic.
 type numbers []atomic.Uint32
 
 func (n numbers) of(topic uint32) uint32 { return n[topic].Load() }
 
-// usage is what has been used and seen up to one moment.
+// usage is the use of resources, and the deliveries, up to one moment.
 type usage struct {
 	at        int64
 	server    proc.Times
 	load      proc.Times       // broker included
-	cores     [2]time.Duration // of server and load, whoever used them
+	cores     [2]time.Duration // of server and load, for all processes
 	published uint64
 	delivered map[string]uint64
 	bytes     map[string]uint64
@@ -68,7 +68,7 @@ func (s *session) usage(streams []*stream) (usage, error) {
 	return u, nil
 }
 
-// measurement is a measurement with what is known at any time.
+// measurement returns a measurement with the fields that are always known.
 func (s *session) measurement(record string) Measurement {
 	m := Measurement{Scenario: s.plan.Name, Record: record, Peer: s.peer.Name, Run: s.run, BaseRSS: s.baseRSS}
 	if s.server != nil {
@@ -149,7 +149,7 @@ func (s *session) publish(ctx context.Context, p scenarios.Publish) error {
 	defer stop()
 	for _, st := range streams {
 		work.Go(func() error {
-			defer stop() // one that fails ends the step
+			defer stop() // a stream that fails ends the step
 			return st.run(publishing, ctx)
 		})
 	}
@@ -267,13 +267,13 @@ func (s *session) streams(ctx context.Context, plans []scenarios.Stream) ([]*str
 				return nil, err
 			}
 			st.templates = append(st.templates, t)
-			listeners := 0
+			subscribers := 0
 			for _, g := range s.groups {
 				if g.Organization == organization && !g.frozen {
-					listeners += g.Listeners(topic.Number, g.topics)
+					subscribers += g.Subscribers(topic.Number, g.topics)
 				}
 			}
-			st.listeners = append(st.listeners, listeners)
+			st.subscribers = append(st.subscribers, subscribers)
 		}
 		var err error
 		if st.publisher, err = s.launch.Connect(ctx); err != nil {
@@ -284,7 +284,7 @@ func (s *session) streams(ctx context.Context, plans []scenarios.Stream) ([]*str
 	return streams, nil
 }
 
-// drain waits until all events have been delivered, or nothing comes any more.
+// drain waits until all events have been delivered, or deliveries have stopped.
 func (s *session) drain(ctx context.Context, streams []*stream) {
 	deadline := time.Now().Add(drainLimit)
 	for time.Now().Before(deadline) && ctx.Err() == nil {
@@ -304,7 +304,7 @@ func (s *session) record(m Measurement) {
 	_, _ = fmt.Fprintln(s.o.Progress, m.String())
 }
 
-// summary turns the account of a group into its part of a measurement.
+// summary returns the part of a measurement of one group.
 func summary(g *group, a load.Account, times load.Histogram) Group {
 	return Group{
 		Name:       g.Name,
@@ -321,7 +321,7 @@ func summary(g *group, a load.Account, times load.Histogram) Group {
 	}
 }
 
-// wait waits some seconds, or until the server or the step ends.
+// wait waits for a time, or until the server or the step ends.
 func wait(ctx context.Context, server *proc.Server, seconds float64) error {
 	timer := time.NewTimer(time.Duration(seconds * float64(time.Second)))
 	defer timer.Stop()

@@ -13,23 +13,23 @@ import (
 	"github.com/rte-server/rte-server/bench/scenarios"
 )
 
-// pause is how long a stream looks away when nothing is due.
+// pause is the pause of a stream without an event that is due.
 const pause = 200 * time.Microsecond
 
 // stream publishes to its topics one after the other.
 type stream struct {
-	plan      scenarios.Stream
-	rate      float64 // events per second
-	clock     load.Clock
-	publisher peer.Publisher
-	templates []*event.Template // of its topics
-	listeners []int             // of its topics: how many connections read them
-	groups    []*load.Group     // those connections
-	numbers   []atomic.Uint32   // of all topics of the scenario: events so far
-	random    *rand.Rand
+	plan        scenarios.Stream
+	rate        float64 // events per second
+	clock       load.Clock
+	publisher   peer.Publisher
+	templates   []*event.Template // of its topics
+	subscribers []int             // of its topics: connections that read them
+	groups      []*load.Group     // those connections
+	numbers     []atomic.Uint32   // of all topics of the scenario: events so far
+	random      *rand.Rand
 
 	published atomic.Uint64
-	expected  atomic.Uint64 // deliveries that the published events make
+	expected  atomic.Uint64 // deliveries of the published events
 	next      int           // topic
 	due       int64         // time of the next event
 	waits     waits
@@ -37,7 +37,7 @@ type stream struct {
 	events    []peer.Event
 }
 
-// run publishes until ctx is done. Requests that are under way are not interrupted but by kill.
+// run publishes until ctx ends. Only kill interrupts requests that are under way.
 func (s *stream) run(ctx, kill context.Context) error {
 	defer func() { _ = s.publisher.Close() }()
 	s.due = s.clock.Now()
@@ -58,11 +58,11 @@ func (s *stream) run(ctx, kill context.Context) error {
 	return nil
 }
 
-// ready is how many events may be published now, up to a batch.
+// ready returns how many events may be published now, up to a batch.
 func (s *stream) ready() int {
 	batch := max(s.plan.Batch, 1)
 	if s.plan.Pace == scenarios.Window {
-		if s.waits.outstanding(s.expected.Load(), s.count(), s.clock.Now()) >= s.plan.Window*s.listeners[s.next] {
+		if s.waits.outstanding(s.expected.Load(), s.count(), s.clock.Now()) >= s.plan.Window*s.subscribers[s.next] {
 			return 0
 		}
 		return batch
@@ -89,9 +89,9 @@ func (s *stream) publish(ctx context.Context, n int) error {
 		topic := t.Topic()
 		start := len(s.buffer)
 		s.buffer = t.Append(s.buffer, s.numbers[topic.Number].Add(1), at, wall)
-		// The buffer may move while it grows; the payload stays where it was written.
+		// The payload stays in its old array if the buffer moves while it grows.
 		s.events = append(s.events, peer.Event{Topic: topic, Payload: s.buffer[start:]})
-		expected += uint64(s.listeners[s.next]) //nolint:gosec // not negative
+		expected += uint64(s.subscribers[s.next]) //nolint:gosec // not negative
 		s.next = (s.next + 1) % len(s.templates)
 	}
 	s.published.Add(uint64(n)) //nolint:gosec // not negative
@@ -99,7 +99,7 @@ func (s *stream) publish(ctx context.Context, n int) error {
 	return s.publisher.Publish(ctx, s.events)
 }
 
-// count is how many deliveries the listening groups have had.
+// count returns the deliveries to the subscribed groups.
 func (s *stream) count() uint64 {
 	var n uint64
 	for _, g := range s.groups {
@@ -108,17 +108,17 @@ func (s *stream) count() uint64 {
 	return n
 }
 
-// giveUp is how long deliveries may stand still before those that are outstanding count as lost.
+// giveUp is the time without a delivery after which outstanding deliveries count as lost.
 const giveUp = time.Second
 
-// waits knows how many deliveries are on their way.
+// waits counts the deliveries on their way.
 type waits struct {
-	counted uint64 // deliveries when the last one came
-	since   int64  // when that was
-	arrived uint64 // deliveries of this stream, or given up
+	counted uint64 // all deliveries at the time since
+	since   int64  // time of the last delivery
+	arrived uint64 // deliveries of this stream that arrived or count as lost
 }
 
-// outstanding is how many of the expected deliveries have not come, when count have come to the groups in total.
+// outstanding returns how many of the expected deliveries have not arrived. count is the total of the groups.
 func (w *waits) outstanding(expected, count uint64, now int64) int {
 	if count > w.counted {
 		w.arrived += count - w.counted

@@ -1,6 +1,6 @@
 package scenarios
 
-// Quick is the scenario cut down to a few seconds, for a test that everything works. Its figures say nothing.
+// Quick returns the scenario reduced to a few seconds, to test that everything works. Its figures have no meaning.
 func (s Scenario) Quick() Scenario {
 	const (
 		maxConnections = 40

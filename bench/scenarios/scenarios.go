@@ -1,8 +1,8 @@
-// Package scenarios holds what the bench plays, as data: the JSON files beside this one.
+// Package scenarios has the scenarios of the bench as data: the JSON files in this folder.
 //
-// A scenario is a list of steps that are played against one freshly started server. The same file gives the same
-// connections, topics, subscriptions and order of events in every run; pauses between events of pace "poisson" come
-// from a generator with a fixed seed.
+// A scenario is a list of steps that are played against a new server. The same file gives the same connections,
+// topics, subscriptions and order of events in every run. Pauses between events of pace "poisson" come from a
+// generator with a fixed seed.
 package scenarios
 
 import (
@@ -30,18 +30,18 @@ type Scenario struct {
 	Peers        []string `json:"peers"`
 	Event        string   `json:"event"`         // event type of all topics
 	MessageBytes int      `json:"message_bytes"` // of the argument of MessageReceived
-	// Auth has clients show a signed token where a peer can do without (rte always wants one).
+	// Auth makes clients send a signed token where the peer does not require one; rte always does.
 	Auth          bool           `json:"auth"`
 	Organizations []Organization `json:"organizations"`
 	Groups        []Group        `json:"groups"`
 	Steps         []Step         `json:"steps"`
-	// Runs is how often it is played at least: a ratio of figures that are close together needs the middle of several.
+	// Runs is the least number of runs: a ratio of similar figures needs the median of several.
 	Runs int `json:"runs"`
-	// TimeoutSeconds bounds everything that one peer does in this scenario.
+	// TimeoutSeconds bounds the scenario with one peer.
 	TimeoutSeconds int `json:"timeout_seconds"`
 }
 
-// Organization has topics of its own; they are numbered through all organizations from 0.
+// Organization has its own topics. Topics are numbered through all organizations from 0.
 type Organization struct {
 	Name   string `json:"name"`
 	Topics int    `json:"topics"`
@@ -60,7 +60,7 @@ type Group struct {
 	SmallBuffers  bool   `json:"small_buffers"`
 }
 
-// Step is one thing to do; exactly one field is set.
+// Step is one action: exactly one field is set.
 type Step struct {
 	Connect   *Connect   `json:"connect,omitempty"`
 	Subscribe *Subscribe `json:"subscribe,omitempty"`
@@ -80,18 +80,18 @@ type Connect struct {
 // Subscribe adds topics to the connections of a group, until each has Topics.
 type Subscribe Connect
 
-// Freeze has a group stop reading.
+// Freeze makes a group stop reading.
 type Freeze struct {
 	Group string `json:"group"`
 }
 
-// Rest does nothing and then notes the memory of the server.
+// Rest waits, then records the memory of the server.
 type Rest struct {
 	Seconds float64 `json:"seconds"`
 	Record  string  `json:"record"`
 }
 
-// Publish publishes for WarmUp seconds, then for Seconds in which everything is measured.
+// Publish publishes for WarmUp seconds, then for Seconds, during which it measures.
 type Publish struct {
 	Record  string   `json:"record"` // empty: nothing is recorded
 	WarmUp  float64  `json:"warm_up"`
@@ -103,7 +103,7 @@ type Publish struct {
 const (
 	Even    = "even"    // Rate events per second, equally spaced
 	Poisson = "poisson" // Rate events per second at random
-	Window  = "window"  // as fast as deliveries come back, Window events ahead: finds what saturates
+	Window  = "window"  // as fast as deliveries arrive, Window events ahead: finds the saturation
 )
 
 // Stream publishes to the topics of an organization one after the other.
@@ -114,13 +114,13 @@ type Stream struct {
 	Pace         string  `json:"pace"`
 	Rate         float64 `json:"rate"`
 	Window       int     `json:"window"`
-	// Times and Of set Rate to that many times what a Window stream reached in an earlier record.
+	// Times and Of set Rate to Times the rate that a Window stream reached in the earlier record Of.
 	Times float64 `json:"times"`
 	Of    string  `json:"of"`
-	Batch int     `json:"batch"` // most events per request; 0: 1
+	Batch int     `json:"batch"` // bound of the events per request; 0: 1
 }
 
-// Load reads the named scenarios; all of them if no name is given.
+// Load reads the named scenarios, or all if there are no names.
 func Load(names ...string) ([]Scenario, error) {
 	if len(names) == 0 {
 		names = order
@@ -153,12 +153,12 @@ func decode(data []byte) (Scenario, error) {
 	return s, s.validate()
 }
 
-// OrganizationIndex is the number of an organization; negative if there is none of that name.
+// OrganizationIndex returns the number of an organization, and a negative number for an unknown name.
 func (s *Scenario) OrganizationIndex(name string) int {
 	return slices.IndexFunc(s.Organizations, func(o Organization) bool { return o.Name == name })
 }
 
-// FirstTopic is the number of the first topic of an organization.
+// FirstTopic returns the number of the first topic of an organization.
 func (s *Scenario) FirstTopic(organization int) int {
 	first := 0
 	for _, o := range s.Organizations[:organization] {
@@ -167,7 +167,7 @@ func (s *Scenario) FirstTopic(organization int) int {
 	return first
 }
 
-// Connections is how many connections all groups have.
+// Connections returns the number of connections of all groups.
 func (s *Scenario) Connections() int {
 	n := 0
 	for _, g := range s.Groups {
@@ -176,5 +176,5 @@ func (s *Scenario) Connections() int {
 	return n
 }
 
-// Plays says whether a kind of peer can play the scenario.
+// Plays reports whether a kind of peer can play the scenario.
 func (s *Scenario) Plays(kind string) bool { return slices.Contains(s.Peers, kind) }

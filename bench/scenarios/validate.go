@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// validate finds what would stop or confuse a run in the middle.
+// validate finds mistakes that would stop or distort a run.
 func (s *Scenario) validate() error {
 	if s.Name == "" || s.MessageBytes <= 0 || s.TimeoutSeconds <= 0 || len(s.Peers) == 0 {
 		return fmt.Errorf("%w: name, message_bytes, timeout_seconds and peers are needed", ErrInvalid)
@@ -15,7 +15,8 @@ func (s *Scenario) validate() error {
 		switch {
 		case organization < 0:
 			return fmt.Errorf("%w: group %s: no organization %q", ErrInvalid, g.Name, g.Organization)
-		case g.Connections <= 0 || g.Span <= 0 || g.PerConnection <= 0 || g.PerConnection > g.Span || g.First < 0 || g.Stride < 0:
+		case g.Connections <= 0 || g.Span <= 0 || g.PerConnection <= 0 || g.PerConnection > g.Span,
+			g.First < 0, g.Stride < 0:
 			return fmt.Errorf("%w: group %s: connections, span, per_connection <= span, first, stride", ErrInvalid, g.Name)
 		case g.First+g.Span > s.Organizations[organization].Topics:
 			return fmt.Errorf("%w: group %s: more topics than its organization has", ErrInvalid, g.Name)
@@ -71,7 +72,8 @@ func (s *Scenario) validatePublish(p *Publish, records []string) error {
 		if organization < 0 {
 			return fmt.Errorf("%w: no organization %q", ErrInvalid, stream.Organization)
 		}
-		if topics := s.Organizations[organization].Topics; stream.First < 0 || stream.Topics < 0 || stream.First+max(stream.Topics, 1) > topics {
+		topics := s.Organizations[organization].Topics
+		if stream.First < 0 || stream.Topics < 0 || stream.First+max(stream.Topics, 1) > topics {
 			return fmt.Errorf("%w: stream: more topics than the organization has", ErrInvalid)
 		}
 		switch {

@@ -1,5 +1,5 @@
-// Command peers builds rte-server and what it is compared with, plays the scenarios against one after the other, and
-// writes the measurements, a table and a chart.
+// Command peers builds rte-server and the servers that it is compared with, plays the scenarios with one after the
+// other, and writes the measurements, a table and a chart.
 package main
 
 import (

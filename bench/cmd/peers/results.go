@@ -26,7 +26,7 @@ const (
 	chartFile        = "chart.svg"
 )
 
-// The files of the folder of -docs. Tables go between the two lines, there and in the file of -readme.
+// The files in the folder of -docs. Tables go between the two lines, there and in the file of -readme.
 const (
 	documentFile = "performance.md"
 	pictureFile  = "performance.svg"
@@ -85,8 +85,11 @@ func write(c config, measurements []runner.Measurement, stdout io.Writer) error 
 	if err := report.Chart(&chart, set, bars, date); err != nil {
 		return err
 	}
-	for name, content := range map[string][]byte{measurementsFile: data, tableFile: markdown.Bytes(), chartFile: chart.Bytes()} {
-		if err := os.WriteFile(filepath.Join(c.out, name), content, 0o644); err != nil { //nolint:gosec // results are for everybody
+	for name, content := range map[string][]byte{
+		measurementsFile: data, tableFile: markdown.Bytes(), chartFile: chart.Bytes(),
+	} {
+		err := os.WriteFile(filepath.Join(c.out, name), content, 0o644) //nolint:gosec // all users may read the results
+		if err != nil {
 			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
@@ -109,19 +112,20 @@ func write(c config, measurements []runner.Measurement, stdout io.Writer) error 
 	return insert(c.readme, summary.Bytes())
 }
 
-// document puts table and chart into the documentation.
+// document writes table and chart into the documentation.
 func document(docs string, table, chart []byte) error {
 	picture := "\n![rte-server compared with other servers](" + pictureFile + ")\n\n"
 	if err := insert(filepath.Join(docs, documentFile), slices.Concat([]byte(picture), table)); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(docs, pictureFile), chart, 0o644); err != nil { //nolint:gosec // documentation is for everybody
+	//nolint:gosec // all users may read the documentation
+	if err := os.WriteFile(filepath.Join(docs, pictureFile), chart, 0o644); err != nil {
 		return fmt.Errorf("write chart: %w", err)
 	}
 	return nil
 }
 
-// insert puts tables into a document, in the place of those that were there.
+// insert replaces the tables in a document.
 func insert(path string, tables []byte) error {
 	text, err := os.ReadFile(path) //nolint:gosec // the user names the folder
 	if err != nil {
@@ -133,13 +137,13 @@ func insert(path string, tables []byte) error {
 		return fmt.Errorf("%s: %w between %q and %q", path, errDocument, tableBegin, tableEnd)
 	}
 	text = slices.Concat(before, []byte(tableBegin), tables, []byte(tableEnd), after)
-	if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // documentation is for everybody
+	if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // all users may read the documentation
 		return fmt.Errorf("write document: %w", err)
 	}
 	return nil
 }
 
-// runs says how many runs there were, and whether others disturbed them.
+// runs describes the number of runs and disturbances by other processes.
 func runs(measurements []runner.Measurement) string {
 	times, disturbed := map[string]int{}, 0
 	for _, m := range measurements {
@@ -152,27 +156,28 @@ func runs(measurements []runner.Measurement) string {
 	if len(times) > 0 {
 		least = slices.Min(slices.Collect(maps.Values(times)))
 	}
-	parts := []string{middleOf(least)}
+	parts := []string{medianOf(least)}
 	for _, scenario := range slices.Sorted(maps.Keys(times)) {
 		if n := times[scenario]; n > least {
-			parts = append(parts, fmt.Sprintf("of %s %s", scenario, middleOf(n)))
+			parts = append(parts, fmt.Sprintf("of %s %s", scenario, medianOf(n)))
 		}
 	}
 	text := strings.Join(parts, ", ")
 	if disturbed > 0 {
-		text += fmt.Sprintf("; in %d of %d measurements others used more than %.0f %% of a core", disturbed, len(measurements), 100*runner.Disturbed)
+		text += fmt.Sprintf("; in %d of %d measurements others used more than %.0f %% of a core",
+			disturbed, len(measurements), 100*runner.Disturbed)
 	}
 	return text
 }
 
-func middleOf(runs int) string {
+func medianOf(runs int) string {
 	if runs == 1 {
 		return "one run"
 	}
-	return fmt.Sprintf("the run in the middle of %d", runs)
+	return fmt.Sprintf("the median of %d runs", runs)
 }
 
-// machine names the processor and the kernel.
+// machine returns the names of processor and kernel.
 func machine() string {
 	processor := "unknown processor"
 	if data, err := os.ReadFile("/proc/cpuinfo"); err == nil {

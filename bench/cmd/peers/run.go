@@ -22,7 +22,7 @@ import (
 
 var errUsage = errors.New("usage")
 
-// config is what the flags say.
+// config has the values of the flags.
 type config struct {
 	bench      string
 	out        string
@@ -48,20 +48,20 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&c.bench, "bench", ".", "folder of the bench module")
 	flags.StringVar(&c.out, "out", "out", "folder for measurements.json, table.md and chart.svg")
-	flags.StringVar(&c.readme, "readme", "", "file to put a summary into; empty: leave it alone")
-	flags.StringVar(&c.docs, "docs", "", "folder with performance.md, to put table and chart into; empty: leave it alone")
+	flags.StringVar(&c.readme, "readme", "", "file for the summary; empty: none")
+	flags.StringVar(&c.docs, "docs", "", "folder with performance.md, for table and chart; empty: none")
 	flags.StringVar(&c.peers, "peers", "limit,signalr,centrifugo,rte", "peers or kinds of peers, separated by commas")
 	flags.StringVar(&c.scenarios, "scenarios", "", "scenarios, separated by commas; empty: all")
-	flags.IntVar(&c.runs, "runs", 1, "how often everything is played, at least; the table shows medians")
-	flags.BoolVar(&c.quick, "quick", false, "play the short variants, whose figures say nothing")
-	flags.BoolVar(&c.skipBuild, "skip-build", false, "use the programs that are there")
+	flags.IntVar(&c.runs, "runs", 1, "least number of runs; the table shows the median run")
+	flags.BoolVar(&c.quick, "quick", false, "play the short variants, whose figures have no meaning")
+	flags.BoolVar(&c.skipBuild, "skip-build", false, "use the existing programs")
 	flags.IntVar(&c.serverCore, "server-core", -1, "core of the server; -1: the last one")
 	flags.IntVar(&c.loadCore, "load-core", -1, "core of publisher and clients; -1: the first one")
-	flags.Int64Var(&c.maxRSS, "max-rss", 10<<10, "megabytes that a server may use")
-	flags.DurationVar(&c.quiet, "quiet", 0, "how long to wait, before each server, until nobody else uses the cores")
-	flags.BoolVar(&c.profiles, "profiles", false, "write CPU profiles of rte-server into the folder of results; costs it a little")
-	flags.BoolVar(&c.keep, "keep", false, "add to the measurements that are in the folder instead of replacing them")
-	flags.BoolVar(&c.reportOnly, "report", false, "measure nothing: write table and chart of the measurements that are there")
+	flags.Int64Var(&c.maxRSS, "max-rss", 10<<10, "memory limit of a server in megabytes")
+	flags.DurationVar(&c.quiet, "quiet", 0, "longest wait for idle cores before each server")
+	flags.BoolVar(&c.profiles, "profiles", false, "write CPU profiles of rte-server into the folder of results; slows it down a little")
+	flags.BoolVar(&c.keep, "keep", false, "add to the measurements in the folder instead of replacing them")
+	flags.BoolVar(&c.reportOnly, "report", false, "only write table and chart of the measurements in the folder")
 	if err := flags.Parse(args); err != nil {
 		return config{}, err
 	}
@@ -72,12 +72,12 @@ func parse(args []string, stderr io.Writer) (config, error) {
 		return config{}, fmt.Errorf("%w: at least one run", errUsage)
 	}
 	if c.quick && c.docs+c.readme != "" {
-		return config{}, fmt.Errorf("%w: the figures of short variants belong into no document", errUsage)
+		return config{}, fmt.Errorf("%w: figures of short variants do not belong into documents", errUsage)
 	}
 	return c, c.chooseCores()
 }
 
-// chooseCores fills in the cores that were not given.
+// chooseCores sets the cores that no flag has set.
 func (c *config) chooseCores() error {
 	cores, err := proc.Cores()
 	if err != nil {
@@ -90,7 +90,7 @@ func (c *config) chooseCores() error {
 		c.loadCore = cores[0]
 	}
 	if c.serverCore == c.loadCore {
-		return fmt.Errorf("%w: server and load need a core each", errUsage)
+		return fmt.Errorf("%w: server and load need different cores", errUsage)
 	}
 	return nil
 }
@@ -125,13 +125,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		measurements = append(measurements, measured...)
 		if ctx.Err() != nil {
-			c.docs, c.readme = "", "" // what is there when somebody interrupts is kept, but it is not the whole
+			c.docs, c.readme = "", "" // incomplete measurements are written, but not into documents
 		}
 	}
 	return errors.Join(write(c, measurements, stdout), ctx.Err())
 }
 
-func buildAndMeasure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, progress io.Writer) ([]runner.Measurement, error) {
+func buildAndMeasure(
+	ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, progress io.Writer,
+) ([]runner.Measurement, error) {
 	binaries := filepath.Join(c.bench, "bin")
 	if !c.skipBuild {
 		_, _ = fmt.Fprintln(progress, "building the servers")
@@ -147,13 +149,13 @@ func buildAndMeasure(ctx context.Context, c config, peers []peer.Peer, plans []s
 	return measure(ctx, c, peers, plans, binaries, progress)
 }
 
-// measuresInside says whether the benchmarks of the product itself are part of what is measured.
+// measuresInside reports whether the benchmarks of the product are among the measurements.
 func measuresInside(peers []peer.Peer, plans []scenarios.Scenario) bool {
 	return slices.ContainsFunc(peers, func(p peer.Peer) bool { return p.Name == "rte" }) &&
 		slices.ContainsFunc(plans, func(s scenarios.Scenario) bool { return s.Name == "miss" })
 }
 
-// rounds is how many rounds there are; a scenario takes part in the first of them.
+// rounds returns the number of rounds. A scenario takes part in as many of them as it has runs, from the first one.
 func rounds(c config, plans []scenarios.Scenario) int {
 	most := c.runs
 	for _, plan := range plans {
@@ -165,9 +167,11 @@ func rounds(c config, plans []scenarios.Scenario) int {
 	return most
 }
 
-// measure returns what it has when ctx ends. It plays every scenario against every peer that can play it, in rounds, so
-// that what changes on the machine while it runs touches all of them.
-func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, binaries string, progress io.Writer) ([]runner.Measurement, error) {
+// measure plays each scenario with each peer that can play it, in rounds, so that changes of the machine affect all
+// peers. When ctx ends, it returns the measurements so far.
+func measure(
+	ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, binaries string, progress io.Writer,
+) ([]runner.Measurement, error) {
 	most := 0
 	for _, plan := range plans {
 		most = max(most, plan.Connections())
@@ -176,12 +180,12 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 	if err != nil {
 		return nil, err
 	}
-	// The clients and publishers have a thread each; the kernel, and not the Go scheduler, shares the core between them.
+	// Clients and publishers have a thread each. The kernel schedules them on the core, not the Go scheduler.
 	runtime.GOMAXPROCS(6)
 	if err := proc.PinSelf(c.loadCore); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(c.out, 0o755); err != nil { //nolint:gosec // results are for everybody
+	if err := os.MkdirAll(c.out, 0o755); err != nil { //nolint:gosec // all users may read the results
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
 	output, err := os.Create(filepath.Join(c.out, "servers.log"))
@@ -190,8 +194,8 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 	}
 	defer func() { _ = output.Close() }()
 	options := runner.Options{
-		Binaries: binaries, ServerCore: c.serverCore, LoadCore: c.loadCore, MaxRSS: c.maxRSS << 20, OpenFiles: files, Progress: progress, ServerLog: output,
-		Quiet: c.quiet,
+		Binaries: binaries, ServerCore: c.serverCore, LoadCore: c.loadCore, MaxRSS: c.maxRSS << 20, OpenFiles: files,
+		Progress: progress, ServerLog: output, Quiet: c.quiet,
 	}
 	if c.profiles {
 		options.Profiles = c.out
@@ -218,7 +222,9 @@ func measure(ctx context.Context, c config, peers []peer.Peer, plans []scenarios
 		if measuresInside(peers, plans) && !c.quick && round < c.runs {
 			misses, err := inside.Miss(ctx, binaries, c.serverCore, round+1)
 			if err != nil {
-				misses = []runner.Measurement{{Scenario: "miss", Record: "in process", Peer: "rte", Run: round + 1, Error: err.Error()}}
+				misses = []runner.Measurement{{
+					Scenario: "miss", Record: "in process", Peer: "rte", Run: round + 1, Error: err.Error(),
+				}}
 			}
 			measurements = append(measurements, misses...)
 		}

@@ -12,13 +12,13 @@ import (
 	"github.com/rte-server/rte-server/bench/scenarios"
 )
 
-func TestRunRefuses(t *testing.T) {
+func TestRun_refusesWrongFlags(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string
 		want error
 	}{
-		{"an unknown peer", []string{"-peers", "nobody"}, errUsage},
+		{"an unknown peer", []string{"-peers", "unknown"}, errUsage},
 		{"an unknown scenario", []string{"-scenarios", "nothing"}, scenarios.ErrInvalid},
 		{"one core for both", []string{"-server-core", "0", "-load-core", "0"}, errUsage},
 		{"no run", []string{"-runs", "0"}, errUsage},
@@ -37,7 +37,7 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
-func TestReportGoesIntoTheDocument(t *testing.T) {
+func TestWrite_replacesTheTablesOfDocuments(t *testing.T) {
 	c := config{out: t.TempDir(), docs: t.TempDir(), readme: filepath.Join(t.TempDir(), "README.md")}
 	path := filepath.Join(c.docs, documentFile)
 	for _, path := range []string{path, c.readme} {
@@ -45,7 +45,9 @@ func TestReportGoesIntoTheDocument(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	measurements := []runner.Measurement{{Scenario: "idle", Record: "idle", Peer: "rte", Run: 2, Connections: 1, RSS: 4096, Others: 0.5}}
+	measurements := []runner.Measurement{{
+		Scenario: "idle", Record: "idle", Peer: "rte", Run: 2, Connections: 1, RSS: 4096, Others: 0.5,
+	}}
 	var out bytes.Buffer
 	if err := write(c, measurements, &out); err != nil {
 		t.Fatal(err)
@@ -54,7 +56,7 @@ func TestReportGoesIntoTheDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"before\n", "4.0 KB", "in the middle of 2", "in 1 of 1 measurements others", tableEnd + "after\n"} {
+	for _, want := range []string{"before\n", "4.0 KB", "the median of 2 runs", "in 1 of 1 measurements others", tableEnd + "after\n"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the document lacks %q:\n%s", want, text)
 		}
@@ -63,7 +65,8 @@ func TestReportGoesIntoTheDocument(t *testing.T) {
 		t.Error("the old table is still there")
 	}
 	readme, err := os.ReadFile(c.readme)
-	if err != nil || !strings.Contains(string(readme), "| memory of an idle connection | 4.0 KB | - | - | - |") || strings.Contains(string(readme), "old") {
+	if err != nil || !strings.Contains(string(readme), "| memory of an idle connection | 4.0 KB | - | - | - |") ||
+		strings.Contains(string(readme), "old") {
 		t.Errorf("the readme is %q, %v", readme, err)
 	}
 	again, err := read(c.out)
@@ -72,11 +75,11 @@ func TestReportGoesIntoTheDocument(t *testing.T) {
 	}
 }
 
-func TestRuns(t *testing.T) {
+func TestRuns_describesRuns(t *testing.T) {
 	for want, measurements := range map[string][]runner.Measurement{
-		"one run":                    nil,
-		"the run in the middle of 2": {{Scenario: "idle", Run: 1}, {Scenario: "idle", Run: 2}},
-		"one run, of trickle the run in the middle of 3":                      {{Scenario: "idle", Run: 1}, {Scenario: "trickle", Run: 3}},
+		"one run":              nil,
+		"the median of 2 runs": {{Scenario: "idle", Run: 1}, {Scenario: "idle", Run: 2}},
+		"one run, of trickle the median of 3 runs":                            {{Scenario: "idle", Run: 1}, {Scenario: "trickle", Run: 3}},
 		"one run; in 1 of 2 measurements others used more than 5 % of a core": {{Scenario: "idle", Run: 1, Others: 0.06}, {Scenario: "miss", Run: 1}},
 	} {
 		if got := runs(measurements); got != want {

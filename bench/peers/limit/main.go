@@ -1,8 +1,8 @@
-// Command limit is the physical limit that servers are compared with: it writes one prepared frame to every
-// connection for every event, with plain blocking write system calls from one thread, and does nothing else.
-// With -batch N it waits for N events and writes them to each connection with one call.
+// Command limit is the physical limit that servers are compared with. For every event it writes one prepared frame to
+// every connection, with blocking write system calls from one thread. With -batch N it waits for N events and writes
+// them to each connection with one call.
 //
-// Events are finished WebSocket frames and come over a second port, see package ingest.
+// Events are complete WebSocket frames and arrive at a second port, see package ingest.
 package main
 
 import (
@@ -38,6 +38,6 @@ func run(args []string) error {
 		return fmt.Errorf("ingest: %w", err)
 	}
 	runtime.LockOSThread()
-	debug.SetGCPercent(-1) // Nothing is allocated once all clients are there.
+	debug.SetGCPercent(-1) // once all clients are connected, nothing is allocated
 	return serve(clients, events, max(*batch, 1))
 }

@@ -12,20 +12,20 @@ import (
 	"github.com/rte-server/rte-server/bench/ingest"
 )
 
-// hello is a WebSocket text frame with which the server tells a client that it has been accepted.
+// hello is a WebSocket text frame: the connection is accepted.
 const hello = "\x81\x05hello"
 
-// server is all there is.
+// server is the state of the program.
 type server struct {
 	batch   int
 	pending int    // events in frames
-	frames  []byte // the write that is being collected
+	frames  []byte // the events of the next write
 	clients []int
-	input   []byte // what came from the publisher and is not a whole batch yet
+	input   []byte // an incomplete batch from the publisher
 	events  []ingest.Event
 }
 
-// serve runs until the publisher hangs up. It waits in poll and never while there is something to write.
+// serve serves clients and publishers until an error. It waits only in poll.
 func serve(listen, ingest netip.AddrPort, batch int) error {
 	clients, err := listener(listen)
 	if err != nil {
@@ -36,7 +36,10 @@ func serve(listen, ingest netip.AddrPort, batch int) error {
 		return err
 	}
 	s := server{batch: batch, frames: make([]byte, 0, 64<<10), input: make([]byte, 0, 1<<20)}
-	waiting := []unix.PollFd{{Fd: int32(clients), Events: unix.POLLIN}, {Fd: int32(publisher), Events: unix.POLLIN}} //nolint:gosec // descriptors
+	waiting := []unix.PollFd{
+		{Fd: int32(clients), Events: unix.POLLIN},   //nolint:gosec // a descriptor
+		{Fd: int32(publisher), Events: unix.POLLIN}, //nolint:gosec // a descriptor
+	}
 	for {
 		if _, err := unix.Poll(waiting, -1); err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("poll: %w", err)
@@ -100,7 +103,7 @@ func (s *server) accept(listener int) error {
 	return nil
 }
 
-// receive reads from the publisher and handles the batches that are complete.
+// receive reads from the publisher and handles complete batches.
 func (s *server) receive(publisher int) error {
 	if len(s.input) == cap(s.input) {
 		s.input = append(make([]byte, 0, 2*cap(s.input)), s.input...)
@@ -132,7 +135,7 @@ func (s *server) receive(publisher int) error {
 	}
 }
 
-// flush is what the bench measures.
+// flush writes the frames to all clients. This is the part that the bench measures.
 func (s *server) flush() {
 	kept := s.clients[:0]
 	for _, fd := range s.clients {
@@ -145,10 +148,11 @@ func (s *server) flush() {
 	s.clients, s.frames, s.pending = kept, s.frames[:0], 0
 }
 
-// write writes all of data; false if the peer is gone. The system call is made without telling Go's scheduler.
+// write writes all of data and returns false if the connection has failed. It bypasses Go's scheduler.
 func write(fd int, data []byte) bool {
 	for len(data) > 0 {
-		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(data))), uintptr(len(data))) //nolint:gosec // a system call
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(data))), uintptr(len(data))) //nolint:gosec // a system call
 		if errno == unix.EINTR {
 			continue
 		}

@@ -6,7 +6,7 @@ import (
 	"github.com/philippseith/signalr" //nolint:depguard // this is the peer that is measured
 )
 
-// hub has the one method that the load needs.
+// hub has the only method that the load needs.
 type hub struct {
 	signalr.Hub
 }

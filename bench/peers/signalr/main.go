@@ -1,5 +1,6 @@
-// Command signalr is a hub on the stock philippseith/signalr server, as its own documentation builds one: Subscribe
-// adds the connection to a group per topic, an event is sent to its group. Nothing is tuned but the log, which is off.
+// Command signalr is a hub on the stock philippseith/signalr server, built as in the documentation of that library.
+// Subscribe adds the connection to one group per topic, and an event goes to its group. Logging is off; everything
+// else has default settings.
 package main
 
 import (

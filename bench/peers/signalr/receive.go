@@ -10,7 +10,7 @@ import (
 	"github.com/rte-server/rte-server/bench/ingest"
 )
 
-// receive sends the events of one publisher after the other to their groups, until the listener is closed.
+// receive accepts publishers and sends their events to groups until the listener is closed.
 func receive(listener net.Listener, clients signalr.HubClients) {
 	for {
 		conn, err := listener.Accept()
