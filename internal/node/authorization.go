@@ -22,6 +22,11 @@ func claimNames(c *config.Auth) token.ClaimNames {
 	}
 }
 
+// requirements returns the configured requirements for tokens.
+func requirements(c *config.Auth) token.Requirements {
+	return token.Requirements{Issuers: c.Issuer, Audiences: c.Audience, Leeway: c.Leeway, Expiry: c.RequireExpiry}
+}
+
 // newVerifier makes the verifier of tokens.
 func newVerifier(
 	c *config.Auth, revocations *token.Revocations, logger *zap.Logger, reg prometheus.Registerer,
@@ -35,10 +40,12 @@ func newVerifier(
 		sets = append(sets, set)
 	}
 	verifier, err := token.NewVerifier(token.VerifierOptions{
-		KeySets: sets, Secret: c.HMACSecret, PreviousSecret: c.PreviousHMACSecret, PublicKeyFile: c.PublicKeyFile,
-		Algorithms: c.Algorithms, Issuers: c.Issuer, Audiences: c.Audience,
-		Leeway: c.Leeway, RequireExpiry: c.RequireExpiry, MaxTokenSize: c.MaxTokenBytes, Claims: claimNames(c),
-		Revocations: revocations, Logger: logger, Registerer: reg,
+		Keys: token.KeyOptions{
+			Sets: sets, Secret: c.HMACSecret, PreviousSecret: c.PreviousHMACSecret, PublicKeyFile: c.PublicKeyFile,
+			Algorithms: c.Algorithms,
+		},
+		Require: requirements(c), Claims: claimNames(c),
+		MaxSize: c.MaxTokenBytes, Revocations: revocations, Logger: logger, Registerer: reg,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
@@ -48,15 +55,7 @@ func newVerifier(
 
 // NewSigner makes a signer. A verifier with the same configuration accepts its tokens.
 func NewSigner(c *config.Auth) *token.Signer {
-	return token.NewSigner(c.HMACSecret, first(c.Issuer), first(c.Audience)).WithNames(claimNames(c))
-}
-
-// first returns the first text, or an empty one if there is none.
-func first(of []string) string {
-	if len(of) == 0 {
-		return ""
-	}
-	return of[0]
+	return token.NewSigner(token.SignerOptions{Secret: c.HMACSecret, Require: requirements(c), Claims: claimNames(c)})
 }
 
 // liveDirectory is the directory of a node and the way to keep it fresh.

@@ -104,7 +104,7 @@ func (n *Node) joinOthers() (others, error) {
 		return nil, err
 	}
 	n.tasks = append(n.tasks, shared.Run)
-	c.subscribe(backplane.RevokeChannel, "revoke", shared.Hear, shared.Reread)
+	c.subscribe(backplane.RevokeChannel, "revoke", shared.Receive, shared.Reread)
 	c.subscribe(backplane.DisconnectChannel, "disconnect",
 		func(message []byte) error { return n.operator.TakeDisconnection(message) }, nil)
 	if n.config.Auth.Refresh {

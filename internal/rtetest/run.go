@@ -3,6 +3,7 @@ package rtetest
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,11 +45,11 @@ func MustReadMetric(tb testing.TB, registry prometheus.Gatherer, name string) fl
 	}
 	for _, family := range families {
 		for _, m := range family.GetMetric() {
-			full := family.GetName()
+			parts := []string{family.GetName()}
 			for _, label := range m.GetLabel() {
-				full += "/" + label.GetValue()
+				parts = append(parts, label.GetValue())
 			}
-			if full == name {
+			if strings.Join(parts, "/") == name {
 				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}

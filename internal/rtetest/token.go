@@ -40,7 +40,7 @@ func MustTokenFor(tb testing.TB, claims authz.Claims, ttl time.Duration) string 
 	if (claims.Organization == events.ID{}) {
 		claims.Organization = events.NewID()
 	}
-	signed, err := token.NewSigner(Secret, Issuer, Audience).Sign(claims, ttl)
+	signed, err := token.NewSigner(token.SignerOptions{Secret: Secret, Require: requirements()}).Sign(claims, ttl)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func MustTokenFor(tb testing.TB, claims authz.Claims, ttl time.Duration) string 
 func MustVerifier(tb testing.TB) *token.Verifier {
 	tb.Helper()
 	verifier, err := token.NewVerifier(token.VerifierOptions{
-		Secret: Secret, Issuers: []string{Issuer}, Audiences: []string{Audience},
+		Keys: token.KeyOptions{Secret: Secret}, Require: requirements(),
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -104,3 +104,8 @@ func MustSign(tb testing.TB, key any, header, payload string) string {
 }
 
 func encode(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
+
+// requirements are those that the tokens of MustToken meet.
+func requirements() token.Requirements {
+	return token.Requirements{Issuers: []string{Issuer}, Audiences: []string{Audience}}
+}

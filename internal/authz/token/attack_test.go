@@ -40,10 +40,10 @@ func TestAttack_PublicKeyAsSecret(t *testing.T) {
 	i := startIssuer(t, "https://a.test")
 	i.publish(t, map[string]any{"one": &key.PublicKey})
 	for name, o := range map[string]token.VerifierOptions{
-		"File":              {PublicKeyFile: path},
-		"FileBesideASecret": {PublicKeyFile: path, Secret: rtetest.Secret},
+		"File":              {Keys: token.KeyOptions{PublicKeyFile: path}},
+		"FileBesideASecret": {Keys: token.KeyOptions{PublicKeyFile: path, Secret: rtetest.Secret}},
 		"KeySet":            i.options(),
-		"OnlyHSAllowed":     {PublicKeyFile: path, Secret: rtetest.Secret, Algorithms: []string{"HS256"}},
+		"OnlyHSAllowed":     {Keys: token.KeyOptions{PublicKeyFile: path, Secret: rtetest.Secret, Algorithms: []string{"HS256"}}},
 	} {
 		verifier := mustVerifier(t, o)
 		for form, secret := range map[string][]byte{
@@ -65,9 +65,7 @@ func TestAttack_PublicKeyAsSecret(t *testing.T) {
 // TestAttack_SignatureOfAnotherAlgorithm shows each key to the algorithms of the other kinds of keys.
 func TestAttack_SignatureOfAnotherAlgorithm(t *testing.T) {
 	rsaKey, p256 := mustRSA(t), mustECDSA(t, elliptic.P256())
-	verifier := mustVerifier(t, token.VerifierOptions{
-		PublicKeyFile: mustPEM(t, &rsaKey.PublicKey, &p256.PublicKey), Secret: rtetest.Secret,
-	})
+	verifier := mustVerifier(t, token.VerifierOptions{Keys: token.KeyOptions{PublicKeyFile: mustPEM(t, &rsaKey.PublicKey, &p256.PublicKey), Secret: rtetest.Secret}})
 	for _, alg := range []string{"RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA", "HS256"} {
 		for _, key := range []any{rsaKey, p256, []byte(rtetest.Secret)} {
 			_, isRSA := key.(*rsa.PrivateKey)
@@ -89,7 +87,7 @@ func TestAttack_KeyID(t *testing.T) {
 	i := startIssuer(t, "https://a.test")
 	i.publish(t, map[string]any{"one": &key.PublicKey})
 	o := i.options()
-	o.Secret = rtetest.Secret
+	o.Keys.Secret = rtetest.Secret
 	verifier := mustVerifier(t, o)
 	for _, kid := range []string{
 		`"../../../../dev/null"`, `"/dev/null"`, `"file:///dev/null"`, `"x' UNION SELECT 'secret' --"`, `"one' OR '1'='1"`,
@@ -137,7 +135,7 @@ func TestAttack_KeyInTheHeader(t *testing.T) {
 // TestAttack_ECDSAZeroSignature is a signature of zeros, which careless implementations verify for any text.
 func TestAttack_ECDSAZeroSignature(t *testing.T) {
 	key := mustECDSA(t, elliptic.P256())
-	verifier := mustVerifier(t, token.VerifierOptions{PublicKeyFile: mustPEM(t, &key.PublicKey)})
+	verifier := mustVerifier(t, token.VerifierOptions{Keys: token.KeyOptions{PublicKeyFile: mustPEM(t, &key.PublicKey)}})
 	text := rtetest.MustSign(t, nil, `{"alg":"ES256"}`, mustJSON(fields()))
 	for _, signature := range [][]byte{make([]byte, 64), append(make([]byte, 32), key.Params().N.Bytes()...), make([]byte, 63), make([]byte, 1000)} {
 		if _, err := verifier.Verify(text + base64.RawURLEncoding.EncodeToString(signature)); err == nil {
@@ -148,7 +146,7 @@ func TestAttack_ECDSAZeroSignature(t *testing.T) {
 
 // TestAttack_ClaimsForAnotherReader writes claims so that readers disagree about them.
 func TestAttack_ClaimsForAnotherReader(t *testing.T) {
-	verifier := mustVerifier(t, token.VerifierOptions{Secret: rtetest.Secret})
+	verifier := mustVerifier(t, token.VerifierOptions{Keys: token.KeyOptions{Secret: rtetest.Secret}})
 	good := fmt.Sprintf(`"sub":%q,"org":%q`, me, home)
 	for name, claims := range map[string]string{
 		"OrganizationTwice":   `{` + good + fmt.Sprintf(`,"org":%q}`, foreign),
@@ -182,7 +180,7 @@ func TestAttack_TokenInTheLog(t *testing.T) {
 	key := mustECDSA(t, elliptic.P256())
 	i.publish(t, map[string]any{"one": &key.PublicKey})
 	o := i.options()
-	o.Secret, o.Logger = rtetest.Secret, zap.New(core)
+	o.Keys.Secret, o.Logger = rtetest.Secret, zap.New(core)
 	verifier := mustVerifier(t, o)
 	good := i.sign(t, "one", key, fields())
 	tokens := []string{

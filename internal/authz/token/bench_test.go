@@ -24,7 +24,7 @@ func BenchmarkVerify(b *testing.B) {
 		for name, cache := range map[string]int{"Cached": 0, "NotCached": -1} {
 			b.Run(method.Alg()+"/"+name, func(b *testing.B) {
 				o := standard()
-				o.PublicKeyFile, o.CacheSize, o.Revocations = pemFile, cache, token.NewRevocations(0, nil)
+				o.Keys.PublicKeyFile, o.CacheSize, o.Revocations = pemFile, cache, token.NewRevocations(0, nil)
 				verifier := mustVerifier(b, o)
 				b.ReportAllocs()
 				for b.Loop() {
@@ -51,7 +51,7 @@ func BenchmarkVerifyNew(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if i%len(tokens) == 0 {
-			verifier = mustVerifier(b, token.VerifierOptions{Secret: rtetest.Secret})
+			verifier = mustVerifier(b, token.VerifierOptions{Keys: token.KeyOptions{Secret: rtetest.Secret}})
 		}
 		if _, err := verifier.Verify(tokens[i%len(tokens)]); err != nil {
 			b.Fatal(err)

@@ -9,15 +9,18 @@ import (
 // Sizes of a cache.
 const (
 	DefaultCacheSize = 32 << 20 // bytes
-	entryOverhead    = 256      // bytes of an entry besides what grows with its token
-	evictionSample   = 8        // entries among which the one to give up is chosen
+	entryOverhead    = 256      // bytes of an entry, in addition to the length of its token
+	evictionSample   = 8        // entries among which the one to evict is chosen
 )
 
-// withoutExpiry is how long the verification of a token that never expires is remembered.
+// withoutExpiry is the lifetime of the entry of a token that never expires.
 const withoutExpiry = time.Hour
 
-// cache remembers which tokens were verified, so that a client that comes back costs a hash and not a signature.
-// It holds hashes, never tokens, and what was refused it does not hold at all.
+// cache holds the claims of verified tokens, so that a client that reconnects costs a hash instead of a signature. Its keys
+// are hashes of tokens, never tokens. It does not hold refused tokens.
+//
+// It is not an LRU library: entries end with their tokens, the bound is in bytes, and evicting the entry that ends first
+// among a few needs no order of use and no allocation per entry.
 type cache struct {
 	limit   int // bytes
 	metrics *cacheMetrics
@@ -30,7 +33,7 @@ type cache struct {
 
 type digest [sha256.Size]byte
 
-// hashOf copies a token of the usual length to the stack, not to the heap as a conversion would.
+// hashOf returns the hash of a token. A token of the usual length is copied to the stack; a conversion would allocate.
 func hashOf(text string) digest {
 	return sha256.Sum256(append(make([]byte, 0, 512), text...))
 }
@@ -46,8 +49,8 @@ func newCache(limit int, metrics *cacheMetrics) *cache {
 	return &cache{limit: limit, metrics: metrics, entries: map[digest]cacheEntry{}}
 }
 
-// get returns the claims of a token that was verified before and has not expired since. Otherwise the token has to be
-// verified, and put wants the generation back.
+// get returns the claims of a token that was verified before and has not expired since. If claims is nil, verify the token
+// and pass the generation to put.
 func (c *cache) get(hash digest) (claims *Claims, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,7 +66,7 @@ func (c *cache) get(hash digest) (claims *Claims, generation uint64) {
 	return nil, c.generation
 }
 
-// put remembers a token of the given length until it expires. It does nothing if the keys changed since generation.
+// put adds the claims of a token of the given length until a time. It does nothing if the keys changed since generation.
 func (c *cache) put(hash digest, generation uint64, claims *Claims, length int, until time.Time) {
 	size := entryOverhead + length
 	c.mu.Lock()
@@ -82,7 +85,7 @@ func (c *cache) put(hash digest, generation uint64, claims *Claims, length int, 
 	c.metrics.size.Set(float64(c.size))
 }
 
-// forget empties the cache: what a key verified that is no longer accepted has to be verified again.
+// forget empties the cache. Call it when a key is no longer accepted: its tokens must be verified again.
 func (c *cache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,7 +95,7 @@ func (c *cache) forget() {
 	c.metrics.size.Set(0)
 }
 
-// evictLocked gives up the entry of a few, taken at random by the order of the map, that expires first.
+// evictLocked removes, of a few entries in the random order of the map, the one that expires first.
 func (c *cache) evictLocked() {
 	var victim digest
 	var until time.Time

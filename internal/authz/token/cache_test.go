@@ -41,7 +41,7 @@ func TestTokenCache_OneVerificationPerToken(t *testing.T) {
 func TestTokenCache_EndsWithTheToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := standard()
-		o.Leeway = 2 * time.Second
+		o.Require.Leeway = 2 * time.Second
 		verifier := mustVerifier(t, o)
 		compact := mustHS256(t, with("exp", time.Now().Unix()+10))
 		verifies(t, verifier, compact, nil)

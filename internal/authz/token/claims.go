@@ -9,7 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Role is what a caller is in its organizations.
+// Role is the role of a caller in all of its organizations.
 type Role string
 
 // The roles that a token can name.
@@ -25,7 +25,7 @@ const NumRoles = 3
 // Roles returns all roles.
 func Roles() [NumRoles]Role { return [...]Role{RoleAgent, RoleSupervisor, RoleService} }
 
-// ParseRole reads the name of a role. The empty text is the role of a token that names none: agent.
+// ParseRole reads the name of a role. The empty text is RoleAgent.
 func ParseRole(text string) (Role, error) {
 	if text == "" {
 		return RoleAgent, nil
@@ -37,51 +37,50 @@ func ParseRole(text string) (Role, error) {
 	return "", fmt.Errorf("unknown role, want one of %v", roles)
 }
 
-// Claims is what a verified token says about its bearer. It is shared by everybody who shows the same token and must
-// not be changed.
+// Claims is the content of a verified token. All connections with the same token share it; it must not be changed.
 type Claims struct {
 	User          events.ID
 	Organization  events.ID
 	Organizations []events.ID // further organizations of the bearer, without Organization
-	Role          Role        // never empty once verified; the same in every organization of the bearer
+	Role          Role        // not empty in a verified token; the same in every organization of the bearer
 	Grants        []Grant
 	TokenID       string    // jti; empty if the token has none
-	IssuedAt      time.Time // iat; zero if the token does not say
+	IssuedAt      time.Time // iat; zero if the token has none
 	ExpiresAt     time.Time // exp; zero: never
 }
 
-// BelongsTo says whether the organization is one of the bearer's.
+// BelongsTo reports whether the organization is one of the bearer's.
 func (c *Claims) BelongsTo(organization events.ID) bool {
 	return organization == c.Organization || slices.Contains(c.Organizations, organization)
 }
 
-// Equal says whether two tokens say the same, as a token does that is shown twice.
+// Equal reports whether two tokens have the same content.
 func (c *Claims) Equal(other *Claims) bool {
 	return c.User == other.User && c.Organization == other.Organization && slices.Equal(c.Organizations, other.Organizations) &&
 		c.Role == other.Role && slices.Equal(c.Grants, other.Grants) && c.TokenID == other.TokenID &&
 		c.IssuedAt.Equal(other.IssuedAt) && c.ExpiresAt.Equal(other.ExpiresAt)
 }
 
-// Grant is an explicit permission in a token. It counts within the organizations of the bearer only.
+// Grant is an explicit permission in a token, limited to the organizations of the bearer.
 type Grant struct {
 	Entity events.ID // zero: any entity
 	Event  string    // empty: any event
 }
 
-// Covers reports whether the grant is about this event of this entity.
+// Covers reports whether the grant permits this event of this entity.
 func (g *Grant) Covers(entity events.ID, event string) bool {
 	return (g.Entity == events.ID{} || g.Entity == entity) &&
 		(g.Event == "" || strings.EqualFold(g.Event, event))
 }
 
-// ParseGrant reads a grant as command lines carry it: ENTITY, ENTITY:EVENT or :EVENT.
+// ParseGrant reads a grant from a command line: ENTITY, ENTITY:EVENT or :EVENT.
 func ParseGrant(text string) (Grant, error) {
 	entity, event, _ := strings.Cut(text, ":")
 	return newGrant(entity, event)
 }
 
-// newGrant makes a grant of its parts. It must name an entity or an event, or it would be a way to spell another role;
-// and the entity cannot be the GUID of zeros, which stands for any.
+// newGrant makes a grant. It must name an entity or an event: a grant of everything would be another role. The entity must
+// not be the GUID of zeros, which means any entity.
 func newGrant(entity, event string) (Grant, error) {
 	grant := Grant{Event: event}
 	if entity != "" {

@@ -2,29 +2,33 @@ package token
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
-// base64Strict is how the segments of tokens are written: without padding and without loose bits at the end, as
-// jwt.WithStrictDecoding has it.
+// base64Strict decodes the segments of tokens: without padding and without loose bits at the end, like
+// jwt.WithStrictDecoding.
 var base64Strict = base64.RawURLEncoding.Strict()
 
-// compact is a token in compact form (RFC 7515, section 7.1), read but not yet believed.
+// compact is a token in compact form (RFC 7515, section 7.1), parsed but not verified.
+//
+// The parser of the JWT library is not used: it costs 47 instead of 15 allocations and 7.9 instead of 4.3 us for a new
+// HS256 token. FuzzVerifyAsTheLibrary checks that both accept and refuse the same tokens.
 type compact struct {
-	segment   string // of the header, as it is written
+	segment   string // the encoded header
 	header    *header
 	payload   payload
-	signed    string // what the signature is of
+	signed    string // the signed part of the token
 	signature []byte
 }
 
-// parseToken takes a token apart. The header comes from the known ones if it is among them. The error is a Error;
-// of several mistakes it is the first one in this order: the form of header and claims, the claims that every token can
-// have, the name of the algorithm, the form of the signature.
-func parseToken(text string, known *knownHeaders) (*compact, error) {
+// parseCompact splits and parses a token. It takes the header from the known ones if possible. The error is or wraps an
+// Error. If several things are wrong, it is the first of: the form of header and claims, the registered claims, the name
+// of the algorithm, the form of the signature.
+func parseCompact(text string, known *knownHeaders) (*compact, error) {
 	first, rest, _ := strings.Cut(text, ".")
 	second, third, ok := strings.Cut(rest, ".")
 	if !ok || strings.Contains(third, ".") {
@@ -38,11 +42,11 @@ func parseToken(text string, known *knownHeaders) (*compact, error) {
 		}
 	}
 	claims, err := base64Strict.DecodeString(second)
-	if err != nil || !json.Valid(claims) {
+	if err != nil || jsonscan.Valid(claims, jsonLevels) != nil {
 		return nil, ErrMalformed
 	}
-	if t.payload.read(claims) != nil {
-		return nil, ErrClaims
+	if err := t.payload.read(claims); err != nil {
+		return nil, err
 	}
 	if t.header.method == nil {
 		return nil, ErrAlgorithm
@@ -53,7 +57,7 @@ func parseToken(text string, known *knownHeaders) (*compact, error) {
 	return t, nil
 }
 
-// signedBy says whether one of the keys, which must fit the algorithm, signed the token.
+// signedBy reports whether one of the keys, which must fit the algorithm, signed the token.
 func (t *compact) signedBy(keys []jwt.VerificationKey) bool {
 	for _, key := range keys {
 		if t.header.method.Verify(t.signed, t.signature, key) == nil {

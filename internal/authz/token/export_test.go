@@ -1,9 +1,28 @@
 package token
 
-// CountKeys reads a key set and says how many of its keys are fit for signatures.
-func CountKeys(data []byte) (int, error) {
-	keys, err := parseKeySet(data)
-	return len(keys), err
+import (
+	"errors"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+	"go.uber.org/zap"
+)
+
+// ReadKeySet reads a key set. It returns the key ids and algorithms of its keys, and the key ids and reasons of the skipped
+// entries; an entry with something wrong begins with an exclamation mark.
+func ReadKeySet(data []byte) (keys, skipped []string, err error) {
+	read, skips, err := parseKeySet(data)
+	for _, key := range read {
+		keys = append(keys, strings.TrimSpace(key.id+" "+key.algorithm))
+	}
+	for _, skip := range skips {
+		mark := ""
+		if skip.wrong {
+			mark = "!"
+		}
+		skipped = append(skipped, mark+skip.id+": "+skip.reason)
+	}
+	return keys, skipped, err
 }
 
 // Members splits a JSON object, which must be valid JSON, into its members.
@@ -22,4 +41,20 @@ func (v *Verifier) KnownHeaders() int {
 		return len(*list)
 	}
 	return 0
+}
+
+// Candidates returns the number of keys that are tried for a token.
+func (v *Verifier) Candidates(issuer, keyID, algorithm string) int {
+	var stale []*keySet
+	keys, _ := v.keys(&header{method: jwt.GetSigningMethod(algorithm), keyID: keyID}, issuer, &stale)
+	return len(keys)
+}
+
+// Waiting returns the number of callers that wait for a reading of the first key set.
+func (v *Verifier) Waiting() int { return int(v.keySets[0].waiting.Load()) }
+
+// ReportFailures returns a function that reports a failure of a key set that was never read.
+func ReportFailures(logger *zap.Logger) func() {
+	set := newKeySet(KeySetOptions{URL: "https://a.test"}, nil, logger, newKeySetMetrics(nil))
+	return func() { set.reportFailure(errors.New("away")) }
 }

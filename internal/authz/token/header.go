@@ -9,16 +9,16 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Bounds of knownHeaders. An issuer writes a new header when it begins to use another key.
+// Bounds of knownHeaders. The header of an issuer changes when it uses another key.
 const (
 	maxKnownHeaders = 16
 	maxKnownHeader  = 1 << 10 // bytes
 )
 
-// header is what counts of the header of a token: the algorithm, and the name of the key. Nothing else in it says where
-// to find the key: jku, jwk, x5u and x5c are not looked at, and kid is compared and nothing else.
+// header is the part of the header of a token that the server uses: the algorithm and the name of the key. Nothing else in
+// it locates a key: jku, jwk, x5u and x5c are ignored, and kid is only compared.
 type header struct {
-	method     jwt.SigningMethod // nil: none that the JWT library has
+	method     jwt.SigningMethod // nil: the JWT library does not know it
 	keyID      string
 	acceptable bool
 }
@@ -35,11 +35,11 @@ func parseHeader(segment string) (*header, error) {
 	}
 	algorithm, _ := members["alg"].(string)
 	keyID, _ := members["kid"].(string)
-	return &header{method: jwt.GetSigningMethod(algorithm), keyID: keyID, acceptable: acceptable(members)}, nil
+	return &header{method: jwt.GetSigningMethod(canonical(algorithm)), keyID: keyID, acceptable: acceptable(members)}, nil
 }
 
-// acceptable says whether a header leaves the meaning of the token alone: no critical extensions (RFC 7515, section
-// 4.1.11), of which none is supported, and no type of token that is no access token (RFC 8725, section 3.11).
+// acceptable reports whether a header has no critical extension (RFC 7515, section 4.1.11), of which none is supported,
+// and no type of a token that is no access token (RFC 8725, section 3.11).
 func acceptable(members map[string]any) bool {
 	if _, critical := members["crit"]; critical {
 		return false
@@ -57,11 +57,11 @@ func acceptable(members map[string]any) bool {
 	}
 }
 
-// knownHeaders are the headers of the last issuers and keys whose tokens were good, so that they are read once and not
-// with every token. What they stand for is in the segment alone: keys may change, they stay. The zero value has none.
-// Any goroutine may call the methods.
+// knownHeaders caches the parsed headers of recently verified tokens, so that they are not parsed for every token. A header
+// depends on its segment alone, so a change of keys does not invalidate it. The zero value is empty. The methods may be
+// called from any goroutine.
 type knownHeaders struct {
-	list atomic.Pointer[[]knownHeader] // never changed, the oldest first
+	list atomic.Pointer[[]knownHeader] // immutable, the oldest first
 }
 
 type knownHeader struct {
@@ -69,7 +69,7 @@ type knownHeader struct {
 	header  *header
 }
 
-// get returns the header that was put for a segment; nil: none.
+// get returns the header of a segment, or nil.
 func (k *knownHeaders) get(segment string) *header {
 	if list := k.list.Load(); list != nil {
 		for i := range *list {
@@ -81,8 +81,8 @@ func (k *knownHeaders) get(segment string) *header {
 	return nil
 }
 
-// put remembers a header. It is for headers of tokens whose signature is good: nobody else can make the list change.
-// When several are put at once, all but one are forgotten, to be put again with the next token.
+// put adds a header. Call it only for tokens with a valid signature, so that others cannot change the list. Of several
+// concurrent calls one succeeds; the other headers are added with their next tokens.
 func (k *knownHeaders) put(segment string, h *header) {
 	before := k.list.Load()
 	if len(segment) > maxKnownHeader || k.get(segment) != nil {
@@ -92,6 +92,6 @@ func (k *knownHeaders) put(segment string, h *header) {
 	if before != nil {
 		list = slices.Clone((*before)[max(0, len(*before)+1-maxKnownHeaders):])
 	}
-	list = append(list, knownHeader{strings.Clone(segment), h}) // a clone, or it would keep the whole token
+	list = append(list, knownHeader{strings.Clone(segment), h}) // without the clone it would retain the whole token
 	k.list.CompareAndSwap(before, &list)
 }

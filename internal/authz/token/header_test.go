@@ -27,7 +27,7 @@ func uncached() token.VerifierOptions {
 func TestKnownHeaders_OnlyOfTokensThatAreSigned(t *testing.T) {
 	stranger := mustECDSA(t, elliptic.P256())
 	o := uncached()
-	o.PublicKeyFile = mustPEM(t, &mustECDSA(t, elliptic.P256()).PublicKey)
+	o.Keys.PublicKeyFile = mustPEM(t, &mustECDSA(t, elliptic.P256()).PublicKey)
 	verifier := mustVerifier(t, o)
 	secret := []byte(rtetest.Secret)
 	for range 2 {

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/rtetest"
@@ -92,4 +93,14 @@ func next(digit byte) string {
 		}
 	}
 	return "A"
+}
+
+// eventually polls until a condition holds, for at most ten seconds.
+func eventually(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("not within ten seconds: %s", what)
+		}
+	}
 }

@@ -2,8 +2,6 @@ package token
 
 import (
 	"context"
-	"crypto"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,31 +14,33 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/MicahParks/jwkset"
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/zap"
 )
 
-// How key sets are read.
+// Times and bounds of reading key sets.
 const (
-	jwksRefresh = 5 * time.Minute  // while all is well
-	jwksRetry   = 20 * time.Second // after a failure
-	jwksPause   = time.Second      // between two readings, whoever wants them
-	jwksTimeout = 5 * time.Second
-	jwksBytes   = 1 << 20
-	jwksKeys    = 64
-	jwksWaiting = 4096 // tokens with an unknown key that wait for a reading; the next ones are refused at once
+	keySetRefresh = 5 * time.Minute  // between two readings
+	keySetRetry   = 20 * time.Second // after a failure
+	keySetPause   = time.Second      // at least, between two readings for any reason
+	keySetReport  = time.Minute      // between two log entries while it cannot be read
+	keySetTimeout = 5 * time.Second
+	maxKeySet     = 1 << 20 // bytes
+	maxWaiting    = 4096    // tokens with an unknown key that wait for a reading; further ones do not wait
+	maxReported   = 8       // skipped entries in the log, for each version of the set
+	maxReportedID = 100     // bytes of a key id in the log
 )
 
-// KeySetOptions is a key set behind a URL (RFC 7517, section 5).
+// KeySetOptions name a key set behind a URL (RFC 7517, section 5).
 type KeySetOptions struct {
 	URL string
-	// Issuer is the value of iss whose tokens the keys of this set verify; no other key then does. Empty: the keys
-	// verify the tokens of every accepted issuer that has no key set of its own.
+	// Issuer is the value of iss whose tokens this set verifies; no other key then verifies them. It may contain
+	// {tenantid}, which stands for each tenant. Empty: the set verifies the tokens of every accepted issuer that has no set
+	// of its own.
 	Issuer string
 }
 
-// ParseKeySet reads a key set as configuration carries it: URL, or ISSUER and URL with a space between them.
+// ParseKeySet reads a key set from configuration: URL, or ISSUER and URL with a space between them.
 func ParseKeySet(text string) (KeySetOptions, error) {
 	var set KeySetOptions
 	switch parts := strings.Fields(text); len(parts) {
@@ -59,10 +59,13 @@ func (s *KeySetOptions) check() error {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("key set: not an http or https URL")
 	}
+	if strings.ContainsAny(s.URL, "{}") {
+		return errors.New("key set: a URL has no placeholder; identity providers with many tenants publish one set for all")
+	}
 	return nil
 }
 
-// insecure says that the keys travel unprotected: whoever is on the way can replace them by his own.
+// insecure reports whether the keys travel unprotected, so that anyone on the way can replace them.
 func (s *KeySetOptions) insecure() bool {
 	u, err := url.Parse(s.URL)
 	if err != nil || u.Scheme == "https" {
@@ -72,61 +75,60 @@ func (s *KeySetOptions) insecure() bool {
 	return u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
-// keySet is what is known of a KeySetOptions. Readings follow each other; a failed one leaves the keys of the last good one.
+// keySet holds the keys of a set. Its readings follow each other. A failed reading leaves the keys of the last good one in
+// force.
 type keySet struct {
 	KeySetOptions
 	client  *http.Client
-	changed func() // called when the keys are no longer the same
+	changed func() // called when the keys have changed
 	logger  *zap.Logger
 	metrics *keySetMetrics
-	ctx     context.Context // of readings; ended by run
+	ctx     context.Context // of readings; run ends it
 	cancel  context.CancelFunc
 
 	keys    atomic.Pointer[[]setKey] // nil before the first good reading
-	failing atomic.Bool              // the last reading failed; set by whoever reads
+	failing atomic.Bool              // the last reading failed
 	waiting atomic.Int32             // callers of refresh
 
-	mu   sync.Mutex
-	next *reading // guarded by mu: a reading that has not begun; nil: nobody wants one
+	mu      sync.Mutex
+	next    *reading  // guarded by mu: a reading that has not begun, or nil
+	current *reading  // guarded by mu: the reading in progress, or nil
+	failed  time.Time // guarded by mu: the end of the last reading, if it failed
 
-	turn  chan struct{} // holds one element while a reading is under way
-	began time.Time     // owned by whoever has the turn
+	// Owned by the holder of the turn.
+	turn     chan struct{} // holds one element while a reading is in progress
+	began    time.Time
+	reported time.Time // of the last log entry about a failure
+	skipped  []skippedKey
 }
 
-// reading is one request for the key set, shared by everybody who asked for it before it began.
+// reading is one reading of a key set, shared by all callers that asked for it before it began.
 type reading struct{ done chan struct{} }
-
-// setKey is one key of a key set.
-type setKey struct {
-	id        string // empty: any
-	algorithm string // empty: any that fits the key
-	key       crypto.PublicKey
-}
 
 func newKeySet(set KeySetOptions, changed func(), logger *zap.Logger, metrics *keySetMetrics) *keySet {
 	ctx, cancel := context.WithCancel(context.Background()) //nolint:gosec // run calls it; without run there is nothing to end
 	return &keySet{
-		KeySetOptions: set, changed: changed, logger: logger, metrics: metrics, ctx: ctx, cancel: cancel,
-		turn: make(chan struct{}, 1),
+		KeySetOptions: set, changed: changed, logger: logger.With(zap.String("url", set.URL)), metrics: metrics,
+		ctx: ctx, cancel: cancel, turn: make(chan struct{}, 1),
 		client: &http.Client{
-			Timeout: jwksTimeout,
-			// One request in minutes is not worth an open connection.
+			Timeout: keySetTimeout,
+			// One request in minutes does not justify an open connection.
 			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true},
-			// The operator named the place of the keys; nobody else may.
+			// The operator configured the location of the keys; a redirect must not change it.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
 }
 
-// run reads the set now and again from time to time until ctx ends. Then a reading that is under way is given up, and
-// there are no more.
+// run reads the set at once and then periodically until ctx ends. Then it cancels a reading in progress, and no further
+// reading succeeds.
 func (s *keySet) run(ctx context.Context) {
 	defer context.AfterFunc(ctx, s.cancel)()
 	for {
 		s.refresh()
-		pause := jwksRefresh
+		pause := keySetRefresh
 		if s.failing.Load() {
-			pause = jwksRetry
+			pause = keySetRetry
 		}
 		select {
 		case <-ctx.Done():
@@ -136,32 +138,56 @@ func (s *keySet) run(ctx context.Context) {
 	}
 }
 
-// find returns the keys that may have signed a token with this key id and algorithm. known is false if the set should
-// be read again before the token is refused: it does not have the key, or it was never read.
-func (s *keySet) find(keyID, algorithm string) (found []jwt.VerificationKey, known bool) {
+// known reports whether the set was ever read.
+func (s *keySet) known() bool { return s.keys.Load() != nil }
+
+// find appends the keys that may have signed a token with this key id and algorithm: to named those with the key id, to
+// unnamed those that have no key id or, for a token without one, all. known is false if the set should be read again before
+// the token is refused: it does not have the key, or was never read.
+func (s *keySet) find(keyID, algorithm string, named, unnamed []jwt.VerificationKey) (_, _ []jwt.VerificationKey, known bool) {
 	keys := s.keys.Load()
 	if keys == nil {
-		return nil, false
+		return named, unnamed, false
 	}
 	known = keyID == ""
-	for _, k := range *keys {
+	fits := keyAlgorithms[algorithm]
+	for i := range *keys {
+		k := &(*keys)[i]
 		known = known || k.id == keyID
-		if (k.id == "" || keyID == "" || k.id == keyID) && (k.algorithm == "" || k.algorithm == algorithm) {
-			found = append(found, fitting(algorithm, []crypto.PublicKey{k.key})...)
+		if k.algorithm != "" && k.algorithm != algorithm || !fits(k.key) {
+			continue
+		}
+		switch {
+		case keyID != "" && k.id == keyID:
+			named = append(named, k.key)
+		case keyID == "" || k.id == "":
+			unnamed = append(unnamed, k.key)
 		}
 	}
-	return found, known
+	return named, unnamed, known
 }
 
-// refresh returns after a reading that began after the call. Callers share readings: of a thousand who ask at once one
-// reads. It returns at once if too many wait already.
+// refresh returns after a reading that began after the call. Callers share readings: of a thousand concurrent callers one
+// reads. A set that was never read needs no newer reading than the one in progress, and is not read again at once after a
+// failure. refresh returns at once if too many callers wait.
 func (s *keySet) refresh() {
-	if s.waiting.Add(1) > jwksWaiting {
+	if s.waiting.Add(1) > maxWaiting {
 		s.waiting.Add(-1)
 		return
 	}
 	defer s.waiting.Add(-1)
 	s.mu.Lock()
+	if !s.known() {
+		if r := s.current; r != nil {
+			s.mu.Unlock()
+			<-r.done
+			return
+		}
+		if !s.failed.IsZero() && time.Since(s.failed) < keySetPause {
+			s.mu.Unlock()
+			return
+		}
+	}
 	r, mine := s.next, s.next == nil
 	if mine {
 		r = &reading{done: make(chan struct{})}
@@ -174,96 +200,91 @@ func (s *keySet) refresh() {
 	<-r.done
 }
 
-// read carries out a reading, when it is its turn.
+// read carries out a reading when it gets its turn.
 func (s *keySet) read(r *reading) {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
 	defer close(r.done)
 	if !s.began.IsZero() {
-		time.Sleep(time.Until(s.began.Add(jwksPause)))
+		time.Sleep(time.Until(s.began.Add(keySetPause)))
 	}
 	s.began = time.Now()
 	s.mu.Lock()
-	s.next = nil // whoever asks from here on asks for another reading
+	s.next, s.current = nil, r // later callers need another reading
 	s.mu.Unlock()
-	keys, err := s.fetch()
+	keys, skipped, err := s.fetch()
+	s.mu.Lock()
+	s.current, s.failed = nil, time.Time{}
+	if err != nil {
+		s.failed = time.Now()
+	}
+	s.mu.Unlock()
+	s.reportSkipped(skipped)
 	if err != nil {
 		s.metrics.failed.Inc()
-		if !s.failing.Swap(true) {
-			s.logger.Warn("key set cannot be read, the last good one stays in force", zap.Error(err))
-		}
+		s.reportFailure(err)
 		return
 	}
 	s.metrics.read.Inc()
 	if s.failing.Swap(false) {
-		s.logger.Info("key set can be read again", zap.String("url", s.URL))
+		s.logger.Info("key set can be read again")
 	}
 	if before := s.keys.Swap(&keys); before == nil || !sameKeys(*before, keys) {
-		s.logger.Info("key set is in force", zap.String("url", s.URL), zap.Int("keys", len(keys)))
+		s.logger.Info("key set is in force", zap.Int("keys", len(keys)))
 		s.changed()
 	}
 }
 
-// fetch asks for the set. A set without a usable key is an error.
-func (s *keySet) fetch() ([]setKey, error) {
+// reportFailure logs a failure, once per interval.
+func (s *keySet) reportFailure(err error) {
+	if s.failing.Swap(true) && time.Since(s.reported) < keySetReport {
+		return
+	}
+	s.reported = time.Now()
+	if !s.known() {
+		s.logger.Error("key set was never read, tokens of its issuers are answered with 503", zap.Error(err))
+		return
+	}
+	s.logger.Warn("key set cannot be read, the last good one stays in force", zap.Error(err))
+}
+
+// reportSkipped logs the skipped entries when they are others than those of the last reading.
+func (s *keySet) reportSkipped(skipped []skippedKey) {
+	if slices.Equal(skipped, s.skipped) {
+		return
+	}
+	s.skipped = skipped
+	for _, key := range skipped[:min(len(skipped), maxReported)] {
+		log := s.logger.Debug
+		if key.wrong {
+			log = s.logger.Warn
+		}
+		log("a key of the key set is skipped",
+			zap.String("kid", key.id[:min(len(key.id), maxReportedID)]), zap.String("reason", key.reason))
+	}
+}
+
+// fetch reads the set. A set without a usable key is an error.
+func (s *keySet) fetch() ([]setKey, []skippedKey, error) {
 	request, err := http.NewRequestWithContext(s.ctx, http.MethodGet, s.URL, http.NoBody)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	request.Header.Set("Accept", "application/jwk-set+json, application/json")
 	response, err := s.client.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: status %d", s.URL, response.StatusCode)
+		return nil, nil, fmt.Errorf("status %d", response.StatusCode)
 	}
-	data, err := io.ReadAll(io.LimitReader(response.Body, jwksBytes+1))
+	data, err := io.ReadAll(io.LimitReader(response.Body, maxKeySet+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.URL, err)
+		return nil, nil, err
 	}
-	if len(data) > jwksBytes {
-		return nil, fmt.Errorf("%s: more than %d bytes", s.URL, jwksBytes)
+	if len(data) > maxKeySet {
+		return nil, nil, fmt.Errorf("more than %d bytes", maxKeySet)
 	}
-	keys, err := parseKeySet(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.URL, err)
-	}
-	return keys, nil
-}
-
-// parseKeySet reads the keys of a set that are fit to verify a signature. The others, among them secrets, keys for
-// encryption and keys that are too weak, are passed over: a set often serves several purposes.
-func parseKeySet(data []byte) ([]setKey, error) {
-	var set jwkset.JWKSMarshal
-	if err := json.Unmarshal(data, &set); err != nil {
-		return nil, errors.New("not a JSON web key set")
-	}
-	var keys []setKey
-	for i := range set.Keys {
-		key, err := jwkset.NewJWKFromMarshal(set.Keys[i], jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
-		if err != nil {
-			continue
-		}
-		marshal := key.Marshal()
-		if marshal.USE != "" && marshal.USE != jwkset.UseSig ||
-			len(marshal.KEYOPS) > 0 && !slices.Contains(marshal.KEYOPS, jwkset.KeyOpsVerify) || !usable(key.Key()) {
-			continue
-		}
-		keys = append(keys, setKey{id: marshal.KID, algorithm: marshal.ALG.String(), key: key.Key()})
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("no key that can verify a signature")
-	}
-	if len(keys) > jwksKeys {
-		return nil, fmt.Errorf("more than %d keys", jwksKeys)
-	}
-	return keys, nil
-}
-
-func sameKeys(a, b []setKey) bool {
-	return slices.EqualFunc(a, b, func(x, y setKey) bool {
-		equal, ok := x.key.(interface{ Equal(crypto.PublicKey) bool })
-		return ok && x.id == y.id && x.algorithm == y.algorithm && equal.Equal(y.key)
-	})
+	return parseKeySet(data)
 }

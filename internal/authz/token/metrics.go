@@ -5,9 +5,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// verifierMetrics counts verified and refused tokens.
+// verifierMetrics count verified and refused tokens.
 type verifierMetrics struct {
-	tokens map[string]prometheus.Counter // by "ok" or the reason of the refusal
+	tokens map[string]prometheus.Counter // by "ok" or the reason for the refusal
 }
 
 func newVerifierMetrics(reg prometheus.Registerer) *verifierMetrics {
@@ -23,10 +23,10 @@ func newVerifierMetrics(reg prometheus.Registerer) *verifierMetrics {
 	return m
 }
 
-// tokenOK is the result of a token that was not refused.
+// tokenOK is the result of an accepted token.
 const tokenOK = "ok"
 
-// cacheMetrics count what a cache saves and takes.
+// cacheMetrics describe a cache.
 type cacheMetrics struct {
 	hits, misses   prometheus.Counter
 	size, capacity prometheus.Gauge
@@ -36,15 +36,15 @@ func newCacheMetrics(reg prometheus.Registerer) *cacheMetrics {
 	auto := promauto.With(reg)
 	lookups := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_authz_token_cache_lookups_total",
-		Help: "Tokens looked for among those verified before, by result.",
+		Help: "Lookups of tokens in the cache of verified tokens, by result.",
 	}, []string{"result"})
 	m := &cacheMetrics{
 		hits: lookups.WithLabelValues("hit"), misses: lookups.WithLabelValues("miss"),
 		size: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_authz_token_cache_bytes", Help: "Memory taken by verified tokens, about.",
+			Name: "rte_authz_token_cache_bytes", Help: "Approximate memory used by verified tokens.",
 		}),
 		capacity: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_authz_token_cache_capacity_bytes", Help: "Memory that verified tokens may take.",
+			Name: "rte_authz_token_cache_capacity_bytes", Help: "Memory limit for verified tokens.",
 		}),
 	}
 	return m
@@ -64,7 +64,7 @@ func newKeySetMetrics(reg prometheus.Registerer) *keySetMetrics {
 	return &keySetMetrics{read: readings.WithLabelValues("ok"), failed: readings.WithLabelValues("failed")}
 }
 
-// revocationMetrics say how long a list of revocations is.
+// revocationMetrics describe a list of revocations.
 type revocationMetrics struct {
 	length, capacity prometheus.Gauge
 	refused          prometheus.Counter
@@ -77,16 +77,16 @@ func newRevocationMetrics(reg prometheus.Registerer) *revocationMetrics {
 			Name: "rte_authz_revocations", Help: "Revocations in force.",
 		}),
 		capacity: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_authz_revocations_capacity", Help: "Revocations that can be in force.",
+			Name: "rte_authz_revocations_capacity", Help: "Largest number of revocations in force.",
 		}),
 		refused: auto.NewCounter(prometheus.CounterOpts{
-			Name: "rte_authz_revocations_refused_total", Help: "Revocations not taken because the list is full.",
+			Name: "rte_authz_revocations_refused_total", Help: "Revocations refused because the list was full.",
 		}),
 	}
 	return m
 }
 
-// sharedMetrics say how the revocations of all nodes are kept the same.
+// sharedMetrics describe the synchronization of revocations.
 type sharedMetrics struct {
 	kept, keepFailed, lost   prometheus.Counter
 	readings, readingsFailed prometheus.Counter
@@ -98,7 +98,7 @@ func newSharedMetrics(reg prometheus.Registerer) *sharedMetrics {
 	auto := promauto.With(reg)
 	shared := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_authz_revocations_shared_total",
-		Help: "Attempts to store revocations of this node for all nodes, by result; lost are those that are not tried again.",
+		Help: "Attempts to store revocations of this node for all nodes, by result; a lost one is not retried.",
 	}, []string{"result"})
 	readings := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_authz_revocation_readings_total",
@@ -108,13 +108,13 @@ func newSharedMetrics(reg prometheus.Registerer) *sharedMetrics {
 		kept: shared.WithLabelValues("ok"), keepFailed: shared.WithLabelValues("failed"), lost: shared.WithLabelValues("lost"),
 		readings: readings.WithLabelValues("ok"), readingsFailed: readings.WithLabelValues("failed"),
 		malformed: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_authz_revocations_malformed", Help: "Stored revocations that the last reading could not understand.",
+			Name: "rte_authz_revocations_malformed", Help: "Malformed revocations in the last reading of the store.",
 		}),
 		unsaved: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_authz_revocations_unsaved", Help: "Revocations of this node that could not be stored for the others yet.",
+			Name: "rte_authz_revocations_unsaved", Help: "Revocations of this node that wait for the store.",
 		}),
 		unsavedCapacity: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_authz_revocations_unsaved_capacity", Help: "How many of them are kept at most.",
+			Name: "rte_authz_revocations_unsaved_capacity", Help: "Largest number of revocations that wait for the store.",
 		}),
 	}
 	return m

@@ -2,7 +2,6 @@ package token
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -12,51 +11,21 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
-// Bounds on what a signed token may carry. Its size is bounded too (VerifierOptions.MaxTokenSize); these keep the
-// claims of a session small and a decision cheap.
+// Bounds of the content of a signed token. VerifierOptions.MaxSize bounds its size too; these keep the claims of a session
+// small and a decision cheap.
 const (
 	maxOrganizations = 64
 	maxGrants        = 256
 	maxTokenID       = 256
 )
 
-// ClaimNames are the names under which a token carries what Claims need. Empty names mean the defaults in the
-// comments. The registered claims exp, nbf, iat, iss and aud (RFC 7519, section 4.1) have no other names.
-type ClaimNames struct {
-	User          string // sub
-	Organization  string // org
-	Role          string // role
-	Organizations string // orgs
-	Grants        string // grants
-	TokenID       string // jti
-}
-
-// withDefaults fills in the names that are empty.
-func (n ClaimNames) withDefaults() ClaimNames {
-	for _, name := range []struct {
-		of    *string
-		value string
-	}{
-		{&n.User, "sub"},
-		{&n.Organization, "org"},
-		{&n.Role, "role"},
-		{&n.Organizations, "orgs"},
-		{&n.Grants, "grants"},
-		{&n.TokenID, "jti"},
-	} {
-		if *name.of == "" {
-			*name.of = name.value
-		}
-	}
-	return n
-}
-
-// payload is the claims set of a token, read but not yet believed.
+// payload is the claims set of a token, parsed but not verified.
 type payload struct {
 	object
-	// The registered claims, as jwt.Validator asks for them.
+	// The registered claims, for jwt.Validator.
 	issuer                         string
 	audience                       jwt.ClaimStrings
 	expiresAt, notBefore, issuedAt *jwt.NumericDate
@@ -71,13 +40,19 @@ func (p *payload) GetIssuer() (string, error)                   { return p.issue
 func (p *payload) GetAudience() (jwt.ClaimStrings, error)       { return p.audience, nil }
 func (p *payload) GetSubject() (string, error)                  { return "", nil }
 
-// read reads a claims set, which must be valid JSON and is kept; null is one without claims. The error wraps
+// The paths of the registered claims.
+func registered(name string) *path { return &path{text: name, steps: []string{name}} }
+
+// read parses a claims set, which must be valid JSON and must not change afterwards; null has no claims. The error wraps
 // ErrClaims.
 func (p *payload) read(data []byte) (err error) {
 	if string(bytes.TrimSpace(data)) == "null" {
 		return nil
 	}
 	if p.object, err = parseObject(data); err != nil {
+		if errors.Is(err, jsonscan.ErrSyntax) {
+			err = errNotObject
+		}
 		return fmt.Errorf("%w: %w", ErrClaims, err)
 	}
 	if p.expiresAt, err = p.date("exp"); err != nil {
@@ -89,41 +64,34 @@ func (p *payload) read(data []byte) (err error) {
 	if p.issuedAt, err = p.date("iat"); err != nil {
 		return err
 	}
-	if p.issuer, err = p.text("iss"); err != nil {
+	if p.issuer, err = p.text(registered("iss")); err != nil {
 		return err
 	}
-	p.audience, err = p.texts("aud")
+	p.audience, err = p.texts(registered(claimAudience))
 	return err
 }
 
-// claims makes Claims of a payload whose signature and times are verified.
-func (p *payload) claims(names *ClaimNames) (*Claims, error) {
+// claims makes the Claims of a verified payload, without the role.
+func (p *payload) claims(paths *claimPaths) (*Claims, error) {
 	claims := &Claims{}
 	var err error
-	if claims.User, err = p.id(names.User); err != nil {
+	if claims.User, err = p.id(&paths.user); err != nil {
 		return nil, err
 	}
-	if claims.Organization, err = p.id(names.Organization); err != nil {
+	if claims.Organization, err = p.id(&paths.organization); err != nil {
 		return nil, err
 	}
-	if claims.Organizations, err = p.organizations(names.Organizations, claims.Organization); err != nil {
+	if claims.Organizations, err = p.ids(&paths.organizations, claims.Organization); err != nil {
 		return nil, err
 	}
-	if claims.Grants, err = p.grants(names.Grants); err != nil {
+	if claims.Grants, err = p.grants(&paths.grants); err != nil {
 		return nil, err
 	}
-	role, err := p.text(names.Role)
-	if err != nil {
-		return nil, err
-	}
-	if claims.Role, err = ParseRole(role); err != nil {
-		return nil, badClaim(names.Role, err.Error())
-	}
-	if claims.TokenID, err = p.text(names.TokenID); err != nil {
+	if claims.TokenID, err = p.text(&paths.tokenID); err != nil {
 		return nil, err
 	}
 	if len(claims.TokenID) > maxTokenID {
-		return nil, badClaim(names.TokenID, "too long")
+		return nil, badClaim(paths.tokenID.text, "too long")
 	}
 	if p.issuedAt != nil {
 		claims.IssuedAt = p.issuedAt.Time
@@ -134,136 +102,158 @@ func (p *payload) claims(names *ClaimNames) (*Claims, error) {
 	return claims, nil
 }
 
-func (p *payload) organizations(name string, home events.ID) ([]events.ID, error) {
-	texts, err := p.texts(name)
-	if err != nil {
+// ids returns the claim as a list of GUIDs, without home. Absent: nil.
+func (p *payload) ids(claim *path, home events.ID) (ids []events.ID, err error) {
+	value, ok, err := claim.find(p.object)
+	if !ok || err != nil {
 		return nil, err
 	}
-	if value, _ := p.get(name); len(value) > 0 && value[0] != '[' {
-		return nil, badClaim(name, "not a list")
-	}
-	if len(texts) > maxOrganizations {
-		return nil, badClaim(name, "too many")
-	}
-	var ids []events.ID
-	for _, text := range texts {
+	n := 0
+	err = jsonscan.Elements(value, jsonLevels, func(element []byte) error {
+		if n++; n > maxOrganizations {
+			return badClaim(claim.text, "too many")
+		}
+		text, _ := jsonscan.Unquote(element)
 		id, ok := events.ParseID(text)
 		if !ok {
-			return nil, badClaim(name, "not a list of GUIDs")
+			return badClaim(claim.text, "not a list of GUIDs")
 		}
 		if id != home {
 			ids = append(ids, id)
 		}
+		return nil
+	})
+	if errors.Is(err, jsonscan.ErrSyntax) {
+		err = badClaim(claim.text, "not a list")
 	}
-	return ids, nil
+	return ids, err
 }
 
-func (p *payload) grants(name string) ([]Grant, error) {
-	value, ok := p.get(name)
-	if !ok {
-		return nil, nil
+// grants returns the claim as a list of grants. Absent: nil.
+func (p *payload) grants(claim *path) (grants []Grant, err error) {
+	value, ok, err := claim.find(p.object)
+	if !ok || err != nil {
+		return nil, err
 	}
-	var items []json.RawMessage
-	if value[0] != '[' || json.Unmarshal(value, &items) != nil {
-		return nil, badClaim(name, "not a list")
-	}
-	if len(items) > maxGrants {
-		return nil, badClaim(name, "too many")
-	}
-	grants := make([]Grant, len(items))
-	for i, item := range items {
-		var err error
-		if grants[i], err = parseGrant(item); err != nil {
-			return nil, badClaim(name, err.Error())
+	err = jsonscan.Elements(value, jsonLevels, func(element []byte) error {
+		if len(grants) == maxGrants {
+			return badClaim(claim.text, "too many")
 		}
+		grant, err := parseGrant(element)
+		if err != nil {
+			return badClaim(claim.text, err.Error())
+		}
+		grants = append(grants, grant)
+		return nil
+	})
+	if errors.Is(err, jsonscan.ErrSyntax) {
+		err = badClaim(claim.text, "not a list")
 	}
-	return grants, nil
+	return grants, err
 }
 
 // parseGrant reads one grant of a token.
-func parseGrant(item json.RawMessage) (Grant, error) {
-	o, err := parseObject(item)
+func parseGrant(element []byte) (Grant, error) {
+	o, err := parseObject(element)
 	if err != nil {
-		return Grant{}, err
+		return Grant{}, errors.New("a grant is not an object, or has a member twice or too many")
 	}
-	one := payload{object: o}
-	entity, err := one.text("entity")
-	if err != nil {
-		return Grant{}, err
-	}
-	event, err := one.text("event")
-	if err != nil {
-		return Grant{}, err
-	}
-	// A restriction that this server does not know must not widen the grant by being ignored.
+	var entity, event []byte
 	for i := range o {
-		if name := string(o[i].name); name != "entity" && name != "event" {
+		var to *[]byte
+		switch string(o[i].name) {
+		case "entity":
+			to = &entity
+		case "event":
+			to = &event
+		default: // a restriction that this server does not know must not widen the grant by being ignored
 			return Grant{}, errors.New("a grant has an unknown member")
 		}
+		if *to, err = unquote(o[i].value); err != nil {
+			return Grant{}, err
+		}
 	}
-	return newGrant(entity, event)
+	return newGrant(string(entity), string(event))
 }
 
-// text is the claim as a string; absent: empty.
-func (p *payload) text(name string) (string, error) {
-	text, err := p.unquote(name)
-	return string(text), err
-}
-
-// unquote is text without the copy.
-func (p *payload) unquote(name string) ([]byte, error) {
-	value, ok := p.get(name)
+func unquote(value []byte) ([]byte, error) {
+	text, ok := jsonscan.Unquote(value)
 	if !ok {
-		return nil, nil
-	}
-	text, err := unquote(value)
-	if err != nil {
-		return nil, badClaim(name, "not a string")
+		return nil, errors.New("not a string")
 	}
 	return text, nil
 }
 
-// texts is the claim, a string or a list of strings; absent: nil.
-func (p *payload) texts(name string) ([]string, error) {
-	value, ok := p.get(name)
-	if !ok {
-		return nil, nil
+// text returns the claim as a string. Absent: empty.
+func (p *payload) text(claim *path) (string, error) {
+	text, err := p.unquote(claim)
+	return string(text), err
+}
+
+// unquote returns what text returns, without a copy.
+func (p *payload) unquote(claim *path) ([]byte, error) {
+	value, ok, err := claim.find(p.object)
+	if !ok || err != nil {
+		return nil, err
 	}
-	if value[0] == '"' {
-		one, err := p.text(name)
-		return []string{one}, err
+	text, err := unquote(value)
+	if err != nil {
+		return nil, badClaim(claim.text, err.Error())
 	}
-	var list []string
-	if value[0] != '[' || json.Unmarshal(value, &list) != nil {
-		return nil, badClaim(name, "not a list of strings")
+	return text, nil
+}
+
+// texts returns the claim, a string or a list of strings, as a list. Absent: nil.
+func (p *payload) texts(claim *path) ([]string, error) {
+	value, ok, err := claim.find(p.object)
+	if !ok || err != nil {
+		return nil, err
+	}
+	if text, ok := jsonscan.Unquote(value); ok {
+		return []string{string(text)}, nil
+	}
+	list, err := stringList(value)
+	if err != nil {
+		return nil, badClaim(claim.text, "not a string or a list of strings")
 	}
 	return list, nil
 }
 
-// id is the claim as a GUID. It must be there.
-func (p *payload) id(name string) (events.ID, error) {
-	text, err := p.unquote(name)
+// stringList reads a list of strings, which is not nil.
+func stringList(value []byte) ([]string, error) {
+	list := []string{}
+	err := jsonscan.Elements(value, jsonLevels, func(element []byte) error {
+		text, err := unquote(element)
+		list = append(list, string(text))
+		return err
+	})
+	return list, err
+}
+
+// id returns the claim as a GUID. The claim is required.
+func (p *payload) id(claim *path) (events.ID, error) {
+	text, err := p.unquote(claim)
 	if err != nil {
 		return events.ID{}, err
 	}
 	id, ok := events.ParseID(text)
 	if !ok {
-		return events.ID{}, badClaim(name, "not a GUID")
+		return events.ID{}, badClaim(claim.text, "absent or not a GUID")
 	}
 	return id, nil
 }
 
-// lastSecond is the end of the year 9999 in UTC: a time beyond it is no time (and would overflow the arithmetic on it).
+// lastSecond is the end of the year 9999 in UTC. A later time is refused: it would overflow the arithmetic with times.
 const lastSecond = 253402300799
 
-// date is the claim as a NumericDate in UTC: seconds since 1970, possibly with a fraction. Absent: nil.
+// date returns a registered claim as a NumericDate in UTC: seconds since 1970, possibly with a fraction. Absent: nil.
 func (p *payload) date(name string) (*jwt.NumericDate, error) {
 	value, ok := p.get(name)
 	if !ok {
-		return nil, nil //nolint:nilnil // as jwt.Claims has it: no such claim and no error
+		return nil, nil //nolint:nilnil // jwt.Claims wants it: no such claim and no error
 	}
 	seconds, err := strconv.ParseFloat(string(value), 64)
-	if err != nil { // what else is valid JSON is no number to ParseFloat
+	if err != nil { // it is valid JSON, but not a number
 		return nil, badClaim(name, "not a number")
 	}
 	if seconds < 0 || seconds > lastSecond {
@@ -271,9 +261,4 @@ func (p *payload) date(name string) (*jwt.NumericDate, error) {
 	}
 	whole, fraction := math.Modf(seconds)
 	return &jwt.NumericDate{Time: time.Unix(int64(whole), int64(fraction*float64(time.Second))).UTC()}, nil
-}
-
-// badClaim names the claim, which is configuration, and never its value.
-func badClaim(name, what string) error {
-	return fmt.Errorf("%w: claim %q: %s", ErrClaims, name, what)
 }

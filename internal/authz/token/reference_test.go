@@ -8,16 +8,16 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// VerifyByLibrary is Verify with the parser of the JWT library, and without what is remembered of tokens and headers:
-// parseToken must accept and refuse the same, for the same reasons.
+// VerifyByLibrary is Verify with the parser of the JWT library, without the caches of tokens and headers. parseCompact must
+// accept and refuse the same tokens, for the same reasons.
 func (v *Verifier) VerifyByLibrary(text string) (*Claims, error) {
 	switch {
 	case text == "":
 		return nil, ErrMissing
-	case len(text) > v.options.MaxTokenSize:
+	case len(text) > v.options.MaxSize:
 		return nil, ErrTooLarge
 	}
-	parser := jwt.NewParser(jwt.WithValidMethods(v.options.Algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
+	parser := jwt.NewParser(jwt.WithValidMethods(v.options.Keys.Algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
 	p := &libraryPayload{}
 	var members map[string]any
 	token, err := parser.ParseWithClaims(text, p, func(token *jwt.Token) (any, error) {
@@ -33,30 +33,33 @@ func (v *Verifier) VerifyByLibrary(text string) (*Claims, error) {
 	if !acceptable(members) {
 		return nil, ErrUnacceptable
 	}
-	if err := v.validator.Validate(p); err != nil {
-		return nil, v.reason(&p.payload, err)
-	}
-	return p.claims(&v.names)
+	return v.claims(&p.payload)
 }
 
-// libraryPayload is a payload as the library's parser fills it in.
+// libraryPayload is a payload that the library's parser fills in.
 type libraryPayload struct{ payload }
 
 func (p *libraryPayload) UnmarshalJSON(data []byte) error { return p.read(bytes.Clone(data)) }
 
-// libraryReason is the Error for an error of the library's parser.
+// libraryReason returns the error of this package for an error of the library's parser.
 func (v *Verifier) libraryReason(token *jwt.Token, err error) error {
+	if own, ok := errors.AsType[*ClaimError](err); ok {
+		return own
+	}
+	if errors.Is(err, ErrClaims) {
+		return ErrClaims
+	}
 	if own, ok := errors.AsType[Error](err); ok {
 		return own
 	}
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return ErrMalformed
-	case token != nil && (token.Method == nil || !slices.Contains(v.options.Algorithms, token.Method.Alg())):
+	case token != nil && (token.Method == nil || !slices.Contains(v.options.Keys.Algorithms, token.Method.Alg())):
 		return ErrAlgorithm
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		return ErrSignature
 	default:
-		return err // of a kind that the parser does not have
+		return err // the parser has no other kind
 	}
 }

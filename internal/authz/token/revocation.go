@@ -13,24 +13,24 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// DefaultMaxRevocations is how many revocations a node holds.
+// DefaultMaxRevocations is the largest number of revocations in a list.
 const DefaultMaxRevocations = 100_000
 
-// ErrRevocationsFull says that a revocation was not taken: the list holds as many as it may that still matter.
+// ErrRevocationsFull means that a revocation was not added, because the list is full of revocations in force.
 var ErrRevocationsFull = errors.New("list of revocations is full")
 
-// Revocation takes back tokens before they expire: the one with an id, or those of a user.
+// Revocation invalidates tokens before they expire: the token with an id, or the tokens of a user.
 type Revocation struct {
 	TokenID string    // jti; empty: by user
-	User    events.ID // counts where TokenID is empty
-	// Before, with User: tokens issued before it are revoked, and so are tokens that do not say when they were issued.
-	// Zero: all tokens of the user, those of tomorrow included.
+	User    events.ID // used if TokenID is empty
+	// Before, with User, revokes the tokens issued before it and the tokens without a time of issue. Zero revokes all tokens
+	// of the user, future ones included.
 	Before time.Time
-	// Until is when the revocation can be forgotten because the tokens it is about have expired.
+	// Until is the end of the revocation: the revoked tokens have expired by then.
 	Until time.Time
 }
 
-// Covers says whether the revocation is about the token of the claims.
+// Covers reports whether the revocation applies to the token of the claims.
 func (r *Revocation) Covers(c *Claims) bool {
 	if r.TokenID != "" {
 		return r.TokenID == c.TokenID
@@ -38,14 +38,14 @@ func (r *Revocation) Covers(c *Claims) bool {
 	return r.User == c.User && (r.Before.IsZero() || c.IssuedAt.Before(r.Before))
 }
 
-// member is the revocation as it stands in a store, which has Until beside it: the same one is the same text.
+// member returns the form of the revocation in a store, which keeps Until separately: equal revocations are equal texts.
 func (r *Revocation) member() ([]byte, error) {
 	without := *r
 	without.Until = time.Time{}
 	return json.Marshal(without)
 }
 
-// revocationMessage is the form of a revocation between nodes, in Redis and in requests of operators. Times are in
+// revocationMessage is the JSON form of a revocation, between nodes, in Redis and in requests of operators. Times are in
 // seconds since 1970, as in tokens.
 type revocationMessage struct {
 	TokenID string  `json:"jti,omitempty"`
@@ -63,7 +63,7 @@ func (r Revocation) MarshalJSON() ([]byte, error) {
 	return json.Marshal(m)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes. It must name a token or a user and not both.
+// UnmarshalJSON reads the form that MarshalJSON writes. It must have either a token id or a user.
 func (r *Revocation) UnmarshalJSON(data []byte) error {
 	var m revocationMessage
 	if json.Unmarshal(data, &m) != nil {
@@ -111,11 +111,11 @@ func instant(seconds float64) (time.Time, bool) {
 	return time.UnixMilli(int64(seconds * 1000)), true
 }
 
-// Revocations are the revocations that a node knows. They may be used from any goroutine.
+// Revocations is the list of the revocations that a node knows. It may be used from any goroutine.
 type Revocations struct {
 	limit   int
 	metrics *revocationMetrics
-	any     atomic.Bool // false: there is none, and nobody has to take the lock to know
+	any     atomic.Bool // false: the list is empty, so Check needs no lock
 
 	mu       sync.RWMutex
 	byToken  map[string]time.Time         // guarded by mu: until, by jti
@@ -123,14 +123,14 @@ type Revocations struct {
 	sweepDue time.Time                    // guarded by mu: no entry expires before it
 }
 
-// userRevocation is what is revoked of a user: the union of what was asked for.
+// userRevocation is the union of the revocations of a user.
 type userRevocation struct {
-	before      time.Time // zero: nothing by issue time
+	before      time.Time // zero: no token by its time of issue
 	beforeUntil time.Time
-	allUntil    time.Time // zero or past: not all
+	allUntil    time.Time // zero or past: not all tokens
 }
 
-// NewRevocations makes an empty list for at most limit entries; 0: DefaultMaxRevocations.
+// NewRevocations makes an empty list of at most limit entries; 0: DefaultMaxRevocations.
 func NewRevocations(limit int, reg prometheus.Registerer) *Revocations {
 	if limit == 0 {
 		limit = DefaultMaxRevocations
@@ -142,7 +142,7 @@ func NewRevocations(limit int, reg prometheus.Registerer) *Revocations {
 	}
 }
 
-// Add takes a revocation into force. One whose time is over is ignored. fresh says that it is about tokens that were not
+// Add puts a revocation into force and ignores one that has ended. fresh reports whether it applies to tokens that were not
 // revoked before. The error is ErrRevocationsFull.
 func (l *Revocations) Add(r Revocation) (fresh bool, err error) {
 	now := time.Now()
@@ -176,7 +176,7 @@ func (l *Revocations) Add(r Revocation) (fresh bool, err error) {
 	return fresh, nil
 }
 
-// Check says whether the token of the claims is revoked.
+// Check reports whether the token of the claims is revoked.
 func (l *Revocations) Check(c *Claims) (revoked bool) {
 	if !l.any.Load() {
 		return false
@@ -191,14 +191,14 @@ func (l *Revocations) Check(c *Claims) (revoked bool) {
 	return ok && (now.Before(u.allUntil) || now.Before(u.beforeUntil) && c.IssuedAt.Before(u.before))
 }
 
-// Len is how many revocations are in force, or have just ended.
+// Len returns the number of revocations in force, including some that have just ended.
 func (l *Revocations) Len() int {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.lengthLocked()
 }
 
-// All are the revocations in force: for each user at most one by issue time and one of all tokens.
+// All returns the revocations in force: of each user at most one by time of issue and one of all tokens.
 func (l *Revocations) All() []Revocation {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -218,7 +218,7 @@ func (l *Revocations) All() []Revocation {
 	return slices.DeleteFunc(all, func(r Revocation) bool { return !r.Until.After(now) })
 }
 
-// Sweep forgets what no longer matters. Whoever owns the list calls it from time to time.
+// Sweep removes the revocations that have ended. The owner of the list calls it periodically.
 func (l *Revocations) Sweep() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -255,12 +255,12 @@ func (l *Revocations) sweepLocked(now time.Time) {
 
 func (l *Revocations) lengthLocked() int { return len(l.byToken) + len(l.byUser) }
 
-// includes says whether all tokens that a revocation by user is about are revoked at a time.
+// includes reports whether all tokens of a revocation by user are revoked already at a time.
 func (u userRevocation) includes(r *Revocation, now time.Time) bool {
 	return now.Before(u.allUntil) || !r.Before.IsZero() && now.Before(u.beforeUntil) && !r.Before.After(u.before)
 }
 
-// with is the union of u and a revocation by user.
+// with returns the union of u and a revocation by user.
 func (u userRevocation) with(r *Revocation) userRevocation {
 	if r.Before.IsZero() {
 		u.allUntil = later(u.allUntil, r.Until)

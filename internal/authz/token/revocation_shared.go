@@ -16,70 +16,77 @@ import (
 )
 
 const (
-	// rereadInterval is how often the store is read although nothing says that it has changed, and retryInterval how often
-	// it is tried while it is away.
+	// rereadInterval is the time between two readings of the store without a reason; retryInterval the time between two
+	// attempts while the store is unavailable.
 	rereadInterval = 10 * time.Second
 	retryInterval  = time.Second
-	// storeTimeout is for one conversation with the store.
+	// storeTimeout bounds one exchange with the store.
 	storeTimeout = 2 * time.Second
-	// maxUnsaved is how many revocations wait for a store that is away.
+	// maxUnsaved is the largest number of revocations that wait for an unavailable store.
 	maxUnsaved = 10_000
-	// maxMember is how many bytes of a revocation in the store are looked at.
+	// maxMember is the largest revocation in the store, in bytes.
 	maxMember = 2 << 10
 )
 
-// The errors of SharedRevocations.Share. The revocation is in force on this node all the same.
+// The errors of SharedRevocations.Share. The revocation is in force on this node in either case.
 var (
-	ErrNotShared   = errors.New("the other nodes were not told yet, and are when the store is back")
-	ErrNeverShared = errors.New("the other nodes were not told and will not be, because too many revocations wait for the store already")
+	ErrNotShared   = errors.New("the other nodes do not have the revocation yet; it is sent when the store is available again")
+	ErrNeverShared = errors.New("the other nodes do not get the revocation, because too many wait for the store already")
 )
 
 // RevocationStore keeps revocations for all nodes. It may be used from any goroutine.
 type RevocationStore interface {
-	// Keep stores a revocation until a time, if it is not stored for longer already, and then sends a message about it to
-	// all nodes.
+	// Keep stores a revocation until a time, unless it is stored for longer already, and then sends the message to all
+	// nodes.
 	Keep(ctx context.Context, member []byte, until time.Time, message []byte) error
-	// Kept calls each with what is stored and still matters, and forgets what does not.
+	// Kept calls each with every stored revocation in force and removes the others.
 	Kept(ctx context.Context, each func(member []byte, until time.Time)) error
 }
 
-// SharedRevocationsOptions are what SharedRevocations work with.
+// SharedRevocationsOptions configure SharedRevocations.
 type SharedRevocationsOptions struct {
-	List  *Revocations    // needed; of this node
-	Store RevocationStore // needed
-	// TTL is how long a revocation counts that does not say until when. Needed.
+	List  *Revocations    // required; of this node
+	Store RevocationStore // required
+	// TTL is the duration of a revocation without an end. Required.
 	TTL time.Duration
-	// Enforce is called, by Run, when revocations have come into force on this node that others made. A nil slice stands
-	// for too many to be named. Needed.
+	// Enforce is called by Run when revocations of other nodes have come into force on this node. A nil slice means that
+	// there are too many to list. Required.
 	Enforce func(fresh []Revocation)
 
 	Logger     *zap.Logger           // default: none
 	Registerer prometheus.Registerer // default: none
 }
 
-// SharedRevocations keep the revocations of a node and those of all others the same, by way of a store. Their methods
-// may be called from any goroutine, also before Run.
+// SharedRevocations synchronizes the revocations of all nodes through a store. Its methods may be called from any
+// goroutine, also before Run.
 type SharedRevocations struct {
 	options SharedRevocationsOptions
 	metrics *sharedMetrics
 	reread  wakeup.Signal // set to read the store at once
 	came    wakeup.Signal // set when something fresh has come
-	tried   chan struct{} // closed when the store was read, or could not be, for the first time
-	read    atomic.Bool   // it was read, and the last reading did not fail
+	tried   chan struct{} // closed after the first attempt to read the store
+	read    atomic.Bool   // the last reading succeeded
 
 	mu       sync.Mutex
-	unsaved  map[Revocation]struct{} // guarded by mu; the store was away
-	fresh    []Revocation            // guarded by mu; to be enforced
-	overflow bool                    // guarded by mu; fresh would have had too many
+	unsaved  map[Revocation]struct{} // guarded by mu; they wait for the store
+	fresh    []Revocation            // guarded by mu; they wait for Enforce
+	overflow bool                    // guarded by mu; there were more than maxFresh
 }
 
-// maxFresh is how many fresh revocations are named one by one.
+// maxFresh is the largest number of revocations in a call of Enforce.
 const maxFresh = 1000
 
 // NewSharedRevocations checks the options.
 func NewSharedRevocations(o SharedRevocationsOptions) (*SharedRevocations, error) {
-	if o.List == nil || o.Store == nil || o.Enforce == nil || o.TTL <= 0 {
-		return nil, errors.New("shared revocations: a list, a store, a time and somebody to enforce them are needed")
+	switch {
+	case o.List == nil:
+		return nil, errors.New("token: SharedRevocationsOptions.List is required")
+	case o.Store == nil:
+		return nil, errors.New("token: SharedRevocationsOptions.Store is required")
+	case o.TTL <= 0:
+		return nil, errors.New("token: SharedRevocationsOptions.TTL is required")
+	case o.Enforce == nil:
+		return nil, errors.New("token: SharedRevocationsOptions.Enforce is required")
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -92,14 +99,14 @@ func NewSharedRevocations(o SharedRevocationsOptions) (*SharedRevocations, error
 	return s, nil
 }
 
-// Tried is closed when the store was read for the first time, or could not be.
+// Tried returns a Go channel that is closed after the first attempt to read the store.
 func (s *SharedRevocations) Tried() <-chan struct{} { return s.tried }
 
-// Current says whether this node has what the store has: the last reading has succeeded.
+// Current reports whether the last reading of the store succeeded.
 func (s *SharedRevocations) Current() bool { return s.read.Load() }
 
-// Share stores a revocation, which is in force on this node, and tells the other nodes. If that is not possible now it
-// waits for the store, and the error is ErrNotShared; if too many wait already it is ErrNeverShared.
+// Share stores a revocation, which is in force on this node, and sends it to the other nodes. If the store is unavailable,
+// the revocation waits for it and the error is ErrNotShared; if too many wait already, the error is ErrNeverShared.
 func (s *SharedRevocations) Share(ctx context.Context, r Revocation) error {
 	err := s.keep(ctx, r)
 	if err == nil {
@@ -141,8 +148,9 @@ func (s *SharedRevocations) keep(ctx context.Context, r Revocation) error {
 	return nil
 }
 
-// Hear takes a message of another node, or of whoever else revokes, into force. The error says what is wrong with it.
-func (s *SharedRevocations) Hear(message []byte) error {
+// Receive puts the revocation in a message of another node or a back end into force. The error describes a malformed
+// message.
+func (s *SharedRevocations) Receive(message []byte) error {
 	if len(message) > maxMember {
 		return errors.New("revocation: too long")
 	}
@@ -158,10 +166,10 @@ func (s *SharedRevocations) Hear(message []byte) error {
 	return nil
 }
 
-// Reread has the store read at once: messages may have been missed.
+// Reread makes Run read the store at once. Call it when messages may have been missed.
 func (s *SharedRevocations) Reread() { s.reread.Set() }
 
-// add takes a revocation into force. One that finds the list full is counted there; the store keeps it.
+// add puts a revocation into force. If the list is full, it is counted there and stays in the store.
 func (s *SharedRevocations) add(r Revocation) {
 	fresh, err := s.options.List.Add(r)
 	if err != nil || !fresh {
@@ -176,7 +184,7 @@ func (s *SharedRevocations) add(r Revocation) {
 	s.mu.Unlock()
 }
 
-// Run keeps node and store the same until ctx ends. It returns nil.
+// Run synchronizes the node and the store until ctx ends. It returns nil.
 func (s *SharedRevocations) Run(ctx context.Context) error {
 	var enforcing sync.WaitGroup
 	enforcing.Go(func() { s.enforce(ctx) })
@@ -199,16 +207,16 @@ func (s *SharedRevocations) Run(ctx context.Context) error {
 	}
 }
 
-// leave says what is lost when the node stops.
+// leave logs the revocations that are lost when the node stops.
 func (s *SharedRevocations) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.unsaved) > 0 {
-		s.options.Logger.Error("revocations that other nodes were not told are lost", zap.Int("revocations", len(s.unsaved)))
+		s.options.Logger.Error("revocations that could not be sent to other nodes are lost", zap.Int("revocations", len(s.unsaved)))
 	}
 }
 
-// enforce has fresh revocations enforced until ctx ends; what comes in the meantime is enforced together.
+// enforce calls Enforce until ctx ends. Revocations that come during a call share the next one.
 func (s *SharedRevocations) enforce(ctx context.Context) {
 	for {
 		select {
@@ -229,12 +237,12 @@ func (s *SharedRevocations) enforce(ctx context.Context) {
 	}
 }
 
-// follow stores what waits, reads what there is, and stores what is missing there. What cannot be stored does not keep it
-// from reading: the node may be allowed only that.
+// follow stores the waiting revocations, reads the stored ones, and stores those that the store has lost. It reads even if
+// it cannot store: the node may have permission only to read.
 func (s *SharedRevocations) follow(ctx context.Context) (ok bool) {
 	saved := s.save(ctx)
 	stored, err := s.load(ctx)
-	s.came.Set() // also after half a reading
+	s.came.Set() // also after a reading that failed midway
 	if err != nil {
 		s.failed(ctx, err)
 		return false
@@ -246,7 +254,7 @@ func (s *SharedRevocations) follow(ctx context.Context) (ok bool) {
 	return saved && s.restore(ctx, stored)
 }
 
-// save stores what waits for the store; false: it is not to be had.
+// save stores the waiting revocations. It returns false if the store is unavailable.
 func (s *SharedRevocations) save(ctx context.Context) (ok bool) {
 	for _, r := range s.waiting() {
 		if r.Until.After(time.Now()) && s.keep(ctx, r) != nil {
@@ -260,7 +268,7 @@ func (s *SharedRevocations) save(ctx context.Context) (ok bool) {
 	return true
 }
 
-// load takes what is stored into force, and returns it without the times.
+// load puts the stored revocations into force and returns them without their ends.
 func (s *SharedRevocations) load(ctx context.Context) (stored map[Revocation]struct{}, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -281,8 +289,8 @@ func (s *SharedRevocations) load(ctx context.Context) (stored map[Revocation]str
 	return stored, err
 }
 
-// restore stores again what is in force here and not stored any more: a store that has lost its data gets it back from
-// the nodes, and a revocation is never taken back. False: the store is not to be had.
+// restore stores the revocations in force that the store does not have. A store that lost its data gets it back from the
+// nodes this way; revocations are never removed before their end. It returns false if the store is unavailable.
 func (s *SharedRevocations) restore(ctx context.Context, stored map[Revocation]struct{}) (ok bool) {
 	restored := 0
 	for _, r := range s.options.List.All() {
@@ -302,18 +310,18 @@ func (s *SharedRevocations) restore(ctx context.Context, stored map[Revocation]s
 	return true
 }
 
-// failed notes that the store is away.
+// failed counts a failed reading and logs the first one.
 func (s *SharedRevocations) failed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	s.metrics.readingsFailed.Inc()
 	if s.read.Swap(false) {
-		s.options.Logger.Warn("the store of revocations is away; those made elsewhere are not known here", zap.Error(err))
+		s.options.Logger.Warn("the store of revocations is unavailable, revocations of other nodes are unknown here", zap.Error(err))
 	}
 }
 
-// waiting are the revocations that wait for the store.
+// waiting returns the revocations that wait for the store.
 func (s *SharedRevocations) waiting() []Revocation {
 	s.mu.Lock()
 	defer s.mu.Unlock()

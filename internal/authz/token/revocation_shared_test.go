@@ -160,7 +160,7 @@ func TestSharedRevocations_hear(t *testing.T) {
 		s := newSharing(t, &cupboard{})
 		s.run(t)
 		for range 2 { // the second time it is no news
-			if err := s.Hear([]byte(`{"jti":"one"}`)); err != nil {
+			if err := s.Receive([]byte(`{"jti":"one"}`)); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
@@ -169,7 +169,7 @@ func TestSharedRevocations_hear(t *testing.T) {
 			t.Errorf("enforced %v", got)
 		}
 		for _, message := range []string{``, `{}`, `[]`, `{"jti":7}`, `{"user":"x"}`, `{"jti":"` + strings.Repeat("x", 5000) + `"}`} {
-			if err := s.Hear([]byte(message)); err == nil {
+			if err := s.Receive([]byte(message)); err == nil {
 				t.Errorf("%.20s is understood", message)
 			}
 		}
@@ -178,7 +178,7 @@ func TestSharedRevocations_hear(t *testing.T) {
 			t.Error("it counts too long")
 		}
 		for i := range 3000 { // too many to be named
-			if err := s.Hear(fmt.Appendf(nil, `{"jti":"%d"}`, i)); err != nil {
+			if err := s.Receive(fmt.Appendf(nil, `{"jti":"%d"}`, i)); err != nil {
 				t.Fatal(err)
 			}
 		}

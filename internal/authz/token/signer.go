@@ -2,6 +2,7 @@ package token
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -9,42 +10,38 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Signer makes tokens that a Verifier with the same secret accepts: for the command line and for development. In
-// production the tokens come from elsewhere.
+// SignerOptions configure a Signer.
+type SignerOptions struct {
+	Secret  string
+	Require Requirements // the tokens meet them, with the first of several issuers, tenants and audiences
+	Claims  ClaimNames
+	Roles   RoleOptions
+}
+
+// Signer signs tokens by HS256 that a Verifier with the same options accepts. It is for the command line and for
+// development.
 type Signer struct {
-	secret           []byte
-	issuer, audience string
-	names            ClaimNames
+	options SignerOptions
+	names   ClaimNames
 }
 
-// NewSigner makes a signer for HS256. Issuer and audience are left out of the tokens where they are empty.
-func NewSigner(secret, issuer, audience string) *Signer {
-	return &Signer{secret: []byte(secret), issuer: issuer, audience: audience, names: ClaimNames{}.withDefaults()}
-}
+// NewSigner makes a signer.
+func NewSigner(o SignerOptions) *Signer { return &Signer{options: o, names: o.Claims.withDefaults()} }
 
-// WithNames is a signer that uses other names for the claims; it must agree with VerifierOptions.Claims.
-func (s *Signer) WithNames(names ClaimNames) *Signer {
-	named := *s
-	named.names = names.withDefaults()
-	return &named
-}
-
-// Sign makes a token that is valid from now for the given time; ttl 0: until Claims.ExpiresAt, or for ever if that is
-// zero. A token id is made up if the claims have none; IssuedAt is now.
+// Sign makes a token that is valid from now for ttl; 0: until Claims.ExpiresAt, or for ever if that is zero. Claims without
+// a token id get a new one. The token is issued now, whatever Claims.IssuedAt is.
 func (s *Signer) Sign(claims Claims, ttl time.Duration) (string, error) {
 	now := time.Now()
 	if claims.TokenID == "" {
 		claims.TokenID = events.NewID().String()
 	}
-	fields := jwt.MapClaims{
-		s.names.User:         claims.User.String(),
-		s.names.Organization: claims.Organization.String(),
-		s.names.TokenID:      claims.TokenID,
-		"iat":                now.Unix(),
-		"nbf":                now.Unix(),
-	}
+	fields := jwt.MapClaims{"iat": now.Unix(), "nbf": now.Unix()}
+	s.meetRequirements(fields)
+	fields[s.names.User] = claims.User.String()
+	fields[s.names.Organization] = claims.Organization.String()
+	fields[s.names.TokenID] = claims.TokenID
 	if claims.Role != "" {
-		fields[s.names.Role] = string(claims.Role)
+		fields[s.names.Role] = s.valueOf(claims.Role)
 	}
 	if len(claims.Organizations) > 0 {
 		texts := make([]string, len(claims.Organizations))
@@ -62,17 +59,45 @@ func (s *Signer) Sign(claims Claims, ttl time.Duration) (string, error) {
 	case !claims.ExpiresAt.IsZero():
 		fields["exp"] = claims.ExpiresAt.Unix()
 	}
-	if s.issuer != "" {
-		fields["iss"] = s.issuer
-	}
-	if s.audience != "" {
-		fields["aud"] = s.audience
-	}
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, fields).SignedString(s.secret)
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, fields).SignedString([]byte(s.options.Secret))
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
 	return token, nil
+}
+
+// meetRequirements adds the claims that the options require.
+func (s *Signer) meetRequirements(fields jwt.MapClaims) {
+	r := &s.options.Require
+	for _, c := range r.Claims {
+		fields[c.Claim] = c.Value
+	}
+	if len(r.Scopes) > 0 {
+		fields["scope"] = strings.Join(r.Scopes, " ")
+	}
+	if len(r.Issuers) > 0 {
+		fields["iss"] = r.Issuers[0]
+		if all, err := expandIssuer(r.Issuers[0], r.Tenants); err == nil {
+			fields["iss"] = all[0]
+		}
+	}
+	if len(r.Audiences) > 0 {
+		claim := claimAudience
+		if len(r.AudienceClaims) > 0 {
+			claim = r.AudienceClaims[0]
+		}
+		fields[claim] = r.Audiences[0]
+	}
+}
+
+// valueOf returns the value of the role claim for a role.
+func (s *Signer) valueOf(role Role) string {
+	for _, m := range s.options.Roles.Map {
+		if m.Role == role {
+			return m.Value
+		}
+	}
+	return string(role)
 }
 
 func grantFields(grants []Grant) []map[string]string {

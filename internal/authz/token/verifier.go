@@ -11,94 +11,52 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz/watch"
 )
 
-// Defaults and bounds of VerifierOptions.
-const (
-	DefaultMaxSize = 16 << 10
-	maxKeyFile     = 1 << 20
-	shortSecret    = 32 // bytes; RFC 7518, section 3.2 wants at least the size of the hash
-)
+// maxCandidates is the largest number of keys that are tried for one token. It bounds what a token costs that names no
+// key: 64 RSA keys would take 2.8 ms of CPU time, before anything about the client is known.
+const maxCandidates = 8
 
-// VerifierOptions say which tokens are accepted. At least one key is needed.
-type VerifierOptions struct {
-	// Secret is the key of the HS algorithms.
-	Secret string
-	// PreviousSecret is accepted besides Secret while it is being replaced.
-	PreviousSecret string
-	// PublicKeyFile is a PEM file with the keys of the RS, PS, ES and EdDSA algorithms. It is watched.
-	PublicKeyFile string
-	// Algorithms is the list of accepted algorithms. Empty: all that the configured keys can be used with.
-	Algorithms []string
-	// KeySets hold the keys of the RS, PS, ES and EdDSA algorithms behind URLs. They are read when they are first needed,
-	// from time to time while Run runs, and when a token names a key that they did not have. While one is away, its last
-	// good version stays in force.
-	KeySets []KeySetOptions
-	// Issuers are the accepted values of iss, besides those that KeySets name. Empty: iss is not looked at.
-	Issuers []string
-	// Audiences are the values of which aud must contain one. Empty: aud is not looked at.
-	Audiences []string
-	// Leeway is by how much the clock of an issuer may differ from ours. Default 0.
-	Leeway time.Duration
-	// RequireExpiry refuses tokens without exp.
-	RequireExpiry bool
-	// MaxTokenSize is in bytes. Default DefaultMaxSize.
-	MaxTokenSize int
-	// Claims are the names of the claims.
-	Claims ClaimNames
-	// Revocations are looked at for every token. Default: nothing is revoked.
-	Revocations *Revocations
-	// CacheSize is how many bytes may be spent on remembering verified tokens. Default DefaultCacheSize; negative: none.
-	CacheSize int
-
-	Logger     *zap.Logger           // default: none
-	Registerer prometheus.Registerer // default: none
-}
-
-// Verifier turns tokens into Claims. Verify may be called from any goroutine, whether Run runs or not; Run keeps the
-// keys fresh.
+// Verifier turns tokens into Claims. Verify may be called from any goroutine, with or without Run; Run keeps the keys
+// fresh.
 type Verifier struct {
 	options   VerifierOptions
-	names     ClaimNames
+	paths     claimPaths
+	required  []requiredClaim
+	roles     *roleReader
 	headers   knownHeaders
 	validator *jwt.Validator
 	secrets   []jwt.VerificationKey // []byte each
 	pem       *watch.File           // nil: no file
 	pemKeys   atomic.Pointer[[]crypto.PublicKey]
 	keySets   []*keySet
+	issuers   *issuers
 	cache     *cache // nil: none
 	metrics   *verifierMetrics
 }
 
-// NewVerifier checks the options and reads the key file. An error says which option is wrong and quotes no secret.
+// NewVerifier checks the options and reads the key file. The error names the wrong option and contains no secret.
 func NewVerifier(o VerifierOptions) (*Verifier, error) {
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
-	if o.MaxTokenSize == 0 {
-		o.MaxTokenSize = DefaultMaxSize
-	}
-	if o.CacheSize == 0 {
-		o.CacheSize = DefaultCacheSize
-	}
+	o = o.withDefaults()
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	algorithms, err := allowed(o.Algorithms, o.Secret != "", o.PublicKeyFile != "" || len(o.KeySets) > 0)
+	algorithms, err := allowed(o.Keys.Algorithms, o.Keys.Secret != "", o.Keys.PublicKeyFile != "" || len(o.Keys.Sets) > 0)
 	if err != nil {
 		return nil, err
 	}
-	o.Algorithms = algorithms
-	v := &Verifier{
-		options:   o,
-		names:     o.Claims.withDefaults(),
-		validator: jwt.NewValidator(validation(&o)...),
-		metrics:   newVerifierMetrics(o.Registerer),
+	o.Keys.Algorithms = algorithms
+	v := &Verifier{options: o, validator: jwt.NewValidator(validation(&o.Require)...), metrics: newVerifierMetrics(o.Registerer)}
+	if v.paths, err = o.Claims.parse(); err != nil {
+		return nil, err
 	}
+	if v.required, err = o.Require.parse(); err != nil {
+		return nil, err
+	}
+	v.roles = newRoleReader(v.paths.role, &o.Roles, o.Logger)
 	if o.CacheSize > 0 {
 		v.cache = newCache(o.CacheSize, newCacheMetrics(o.Registerer))
 	}
@@ -108,30 +66,10 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	return v, nil
 }
 
-// check finds mistakes that need no reading of files.
-func (o *VerifierOptions) check() error {
-	switch {
-	case o.Secret == "" && o.PublicKeyFile == "" && len(o.KeySets) == 0:
-		return errors.New("no key: a secret, a public key file or a key set is needed")
-	case o.Secret == "" && o.PreviousSecret != "":
-		return errors.New("a previous secret without a secret")
-	case o.Leeway < 0:
-		return errors.New("leeway: negative")
-	case o.MaxTokenSize < 0:
-		return errors.New("token size: negative")
-	}
-	for i := range o.KeySets {
-		if err := o.KeySets[i].check(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// prepareKeys makes the places where keys are found.
-func (v *Verifier) prepareKeys() error {
+// prepareKeys reads the configured keys and prepares the key sets.
+func (v *Verifier) prepareKeys() (err error) {
 	o := &v.options
-	for _, secret := range []string{o.Secret, o.PreviousSecret} {
+	for _, secret := range []string{o.Keys.Secret, o.Keys.PreviousSecret} {
 		if secret == "" {
 			continue
 		}
@@ -140,20 +78,23 @@ func (v *Verifier) prepareKeys() error {
 		}
 		v.secrets = append(v.secrets, []byte(secret))
 	}
-	if len(o.KeySets) > 0 {
+	if len(o.Keys.Sets) > 0 {
 		metrics := newKeySetMetrics(o.Registerer)
-		for _, set := range o.KeySets {
+		for _, set := range o.Keys.Sets {
 			if set.insecure() {
 				o.Logger.Warn("a key set is read without TLS", zap.String("url", set.URL))
 			}
 			v.keySets = append(v.keySets, newKeySet(set, v.forget, o.Logger, metrics))
 		}
 	}
-	if o.PublicKeyFile == "" {
+	if v.issuers, err = newIssuers(&o.Require, v.keySets); err != nil {
+		return err
+	}
+	if o.Keys.PublicKeyFile == "" {
 		return nil
 	}
 	file, err := watch.New(watch.Options{
-		Path: o.PublicKeyFile, Limit: maxKeyFile, Load: v.loadPEM, Name: "keys", Logger: o.Logger, Registerer: o.Registerer,
+		Path: o.Keys.PublicKeyFile, Limit: maxKeyFile, Load: v.loadPEM, Name: "keys", Logger: o.Logger, Registerer: o.Registerer,
 	})
 	if err != nil {
 		return fmt.Errorf("public key file: %w", err)
@@ -162,37 +103,33 @@ func (v *Verifier) prepareKeys() error {
 	return nil
 }
 
-// validation are the checks that the JWT library makes of the registered claims.
-func validation(o *VerifierOptions) []jwt.ParserOption {
-	options := []jwt.ParserOption{jwt.WithLeeway(o.Leeway)}
-	if o.RequireExpiry {
+// validation returns the checks of the registered times, which the JWT library makes.
+func validation(r *Requirements) []jwt.ParserOption {
+	options := []jwt.ParserOption{jwt.WithLeeway(r.Leeway)}
+	if r.Expiry {
 		options = append(options, jwt.WithExpirationRequired())
-	}
-	if len(o.Audiences) > 0 {
-		options = append(options, jwt.WithAudience(o.Audiences...))
 	}
 	return options
 }
 
 // Run keeps the keys fresh until ctx ends. It returns nil.
 func (v *Verifier) Run(ctx context.Context) error {
-	var watchers sync.WaitGroup
+	var running sync.WaitGroup
 	if v.pem != nil {
-		watchers.Go(func() { _ = v.pem.Run(ctx) })
+		running.Go(func() { _ = v.pem.Run(ctx) }) // returns nil
 	}
 	for _, set := range v.keySets {
-		watchers.Go(func() { set.run(ctx) })
+		running.Go(func() { set.run(ctx) })
 	}
 	<-ctx.Done()
-	watchers.Wait()
+	running.Wait()
 	return nil
 }
 
-// Verify checks a token in compact form (RFC 7515, section 7.1) and returns what it says about its bearer. The error
-// is or wraps a Error and carries nothing of the token. It may wait for a key set, for seconds, if the token names
-// a key that is not known.
+// Verify checks a token in compact form (RFC 7515, section 7.1) and returns its claims. The error is or wraps an Error and
+// contains nothing of the token. Verify may wait for a key set, for seconds, if the token names an unknown key.
 func (v *Verifier) Verify(token string) (*Claims, error) {
-	claims, err := v.remembered(token)
+	claims, err := v.cached(token)
 	if err == nil && v.options.Revocations != nil && v.options.Revocations.Check(claims) {
 		err = ErrRevoked
 	}
@@ -204,12 +141,12 @@ func (v *Verifier) Verify(token string) (*Claims, error) {
 	return claims, nil
 }
 
-// remembered is verify for tokens that were not verified before.
-func (v *Verifier) remembered(text string) (*Claims, error) {
+// cached returns the claims of a token from the cache, or verifies it.
+func (v *Verifier) cached(text string) (*Claims, error) {
 	switch {
 	case text == "":
 		return nil, ErrMissing
-	case len(text) > v.options.MaxTokenSize:
+	case len(text) > v.options.MaxSize:
 		return nil, ErrTooLarge
 	case v.cache == nil:
 		return v.verify(text)
@@ -225,25 +162,25 @@ func (v *Verifier) remembered(text string) (*Claims, error) {
 	}
 	until := time.Now().Add(withoutExpiry)
 	if !claims.ExpiresAt.IsZero() {
-		until = claims.ExpiresAt.Add(v.options.Leeway)
+		until = claims.ExpiresAt.Add(v.options.Require.Leeway)
 	}
 	v.cache.put(hash, generation, claims, len(text), until)
 	return claims, nil
 }
 
-// forget drops what was verified by keys that may no longer be accepted.
+// forget empties the cache, when a key may no longer be accepted.
 func (v *Verifier) forget() {
 	if v.cache != nil {
 		v.cache.forget()
 	}
 }
 
-// verify checks a token with the keys that are known, and if none of them signed it and it names one that a key set
-// did not have, once more after that set was read again: an issuer may begin to use another key at any time.
+// verify checks a token with the known keys. If none of them signed it and it names a key that a key set did not have,
+// verify reads that set again and retries: an issuer may use a new key at any time.
 func (v *Verifier) verify(text string) (*Claims, error) {
 	var stale []*keySet
 	claims, err := v.attempt(text, &stale)
-	if len(stale) == 0 || !errors.Is(err, ErrKey) && !errors.Is(err, ErrSignature) {
+	if len(stale) == 0 || !unverified(err) {
 		return claims, err
 	}
 	var readings sync.WaitGroup
@@ -251,17 +188,24 @@ func (v *Verifier) verify(text string) (*Claims, error) {
 		readings.Go(set.refresh)
 	}
 	readings.Wait()
-	return v.attempt(text, &stale)
+	var again []*keySet
+	claims, err = v.attempt(text, &again)
+	if unverified(err) && slices.ContainsFunc(stale, func(set *keySet) bool { return !set.known() }) {
+		return nil, ErrUnavailable
+	}
+	return claims, err
 }
 
-// attempt checks a token with the keys that are known. It adds to stale the key sets that do not have the key which the
-// token names.
+// unverified reports whether no known key verifies a token.
+func unverified(err error) bool { return errors.Is(err, ErrKey) || errors.Is(err, ErrSignature) }
+
+// attempt checks a token with the known keys. It adds the key sets to stale that do not have the key of the token.
 func (v *Verifier) attempt(text string, stale *[]*keySet) (*Claims, error) {
-	t, err := parseToken(text, &v.headers)
+	t, err := parseCompact(text, &v.headers)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(v.options.Algorithms, t.header.method.Alg()) {
+	if !slices.Contains(v.options.Keys.Algorithms, t.header.method.Alg()) {
 		return nil, ErrAlgorithm
 	}
 	keys, err := v.keys(t.header, t.payload.issuer, stale)
@@ -275,62 +219,65 @@ func (v *Verifier) attempt(text string, stale *[]*keySet) (*Claims, error) {
 		return nil, ErrUnacceptable
 	}
 	v.headers.put(t.segment, t.header)
-	if err := v.validator.Validate(&t.payload); err != nil {
-		return nil, v.reason(&t.payload, err)
-	}
-	return t.payload.claims(&v.names)
+	return v.claims(&t.payload)
 }
 
-// keys are the known keys that may have signed a token of the issuer; without an error there is at least one.
-func (v *Verifier) keys(h *header, issuer string, stale *[]*keySet) ([]jwt.VerificationKey, error) {
-	algorithm := h.method.Alg()
-	sets := v.keySetsOf(issuer)
-	var keys []jwt.VerificationKey
-	if issuer == "" || len(sets) == 0 { // the issuer has no keys of its own
-		if err := v.acceptIssuer(issuer); err != nil {
+// claims checks the requirements for a signed payload and returns its claims.
+func (v *Verifier) claims(p *payload) (*Claims, error) {
+	if err := v.validator.Validate(p); err != nil {
+		return nil, timeError(err)
+	}
+	if err := v.options.Require.checkAudience(p); err != nil {
+		return nil, err
+	}
+	for i := range v.required {
+		if err := v.required[i].check(p); err != nil {
 			return nil, err
 		}
-		sets, keys = v.keySetsOf(""), v.localKeys(algorithm)
 	}
-	for _, set := range sets {
-		if slices.Contains(hmacAlgorithms, algorithm) {
-			break
+	if err := v.options.Require.checkScopes(p); err != nil {
+		return nil, err
+	}
+	claims, err := p.claims(&v.paths)
+	if err != nil {
+		return nil, err
+	}
+	if claims.Role, err = v.roles.role(p); err != nil {
+		return nil, err
+	}
+	return claims, nil
+}
+
+// keys returns the known keys that may have signed a token of the issuer, at most maxCandidates. Without an error there
+// is at least one.
+func (v *Verifier) keys(h *header, issuer string, stale *[]*keySet) ([]jwt.VerificationKey, error) {
+	algorithm := h.method.Alg()
+	sets := v.issuers.sets[issuer]
+	var keys []jwt.VerificationKey
+	if issuer == "" || len(sets) == 0 { // the issuer has no keys of its own
+		sets = v.issuers.general
+		if !v.issuers.accepts(issuer) || len(v.secrets) == 0 && v.pem == nil && len(sets) == 0 {
+			return nil, &ClaimError{ErrIssuer, "iss", "absent or not accepted"}
 		}
-		found, known := set.find(h.keyID, algorithm)
-		keys = append(keys, found...)
-		if !known {
-			*stale = append(*stale, set)
+		keys = v.localKeys(algorithm)
+	}
+	if !slices.Contains(hmacAlgorithms, algorithm) {
+		var named, unnamed []jwt.VerificationKey
+		for _, set := range sets {
+			var known bool
+			if named, unnamed, known = set.find(h.keyID, algorithm, named, unnamed); !known {
+				*stale = append(*stale, set)
+			}
 		}
+		keys = append(append(named, keys...), unnamed...) // keys with the name that the token gives are tried first
 	}
 	if len(keys) == 0 {
 		return nil, ErrKey
 	}
-	return keys, nil
+	return keys[:min(len(keys), maxCandidates)], nil
 }
 
-// keySetsOf are the key sets that are of one issuer alone; with an empty issuer, those that are of none.
-func (v *Verifier) keySetsOf(issuer string) []*keySet {
-	var sets []*keySet
-	for _, set := range v.keySets {
-		if set.Issuer == issuer {
-			sets = append(sets, set)
-		}
-	}
-	return sets
-}
-
-// acceptIssuer says whether the keys that are not of one issuer alone may verify tokens of this one.
-func (v *Verifier) acceptIssuer(issuer string) error {
-	if len(v.options.Issuers) > 0 && !slices.Contains(v.options.Issuers, issuer) {
-		return ErrIssuer
-	}
-	if len(v.secrets) == 0 && v.pem == nil && len(v.keySetsOf("")) == 0 {
-		return ErrIssuer
-	}
-	return nil
-}
-
-// localKeys are the keys from the configuration that fit.
+// localKeys returns the keys of the configuration that fit.
 func (v *Verifier) localKeys(algorithm string) []jwt.VerificationKey {
 	if slices.Contains(hmacAlgorithms, algorithm) {
 		return slices.Clip(v.secrets)
@@ -341,6 +288,7 @@ func (v *Verifier) localKeys(algorithm string) []jwt.VerificationKey {
 	return nil
 }
 
+// loadPEM puts a version of the key file into force.
 func (v *Verifier) loadPEM(data []byte) error {
 	keys, err := parsePEM(data)
 	if err != nil {
@@ -351,26 +299,16 @@ func (v *Verifier) loadPEM(data []byte) error {
 	return nil
 }
 
-// reason is the Error for an error of the JWT library's validator.
-func (v *Verifier) reason(p *payload, err error) error {
+// timeError returns the Error for an error of the JWT library's validator, which checks times alone.
+func timeError(err error) error {
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return ErrExpired
+		return &ClaimError{ErrExpired, "exp", "past"}
 	case errors.Is(err, jwt.ErrTokenNotValidYet):
-		return ErrNotYetValid
-	case errors.Is(err, jwt.ErrTokenInvalidAudience):
-		return ErrAudience
+		return &ClaimError{ErrNotYetValid, "nbf", "in the future"}
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
-		return v.missing(p)
+		return badClaim("exp", "absent")
 	default:
 		return ErrClaims
 	}
-}
-
-// missing tells which of the required claims is absent.
-func (v *Verifier) missing(p *payload) error {
-	if v.options.RequireExpiry && p.expiresAt == nil {
-		return badClaim("exp", "absent")
-	}
-	return ErrAudience
 }

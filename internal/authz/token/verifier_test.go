@@ -32,7 +32,8 @@ import (
 // standard are options for the tokens of rtetest.
 func standard() token.VerifierOptions {
 	return token.VerifierOptions{
-		Secret: rtetest.Secret, Issuers: []string{rtetest.Issuer}, Audiences: []string{rtetest.Audience},
+		Keys:    token.KeyOptions{Secret: rtetest.Secret},
+		Require: token.Requirements{Issuers: []string{rtetest.Issuer}, Audiences: []string{rtetest.Audience}},
 	}
 }
 
@@ -146,7 +147,7 @@ func TestVerify_ClaimNames(t *testing.T) {
 		User: me, Organization: home, Organizations: []events.ID{other}, Role: token.RoleService,
 		Grants: []token.Grant{{Event: "UserAlert"}}, TokenID: "x",
 	}
-	compact, err := token.NewSigner(rtetest.Secret, rtetest.Issuer, rtetest.Audience).WithNames(o.Claims).Sign(want, 0)
+	compact, err := token.NewSigner(token.SignerOptions{Secret: rtetest.Secret, Require: o.Require, Claims: o.Claims}).Sign(want, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +219,9 @@ func TestVerify_Refusals(t *testing.T) {
 		"OrganizationInCase":   {mustHS256(t, rename("org", "Org")), token.ErrClaims},
 		"RoleUnknown":          {mustHS256(t, with("role", "admin")), token.ErrClaims},
 		"RoleInCase":           {mustHS256(t, with("role", "Service")), token.ErrClaims},
-		"RoleList":             {mustHS256(t, with("role", []string{"service"})), token.ErrClaims},
+		"RoleUnknownInAList":   {mustHS256(t, with("role", []string{"admin", "Service"})), token.ErrClaims},
+		"RoleANumber":          {mustHS256(t, with("role", 1)), token.ErrClaims},
+		"RoleListOfNumbers":    {mustHS256(t, with("role", []int{1})), token.ErrClaims},
 		"OrganizationsText":    {mustHS256(t, with("orgs", other.String())), token.ErrClaims},
 		"OrganizationsNotGUID": {mustHS256(t, with("orgs", []string{"*"})), token.ErrClaims},
 		"TooManyOrganizations": {mustHS256(t, with("orgs", many(65, other.String()))), token.ErrClaims},
@@ -278,7 +281,7 @@ func TestVerify_AtTheSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		strict, lenient := standard(), standard()
-		lenient.Leeway = 5 * time.Second
+		lenient.Require.Leeway = 5 * time.Second
 		compact := mustHS256(t, map[string]any{
 			"sub": me.String(), "org": home.String(), "iss": rtetest.Issuer, "aud": rtetest.Audience,
 			"nbf": start.Unix() + 10, "exp": start.Unix() + 20,
@@ -317,7 +320,7 @@ func TestVerify_Algorithms(t *testing.T) {
 	}
 	p256, p384, p521 := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P384()), mustECDSA(t, elliptic.P521())
 	o := standard()
-	o.PublicKeyFile = mustPEM(t, &rsaKey.PublicKey, &p256.PublicKey, &p384.PublicKey, &p521.PublicKey, edKey.Public())
+	o.Keys.PublicKeyFile = mustPEM(t, &rsaKey.PublicKey, &p256.PublicKey, &p384.PublicKey, &p521.PublicKey, edKey.Public())
 	verifier := mustVerifier(t, o)
 	secret := []byte(rtetest.Secret)
 	for _, test := range []struct {
@@ -344,7 +347,7 @@ func TestVerify_Algorithms(t *testing.T) {
 				t.Error(err)
 			}
 			one := o
-			one.Algorithms = []string{test.method.Alg()}
+			one.Keys.Algorithms = []string{test.method.Alg()}
 			if _, err := mustVerifier(t, one).Verify(compact); err != nil {
 				t.Error(err)
 			}
@@ -352,7 +355,7 @@ func TestVerify_Algorithms(t *testing.T) {
 				if algorithm == test.method.Alg() {
 					continue
 				}
-				one.Algorithms = []string{algorithm}
+				one.Keys.Algorithms = []string{algorithm}
 				if _, err := mustVerifier(t, one).Verify(compact); !errors.Is(err, token.ErrAlgorithm) {
 					t.Errorf("where only %s is allowed: %v", algorithm, err)
 				}
@@ -363,9 +366,9 @@ func TestVerify_Algorithms(t *testing.T) {
 
 func TestVerify_PreviousSecret(t *testing.T) {
 	o := standard()
-	o.Secret, o.PreviousSecret = "the secret of today, long enough", rtetest.Secret
+	o.Keys.Secret, o.Keys.PreviousSecret = "the secret of today, long enough", rtetest.Secret
 	verifier := mustVerifier(t, o)
-	for _, secret := range []string{o.Secret, o.PreviousSecret} {
+	for _, secret := range []string{o.Keys.Secret, o.Keys.PreviousSecret} {
 		if _, err := verifier.Verify(mustSign(t, jwt.SigningMethodHS256, []byte(secret), fields())); err != nil {
 			t.Error(err)
 		}
@@ -377,7 +380,7 @@ func TestVerify_PreviousSecret(t *testing.T) {
 
 func TestVerify_RequireExpiry(t *testing.T) {
 	o := standard()
-	o.RequireExpiry = true
+	o.Require.Expiry = true
 	if _, err := mustVerifier(t, o).Verify(mustHS256(t, with("exp", nil))); !errors.Is(err, token.ErrClaims) {
 		t.Error(err)
 	}
@@ -387,7 +390,7 @@ func TestVerify_RequireExpiry(t *testing.T) {
 }
 
 func TestVerify_NoIssuerNoAudienceConfigured(t *testing.T) {
-	verifier := mustVerifier(t, token.VerifierOptions{Secret: rtetest.Secret})
+	verifier := mustVerifier(t, token.VerifierOptions{Keys: token.KeyOptions{Secret: rtetest.Secret}})
 	for _, f := range []map[string]any{fields(), with("iss", nil), with("aud", nil)} {
 		if _, err := verifier.Verify(mustHS256(t, f)); err != nil {
 			t.Error(err)
@@ -400,7 +403,7 @@ func TestVerifier_PublicKeyFileIsWatched(t *testing.T) {
 	path := mustPEM(t, &first.PublicKey)
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.DebugLevel)
-		verifier := mustVerifier(t, token.VerifierOptions{PublicKeyFile: path, Logger: zap.New(core)})
+		verifier := mustVerifier(t, token.VerifierOptions{Keys: token.KeyOptions{PublicKeyFile: path}, Logger: zap.New(core)})
 		stop := rtetest.Start(t, verifier.Run)
 		defer stop()
 		want := func(firstErr, secondErr error) {
@@ -453,19 +456,19 @@ func TestNewVerifier_RefusesMistakes(t *testing.T) {
 	}
 	for name, o := range map[string]token.VerifierOptions{
 		"NoKey":               {},
-		"OnlyPreviousSecret":  {PreviousSecret: "x"},
-		"NegativeLeeway":      {Secret: "x", Leeway: -1},
-		"AlgorithmNone":       {Secret: "x", Algorithms: []string{"none"}},
-		"AlgorithmInCase":     {Secret: "x", Algorithms: []string{"hs256"}},
-		"AlgorithmWithoutKey": {Secret: "x", Algorithms: []string{"RS256"}},
-		"NoFile":              {PublicKeyFile: filepath.Join(t.TempDir(), "none")},
-		"EmptyFile":           {PublicKeyFile: file(nil)},
-		"PrivateKey":          {PublicKeyFile: file(private)},
-		"ShortRSAKey":         {PublicKeyFile: file(pemOf(t, &weak.PublicKey))},
-		"OddCurve":            {PublicKeyFile: file(pemOf(t, &mustECDSA(t, elliptic.P224()).PublicKey))},
-		"BrokenBlock":         {PublicKeyFile: file(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}))},
-		"OneBadBlock": {PublicKeyFile: file(append(pemOf(t, &strong.PublicKey),
-			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})...))},
+		"OnlyPreviousSecret":  {Keys: token.KeyOptions{PreviousSecret: "x"}},
+		"NegativeLeeway":      {Keys: token.KeyOptions{Secret: "x"}, Require: token.Requirements{Leeway: -1}},
+		"AlgorithmNone":       {Keys: token.KeyOptions{Secret: "x", Algorithms: []string{"none"}}},
+		"AlgorithmInCase":     {Keys: token.KeyOptions{Secret: "x", Algorithms: []string{"hs256"}}},
+		"AlgorithmWithoutKey": {Keys: token.KeyOptions{Secret: "x", Algorithms: []string{"RS256"}}},
+		"NoFile":              {Keys: token.KeyOptions{PublicKeyFile: filepath.Join(t.TempDir(), "none")}},
+		"EmptyFile":           {Keys: token.KeyOptions{PublicKeyFile: file(nil)}},
+		"PrivateKey":          {Keys: token.KeyOptions{PublicKeyFile: file(private)}},
+		"ShortRSAKey":         {Keys: token.KeyOptions{PublicKeyFile: file(pemOf(t, &weak.PublicKey))}},
+		"OddCurve":            {Keys: token.KeyOptions{PublicKeyFile: file(pemOf(t, &mustECDSA(t, elliptic.P224()).PublicKey))}},
+		"BrokenBlock":         {Keys: token.KeyOptions{PublicKeyFile: file(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}))}},
+		"OneBadBlock": {Keys: token.KeyOptions{PublicKeyFile: file(append(pemOf(t, &strong.PublicKey),
+			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})...))}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := token.NewVerifier(o); err == nil {
