@@ -7,19 +7,20 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// maxSends bounds the calls of Send and Apply that a shard has not taken yet. A connection runs one invocation at a
-// time and answers one ping at a time; more is a flood.
+// maxSends bounds the calls of Send that a shard has not taken yet. A connection answers one ping at a time; more is a
+// flood.
 const maxSends = 64
 
 // Outbox holds what waits for one socket. Any goroutine may call its exported methods, also after it has ended. They do
-// not block, except Replay.
+// not block, except Replay and AwaitAnswer.
 type Outbox struct {
 	// Static after construction.
 	shard    *Shard
 	writer   Writer
 	protocol Protocol
 
-	sends atomic.Int32 // calls of Send and Apply in the inbox
+	sends  atomic.Int32           // calls of Send in the inbox
+	answer atomic.Pointer[Answer] // that is not written yet; nil: none
 
 	// Owned by the shard's goroutine from here on.
 	state         outboxState
@@ -52,10 +53,11 @@ type Subscription struct {
 	ID events.ID
 }
 
-// Change is a step in the life of an outbox. It happens as a whole: the frame is sent, and behind it each new
-// subscription receives every event that is dispatched after Apply has returned.
+// Change is a step in the life of an outbox. It happens as a whole: the frame or the answer is sent, and behind it each
+// new subscription receives every event that is dispatched after Apply has returned.
 type Change struct {
-	Frame  []byte         // nil: none
+	Frame  []byte         // that answers no call; nil: none
+	Answer *Answer        // to a call; nil: none. AwaitAnswer must have returned nil since the one before
 	Add    []Subscription // acquired from the outbox, to topics that it does not subscribe to
 	Remove []*Entry       // of subscriptions that the outbox has
 	Replay *Replay        // of states to some of Add; nil: none. EndReplay must end it
@@ -70,21 +72,21 @@ func (o *Outbox) Acquire(topic events.Topic) Subscription {
 // Release gives back a subscription that Acquire returned and that was not passed to Apply.
 func (o *Outbox) Release(s Subscription) { o.shard.registry.Release(s.Entry) }
 
-// Room reports whether the shard has taken all but a few of the earlier calls of Send and Apply. Callers that make
-// changes for a client wait for it, because a client could ask for many; Apply itself refuses none.
-func (o *Outbox) Room() bool { return o.sends.Load() < maxSends }
-
-// Apply makes a change. It keeps the slices of c.
+// Apply makes a change. It keeps the slices of c. It refuses no change: a caller that makes them for a client, which
+// could ask for many, gives each an Answer and calls AwaitAnswer before.
 func (o *Outbox) Apply(c Change) {
+	if c.Answer != nil {
+		o.answer.Store(c.Answer)
+	}
 	if len(c.Add) > 0 {
 		o.shard.additionsBegun.Add(1)
 		for _, s := range c.Add {
 			s.Entry.AddShard(o.shard.index)
 		}
 	}
-	o.sends.Add(1)
 	if !o.shard.inbox.put(&command{kind: commandApply, outbox: o, change: &c}) {
 		o.shard.releaseAll(&c)
+		o.finishAnswer()
 	}
 }
 
@@ -108,16 +110,31 @@ func (o *Outbox) Close(final []byte, entries []*Entry) {
 	}
 }
 
-// addFrame gives the outbox a frame that no other outbox receives.
-func (o *Outbox) addFrame(frame []byte, now time.Time) {
-	if o.full {
-		o.enqueue(pending{frame: frame, since: now})
-		return
+// addFrame gives the outbox a frame that no other outbox receives. a is set if it is the frame of an answer. A large
+// frame is written at once, and not copied.
+func (o *Outbox) addFrame(frame []byte, a *Answer, now time.Time) {
+	limit := o.shard.options.Outbox.WriteBytes
+	if len(frame) >= limit {
+		o.flush() // which may end it or fill the socket
 	}
-	o.touch(&o.shard.control)
-	o.buf = append(o.buf, frame...)
-	if len(o.buf) >= o.shard.options.Outbox.WriteBytes {
-		o.flush() // which may end it
+	if a != nil {
+		a.place = answerCollected
+	}
+	switch {
+	case o.state == outboxEnded:
+	case o.full:
+		if a != nil {
+			a.place = answerWaits
+		}
+		o.enqueue(pending{frame: frame, since: now, answer: a != nil})
+	case len(frame) >= limit:
+		o.write(frame, 0)
+	default:
+		o.touch(&o.shard.control)
+		o.buf = append(o.buf, frame...)
+		if len(o.buf) >= limit {
+			o.flush()
+		}
 	}
 }
 
@@ -183,9 +200,10 @@ func (o *Outbox) enqueue(p pending) {
 		o.shard.counts.dropped[DropConflated]++
 	}
 	o.shard.waitingBytes += o.waiting.bytes - before
-	// One answer may be larger than the bound, and the client may read it at once. A partly written frame does not make
-	// the client slow, and neither does a large answer that waits; frames queued behind it do.
-	if min(o.inFlightBytes, options.WriteBytes)+o.waiting.bytes-o.waiting.large > options.Bytes {
+	// One frame may be larger than the bound, and the client may read it at once. A partly written frame does not make
+	// the client slow, and neither does a large frame or an answer that waits; other frames queued behind it do.
+	waiting := o.waiting.bytes - o.waiting.large - o.waiting.answer
+	if min(o.inFlightBytes, options.WriteBytes)+waiting > options.Bytes {
 		o.shard.end(o, EndSlow, p.since)
 	}
 }
@@ -195,21 +213,34 @@ func (o *Outbox) flush() {
 	if o.full || len(o.buf) == 0 {
 		return
 	}
-	n, ok := o.shard.write(o, o.buf)
-	if !ok {
-		o.shard.completeEnd(o, EndFailed)
-		return
-	}
 	buf, events := o.buf, o.collected
 	o.buf, o.collected = nil, 0
-	if n < len(buf) {
+	o.write(buf, events)
+}
+
+// write writes buf, which contains events, to a socket that is not full.
+func (o *Outbox) write(buf []byte, events int) {
+	n, ok := o.shard.write(o, buf)
+	switch {
+	case !ok:
+		o.buf, o.collected = buf, events
+		o.shard.completeEnd(o, EndFailed)
+	case n < len(buf):
 		o.writeLater(buf[n:], events)
-	} else {
-		o.shard.buffers.put(buf)
-		o.shard.counts.deliveries += events
+	default:
+		o.written(buf, events)
 		if o.state == outboxClosing {
 			o.shard.completeEnd(o, o.reason)
 		}
+	}
+}
+
+// written accounts for a write that the socket has taken whole.
+func (o *Outbox) written(buf []byte, events int) {
+	o.shard.buffers.put(buf)
+	o.shard.counts.deliveries += events
+	if o.answerAt(answerCollected) {
+		o.finishAnswer()
 	}
 }
 
@@ -224,6 +255,7 @@ func (o *Outbox) writeLater(rest []byte, events int) {
 			o.waiting = &waiting{}
 		}
 	}
+	o.moveAnswer(answerCollected, answerInFlight)
 	o.inFlightBytes, o.inFlight = len(rest), events
 	s.waitingBytes += o.inFlightBytes
 	s.writers.Go(func() {
@@ -244,12 +276,18 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 		return
 	}
 	s.counts.deliveries += o.inFlight
+	if o.answerAt(answerInFlight) {
+		o.finishAnswer()
+	}
 	if o.state == outboxEnded {
 		return
 	}
 	for {
 		waited := o.waiting.bytes
-		next, moved, expired := o.waiting.next(s.buffers.get(), s.options.Outbox.WriteBytes, o.protocol, now)
+		next, moved, expired := o.nextWrite(now)
+		if o.waiting.answer == 0 {
+			o.moveAnswer(answerWaits, answerCollected)
+		}
 		s.waitingBytes += o.waiting.bytes - waited
 		s.counts.dropped[DropExpired] += expired
 		if len(next) == 0 {
@@ -266,8 +304,7 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 			o.writeLater(next[n:], moved)
 			return
 		}
-		s.buffers.put(next)
-		s.counts.deliveries += moved
+		o.written(next, moved)
 	}
 	o.full = false
 	s.fullOutboxes--
@@ -276,6 +313,17 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 	if o.state == outboxClosing {
 		s.completeEnd(o, o.reason)
 	}
+}
+
+// nextWrite takes the frames of the next write out of those that wait. It returns the number of events in it, and of
+// the events that have expired. The write is empty when nothing waits. A large frame that no other outbox receives is
+// a write of its own.
+func (o *Outbox) nextWrite(now time.Time) (next []byte, moved, expired int) {
+	limit := o.shard.options.Outbox.WriteBytes
+	if frame := o.waiting.takeLarge(limit); frame != nil {
+		return frame, 0, 0
+	}
+	return o.waiting.next(o.shard.buffers.get(), limit, o.protocol, now)
 }
 
 // overdue reports whether a frame has waited for longer than the bound.

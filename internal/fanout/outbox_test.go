@@ -118,27 +118,3 @@ func TestSend_refusesAFlood(t *testing.T) {
 		})
 	})
 }
-
-func TestRoom_boundsChanges(t *testing.T) {
-	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
-		s, busy := newSocket(), newSocket()
-		o := r.Open(s, fanout.ProtocolJSON)
-		r.subscribe(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
-		synctest.Wait()
-		release := busy.hold()
-		r.publish(callTopic(9), "busy")
-		synctest.Wait()
-		changes := 0
-		for ; o.Room() && changes < 1000; changes++ {
-			o.Apply(fanout.Change{Frame: []byte("answer\n")})
-		}
-		o.Apply(fanout.Change{Frame: []byte("answer\n")}) // that Room did not allow
-		want(t, o.Send([]byte("pong\n")), false)
-		release()
-		synctest.Wait()
-		want(t, o.Room(), true)
-		if got := len(s.lines()); got != changes+1 || got > 100 {
-			t.Errorf("%d answers after %d changes", got, changes+1)
-		}
-	})
-}

@@ -163,10 +163,9 @@ func (s *Shard) accept(c *command, now time.Time) {
 	case commandSend:
 		o.sends.Add(-1)
 		if o.state == outboxOpen {
-			o.addFrame(c.frame, now)
+			o.addFrame(c.frame, nil, now)
 		}
 	case commandApply:
-		o.sends.Add(-1)
 		s.apply(o, c.change, now)
 	case commandClose:
 		if o.closed {
@@ -280,10 +279,18 @@ func (s *Shard) apply(o *Outbox, c *Change, now time.Time) {
 		for i := range c.Add {
 			s.registry.Release(c.Add[i].Entry)
 		}
+		o.finishAnswer()
 		return
 	}
 	if c.Frame != nil && o.state == outboxOpen {
-		o.addFrame(c.Frame, now)
+		o.addFrame(c.Frame, nil, now)
+	}
+	switch {
+	case c.Answer == nil:
+	case c.Answer.frame != nil && o.state == outboxOpen:
+		o.addFrame(c.Answer.frame, c.Answer, now)
+	default:
+		o.finishAnswer()
 	}
 	for _, e := range c.Remove {
 		s.release(e, s.table.Remove(e, o))
@@ -344,6 +351,9 @@ func (s *Shard) end(o *Outbox, reason EndReason, now time.Time, final ...byte) {
 
 // dropWaiting drops the frames behind a full socket.
 func (s *Shard) dropWaiting(o *Outbox, reason EndReason) {
+	if o.answerAt(answerWaits) {
+		o.finishAnswer()
+	}
 	s.waitingBytes -= o.waiting.bytes
 	s.counts.dropped[dropReasonOf(reason)] += o.waiting.drop()
 }
@@ -368,6 +378,7 @@ func (s *Shard) completeEnd(o *Outbox, reason EndReason) {
 		o.buf = nil
 	}
 	o.resumeReplay()
+	o.finishAnswer()
 	s.wheel.remove(o)
 	s.open[o.protocol].Add(-1)
 	s.metrics.ends[reason].Inc()
@@ -391,7 +402,7 @@ func (s *Shard) keepAlive(now time.Time) {
 		}
 		// Behind a full socket a ping is redundant: the bytes in front of it keep the peer alive as well.
 		if frame != nil && !o.full {
-			o.addFrame(frame, now)
+			o.addFrame(frame, nil, now)
 		}
 		return s.ticks(next), o.state != outboxEnded
 	})
@@ -411,6 +422,7 @@ func (s *Shard) stop() {
 			s.wheel.add(c.outbox, 1)
 		case commandApply, commandClose:
 			s.releaseAll(c.change)
+			c.outbox.finishAnswer()
 		}
 	}
 	s.wheel.each(func(o *Outbox) { s.completeEnd(o, EndClosed) })

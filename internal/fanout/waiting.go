@@ -13,8 +13,10 @@ type waiting struct {
 	head  int // queue[:head] has gone out
 	bytes int // memory of all frames
 
-	// large is the size of the first frame that is no event and larger than one write; 0: there is none.
+	// large is the size of the first frame that is neither event nor answer and larger than one write; 0: there is none.
 	large int
+	// answer is the size of the answer; 0: there is none.
+	answer int
 
 	// newest finds the frame that a newer state event replaces: its place in queue plus moved, the number of places by
 	// which queue has been shifted. nil while no state event waits.
@@ -33,9 +35,10 @@ type pending struct {
 	frame     []byte     // set if broadcast is nil
 	id        events.ID
 	since     time.Time
+	answer    bool // frame is that of the answer
 }
 
-// pendingBytes is the memory that a waiting frame takes beside its bytes: 72 for pending, the slack of a queue that has
+// pendingBytes is the memory that a waiting frame takes beside its bytes: 80 for pending, the slack of a queue that has
 // grown, and what the allocator rounds up. Without it, a flood of pongs of two bytes took 43 times what it counted.
 const pendingBytes = 96
 
@@ -52,7 +55,10 @@ func (p *pending) size(protocol Protocol) int {
 func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool) {
 	size := p.size(protocol)
 	w.bytes += size
-	if p.broadcast == nil && size > limit && w.large == 0 {
+	switch {
+	case p.answer:
+		w.answer = size
+	case p.broadcast == nil && size > limit && w.large == 0:
 		w.large = size
 	}
 	if w.head > 64 && w.head*2 > len(w.queue) {
@@ -93,12 +99,12 @@ func (w *waiting) oldest() (since time.Time, ok bool) {
 func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) (_ []byte, moved, expired int) {
 	for w.head < len(w.queue) && len(buf) < limit {
 		p := &w.queue[w.head]
-		size := p.size(protocol)
-		w.bytes -= size
+		if p.broadcast == nil && len(p.frame) >= limit {
+			break // takeLarge removes it
+		}
+		w.bytes -= p.size(protocol)
 		if b := p.broadcast; b == nil {
-			if size > limit {
-				w.large = 0
-			}
+			w.discount(p, limit)
 			buf = append(buf, p.frame...)
 		} else {
 			if b.state {
@@ -118,6 +124,36 @@ func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) 
 		*w = waiting{}
 	}
 	return buf, moved, expired
+}
+
+// discount forgets the size of a frame that goes out.
+func (w *waiting) discount(p *pending, limit int) {
+	switch {
+	case p.answer:
+		w.answer = 0
+	case pendingBytes+len(p.frame) > limit:
+		w.large = 0
+	}
+}
+
+// takeLarge removes and returns the first frame if it is no event and fills a write by itself. Otherwise it returns
+// nil.
+func (w *waiting) takeLarge(limit int) []byte {
+	if w.head == len(w.queue) {
+		return nil
+	}
+	p := &w.queue[w.head]
+	if p.broadcast != nil || len(p.frame) < limit {
+		return nil
+	}
+	frame := p.frame
+	w.bytes -= pendingBytes + len(frame)
+	w.discount(p, limit)
+	*p = pending{}
+	if w.head++; w.head == len(w.queue) {
+		*w = waiting{}
+	}
+	return frame
 }
 
 // drop removes all frames and returns the number of events among them.

@@ -27,9 +27,22 @@ type call struct {
 	topics  []events.Topic        // of added
 	taken   int                   // from the quota; what is not committed is given back
 
+	memory *reservation // for the answer; the answer has it once it is sent
+	encode bool         // the library encodes the result
+
 	stateful []fanout.Subscription // those of added that get a snapshot
 	replay   *fanout.Replay        // sends it once the call is committed; nil: there is none
 	change   uint64                // number of the last change before the call was decided
+}
+
+// answerWith returns the answer to the call. It holds the memory of the call until the client has taken it.
+func (c *call) answerWith(frame []byte) *fanout.Answer {
+	if c.memory == nil {
+		return fanout.NewAnswer(frame, nil)
+	}
+	written := c.memory.release
+	c.memory = nil
+	return fanout.NewAnswer(frame, written)
 }
 
 // rollBack releases what the method acquired for subscriptions that are not granted after all.

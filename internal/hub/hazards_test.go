@@ -310,7 +310,7 @@ func TestH13_messagePackAnswersComeFromTheResult(t *testing.T) {
 		expect(t, c.invoke(t, "2", "Unsubscribe", items(1)), "2 result []hub.SubscriptionResult")
 		expect(t, c.invoke(t, "3", "UnsubscribeAll"), "3 result bool")
 		expect(t, c.invoke(t, "4", "AvailableSubscriptions"), "4 result []string")
-		expect(t, c.invoke(t, "5", "ActiveSubscriptions"), "5 result []hub.Subscription")
+		expect(t, c.invoke(t, "5", "ActiveSubscriptions"), "5 result hub.SubscriptionList")
 	})
 }
 

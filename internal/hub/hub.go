@@ -34,6 +34,7 @@ type Hub struct {
 	rechecks rechecks
 	refusals refusals
 	losses   losses
+	answers  *answerMemory
 	indices  topicIndices
 	made     time.Time
 	names    []string // answer of AvailableSubscriptions
@@ -45,6 +46,7 @@ func New(o Options) (*Hub, error) {
 		return nil, err
 	}
 	h := &Hub{
+		answers: newAnswerMemory(o.Limits.AnswerBytes),
 		options: o, made: time.Now(), names: o.Catalog.Names(), rechecks: newRechecks(), losses: newLosses(),
 		quota: quota{limit: o.Limits.Quota, used: map[events.ID]int{}}, sessions: Sessions{open: map[*Session]struct{}{}},
 	}

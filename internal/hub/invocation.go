@@ -23,8 +23,10 @@ type Completion struct {
 	ID string
 	// Error is the text for the client. Empty: the call succeeded.
 	Error string
-	// Result is the result of the method: []SubscriptionResult, bool, []string or []Subscription.
+	// Result is the result of the method: []SubscriptionResult, bool, []string, []Subscription or SubscriptionList.
 	Result any
+	// Size is about how many bytes the result takes; 0: it is small.
+	Size int
 	// Record is the completion as a JSON hub message without the record separator. nil: it has to be made from the fields
 	// above.
 	Record []byte

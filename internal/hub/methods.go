@@ -15,7 +15,31 @@ func (c *call) run() any {
 	case methodAvailableSubscriptions:
 		c.result = s.hub.names
 	case methodActiveSubscriptions:
-		c.result = s.activeSubscriptions()
+		list := s.activeSubscriptions()
+		if c.result = list; c.encode {
+			return list.all()
+		}
+	}
+	if !c.encode {
+		return true
 	}
 	return c.result
+}
+
+// Sizes of the parts of an answer, in bytes of JSON, which takes more than MessagePack.
+const (
+	resultBytes       = 240 // of a SubscriptionResult with its longest message, code and trace id, without entity and event
+	subscriptionBytes = 420 // of a Subscription
+)
+
+// answerSize returns about how large the answer to a call will be, rather too much than too little.
+func (s *Session) answerSize(c *call, inv *Invocation) int {
+	switch c.method {
+	case methodSubscribe, methodUnsubscribe:
+		return len(c.requests)*resultBytes + len(inv.Arguments[0])
+	case methodActiveSubscriptions:
+		return s.count() * subscriptionBytes
+	default:
+		return 0
+	}
 }

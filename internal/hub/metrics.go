@@ -26,6 +26,8 @@ type metrics struct {
 
 	rechecks, ended, traced prometheus.Counter
 
+	answersWaited prometheus.Counter
+
 	lost      prometheus.Counter
 	resyncing prometheus.Gauge
 	resynced  [numNotifications]prometheus.Counter
@@ -45,6 +47,15 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		Name: "rte_hub_refusals_limit",
 		Help: "Refusals that can be kept; each further one replaces the oldest.",
 	}, func() float64 { return maxRefusals })
+
+	auto.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rte_hub_answer_bytes",
+		Help: "Memory that is reserved for large answers that clients have not taken.",
+	}, func() float64 { return float64(h.answers.used()) })
+	auto.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rte_hub_answer_bytes_limit",
+		Help: "Memory that can be reserved for large answers; further calls wait.",
+	}, func() float64 { return float64(h.options.Limits.AnswerBytes) })
 
 	m := &metrics{
 		subscriptions: auto.NewGauge(prometheus.GaugeOpts{
@@ -71,6 +82,10 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		overQuota: auto.NewCounter(prometheus.CounterOpts{
 			Name: "rte_hub_subscribe_items_over_quota_total",
 			Help: "Items of Subscribe that were refused because the quota of their organization was used up.",
+		}),
+		answersWaited: auto.NewCounter(prometheus.CounterOpts{
+			Name: "rte_hub_answers_waited_total",
+			Help: "Calls that had to wait for memory for their answer.",
 		}),
 		lost: auto.NewCounter(prometheus.CounterOpts{
 			Name: "rte_hub_losses_total",

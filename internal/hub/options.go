@@ -53,6 +53,10 @@ type Limits struct {
 	// ArgumentBytes is the largest size of the JSON text of an argument. Default: 64 KiB, twice the default size of a hub
 	// message, because MessagePack grows a little when it becomes JSON.
 	ArgumentBytes int
+	// AnswerBytes bounds the memory that large answers of all sessions together take, from before they are built until
+	// their clients have taken them. A user may have an eighth of it, an organization a quarter; one answer may take more
+	// if it is alone. Calls wait for it. Default: 64 MiB.
+	AnswerBytes int
 	// Invocation is the time that a call may wait for a place in the invoker and run. Default: 10 s.
 	Invocation time.Duration
 	// Lanes is the time that Subscribe waits until the events of a new topic reach this node. Default: 2 s.
@@ -94,7 +98,8 @@ func (o *Options) complete() error {
 	l, r := &o.Limits, &o.Resync
 	for name, negative := range map[string]bool{
 		"Limits.Subscriptions": l.Subscriptions < 0, "Limits.Quota": l.Quota < 0, "Limits.Items": l.Items < 0,
-		"Limits.ArgumentBytes": l.ArgumentBytes < 0, "Limits.Invocation": l.Invocation < 0, "Limits.Lanes": l.Lanes < 0,
+		"Limits.ArgumentBytes": l.ArgumentBytes < 0, "Limits.AnswerBytes": l.AnswerBytes < 0,
+		"Limits.Invocation": l.Invocation < 0, "Limits.Lanes": l.Lanes < 0,
 		"Limits.Snapshot": l.Snapshot < 0, "Resync.Window": r.Window < 0, "Resync.Rate": r.Rate < 0, "Pool": o.Pool < 0,
 	} {
 		if negative {
@@ -104,6 +109,7 @@ func (o *Options) complete() error {
 	l.Subscriptions = cmp.Or(l.Subscriptions, 10_000)
 	l.Items = cmp.Or(l.Items, 2_000)
 	l.ArgumentBytes = cmp.Or(l.ArgumentBytes, 64<<10)
+	l.AnswerBytes = cmp.Or(l.AnswerBytes, 64<<20)
 	l.Invocation = cmp.Or(l.Invocation, 10*time.Second)
 	l.Lanes = cmp.Or(l.Lanes, 2*time.Second)
 	l.Snapshot = cmp.Or(l.Snapshot, 500*time.Millisecond)

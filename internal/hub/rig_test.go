@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -30,6 +31,8 @@ type conn struct {
 	features hub.Features
 	// onFrame, if set, sees every line when it is written.
 	onFrame func(line string)
+	// thaw, if set, thaws the connection when it is closed.
+	thaw chan struct{}
 
 	mu       sync.Mutex // guards the following fields
 	received strings.Builder
@@ -53,7 +56,23 @@ func (c *conn) TryWrite(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (c *conn) WriteAll([]byte) error { return fmt.Errorf("frozen for good") }
+func (c *conn) WriteAll(p []byte) error {
+	if c.thaw == nil {
+		return errors.New("frozen for good")
+	}
+	<-c.thaw
+	c.mu.Lock()
+	c.frozen = false
+	c.mu.Unlock()
+	_, err := c.TryWrite(p)
+	return err
+}
+
+func (c *conn) freeze() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.frozen = true
+}
 
 func (c *conn) KeepAlive(time.Time) ([]byte, time.Duration, bool) { return nil, time.Minute, true }
 
@@ -79,8 +98,22 @@ func (c *conn) EncodeCompletion(completion *hub.Completion) []byte {
 		return append(completion.Record, '\n')
 	case completion.Error != "":
 		return fmt.Appendf(nil, "%s error %s\n", completion.ID, completion.Error)
-	default:
+	case c.protocol == fanout.ProtocolMessagePack:
 		return fmt.Appendf(nil, "%s result %T\n", completion.ID, completion.Result)
+	default:
+		value := completion.Result
+		if list, ok := value.(hub.SubscriptionList); ok {
+			all := []any{}
+			for i := range list.Len() {
+				all = append(all, list.At(i))
+			}
+			value = all
+		}
+		result, err := json.Marshal(value)
+		if err != nil {
+			panic(err)
+		}
+		return fmt.Appendf(nil, `{"type":3,"invocationId":%q,"result":%s}`+"\n", completion.ID, result)
 	}
 }
 

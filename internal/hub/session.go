@@ -65,12 +65,17 @@ func (s *Session) Info() Info {
 }
 
 // Invoke runs a call to its end. If the call wants an answer, it goes out through the session's outbox. Calls of one
-// session run one at a time, and in order if one goroutine makes them, as a connection's reader does. Invoke returns
-// when the answer, and the snapshot behind it if there is one, are on their way. When ctx ends or the session is
-// closed, Invoke gives the call up and rolls it back. It takes no longer than the invocation limit.
+// session run one at a time, and in order if one goroutine makes them, as a connection's reader does. Each call waits
+// until the client has taken the answer of the one before. Invoke returns when the answer is on its way, and the
+// client has taken the snapshot behind it, if there is one. When ctx ends or the session is closed, Invoke gives the
+// call up and rolls it back. Once the answer before is taken, it takes no longer than the invocation limit.
 func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	if !s.awaitAnswer(ctx) {
+		s.hub.metrics.invocations[methodOf(inv.Target)][invoker.Abandoned].Inc()
+		return
+	}
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, s.hub.options.Limits.Invocation)
 	defer cancel()
@@ -81,6 +86,7 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 
 	c := &call{session: s, ctx: ctx}
 	defer func() {
+		c.memory.release() // unless the answer has it
 		if c.replay != nil {
 			s.outbox.EndReplay(c.replay) // also after a panic behind the answer
 		}
@@ -109,17 +115,28 @@ func (s *Session) whenClosed(cancel context.CancelFunc) bool {
 	return !s.closed
 }
 
+// awaitAnswer waits until the client has taken the answer of the call before. It reports whether the session is still
+// open. A client that does not read ends its session: the send timeout bounds the wait.
+func (s *Session) awaitAnswer(ctx context.Context) bool {
+	if s.outbox.Answered() {
+		return true
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !s.whenClosed(cancel) {
+		return false
+	}
+	defer s.whenClosed(nil)
+	return s.outbox.AwaitAnswer(ctx) == nil
+}
+
 // run runs a call on the invoker and answers it.
 func (s *Session) run(c *call, inv *Invocation) invoker.Outcome {
-	c.Call = invoker.Call{Method: c.method.String(), Run: c.run}
-	if s.conn.Protocol() == fanout.ProtocolJSON {
-		c.ID = inv.ID
-	}
-	c.outcome = s.hub.invoker.Invoke(c.ctx, &c.Call)
+	size := s.answerSize(c, inv)
 	completion := &Completion{ID: inv.ID}
-	switch c.outcome {
+	switch c.outcome = s.invoke(c, inv, size); c.outcome {
 	case invoker.OK:
-		completion.Result, completion.Record = c.result, c.Record()
+		completion.Result, completion.Record, completion.Size = c.result, c.Record(), size
 	case invoker.Invalid:
 		completion.Error = failedToInvoke(inv.Target)
 	default:
@@ -131,6 +148,22 @@ func (s *Session) run(c *call, inv *Invocation) invoker.Outcome {
 	return c.outcome
 }
 
+// invoke runs a call on the invoker once there is memory for its answer, which will have about this size.
+func (s *Session) invoke(c *call, inv *Invocation, size int) (how invoker.Outcome) {
+	var err error
+	claims := s.Claims()
+	user := owner{claims.Organization, claims.User}
+	if c.memory, err = s.hub.answers.reserve(c.ctx, user, size, s.hub.metrics.answersWaited); err != nil {
+		return invoker.TimedOut
+	}
+	c.Call = invoker.Call{Method: c.method.String(), Run: c.run}
+	// The library encodes small answers in JSON. The hub writes all others right into their frames.
+	if c.encode = s.conn.Protocol() == fanout.ProtocolJSON && size <= smallAnswer; c.encode {
+		c.ID = inv.ID
+	}
+	return s.hub.invoker.Invoke(c.ctx, &c.Call)
+}
+
 // answer sends the completion of a call, unless the client wants none (D3), together with what a successful call
 // changed. It returns false if the session has ended; then nothing is changed.
 func (s *Session) answer(c *call, completion *Completion) bool {
@@ -139,7 +172,7 @@ func (s *Session) answer(c *call, completion *Completion) bool {
 		frame = s.conn.EncodeCompletion(completion)
 	}
 	changes := c.outcome == invoker.OK && len(c.added)+len(c.removed) > 0
-	if changes && until(c.ctx, s.outbox.Room) && s.commit(c, frame) {
+	if changes && s.commit(c, frame) {
 		s.hub.quota.release(s.Claims().Organization, c.taken-len(c.added)+len(c.removed))
 		s.hub.releaseLanes(c.removed)
 		if len(c.added) > 0 && s.hub.rechecks.number.Load() != c.change {
@@ -149,23 +182,13 @@ func (s *Session) answer(c *call, completion *Completion) bool {
 	}
 	c.rollBack()
 	s.hub.quota.release(s.Claims().Organization, c.taken)
-	if changes || frame != nil && !until(c.ctx, func() bool { return s.outbox.Send(frame) }) {
+	if changes {
 		return false
 	}
-	return !s.isClosed()
-}
-
-// until polls room until an outbox has room: backpressure on a client that calls faster than its shard takes the
-// answers. It reports whether there was room before ctx ended.
-func until(ctx context.Context, room func() bool) bool {
-	for !room() {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(time.Millisecond):
-		}
+	if frame != nil {
+		s.outbox.Apply(fanout.Change{Answer: c.answerWith(frame)})
 	}
-	return true
+	return !s.isClosed()
 }
 
 // commit changes the subscriptions. The outbox sends the answer and makes the same change in one step: no event comes
@@ -181,7 +204,7 @@ func (s *Session) commit(c *call, frame []byte) bool {
 	c.removed = slices.DeleteFunc(c.removed, func(e *fanout.Entry) bool { return !s.active.has(e.Topic()) })
 	s.active = s.active.without(c.removed).with(c.added)
 	c.replay = s.replayFor(c)
-	s.outbox.Apply(fanout.Change{Frame: frame, Add: c.added, Remove: c.removed, Replay: c.replay})
+	s.outbox.Apply(fanout.Change{Answer: c.answerWith(frame), Add: c.added, Remove: c.removed, Replay: c.replay})
 	s.hub.metrics.subscriptions.Add(float64(len(c.added) - len(c.removed)))
 	return true
 }
@@ -225,6 +248,13 @@ func (s *Session) Close(reason CloseReason) (first bool) {
 	s.hub.quota.release(s.Claims().Organization, len(entries))
 	s.hub.metrics.closed[reason].Inc()
 	return true
+}
+
+// count returns the number of subscriptions.
+func (s *Session) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.active)
 }
 
 func (s *Session) isClosed() bool {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -153,14 +154,32 @@ func (s *Session) unsubscribeAll(c *call) bool {
 }
 
 // activeSubscriptions lists the subscriptions by entity and event.
-func (s *Session) activeSubscriptions() []Subscription {
+func (s *Session) activeSubscriptions() SubscriptionList {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]Subscription, len(s.active))
-	for i, l := range s.active {
-		list[i] = s.hub.describe(l)
+	return SubscriptionList{s.hub, slices.Clone(s.active)}
+}
+
+// SubscriptionList is the result of ActiveSubscriptions. It describes each subscription when it is read: ten thousand
+// of them take 240 KB in the list and 4 MB described.
+type SubscriptionList struct {
+	hub  *Hub
+	list active
+}
+
+// Len returns the number of subscriptions.
+func (l SubscriptionList) Len() int { return len(l.list) }
+
+// At describes the subscription at index i: it returns a Subscription.
+func (l SubscriptionList) At(i int) any { return l.hub.describe(l.list[i]) }
+
+// all describes all subscriptions.
+func (l SubscriptionList) all() []Subscription {
+	all := make([]Subscription, l.Len())
+	for i := range all {
+		all[i] = l.hub.describe(l.list[i])
 	}
-	return list
+	return all
 }
 
 // results returns the undecided answers to requests: with the entity id as the client sent it and the event in lower

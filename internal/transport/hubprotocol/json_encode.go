@@ -51,15 +51,33 @@ func (jsonCodec) appendPing(dst []byte) []byte {
 	return append(dst, RecordSeparator)
 }
 
-// appendJSONValue adds the result of a hub method. All results can be encoded.
+// appendJSONValue adds the result of a hub method, which is of a type that can always be encoded. It encodes a list
+// element by element: dst is the only place where the list, which may have megabytes, is built.
 func appendJSONValue(dst []byte, value any) []byte {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return append(dst, "null"...)
+	add := func(value any) {
+		text.Reset()
+		if err := encoder.Encode(value); err != nil {
+			dst = append(dst, "null"...)
+			return
+		}
+		dst = append(dst, bytes.TrimSuffix(text.Bytes(), []byte("\n"))...)
 	}
-	return append(dst, bytes.TrimSuffix(text.Bytes(), []byte("\n"))...)
+	list, ok := listOf(value)
+	if !ok {
+		add(value)
+		return dst
+	}
+	dst = append(dst, '[')
+	for i := range list.Len() {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		add(list.At(i))
+	}
+	return append(dst, ']')
 }
 
 const hexDigits = "0123456789ABCDEF"

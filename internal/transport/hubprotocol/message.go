@@ -40,8 +40,10 @@ type Completion struct {
 	// Error is the text for the client; empty: the call succeeded.
 	Error string
 	// Result is what the method returned: nil, a boolean, a string, an integer, a time, a struct with names in its json
-	// tags, or a pointer to or a slice of these.
+	// tags, or a pointer to or a slice of these, or a List.
 	Result any
+	// Size is about how many bytes the result takes; 0: it is small.
+	Size int
 	// Record is the completion as a JSON hub message without its record separator; nil: it is made from the fields above.
 	Record []byte
 }

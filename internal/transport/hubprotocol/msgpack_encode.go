@@ -15,23 +15,25 @@ const (
 
 // appendCompletion adds [3, {}, id, 3, result], nil included, or [3, {}, id, 1, error].
 func (m *messagePackCodec) appendCompletion(dst []byte, c *Completion) []byte {
-	body := append(make([]byte, 0, 64), msgpack.FixArray|5, byte(TypeCompletion), msgpack.FixMap)
-	body = msgpack.AppendString(body, c.ID)
+	dst, start := beginPackMessage(dst)
+	dst = append(dst, msgpack.FixArray|5, byte(TypeCompletion), msgpack.FixMap)
+	dst = msgpack.AppendString(dst, c.ID)
 	if c.Error != "" {
-		body = append(body, resultError)
-		body = msgpack.AppendString(body, c.Error)
+		dst = append(dst, resultError)
+		dst = msgpack.AppendString(dst, c.Error)
 	} else {
-		body = append(body, resultValue)
-		body = m.appendResult(body, c.Result)
+		dst = append(dst, resultValue)
+		dst = m.appendResult(dst, c.Result)
 	}
-	return appendPackMessage(dst, body)
+	return endPackMessage(dst, start)
 }
 
 // appendNotice adds [1, {}, nil, target, [argument], []].
 func (m *messagePackCodec) appendNotice(dst []byte, target string, argument any) []byte {
-	body := append(make([]byte, 0, 512), msgpack.FixArray|6, byte(TypeInvocation), msgpack.FixMap, msgpack.Nil)
-	body = append(msgpack.AppendString(body, target), msgpack.FixArray|1)
-	return appendPackMessage(dst, append(m.appendResult(body, argument), msgpack.FixArray))
+	dst, start := beginPackMessage(dst)
+	dst = append(dst, msgpack.FixArray|6, byte(TypeInvocation), msgpack.FixMap, msgpack.Nil)
+	dst = append(msgpack.AppendString(dst, target), msgpack.FixArray|1)
+	return endPackMessage(append(m.appendResult(dst, argument), msgpack.FixArray), start)
 }
 
 // appendClose adds [7, error or nil, allowReconnect].
@@ -52,6 +54,22 @@ func (*messagePackCodec) appendPing(dst []byte) []byte {
 // appendPackMessage adds a hub message: its length prefix and its body.
 func appendPackMessage(dst, body []byte) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(body))), body...)
+}
+
+// beginPackMessage leaves room for a length prefix, so that the body of a message, which may have megabytes, is built
+// in place. It returns where the message starts, for endPackMessage.
+func beginPackMessage(dst []byte) (_ []byte, start int) {
+	return append(dst, make([]byte, maxPrefix)...), len(dst)
+}
+
+// endPackMessage writes the length prefix and moves the body behind it.
+func endPackMessage(dst []byte, start int) []byte {
+	var prefix [binary.MaxVarintLen64]byte
+	body := dst[start+maxPrefix:]
+	n := binary.PutUvarint(prefix[:], uint64(len(body)))
+	copy(dst[start:], prefix[:n])
+	moved := copy(dst[start+n:], body)
+	return dst[:start+n+moved]
 }
 
 // packKeys writes property names in a style.

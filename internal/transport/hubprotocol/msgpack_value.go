@@ -29,6 +29,12 @@ func (m *messagePackCodec) appendResult(dst []byte, result any) []byte {
 		return append(dst, msgpack.Nil)
 	case bool:
 		return msgpack.AppendBool(dst, result)
+	case List:
+		dst = msgpack.AppendArrayLen(dst, result.Len())
+		for i := range result.Len() {
+			dst = m.appendResult(dst, result.At(i))
+		}
+		return dst
 	default:
 		return m.appendValue(dst, reflect.ValueOf(result))
 	}

@@ -71,7 +71,7 @@ func (p *Protocol) Ping() []byte { return p.ping }
 
 // Completion returns the frame that carries a completion.
 func (p *Protocol) Completion(c *Completion) []byte {
-	return p.seal(p.codec.appendCompletion(websocket.NewBuffer(max(128, len(c.Record)+1)), c))
+	return p.seal(p.codec.appendCompletion(websocket.NewBuffer(max(128, len(c.Record)+1, len(c.ID)+c.Size)), c))
 }
 
 // Notice returns the frame of an Invocation that wants no answer: of the client method target with one argument.
