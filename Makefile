@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn soak faults deps alerts shell lint fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr map picture image release check clean
+.PHONY: help build dev test churn soak faults deps alerts chart shell lint fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr map picture image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ build: ## build bin/rte-server, a static binary
 dev: build ## run a demo call centre on http://127.0.0.1:8080, needs nothing but Go (FLAGS for more)
 	exec bin/rte-server dev $(FLAGS)
 
-test: deps build alerts shell ## run every test, after installing what the tests need
+test: deps build alerts chart shell ## run every test, after installing what the tests need
 	go vet ./...
 	go test -race -timeout 20m ./...
 	cd bench && go vet ./... && go test -race -timeout 5m ./...
@@ -43,6 +43,9 @@ deps: ## install what the tests need, where it is missing (Debian packages, clie
 
 alerts: deps ## check deploy/: HAProxy and Prometheus configuration, alerts and their tests
 	scripts/check-deploy.sh
+
+chart: deps build ## check the Helm chart: lint, schemas of Kubernetes, configuration and probes against the program
+	scripts/check-chart.sh
 
 shell: deps ## check the shell scripts and YAML files
 	shellcheck .ci/run scripts/*.sh
