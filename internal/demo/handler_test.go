@@ -86,9 +86,9 @@ func TestHandler_signsTokens(t *testing.T) {
 			}
 		})
 	}
-	for _, nobody := range []string{"you", "0d000000-0000-4000-8000-000000000199", "me/extra"} {
-		if w := get(h, "/token/"+nobody+"/rte/"); w.Code != http.StatusNotFound {
-			t.Errorf("a token for %s: %d", nobody, w.Code)
+	for _, unknown := range []string{"you", "0d000000-0000-4000-8000-000000000199", "me/extra"} {
+		if w := get(h, "/token/"+unknown+"/rte/"); w.Code != http.StatusNotFound {
+			t.Errorf("a token for %s: %d", unknown, w.Code)
 		}
 	}
 }

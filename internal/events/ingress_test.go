@@ -226,7 +226,7 @@ func TestIngress_parsesSettings(t *testing.T) {
 }
 
 func TestIngress_readsOnlyWantedEvents(t *testing.T) {
-	nobody := func(events.Topic) bool { return false }
+	none := func(events.Topic) bool { return false }
 	broken := strings.TrimSuffix(strings.TrimSpace(routed), "}") + `,"Rest":`
 	if _, err := events.Builtin().Decode([]byte(broken)); !errors.Is(err, events.ReasonNotJSON) {
 		t.Fatalf("the sample is well-formed: %v", err)
@@ -237,12 +237,12 @@ func TestIngress_readsOnlyWantedEvents(t *testing.T) {
 		in := events.NewIngress(
 			events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateOff, Registerer: reg},
 		)
-		var asked events.Topic
-		_, ok, err := in.DecodeIf([]byte(broken), func(t events.Topic) bool { asked = t; return false })
-		if ok || err != nil || asked.Entity != mustID(t, entityText) {
-			t.Errorf("got %v, %v for %v; text behind the topic must not be read", ok, err, asked)
+		var seen events.Topic
+		_, ok, err := in.DecodeIf([]byte(broken), func(t events.Topic) bool { seen = t; return false })
+		if ok || err != nil || seen.Entity != mustID(t, entityText) {
+			t.Errorf("got %v, %v for %v; text behind the topic must not be read", ok, err, seen)
 		}
-		if _, _, err := in.DecodeIf([]byte("hello"), nobody); !errors.Is(err, events.ReasonNotJSON) {
+		if _, _, err := in.DecodeIf([]byte("hello"), none); !errors.Is(err, events.ReasonNotJSON) {
 			t.Errorf("message without a topic: %v", err)
 		}
 		counted(t, reg, "refused_total{not_json} 1", "checked_total 0", "quarantine_length 1")
@@ -270,7 +270,7 @@ func TestIngress_readsOnlyWantedEvents(t *testing.T) {
 		for _, data := range []string{last, strings.Replace(routed, "{", `{"Id":"`+entityText+`",`, 1)} {
 			want := events.Event{Topic: full.Topic, ID: full.ID, Data: []byte(data)}
 			if got, ok, err := in.Skim(
-				[]byte(data), nobody,
+				[]byte(data), none,
 			); ok || err != nil || !reflect.DeepEqual(got, want) || got.ID == (events.ID{}) {
 				t.Errorf("got %+v, %v, %v, want %+v", got, ok, err, want)
 			}
@@ -286,7 +286,7 @@ func TestIngress_readsOnlyWantedEvents(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), SampleEvery: 4, Registerer: reg})
 		for range 9 {
-			if _, ok, err := in.DecodeIf([]byte(routed), nobody); ok || err != nil {
+			if _, ok, err := in.DecodeIf([]byte(routed), none); ok || err != nil {
 				t.Errorf("got %v, %v", ok, err)
 			}
 		}
@@ -298,7 +298,7 @@ func TestIngress_readsOnlyWantedEvents(t *testing.T) {
 		in := events.NewIngress(
 			events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateAll, Registerer: reg},
 		)
-		if _, _, err := in.DecodeIf([]byte(broken), nobody); !errors.Is(err, events.ReasonNotJSON) {
+		if _, _, err := in.DecodeIf([]byte(broken), none); !errors.Is(err, events.ReasonNotJSON) {
 			t.Errorf("malformed behind the topic: %v", err)
 		}
 		counted(t, reg, "refused_total{not_json} 1")
@@ -307,8 +307,8 @@ func TestIngress_readsOnlyWantedEvents(t *testing.T) {
 
 func TestIngress_unwantedEventsAllocateNothing(t *testing.T) {
 	in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), Validation: events.ValidateOff})
-	data, nobody := userStatus1KB(t), func(events.Topic) bool { return false }
-	if allocs := testing.AllocsPerRun(100, func() { _, _, _ = in.DecodeIf(data, nobody) }); allocs != 0 {
+	data, none := userStatus1KB(t), func(events.Topic) bool { return false }
+	if allocs := testing.AllocsPerRun(100, func() { _, _, _ = in.DecodeIf(data, none) }); allocs != 0 {
 		t.Errorf("allocated %v times per event, want 0", allocs)
 	}
 }

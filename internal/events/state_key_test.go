@@ -86,7 +86,7 @@ func TestStateName_joinsValues(t *testing.T) {
 		},
 		"several":                     {"Shelf", `{"place":"left","Row":7,"EntityId":"x"}`, "7:left"},
 		"one that is missing":         {"Shelf", `{"Row":7}`, "7:"},
-		"the topic says it all":       {"UserStatus", `{"EntityId":"x"}`, ""},
+		"one state per topic":         {"UserStatus", `{"EntityId":"x"}`, ""},
 		"a step":                      {"UserAlert", `{"EntityId":"x"}`, ""},
 		"no event":                    {"NoSuchEvent", `{"EntityId":"x"}`, ""},
 		"malformed behind the values": {"Shelf", `{"Row":7,"Place":"left",`, "7:left"},

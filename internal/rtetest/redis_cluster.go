@@ -222,7 +222,7 @@ func (c *Cluster) waitFor(what string, condition func(i int) bool) {
 	for i := range c.Servers {
 		for !condition(i) {
 			if time.Now().After(deadline) {
-				c.t.Fatalf("waited for %s: server %d says\n%s", what, i, c.text(i, "CLUSTER", "NODES"))
+				c.t.Fatalf("waited for %s: server %d reports\n%s", what, i, c.text(i, "CLUSTER", "NODES"))
 			}
 			time.Sleep(20 * time.Millisecond)
 		}

@@ -109,10 +109,10 @@ func (s *Sentinels) Master() *Redis {
 func (s *Sentinels) Failover() {
 	s.t.Helper()
 	before := s.Master()
-	asked := false
+	requested := false
 	s.waitFor("failover", func(ctx context.Context, c *goredis.SentinelClient) bool {
-		if !asked {
-			asked = c.Failover(ctx, SentinelMaster).Err() == nil
+		if !requested {
+			requested = c.Failover(ctx, SentinelMaster).Err() == nil
 		}
 		return s.Master() != before
 	})

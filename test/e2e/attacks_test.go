@@ -140,9 +140,9 @@ func TestKeySetAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var asked atomic.Int64
+	var requests atomic.Int64
 	place := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if asked.Add(1) > 1 {
+		if requests.Add(1) > 1 {
 			panic(http.ErrAbortHandler)
 		}
 		_, _ = w.Write(set)
@@ -171,7 +171,7 @@ func TestKeySetAway(t *testing.T) {
 		})
 	}
 	coming.Wait()
-	if n := asked.Load(); n < 2 || n > 20 {
-		t.Errorf("the key set was asked for %d times; want it tried again, and not for every token", n)
+	if n := requests.Load(); n < 2 || n > 20 {
+		t.Errorf("the key set was requested %d times; want retries, but not one for every token", n)
 	}
 }

@@ -112,7 +112,7 @@ func TestDev(t *testing.T) {
 			var results []subscriptionResult
 			c.mustInvoke(&results, "Subscribe", subscribeTo(user, "UserStatus"))
 			if !results[0].Subscribed {
-				t.Errorf("%s may not listen to a user: %+v", who, results)
+				t.Errorf("%s may not subscribe to a user: %+v", who, results)
 			}
 		}
 	})
@@ -137,7 +137,7 @@ func TestDev_readmeClientReconnects(t *testing.T) {
 	receives()
 }
 
-// readmeClient makes the command of the client in README.md, for a development server elsewhere than it says.
+// readmeClient returns the command of the client in README.md, for a development server at another address.
 func readmeClient(t *testing.T, url string) *exec.Cmd {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")

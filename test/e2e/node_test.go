@@ -245,7 +245,7 @@ func (c *client) event(name string) line {
 		}
 		return l
 	case <-time.After(rtetest.Patience):
-		c.t.Fatalf("the client did not tell %q", name)
+		c.t.Fatalf("the client did not report %q", name)
 	}
 	panic("unreachable")
 }

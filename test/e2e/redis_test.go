@@ -16,14 +16,14 @@ func TestRedisAwayAtStart(t *testing.T) {
 	redis.Kill()
 	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr})
 
-	srv.WaitFor("/readyz to say that Redis is away", func() bool {
+	srv.WaitFor("/readyz to report that Redis is away", func() bool {
 		report := srv.Readiness()
 		return len(report.Degraded) == 1 && report.Degraded[0].Check == "backplane" && report.Degraded[0].Detail != ""
 	})
 	if n := srv.Metric("rte_console_degraded", `check="backplane"`); n != 1 {
 		t.Errorf("rte_console_degraded is %v, want 1", n)
 	}
-	srv.WaitFor("the log to say that Redis is away", func() bool {
+	srv.WaitFor("the log to report that Redis is away", func() bool {
 		for line := range strings.Lines(srv.Log()) {
 			if strings.Contains(line, "redis") && strings.Contains(line, `"warn"`) {
 				return true
@@ -73,7 +73,7 @@ func TestGarbage(t *testing.T) {
 	for range rounds {
 		for name, data := range garbage {
 			if nodes := publish(t, redis, lane(ourOrganization), data); nodes != 1 {
-				t.Fatalf("%s: %d nodes listen, want 1", name, nodes)
+				t.Fatalf("%s: %d nodes received it, want 1", name, nodes)
 			}
 		}
 	}
@@ -98,6 +98,6 @@ func TestGarbage(t *testing.T) {
 		t.Errorf("the log has %d lines about %d refused messages, want one per interval", lines, rounds*len(garbage))
 	}
 	if report := srv.Readiness(); report.State != "ready" || len(report.Degraded) != 0 {
-		t.Errorf("/readyz says %+v", report)
+		t.Errorf("/readyz reports %+v", report)
 	}
 }

@@ -34,7 +34,7 @@ func TestResync(t *testing.T) {
 
 	proxy.Refuse(true)
 	proxy.Cut()
-	srv.WaitFor("/readyz to say that Redis is away", func() bool { return len(srv.Readiness().Degraded) == 1 })
+	srv.WaitFor("/readyz to report that Redis is away", func() bool { return len(srv.Readiness().Degraded) == 1 })
 	publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 2))
 	var names []string
 	for _, c := range []*client{stock, withNotices, idle} {

@@ -119,7 +119,7 @@ func TestSamples(t *testing.T) {
 	ids := map[any]string{} // event names by subscription id
 	for _, name := range names {
 		if nodes := publish(t, redis, lane(sampleID), samples[name]); nodes != 1 {
-			t.Fatalf("%d nodes listen to the lane, want 1", nodes)
+			t.Fatalf("%d nodes received it, want 1", nodes)
 		}
 		got := c.next()
 		data := camel(t, samples[name])

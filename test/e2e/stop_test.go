@@ -29,7 +29,7 @@ func TestStop(t *testing.T) {
 // TestWithoutRedis runs a single node, which logs that it is one.
 func TestWithoutRedis(t *testing.T) {
 	srv := startServer(t, nil)
-	srv.WaitFor("the log to say that the node is alone", func() bool { return srv.Logs("single node") })
+	srv.WaitFor("the log line of a single node", func() bool { return srv.Logs("single node") })
 	c := connect(t, clientOptions{URL: srv.HubURL, Token: mustTokenOfAgent(t, authz.RoleAgent)})
 	var results []subscriptionResult
 	c.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))

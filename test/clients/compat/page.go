@@ -8,7 +8,7 @@ import (
 )
 
 // head is the text above the tables.
-const head = `<!-- Made by "make compatibility". What it says about tests is in test/clients/compat. -->
+const head = `<!-- Made by "make compatibility". The texts and tests are in test/clients/compat. -->
 
 # Compatibility with ASP.NET Core SignalR
 
