@@ -96,3 +96,40 @@ func TestServe_refusesBadCatalog(t *testing.T) {
 		}
 	}
 }
+
+// TestServe_LargeEvents publishes events of nearly events.max_bytes, in a burst and in every way. The subscriber of Redis
+// refused all messages above 1 MiB, whatever events.max_bytes was.
+func TestServe_LargeEvents(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	p := start(t, serveArgs("--redis.addresses="+redis.Addr, "--events.max_bytes=2MiB", "--limits.outbox_bytes=8MiB")...)
+	c := p.connect(mustServiceToken(t, testOrganization), "")
+	c.ws.SetReadLimit(16 << 20)
+	c.subscribe(testUser, "UserAvailability")
+
+	large := func(id int, size int) string {
+		event := strings.Replace(eventLine(id), "UserStatus", "UserAvailability", 1)
+		return event[:len(event)-1] + `,"Note":"` + strings.Repeat("x", size-len(event)-len(`,"Note":""`)) + `"}`
+	}
+	redisClient := redis.Client()
+	defer redisClient.Close()
+	for id := range 6 {
+		if err := redisClient.Publish(t.Context(), "rte:org:"+testOrganization, large(id, 2<<20)).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id := range 6 {
+		if got := c.next(); !strings.Contains(got, fmt.Sprintf("%012d", id)) || len(got) < 2<<20 {
+			t.Fatalf("event %d: got %d bytes, %.200s", id, len(got), got)
+		}
+	}
+	if status, answer := p.post("/api/publish", large(6, 2<<20)); status != http.StatusOK {
+		t.Errorf("published: %d %s", status, answer)
+	}
+	c.expect("000000000006")
+	if status, answer := p.post("/api/publish", large(7, 2<<20+1)); !strings.Contains(answer, "too_large") {
+		t.Errorf("published more than events.max_bytes: %d %s", status, answer)
+	}
+	if n := p.metric(`rte_backplane_refused_total{reason="too_large"}`); n != "0" {
+		t.Errorf("%s events were refused as too large", n)
+	}
+}

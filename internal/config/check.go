@@ -184,10 +184,39 @@ func (p *problems) checkTimes(c *Config) {
 	}
 }
 
-// checkBounds checks numbers against their bounds.
+const (
+	// maxEventBytes bounds events.max_bytes. A lane holds back at most 4 MiB while it reads missed events.
+	maxEventBytes = 2 << 20
+	// burstEvents is the number of events of the maximum size for which a queue must have room. With less room, a burst of
+	// large events closes clients that read, or overflows lanes.
+	burstEvents = 4
+)
+
+// checkBounds checks numbers against their bounds and against each other.
 func (p *problems) checkBounds(c *Config) {
 	if c.Fanout.Shards > subscriptions.MaxShards {
 		p.add("fanout.shards", "must be at most %d", subscriptions.MaxShards)
+	}
+	if c.Events.MaxBytes > maxEventBytes {
+		p.add("events.max_bytes", "must be at most %d", maxEventBytes)
+	}
+	// Every part that an event passes must have room for it. Where several wait, it must have room for a burst.
+	burst := burstEvents * c.Events.MaxBytes
+	for _, bound := range []struct {
+		key        string
+		value, min int
+	}{
+		{"limits.outbox_bytes", c.Limits.OutboxBytes, burst},
+		{"redis.lane_queue_bytes", c.Redis.LaneQueueBytes, burst},
+		{"redis.total_queue_bytes", c.Redis.TotalQueueBytes, burstEvents * burst}, // an organization may use a quarter
+		{"publish.max_bytes", c.Publish.MaxBytes, c.Events.MaxBytes},
+	} {
+		if bound.value < bound.min {
+			p.add(bound.key, "must be at least %d for events.max_bytes (%d)", bound.min, c.Events.MaxBytes)
+		}
+	}
+	if memory := c.Snapshots.MemoryBytes; memory != 0 && memory < c.Events.MaxBytes {
+		p.add("snapshots.memory_bytes", "must be 0 or at least %d for events.max_bytes", c.Events.MaxBytes)
 	}
 }
 

@@ -136,7 +136,7 @@ func (k *keyList) addRedis(c *Redis) {
 // addEvents adds the keys of events and of their form for MessagePack clients.
 func (k *keyList) addEvents(c *Config) {
 	e := &c.Events
-	positive(k.size(&e.MaxBytes, "events.max_bytes", 64<<10, "size of the largest accepted event"))
+	positive(k.size(&e.MaxBytes, "events.max_bytes", 64<<10, "size of the largest accepted event, at most 2MiB"))
 	k.text(&e.CatalogFile, "events.catalog_file", "",
 		"file with your own events, in the form of the built-in catalog (docs/events.md)")
 	k.choice(&e.Unknown, "events.unknown", "drop", []string{"drop", "pass"},

@@ -105,6 +105,9 @@ func (c *Catalog) Limit(bytes int) *Catalog {
 	return &limited
 }
 
+// MaxBytes returns the maximum size of a message, see Limit.
+func (c *Catalog) MaxBytes() int { return c.limit }
+
 // Lookup finds an event type by its name in any case, without allocating.
 func (c *Catalog) Lookup(name string) (Type, bool) { return lookup(c, name) }
 

@@ -45,8 +45,8 @@ type Options struct {
 // OutboxOptions bounds one outbox.
 type OutboxOptions struct {
 	// Bytes is the memory that frames behind one full socket may take before its session ends as slow: their bytes and
-	// some 100 more for each. One frame that is no event and larger than WriteBytes, such as the answer to a large
-	// call, does not count. Default: 1 MiB.
+	// some 100 more for each. One frame larger than WriteBytes does not count, such as a large event, and neither does
+	// the answer to a call. Default: 1 MiB.
 	Bytes int
 	// Age is the time that a frame may wait behind a full socket before its session ends as slow. Default: 30 s.
 	Age time.Duration

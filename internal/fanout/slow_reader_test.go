@@ -2,6 +2,7 @@ package fanout_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -154,6 +155,62 @@ func TestSlowReader_delaysOnlyItself(t *testing.T) {
 			})
 		})
 	}
+	// An event larger than the bound, or nearly so, ended the sessions of clients that read it.
+	for name, size := range map[string]int{"one event of the bound waits": 1 << 20, "one larger event waits": 3 << 20} {
+		t.Run("is not slow while "+name, func(t *testing.T) {
+			run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+				s, o, _, id := r.full(callTopic(1), "fills the socket")
+				lines := []string{line(id, 1, "fills the socket")}
+				for range 2 {
+					large := strings.Repeat("y", size)
+					r.publish(callTopic(1), large)
+					lines = append(lines, line(id, 1, large))
+					for i := range 20 {
+						r.publish(callTopic(1), strconv.Itoa(i))
+						lines = append(lines, line(id, 1, strconv.Itoa(i)))
+					}
+					synctest.Wait()
+					want(t, s.ends(), "[]")
+					s.freeze(-1)
+					synctest.Wait()
+					want(t, s.lines(), lines)
+					s.freeze(0)
+					lines = []string{"fills the socket"}
+					o.Send([]byte("fills the socket\n"))
+					synctest.Wait()
+				}
+			})
+		})
+	}
+	t.Run("is not slow while a large state waits that a newer one replaces", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			s, _, _, id := r.full(stateTopic(1), "fills the socket")
+			for range 5 {
+				r.publish(stateTopic(1), "a,"+strings.Repeat("y", 3<<20))
+				synctest.Wait()
+				want(t, s.ends(), "[]")
+			}
+			r.publish(stateTopic(1), "a,1")
+			synctest.Wait()
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.lines(), []string{line(id, 1, "fills the socket"), line(id, 1, "a,1")})
+			want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
+		})
+	})
+	t.Run("ends as slow when large events wait", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			s, _, _, _ := r.full(callTopic(1), "fills the socket")
+			for range 2 {
+				r.publish(callTopic(1), strings.Repeat("y", 1<<20))
+				synctest.Wait()
+			}
+			s.freeze(-1)
+			synctest.Wait()
+			want(t, s.ends(), "[slow]")
+			want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
+		})
+	})
 	t.Run("ends as slow when large answers wait", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
 			s := newSocket()

@@ -13,8 +13,9 @@ type waiting struct {
 	head  int // queue[:head] has gone out
 	bytes int // memory of all frames
 
-	// large is the size of the first frame that is neither event nor answer and larger than one write; 0: there is none.
-	large int
+	// large is the size of the first frame that is no answer and larger than one write, 0 if no such frame waits. largeAt
+	// is its place in queue plus moved.
+	large, largeAt int
 	// answer is the size of the answer; 0: there is none.
 	answer int
 
@@ -55,12 +56,6 @@ func (p *pending) size(protocol Protocol) int {
 func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool) {
 	size := p.size(protocol)
 	w.bytes += size
-	switch {
-	case p.answer:
-		w.answer = size
-	case p.broadcast == nil && size > limit && w.large == 0:
-		w.large = size
-	}
 	if w.head > 64 && w.head*2 > len(w.queue) {
 		n := copy(w.queue, w.queue[w.head:])
 		clear(w.queue[n:])
@@ -75,6 +70,10 @@ func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool)
 			w.bytes -= older.size(protocol)
 			p.since = older.since
 			*older = p
+			if w.largeAt == place {
+				w.large = 0
+			}
+			w.exempt(&p, place, size, limit)
 			return true
 		}
 		if w.newest == nil {
@@ -82,8 +81,20 @@ func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool)
 		}
 		w.newest[key] = len(w.queue) + w.moved
 	}
+	w.exempt(&p, len(w.queue)+w.moved, size, limit)
 	w.queue = append(w.queue, p)
 	return false
+}
+
+// exempt notes the size of a frame at a place if it does not count towards the bound of the outbox: an answer, or the
+// first of the frames that are larger than one write.
+func (w *waiting) exempt(p *pending, place, size, limit int) {
+	switch {
+	case p.answer:
+		w.answer = size
+	case size > limit && w.large == 0:
+		w.large, w.largeAt = size, place
+	}
 }
 
 // oldest returns the time since which the first frame has waited.
@@ -103,8 +114,8 @@ func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) 
 			break // takeLarge removes it
 		}
 		w.bytes -= p.size(protocol)
+		w.discount(p)
 		if b := p.broadcast; b == nil {
-			w.discount(p, limit)
 			buf = append(buf, p.frame...)
 		} else {
 			if b.state {
@@ -126,12 +137,12 @@ func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) 
 	return buf, moved, expired
 }
 
-// discount forgets the size of a frame that goes out.
-func (w *waiting) discount(p *pending, limit int) {
+// discount ends the exemption of the first frame, p, which goes out.
+func (w *waiting) discount(p *pending) {
 	switch {
 	case p.answer:
 		w.answer = 0
-	case pendingBytes+len(p.frame) > limit:
+	case w.largeAt == w.head+w.moved:
 		w.large = 0
 	}
 }
@@ -148,7 +159,7 @@ func (w *waiting) takeLarge(limit int) []byte {
 	}
 	frame := p.frame
 	w.bytes -= pendingBytes + len(frame)
-	w.discount(p, limit)
+	w.discount(p)
 	*p = pending{}
 	if w.head++; w.head == len(w.queue) {
 		*w = waiting{}

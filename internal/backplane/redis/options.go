@@ -53,7 +53,8 @@ type Options struct {
 	DialTimeout time.Duration
 	// CommandTimeout is for an ordinary command. Default 2 s.
 	CommandTimeout time.Duration
-	// MaxMessage is the largest message in bytes; larger ones are refused. Default 1 MiB.
+	// MaxMessage is the maximum size of a message in bytes; larger messages are refused unread. Default: 1 MiB, or
+	// Catalog.MaxBytes with room for the text around an event, if that is more.
 	MaxMessage int
 	// LaneQueue and TotalQueue bound the bytes of messages that wait on this node, of one lane and of all lanes.
 	// Default 8 MiB and 256 MiB.
@@ -81,6 +82,10 @@ const (
 	batchLanes = 512             // lanes of a SUBSCRIBE
 	lanesAhead = 16 * batchLanes // lanes that are requested and not confirmed yet
 )
+
+// aroundEvent is room for the text around an event in a message: the position of a journaled event, or the head of an
+// answer of another node.
+const aroundEvent = 4 << 10
 
 // withDefaults checks the options and replaces zero values.
 func (o Options) withDefaults() (Options, error) {
@@ -113,7 +118,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.ProbeTimeout = cmp.Or(o.ProbeTimeout, 2*time.Second)
 	o.DialTimeout = cmp.Or(o.DialTimeout, 2*time.Second)
 	o.CommandTimeout = cmp.Or(o.CommandTimeout, 2*time.Second)
-	o.MaxMessage = cmp.Or(o.MaxMessage, 1<<20)
+	o.MaxMessage = cmp.Or(o.MaxMessage, max(1<<20, o.Catalog.MaxBytes()+aroundEvent))
 	o.LaneQueue = cmp.Or(o.LaneQueue, 8<<20)
 	o.PeerMemory = cmp.Or(o.PeerMemory, 64<<20)
 	o.SnapshotMemory = cmp.Or(o.SnapshotMemory, backplane.DefaultSnapshotMemory)
