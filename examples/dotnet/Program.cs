@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Http.Connections;
 using Microsoft.AspNetCore.SignalR.Client;
 using Microsoft.Extensions.DependencyInjection;
 
+var http = new HttpClient();
 var connections = new ConcurrentDictionary<long, HubConnection>();
 
 #if ALL_PROTOCOLS
@@ -47,6 +48,10 @@ async Task<object?> Run(JsonObject command)
             var target = command["target"]!.GetValue<string>();
             var args = command["args"]!.AsArray().Select(FromJson).ToArray();
             return ToJson(await connections[number].InvokeCoreAsync<object?>(target, args));
+#if SIGNALR_11
+        case "refresh":
+            return (await connections[number].RefreshAuthenticationAsync())?.TotalSeconds;
+#endif
         default:
             await connections[number].StopAsync();
             return null;
@@ -55,12 +60,13 @@ async Task<object?> Run(JsonObject command)
 
 async Task<HubConnection> Open(long number, JsonObject command)
 {
-    var token = command["token"]!.GetValue<string>();
+    var token = command["token"]?.GetValue<string>();
+    var source = command["tokenUrl"]?.GetValue<string>();
     IHubConnectionBuilder builder = new HubConnectionBuilder();
     builder = builder.WithUrl(command["url"]!.GetValue<string>(), options =>
     {
         // Asked for every request and every reconnect: an application fetches a fresh token here.
-        options.AccessTokenProvider = () => Task.FromResult<string?>(token);
+        options.AccessTokenProvider = async () => source == null ? token : await http.GetStringAsync(source);
         options.Transports = HttpTransportType.WebSockets;
         options.SkipNegotiation = command["skipNegotiation"]?.GetValue<bool>() ?? false;
     });
@@ -80,6 +86,13 @@ async Task<HubConnection> Open(long number, JsonObject command)
             delays.Select(delay => TimeSpan.FromMilliseconds(delay!.GetValue<int>())).ToArray());
     }
 #endif
+#if SIGNALR_11
+    if (command["refreshBefore"] is { } before)
+    {
+        builder = builder.WithAuthenticationRefresh(options =>
+            options.RefreshBeforeExpiration = TimeSpan.FromMilliseconds(before.GetValue<int>()));
+    }
+#endif
     var connection = builder.Build();
     // The name of the method counts case-sensitively, and its number of arguments as well.
     connection.On<object>("MessageReceived", message =>
@@ -88,6 +101,10 @@ async Task<HubConnection> Open(long number, JsonObject command)
     connection.Reconnecting += failure => TellEvent(number, "reconnecting", failure);
     // Subscriptions end with the connection: an application subscribes again here.
     connection.Reconnected += _ => TellEvent(number, "reconnected", null);
+#endif
+#if SIGNALR_11
+    connection.AuthenticationRefreshed += _ => TellEvent(number, "refreshed", null);
+    connection.AuthenticationRefreshFailed += context => TellEvent(number, "refreshFailed", context.Exception);
 #endif
     connection.Closed += failure => TellEvent(number, "closed", failure);
     await connection.StartAsync();
