@@ -130,6 +130,19 @@ func TestDispatch(t *testing.T) {
 	})
 }
 
+func TestNew_namesTheWrongOption(t *testing.T) {
+	for message, o := range map[string]fanout.Options{
+		"fanout: Options.JSON is required":                {},
+		"fanout: Options.Shards must be from 1 to 32":     {JSON: lineEncoder{}, Shards: 33},
+		"fanout: Options.Flow.Quota must not be negative": {JSON: lineEncoder{}, Flow: fanout.FlowOptions{Quota: -1}},
+	} {
+		_, err := fanout.New(o)
+		if err == nil || err.Error() != message {
+			t.Errorf("error is %v, want %s", err, message)
+		}
+	}
+}
+
 func TestMetrics_passTheLinter(t *testing.T) {
 	problems, err := testutil.GatherAndLint(newRig(t, fanout.Options{}).metrics)
 	if err != nil || len(problems) > 0 {

@@ -3,6 +3,7 @@ package fanout_test
 import (
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,5 +52,61 @@ func TestKeepAlive(t *testing.T) {
 				t.Error("the connection is kept")
 			}
 		})
+	})
+}
+
+// pinged is a sink with keep-alive.
+type pinged struct{ sink }
+
+func (pinged) KeepAlive(time.Time) ([]byte, time.Duration, bool) {
+	return pingFrame, 15 * time.Second, true
+}
+
+var pingFrame = []byte("ping\n")
+
+// The first keep-alive of many connections took a buffer for each at once: 14 MB for 15,000 connections. The heap kept
+// growing by that.
+func TestKeepAlive_takesNoBuffers(t *testing.T) {
+	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+		const clients = 5000
+		var received atomic.Int64
+		for range clients {
+			r.Open(pinged{sink{&received}}, fanout.ProtocolJSON)
+		}
+		elapse(14 * time.Second)
+		before := allocatedBytes()
+		elapse(2 * time.Second)
+		if each := (allocatedBytes() - before) / clients; each > 100 {
+			t.Errorf("a ping allocates %d bytes", each)
+		}
+		want(t, received.Load(), int64(clients*len(pingFrame)))
+		before = allocatedBytes()
+		elapse(15 * time.Second)
+		if each := (allocatedBytes() - before) / clients; each > 10 {
+			t.Errorf("a later ping allocates %d bytes", each)
+		}
+	})
+}
+
+// The frame of a keep-alive is shared by all connections: frames behind it must not be written into its memory.
+func TestKeepAlive_sharesItsFrame(t *testing.T) {
+	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+		s, busy := newSocket(), newSocket()
+		o := r.Open(s, fanout.ProtocolJSON)
+		_, id := r.subscribe(o, callTopic(1))
+		r.subscribe(r.Open(busy, fanout.ProtocolJSON), callTopic(9))
+		synctest.Wait()
+		shared := append(make([]byte, 0, 100), "answer\n"...)
+		release := busy.hold()
+		r.publish(callTopic(9), "busy")
+		synctest.Wait()
+		o.Send(shared)
+		o.Send([]byte("second\n"))
+		r.publish(callTopic(1), "ring")
+		o.Send([]byte("third\n"))
+		release()
+		synctest.Wait()
+		want(t, s.lines(), []string{"answer", "second", "third", line(id, 1, "ring")})
+		want(t, string(shared[:cap(shared)][len(shared):][:6]), "\x00\x00\x00\x00\x00\x00")
 	})
 }

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -90,8 +91,8 @@ func (o *Outbox) Apply(c Change) {
 	}
 }
 
-// Send appends a frame behind everything sent before. It refuses the frame, and returns false, if the shard has not yet
-// taken many earlier frames: the caller floods.
+// Send appends a frame, which must not change any more, behind everything sent before. It refuses the frame, and
+// returns false, if the shard has not yet taken many earlier frames: the caller floods.
 func (o *Outbox) Send(frame []byte) bool {
 	if o.sends.Add(1) > maxSends {
 		o.sends.Add(-1)
@@ -130,11 +131,25 @@ func (o *Outbox) addFrame(frame []byte, a *Answer, now time.Time) {
 	case len(frame) >= limit:
 		o.write(frame, 0)
 	default:
-		o.touch(&o.shard.control)
-		o.buf = append(o.buf, frame...)
+		o.collect(frame)
 		if len(o.buf) >= limit {
 			o.flush()
 		}
+	}
+}
+
+// collect appends a frame of this outbox alone to buf. The first small frame becomes buf itself, without a copy: pings
+// of thousands of outboxes in one tick would take a buffer each, 14 MB for 15,000 connections. Its capacity is
+// clipped, so no append writes to it, and buffers does not keep it.
+func (o *Outbox) collect(frame []byte) {
+	o.touch(&o.shard.control)
+	switch {
+	case o.buf == nil && len(frame) < bufferBytes:
+		o.buf = slices.Clip(frame)
+	case cap(o.buf) < bufferBytes:
+		o.buf = append(append(o.shard.buffers.get(), o.buf...), frame...)
+	default:
+		o.buf = append(o.buf, frame...)
 	}
 }
 
@@ -153,6 +168,9 @@ func (o *Outbox) addEvent(q *turnQueue, b *broadcast, id events.ID, now time.Tim
 		return
 	}
 	o.touch(q)
+	if o.buf == nil {
+		o.buf = o.shard.buffers.get()
+	}
 	o.buf = f.splice(o.buf, id)
 	o.collected++
 	o.queue.collected += len(f.Bytes)
@@ -173,9 +191,6 @@ func (o *Outbox) flushOther(q *turnQueue) {
 
 // touch marks the outbox to be written when the queue has nothing more to append.
 func (o *Outbox) touch(q *turnQueue) {
-	if o.buf == nil {
-		o.buf = o.shard.buffers.get()
-	}
 	if o.queue != nil {
 		return
 	}

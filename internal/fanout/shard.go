@@ -345,8 +345,7 @@ func (s *Shard) end(o *Outbox, reason EndReason, now time.Time, final ...byte) {
 		s.completeEnd(o, reason)
 		return
 	}
-	o.touch(&s.control)
-	o.buf = append(o.buf, final...)
+	o.collect(final)
 }
 
 // dropWaiting drops the frames behind a full socket.

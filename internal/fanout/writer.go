@@ -11,8 +11,8 @@ type Writer interface {
 	// socket is full calls it; TryWrite is not called meanwhile.
 	WriteAll(p []byte) error
 	// KeepAlive is called when the outbox is opened, and then each time after the duration it returned last. It returns
-	// the frame to send now, nil for none. ok is false if the peer has been silent for too long: the outbox then ends
-	// with Final.
+	// the frame to send now, nil for none; the frame must not change. ok is false if the peer has been silent for too
+	// long: the outbox then ends with Final.
 	KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bool)
 	// Final returns the last bytes of an outbox that its shard ends as EndSlow or EndSilent.
 	Final(reason EndReason) []byte
