@@ -10,8 +10,6 @@ programs=(
   redis-cli:redis-tools
   redis-sentinel:redis-sentinel
   haproxy:haproxy
-  nginx:nginx
-  caddy:caddy
   ip:iproute2
   chromium:chromium
   promtool:prometheus

@@ -51,9 +51,7 @@ func (p *program) devCommand() *cobra.Command {
 
 // dev runs a development server until ctx ends or a signal arrives.
 func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulation, redisPort string) error {
-	log := p.openLog(c)
-	defer log.close()
-	logger := log.Logger
+	logger := node.NewLogger(c, p.stderr)
 	for _, warning := range c.Warnings() {
 		logger.Warn("unsafe configuration", zap.String("option", warning))
 	}
@@ -69,7 +67,7 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 	}
 	organization := demo.NewOrganization()
 	n, err := node.New(node.Options{
-		Config: c, Logger: logger, Sink: log.sink, Version: programVersion(),
+		Config: c, Logger: logger, Version: programVersion(),
 		Directory: demo.NewDirectory(organization),
 		Next: demo.NewHandler(demo.HandlerOptions{
 			Organization: organization, Sign: node.NewSigner(&c.Auth).Sign, HubPath: c.Path, Origins: c.Origins, Logger: logger.Named("demo"),
@@ -84,7 +82,6 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 	simulator := simulation.simulator(organization, n.Backplane(), logger, n.Registry())
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	log.closeAfter(ctx, c.Shutdown.Timeout)
 	also := []node.Task{simulator.Run, p.greet(n, c.Path, publishers, organization.ID)}
 	if publishers != nil {
 		also = append(also, serveRedis(n, c, publishers))
@@ -95,19 +92,21 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 // greet is a task that prints the addresses of the server.
 func (p *program) greet(n *node.Node, path string, publishers net.Listener, organization events.ID) node.Task {
 	return func(context.Context) error {
-		text := fmt.Appendf(nil, "\n"+
+		_, err := fmt.Fprintf(p.stdout, "\n"+
 			"  wallboard   http://%[1]s/\n"+
 			"  token       http://%[1]s/token/me/rte/\n"+
 			"  entities    http://%[1]s/demo/entities\n"+
 			"  hub         ws://%[1]s%[2]s\n", dialable(n.ClientAddr()), path)
-		if n.OperatorAddr() != nil {
-			text = fmt.Appendf(text, "  operators   http://%s/\n", dialable(n.OperatorAddr()))
+		if err == nil && n.OperatorAddr() != nil {
+			_, err = fmt.Fprintf(p.stdout, "  operators   http://%s/\n", dialable(n.OperatorAddr()))
 		}
-		if publishers != nil {
-			text = fmt.Appendf(text, "  publishers  redis://%s, PUBLISH rte:org:%s '{...}'\n", dialable(publishers.Addr()), organization)
+		if err == nil && publishers != nil {
+			_, err = fmt.Fprintf(p.stdout, "  publishers  redis://%s, PUBLISH rte:org:%s '{...}'\n", dialable(publishers.Addr()), organization)
 		}
-		report(p.stdout, "%s\n", text)
-		return nil
+		if err == nil {
+			_, err = fmt.Fprintln(p.stdout)
+		}
+		return err
 	}
 }
 

@@ -50,14 +50,13 @@ func TestServe_auditsRefusals(t *testing.T) {
 	)
 	subscribe(p.connect(token, "?features=notices"), [2]string{colleague, "UserAlert"})
 
+	got := p.refusals()
 	want := []auditEntry{
 		{Entity: colleague, Event: "UserAlert", Code: "unauthorized"},
 		{Event: "UserStatus", Code: "invalid_entity"},
 		{Entity: colleague, Code: "unknown_event"},
 		{Entity: colleague, Event: "UserAlert", Code: "unauthorized"},
 	}
-	eventually(t, "the entries", func() bool { return len(p.refusals()) >= len(want) }) // the log is written later
-	got := p.refusals()
 	if len(got) != len(want) {
 		t.Fatalf("the audit log has %+v", got)
 	}
@@ -90,8 +89,41 @@ func TestServe_boundsAuditOfRefusals(t *testing.T) {
 	if _, err := fmt.Sscan(p.metric("rte_audit_entries_dropped_total"), &dropped); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the entries that are not dropped", func() bool { return len(p.refusals()) == items-dropped })
-	if logged := items - dropped; logged == 0 || logged > items/2 {
-		t.Errorf("%d entries are logged and %d left out", logged, dropped)
+	logged := len(p.refusals())
+	if logged+dropped != items || logged == 0 || logged > items/2 {
+		t.Errorf("%d entries are logged and %d left out, of %d", logged, dropped, items)
+	}
+}
+
+// TestServe_auditsEnds checks that the audit log has the end of each connection with its user and cause, and that the
+// client gets the cause with detailed_errors.
+func TestServe_auditsEnds(t *testing.T) {
+	p := start(t, serveArgs("--detailed_errors")...)
+	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
+	p.connect(token, "").send(`{"type":7}`)
+	malformed := p.connect(token, "")
+	malformed.send(`{"type":`)
+	malformed.expect(`"error":"Connection closed with an error. InvalidDataException: The message is malformed."`)
+
+	type end struct{ Reason, Detail string }
+	got := map[end]bool{}
+	eventually(t, "both ends are in the audit log", func() bool {
+		for line := range strings.Lines(p.output.text()) {
+			var e struct {
+				Logger, Msg, Connection, User, Organization, Reason, Detail string
+				Duration                                                    any
+			}
+			if err := json.Unmarshal([]byte(line), &e); err != nil || e.Logger != "audit" || e.Msg != "ended" {
+				continue
+			}
+			if e.User != testUser || e.Organization != testOrganization || e.Connection == "" || e.Duration == nil {
+				t.Fatalf("entry is %s", line)
+			}
+			got[end{e.Reason, e.Detail}] = true
+		}
+		return len(got) == 2
+	})
+	if !got[end{"client", ""}] || !got[end{"protocol_error", "malformed_message"}] {
+		t.Errorf("ends are %v", got)
 	}
 }

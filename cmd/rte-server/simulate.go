@@ -70,8 +70,7 @@ func (p *program) simulateCommand() *cobra.Command {
 
 // simulate publishes until ctx ends, a signal arrives or the time is over.
 func (p *program) simulate(ctx context.Context, c *config.Config, simulation *simulation, duration time.Duration) error {
-	log := p.openLog(c)
-	defer log.close()
+	logger := node.NewLogger(c, p.stderr)
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	if duration > 0 {
@@ -83,7 +82,7 @@ func (p *program) simulate(ctx context.Context, c *config.Config, simulation *si
 	if err != nil {
 		return err
 	}
-	return withPublisher(ctx, c, catalog, log.Logger, func(ctx context.Context, to demo.Publisher) error {
-		return simulation.simulator(demo.NewOrganization(), to, log.Logger, nil).Run(ctx)
+	return withPublisher(ctx, c, catalog, logger, func(ctx context.Context, to demo.Publisher) error {
+		return simulation.simulator(demo.NewOrganization(), to, logger, nil).Run(ctx)
 	})
 }

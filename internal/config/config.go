@@ -27,6 +27,9 @@ type Config struct {
 		Keys  string
 		Times string
 	}
+	// DetailedErrors adds reasons to the errors that clients get.
+	DetailedErrors bool
+
 	Limits   Limits
 	Quotas   Quotas
 	Memory   Memory
@@ -133,12 +136,16 @@ type Redis struct {
 type Limits struct {
 	Connections   int
 	Subscriptions int
-	Items         int
-	MessageBytes  int
-	FrameBytes    int
-	HeaderBytes   int
-	OutboxBytes   int
-	OutboxAge     time.Duration
+	// AgentSubscriptions bounds agents in place of Subscriptions; 0: it does not.
+	AgentSubscriptions int
+
+	Items        int
+	AnswerBytes  int
+	MessageBytes int
+	FrameBytes   int
+	HeaderBytes  int
+	OutboxBytes  int
+	OutboxAge    time.Duration
 }
 
 // Quotas bounds what each organization may use of a node; 0: no limit.

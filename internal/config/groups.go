@@ -154,6 +154,9 @@ func (k *keyList) addEvents(c *Config) {
 	k.span(&e.ClockSkew, "events.clock_skew", 5*time.Second,
 		"how far the clocks of publishers may be behind for events.expire")
 
+	k.toggle(&c.DetailedErrors, "detailed_errors", false,
+		"add the reason to the errors that clients get, as EnableDetailedErrors of ASP.NET Core does; for "+
+			"development: reasons show what the server runs on")
 	k.choice(&c.MessagePack.Keys, "messagepack.keys", "pascal", []string{"pascal", "camel"},
 		"case of property names for MessagePack clients")
 	k.choice(&c.MessagePack.Times, "messagepack.times", "timestamp", []string{"timestamp", "string"},
@@ -166,11 +169,17 @@ func (k *keyList) addLimits(c *Config) {
 	positive(k.count(&l.Connections, "limits.connections", 100_000,
 		"connections of this node; further ones get 503"))
 	positive(k.count(&l.Subscriptions, "limits.subscriptions", 10_000, "subscriptions of one connection"))
+	k.count(&l.AgentSubscriptions, "limits.agent_subscriptions", 2_000,
+		"subscriptions of one connection whose token has the role agent, if that is less than "+
+			"limits.subscriptions; 0: limits.subscriptions")
 	positive(k.count(&l.Items, "limits.items", 2_000, "items of one Subscribe or Unsubscribe"))
 	positive(k.size(&l.MessageBytes, "limits.message_bytes", 32<<10, "size of the largest message of a client"))
 	positive(k.size(&l.FrameBytes, "limits.frame_bytes", 16<<20, "size of the largest WebSocket frame of a client"))
 	positive(k.size(&l.HeaderBytes, "limits.header_bytes", 64<<10,
 		"size of the header of a request, its token included"))
+	positive(k.size(&l.AnswerBytes, "limits.answer_bytes", 64<<20,
+		"memory of large answers to calls that clients have not read, of all connections; one user may have "+
+			"an eighth of it, one organization a quarter; further calls wait; an eighth of memory.limit, if that is less"))
 	positive(k.size(&l.OutboxBytes, "limits.outbox_bytes", 1<<20,
 		"memory of the frames that may wait for a client that does not read; beyond it the connection is "+
 			"closed"))

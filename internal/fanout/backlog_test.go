@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestBacklog_holdsBackCallers(t *testing.T) {
+func TestBacklog(t *testing.T) {
 	const limit = 10
 	t.Run("does not block up to the limit", func(t *testing.T) {
 		b := newBacklog()

@@ -24,6 +24,14 @@ type Lanes interface {
 	Release(topics []events.Topic)
 }
 
+// subscriptions returns the number of subscriptions that a session with these claims may have.
+func (l *Limits) subscriptions(claims *authz.Claims) int {
+	if claims.Role == authz.RoleAgent && l.AgentSubscriptions > 0 {
+		return min(l.Subscriptions, l.AgentSubscriptions)
+	}
+	return l.Subscriptions
+}
+
 // Authorization decides what clients may do, and what they may no longer do.
 type Authorization struct {
 	// Authorizer decides about Subscribe. Required.
@@ -44,6 +52,9 @@ type Authorization struct {
 type Limits struct {
 	// Subscriptions is the number of subscriptions that a session may have. Default: 10,000.
 	Subscriptions int
+	// AgentSubscriptions is the number that a session of an agent may have, if that is less. An agent needs few; the
+	// token of one agent must not take much of the node. 0: no limit beside Subscriptions.
+	AgentSubscriptions int
 	// Quota is the number of subscriptions that the sessions of an organization may have together; further ones are
 	// refused in the same words. 0: no limit.
 	Quota int
@@ -79,6 +90,9 @@ type Options struct {
 	// Pool is the number of invocations that run at once. Default: that of invoker.Options.
 	Pool int
 
+	// DetailedErrors adds the reason to the errors of calls, as EnableDetailedErrors of ASP.NET Core does.
+	DetailedErrors bool
+
 	// Registerer receives the metrics. nil: none are kept.
 	Registerer prometheus.Registerer
 	// Logger receives what should not happen. nil: nothing is logged.
@@ -97,7 +111,8 @@ func (o *Options) complete() error {
 	}
 	l, r := &o.Limits, &o.Resync
 	for name, negative := range map[string]bool{
-		"Limits.Subscriptions": l.Subscriptions < 0, "Limits.Quota": l.Quota < 0, "Limits.Items": l.Items < 0,
+		"Limits.Subscriptions": l.Subscriptions < 0, "Limits.AgentSubscriptions": l.AgentSubscriptions < 0,
+		"Limits.Quota": l.Quota < 0, "Limits.Items": l.Items < 0,
 		"Limits.ArgumentBytes": l.ArgumentBytes < 0, "Limits.AnswerBytes": l.AnswerBytes < 0,
 		"Limits.Invocation": l.Invocation < 0, "Limits.Lanes": l.Lanes < 0,
 		"Limits.Snapshot": l.Snapshot < 0, "Resync.Window": r.Window < 0, "Resync.Rate": r.Rate < 0, "Pool": o.Pool < 0,

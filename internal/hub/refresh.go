@@ -10,8 +10,8 @@ import (
 
 // Refresh replaces the claims of the session by those of a new token of the same user in the same organization. From
 // then on Subscribe, revocations and rechecks use them. If changed is true, the caller must call Session.Recheck.
-// Claims that end earlier than those in force change nothing: of two refreshes that race, the later token stays. Refresh
-// does not wait. The error is ErrOtherUser, ErrRevoked or ErrClosed; then nothing has changed.
+// Claims that end earlier than those in force change nothing: of two refreshes that race, the later token stays.
+// Refresh does not wait. The error is ErrOtherUser, ErrRevoked or ErrClosed; then nothing has changed.
 func (s *Session) Refresh(claims *authz.Claims) (changed bool, err error) {
 	changed, err = s.replaceClaims(claims)
 	if errors.Is(err, ErrRevoked) && s.hub.options.Authorization.Revoked(s.Claims()) {
@@ -44,8 +44,8 @@ func (s *Session) replaceClaims(claims *authz.Claims) (changed bool, err error) 
 	return true, nil
 }
 
-// older reports whether claims are of an older token than those in force: one that ends earlier, or that ends at the same
-// time and was issued earlier.
+// older reports whether claims are of an older token than those in force: one that ends earlier, or that ends at the
+// same time and was issued earlier.
 func older(claims, inForce *authz.Claims) bool {
 	switch {
 	case claims.ExpiresAt.Equal(inForce.ExpiresAt):

@@ -92,7 +92,7 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 		}
 	}()
 	var refusal string
-	c.method, c.requests, refusal = check(inv, s.hub.options.Limits.ArgumentBytes)
+	c.method, c.requests, refusal = s.hub.check(inv)
 	var how invoker.Outcome
 	if refusal != "" {
 		how = invoker.Invalid
@@ -138,9 +138,12 @@ func (s *Session) run(c *call, inv *Invocation) invoker.Outcome {
 	case invoker.OK:
 		completion.Result, completion.Record, completion.Size = c.result, c.Record(), size
 	case invoker.Invalid:
-		completion.Error = failedToInvoke(inv.Target)
+		completion.Error = s.hub.detailed(failedToInvoke(inv.Target), "InvalidDataException", notBound)
+	case invoker.TimedOut:
+		completion.Error = s.hub.detailed(unexpectedError(inv.Target), "TimeoutException",
+			"The call found no place to run, or no memory for its answer, in time.")
 	default:
-		completion.Error = unexpectedError(inv.Target)
+		completion.Error = s.hub.detailed(unexpectedError(inv.Target), "InvalidOperationException", "The call failed.")
 	}
 	if !s.answer(c, completion) {
 		return invoker.Abandoned

@@ -55,7 +55,8 @@ func (s *Session) choose(
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wanted = make([]int, len(decisions))
-	organization := s.Claims().Organization
+	claims := s.Claims()
+	limit := s.hub.options.Limits.subscriptions(claims)
 	indices := s.hub.indices.get()
 	defer s.hub.indices.put(indices)
 	topics = make([]events.Topic, 0, len(decisions))
@@ -71,10 +72,10 @@ func (s *Session) choose(
 		case again:
 			wanted[i] = index
 		case s.active.has(d.Topic):
-		case len(s.active)+len(topics) >= s.hub.options.Limits.Subscriptions:
+		case len(s.active)+len(topics) >= limit:
 			results[i].refuse(refusedLimit)
 			continue
-		case !s.hub.quota.take(organization):
+		case !s.hub.quota.take(claims.Organization):
 			s.hub.metrics.overQuota.Inc()
 			results[i].refuse(refusedLimit)
 			continue

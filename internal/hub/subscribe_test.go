@@ -142,6 +142,23 @@ func TestSubscribe_isLimited(t *testing.T) {
 	})
 }
 
+// An agent needs few subscriptions, and could have 10,000 of ids that it made up.
+func TestSubscribe_isLimitedForAgents(t *testing.T) {
+	run(t, hub.Options{Limits: hub.Limits{Subscriptions: 3, AgentSubscriptions: 2}}, func(t *testing.T, r *rig) {
+		const limit = "Subscription limit reached"
+		agent := r.connect(t)
+		expect(t, agent.invoke(t, "1", "Subscribe", items(1, 2, 3)), results("1", []int{1, 2, 3}, "", "", limit))
+		s, err := r.Open(&conn{}, &authz.Claims{Organization: organization, Role: authz.RoleSupervisor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Invoke(t.Context(), invocation("1", "Subscribe", items(1, 2, 3, 4)))
+		if n := s.Info().Subscriptions; n != 3 {
+			t.Errorf("a supervisor has %d subscriptions", n)
+		}
+	})
+}
+
 func TestUnsubscribe_answersEachItem(t *testing.T) {
 	run(t, hub.Options{}, func(t *testing.T, r *rig) {
 		c := r.connect(t)

@@ -74,15 +74,16 @@ func (n *Node) assembleHub(*Options) (err error) {
 			Authorizer: n.gate, Rechecker: n.gate, Explain: n.gate.Explain, Denied: n.audit.denied, Revoked: n.revocations.Check,
 		},
 		Limits: hub.Limits{
-			Subscriptions: c.Limits.Subscriptions, Quota: c.Quotas.Subscriptions, Items: c.Limits.Items,
-			ArgumentBytes: 2 * c.Limits.MessageBytes,
-			Invocation:    c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe, Snapshot: c.Timeouts.Snapshot,
+			Subscriptions: c.Limits.Subscriptions, AgentSubscriptions: c.Limits.AgentSubscriptions,
+			Quota: c.Quotas.Subscriptions, Items: c.Limits.Items,
+			ArgumentBytes: 2 * c.Limits.MessageBytes, AnswerBytes: memoryPart(c.Limits.AnswerBytes, c.Memory.Limit, 8),
+			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe, Snapshot: c.Timeouts.Snapshot,
 		},
 		Snapshots: hub.SnapshotOptions{
 			Source: snapshotSource(&c.Snapshots, n.backplane), ForAll: c.Snapshots.Mode == config.SnapshotsAlways,
 		},
 		Resync: hub.ResyncOptions{Lane: laneOf(&c.Redis), Window: c.Resync.Window, Rate: c.Resync.Rate},
-		Pool:   c.Hub.Pool, Registerer: n.registry, Logger: n.logger.Named("hub"),
+		Pool:   c.Hub.Pool, DetailedErrors: c.DetailedErrors, Registerer: n.registry, Logger: n.logger.Named("hub"),
 	})
 	return err
 }
@@ -91,10 +92,10 @@ func (n *Node) assembleHub(*Options) (err error) {
 func (n *Node) assembleTransport(o *Options) (err error) {
 	c := n.config
 	n.transport, err = transport.New(transport.Options{
-		Open: n.open, Verifier: n.verifier, Refused: n.audit.refused,
+		Open: n.open, Verifier: n.verifier, Refused: n.audit.refused, Ended: n.audit.ended,
 		Secret: []byte(cmp.Or(c.Connection.Secret, c.Auth.HMACSecret)),
 		Path:   c.Path, Next: o.Next, Origins: c.Origins,
-		Protocol: transport.ProtocolOptions{MessagePackStyle: packStyle(c)},
+		Protocol: transport.ProtocolOptions{MessagePackStyle: packStyle(c), DetailedErrors: c.DetailedErrors},
 		Tokens: transport.TokenOptions{
 			TTL: c.Timeouts.Negotiate, CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
 		},

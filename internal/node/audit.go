@@ -11,6 +11,7 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/transport"
 )
 
 // newAuditLogger makes the audit log: the part of the log that is named audit and records who did what. Its entries
@@ -46,6 +47,17 @@ func (a audit) connected(s *hub.Session, conn hub.Conn, claims *authz.Claims) {
 	entry.Write(zap.String("connection", s.ID()), zap.Stringer("protocol", conn.Protocol()),
 		zap.Stringer("user", claims.User), zap.Stringer("organization", claims.Organization),
 		zap.String("role", string(claims.Role)), zap.String("jti", claims.TokenID))
+}
+
+// ended records the end of a connection. It makes no field unless the entry is written, as connected.
+func (a audit) ended(end transport.End) {
+	entry := a.log.Check(zap.InfoLevel, "ended")
+	if entry == nil {
+		return
+	}
+	entry.Write(zap.String("connection", end.ID),
+		zap.Stringer("user", end.Claims.User), zap.Stringer("organization", end.Claims.Organization),
+		zap.Stringer("reason", end.Reason), zap.String("detail", end.Detail), zap.Duration("duration", end.Duration))
 }
 
 // refreshed records the new token of a connection.

@@ -21,8 +21,8 @@ const (
 )
 
 // collector adapts GOGC to the rate of allocation. A node with idle connections allocates next to nothing: with the
-// usual GOGC, garbage would be half of its memory for no gain. While many clients connect at once, collecting that often
-// would cost a quarter of the processor.
+// usual GOGC, garbage would be half of its memory for no gain. While many clients connect at once, collecting that
+// often would cost a quarter of the processor.
 type collector struct {
 	percent, limit int // configured values; 0: none
 	getenv         func(string) string
@@ -30,6 +30,15 @@ type collector struct {
 
 func newCollector(c *config.Memory) *collector {
 	return &collector{percent: c.GCPercent, limit: c.Limit, getenv: os.Getenv}
+}
+
+// memoryPart returns a bound of memory: the configured one, or a part of the memory limit of the program if that is
+// less.
+func memoryPart(configured, limit, parts int) int {
+	if limit > 0 {
+		return min(configured, limit/parts)
+	}
+	return configured
 }
 
 // run applies the configured values until ctx ends, then restores the old ones. Variables of the environment have
@@ -71,10 +80,10 @@ func (g *collector) run(ctx context.Context) error {
 	}
 }
 
-// nextPercent returns the percentage for a rate of allocation. It goes up at once, because a rush is over by the time an
-// average shows it. It goes down in steps, each when the rate is at most half of the step's. Steps are few because each
-// stops the program for a moment, and the last step down for some hundred milliseconds: a steady rate must not change
-// the percentage.
+// nextPercent returns the percentage for a rate of allocation. It goes up at once, because a rush is over by the time
+// an average shows it. It goes down in steps, each when the rate is at most half of the step's. Steps are few because
+// each stops the program for a moment, and the last step down for some hundred milliseconds: a steady rate must not
+// change the percentage.
 func nextPercent(percent int, bytes uint64, over time.Duration) int {
 	rate := float64(bytes) / over.Seconds()
 	if up := fittingPercent(rate); up >= percent {

@@ -24,6 +24,7 @@ type Conn struct {
 	sock     *websocket.Socket
 	features hub.Features
 	count    *organizationCount // nil without a quota; guarded by connections.mu
+	since    time.Duration      // when the connection was made, since h.started
 
 	early *authz.Claims // of a refresh before the session is open; guarded by h.refresh
 
@@ -38,8 +39,8 @@ type Conn struct {
 
 	// Written by one half, read by the other.
 	lastRead atomic.Int64  // when bytes came last, since h.started; busy while an invocation runs
-	greeted  atomic.Bool   // the handshake has come, or the connection ends without it
 	expires  atomic.Int64  // when the token ends the connection, since h.started; 0: never
+	greeted  atomic.Bool   // the handshake has come, or the connection ends without it
 	opened   atomic.Bool   // session is set
 	expired  atomic.Bool   // expires has come: the shard's fanout.EndSilent means the end of the token
 	pinged   atomic.Bool   // the client has sent a ping: the client timeout counts
@@ -47,6 +48,8 @@ type Conn struct {
 	final    atomic.Uint32 // 1 + the fanout.EndReason for which the shard ends the connection by itself; else 0
 	ended    atomic.Uint32 // 1 + the fanout.EndReason of the outbox; 0 before
 	halves   atomic.Uint32 // the halves that have ended
+
+	endReason atomic.Uint32 // 1 + the hub.CloseReason for which the connection ends; 0 before
 }
 
 // busy is the lastRead of a client that waits for the server.
@@ -82,6 +85,7 @@ func (c *Conn) EncodeNotice(n hub.Notice) []byte { return c.protocol.Notice(n.Ta
 // (W8, D6, D7). After a breach of the WebSocket protocol it returns a Close frame alone, whose status reports the
 // breach.
 func (c *Conn) EncodeClose(reason hub.CloseReason) []byte {
+	c.ends(reason)
 	status := c.status.Load()
 	switch {
 	case reason == hub.CloseGone:
@@ -90,6 +94,9 @@ func (c *Conn) EncodeClose(reason hub.CloseReason) []byte {
 		return websocket.AppendClose(nil, uint16(status)) //nolint:gosec // it was set from one
 	}
 	if text, allowReconnect, ok := reason.Message(); ok {
+		if text != "" && c.h.options.Protocol.DetailedErrors {
+			text += " " + c.explanation(reason)
+		}
 		return c.protocol.Close(text, allowReconnect)
 	}
 	return websocket.AppendClose(nil, websocket.StatusNormal)

@@ -78,16 +78,18 @@ func (c *Conn) open(protocol *hubprotocol.Protocol) {
 	session, err := c.h.options.Open(c, c.claims)
 	switch {
 	case errors.Is(err, hub.ErrDraining):
-		c.h.metrics.handshakesFailed[handshakeDraining].Inc()
+		c.ends(hub.CloseDrain)
+		c.handshakeFailed(handshakeDraining)
 		c.hangUp(c.EncodeClose(hub.CloseDrain))
 		return
 	case errors.Is(err, hub.ErrRevoked):
-		c.h.metrics.handshakesFailed[handshakeRevoked].Inc()
+		c.ends(hub.CloseRevoked)
+		c.handshakeFailed(handshakeRevoked)
 		c.hangUp(c.EncodeClose(hub.CloseRevoked))
 		return
 	case err != nil:
 		c.h.log.Warn("session refused", zap.String("connection", c.ID()), zap.Error(err))
-		c.h.metrics.handshakesFailed[handshakeRefused].Inc()
+		c.handshakeFailed(handshakeRefused)
 		c.hangUp(protocol.Close(textConnectionError, false))
 		return
 	}
@@ -122,6 +124,18 @@ func (c *Conn) setProtocol(protocol *hubprotocol.Protocol) {
 
 // failHandshake answers a handshake that failed (1.5), and counts it.
 func (c *Conn) failHandshake(reason handshakeFailure, text string) {
-	c.h.metrics.handshakesFailed[reason].Inc()
+	c.handshakeFailed(reason)
+	if text == textHandshakeError && c.h.options.Protocol.DetailedErrors {
+		text += " InvalidDataException: The handshake request is malformed."
+	}
 	c.hangUp(hubprotocol.FailedHandshake(text))
+}
+
+// handshakeFailed counts and records the failure.
+func (c *Conn) handshakeFailed(reason handshakeFailure) {
+	c.h.metrics.handshakesFailed[reason].Inc()
+	c.because(detailOfHandshake(reason))
+	if reason != handshakeGone {
+		c.ends(hub.CloseHandshake)
+	}
 }

@@ -49,6 +49,8 @@ type Options struct {
 	// Refused is called for each request that is refused because of its token, with its address and a reason: a word of
 	// token.Reason, or "two_tokens". It must not wait. nil: no call.
 	Refused func(remote, reason string)
+	// Ended is called at the end of each connection, also of those whose handshake failed. It must not wait. nil: no call.
+	Ended func(End)
 	// Secret is shared by all nodes. The key of connection tokens is derived from it, so that any node accepts what
 	// another negotiated. Empty: a random key; only this process accepts its tokens.
 	Secret []byte
@@ -78,6 +80,9 @@ type ProtocolOptions struct {
 	// MessagePackStyle is the style of results for MessagePack clients, as for hubprotocol.NewMessagePackEncoder. 0: as
 	// .NET writes them.
 	MessagePackStyle events.PackStyle
+	// DetailedErrors adds the reason to the Close messages that report an error, as EnableDetailedErrors of ASP.NET Core
+	// does.
+	DetailedErrors bool
 	// MinNegotiateVersion is the lowest negotiate version that is answered (N4). 0: all.
 	MinNegotiateVersion int
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"io"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,6 +22,7 @@ type reader struct {
 	closed    bool          // the reader has closed the session
 	lingering bool          // the peer has the close timeout to end the connection
 	grown     bool          // the stack of the goroutine has grown
+	detail    endDetail     // the cause of the end
 }
 
 // phase is the progress of a connection, from the reader's view.
@@ -78,6 +80,7 @@ func (c *Conn) read(buffered []byte) {
 // finish ends the reader's half.
 func (c *Conn) finish() {
 	c.closeSession(hub.CloseGone)
+	c.reportEnd()
 	c.leave(readerHalf)
 	c.h.connections.readers.Done()
 }
@@ -93,6 +96,7 @@ func (c *Conn) recover() {
 	if c.session == nil {
 		c.leave(writerHalf)
 	}
+	c.because(detailPanic)
 	c.sock.Abort()
 	c.finish()
 }
@@ -191,11 +195,12 @@ func (c *Conn) refuseMessage(err error) {
 		c.failHandshake(handshakeTooLarge, textHandshakeCanceled)
 		return
 	}
-	reason := protocolErrorMalformed
+	reason := detailMalformed
 	if errors.Is(err, hubprotocol.ErrTooLarge) {
-		reason = protocolErrorTooLarge
+		reason = detailTooLarge
 	}
-	c.h.metrics.protocolErrors[reason].Inc()
+	c.because(reason)
+	c.h.metrics.protocolErrors[reason.String()].Inc()
 	c.closeSession(hub.CloseProtocolError)
 	c.phase = phaseClosing
 }
@@ -204,12 +209,13 @@ func (c *Conn) refuseMessage(err error) {
 func (c *Conn) violated(v websocket.Violation) {
 	if c.phase < phaseClosing {
 		c.h.metrics.protocolErrors[string(v.Kind)].Inc()
+		c.because(detailOfViolation(v.Kind))
 	}
 	c.status.Store(uint32(v.Status))
 	before := c.phase
 	c.phase = phaseBroken
 	if before == phaseHandshake {
-		c.h.metrics.handshakesFailed[handshakeViolation].Inc()
+		c.handshakeFailed(handshakeViolation)
 		c.hangUp(websocket.AppendClose(nil, v.Status))
 	}
 	c.closeSession(hub.CloseProtocolError)
@@ -218,7 +224,8 @@ func (c *Conn) violated(v websocket.Violation) {
 // peerClosed acts on a Close frame. It answers the frame unless the frame is an answer itself.
 func (c *Conn) peerClosed() {
 	if c.phase == phaseHandshake {
-		c.h.metrics.handshakesFailed[handshakeGone].Inc()
+		c.ends(hub.CloseByPeer)
+		c.handshakeFailed(handshakeGone)
 		c.hangUp(websocket.AppendClose(nil, websocket.StatusNormal))
 	}
 	c.closeSession(hub.CloseByPeer)
@@ -229,6 +236,10 @@ func (c *Conn) peerClosed() {
 func (c *Conn) readFailed(err error) {
 	switch {
 	case !websocket.IsTimeout(err):
+		if errors.Is(err, io.EOF) {
+			c.because(detailStreamEnded)
+		}
+		c.because(detailReadFailed)
 		c.lost()
 	case c.phase == phaseHandshake:
 		c.failHandshake(handshakeTimeout, textHandshakeCanceled)
@@ -255,7 +266,7 @@ func (c *Conn) sleepOn() {
 func (c *Conn) lost() {
 	c.sock.Close() // a write that waits ends, too
 	if c.phase == phaseHandshake {
-		c.h.metrics.handshakesFailed[handshakeGone].Inc()
+		c.handshakeFailed(handshakeGone)
 		c.leave(writerHalf)
 	}
 	c.closeSession(hub.CloseGone)

@@ -82,7 +82,7 @@ func (h *Handler) admit(u *upgrade) (*Conn, refusal, bool) {
 	if h.draining.Load() {
 		return nil, refusedDraining, false
 	}
-	c := &Conn{h: h, features: u.features, reader: reader{claims: u.claims}}
+	c := &Conn{h: h, features: u.features, since: time.Since(h.started), reader: reader{claims: u.claims}}
 	if u.id == "" {
 		c.id = newConnID()
 		reason, ok := h.connections.add(c)
