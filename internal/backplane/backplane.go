@@ -54,6 +54,7 @@ type Backplane interface {
 type Health struct {
 	// Connected reports whether events arrive.
 	Connected bool
-	// Detail names the problem in a few words; empty when connected.
+	// Detail names a problem in a few words; empty if there is none. A connected backplane has a problem if it cannot
+	// publish all events, as Redis refuses writes.
 	Detail string
 }

@@ -199,7 +199,7 @@ func (n *Node) Lost(loss backplane.Loss) {
 func (n *Node) backplaneProblem() string {
 	health := n.backplane.Health()
 	if health.Connected {
-		return ""
+		return health.Detail
 	}
 	return cmp.Or(health.Detail, "not connected")
 }

@@ -270,10 +270,5 @@ func (b *Backplane) Health() backplane.Health {
 	if b.cluster != nil {
 		return b.cluster.health()
 	}
-	for _, k := range b.shards {
-		if h := k.get(); !h.Connected {
-			return h
-		}
-	}
-	return backplane.Health{Connected: true}
+	return health(b.shards)
 }

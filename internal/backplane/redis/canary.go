@@ -53,7 +53,7 @@ func (e *epoch) sendCanary(ctx context.Context, number uint64) error {
 	defer cancel()
 	asked := time.Now()
 	serverTime, err := e.server.clock(ctx)
-	if command.Refused(err) {
+	if command.Denied(err) {
 		asked = asked.Add(-clockless)
 		serverTime = backplane.StreamID{Milliseconds: uint64(asked.UnixMilli())}
 	} else if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/rte-server/rte-server/internal/backplane/redis/command"
+	"github.com/rte-server/rte-server/internal/backplane/resp"
 )
 
 // clientName is the name of our connections in CLIENT LIST.
@@ -28,8 +29,38 @@ type driverLog struct{}
 
 func (driverLog) Printf(context.Context, string, ...any) {}
 
+// replyLimits returns the bounds of the reply to an ordinary command. The largest replies are pages of journals: 10,000
+// entries of 7 elements. A page that exceeds the bytes is read in parts.
+func replyLimits() resp.Limits {
+	return resp.Limits{Elements: 1 << 20, Bulk: 16 << 20, Total: 64 << 20}
+}
+
+// checked is a connection of go-redis. go-redis allocates what a reply announces before it arrives; this connection fails
+// instead if a reply exceeds replyLimits.
+type checked struct {
+	net.Conn
+	checker *resp.Checker
+}
+
+func (c *checked) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if failed := c.checker.Check(p[:n]); failed != nil {
+		return 0, failed
+	}
+	return n, err
+}
+
 // errRedial stops go-redis from replacing a subscribed connection by itself.
 var errRedial = errors.New("an epoch has one connection")
+
+// dialChecked is dial for connections of which go-redis reads the replies.
+func (o *Options) dialChecked(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := o.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &checked{Conn: conn, checker: resp.NewChecker(replyLimits())}, nil
+}
 
 // dial opens a connection, with TLS if configured.
 func (o *Options) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -56,6 +87,20 @@ func (o *Options) dial(ctx context.Context, network, address string) (net.Conn, 
 	return secure, nil
 }
 
+// setClientName names a connection, if Redis permits it: operators rename CLIENT, or deny it.
+func setClientName(ctx context.Context, conn *goredis.Conn) error {
+	if err := conn.ClientSetName(ctx, clientName).Err(); err != nil && !isReply(err) {
+		return err
+	}
+	return nil
+}
+
+// isReply reports whether an error is a reply of Redis: then the connection works.
+func isReply(err error) bool {
+	_, ok := errors.AsType[goredis.Error](err)
+	return ok
+}
+
 // client returns the settings of every connection to one server. A command that Redis may have executed is never
 // repeated: one PUBLISH would become several.
 func (o *Options) client(address string) *goredis.Options {
@@ -64,8 +109,8 @@ func (o *Options) client(address string) *goredis.Options {
 		Username:                 o.Username,
 		Password:                 o.Password,
 		DB:                       o.DB,
-		ClientName:               clientName,
-		Dialer:                   o.dial,
+		OnConnect:                setClientName,
+		Dialer:                   o.dialChecked,
 		Protocol:                 2,
 		MaxRetries:               -1,
 		DialTimeout:              o.DialTimeout,
@@ -94,7 +139,7 @@ func (o *Options) servers() []string {
 func (o *Options) newCommands() *command.Client {
 	c := command.Options{
 		Catalog: o.Catalog, Layout: o.Layout, JournalLength: o.JournalLength,
-		Timeout: o.CommandTimeout, Logger: o.Logger,
+		Timeout: o.CommandTimeout,
 	}
 	if o.Cluster {
 		c.Cluster = o.universal(o.Addresses, "").(*goredis.ClusterClient)
@@ -123,7 +168,7 @@ func (o *Options) universal(addresses []string, master string) goredis.Universal
 		Username:                 c.Username,
 		Password:                 c.Password,
 		DB:                       c.DB,
-		ClientName:               c.ClientName,
+		OnConnect:                c.OnConnect,
 		Dialer:                   c.Dialer,
 		Protocol:                 c.Protocol,
 		MaxRetries:               c.MaxRetries,
@@ -172,7 +217,7 @@ func (o *Options) openSubscriber(ctx context.Context, address string) (*subscrib
 			return nil, errRedial
 		}
 		dialed = conn
-		return conn, nil
+		return &checked{Conn: conn, checker: resp.NewChecker(replyLimits())}, nil
 	}
 	s := &subscriber{address: address, client: goredis.NewClient(options)}
 	err := s.client.Ping(ctx).Err()

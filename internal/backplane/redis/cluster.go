@@ -281,15 +281,15 @@ func (c *cluster) health() backplane.Health {
 	if len(c.links) == 0 {
 		return backplane.Health{Detail: "cluster not seen yet"}
 	}
+	links := make([]*link, 0, len(c.links))
 	for _, k := range c.links {
-		if h := k.get(); !h.Connected {
-			return h
-		}
+		links = append(links, k.link)
 	}
-	if c.uncovered > 0 {
+	h := health(links)
+	if h.Connected && c.uncovered > 0 {
 		return backplane.Health{Detail: fmt.Sprintf("cluster: %d slots have no master", c.uncovered)}
 	}
-	return backplane.Health{Connected: true}
+	return h
 }
 
 // slot returns the slot of a channel or a key: CRC16 of the text in the first braces, or of the whole name.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/redis/command"
+	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/wakeup"
@@ -94,7 +95,8 @@ func (j *journal) take(most int) []laneRead {
 
 // repair reads journals for the lanes that need it, as long as the epoch lives. It retries a failed read; if the epoch
 // ends meanwhile, the lanes will request another read. The journals of many lanes may exceed what one command can
-// return in its time; then repair reads fewer at once.
+// return in its time, or more than replyLimits; then repair reads fewer at once. Of a single lane it then reads fewer
+// entries; an entry that is too large by itself is lost.
 func (e *epoch) repair(ctx context.Context) error {
 	most := laneReads
 	for {
@@ -120,6 +122,13 @@ func (e *epoch) repair(ctx context.Context) error {
 				e.b.metrics.readErrors.Inc()
 				e.b.log.Warn("journal not read", func() []zap.Field { return []zap.Field{zap.Error(err)} })
 				most = max(1, len(reads)/2)
+				if len(reads) == 1 && errors.Is(err, resp.ErrTooLarge) {
+					if reads[0].Count == 1 {
+						pages = []*sequence.Page{{Generation: reads[0].Generation, Failed: true}}
+						break
+					}
+					reads[0].Count = max(1, reads[0].Count/4)
+				}
 				e.link.journal.putBack(reads[most:])
 				reads = reads[:most]
 				select {
@@ -326,7 +335,7 @@ func (e *epoch) readEach(ctx context.Context, reads []laneRead) ([]*sequence.Pag
 			err = counters[i].Err()
 		}
 		switch {
-		case command.Refused(err):
+		case command.Denied(err):
 			pages[i] = &sequence.Page{Generation: r.Generation, Failed: true}
 			continue
 		case e.redirected(err):

@@ -7,7 +7,11 @@ import (
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
@@ -64,4 +68,33 @@ func TestRepair_splitsLargeReads(t *testing.T) {
 	proxy.Cut()
 	proxy.Open()
 	sink.Wait(t, lanes*each)
+}
+
+// A journal with entries that are too large for one reply does not hold up the repair of another lane, and its smaller
+// entries are recovered.
+func TestRepair_readsAroundHugeEntries(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	proxy := rtetest.MustStartProxy(t, server.Addr)
+	client := server.Client()
+	defer client.Close()
+	node, sink, _ := mustNode(t, quick(proxy.Addr))
+	other, _, _ := mustNode(t, quick(server.Addr))
+	huge, normal := backplanetest.Topic(events.NewID(), events.NewID()), backplanetest.Topic(events.NewID(), events.NewID())
+	backplanetest.MustAcquire(t, node, huge, normal)
+	for _, topic := range []events.Topic{huge, normal} {
+		backplanetest.MustPublish(t, other, backplanetest.NewEvent(topic, 0))
+	}
+	sink.Wait(t, 2)
+	proxy.Blackhole()
+	backplanetest.MustPublish(t, other, backplanetest.NewEvent(huge, 1))
+	lane := backplane.Layout{}.Lane(huge.Organization, huge.Entity)
+	entry := &goredis.XAddArgs{Stream: command.JournalKey(lane), Values: []any{"d", make([]byte, 17<<20)}}
+	if err := client.XAdd(t.Context(), entry).Err(); err != nil {
+		t.Fatal(err)
+	}
+	backplanetest.MustPublish(t, other, backplanetest.NewEvent(normal, 1))
+	proxy.Cut()
+	proxy.Open()
+	sink.WaitTopic(t, normal, 2)
+	sink.WaitTopic(t, huge, 2)
 }

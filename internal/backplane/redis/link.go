@@ -41,6 +41,7 @@ type link struct {
 
 	mu      sync.Mutex
 	health  backplane.Health // guarded by mu
+	writes  error            // guarded by mu; why the server refuses writes; nil: it does not
 	present string           // guarded by mu; the address of the latest epoch; empty: there was none
 }
 
@@ -111,7 +112,6 @@ func (k *link) epoch(ctx context.Context) error {
 		return end(endDial, "%w", err)
 	}
 	defer server.Close()
-	k.b.commands.ProvideFunctions(ctx, server.Client)
 	conn, err := k.b.options.openSubscriber(ctx, address)
 	if err != nil {
 		return end(endDial, "%w", err)
@@ -152,8 +152,35 @@ func (k *link) set(h backplane.Health) {
 	k.health = h
 }
 
+// setWrites records whether the server accepts writes; nil: it does.
+func (k *link) setWrites(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.writes = err
+}
+
+// get returns the health of the link. A server that refuses writes is connected, with a problem.
 func (k *link) get() backplane.Health {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.health
+	health := k.health
+	if health.Connected && k.writes != nil {
+		health.Detail = k.name + ": " + k.writes.Error()
+	}
+	return health
+}
+
+// health returns the worst health of several links.
+func health(links []*link) backplane.Health {
+	worst := backplane.Health{Connected: true}
+	for _, k := range links {
+		h := k.get()
+		if !h.Connected {
+			return h
+		}
+		if worst.Detail == "" {
+			worst = h
+		}
+	}
+	return worst
 }

@@ -70,7 +70,7 @@ func (e *epoch) locate(ctx context.Context, lanes []*lane) ([]place, error) {
 			err = counters[i].Err()
 		}
 		switch {
-		case command.Refused(err):
+		case command.Denied(err):
 			continue
 		case e.redirected(err):
 			found[i].elsewhere = err

@@ -98,6 +98,12 @@ func registerGauges(reg prometheus.Registerer, b *Backplane) {
 		}
 		return 0
 	})
+	gauge("rte_backplane_writes_refused", "1 while a connected Redis refuses writes, else 0.", nil, func() float64 {
+		if h := b.Health(); h.Connected && h.Detail != "" {
+			return 1
+		}
+		return 0
+	})
 	gauge("rte_backplane_queue_bytes", "Messages that arrived and wait for the fan-out, in bytes.", nil,
 		func() float64 { return float64(b.queued.Load()) })
 	gauge("rte_backplane_queue_limit_bytes", "Bound of the queue, in bytes.", nil,

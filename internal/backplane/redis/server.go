@@ -30,7 +30,7 @@ func (o *Options) openServer(ctx context.Context, address string) (*server, erro
 	options.PoolSize = repairers + 2 // the journal lookup and the canary
 	s := &server{Client: goredis.NewClient(options)}
 	info, err := s.Info(ctx, "replication").Result()
-	if err != nil && !command.Refused(err) {
+	if err != nil && !command.Denied(err) {
 		_ = s.Close()
 		return nil, err
 	}

@@ -219,7 +219,7 @@ func (b *Backplane) readStates(ctx context.Context, l *lane, topics []events.Top
 			messages = make([]string, 1)
 			messages[0], err = cmd.Result()
 		}
-		if err != nil && !command.Refused(err) && !isNil(err) {
+		if err != nil && !command.Denied(err) && !isNil(err) {
 			return nil, fmt.Errorf("%w: %w", backplane.ErrUnavailable, err)
 		}
 		if err == nil {

@@ -34,7 +34,7 @@ func (c *Client) PublishBatch(ctx context.Context, batch [][]byte) []error {
 		// Publish loads a missing library and waits for an absent server; then the others follow. On servers without
 		// functions, Publish must take all events.
 		count := 1
-		if noFunctions(cause) {
+		if Unsupported(cause) {
 			count = len(left)
 		}
 		waiting = left[count:]
@@ -57,7 +57,7 @@ func (c *Client) PublishBatch(ctx context.Context, batch [][]byte) []error {
 // publishAgain publishes an event whose first try failed with cause. It does not if the event may have got through and
 // nodes would not recognize it.
 func (c *Client) publishAgain(ctx context.Context, ev *events.Event, cause error) error {
-	if ev.ID == (events.ID{}) && !noFunction(cause) && !noFunctions(cause) {
+	if ev.ID == (events.ID{}) && !noFunction(cause) && !Unsupported(cause) {
 		return fmt.Errorf("publish: %w: %w", backplane.ErrUnavailable, cause)
 	}
 	return c.Publish(ctx, ev.Data)

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
-	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/events"
@@ -28,8 +28,6 @@ type Options struct {
 	Cluster *goredis.ClusterClient
 	// Servers are independent servers, over which the lanes are spread by crc32_ieee(lane) mod their number.
 	Servers []Server
-	// Logger reports function libraries that cannot be loaded.
-	Logger *zap.Logger
 }
 
 // Server is an independent server, or a master with its replicas.
@@ -42,12 +40,11 @@ type Server struct {
 type Client struct {
 	options Options
 	script  *goredis.Script // publishes on servers that have no functions
-	log     *backplane.Throttle
 }
 
 // New makes a Client. It takes over the clients in the options: Close closes them.
 func New(o Options) *Client {
-	return &Client{options: o, script: goredis.NewScript(Script()), log: backplane.NewThrottle(o.Logger)}
+	return &Client{options: o, script: goredis.NewScript(Script())}
 }
 
 // Close closes all connections.
@@ -107,6 +104,14 @@ func (c *Client) publishWord() string {
 	}
 	return "PUBLISH"
 }
+
+// Unsupported reports whether Redis does not know a command: it is older, or the operator renamed the command.
+func Unsupported(err error) bool {
+	return err != nil && strings.Contains(strings.ToLower(err.Error()), "unknown command")
+}
+
+// Denied reports whether Redis will not execute a command, now or later: it is Refused or Unsupported.
+func Denied(err error) bool { return Refused(err) || Unsupported(err) }
 
 // Refused reports whether Redis will not answer, now or later: the node's user may not read the key, or the key has
 // another type.

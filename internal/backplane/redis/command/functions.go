@@ -8,11 +8,10 @@ import (
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
-	"go.uber.org/zap"
 )
 
 // functionsVersion must grow with every change of rte.lua: nodes replace a library that is older.
-const functionsVersion = 2
+const functionsVersion = 3
 
 //go:embed rte.lua
 var publishBody string
@@ -24,6 +23,7 @@ func Functions() string {
 redis.register_function('rte_publish', publish)
 redis.register_function{function_name='rte_version', flags={'no-writes'},
   callback=function() return ` + strconv.Itoa(functionsVersion) + ` end}
+redis.register_function('rte_writable', function() return 1 end)
 `
 }
 
@@ -54,22 +54,15 @@ func noFunction(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "Function not found")
 }
 
-// noFunctions reports whether the server does not support Functions.
-func noFunctions(err error) bool {
-	return err != nil && strings.Contains(strings.ToLower(err.Error()), "unknown command")
-}
-
-// ProvideFunctions loads the library into a server that does not have this version of it, and logs a failure. The
-// library is part of the server's data: a server that restarts empty has lost it.
-func (c *Client) ProvideFunctions(ctx context.Context, server *goredis.Client) {
+// ProvideFunctions loads the library into a server that does not have this version of it. The library is part of the
+// server's data: a server that restarts empty has lost it.
+func ProvideFunctions(ctx context.Context, server *goredis.Client) error {
 	version, err := server.FCallRO(ctx, "rte_version", nil).Int()
-	if err == nil && version >= functionsVersion || noFunctions(err) {
-		return
+	if err == nil && version >= functionsVersion || Unsupported(err) {
+		return nil
 	}
 	if err == nil || noFunction(err) {
 		err = server.FunctionLoadReplace(ctx, Functions()).Err()
 	}
-	if err != nil {
-		c.log.Warn("functions not loaded", func() []zap.Field { return []zap.Field{zap.Error(err)} })
-	}
+	return err
 }

@@ -113,7 +113,7 @@ func (c *Client) publish(ctx context.Context, ev *events.Event) error {
 			return err
 		}
 		return p.on(ctx, p.client).Err()
-	case noFunctions(err):
+	case Unsupported(err):
 		return c.script.Run(ctx, p.client, p.keys, p.args...).Err()
 	}
 	return err

@@ -50,7 +50,7 @@ func (r revocations) Kept(ctx context.Context, each func(member []byte, until ti
 	client := r.c.For(revokedKey)
 	now := time.Now()
 	over := strconv.FormatInt(now.Add(-forgetAfter).Unix(), 10)
-	if err := client.ZRemRangeByScore(ctx, revokedKey, "-inf", over).Err(); err != nil && !Refused(err) {
+	if err := client.ZRemRangeByScore(ctx, revokedKey, "-inf", over).Err(); err != nil && !Denied(err) {
 		return fmt.Errorf("forget revocations: %w", err) // a node that may not remove them leaves it to others
 	}
 	read := 0

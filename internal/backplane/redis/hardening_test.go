@@ -1,0 +1,122 @@
+package redis_test
+
+import (
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/backplane/resp"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// mustAnswer starts a server that answers one command with a text, and knows no other.
+func mustAnswer(t *testing.T, command, text string) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for in := resp.NewCommandReader(conn, 1<<20); ; {
+					words, err := in.Next()
+					if err != nil {
+						return
+					}
+					answer := "-ERR unknown command\r\n"
+					if strings.EqualFold(string(words[0]), command) {
+						answer = text
+					}
+					if _, err := conn.Write([]byte(answer)); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// A reply that announced many elements took their memory before the first of them had come: 16 GB for 10^9.
+func TestDocuments_hugeRepliesTakeNoMemory(t *testing.T) {
+	for name, text := range map[string]string{
+		"elements":             "*20000000\r\n",
+		"a string":             "*1\r\n$400000000\r\n",
+		"arrays within arrays": strings.Repeat("*1\r\n", 100_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := redis.New(redis.Options{
+				Options:   backplane.Options{Catalog: events.Builtin(), Sink: backplanetest.NewRecorder()},
+				Addresses: []string{mustAnswer(t, "MGET", text)},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err = b.Documents(t.Context(), []events.ID{events.NewID()}, make([][]byte, 1))
+			runtime.ReadMemStats(&after)
+			if err == nil || !strings.Contains(err.Error(), resp.ErrTooLarge.Error()) {
+				t.Errorf("error %v", err)
+			}
+			if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 32 {
+				t.Errorf("the reply took %d MB", took)
+			}
+		})
+	}
+}
+
+// A server whose memory was full accepted canaries, and no events of T1 and T2. Nothing reported it.
+func TestBackplane_reportsRefusedWrites(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	mustSetUser(t, server, "receiving", nodeRules)
+	mustSetUser(t, server, "publishing", publishingRules)
+	nodes := map[string]*redis.Backplane{}
+	for _, user := range []string{"receiving", "publishing"} {
+		o := quick(server.Addr)
+		o.Username, o.Password = user, "secret"
+		nodes[user], _, _ = mustNode(t, o)
+	}
+	for _, limit := range []string{"1", "0"} {
+		if err := client.ConfigSet(t.Context(), "maxmemory", limit).Err(); err != nil {
+			t.Fatal(err)
+		}
+		for user, node := range nodes {
+			waitFor(t, "the health of "+user+" with maxmemory "+limit, func() bool {
+				h := node.Health()
+				return h.Connected && strings.Contains(h.Detail, "writes refused") == (limit == "1")
+			})
+		}
+	}
+}
+
+// A server without INFO, CLIENT and TIME, which operators rename away, left the node unconnected for ever.
+func TestBackplane_renamedCommands(t *testing.T) {
+	var renamed []string
+	for _, command := range []string{"INFO", "CLIENT", "TIME"} {
+		renamed = append(renamed, "--rename-command", command, "")
+	}
+	server := rtetest.MustStartRedis(t, renamed...)
+	node, sink, _ := mustNode(t, quick(server.Addr))
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	backplanetest.MustAcquire(t, node, topic)
+	backplanetest.MustPublish(t, node, backplanetest.NewEvent(topic, 1))
+	sink.Wait(t, 1)
+	if problem := node.Health().Detail; problem != "" {
+		t.Errorf("degraded: %s", problem)
+	}
+}
