@@ -6,7 +6,10 @@
 //     if (data.eventType === "QueueStatus") show(data.queueName, data.nbrOfQueuingRequesters);
 //   });
 
-/** 36 characters, for instance `29f6e823-b484-e611-80c9-00505689257e`. */
+/**
+ * 36 characters, for instance `29f6e823-b484-e611-80c9-00505689257e`. Subscriptions have ids in lower case, `data` has
+ * them as published: compare them without regard to case.
+ */
 export type Guid = string;
 
 /** ISO 8601, for instance `2023-10-19T14:21:19.7009158Z`; without a zone it is UTC. */

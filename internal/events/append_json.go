@@ -7,16 +7,13 @@ import (
 )
 
 // AppendJSON appends the event's data to dst in the form for JSON clients. Property names become camel case (see
-// CamelCase), and white space between tokens is removed. Dictionary keys, nulls, unknown properties, numbers and
-// strings stay as published.
+// CamelCase), EventType gets the spelling of the catalog, by which typed clients discriminate, and white space between
+// tokens is removed. Dictionary keys, nulls, unknown properties, numbers and other strings stay as published.
 //
 // It checks the whole document. The error is a Reason; dst is then returned unchanged. It grows dst at most once,
 // unless names have escapes or letters beyond ASCII.
 func (c *Catalog) AppendJSON(dst []byte, ev *Event) ([]byte, error) {
-	w := jsonWriter{src: ev.Data, dst: grow(dst, len(ev.Data))}
-	if def := c.Definition(ev.Type); def != nil {
-		w.dictionaries = def.dictionaries
-	}
+	w := jsonWriter{src: ev.Data, dst: grow(dst, len(ev.Data)), definition: c.Definition(ev.Type)}
 	if why := w.document(); why != reasonNone {
 		return dst, why
 	}
@@ -33,10 +30,10 @@ func grow(dst []byte, n int) []byte {
 
 // jsonWriter copies a JSON document and renames properties while it copies.
 type jsonWriter struct {
-	src          []byte
-	dst          []byte
-	from         int     // start of the part of src that was read and is not copied yet
-	dictionaries nameSet // top-level properties whose keys are data
+	src        []byte
+	dst        []byte
+	from       int         // start of the part of src that was read and is not copied yet
+	definition *Definition // nil: the event type is not known
 }
 
 func (w *jsonWriter) document() Reason {
@@ -90,14 +87,19 @@ func (w *jsonWriter) object(i, depth int, rename bool) (next int, why Reason) {
 		if end < 0 {
 			return -1, ReasonNotJSON
 		}
-		renameValue := rename
+		var known ValueType
 		if rename {
-			renameValue = !w.name(i+1, end-1, escaped, depth)
+			known = w.name(i+1, end-1, escaped, depth)
 		}
 		if i = w.space(end); i >= len(src) || src[i] != ':' {
 			return -1, ReasonNotJSON
 		}
-		if i, why = w.value(w.space(i+1), depth, renameValue); why != reasonNone {
+		if i = w.space(i + 1); known == typeEventType && i < len(src) && src[i] == '"' {
+			i, why = w.eventType(i)
+		} else {
+			i, why = w.value(i, depth, rename && known != TypeDictionary)
+		}
+		if why != reasonNone {
 			return -1, why
 		}
 		if i = w.space(i); i >= len(src) {
@@ -114,8 +116,22 @@ func (w *jsonWriter) object(i, depth int, rename bool) (next int, why Reason) {
 	}
 }
 
-// name writes the property name src[start:end] in camel case and reports whether the value is a dictionary.
-func (w *jsonWriter) name(start, end int, escaped bool, depth int) (isDictionary bool) {
+// eventType copies the string at i, the EventType, in the spelling of the catalog.
+func (w *jsonWriter) eventType(i int) (next int, why Reason) {
+	end, _ := jsonscan.StringEnd(w.src, i)
+	if end < 0 {
+		return -1, ReasonNotJSON
+	}
+	if name := w.definition.Name; string(w.src[i+1:end-1]) != name && w.definition.isNamed(w.src[i:end]) {
+		w.copyTo(i + 1)
+		w.dst = append(w.dst, name...)
+		w.from = end - 1
+	}
+	return end, reasonNone
+}
+
+// name writes the property name src[start:end] in camel case and returns its type in the catalog, as derived.typeOf.
+func (w *jsonWriter) name(start, end int, escaped bool, depth int) ValueType {
 	name := w.src[start:end]
 	run, ok := 0, false
 	if !escaped {
@@ -139,7 +155,17 @@ func (w *jsonWriter) name(start, end int, escaped bool, depth int) (isDictionary
 			w.from = end
 		}
 	}
-	return depth == 1 && w.dictionaries.has(name)
+	if depth > 1 || w.definition == nil {
+		return TypeObject
+	}
+	switch { // not typeOf: times stay as they are
+	case w.definition.dictionaries.has(name):
+		return TypeDictionary
+	case isEventType(name):
+		return typeEventType
+	default:
+		return TypeObject
+	}
 }
 
 // array copies the array that begins at i.

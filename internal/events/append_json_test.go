@@ -13,7 +13,7 @@ import (
 
 func TestAppendJSON_writesCamelCase(t *testing.T) {
 	c := events.Builtin()
-	userSetting, _ := c.Lookup("UserSetting")
+	userSetting, userStatus := events.UserSetting, events.UserStatus
 	tests := map[string]struct {
 		event      events.Type
 		data, want string
@@ -57,9 +57,19 @@ func TestAppendJSON_writesCamelCase(t *testing.T) {
 		"DictionaryNested":  {userSetting, `{"Other":{"Values":{"Key":1}}}`, `{"other":{"values":{"key":1}}}`},
 		"DuplicatesAreKept": {0, `{"A":1,"A":2,"a":3}`, `{"a":1,"a":2,"a":3}`},
 		"SixtyFourLevels": {
-			0, `{"A":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`,
-			`{"a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`,
+			0, `{"A":` + strings.Repeat("[", 60) + strings.Repeat("]", 60) + `}`,
+			`{"a":` + strings.Repeat("[", 60) + strings.Repeat("]", 60) + `}`,
 		},
+		// An event that was published as userstatus was delivered so: typed clients, which discriminate by eventType,
+		// dropped it.
+		"EventTypeInOtherCase":  {userStatus, `{"EventType":"userSTATUS","A":1}`, `{"eventType":"UserStatus","a":1}`},
+		"EventTypeInCamelCase":  {userStatus, `{ "eventType" : "userstatus" }`, `{"eventType":"UserStatus"}`},
+		"EventTypeWithEscapes":  {userStatus, `{"EventType":"\u0075serstatus"}`, `{"eventType":"UserStatus"}`},
+		"EventTypeAsPublished":  {userStatus, `{"EventType":"UserStatus"}`, `{"eventType":"UserStatus"}`},
+		"EventTypeOfAnother":    {userStatus, `{"EventType":"QueueStatus"}`, `{"eventType":"QueueStatus"}`},
+		"EventTypeUnknown":      {0, `{"EventType":"userstatus"}`, `{"eventType":"userstatus"}`},
+		"EventTypeNoString":     {userStatus, `{"EventType":[ 1 ]}`, `{"eventType":[1]}`},
+		"EventTypeInNestedData": {userStatus, `{"A":{"EventType":"userstatus"}}`, `{"a":{"eventType":"userstatus"}}`},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -120,8 +130,8 @@ func malformed() map[string]malformedCase {
 		"InvalidUTF8":              {"{\"A\":\"\xff\"}", events.ReasonInvalidUTF8},
 		"InvalidUTF8InName":        {"{\"A\xc3\":1}", events.ReasonInvalidUTF8},
 		"SurrogateInUTF8":          {"{\"A\":\"\xed\xa0\x80\"}", events.ReasonInvalidUTF8},
-		"TooDeepArrays":            {`{"A":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`, events.ReasonTooDeep},
-		"TooDeepObjects":           {strings.Repeat(`{"A":`, 65) + "1" + strings.Repeat("}", 65), events.ReasonTooDeep},
+		"TooDeepArrays":            {`{"A":` + strings.Repeat("[", 61) + strings.Repeat("]", 61) + `}`, events.ReasonTooDeep},
+		"TooDeepObjects":           {strings.Repeat(`{"A":`, 62) + "1" + strings.Repeat("}", 62), events.ReasonTooDeep},
 	}
 }
 

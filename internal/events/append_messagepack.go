@@ -34,11 +34,8 @@ const (
 // at most once for events that consist mostly of strings and small numbers.
 func (c *Catalog) AppendMessagePack(dst []byte, ev *Event, style PackStyle) ([]byte, error) {
 	w := packWriter{
-		src: ev.Data, dst: grow(dst, len(ev.Data)),
+		src: ev.Data, dst: grow(dst, len(ev.Data)), definition: c.Definition(ev.Type),
 		camel: style&CamelKeys != 0, textTimes: style&TextTimes != 0,
-	}
-	if def := c.Definition(ev.Type); def != nil {
-		w.known = &def.derived
 	}
 	if why := w.document(); why != reasonNone {
 		return dst, why
@@ -49,9 +46,9 @@ func (c *Catalog) AppendMessagePack(dst []byte, ev *Event, style PackStyle) ([]b
 // packWriter writes a JSON document as MessagePack. Its methods for strings and lengths append to dst in place. To
 // assign the result of a function instead costs a write barrier, a sixth of the time while garbage is collected.
 type packWriter struct {
-	src   []byte
-	dst   []byte
-	known *derived // nil: the event type is not known
+	src        []byte
+	dst        []byte
+	definition *Definition // nil: the event type is not known
 
 	camel, textTimes bool
 }
@@ -95,9 +92,12 @@ func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
 			return -1, ReasonNotJSON
 		}
 		i = jsonscan.SkipSpace(src, i+1)
-		if known == TypeDateTime && i < len(src) && src[i] == '"' {
+		switch isString := i < len(src) && src[i] == '"'; {
+		case isString && known == TypeDateTime && !w.textTimes:
 			i, why = w.dateTime(i)
-		} else {
+		case isString && known == typeEventType:
+			i, why = w.eventType(i)
+		default:
 			i, why = w.value(i, depth, rename && known != TypeDictionary)
 		}
 		if why != reasonNone {
@@ -119,8 +119,21 @@ func (w *packWriter) object(i, depth int, rename bool) (next int, why Reason) {
 	}
 }
 
-// name writes the name of a property and returns its type in the catalog: TypeDateTime, TypeDictionary, or TypeObject
-// for all other types.
+// eventType writes the string at i, the EventType, in the spelling of the catalog.
+func (w *packWriter) eventType(i int) (next int, why Reason) {
+	end, _ := jsonscan.StringEnd(w.src, i)
+	if end < 0 {
+		return -1, ReasonNotJSON
+	}
+	if !w.definition.isNamed(w.src[i:end]) {
+		return w.value(i, 1, false)
+	}
+	w.textLength(len(w.definition.Name))
+	w.dst = append(w.dst, w.definition.Name...)
+	return end, reasonNone
+}
+
+// name writes the name of a property and returns its type in the catalog, as derived.typeOf.
 func (w *packWriter) name(name []byte, escaped bool, depth int, rename bool) ValueType {
 	if escaped {
 		var scratch [maxShort]byte
@@ -138,30 +151,19 @@ func (w *packWriter) name(name []byte, escaped bool, depth int, rename bool) Val
 			}
 		}
 	}
-	if depth > 1 || w.known == nil {
+	if depth > 1 || w.definition == nil {
 		w.text(written)
 		return TypeObject
 	}
 	if !w.camel && len(name) > 0 && name[0] >= 'a' {
-		if pascal, ok := w.known.pascal[string(name)]; ok {
+		if pascal, ok := w.definition.pascal[string(name)]; ok {
 			w.textLength(len(pascal))
 			w.dst = append(w.dst, pascal...)
-			return w.typeOf(name)
+			return w.definition.typeOf(name)
 		}
 	}
 	w.text(written)
-	return w.typeOf(name)
-}
-
-func (w *packWriter) typeOf(name []byte) ValueType {
-	switch {
-	case !w.textTimes && w.known.dateTimes.has(name):
-		return TypeDateTime
-	case w.known.dictionaries.has(name):
-		return TypeDictionary
-	default:
-		return TypeObject
-	}
+	return w.definition.typeOf(name)
 }
 
 // array writes the array that begins at i.

@@ -91,6 +91,18 @@ func TestAppendMessagePack_writesShortestForms(t *testing.T) {
 			userStatus, events.CamelKeys, `{"ID":1,"A":[{"Bc":2}],"Ä":3,"WrapUpEnd":"1970-01-01T00:00:01Z"}`,
 			"84 a26964 01 a161 91 81 a26263 02 a2c3a4 03 a9 777261705570456e64 d6ff 00000001",
 		},
+		"EventTypeInOtherCase": {
+			userStatus, 0, `{"EventType":"userSTATUS"}`,
+			"81 a9" + hex.EncodeToString([]byte("EventType")) + "aa" + hex.EncodeToString([]byte("UserStatus")),
+		},
+		"EventTypeInCamelCase": {
+			userStatus, events.CamelKeys, `{"eventType":"\u0075serstatus"}`,
+			"81 a9" + hex.EncodeToString([]byte("eventType")) + "aa" + hex.EncodeToString([]byte("UserStatus")),
+		},
+		"EventTypePascalOfCamel": {
+			userStatus, 0, `{"eventType":"userstatus"}`,
+			"81 a9" + hex.EncodeToString([]byte("EventType")) + "aa" + hex.EncodeToString([]byte("UserStatus")),
+		},
 		"DictionaryKeys": {
 			userSetting, events.CamelKeys, `{"Values":{"Key":{"In":1}}}`,
 			"81 a6" + hex.EncodeToString([]byte("values")) + "81 a3 4b6579 81 a2 496e 01",

@@ -39,6 +39,35 @@ type derived struct {
 	keys         []keyName         // properties of ConflationKey that are not part of the topic
 }
 
+// typeEventType is the type that typeOf returns for EventType.
+const typeEventType = typeCount
+
+// typeOf returns the type of a top-level property, in Pascal or camel case, as far as the encoders need it:
+// TypeDateTime, TypeDictionary, typeEventType, or TypeObject for all other types.
+func (d *derived) typeOf(name []byte) ValueType {
+	switch {
+	case d.dateTimes.has(name):
+		return TypeDateTime
+	case d.dictionaries.has(name):
+		return TypeDictionary
+	case isEventType(name):
+		return typeEventType
+	default:
+		return TypeObject
+	}
+}
+
+func isEventType(name []byte) bool {
+	return len(name) == len("EventType") && (string(name) == "EventType" || string(name) == "eventType")
+}
+
+// isNamed reports whether a JSON string is the name of the event type in any case.
+func (d *derived) isNamed(value []byte) bool {
+	var text, lower [maxShort]byte
+	name := shortText(text[:0], value)
+	return len(name) == len(d.lower) && string(lowerASCII(lower[:0], name)) == d.lower
+}
+
 //go:embed catalog.yaml
 var builtinFile []byte
 

@@ -75,9 +75,9 @@ func fieldOf(name []byte) field {
 	return fieldOther
 }
 
-// maxDepth is how deep objects and arrays may nest, the outermost object included. System.Text.Json has this limit, so
-// a .NET client would fail to read a deeper message.
-const maxDepth = 64
+// maxDepth is how deep objects and arrays of an event may nest, the event itself included. .NET clients fail to read a
+// message of more than 64 levels, and an event is inside three: the invocation, its arguments, and the argument.
+const maxDepth = 64 - 3
 
 // maxShort bounds the names and values that routing compares, in bytes as written in the message. The longest name of
 // an event, a routing field with all letters escaped, and any timestamp fit into it.

@@ -87,7 +87,7 @@ func TestDecode_readsRoutingFields(t *testing.T) {
 		"NameInsideString":           {more(`"A":"\"EntityId\":\"x\"","B":"\\"`), want},
 		"OtherCaseDoesNotCount":      {more(`"ENTITYID":"x","entityid":"y"`), want},
 		"DuplicateOfOthersDoesCount": {more(`"A":1,"A":2`), want},
-		"SixtyFourLevels":            {more(`"A":` + strings.Repeat("[", 63) + strings.Repeat("]", 63)), want},
+		"SixtyOneLevels":             {more(`"A":` + strings.Repeat("[", 60) + strings.Repeat("]", 60)), want},
 		"EmptyNames":                 {more(`"":"","":{}`), want},
 	}
 	for name, tc := range tests {
@@ -157,7 +157,7 @@ func TestDecode_refuses(t *testing.T) {
 		"EmptyObject":              {" { } ", events.ReasonNoEvent},
 		"EmptyObjectThenGarbage":   {"{}}", events.ReasonNotJSON},
 		"TooDeep": {
-			replace(`{`, `{"A":`+strings.Repeat("[", 64)+strings.Repeat("]", 64)+`,`), events.ReasonTooDeep,
+			replace(`{`, `{"A":`+strings.Repeat("[", 61)+strings.Repeat("]", 61)+`,`), events.ReasonTooDeep,
 		},
 		"TenThousandDeep":      {replace(`{`, `{"A":`+strings.Repeat(`{"a":[`, 5000)), events.ReasonTooDeep},
 		"DuplicateEntity":      {replace(`{`, `{"EntityId":"`+otherText+`",`), events.ReasonDuplicateField},

@@ -21,7 +21,7 @@ const (
 	// ReasonInvalidUTF8: the text is not UTF-8. A browser closes the connection when it receives such text. The encoders
 	// check this.
 	ReasonInvalidUTF8
-	// ReasonTooDeep: nested deeper than 64 levels, which .NET clients refuse to read.
+	// ReasonTooDeep: nested deeper than 61 levels. With the message around the event, .NET clients read 64.
 	ReasonTooDeep
 	// ReasonDuplicateField: a routing field occurs twice, so readers could disagree on the topic.
 	ReasonDuplicateField

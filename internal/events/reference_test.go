@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,12 @@ func renamed(t testing.TB, c *events.Catalog, ev *events.Event) any {
 	value, err := readRenamed(decoder, keep, true)
 	if err != nil {
 		t.Fatalf("decode %q: %v", ev.Data, err)
+	}
+	if def := c.Definition(ev.Type); def != nil {
+		object, _ := value.(map[string]any)
+		if text, ok := object["eventType"].(string); ok && len(text) <= 128 && strings.ToLower(text) == def.LowerName() {
+			object["eventType"] = def.Name
+		}
 	}
 	return value
 }

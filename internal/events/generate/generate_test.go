@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -101,6 +105,64 @@ events:
 			}
 		}
 	}
+}
+
+// The published forms of times and numbers broke .NET clients: only a comment of the typings said that a time without a
+// zone is UTC, schemas had no format for numbers above 2^31, and a type was a list of types.
+func TestFiles_stateTheFormsOfTimesAndNumbers(t *testing.T) {
+	c := events.Builtin()
+	made, err := files(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"docs/events.md", "api/rte-events.d.ts", "api/asyncapi.yaml"} {
+		if !bytes.Contains(made[name], []byte("ithout a zone it is UTC")) {
+			t.Errorf("%s does not state the zone of times", name)
+		}
+	}
+	if !bytes.Contains(made["docs/events.md"], []byte("`9999-12-31T23:59:59.9999999`")) {
+		t.Error("docs/events.md does not state the time of an open end")
+	}
+	for d := range definitions(c) {
+		text := made[filepath.Join(schemaDir, d.Name+".schema.json")]
+		var schema struct {
+			Properties map[string]struct {
+				Type, Format, Description string
+				OneOf                     []struct{ Type, Const any }
+			}
+		}
+		// A list in the place of Type fails here: generators of code make an object of it.
+		if err := json.Unmarshal(withoutNull(text), &schema); err != nil {
+			t.Errorf("%s: %v", d.Name, err)
+			continue
+		}
+		for _, p := range slices.Concat(c.Envelope(), d.Properties) {
+			got := schema.Properties[p.Name]
+			switch p.Type {
+			case events.TypeDateTime:
+				if !strings.Contains(got.Description, "Without a zone it is UTC.") {
+					t.Errorf("%s.%s: %s", d.Name, p.Name, got.Description)
+				}
+			case events.TypeLong:
+				if got.Format != "int64" {
+					t.Errorf("%s.%s has the format %q, want int64", d.Name, p.Name, got.Format)
+				}
+			case events.TypeInt:
+				if got.Format != "int32" && got.OneOf == nil {
+					t.Errorf("%s.%s has the format %q, want int32", d.Name, p.Name, got.Format)
+				}
+			case events.TypeEnum:
+				if len(got.OneOf) != 2 || got.Type != "" {
+					t.Errorf("%s.%s: %+v, want one of two types", d.Name, p.Name, got)
+				}
+			}
+		}
+	}
+}
+
+// withoutNull replaces the lists of a type and null with the type.
+func withoutNull(schema []byte) []byte {
+	return regexp.MustCompile(`\[\s*("\w+"),\s*"null"\s*\]`).ReplaceAll(schema, []byte("$1"))
 }
 
 // TestMarkdown_explainsEveryReason guards against a reason that operators cannot look up.

@@ -71,12 +71,16 @@ func propertySchema(p *events.Property) object {
 		return object{{"oneOf", values}}
 	}
 	types, rest := jsonType(p.Type)
-	if p.AllowsNull() {
+	if p.AllowsNull() && len(types) > 0 {
 		types = append(types, "null")
 	}
-	schema := object{{"type", types}}
-	if len(types) == 1 {
+	var schema object
+	switch len(types) {
+	case 0: // rest has the types
+	case 1:
 		schema = object{{"type", types[0]}}
+	default:
+		schema = object{{"type", types}}
 	}
 	schema = append(schema, rest...)
 	if p.Enum != nil && len(p.Enum.Values) > 0 {
@@ -96,7 +100,8 @@ func enumLiteral(e *events.Enum, v events.EnumValue) any {
 	return v.Number
 }
 
-// jsonType returns the JSON types of a value and the other keywords of its schema.
+// jsonType returns the JSON types of a value and the other keywords of its schema. Without types, the keywords have
+// them.
 func jsonType(t events.ValueType) (types []any, rest object) {
 	switch t {
 	case events.TypeBool:
@@ -104,17 +109,17 @@ func jsonType(t events.ValueType) (types []any, rest object) {
 	case events.TypeShort:
 		return []any{"integer"}, object{{"minimum", -1 << 15}, {"maximum", 1<<15 - 1}}
 	case events.TypeInt:
-		return []any{"integer"}, object{{"minimum", -1 << 31}, {"maximum", 1<<31 - 1}}
+		return []any{"integer"}, object{{"format", "int32"}, {"minimum", -1 << 31}, {"maximum", 1<<31 - 1}}
 	case events.TypeLong:
-		return []any{"integer"}, nil
+		return []any{"integer"}, object{{"format", "int64"}}
 	case events.TypeDouble, events.TypeDecimal:
 		return []any{"number"}, nil
 	case events.TypeGUID:
 		return []any{"string"}, object{{"pattern", guidPattern}}
 	case events.TypeDateTime:
 		return []any{"string"}, object{{"pattern", dateTimePattern}}
-	case events.TypeEnum:
-		return []any{"integer", "string"}, nil
+	case events.TypeEnum: // a list of types would become an object in the code of many generators
+		return nil, object{{"oneOf", []any{object{{"type", "integer"}}, object{{"type", "string"}}}}}
 	case events.TypeDictionary:
 		return []any{"object"}, object{{"additionalProperties", object{{"type", []any{"string", "null"}}}}}
 	case events.TypeList:
@@ -128,6 +133,12 @@ func jsonType(t events.ValueType) (types []any, rest object) {
 
 // described returns the description of a property with its known values.
 func described(p *events.Property) string {
+	switch p.Type {
+	case events.TypeDateTime:
+		return p.Description + " Without a zone it is UTC."
+	case events.TypeEnum:
+		return p.Description + " The number or the name of a value; the values are not published."
+	}
 	if p.Enum == nil || len(p.Enum.Values) == 0 || p.Enum.Closed {
 		return p.Description
 	}

@@ -12,6 +12,11 @@ const files = new Ajv2020({ strict: true, allowUnionTypes: true });
 const { schemas } = yaml.load(readFileSync(asyncapiFile, "utf8")).components;
 const components = new Ajv({ strict: true, allowUnionTypes: true });
 
+for (const ajv of [files, components]) {
+  // Formats of OpenAPI. The schemas also have the bounds of 32 bits, and JavaScript has no others.
+  for (const name of ["int32", "int64"]) ajv.addFormat(name, { type: "number", validate: Number.isInteger });
+}
+
 const compiled = new Map();
 function validator(name) {
   if (!compiled.has(name)) {
