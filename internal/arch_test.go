@@ -40,11 +40,12 @@ backplane/redis/peer: backplane backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
 config: authz authz/directory authz/token backplane loopback subscriptions
-node: authz authz/directory authz/token backplane backplane/redis config console events fanout hub ingest transport transport/hubprotocol
+node: authz authz/directory authz/token backplane backplane/redis config console events fanout hub ingest logsink transport transport/hubprotocol
 console: authz authz/token events hub loopback
 ingest: backplane events jsonscan
 loadgen:
 loopback:
+logsink:
 demo: authz authz/directory events
 wakeup:
 

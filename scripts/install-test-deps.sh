@@ -10,6 +10,8 @@ programs=(
   redis-cli:redis-tools
   redis-sentinel:redis-sentinel
   haproxy:haproxy
+  nginx:nginx
+  caddy:caddy
   ip:iproute2
   chromium:chromium
   promtool:prometheus

@@ -51,7 +51,9 @@ func (p *program) devCommand() *cobra.Command {
 
 // dev runs a development server until ctx ends or a signal arrives.
 func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulation, redisPort string) error {
-	logger := node.NewLogger(c, p.stderr)
+	log := p.openLog(c)
+	defer log.close()
+	logger := log.Logger
 	for _, warning := range c.Warnings() {
 		logger.Warn("unsafe configuration", zap.String("option", warning))
 	}
@@ -67,7 +69,7 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 	}
 	organization := demo.NewOrganization()
 	n, err := node.New(node.Options{
-		Config: c, Logger: logger, Version: programVersion(),
+		Config: c, Logger: logger, Sink: log.sink, Version: programVersion(),
 		Directory: demo.NewDirectory(organization),
 		Next: demo.NewHandler(demo.HandlerOptions{
 			Organization: organization, Sign: node.NewSigner(&c.Auth).Sign, HubPath: c.Path, Origins: c.Origins, Logger: logger.Named("demo"),
@@ -82,6 +84,7 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 	simulator := simulation.simulator(organization, n.Backplane(), logger, n.Registry())
 	ctx, stop := untilSignal(ctx)
 	defer stop()
+	log.closeAfter(ctx, c.Shutdown.Timeout)
 	also := []node.Task{simulator.Run, p.greet(n, c.Path, publishers, organization.ID)}
 	if publishers != nil {
 		also = append(also, serveRedis(n, c, publishers))
@@ -92,21 +95,19 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 // greet is a task that prints the addresses of the server.
 func (p *program) greet(n *node.Node, path string, publishers net.Listener, organization events.ID) node.Task {
 	return func(context.Context) error {
-		_, err := fmt.Fprintf(p.stdout, "\n"+
+		text := fmt.Appendf(nil, "\n"+
 			"  wallboard   http://%[1]s/\n"+
 			"  token       http://%[1]s/token/me/rte/\n"+
 			"  entities    http://%[1]s/demo/entities\n"+
 			"  hub         ws://%[1]s%[2]s\n", dialable(n.ClientAddr()), path)
-		if err == nil && n.OperatorAddr() != nil {
-			_, err = fmt.Fprintf(p.stdout, "  operators   http://%s/\n", dialable(n.OperatorAddr()))
+		if n.OperatorAddr() != nil {
+			text = fmt.Appendf(text, "  operators   http://%s/\n", dialable(n.OperatorAddr()))
 		}
-		if err == nil && publishers != nil {
-			_, err = fmt.Fprintf(p.stdout, "  publishers  redis://%s, PUBLISH rte:org:%s '{...}'\n", dialable(publishers.Addr()), organization)
+		if publishers != nil {
+			text = fmt.Appendf(text, "  publishers  redis://%s, PUBLISH rte:org:%s '{...}'\n", dialable(publishers.Addr()), organization)
 		}
-		if err == nil {
-			_, err = fmt.Fprintln(p.stdout)
-		}
-		return err
+		report(p.stdout, "%s\n", text)
+		return nil
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -22,8 +21,8 @@ type usageError struct{ error }
 // Unwrap returns the wrapped error.
 func (e usageError) Unwrap() error { return e.error }
 
-// run executes a command line and writes its error, if any, to stderr. Servers run until ctx ends or until SIGINT or
-// SIGTERM.
+// run executes a command line and writes its error, if any, to stderr. Servers run until ctx ends or a signal
+// arrives.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	p := &program{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
 	root := p.newRoot()
@@ -36,7 +35,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		err = usageError{err}
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "rte-server: %v\n", err) // nothing is left to report a failure to
+		report(p.stderr, "rte-server: %v\n", err)
 	}
 	return err
 }

@@ -52,6 +52,7 @@ func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 	if status, answer := refresh(short); status != 401 || answer != "" {
 		t.Errorf("with an expired token: %d %s", status, answer)
 	}
+	eventually(t, "the new token in the audit log", func() bool { return strings.Contains(owner.output.text(), `"msg":"refreshed"`) })
 	if log := owner.output.text(); strings.Count(log, `"msg":"refreshed"`) != 1 || !strings.Contains(log, `"jti":"`+claimOf(t, long, "jti")+`"`) {
 		t.Error("the audit log does not tell of the new token once")
 	}

@@ -70,7 +70,8 @@ func (p *program) simulateCommand() *cobra.Command {
 
 // simulate publishes until ctx ends, a signal arrives or the time is over.
 func (p *program) simulate(ctx context.Context, c *config.Config, simulation *simulation, duration time.Duration) error {
-	logger := node.NewLogger(c, p.stderr)
+	log := p.openLog(c)
+	defer log.close()
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	if duration > 0 {
@@ -82,7 +83,7 @@ func (p *program) simulate(ctx context.Context, c *config.Config, simulation *si
 	if err != nil {
 		return err
 	}
-	return withPublisher(ctx, c, catalog, logger, func(ctx context.Context, to demo.Publisher) error {
-		return simulation.simulator(demo.NewOrganization(), to, logger, nil).Run(ctx)
+	return withPublisher(ctx, c, catalog, log.Logger, func(ctx context.Context, to demo.Publisher) error {
+		return simulation.simulator(demo.NewOrganization(), to, log.Logger, nil).Run(ctx)
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestBacklog(t *testing.T) {
+func TestBacklog_holdsBackCallers(t *testing.T) {
 	const limit = 10
 	t.Run("does not block up to the limit", func(t *testing.T) {
 		b := newBacklog()

@@ -23,7 +23,7 @@ func want(t *testing.T, got, want any) {
 	}
 }
 
-func TestDispatch(t *testing.T) {
+func TestDispatch_reachesSubscribers(t *testing.T) {
 	t.Run("reaches every subscriber of the topic and no other outbox", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 3}, func(t *testing.T, r *rig) {
 			var sockets []*socket

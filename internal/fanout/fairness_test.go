@@ -38,7 +38,7 @@ func TestBackpressure_holdsUpTheDispatcher(t *testing.T) {
 	})
 }
 
-func TestFairness(t *testing.T) {
+func TestFairness_servesQuietOrganizationsInTime(t *testing.T) {
 	const crowd, perTurn = 2000, 64
 	for name, topics := range map[string]int{"through a burst on one topic": 1, "through a burst on many topics": 8} {
 		t.Run("a quiet organization is served "+name, func(t *testing.T) {

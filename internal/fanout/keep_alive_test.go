@@ -12,7 +12,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-func TestKeepAlive(t *testing.T) {
+func TestKeepAlive_followsTheWriter(t *testing.T) {
 	t.Run("is sent at the times that the writer returns", func(t *testing.T) {
 		run(t, fanout.Options{}, func(t *testing.T, r *rig) {
 			s := newSocket()

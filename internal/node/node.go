@@ -17,6 +17,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/logsink"
 	"github.com/rte-server/rte-server/internal/transport"
 )
 
@@ -27,6 +28,7 @@ type Task func(ctx context.Context) error
 type Options struct {
 	Config  *config.Config // required; checked by config.CheckServer or config.CheckDev
 	Logger  *zap.Logger    // required
+	Sink    *logsink.Sink  // of Logger; nil: no metrics of the log
 	Version string         // of the program; shown by the metric rte_build_info
 
 	// Directory replaces the directory of Config. nil: the one of Config.
@@ -82,6 +84,10 @@ func New(o Options) (*Node, error) {
 		if err := assemble(&o); err != nil {
 			return nil, err
 		}
+	}
+	if o.Sink != nil {
+		registerLogMetrics(o.Sink, registry)
+		n.tasks = append(n.tasks, reportDropped(o.Sink, n.logger, droppedInterval))
 	}
 	n.tasks = append(n.tasks, newCollector(&n.config.Memory).run, n.dispatcher.Run, n.backplane.Run, n.hub.Run,
 		n.verifier.Run, n.directory.run, n.gate.Run, n.operator.Sweep)

@@ -26,6 +26,18 @@ type Certificate struct {
 	Server *x509.Certificate
 }
 
+// pool returns the authority as the only one to trust.
+func (c *Certificate) pool(t testing.TB) *x509.CertPool {
+	t.Helper()
+	text, err := os.ReadFile(c.AuthorityFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(text)
+	return pool
+}
+
 // MustMakeCertificate makes an authority and a certificate in files of the test.
 func MustMakeCertificate(t testing.TB) *Certificate {
 	t.Helper()

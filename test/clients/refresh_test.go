@@ -57,7 +57,10 @@ func startIssuer(t *testing.T, claims authz.Claims, lifetime time.Duration) *iss
 	t.Helper()
 	i := &issuer{lifetime: lifetime}
 	i.claims.Store(&claims)
-	signer := token.NewSigner(rtetest.Secret, rtetest.Issuer, rtetest.Audience)
+	signer := token.NewSigner(token.SignerOptions{
+		Secret:  rtetest.Secret,
+		Require: token.Requirements{Issuers: []string{rtetest.Issuer}, Audiences: []string{rtetest.Audience}},
+	})
 	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		signed, err := signer.Sign(*i.claims.Load(), lifetime)
 		if err != nil {

@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/rtetest"
@@ -78,6 +81,44 @@ func TestTwoNodes(t *testing.T) {
 	})
 }
 
+// TestWebServers puts the other load balancers of deploy/ in front of two nodes. A token of nearly 16 KiB has to pass, in
+// the header of negotiate and in the query of the upgrade.
+func TestWebServers(t *testing.T) {
+	for name, mustStart := range map[string]func(testing.TB, ...*rtetest.Server) *rtetest.WebServer{
+		"nginx": rtetest.MustStartNginx, "caddy": rtetest.MustStartCaddy,
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis := rtetest.MustStartRedis(t)
+			nodes := [2]*rtetest.Server{}
+			for i := range nodes {
+				nodes[i] = startServer(t, rtetest.Settings{"redis.addresses": redis.Addr})
+			}
+			balancer := mustStart(t, nodes[:]...)
+			token := mustLargeToken(t, 15<<10)
+			var clients []*client
+			for range 4 {
+				c := connect(t, clientOptions{URL: balancer.HubURL, Token: token, Reconnect: true})
+				var results []subscriptionResult
+				c.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))
+				clients = append(clients, c)
+			}
+			for _, node := range nodes {
+				if n := node.Metric("rte_hub_sessions_open"); n != 2 {
+					t.Errorf("a node has %v sessions, want 2 of 4", n)
+				}
+			}
+			publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 7))
+			for _, c := range clients {
+				if got := c.next().Data["activeQueues"]; got != 7.0 {
+					t.Errorf("received event %v, want 7", got)
+				}
+			}
+			nodes[0].Stop()
+			nodes[1].WaitFor("all clients to reconnect", func() bool { return nodes[1].Metric("rte_hub_sessions_open") == 4 })
+		})
+	}
+}
+
 // TestLoadBalancer puts deploy/haproxy.cfg, with TLS and without sticky sessions, in front of two nodes.
 func TestLoadBalancer(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
@@ -111,4 +152,13 @@ func TestLoadBalancer(t *testing.T) {
 	// A node that stops sends its clients to the other one.
 	nodes[0].Stop()
 	nodes[1].WaitFor("all clients to come over", func() bool { return nodes[1].Metric("rte_hub_sessions_open") == 4 })
+}
+
+// mustLargeToken returns a token of our agent with a claim that nothing reads, of about so many bytes.
+func mustLargeToken(t *testing.T, size int) string {
+	t.Helper()
+	payload := fmt.Sprintf(`{"sub":%q,"org":%q,"role":"agent","iss":%q,"aud":%q,"exp":%d,"groups":%q}`,
+		ourAgent, ourOrganization, rtetest.Issuer, rtetest.Audience, time.Now().Add(time.Hour).Unix(),
+		strings.Repeat("g", size*3/4))
+	return rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","typ":"JWT"}`, payload)
 }
