@@ -168,12 +168,13 @@ func (o *Outbox) addEvent(q *turnQueue, b *broadcast, id events.ID, now time.Tim
 		return
 	}
 	o.touch(q)
+	before := cap(o.buf)
 	if o.buf == nil {
 		o.buf = o.shard.buffers.get()
 	}
 	o.buf = f.splice(o.buf, id)
 	o.collected++
-	o.queue.collected += len(f.Bytes)
+	o.queue.collected += cap(o.buf) - before
 	if len(o.buf) >= o.shard.options.Outbox.WriteBytes {
 		o.flush()
 	}

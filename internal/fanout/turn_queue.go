@@ -25,7 +25,7 @@ type turnQueue struct {
 	pass        pass     // the events that are being delivered
 
 	touched   []*Outbox // outboxes to write; an outbox may have changed to another queue since
-	collected int       // bytes in their buf
+	collected int       // capacity of their buf, for events
 	flushing  bool      // touched is being written, flushed of them so far; nothing is appended meanwhile
 	flushed   int
 
