@@ -55,10 +55,10 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 	defer log.close()
 	logger := log.Logger
 	for _, warning := range c.Warnings() {
-		logger.Warn("unsafe configuration", zap.String("option", warning))
+		logger.Warn("configuration warning", zap.String("option", warning))
 	}
 	if !loopback.Is(c.Listen) {
-		logger.Warn("unsafe configuration", zap.String("option", "listen: anyone who can reach this address gets a token"))
+		logger.Warn("configuration warning", zap.String("option", "listen: anyone who can reach this address gets a token"))
 	}
 	if c.Auth.HMACSecret == "" {
 		c.Auth.HMACSecret = randomSecret()

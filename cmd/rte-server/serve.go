@@ -35,7 +35,7 @@ func (p *program) serve(ctx context.Context, c *config.Config) error {
 	defer log.close()
 	log.Info("starting", zap.String("version", programVersion()))
 	for _, warning := range c.Warnings() {
-		log.Warn("unsafe configuration", zap.String("option", warning))
+		log.Warn("configuration warning", zap.String("option", warning))
 	}
 	if len(c.Redis.Addresses) == 0 {
 		log.Info("running as a single node on the in-process backplane, because redis.addresses is not set")

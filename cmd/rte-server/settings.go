@@ -12,7 +12,7 @@ import (
 // settings are the configuration flags of one command and its other sources.
 type settings struct {
 	sources *config.Sources
-	file    string // of --config
+	files   []string // of --config
 }
 
 // newSettings adds a flag for each key to cmd. The flags are many: the help lists them only if listed is true.
@@ -24,14 +24,15 @@ func (p *program) newSettings(cmd *cobra.Command, listed bool, defaults map[stri
 		cmd.Long = strings.TrimSpace(cmd.Long + "\n\nEvery configuration key is a flag of this command, too; \"rte-server config doc\" lists them.")
 	}
 	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(&s.file, "config", "", "YAML `file` with configuration keys")
+	cmd.Flags().StringArrayVar(&s.files, "config", nil,
+		"YAML `file` with configuration keys; if repeated, later files override earlier ones")
 	cmd.Flags().AddFlagSet(flags)
 	return s
 }
 
 // load reads the configuration and checks it. Its error is a usageError that names the faulty keys.
 func (s *settings) load(check func(*config.Config) error) (*config.Loaded, error) {
-	l, err := s.sources.Load(s.file, check)
+	l, err := s.sources.Load(s.files, check)
 	if err != nil {
 		return nil, usageError{err}
 	}

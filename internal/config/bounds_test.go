@@ -39,7 +39,7 @@ func TestCheck_refusesBoundsSmallerThanAnEvent(t *testing.T) {
 				if err := s.Flags().Parse(flags); err != nil {
 					t.Fatal(err)
 				}
-				_, err := s.Load("", check)
+				_, err := s.Load(nil, check)
 				if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 					t.Errorf("%s: got %v, want %q", command, err, tc.want)
 				}

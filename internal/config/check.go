@@ -182,6 +182,9 @@ func (p *problems) checkTimes(c *Config) {
 	if c.Shutdown.Timeout < c.Shutdown.Delay+c.Shutdown.Drain {
 		p.add("shutdown.timeout", "must be at least shutdown.delay and shutdown.drain together")
 	}
+	if c.Redis.ProbeTimeout <= c.Redis.ProbeInterval {
+		p.add("redis.probe_timeout", "must be longer than redis.probe_interval (%s)", (*span)(&c.Redis.ProbeInterval))
+	}
 }
 
 const (
@@ -218,21 +221,4 @@ func (p *problems) checkBounds(c *Config) {
 	if memory := c.Snapshots.MemoryBytes; memory != 0 && memory < c.Events.MaxBytes {
 		p.add("snapshots.memory_bytes", "must be 0 or at least %d for events.max_bytes", c.Events.MaxBytes)
 	}
-}
-
-// Warnings returns the unsafe settings of a configuration that can be used all the same. Each begins with a key.
-func (c *Config) Warnings() []string {
-	var all []string
-	warn := func(unsafe bool, text string) {
-		if unsafe {
-			all = append(all, text)
-		}
-	}
-	warn(c.Redis.TLS.InsecureSkipVerify, "redis.tls.insecure_skip_verify: anyone on the network can pose as Redis")
-	warn(!c.Auth.RequireExpiry, "auth.require_expiry: a stolen token without an expiry works forever")
-	warn(c.Auth.HMACSecret != "" && len(c.Auth.HMACSecret) < MinSecret,
-		"auth.hmac_secret: shorter than 32 bytes, it can be guessed from a token")
-	warn(c.Console.Token != "" && len(c.Console.Token) < MinSecret/2,
-		"console.token: shorter than 16 bytes, it can be guessed")
-	return all
 }

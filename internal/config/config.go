@@ -57,6 +57,8 @@ type Config struct {
 		Format    string
 		AuditRate int
 	}
+
+	notes []string // warnings about the sources, each with its key
 }
 
 // Events selects the known events and the treatment of faulty and late ones.

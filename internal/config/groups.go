@@ -173,7 +173,8 @@ func (k *keyList) addLimits(c *Config) {
 		"subscriptions of one connection whose token has the role agent, if that is less than "+
 			"limits.subscriptions; 0: limits.subscriptions")
 	positive(k.count(&l.Items, "limits.items", 2_000, "items of one Subscribe or Unsubscribe"))
-	positive(k.size(&l.MessageBytes, "limits.message_bytes", 32<<10, "size of the largest message of a client"))
+	positive(k.size(&l.MessageBytes, "limits.message_bytes", 256<<10,
+		"size of the largest message of a client; a call with limits.items items must fit"))
 	positive(k.size(&l.FrameBytes, "limits.frame_bytes", 16<<20, "size of the largest WebSocket frame of a client"))
 	positive(k.size(&l.HeaderBytes, "limits.header_bytes", 64<<10,
 		"size of the header of a request, its token included"))

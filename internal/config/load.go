@@ -52,31 +52,32 @@ func (s *Sources) newKeyList(c *Config) *keyList {
 	return k
 }
 
-// Load reads the file, the environment and the flags, in this order: later sources override earlier ones. Then it calls
-// check. file may be empty; RTE_CONFIG names the file then, if it is set. The error names the faulty keys.
-func (s *Sources) Load(file string, check func(*Config) error) (*Loaded, error) {
+// Load reads files, the environment and flags, in this order: later sources override earlier ones. Then it calls check.
+// Without files, RTE_CONFIG names one if it is set. The error names the faulty keys.
+func (s *Sources) Load(files []string, check func(*Config) error) (*Loaded, error) {
 	l := &Loaded{}
 	l.keys = s.newKeyList(&l.Config)
 
-	path := file
-	for _, variable := range s.environ {
-		if value, ok := strings.CutPrefix(variable, envConfig+"="); ok && path == "" {
-			path = value
+	if len(files) == 0 {
+		for _, variable := range s.environ {
+			if path, ok := strings.CutPrefix(variable, envConfig+"="); ok && path != "" {
+				files = []string{path}
+			}
 		}
 	}
 	var all []assignment
-	if path != "" {
+	for _, path := range files {
 		fromFile, err := readFile(path)
 		if err != nil {
 			return nil, err
 		}
-		all = fromFile
+		all = append(all, fromFile...)
 	}
 	fromEnv, envErr := l.keys.readEnv(s.environ)
 	all = append(append(all, fromEnv...), readFlags(s.flags)...)
 
 	var err error
-	l.won, err = l.keys.assign(all)
+	l.won, l.notes, err = l.keys.assign(all)
 	if err = errors.Join(err, envErr); err == nil {
 		err = check(&l.Config)
 	}

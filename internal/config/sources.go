@@ -30,21 +30,28 @@ type assignment struct {
 }
 
 // assign sets keys in order, so that later sources override earlier ones. won has the last source of each key that was
-// set. assign continues after errors and returns all of them; they name the key and never quote a value.
-func (k *keyList) assign(assignments []assignment) (won map[string]string, err error) {
+// set, notes have warnings. assign continues after errors and returns all of them; errors and warnings name the key and
+// never quote a value.
+func (k *keyList) assign(assignments []assignment) (won map[string]string, notes []string, err error) {
 	won = map[string]string{}
 	var wrong []error
 	for _, a := range assignments {
 		flag := k.flags.Lookup(a.key)
 		if flag == nil {
 			wrong = append(wrong, fmt.Errorf("%s: unknown key %q%s", a.source, a.key, k.suggestion(a.key)))
-		} else if err := flag.Value.Set(a.value); err != nil {
-			wrong = append(wrong, fmt.Errorf("%s: %s: %w", a.source, a.key, err))
-		} else {
-			won[a.key] = a.source
+			continue
 		}
+		if trimmed := strings.TrimRight(a.value, "\r\n"); k.secrets[a.key] && trimmed != a.value {
+			a.value = trimmed
+			notes = append(notes, fmt.Sprintf("%s: the newline at the end of the value of %s is removed", a.key, a.source))
+		}
+		if err := flag.Value.Set(a.value); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %s: %w", a.source, a.key, err))
+			continue
+		}
+		won[a.key] = a.source
 	}
-	return won, errors.Join(wrong...)
+	return won, notes, errors.Join(wrong...)
 }
 
 // suggestion returns a hint at the key that is spelled most like wrong, to append to a message; empty if none is close.
