@@ -45,7 +45,7 @@ type CachedOptions struct {
 	UnknownTTL  time.Duration // lifetime of the information that an entity does not exist or is foreign
 	CacheBytes  int           // approximate memory for records; unknown and foreign entities use a quarter of it
 	Timeout     time.Duration // of one reading, including the wait for its turn
-	Concurrency int           // concurrent readings
+	Concurrency int           // concurrent readings; of one user, half as many
 
 	Logger     *zap.Logger           // default: none
 	Registerer prometheus.Registerer // default: none
@@ -62,7 +62,7 @@ type Cached struct {
 	options CachedOptions
 	breaker *gobreaker.CircuitBreaker[struct{}]
 	failure atomic.Pointer[error] // of the last reading that failed, for the log
-	turns   chan struct{}         // holds one element for each reading in progress
+	slots   *slots                // of readings in progress
 	metrics *cachedMetrics
 	made    time.Time // the origin of the times in the caches
 
@@ -107,7 +107,7 @@ func NewCached(o CachedOptions) (*Cached, error) {
 		return nil, errors.New("directory: CachedOptions.Concurrency is negative")
 	}
 	d := &Cached{
-		options: o, metrics: newCachedMetrics(o.Registerer), turns: make(chan struct{}, o.Concurrency),
+		options: o, metrics: newCachedMetrics(o.Registerer), slots: newSlots(o.Concurrency),
 		known: newRecordCache(o.CacheBytes * 3 / 4), unknown: newRecordCache(o.CacheBytes / 4),
 		underway: map[recordKey]*reading{}, made: time.Now(),
 	}
@@ -211,7 +211,7 @@ func (d *Cached) fetch(ctx context.Context, caller Caller, ids []events.ID, f *r
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.options.Timeout)
 	defer cancel()
 	records := make([]*Record, len(ids))
-	ok := d.read(ctx, ids, records)
+	ok := d.read(ctx, slotOwner{caller.Organization, caller.User}, ids, records)
 	now := time.Since(d.made)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -241,14 +241,12 @@ func (d *Cached) fetch(ctx context.Context, caller Caller, ids []events.ID, f *r
 var errBusy = errors.New("too many readings of the directory")
 
 // read reads the source, unless the circuit breaker is open. It reports whether records are set.
-func (d *Cached) read(ctx context.Context, ids []events.ID, records []*Record) (ok bool) {
+func (d *Cached) read(ctx context.Context, owner slotOwner, ids []events.ID, records []*Record) (ok bool) {
 	_, err := d.breaker.Execute(func() (struct{}, error) {
-		select {
-		case d.turns <- struct{}{}:
-			defer func() { <-d.turns }()
-		case <-ctx.Done():
+		if d.slots.occupy(ctx, owner) != nil {
 			return struct{}{}, errBusy
 		}
+		defer d.slots.vacate(owner)
 		began := time.Now()
 		err := d.options.Source.Records(ctx, ids, records)
 		d.metrics.seconds.Observe(time.Since(began).Seconds())
