@@ -187,7 +187,7 @@ func TestServe_listsAndDisconnects(t *testing.T) {
 // TestServe_closesAtExpiry checks that a client is sent away when its token has expired, and only if that is wanted.
 func TestServe_closesAtExpiry(t *testing.T) {
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization, "--ttl=2s"))
-	p := start(t, serveArgs("--auth.close_at_expiry", "--auth.expiry_grace=0s")...)
+	p := start(t, serveArgs("--auth.close_at_expiry", "--auth.expiry_grace=0s", "--auth.leeway=0s")...)
 	p.connect(token, "").expect(`{"type":7,"allowReconnect":true}`)
 	eventually(t, "one session is counted", func() bool { return p.metric(`rte_hub_sessions_closed_total{reason="expired"}`) == "1" })
 	if status, _ := ask(t, "POST", p.clients+"/rte/negotiate", "Authorization", "Bearer "+token); status != 401 {

@@ -12,7 +12,7 @@ import (
 // TestServe_refreshesThroughAnotherNode lets a client replace its token on a node that does not have its connection.
 func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
-	args := serveArgs("--redis.addresses="+redis.Addr, "--auth.refresh", "--auth.close_at_expiry", "--auth.expiry_grace=0s")
+	args := serveArgs("--redis.addresses="+redis.Addr, "--auth.refresh", "--auth.close_at_expiry", "--auth.expiry_grace=0s", "--auth.leeway=0s")
 	owner, asked := start(t, args...), start(t, args...)
 	defer owner.stop() // before the end of the other is looked at
 	token := func(user, ttl string) string {

@@ -29,12 +29,16 @@ func TestAttack_SpellingsOfEntities(t *testing.T) {
 		"Dashes": strings.Repeat("-", 36), "Base64": base64.StdEncoding.EncodeToString(me[:]), "Raw": string(me[:]),
 		"HexOnly": hex.EncodeToString(me[:]), "Long": strings.Repeat(id, 1000), "Invalid": "\xff" + id[1:],
 	} {
-		decision := gate.Authorize(t.Context(), agentOfHome, []authz.Request{{EntityID: spelling, EventName: "UserStatus"}})[0]
+		decision := gate.Authorize(
+			t.Context(), agentOfHome, []authz.Request{{EntityID: spelling, EventName: "UserStatus"}},
+		)[0]
 		if decision.Refusal != authz.RefusedEntity {
 			t.Errorf("%s: got %q", name, decision.Refusal)
 		}
 	}
-	upper := gate.Authorize(t.Context(), agentOfHome, []authz.Request{{EntityID: strings.ToUpper(id), EventName: "UserStatus"}})[0]
+	upper := gate.Authorize(
+		t.Context(), agentOfHome, []authz.Request{{EntityID: strings.ToUpper(id), EventName: "UserStatus"}},
+	)[0]
 	if upper.Refusal != "" || upper.Topic.Entity != me {
 		t.Errorf("upper case: got %+v", upper)
 	}
@@ -85,7 +89,9 @@ func TestAttack_OrganizationsNotOnesOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		decision := gate.Authorize(t.Context(), claims, []authz.Request{{EntityID: foreignQueue.String(), EventName: "QueueStatus"}})[0]
+		decision := gate.Authorize(
+			t.Context(), claims, []authz.Request{{EntityID: foreignQueue.String(), EventName: "QueueStatus"}},
+		)[0]
 		if decision.Refusal != authz.RefusedUnauthorized {
 			t.Errorf("with %v: %+v", extra, decision)
 		}
@@ -100,7 +106,9 @@ func TestAttack_TopicCarriesTheOrganization(t *testing.T) {
 		{User: me, Organization: home, Role: authz.RoleService},
 		{User: me, Organization: home, Organizations: []events.ID{foreign}, Role: authz.RoleService},
 	} {
-		decision := gate.Authorize(t.Context(), claims, []authz.Request{{EntityID: foreignQueue.String(), EventName: "QueueStatus"}})[0]
+		decision := gate.Authorize(
+			t.Context(), claims, []authz.Request{{EntityID: foreignQueue.String(), EventName: "QueueStatus"}},
+		)[0]
 		if decision.Topic.Organization != home {
 			t.Errorf("got %+v", decision)
 		}

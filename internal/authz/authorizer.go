@@ -71,8 +71,8 @@ const (
 	RefusedUnavailable  = "Temporarily unavailable"
 )
 
-// Code returns a stable word for the refusal, for programs; empty if the request is allowed. It discloses no more than the
-// refusal.
+// Code returns a stable word for the refusal, for programs; empty if the request is allowed. It discloses no more than
+// the refusal.
 func (d *Decision) Code() string {
 	switch d.Refusal {
 	case "":

@@ -19,7 +19,10 @@ func mustWarm(tb testing.TB) *authz.Gate {
 	}
 	s[ownQueue] = directory.NewRecord(events.KindQueue, home, members...)
 	d := mustCached(tb, s)
-	d.Lookup(tb.Context(), directory.Caller{User: me, Organization: home}, []events.ID{me, queue, ownQueue, foreignQueue, unknownEntity}, make([]directory.Entity, 5))
+	d.Lookup(
+		tb.Context(), directory.Caller{User: me, Organization: home},
+		[]events.ID{me, queue, ownQueue, foreignQueue, unknownEntity}, make([]directory.Entity, 5),
+	)
 	return mustGate(tb, d)
 }
 

@@ -1,5 +1,5 @@
-// Package authz decides which events a caller may subscribe to: a request becomes a topic or a refusal, by the policy, the
-// claims of the caller and a directory of entities. It knows nothing about HTTP requests, sessions and Redis.
+// Package authz decides which events a caller may subscribe to: a request becomes a topic or a refusal, by the policy,
+// the claims of the caller and a directory of entities. It knows nothing about HTTP requests, sessions and Redis.
 //
 // Package authz/token turns tokens into claims, authz/directory describes entities, authz/watch reads files again when
 // they change.

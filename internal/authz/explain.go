@@ -48,9 +48,9 @@ func (g *Gate) Explain(ctx context.Context, claims *Claims, r Request) Explanati
 	}
 }
 
-// ClaimsOf makes the claims of a plain token of the user: the organization that the directory names, and the role. Use it
-// for Explain when the user has no session. ok is false if the directory does not know the user; directory.FromClaims
-// never does.
+// ClaimsOf makes the claims of a plain token of the user: the organization that the directory names, and the role. Use
+// it for Explain when the user has no session. ok is false if the directory does not know the user;
+// directory.FromClaims never does.
 func (g *Gate) ClaimsOf(ctx context.Context, user events.ID, role Role) (claims *Claims, ok bool) {
 	claims = &Claims{User: user, Role: role}
 	var entities [1]directory.Entity
@@ -92,7 +92,10 @@ func (g *Gate) steps(claims *Claims, t target, why reason, e *directory.Entity, 
 	}
 	passed(stepDirectory, "%s of organization %s", kind, e.Organization)
 	if why == reasonEntityForeign {
-		return failed(stepOrganization, "not one of the caller's, who is of %s and %d more", claims.Organization, len(claims.Organizations))
+		return failed(
+			stepOrganization, "not one of the caller's, who is of %s and %d more", claims.Organization,
+			len(claims.Organizations),
+		)
 	}
 	passed(stepOrganization, "one of the caller's")
 	if why == reasonWrongKind {

@@ -22,7 +22,9 @@ func TestExplain_AgreesWithAuthorize(t *testing.T) {
 	names := append(events.Builtin().Names(), "", "NoSuchEvent")
 	for _, role := range []authz.Role{authz.RoleAgent, authz.RoleSupervisor, authz.RoleService, "none"} {
 		claims := &authz.Claims{
-			User: me, Organization: home, Organizations: []events.ID{other}, Role: role, Grants: []authz.Grant{{Entity: colleague}},
+			User: me, Organization: home, Organizations: []events.ID{other}, Role: role, Grants: []authz.Grant{
+				{Entity: colleague},
+			},
 		}
 		for _, entity := range entities {
 			for _, name := range names {
@@ -45,7 +47,9 @@ func TestExplain_AgreesWithAuthorize(t *testing.T) {
 
 func TestExplain_Reasons(t *testing.T) {
 	gate := mustGate(t, callCentre())
-	agent := &authz.Claims{User: me, Organization: home, Role: authz.RoleAgent, Grants: []authz.Grant{{Event: "UserAlert"}}}
+	agent := &authz.Claims{
+		User: me, Organization: home, Role: authz.RoleAgent, Grants: []authz.Grant{{Event: "UserAlert"}},
+	}
 	guid, known := authz.Step{Name: "entity id", Passed: true, Reason: "a GUID"}, "directory"
 	for name, test := range map[string]struct {
 		entity events.ID
@@ -116,7 +120,8 @@ func TestExplain_JSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"allowed":false,"message":"Invalid entity id","steps":[{"step":"entity id","passed":false,"reason":"not a GUID of 36 characters"}]}`
+	want := `{"allowed":false,"message":"Invalid entity id","steps":[` +
+		`{"step":"entity id","passed":false,"reason":"not a GUID of 36 characters"}]}`
 	if string(data) != want {
 		t.Errorf("got %s", data)
 	}

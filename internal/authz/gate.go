@@ -60,7 +60,8 @@ func NewAuthorizer(o AuthorizerOptions) (*Gate, error) {
 		return nil, errors.New("authz: AuthorizerOptions.Directory is required")
 	}
 	g := &Gate{
-		catalog: o.Catalog, directory: o.Directory, metrics: newGateMetrics(o.Registerer), undecided: newUndecided(o.Registerer),
+		catalog: o.Catalog, directory: o.Directory,
+		metrics: newGateMetrics(o.Registerer), undecided: newUndecided(o.Registerer),
 		batches: sync.Pool{New: func() any { return &batch{} }},
 	}
 	var err error
@@ -134,7 +135,9 @@ func (g *Gate) AuthorizeInto(ctx context.Context, claims *Claims, requests []Req
 	for i, t := range b.targets {
 		e := &b.entities[i]
 		why, _ := g.decide(claims, t, e)
-		decisions[b.positions[i]] = g.decision(why, events.Topic{Organization: e.Organization, Entity: t.entity, Type: t.event})
+		decisions[b.positions[i]] = g.decision(
+			why, events.Topic{Organization: e.Organization, Entity: t.entity, Type: t.event},
+		)
 	}
 	if cap(b.ids) <= keptBatch {
 		g.batches.Put(b)
@@ -221,8 +224,8 @@ func (g *Gate) decision(why reason, topic events.Topic) Decision {
 	return Decision{Topic: topic}
 }
 
-// batch is the working memory of one call of AuthorizeInto: the well-formed requests, and what the directory returns for
-// them.
+// batch is the working memory of one call of AuthorizeInto: the well-formed requests, and what the directory returns
+// for them.
 type batch struct {
 	positions []int // of the targets among the requests
 	targets   []target

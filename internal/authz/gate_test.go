@@ -73,29 +73,33 @@ func TestAuthorize_PublishedSteps(t *testing.T) {
 		entity, event string
 		refusal       string
 	}{
-		"Allowed":                     {agent, me.String(), "UserStatus", ""},
-		"AllowedInAnyCase":            {agent, me.String(), "userSTATUS", ""},
-		"AllowedAsSpelledInTheText":   {agent, me.String(), "UserCallIncoming", ""},
-		"EntityEmpty":                 {agent, "", "UserStatus", authz.RefusedEntity},
-		"EntityInBraces":              {agent, "{" + me.String() + "}", "UserStatus", authz.RefusedEntity},
-		"EntityBeforeEvent":           {agent, "x", "NoSuchEvent", authz.RefusedEntity},
-		"EventUnknown":                {agent, me.String(), "NoSuchEvent", authz.RefusedEvent},
-		"EventUnknownBeforeForeign":   {agent, stranger.String(), "NoSuchEvent", authz.RefusedEvent},
-		"EventEmpty":                  {agent, me.String(), "", authz.RefusedEvent},
-		"KindWrong":                   {agent, ownQueue.String(), "UserStatus", authz.RefusedKind},
-		"KindWrongBeforePolicy":       {agent, queue.String(), "UserAlert", authz.RefusedKind},
-		"KindOfForeignStaysUnknown":   {service, foreignQueue.String(), "UserStatus", authz.RefusedUnauthorized},
-		"ForeignEntity":               {service, foreignQueue.String(), "QueueStatus", authz.RefusedUnauthorized},
-		"UnknownEntity":               {service, unknownEntity.String(), "QueueStatus", authz.RefusedUnauthorized},
-		"ClosedByPolicy":              {agent, queue.String(), "QueueStatus", authz.RefusedUnauthorized},
-		"DirectoryAway":               {service, unavailable.String(), "QueueStatus", authz.RefusedUnavailable},
-		"DirectoryAwayEventUnknown":   {service, unavailable.String(), "NoSuchEvent", authz.RefusedEvent},
-		"RoleNobodyKnows":             {authz.Claims{User: me, Organization: home, Role: "root"}, me.String(), "UserStatus", authz.RefusedUnauthorized},
+		"Allowed":                   {agent, me.String(), "UserStatus", ""},
+		"AllowedInAnyCase":          {agent, me.String(), "userSTATUS", ""},
+		"AllowedAsSpelledInTheText": {agent, me.String(), "UserCallIncoming", ""},
+		"EntityEmpty":               {agent, "", "UserStatus", authz.RefusedEntity},
+		"EntityInBraces":            {agent, "{" + me.String() + "}", "UserStatus", authz.RefusedEntity},
+		"EntityBeforeEvent":         {agent, "x", "NoSuchEvent", authz.RefusedEntity},
+		"EventUnknown":              {agent, me.String(), "NoSuchEvent", authz.RefusedEvent},
+		"EventUnknownBeforeForeign": {agent, stranger.String(), "NoSuchEvent", authz.RefusedEvent},
+		"EventEmpty":                {agent, me.String(), "", authz.RefusedEvent},
+		"KindWrong":                 {agent, ownQueue.String(), "UserStatus", authz.RefusedKind},
+		"KindWrongBeforePolicy":     {agent, queue.String(), "UserAlert", authz.RefusedKind},
+		"KindOfForeignStaysUnknown": {service, foreignQueue.String(), "UserStatus", authz.RefusedUnauthorized},
+		"ForeignEntity":             {service, foreignQueue.String(), "QueueStatus", authz.RefusedUnauthorized},
+		"UnknownEntity":             {service, unknownEntity.String(), "QueueStatus", authz.RefusedUnauthorized},
+		"ClosedByPolicy":            {agent, queue.String(), "QueueStatus", authz.RefusedUnauthorized},
+		"DirectoryAway":             {service, unavailable.String(), "QueueStatus", authz.RefusedUnavailable},
+		"DirectoryAwayEventUnknown": {service, unavailable.String(), "NoSuchEvent", authz.RefusedEvent},
+		"RoleNobodyKnows": {
+			authz.Claims{User: me, Organization: home, Role: "root"}, me.String(), "UserStatus", authz.RefusedUnauthorized,
+		},
 		"NoFurtherOrganizationByRole": {service, otherQueue.String(), "QueueStatus", authz.RefusedUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			gate := mustGate(t, callCentre())
-			decisions := gate.Authorize(t.Context(), &test.claims, []authz.Request{{EntityID: test.entity, EventName: test.event}})
+			decisions := gate.Authorize(
+				t.Context(), &test.claims, []authz.Request{{EntityID: test.entity, EventName: test.event}},
+			)
 			if len(decisions) != 1 || decisions[0].Refusal != test.refusal {
 				t.Fatalf("got %+v, want refusal %q", decisions, test.refusal)
 			}
@@ -173,7 +177,8 @@ func TestAuthorize_ClaimsDirectory(t *testing.T) {
 		}
 	}
 	for event, refusal := range map[string]string{
-		"UserStatus": "", "UserAvailability": "", "UserCallInComing": authz.RefusedUnauthorized, "UserAlert": authz.RefusedUnauthorized,
+		"UserStatus": "", "UserAvailability": "", "UserCallInComing": authz.RefusedUnauthorized,
+		"UserAlert": authz.RefusedUnauthorized,
 	} {
 		decision := gate.Authorize(t.Context(), &agent, []authz.Request{{EntityID: colleague.String(), EventName: event}})[0]
 		if decision.Refusal != refusal {
@@ -233,7 +238,9 @@ func TestPolicy_Table(t *testing.T) {
 			allowed: row{authz.RoleAgent: all, authz.RoleSupervisor: all, authz.RoleService: all},
 		},
 		"SameOrganization": {
-			entity: map[events.Kind]events.ID{events.KindUser: colleague, events.KindQueue: queue, events.KindCallList: callList},
+			entity: map[events.Kind]events.ID{
+				events.KindUser: colleague, events.KindQueue: queue, events.KindCallList: callList,
+			},
 			allowed: row{
 				authz.RoleAgent: only(presence), authz.RoleSupervisor: but(personal), authz.RoleService: but(personal),
 			},
@@ -257,7 +264,9 @@ func TestPolicy_Table(t *testing.T) {
 			allowed: row{authz.RoleAgent: none, authz.RoleSupervisor: none, authz.RoleService: none},
 		},
 		"GrantedEntity": {
-			entity:  map[events.Kind]events.ID{events.KindUser: colleague, events.KindQueue: queue, events.KindCallList: callList},
+			entity: map[events.Kind]events.ID{
+				events.KindUser: colleague, events.KindQueue: queue, events.KindCallList: callList,
+			},
 			grants:  []authz.Grant{{Entity: colleague}, {Entity: queue}, {Entity: callList}},
 			allowed: row{authz.RoleAgent: all, authz.RoleSupervisor: all, authz.RoleService: all},
 		},
@@ -327,14 +336,18 @@ func TestParsePolicy_RefusesMistakes(t *testing.T) {
 
 func TestAuthorize_PolicyFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.yaml")
-	rtetest.MustReplaceFile(t, path, []byte(`{rules: [{roles: [agent], relation: organization, events: ["queue*"], except: [QueueStatus]}]}`))
+	rtetest.MustReplaceFile(
+		t, path, []byte(`{rules: [{roles: [agent], relation: organization, events: ["queue*"], except: [QueueStatus]}]}`),
+	)
 	gate, err := authz.NewAuthorizer(authz.AuthorizerOptions{
 		Catalog: events.Builtin(), Directory: callCentre(), PolicyFile: path,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims := authz.Claims{User: me, Organization: home, Role: authz.RoleAgent, Grants: []authz.Grant{{Event: "UserStatus"}}}
+	claims := authz.Claims{
+		User: me, Organization: home, Role: authz.RoleAgent, Grants: []authz.Grant{{Event: "UserStatus"}},
+	}
 	for event, want := range map[string]string{
 		"QueueCallInComing": "", "QueueStatus": authz.RefusedUnauthorized, "UserStatus": authz.RefusedUnauthorized,
 	} {

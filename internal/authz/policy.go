@@ -40,7 +40,8 @@ type Policy struct {
 	rules [token.NumRoles]roleRules // in the order of token.Roles
 }
 
-// roleRules has, by relation and event type, the number of the first rule that allows it, counted from 1; 0: no rule does.
+// roleRules has, by relation and event type, the number of the first rule that allows it, counted from 1; 0: no rule
+// does.
 type roleRules [numRelations][]uint16
 
 // policyFile is the YAML form of a policy.
@@ -79,7 +80,9 @@ func ParsePolicy(data []byte, catalog *events.Catalog) (*Policy, error) {
 	return p, nil
 }
 
-func (p *Policy) add(number int, catalog *events.Catalog, roleNames []string, name string, include, except []string) error {
+func (p *Policy) add(
+	number int, catalog *events.Catalog, roleNames []string, name string, include, except []string,
+) error {
 	r := slices.Index(relationNames[:], name)
 	if r < 0 {
 		return fmt.Errorf("relation %q: want one of %v", name, relationNames)

@@ -15,8 +15,8 @@ const (
 	numReasons
 )
 
-// reasons has the metric label of each reason and the refusal that a client receives. An entity that does not exist, one
-// of another organization and one that the policy closes to the caller look alike.
+// reasons has the metric label of each reason and the refusal that a client receives. An entity that does not exist,
+// one of another organization and one that the policy closes to the caller look alike.
 var reasons = [numReasons]struct{ label, refusal string }{
 	reasonAllowed:       {"allowed", ""},
 	reasonEntityInvalid: {"invalid_entity", RefusedEntity},

@@ -14,8 +14,8 @@ import (
 )
 
 // Recheck decides again about topics that Authorize allowed, by the current directory and policy. It reports for each
-// topic, in order, whether the caller may stay subscribed. While the directory is unavailable every topic stays allowed,
-// and Run retries later.
+// topic, in order, whether the caller may stay subscribed. While the directory is unavailable every topic stays
+// allowed, and Run retries later.
 func (g *Gate) Recheck(ctx context.Context, claims *Claims, topics []events.Topic) (allowed []bool) {
 	allowed = make([]bool, len(topics))
 	ids, entities := make([]events.ID, len(topics)), make([]directory.Entity, len(topics))
@@ -91,8 +91,8 @@ func (u *undecided) updateMetricsLocked() {
 	u.metrics.length.Set(float64(len(u.entities)))
 }
 
-// run calls changed with the undecided entities until ctx ends: after one second at first, then with growing pauses while
-// the directory stays unavailable.
+// run calls changed with the undecided entities until ctx ends: after one second at first, then with growing pauses
+// while the directory stays unavailable.
 func (u *undecided) run(ctx context.Context, changed func(Change)) {
 	pause, last := undecidedFirst, time.Time{}
 	for {

@@ -28,6 +28,7 @@ func CheckServer(c *Config) error {
 	var p problems
 	p.checkAddresses(c)
 	p.checkAuth(c)
+	p.checkTokens(&c.Auth)
 	p.checkRedis(&c.Redis)
 	p.checkTimes(c)
 	p.checkBounds(c)
@@ -50,6 +51,7 @@ func CheckDev(c *Config) error {
 	if len(c.Redis.Addresses) > 0 {
 		p.add("redis.addresses", "\"dev\" runs without Redis; use \"serve\"")
 	}
+	p.checkTokens(&c.Auth)
 	if c.Auth.HMACSecret == "" && (c.Auth.PublicKeyFile != "" || len(c.Auth.JWKSURL) > 0) {
 		p.add("auth.hmac_secret", "must be set: \"dev\" signs its own tokens")
 	}
@@ -72,6 +74,7 @@ func CheckSigner(c *Config) error {
 	if c.Auth.HMACSecret == "" {
 		p.add("auth.hmac_secret", "must be set: it signs the token")
 	}
+	p.checkTokens(&c.Auth)
 	return errors.Join(p...)
 }
 

@@ -81,7 +81,11 @@ type Auth struct {
 	JWKSURL            []string
 	Algorithms         []string
 	Issuer             []string
+	Tenants            []string
 	Audience           []string
+	AudienceClaims     []string
+	RequiredScopes     []string
+	RequiredClaims     []string
 	Leeway             time.Duration
 	RequireExpiry      bool
 	MaxTokenBytes      int
@@ -92,6 +96,8 @@ type Auth struct {
 	Claims             struct {
 		User, Organization, Organizations, Role, Grants, TokenID string
 	}
+	Roles       []string
+	DefaultRole string
 }
 
 // Publish bounds publishing over HTTP.

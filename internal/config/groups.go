@@ -45,9 +45,17 @@ func (k *keyList) addAuth(c *Auth) {
 		"URLs of key sets (JWKS) for the same algorithms; \"ISSUER URL\" binds a set to the tokens of one "+
 			"issuer, which is then accepted")
 	k.list(&c.Algorithms, "auth.algorithms", "accepted algorithms; none: all that fit the configured keys")
-	k.list(&c.Issuer, "auth.issuer", "accepted issuers (iss); none: any")
-	k.list(&c.Audience, "auth.audience", "accepted audiences (aud); none: any")
-	k.span(&c.Leeway, "auth.leeway", 0, "tolerated difference between the clocks of token issuers and of this node")
+	k.list(&c.Issuer, "auth.issuer",
+		"accepted issuers (iss); none: any. {tenantid} in an issuer stands for each of auth.tenants")
+	k.list(&c.Tenants, "auth.tenants", "tenants whose issuers are accepted, for issuers with {tenantid}")
+	k.list(&c.Audience, "auth.audience", "accepted audiences; none: any")
+	k.list(&c.AudienceClaims, "auth.audience_claims",
+		"claims that may hold the audience: aud, client_id, azp; none: aud")
+	k.list(&c.RequiredScopes, "auth.required_scopes", "scopes (scope or scp) that a token must have, all of them")
+	k.list(&c.RequiredClaims, "auth.required_claims",
+		"claims that a token must have, all of them, as CLAIM=VALUE, such as token_use=access; a list must "+
+			"contain the value")
+	k.span(&c.Leeway, "auth.leeway", time.Minute, "tolerated difference between the clocks of token issuers and of this node")
 	k.toggle(&c.RequireExpiry, "auth.require_expiry", true, "refuse tokens without an expiry")
 	positive(k.size(&c.MaxTokenBytes, "auth.max_token_bytes", 16<<10, "size of the largest accepted token"))
 	k.span(&c.RevocationTTL, "auth.revocation_ttl", 30*24*time.Hour,
@@ -59,12 +67,21 @@ func (k *keyList) addAuth(c *Auth) {
 	k.toggle(&c.Refresh, "auth.refresh", false,
 		"let clients replace the token of a connection without reconnecting, by POST to path + /refresh as "+
 			"clients of .NET 11 do; the answer to negotiate then has the lifetime of the token")
-	k.text(&c.Claims.User, "auth.claims.user", "sub", "claim with the id of the user")
+	k.text(&c.Claims.User, "auth.claims.user", "sub",
+		"claim with the id of the user. Names separated by dots locate a nested claim, such as "+
+			"realm_access.roles; a claim of the whole name comes first; \\. is a dot in a name")
 	k.text(&c.Claims.Organization, "auth.claims.organization", "org", "claim with the id of the organization")
 	k.text(&c.Claims.Organizations, "auth.claims.organizations", "orgs", "claim with further organizations")
-	k.text(&c.Claims.Role, "auth.claims.role", "role", "claim with the role: agent, supervisor or service")
+	k.text(&c.Claims.Role, "auth.claims.role", "role",
+		"claim with the role: a string, a list of strings, or an object whose member names are the roles")
 	k.text(&c.Claims.Grants, "auth.claims.grants", "grants", "claim with explicit permissions")
 	k.text(&c.Claims.TokenID, "auth.claims.token_id", "jti", "claim with the id of the token")
+	k.list(&c.Roles, "auth.roles",
+		"roles for values of the role claim, as VALUE=ROLE; the first entry whose value the token has "+
+			"decides. None: the values are agent, supervisor and service")
+	k.choice(&c.DefaultRole, "auth.default_role", "auto", []string{"auto", "agent", "supervisor", "service", "none"},
+		"role of a token without a known role; none: it is refused; auto: agent if the claim is absent, "+
+			"refused if it has only unknown values")
 }
 
 // addDirectory adds the keys of the directory and the policy.

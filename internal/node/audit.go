@@ -66,9 +66,13 @@ func (a audit) refreshed(conn hub.Conn, claims *authz.Claims) {
 		zap.String("role", string(claims.Role)), zap.String("jti", claims.TokenID))
 }
 
-// refused records a request whose token was refused.
-func (a audit) refused(remote, reason string) {
-	a.log.Info("refused", zap.String("remote", remote), zap.String("reason", reason))
+// refused records a request whose token was refused, with the name of the wrong claim, if there is one.
+func (a audit) refused(remote, reason, claim string) {
+	fields := []zap.Field{zap.String("remote", remote), zap.String("reason", reason)}
+	if claim != "" {
+		fields = append(fields, zap.String("claim", claim))
+	}
+	a.log.Info("refused", fields...)
 }
 
 // denied records a refused item of a Subscribe. A call can have thousands: fields are made only if the entry is

@@ -14,37 +14,28 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// claimNames returns the configured names of claims.
-func claimNames(c *config.Auth) token.ClaimNames {
-	return token.ClaimNames{
-		User: c.Claims.User, Organization: c.Claims.Organization, Organizations: c.Claims.Organizations,
-		Role: c.Claims.Role, Grants: c.Claims.Grants, TokenID: c.Claims.TokenID,
-	}
-}
-
-// requirements returns the configured requirements for tokens.
-func requirements(c *config.Auth) token.Requirements {
-	return token.Requirements{Issuers: c.Issuer, Audiences: c.Audience, Leeway: c.Leeway, Expiry: c.RequireExpiry}
-}
-
 // newVerifier makes the verifier of tokens.
 func newVerifier(
 	c *config.Auth, revocations *token.Revocations, logger *zap.Logger, reg prometheus.Registerer,
 ) (*token.Verifier, error) {
-	var sets []token.KeySetOptions
-	for _, text := range c.JWKSURL {
-		set, err := token.ParseKeySet(text)
-		if err != nil {
-			return nil, fmt.Errorf("auth.jwks_url: %w", err)
-		}
-		sets = append(sets, set)
+	sets, err := c.KeySets()
+	if err != nil {
+		return nil, err
+	}
+	requirements, err := c.Requirements()
+	if err != nil {
+		return nil, err
+	}
+	roles, err := c.RoleOptions()
+	if err != nil {
+		return nil, err
 	}
 	verifier, err := token.NewVerifier(token.VerifierOptions{
 		Keys: token.KeyOptions{
 			Sets: sets, Secret: c.HMACSecret, PreviousSecret: c.PreviousHMACSecret, PublicKeyFile: c.PublicKeyFile,
 			Algorithms: c.Algorithms,
 		},
-		Require: requirements(c), Claims: claimNames(c),
+		Require: requirements, Claims: c.ClaimNames(), Roles: roles,
 		MaxSize: c.MaxTokenBytes, Revocations: revocations, Logger: logger, Registerer: reg,
 	})
 	if err != nil {
@@ -53,9 +44,14 @@ func newVerifier(
 	return verifier, nil
 }
 
-// NewSigner makes a signer. A verifier with the same configuration accepts its tokens.
+// NewSigner makes a signer for a configuration that config.CheckSigner or config.CheckDev has accepted. A verifier with the
+// same configuration accepts its tokens.
 func NewSigner(c *config.Auth) *token.Signer {
-	return token.NewSigner(token.SignerOptions{Secret: c.HMACSecret, Require: requirements(c), Claims: claimNames(c)})
+	requirements, _ := c.Requirements()
+	roles, _ := c.RoleOptions()
+	return token.NewSigner(token.SignerOptions{
+		Secret: c.HMACSecret, Require: requirements, Claims: c.ClaimNames(), Roles: roles,
+	})
 }
 
 // liveDirectory is the directory of a node and the way to keep it fresh.

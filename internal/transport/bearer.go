@@ -69,15 +69,20 @@ func (h *Handler) refuseToken(w http.ResponseWriter, r *http.Request, kind reque
 	switch {
 	case errors.Is(err, errNoToken):
 		challenge, why = "Bearer", string(token.ErrMissing)
+	case errors.Is(err, token.ErrUnavailable): // the token may be good: the client keeps it and comes back
+		challenge, reason = "", refusedKeys
+		w.Header().Set("Retry-After", "1")
 	case errors.Is(err, errTwoTokens):
 		challenge, reason, why = `Bearer error="invalid_request"`, refusedTwoTokens, refusals[refusedTwoTokens].label
 	}
 	if entry := h.log.Check(zapcore.DebugLevel, "request refused"); entry != nil {
 		entry.Write(zap.Stringer("request", kind), zap.String("reason", why),
-			zap.String("remote", r.RemoteAddr))
+			zap.String("claim", token.Claim(err)), zap.String("remote", r.RemoteAddr))
 	}
-	h.options.Refused(r.RemoteAddr, why)
-	w.Header().Set("WWW-Authenticate", challenge)
+	h.options.Refused(r.RemoteAddr, why, token.Claim(err))
+	if challenge != "" {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
 	h.metrics.refused[kind][reason].Inc()
 	w.WriteHeader(refusals[reason].status)
 }

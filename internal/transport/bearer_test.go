@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/authz/token"
 )
 
 // The cases of section 1.2, each at negotiate and at the upgrade.
@@ -97,7 +100,7 @@ func TestToken_AnotherForTheWebSocket(t *testing.T) {
 func TestBearer_RefusalIsReported(t *testing.T) {
 	reported := make(chan string, 10)
 	s := startServer(t, func(o *setup) {
-		o.Refused = func(remote, reason string) {
+		o.Refused = func(remote, reason, _ string) {
 			if remote == "" {
 				t.Error("no address")
 			}
@@ -116,5 +119,37 @@ func TestBearer_RefusalIsReported(t *testing.T) {
 	}
 	if s.do(http.MethodPost, "/rte/negotiate", "alice"); len(reported) != 0 {
 		t.Error("a granted request is reported")
+	}
+}
+
+// refusing refuses every token with its error.
+type refusing struct{ error }
+
+func (r refusing) Verify(string) (*authz.Claims, error) { return nil, r.error }
+
+// A node that had never read a key answered 401 to good tokens, so that clients threw them away and asked for others.
+func TestBearer_KeysUnavailable(t *testing.T) {
+	s := startServer(t, func(o *setup) { o.Verifier, o.Refresh.Enabled = refusing{token.ErrUnavailable}, true })
+	for _, target := range []string{"/rte/negotiate", "/rte/refresh?id=x"} {
+		response, _ := s.do(http.MethodPost, target, "alice")
+		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") != "1" ||
+			response.Header.Get("WWW-Authenticate") != "" {
+			t.Errorf("%s: %s, %v", target, response.Status, response.Header)
+		}
+	}
+	if response, _ := s.connect().upgrade("/rte", "alice"); response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("upgrade: %s", response.Status)
+	}
+}
+
+func TestBearer_RefusalNamesTheClaim(t *testing.T) {
+	claims := make(chan string, 1)
+	wrong := &token.ClaimError{Reason: token.ErrClaims, Claim: "realm_access.roles", Problem: "no known role"}
+	s := startServer(t, func(o *setup) {
+		o.Verifier, o.Refused = refusing{wrong}, func(_, _, claim string) { claims <- claim }
+	})
+	s.do(http.MethodPost, "/rte/negotiate", "alice")
+	if claim := <-claims; claim != "realm_access.roles" {
+		t.Errorf("got %q", claim)
 	}
 }

@@ -138,6 +138,9 @@ func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bo
 	return frame, next, true
 }
 
+// minExpiredLife is the least life of a connection whose token had expired when it came into force.
+const minExpiredLife = 10 * time.Second
+
 // expireWith sets the time at which the connection ends because of its token, with Options.CloseAtExpiry.
 func (c *Conn) expireWith(claims *authz.Claims) {
 	var expires time.Duration
@@ -145,6 +148,10 @@ func (c *Conn) expireWith(claims *authz.Claims) {
 		// At least 1, because 0 means never. The grace period is added to the time, not to the difference, which may be
 		// the longest possible one.
 		expires = max(claims.ExpiresAt.Add(c.h.options.Tokens.ExpiryGrace).Sub(c.h.started), 1)
+		if now := time.Now(); !claims.ExpiresAt.After(now) {
+			// The verifier tolerates a difference of clocks. A client that returns with the same token must not loop.
+			expires = max(expires, now.Sub(c.h.started)+minExpiredLife)
+		}
 	}
 	c.expires.Store(int64(expires))
 }

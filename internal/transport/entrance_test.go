@@ -187,7 +187,7 @@ func TestEntrance_VerifiesOnce(t *testing.T) {
 	var refused atomic.Int64
 	s := startServer(t, func(o *setup) {
 		o.Verifier = v
-		o.Refused = func(string, string) { refused.Add(1) }
+		o.Refused = func(string, string, string) { refused.Add(1) }
 	})
 	w := s.connect()
 	for i, want := range []int{http.StatusNotFound, http.StatusUnauthorized} {
@@ -196,7 +196,7 @@ func TestEntrance_VerifiesOnce(t *testing.T) {
 			t.Errorf("%s, verified %d times, refused %d times", response.Status, v.calls.Load(), refused.Load())
 		}
 	}
-	s = startServer(t, func(o *setup) { o.Refused = func(string, string) { refused.Add(1) } })
+	s = startServer(t, func(o *setup) { o.Refused = func(string, string, string) { refused.Add(1) } })
 	if response, _ := s.connect().upgrade("/rte", "mallory"); response.StatusCode != http.StatusUnauthorized || refused.Load() != 2 {
 		t.Errorf("%s, refused %d times", response.Status, refused.Load())
 	}

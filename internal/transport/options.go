@@ -46,9 +46,9 @@ type Options struct {
 	Open func(conn hub.Conn, claims *authz.Claims) (Session, error)
 	// Verifier checks the token of every request. Required.
 	Verifier Verifier
-	// Refused is called for each request that is refused because of its token, with its address and a reason: a word of
-	// token.Reason, or "two_tokens". It must not wait. nil: no call.
-	Refused func(remote, reason string)
+	// Refused is called for each request that is refused because of its token, with its address, a reason, which is a word of
+	// token.Reason or "two_tokens", and the name of the wrong claim, if there is one. It must not wait. nil: no call.
+	Refused func(remote, reason, claim string)
 	// Ended is called at the end of each connection, also of those whose handshake failed. It must not wait. nil: no call.
 	Ended func(End)
 	// Secret is shared by all nodes. The key of connection tokens is derived from it, so that any node accepts what
@@ -162,7 +162,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Limits.setDefaults()
 	o.Timeouts.setDefaults()
 	if o.Refused == nil {
-		o.Refused = func(string, string) {}
+		o.Refused = func(string, string, string) {}
 	}
 	if o.Refresh.Refreshed == nil {
 		o.Refresh.Refreshed = func(hub.Conn, *authz.Claims) {}

@@ -22,6 +22,7 @@ type refusal uint8
 const (
 	refusedToken refusal = iota
 	refusedTwoTokens
+	refusedKeys
 	refusedMethod
 	refusedVersion
 	refusedNoID
@@ -51,6 +52,7 @@ var refusals = [numRefusals]struct {
 }{
 	refusedToken:     {"token", http.StatusUnauthorized, ""},
 	refusedTwoTokens: {"two_tokens", http.StatusBadRequest, ""},
+	refusedKeys:      {"keys_unavailable", http.StatusServiceUnavailable, ""}, // the token may be good
 	refusedMethod:    {"method", http.StatusMethodNotAllowed, ""},
 	refusedVersion:   {"version", http.StatusOK, ""}, // the body is JSON (N9)
 	refusedNoID:      {"no_id", http.StatusBadRequest, "Connection ID required"},

@@ -34,7 +34,8 @@ const (
 // Source is a store of records. It may be used from any goroutine.
 type Source interface {
 	// Records reads the records of ids, in order, into records, which has the length of ids; nil means that the entity
-	// does not exist. It takes one round trip, however many ids there are. An error means that the source is unavailable.
+	// does not exist. It takes one round trip, however many ids there are. An error means that the source is
+	// unavailable.
 	Records(ctx context.Context, ids []events.ID, records []*Record) error
 }
 
@@ -52,12 +53,12 @@ type CachedOptions struct {
 }
 
 // Cached is a directory that reads a slow source through a bounded cache. Concurrent lookups of one record share one
-// reading. While the source fails, a circuit breaker keeps readings away from it, and entities that are not in the cache
-// are unavailable.
+// reading. While the source fails, a circuit breaker keeps readings away from it, and entities that are not in the
+// cache are unavailable.
 //
 // The cache is separate for each organization that asks. So the first lookup of an entity by an organization always
-// reads the source, and the response time does not tell a foreign entity, which others may have looked up, from one that
-// does not exist.
+// reads the source, and the response time does not tell a foreign entity, which others may have looked up, from one
+// that does not exist.
 type Cached struct {
 	options CachedOptions
 	breaker *gobreaker.CircuitBreaker[struct{}]

@@ -395,7 +395,9 @@ func TestCached_Concurrent(t *testing.T) {
 
 func TestNewCached_RefusesMistakes(t *testing.T) {
 	for n, o := range []directory.CachedOptions{
-		{}, {Source: organization(), KnownTTL: -1}, {Source: organization(), Concurrency: -1}, {Source: organization(), CacheBytes: -1},
+		{}, {Source: organization(), KnownTTL: -1}, {
+			Source: organization(), Concurrency: -1,
+		}, {Source: organization(), CacheBytes: -1},
 	} {
 		if _, err := directory.NewCached(o); err == nil {
 			t.Error(fmt.Sprint(n), "accepted")

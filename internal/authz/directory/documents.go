@@ -11,8 +11,9 @@ import (
 
 // DocumentReader reads the documents of entities from a key-value store. It may be used from any goroutine.
 type DocumentReader interface {
-	// Documents reads the documents of ids, in order, into documents, which has the length of ids; nil means that there is
-	// no document. It takes one round trip, however many ids there are. An error means that the store is unavailable.
+	// Documents reads the documents of ids, in order, into documents, which has the length of ids; nil means that there
+	// is no document. It takes one round trip, however many ids there are. An error means that the store is
+	// unavailable.
 	Documents(ctx context.Context, ids []events.ID, documents [][]byte) error
 }
 

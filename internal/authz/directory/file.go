@@ -43,8 +43,8 @@ type FileOptions struct {
 //	    members:                   # users of a queue or a call list
 //	      - aa9730c4-ce86-e611-80c9-00505689257e
 //
-// Run reads the file again when it changes. If anything in the new version is wrong, the previous version stays in force,
-// and the log has the reason.
+// Run reads the file again when it changes. If anything in the new version is wrong, the previous version stays in
+// force, and the log has the reason.
 type File struct {
 	file    *watch.File
 	records atomic.Pointer[map[events.ID]*Record]

@@ -18,7 +18,8 @@ import (
 
 // entity is one entry of a directory file in YAML.
 func entity(kind string, id, organization events.ID, members ...events.ID) string {
-	text := "  - {id: " + id.String() + ", kind: " + kind + ", organization: " + organization.String() + ", name: A name, members: ["
+	text := "  - {id: " + id.String() + ", kind: " + kind + ", organization: " + organization.String() +
+		", name: A name, members: ["
 	for _, member := range members {
 		text += member.String() + ", "
 	}
@@ -30,7 +31,8 @@ func TestFile_Lookup(t *testing.T) {
 		entity("CallList", callList, home, colleague) + entity("Queue", foreignQueue, foreign)
 	json := `{"entities": [
 		{"id": "` + me.String() + `", "kind": "User", "organization": "` + home.String() + `", "name": "Me"},
-		{"id": "` + queue.String() + `", "kind": "Queue", "organization": "` + home.String() + `", "members": ["` + me.String() + `"]},
+		{"id": "` + queue.String() + `", "kind": "Queue", "organization": "` + home.String() + `",
+			"members": ["` + me.String() + `"]},
 		{"id": "` + callList.String() + `", "kind": "CallList", "organization": "` + strings.ToUpper(home.String()) + `"},
 		{"id": "` + foreignQueue.String() + `", "kind": "Queue", "organization": "` + foreign.String() + `", "members": []}]}`
 	want := []directory.Entity{
@@ -59,17 +61,18 @@ func TestFile_Lookup(t *testing.T) {
 func TestFile_RefusesMistakes(t *testing.T) {
 	user := entity("User", me, home)
 	for name, text := range map[string]string{
-		"empty.yaml":         "",
-		"not.yaml":           "entities: [",
-		"key.yaml":           "entities: []\nusers: []",
-		"member-key.yaml":    "entities: [{id: " + me.String() + ", type: User}]",
-		"documents.yaml":     "entities: []\n---\nentities: []",
-		"twice.yaml":         "entities:\n" + user + user,
-		"twice-case.yaml":    "entities:\n" + user + strings.Replace(user, me.String(), strings.ToUpper(me.String()), 1),
-		"kind.yaml":          "entities:\n" + entity("Team", me, home),
-		"id.yaml":            "entities: [{id: anna, kind: User, organization: " + home.String() + "}]",
-		"organization.yaml":  "entities: [{id: " + me.String() + ", kind: User}]",
-		"member.yaml":        "entities: [{id: " + queue.String() + ", kind: Queue, organization: " + home.String() + ", members: [anna]}]",
+		"empty.yaml":        "",
+		"not.yaml":          "entities: [",
+		"key.yaml":          "entities: []\nusers: []",
+		"member-key.yaml":   "entities: [{id: " + me.String() + ", type: User}]",
+		"documents.yaml":    "entities: []\n---\nentities: []",
+		"twice.yaml":        "entities:\n" + user + user,
+		"twice-case.yaml":   "entities:\n" + user + strings.Replace(user, me.String(), strings.ToUpper(me.String()), 1),
+		"kind.yaml":         "entities:\n" + entity("Team", me, home),
+		"id.yaml":           "entities: [{id: anna, kind: User, organization: " + home.String() + "}]",
+		"organization.yaml": "entities: [{id: " + me.String() + ", kind: User}]",
+		"member.yaml": "entities: [{id: " + queue.String() + ", kind: Queue, organization: " + home.String() +
+			", members: [anna]}]",
 		"user-members.yaml":  "entities:\n" + entity("User", me, home, colleague),
 		"key.json":           `{"entities": [], "users": []}`,
 		"documents.json":     `{"entities": []} {}`,

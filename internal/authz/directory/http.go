@@ -40,8 +40,8 @@ type HTTPSourceOptions struct {
 //	{"entities": [{"id": "c9eeb030-...", "kind": "Queue", "organization": "29f6e823-...", "name": "Sales",
 //	               "members": ["aa9730c4-..."]}, ...]}
 //
-// Entities that are missing from the response do not exist. Any other status is a failure. A malformed record is counted
-// and treated as missing.
+// Entities that are missing from the response do not exist. Any other status is a failure. A malformed record is
+// counted and treated as missing.
 type HTTPSource struct {
 	options   HTTPSourceOptions
 	client    *http.Client

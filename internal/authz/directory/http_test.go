@@ -21,7 +21,9 @@ import (
 )
 
 // mustHTTP makes a cached directory in front of an API that answers as handler does.
-func mustHTTP(tb testing.TB, handler http.HandlerFunc, o directory.HTTPSourceOptions, c directory.CachedOptions) *directory.Cached {
+func mustHTTP(
+	tb testing.TB, handler http.HandlerFunc, o directory.HTTPSourceOptions, c directory.CachedOptions,
+) *directory.Cached {
 	tb.Helper()
 	api := httptest.NewServer(handler)
 	tb.Cleanup(api.Close)
@@ -43,7 +45,9 @@ func TestHTTPSource_Protocol(t *testing.T) {
 		if err := json.NewDecoder(r.Body).Decode(&question); err != nil {
 			t.Error(err)
 		}
-		if diff := cmp.Diff([]string{queue.String(), me.String(), callList.String(), unknownEntity.String()}, question.IDs); diff != "" {
+		if diff := cmp.Diff(
+			[]string{queue.String(), me.String(), callList.String(), unknownEntity.String()}, question.IDs,
+		); diff != "" {
 			t.Error(diff)
 		}
 		if r.Method != http.MethodPost || r.URL.Path != "/directory" || r.Header.Get("Authorization") != "Bearer sesame" ||
@@ -57,7 +61,9 @@ func TestHTTPSource_Protocol(t *testing.T) {
 			{"id": "not asked for"},
 			{"id": %q, "kind": 3, "organization": null, "members": "none"},
 			"no object"]}`, me, home, strings.ToUpper(queue.String()), home, me, colleague, callList, home, unknownEntity)
-	}, directory.HTTPSourceOptions{Token: "sesame", Logger: zap.New(core), Registerer: registry}, directory.CachedOptions{})
+	}, directory.HTTPSourceOptions{
+		Token: "sesame", Logger: zap.New(core), Registerer: registry,
+	}, directory.CachedOptions{})
 	want := []directory.Entity{
 		{State: directory.StateKnown, Kind: events.KindQueue, Organization: home, Member: true},
 		{State: directory.StateKnown, Kind: events.KindUser, Organization: home},

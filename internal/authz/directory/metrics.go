@@ -48,7 +48,8 @@ func newCachedMetrics(reg prometheus.Registerer) *cachedMetrics {
 			Name: "rte_authz_directory_cache_capacity_bytes", Help: "Memory limit for cached records.",
 		}),
 		open: auto.NewGauge(prometheus.GaugeOpts{
-			Name: "rte_authz_directory_breaker_open", Help: "1 while the circuit breaker keeps readings away from a failing source of the directory.",
+			Name: "rte_authz_directory_breaker_open",
+			Help: "1 while the circuit breaker keeps readings away from a failing source of the directory.",
 		}),
 	}
 	for result, label := range [numFetchResults]string{"ok", "failed", "refused", "busy"} {

@@ -13,8 +13,8 @@ const (
 	evictionSample = 8 // entities among which the one to evict is chosen
 )
 
-// recordCache is a bounded cache of records, by the organization that asked and the entity. Its owner locks it and defines
-// the origin of the times: time.Since takes half as long as time.Now.
+// recordCache is a bounded cache of records, by the organization that asked and the entity. Its owner locks it and
+// defines the origin of the times: time.Since takes half as long as time.Now.
 //
 // It is not an LRU library: a lookup must not write, because all lookups share a read lock; the bound is in bytes; and
 // remove drops an entity for all organizations. Evicting at random among a few needs no order of use.

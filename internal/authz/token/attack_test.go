@@ -43,7 +43,9 @@ func TestAttack_PublicKeyAsSecret(t *testing.T) {
 		"File":              {Keys: token.KeyOptions{PublicKeyFile: path}},
 		"FileBesideASecret": {Keys: token.KeyOptions{PublicKeyFile: path, Secret: rtetest.Secret}},
 		"KeySet":            i.options(),
-		"OnlyHSAllowed":     {Keys: token.KeyOptions{PublicKeyFile: path, Secret: rtetest.Secret, Algorithms: []string{"HS256"}}},
+		"OnlyHSAllowed": {
+			Keys: token.KeyOptions{PublicKeyFile: path, Secret: rtetest.Secret, Algorithms: []string{"HS256"}},
+		},
 	} {
 		verifier := mustVerifier(t, o)
 		for form, secret := range map[string][]byte{
@@ -65,7 +67,12 @@ func TestAttack_PublicKeyAsSecret(t *testing.T) {
 // TestAttack_SignatureOfAnotherAlgorithm shows each key to the algorithms of the other kinds of keys.
 func TestAttack_SignatureOfAnotherAlgorithm(t *testing.T) {
 	rsaKey, p256 := mustRSA(t), mustECDSA(t, elliptic.P256())
-	verifier := mustVerifier(t, token.VerifierOptions{Keys: token.KeyOptions{PublicKeyFile: mustPEM(t, &rsaKey.PublicKey, &p256.PublicKey), Secret: rtetest.Secret}})
+	verifier := mustVerifier(
+		t,
+		token.VerifierOptions{
+			Keys: token.KeyOptions{PublicKeyFile: mustPEM(t, &rsaKey.PublicKey, &p256.PublicKey), Secret: rtetest.Secret},
+		},
+	)
 	for _, alg := range []string{"RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA", "HS256"} {
 		for _, key := range []any{rsaKey, p256, []byte(rtetest.Secret)} {
 			_, isRSA := key.(*rsa.PrivateKey)
@@ -137,7 +144,9 @@ func TestAttack_ECDSAZeroSignature(t *testing.T) {
 	key := mustECDSA(t, elliptic.P256())
 	verifier := mustVerifier(t, token.VerifierOptions{Keys: token.KeyOptions{PublicKeyFile: mustPEM(t, &key.PublicKey)}})
 	text := rtetest.MustSign(t, nil, `{"alg":"ES256"}`, mustJSON(fields()))
-	for _, signature := range [][]byte{make([]byte, 64), append(make([]byte, 32), key.Params().N.Bytes()...), make([]byte, 63), make([]byte, 1000)} {
+	for _, signature := range [][]byte{make([]byte, 64), append(
+		make([]byte, 32), key.Params().N.Bytes()...,
+	), make([]byte, 63), make([]byte, 1000)} {
 		if _, err := verifier.Verify(text + base64.RawURLEncoding.EncodeToString(signature)); err == nil {
 			t.Errorf("signature %x is accepted", signature)
 		}
@@ -184,7 +193,9 @@ func TestAttack_TokenInTheLog(t *testing.T) {
 	verifier := mustVerifier(t, o)
 	good := i.sign(t, "one", key, fields())
 	tokens := []string{
-		good, good[:len(good)-4], i.sign(t, "two", key, fields()), mustHS256(t, with("exp", 1)), mustHS256(t, with("sub", "anna")),
+		good, good[:len(good)-4], i.sign(t, "two", key, fields()), mustHS256(t, with("exp", 1)), mustHS256(
+			t, with("sub", "anna"),
+		),
 		rtetest.MustSign(t, nil, `{"alg":"none"}`, mustJSON(fields())), "garbage-that-is-long-enough-to-be-found",
 	}
 	var said strings.Builder

@@ -16,11 +16,11 @@ const (
 // withoutExpiry is the lifetime of the entry of a token that never expires.
 const withoutExpiry = time.Hour
 
-// cache holds the claims of verified tokens, so that a client that reconnects costs a hash instead of a signature. Its keys
-// are hashes of tokens, never tokens. It does not hold refused tokens.
+// cache holds the claims of verified tokens, so that a client that reconnects costs a hash instead of a signature. Its
+// keys are hashes of tokens, never tokens. It does not hold refused tokens.
 //
-// It is not an LRU library: entries end with their tokens, the bound is in bytes, and evicting the entry that ends first
-// among a few needs no order of use and no allocation per entry.
+// It is not an LRU library: entries end with their tokens, the bound is in bytes, and evicting the entry that ends
+// first among a few needs no order of use and no allocation per entry.
 type cache struct {
 	limit   int // bytes
 	metrics *cacheMetrics
@@ -49,8 +49,8 @@ func newCache(limit int, metrics *cacheMetrics) *cache {
 	return &cache{limit: limit, metrics: metrics, entries: map[digest]cacheEntry{}}
 }
 
-// get returns the claims of a token that was verified before and has not expired since. If claims is nil, verify the token
-// and pass the generation to put.
+// get returns the claims of a token that was verified before and has not expired since. If claims is nil, verify the
+// token and pass the generation to put.
 func (c *cache) get(hash digest) (claims *Claims, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,7 +66,8 @@ func (c *cache) get(hash digest) (claims *Claims, generation uint64) {
 	return nil, c.generation
 }
 
-// put adds the claims of a token of the given length until a time. It does nothing if the keys changed since generation.
+// put adds the claims of a token of the given length until a time. It does nothing if the keys changed since
+// generation.
 func (c *cache) put(hash digest, generation uint64, claims *Claims, length int, until time.Time) {
 	size := entryOverhead + length
 	c.mu.Lock()

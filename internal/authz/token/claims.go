@@ -56,7 +56,9 @@ func (c *Claims) BelongsTo(organization events.ID) bool {
 
 // Equal reports whether two tokens have the same content.
 func (c *Claims) Equal(other *Claims) bool {
-	return c.User == other.User && c.Organization == other.Organization && slices.Equal(c.Organizations, other.Organizations) &&
+	return c.User == other.User && c.Organization == other.Organization && slices.Equal(
+		c.Organizations, other.Organizations,
+	) &&
 		c.Role == other.Role && slices.Equal(c.Grants, other.Grants) && c.TokenID == other.TokenID &&
 		c.IssuedAt.Equal(other.IssuedAt) && c.ExpiresAt.Equal(other.ExpiresAt)
 }
@@ -79,8 +81,8 @@ func ParseGrant(text string) (Grant, error) {
 	return newGrant(entity, event)
 }
 
-// newGrant makes a grant. It must name an entity or an event: a grant of everything would be another role. The entity must
-// not be the GUID of zeros, which means any entity.
+// newGrant makes a grant. It must name an entity or an event: a grant of everything would be another role. The entity
+// must not be the GUID of zeros, which means any entity.
 func newGrant(entity, event string) (Grant, error) {
 	grant := Grant{Event: event}
 	if entity != "" {

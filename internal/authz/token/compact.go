@@ -26,8 +26,8 @@ type compact struct {
 }
 
 // parseCompact splits and parses a token. It takes the header from the known ones if possible. The error is or wraps an
-// Error. If several things are wrong, it is the first of: the form of header and claims, the registered claims, the name
-// of the algorithm, the form of the signature.
+// Error. If several things are wrong, it is the first of: the form of header and claims, the registered claims, the
+// name of the algorithm, the form of the signature.
 func parseCompact(text string, known *knownHeaders) (*compact, error) {
 	first, rest, _ := strings.Cut(text, ".")
 	second, third, ok := strings.Cut(rest, ".")

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Error is the reason for refusing a token, in one of the words below. It suits a metric label and a log field, and never
-// contains any part of the token.
+// Error is the reason for refusing a token, in one of the words below. It suits a metric label and a log field, and
+// never contains any part of the token.
 type Error string
 
 // The reasons for refusing a token. Verify returns one of them, possibly wrapped.
@@ -24,7 +24,8 @@ const (
 	ErrClaims       Error = "bad_claims"   // a claim is absent, occurs twice, or has a wrong type or value
 	ErrUnacceptable Error = "unacceptable" // the header requires something that is not supported
 	ErrRevoked      Error = "revoked"
-	// ErrUnavailable means that the keys of the issuer were never read, so the token can be neither accepted nor refused.
+	// ErrUnavailable means that the keys of the issuer were never read, so the token can be neither accepted nor
+	// refused.
 	ErrUnavailable Error = "keys_unavailable"
 )
 
@@ -51,8 +52,8 @@ func Reason(err error) string {
 	return string(ErrMalformed)
 }
 
-// ClaimError is a reason for refusing a token that concerns one claim. The name of the claim comes from the configuration
-// or a standard, never from the token.
+// ClaimError is a reason for refusing a token that concerns one claim. The name of the claim comes from the
+// configuration or a standard, never from the token.
 type ClaimError struct {
 	Reason  Error
 	Claim   string

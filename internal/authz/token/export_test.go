@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// ReadKeySet reads a key set. It returns the key ids and algorithms of its keys, and the key ids and reasons of the skipped
-// entries; an entry with something wrong begins with an exclamation mark.
+// ReadKeySet reads a key set. It returns the key ids and algorithms of its keys, and the key ids and reasons of the
+// skipped entries; an entry with something wrong begins with an exclamation mark.
 func ReadKeySet(data []byte) (keys, skipped []string, err error) {
 	read, skips, err := parseKeySet(data)
 	for _, key := range read {

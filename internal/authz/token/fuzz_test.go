@@ -16,13 +16,19 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// FuzzVerify signs whatever comes as header and payload. What is accepted must be what an ordinary JSON reader takes the
-// claims for.
+// FuzzVerify signs whatever comes as header and payload. What is accepted must be what an ordinary JSON reader takes
+// the claims for.
 func FuzzVerify(f *testing.F) {
 	header := `{"alg":"HS256","typ":"JWT"}`
 	f.Add(header, mustJSON(fields()))
 	f.Add(`{"alg":"none"}`, mustJSON(fields()))
-	f.Add(header, fmt.Sprintf(`{"sub":%q,"org":%q,"role":"service","orgs":[%q],"grants":[{"entity":%q,"event":"x"}],"exp":1e11}`, me, home, other, queue))
+	f.Add(
+		header,
+		fmt.Sprintf(
+			`{"sub":%q,"org":%q,"role":"service","orgs":[%q],"grants":[{"entity":%q,"event":"x"}],"exp":1e11}`, me, home,
+			other, queue,
+		),
+	)
 	f.Add(header, `{"sub":1,"sub":2}`)
 	f.Add(header, `null`)
 	f.Add(`null`, `null`)
@@ -55,21 +61,28 @@ func FuzzVerify(f *testing.F) {
 }
 
 // FuzzVerifyAsTheLibrary compares Verify with what the parser of the JWT library makes of the same token. Header and
-// payload are encoded, or segments as they stand; without a signature they get a good one. Each token is verified twice,
-// by verifiers that have seen all tokens before it: the second time its header may be known.
+// payload are encoded, or segments as they stand; without a signature they get a good one. Each token is verified
+// twice, by verifiers that have seen all tokens before it: the second time its header may be known.
 func FuzzVerifyAsTheLibrary(f *testing.F) {
-	good := fmt.Sprintf(`{"sub":%q,"org":%q,"iss":%q,"aud":[%q],"exp":1e11,"jti":"one"}`, me, home, rtetest.Issuer, rtetest.Audience)
+	good := fmt.Sprintf(
+		`{"sub":%q,"org":%q,"iss":%q,"aud":[%q],"exp":1e11,"jti":"one"}`, me, home, rtetest.Issuer, rtetest.Audience,
+	)
 	header := `{"alg":"HS256","typ":"JWT"}`
 	for _, payload := range []string{
-		good, `null`, ` null `, ` {}`, `nul`, ``, `[]`, `7`, `"null"`, good + `}`, good[:len(good)-1] + `,}`, `{"exp":1,"exp":1}x`,
-		`{"exp":"1"}`, `{"exp":1}`, `{"nbf":1e11}`, `{"iss":null}`, `{"aud":[1]}`, "{\"aud\":[\"\\ud800\"],\"s\\u0075b\":\"\xff\"}", "\ufeff" + good,
-		`{"x":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`, strings.Repeat("[", 9_999) + strings.Repeat("]", 9_999),
+		good, `null`, ` null `, ` {}`, `nul`, ``, `[]`, `7`, `"null"`, good + `}`,
+		good[:len(good)-1] + `,}`, `{"exp":1,"exp":1}x`,
+		`{"exp":"1"}`, `{"exp":1}`, `{"nbf":1e11}`, `{"iss":null}`, `{"aud":[1]}`,
+		"{\"aud\":[\"\\ud800\"],\"s\\u0075b\":\"\xff\"}", "\ufeff" + good,
+		`{"x":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`,
+		strings.Repeat("[", 9_999) + strings.Repeat("]", 9_999),
 	} {
 		f.Add(header, payload, "", false)
 	}
 	for _, header := range []string{
-		`{"alg":"HS256","kid":"a"}`, `{"alg":"HS384"}`, `{"alg":"none"}`, `{"alg":"no"}`, `{"alg":"RS256"}`, `{"alg":1}`, `{"alg":"none","alg":"HS256"}`,
-		`{"ALG":"HS256"}`, `{"alg":"HS256","crit":null}`, `{"alg":"HS256","typ":"at+JWT"}`, `{"alg":"HS256","typ":null}`, `{"alg":"HS256","x":1e999}`,
+		`{"alg":"HS256","kid":"a"}`, `{"alg":"HS384"}`, `{"alg":"none"}`, `{"alg":"no"}`, `{"alg":"RS256"}`, `{"alg":1}`,
+		`{"alg":"none","alg":"HS256"}`,
+		`{"ALG":"HS256"}`, `{"alg":"HS256","crit":null}`, `{"alg":"HS256","typ":"at+JWT"}`, `{"alg":"HS256","typ":null}`,
+		`{"alg":"HS256","x":1e999}`,
 		`{}`, `null`, `[]`, `{"alg":"HS256"}{}`, `{"alg":"\u0048S256"}`,
 	} {
 		f.Add(header, good, "", false)
@@ -77,7 +90,8 @@ func FuzzVerifyAsTheLibrary(f *testing.F) {
 		f.Add(header, good, "A", false)
 		f.Add(header, good, "A.A", false)
 	}
-	first, second := base64.RawURLEncoding.EncodeToString([]byte(header)), base64.RawURLEncoding.EncodeToString([]byte(good))
+	encode := base64.RawURLEncoding.EncodeToString
+	first, second := encode([]byte(header)), encode([]byte(good))
 	_, third, _ := strings.Cut(rtetest.MustSign(f, []byte(rtetest.Secret), header, good), second+".")
 	for _, change := range []string{"", "=", "\n", "\r\n", ".", "+", "B", "_w"} {
 		f.Add(first+change, second, "", true)
@@ -103,7 +117,7 @@ func FuzzVerifyAsTheLibrary(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, first, second, third string, raw bool) {
 		if !raw {
-			first, second = base64.RawURLEncoding.EncodeToString([]byte(first)), base64.RawURLEncoding.EncodeToString([]byte(second))
+			first, second = encode([]byte(first)), encode([]byte(second))
 		}
 		text := first + "." + second
 		if third == "" {
@@ -116,7 +130,8 @@ func FuzzVerifyAsTheLibrary(f *testing.F) {
 			want, wantErr := verifier.VerifyByLibrary(text)
 			for range 2 {
 				got, err := verifier.Verify(text)
-				if !reflect.DeepEqual(got, want) || token.Claim(err) != token.Claim(wantErr) || (err == nil) != (wantErr == nil) || err != nil && token.Reason(err) != token.Reason(wantErr) {
+				if !reflect.DeepEqual(got, want) || (err == nil) != (wantErr == nil) || token.Claim(err) != token.Claim(wantErr) ||
+					err != nil && token.Reason(err) != token.Reason(wantErr) {
 					t.Errorf("%q by verifier %d: got %+v, %v; by the library %+v, %v", text, i, got, err, want, wantErr)
 				}
 			}
@@ -145,7 +160,11 @@ func FuzzRevocation(f *testing.F) {
 
 func FuzzParseKeySet(f *testing.F) {
 	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}`))
-	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},{"kty":"oct","k":"AA"},{"kty":"OKP","crv":"Ed25519","x":"AA"}]}`))
+	f.Add(
+		[]byte(
+			`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},{"kty":"oct","k":"AA"},{"kty":"OKP","crv":"Ed25519","x":"AA"}]}`,
+		),
+	)
 	f.Add([]byte(`{"keys":[null]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if keys, _, err := token.ReadKeySet(data); (len(keys) == 0) == (err == nil) {

@@ -15,8 +15,8 @@ const (
 	maxKnownHeader  = 1 << 10 // bytes
 )
 
-// header is the part of the header of a token that the server uses: the algorithm and the name of the key. Nothing else in
-// it locates a key: jku, jwk, x5u and x5c are ignored, and kid is only compared.
+// header is the part of the header of a token that the server uses: the algorithm and the name of the key. Nothing else
+// in it locates a key: jku, jwk, x5u and x5c are ignored, and kid is only compared.
 type header struct {
 	method     jwt.SigningMethod // nil: the JWT library does not know it
 	keyID      string
@@ -57,9 +57,9 @@ func acceptable(members map[string]any) bool {
 	}
 }
 
-// knownHeaders caches the parsed headers of recently verified tokens, so that they are not parsed for every token. A header
-// depends on its segment alone, so a change of keys does not invalidate it. The zero value is empty. The methods may be
-// called from any goroutine.
+// knownHeaders caches the parsed headers of recently verified tokens, so that they are not parsed for every token. A
+// header depends on its segment alone, so a change of keys does not invalidate it. The zero value is empty. The methods
+// may be called from any goroutine.
 type knownHeaders struct {
 	list atomic.Pointer[[]knownHeader] // immutable, the oldest first
 }

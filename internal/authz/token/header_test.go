@@ -89,8 +89,8 @@ func TestKnownHeaders_Concurrent(t *testing.T) {
 	}
 }
 
-// TestVerify_Allocations is about tokens that were not seen before, of an issuer that was. The JWT library makes eight of
-// the allocations, seven of them for the HMAC; with its parser there were 55.
+// TestVerify_Allocations is about tokens that were not seen before, of an issuer that was. The JWT library makes eight
+// of the allocations, seven of them for the HMAC; with its parser there were 55.
 func TestVerify_Allocations(t *testing.T) {
 	verifier := mustVerifier(t, uncached())
 	compact := mustHS256(t, fields())

@@ -104,3 +104,9 @@ func eventually(tb testing.TB, what string, condition func() bool) {
 		}
 	}
 }
+
+// mustHeaderAndClaims signs a header and a claims set as they are written.
+func mustHeaderAndClaims(tb testing.TB, header, claims string) string {
+	tb.Helper()
+	return rtetest.MustSign(tb, []byte(rtetest.Secret), header, claims)
+}

@@ -3,6 +3,7 @@ package token
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rte-server/rte-server/internal/events"
@@ -34,6 +35,41 @@ func expandIssuer(issuer string, tenants []string) ([]string, error) {
 	return all, nil
 }
 
+// issuersOf returns the configured issuers and those of key sets.
+func (r *Requirements) issuersOf(sets []KeySetOptions) []string {
+	all := slices.Clone(r.Issuers)
+	for i := range sets {
+		if sets[i].Issuer != "" {
+			all = append(all, sets[i].Issuer)
+		}
+	}
+	return all
+}
+
+// CheckIssuers returns an error if an issuer, also one of a key set, can never match.
+func (r *Requirements) CheckIssuers(sets []KeySetOptions) error {
+	for _, issuer := range r.issuersOf(sets) {
+		if _, err := expandIssuer(issuer, r.Tenants); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckTenants returns an error if a tenant can never match.
+func (r *Requirements) CheckTenants(sets []KeySetOptions) error {
+	for _, tenant := range r.Tenants {
+		if tenant == "" || strings.ContainsAny(tenant, "/{} ") {
+			return fmt.Errorf("%q can never match", tenant)
+		}
+	}
+	template := func(issuer string) bool { return strings.Contains(issuer, tenantPlaceholder) }
+	if len(r.Tenants) > 0 && !slices.ContainsFunc(r.issuersOf(sets), template) {
+		return errors.New("can never match: no issuer contains " + tenantPlaceholder)
+	}
+	return nil
+}
+
 // issuers are the issuers whose tokens a verifier accepts.
 type issuers struct {
 	accepted map[string]bool // nil: any, as far as there are keys for it
@@ -42,19 +78,14 @@ type issuers struct {
 	general []*keySet
 }
 
-// newIssuers expands the configured issuers. sets are the key sets of the options, in order.
-func newIssuers(r *Requirements, sets []*keySet) (*issuers, error) {
+// newIssuers expands the configured issuers, which are checked. sets are the key sets of the options.
+func newIssuers(r *Requirements, sets []*keySet) *issuers {
 	in := &issuers{sets: map[string][]*keySet{}}
 	if len(r.Issuers) > 0 {
 		in.accepted = map[string]bool{}
 	}
-	templates := false
 	for _, issuer := range r.Issuers {
-		all, err := expandIssuer(issuer, r.Tenants)
-		if err != nil {
-			return nil, fmt.Errorf("token: VerifierOptions.Require.Issuers: %w", err)
-		}
-		templates = templates || strings.Contains(issuer, tenantPlaceholder)
+		all, _ := expandIssuer(issuer, r.Tenants)
 		for _, one := range all {
 			in.accepted[one] = true
 		}
@@ -64,19 +95,12 @@ func newIssuers(r *Requirements, sets []*keySet) (*issuers, error) {
 			in.general = append(in.general, set)
 			continue
 		}
-		all, err := expandIssuer(set.Issuer, r.Tenants)
-		if err != nil {
-			return nil, fmt.Errorf("token: VerifierOptions.Keys.Sets: %w", err)
-		}
-		templates = templates || strings.Contains(set.Issuer, tenantPlaceholder)
+		all, _ := expandIssuer(set.Issuer, r.Tenants)
 		for _, one := range all {
 			in.sets[one] = append(in.sets[one], set)
 		}
 	}
-	if len(r.Tenants) > 0 && !templates {
-		return nil, errors.New("token: VerifierOptions.Require.Tenants can never match: no issuer contains " + tenantPlaceholder)
-	}
-	return in, nil
+	return in
 }
 
 // accepts reports whether the general keys may verify tokens of an issuer.

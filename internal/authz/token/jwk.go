@@ -31,10 +31,10 @@ type skippedKey struct {
 
 var utf8ByteOrderMark = []byte("\xef\xbb\xbf")
 
-// parseKeySet reads the keys of a set (RFC 7517, section 5) that can verify a signature. It skips the other entries, among
-// them secrets, private keys, keys for encryption and weak keys: sets often serve several purposes, and one bad entry must
-// not spoil the others. Members that are not necessary to verify a signature, such as x5t, are ignored. A set has at most
-// maxKeys keys, the first ones. A set without a key is an error.
+// parseKeySet reads the keys of a set (RFC 7517, section 5) that can verify a signature. It skips the other entries,
+// among them secrets, private keys, keys for encryption and weak keys: sets often serve several purposes, and one bad
+// entry must not spoil the others. Members that are not necessary to verify a signature, such as x5t, are ignored. A
+// set has at most maxKeys keys, the first ones. A set without a key is an error.
 func parseKeySet(data []byte) (keys []setKey, skipped []skippedKey, err error) {
 	var set struct {
 		Keys *[]json.RawMessage `json:"keys"`
@@ -48,7 +48,9 @@ func parseKeySet(data []byte) (keys []setKey, skipped []skippedKey, err error) {
 	for i, entry := range *set.Keys {
 		if len(keys) == maxKeys {
 			skipped = append(skipped, skippedKey{
-				reason: fmt.Sprintf("the set has more than %d keys, %d entries are ignored", maxKeys, len(*set.Keys)-i), wrong: true,
+				reason: fmt.Sprintf(
+					"the set has more than %d keys, %d entries are ignored", maxKeys, len(*set.Keys)-i,
+				), wrong: true,
 			})
 			break
 		}
@@ -141,7 +143,8 @@ func (j jwk) key() (algorithm string, key crypto.PublicKey, err error) {
 	}
 	if !usable(key) {
 		if public, ok := key.(*rsa.PublicKey); ok {
-			return "", nil, fmt.Errorf("an RSA key of %d bits with the exponent %d, want %d to %d bits and an odd exponent from 3",
+			return "", nil, fmt.Errorf(
+				"an RSA key of %d bits with the exponent %d, want %d to %d bits and an odd exponent from 3",
 				public.N.BitLen(), public.E, minRSABits, maxRSABits)
 		}
 		return "", nil, fmt.Errorf("crv: %w", errOtherPurpose)

@@ -12,8 +12,8 @@ import (
 	"github.com/rte-server/rte-server/internal/authz/token"
 )
 
-// keySetVariant is the expected outcome of reading a key set: the key ids and algorithms of its keys, the key ids and reasons
-// of the skipped entries, those of wrong ones behind an exclamation mark, and the error.
+// keySetVariant is the expected outcome of reading a key set: the key ids and algorithms of its keys, the key ids and
+// reasons of the skipped entries, those of wrong ones behind an exclamation mark, and the error.
 type keySetVariant struct {
 	keys, skipped []string
 	err           string
@@ -27,8 +27,8 @@ const (
 	malformed = "failed to unmarshal JSON Web Key: "
 )
 
-// keySetVariants are the forms of key sets that identity providers publish, and the ways in which sets look odd. Each is a
-// file in testdata/key_sets.
+// keySetVariants are the forms of key sets that identity providers publish, and the ways in which sets look odd. Each
+// is a file in testdata/key_sets.
 var keySetVariants = map[string]keySetVariant{
 	// Microsoft Entra: no alg, x5t is the key id, an issuer that is a template.
 	"entra":      {keys: []string{"MnC_VZcATfM5pOYiJHMba9goEKY", "JYhAcTPMZ_LX6DBlOWQ7Hn0NeXE"}},
@@ -114,9 +114,11 @@ var keySetVariants = map[string]keySetVariant{
 		"ml-dsa: alg: not supported", "case: kty or crv: not supported", "!none: kty: absent",
 	}},
 
-	"use-null":         {keys: []string{"a", "b", "c"}},
-	"use-a-number":     {keys: good, skipped: []string{"!a: use: not a string"}},
-	"key-ops":          {keys: []string{"verify", "none"}, skipped: []string{"encrypt: key_ops: not to verify signatures"}},
+	"use-null":     {keys: []string{"a", "b", "c"}},
+	"use-a-number": {keys: good, skipped: []string{"!a: use: not a string"}},
+	"key-ops": {
+		keys: []string{"verify", "none"}, skipped: []string{"encrypt: key_ops: not to verify signatures"},
+	},
 	"key-ops-a-string": {keys: good, skipped: []string{"!a: key_ops: not a list of strings"}},
 	"alg-null":         {keys: []string{"a"}},
 	"alg-ps256":        {keys: []string{"a PS256"}},

@@ -35,8 +35,8 @@ const (
 type KeySetOptions struct {
 	URL string
 	// Issuer is the value of iss whose tokens this set verifies; no other key then verifies them. It may contain
-	// {tenantid}, which stands for each tenant. Empty: the set verifies the tokens of every accepted issuer that has no set
-	// of its own.
+	// {tenantid}, which stands for each tenant. Empty: the set verifies the tokens of every accepted issuer that has no
+	// set of its own.
 	Issuer string
 }
 
@@ -75,8 +75,8 @@ func (s *KeySetOptions) insecure() bool {
 	return u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
-// keySet holds the keys of a set. Its readings follow each other. A failed reading leaves the keys of the last good one in
-// force.
+// keySet holds the keys of a set. Its readings follow each other. A failed reading leaves the keys of the last good one
+// in force.
 type keySet struct {
 	KeySetOptions
 	client  *http.Client
@@ -106,7 +106,7 @@ type keySet struct {
 type reading struct{ done chan struct{} }
 
 func newKeySet(set KeySetOptions, changed func(), logger *zap.Logger, metrics *keySetMetrics) *keySet {
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:gosec // run calls it; without run there is nothing to end
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:gosec // run calls it, if it is called
 	return &keySet{
 		KeySetOptions: set, changed: changed, logger: logger.With(zap.String("url", set.URL)), metrics: metrics,
 		ctx: ctx, cancel: cancel, turn: make(chan struct{}, 1),
@@ -142,9 +142,11 @@ func (s *keySet) run(ctx context.Context) {
 func (s *keySet) known() bool { return s.keys.Load() != nil }
 
 // find appends the keys that may have signed a token with this key id and algorithm: to named those with the key id, to
-// unnamed those that have no key id or, for a token without one, all. known is false if the set should be read again before
-// the token is refused: it does not have the key, or was never read.
-func (s *keySet) find(keyID, algorithm string, named, unnamed []jwt.VerificationKey) (_, _ []jwt.VerificationKey, known bool) {
+// unnamed those that have no key id or, for a token without one, all. known is false if the set should be read again
+// before the token is refused: it does not have the key, or was never read.
+func (s *keySet) find(
+	keyID, algorithm string, named, unnamed []jwt.VerificationKey,
+) (_, _ []jwt.VerificationKey, known bool) {
 	keys := s.keys.Load()
 	if keys == nil {
 		return named, unnamed, false
@@ -167,9 +169,9 @@ func (s *keySet) find(keyID, algorithm string, named, unnamed []jwt.Verification
 	return named, unnamed, known
 }
 
-// refresh returns after a reading that began after the call. Callers share readings: of a thousand concurrent callers one
-// reads. A set that was never read needs no newer reading than the one in progress, and is not read again at once after a
-// failure. refresh returns at once if too many callers wait.
+// refresh returns after a reading that began after the call. Callers share readings: of a thousand concurrent callers
+// one reads. A set that was never read needs no newer reading than the one in progress, and is not read again at once
+// after a failure. refresh returns at once if too many callers wait.
 func (s *keySet) refresh() {
 	if s.waiting.Add(1) > maxWaiting {
 		s.waiting.Add(-1)

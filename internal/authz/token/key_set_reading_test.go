@@ -19,8 +19,9 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// Auth0 and WorkOS publish an x5t that is not the thumbprint of the certificate. The library dropped such keys without a
-// word, and one entry whose kid was a number spoiled the whole set: every token was refused as signed by an unknown key.
+// Auth0 and WorkOS publish an x5t that is not the thumbprint of the certificate. The library dropped such keys without
+// a word, and one entry whose kid was a number spoiled the whole set: every token was refused as signed by an unknown
+// key.
 func TestKeySet_OddEntriesSpoilNothing(t *testing.T) {
 	t.Parallel()
 	key := mustECDSA(t, elliptic.P256())
@@ -44,8 +45,8 @@ func TestKeySet_OddEntriesSpoilNothing(t *testing.T) {
 	}
 }
 
-// A token without a kid was tried with every key of the set: 64 RSA keys took 2.8 ms of CPU time, before anything about the
-// client was known.
+// A token without a kid was tried with every key of the set: 64 RSA keys took 2.8 ms of CPU time, before anything about
+// the client was known.
 func TestKeySet_CandidatesAreBounded(t *testing.T) {
 	t.Parallel()
 	keys, all := map[string]any{}, make([]*ecdsa.PrivateKey, 64)
@@ -122,7 +123,9 @@ func TestKeySet_FirstClientSharesTheFirstReading(t *testing.T) {
 	key := mustECDSA(t, elliptic.P256())
 	i := startIssuer(t, "https://a.test")
 	arrived, release := make(chan struct{}, 8), make(chan struct{})
-	set := mustJSON(jwkset.JWKSMarshal{Keys: []jwkset.JWKMarshal{mustJWK(t, &key.PublicKey, jwkset.JWKMetadataOptions{KID: "one"})}})
+	set := mustJSON(
+		jwkset.JWKSMarshal{Keys: []jwkset.JWKMarshal{mustJWK(t, &key.PublicKey, jwkset.JWKMetadataOptions{KID: "one"})}},
+	)
 	i.handle(func(w http.ResponseWriter, _ *http.Request) {
 		arrived <- struct{}{}
 		<-release

@@ -77,7 +77,9 @@ func (i *issuer) publish(tb testing.TB, keys map[string]any) {
 
 func mustJWK(tb testing.TB, key any, metadata jwkset.JWKMetadataOptions) jwkset.JWKMarshal {
 	tb.Helper()
-	jwk, err := jwkset.NewJWKFromKey(key, jwkset.JWKOptions{Metadata: metadata, Marshal: jwkset.JWKMarshalOptions{Private: true}})
+	jwk, err := jwkset.NewJWKFromKey(
+		key, jwkset.JWKOptions{Metadata: metadata, Marshal: jwkset.JWKMarshalOptions{Private: true}},
+	)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -275,7 +277,8 @@ func TestKeySet_ForEveryIssuerBesideAFile(t *testing.T) {
 
 func TestKeySet_TakesOnlyKeysForSignatures(t *testing.T) {
 	t.Parallel()
-	key, encryption, derivation := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P256())
+	key, encryption := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P256())
+	derivation := mustECDSA(t, elliptic.P256())
 	private, tied := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P256())
 	weak, err := rsa.GenerateKey(rand.Reader, 1024) // too short on purpose
 	if err != nil {
@@ -285,7 +288,10 @@ func TestKeySet_TakesOnlyKeysForSignatures(t *testing.T) {
 	set := jwkset.JWKSMarshal{Keys: []jwkset.JWKMarshal{
 		mustJWK(t, &key.PublicKey, jwkset.JWKMetadataOptions{KID: "good", USE: jwkset.UseSig}),
 		mustJWK(t, &encryption.PublicKey, jwkset.JWKMetadataOptions{KID: "encryption", USE: jwkset.UseEnc}),
-		mustJWK(t, &derivation.PublicKey, jwkset.JWKMetadataOptions{KID: "derivation", KEYOPS: []jwkset.KEYOPS{jwkset.KeyOpsDeriveKey}}),
+		mustJWK(
+			t, &derivation.PublicKey,
+			jwkset.JWKMetadataOptions{KID: "derivation", KEYOPS: []jwkset.KEYOPS{jwkset.KeyOpsDeriveKey}},
+		),
 		mustJWK(t, &tied.PublicKey, jwkset.JWKMetadataOptions{KID: "tied", ALG: jwkset.AlgES384}),
 		mustJWK(t, &weak.PublicKey, jwkset.JWKMetadataOptions{KID: "weak"}),
 		mustJWK(t, secret, jwkset.JWKMetadataOptions{KID: "secret"}),
@@ -318,7 +324,9 @@ func TestKeySet_TakesOnlyKeysForSignatures(t *testing.T) {
 func TestKeySet_BadAnswers(t *testing.T) {
 	t.Parallel()
 	key := mustECDSA(t, elliptic.P256())
-	good := mustJSON(jwkset.JWKSMarshal{Keys: []jwkset.JWKMarshal{mustJWK(t, &key.PublicKey, jwkset.JWKMetadataOptions{KID: "one"})}})
+	good := mustJSON(
+		jwkset.JWKSMarshal{Keys: []jwkset.JWKMarshal{mustJWK(t, &key.PublicKey, jwkset.JWKMetadataOptions{KID: "one"})}},
+	)
 	elsewhere := startIssuer(t, "")
 	elsewhere.answer(http.StatusOK, good)
 	for name, handler := range map[string]http.HandlerFunc{

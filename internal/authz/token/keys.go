@@ -36,9 +36,9 @@ func canonical(algorithm string) string {
 	return algorithm
 }
 
-// hmacAlgorithms and keyAlgorithms are the supported algorithms (RFC 7518, section 3.1; RFC 8037). keyAlgorithms has the
-// test of the keys that fit. An algorithm never uses a key of another kind: a public key is never an HMAC secret, whatever
-// the header of a token claims.
+// hmacAlgorithms and keyAlgorithms are the supported algorithms (RFC 7518, section 3.1; RFC 8037). keyAlgorithms has
+// the test of the keys that fit. An algorithm never uses a key of another kind: a public key is never an HMAC secret,
+// whatever the header of a token claims.
 var (
 	hmacAlgorithms = []string{"HS256", "HS384", "HS512"}
 	keyAlgorithms  = map[string]func(crypto.PublicKey) bool{
@@ -83,7 +83,9 @@ func allowed(configured []string, secrets, publicKeys bool) ([]string, error) {
 		name = canonical(name)
 		configured[i] = name
 		if !slices.Contains(possible, name) {
-			return nil, fmt.Errorf("token: VerifierOptions.Algorithms: %q is not supported or has no key, want some of %v", name, possible)
+			return nil, fmt.Errorf(
+				"token: VerifierOptions.Algorithms: %q is not supported or has no key, want some of %v", name, possible,
+			)
 		}
 	}
 	return configured, nil
@@ -133,7 +135,9 @@ func parsePEM(data []byte) ([]crypto.PublicKey, error) {
 	}
 	for _, algorithm := range slices.Sorted(maps.Keys(keyAlgorithms)) {
 		if len(fitting(algorithm, keys)) > maxCandidates {
-			return nil, fmt.Errorf("more than %d keys for %s: a token does not name one of them, so all are tried", maxCandidates, algorithm)
+			return nil, fmt.Errorf(
+				"more than %d keys for %s: a token does not name one of them, so all are tried", maxCandidates, algorithm,
+			)
 		}
 	}
 	return keys, nil

@@ -105,7 +105,8 @@ func newSharedMetrics(reg prometheus.Registerer) *sharedMetrics {
 		Help: "Readings of the stored revocations of all nodes, by result.",
 	}, []string{"result"})
 	m := &sharedMetrics{
-		kept: shared.WithLabelValues("ok"), keepFailed: shared.WithLabelValues("failed"), lost: shared.WithLabelValues("lost"),
+		kept: shared.WithLabelValues("ok"), keepFailed: shared.WithLabelValues("failed"),
+		lost:     shared.WithLabelValues("lost"),
 		readings: readings.WithLabelValues("ok"), readingsFailed: readings.WithLabelValues("failed"),
 		malformed: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_authz_revocations_malformed", Help: "Malformed revocations in the last reading of the store.",

@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -37,14 +38,15 @@ type KeyOptions struct {
 	Secret string
 	// PreviousSecret is accepted in addition to Secret while it is being replaced.
 	PreviousSecret string
-	// PublicKeyFile is a PEM file with the keys of the RS, PS, ES and EdDSA algorithms. Run reads it again when it changes.
+	// PublicKeyFile is a PEM file with the keys of the RS, PS, ES and EdDSA algorithms. Run reads it again when it
+	// changes.
 	PublicKeyFile string
-	// Sets are key sets behind URLs, with the keys of the RS, PS, ES and EdDSA algorithms. They are read when they are first
-	// needed, periodically while Run runs, and when a token names an unknown key. While a set is unavailable, its last good
-	// version stays in force.
+	// Sets are key sets behind URLs, with the keys of the RS, PS, ES and EdDSA algorithms. They are read when they are
+	// first needed, periodically while Run runs, and when a token names an unknown key. While a set is unavailable, its
+	// last good version stays in force.
 	Sets []KeySetOptions
-	// Algorithms are the accepted algorithms. Empty: all that the configured keys allow. EdDSA and Ed25519 (RFC 9864) are
-	// two names of one.
+	// Algorithms are the accepted algorithms. Empty: all that the configured keys allow. EdDSA and Ed25519 (RFC 9864)
+	// are two names of one.
 	Algorithms []string
 }
 
@@ -77,8 +79,8 @@ func (o *VerifierOptions) check() error {
 			return err
 		}
 	}
-	if err := o.Roles.check(); err != nil {
-		return err
+	if err := o.Roles.Check(); err != nil {
+		return fmt.Errorf("token: VerifierOptions.Roles: %w", err)
 	}
-	return o.Require.check()
+	return o.Require.check(o.Keys.Sets)
 }

@@ -30,7 +30,9 @@ func parsePath(text string) (path, error) {
 	case strings.IndexFunc(text, unicode.IsSpace) >= 0:
 		return path{}, errors.New("has white space, so it can never match")
 	case strings.HasPrefix(text, "$"), strings.HasPrefix(text, "/"), strings.ContainsAny(text, "[]"):
-		return path{}, errors.New("looks like JSONPath or a JSON pointer, want names separated by dots, such as realm_access.roles")
+		return path{}, errors.New(
+			"looks like JSONPath or a JSON pointer, want names separated by dots, such as realm_access.roles",
+		)
 	case strings.Contains(text, "://"): // a URL as a name, as Auth0 has them: its dots separate nothing
 		return path{text: text, steps: []string{text}}, nil
 	}
@@ -88,8 +90,8 @@ func (p *path) find(o object) (value []byte, ok bool, err error) {
 	return nil, false, nil
 }
 
-// ClaimNames are the paths of the claims that a verifier reads. An empty path is the default in the comment. The registered
-// claims exp, nbf, iat, iss and aud (RFC 7519, section 4.1) have no other names.
+// ClaimNames are the paths of the claims that a verifier reads. An empty path is the default in the comment. The
+// registered claims exp, nbf, iat, iss and aud (RFC 7519, section 4.1) have no other names.
 type ClaimNames struct {
 	User          string // sub
 	Organization  string // org

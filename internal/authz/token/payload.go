@@ -14,8 +14,8 @@ import (
 	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
-// Bounds of the content of a signed token. VerifierOptions.MaxSize bounds its size too; these keep the claims of a session
-// small and a decision cheap.
+// Bounds of the content of a signed token. VerifierOptions.MaxSize bounds its size too; these keep the claims of a
+// session small and a decision cheap.
 const (
 	maxOrganizations = 64
 	maxGrants        = 256
@@ -43,8 +43,8 @@ func (p *payload) GetSubject() (string, error)                  { return "", nil
 // The paths of the registered claims.
 func registered(name string) *path { return &path{text: name, steps: []string{name}} }
 
-// read parses a claims set, which must be valid JSON and must not change afterwards; null has no claims. The error wraps
-// ErrClaims.
+// read parses a claims set, which must be valid JSON and must not change afterwards; null has no claims. The error
+// wraps ErrClaims.
 func (p *payload) read(data []byte) (err error) {
 	if string(bytes.TrimSpace(data)) == "null" {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// VerifyByLibrary is Verify with the parser of the JWT library, without the caches of tokens and headers. parseCompact must
-// accept and refuse the same tokens, for the same reasons.
+// VerifyByLibrary is Verify with the parser of the JWT library, without the caches of tokens and headers. parseCompact
+// must accept and refuse the same tokens, for the same reasons.
 func (v *Verifier) VerifyByLibrary(text string) (*Claims, error) {
 	switch {
 	case text == "":
@@ -17,7 +17,9 @@ func (v *Verifier) VerifyByLibrary(text string) (*Claims, error) {
 	case len(text) > v.options.MaxSize:
 		return nil, ErrTooLarge
 	}
-	parser := jwt.NewParser(jwt.WithValidMethods(v.options.Keys.Algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
+	parser := jwt.NewParser(
+		jwt.WithValidMethods(v.options.Keys.Algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation(),
+	)
 	p := &libraryPayload{}
 	var members map[string]any
 	token, err := parser.ParseWithClaims(text, p, func(token *jwt.Token) (any, error) {

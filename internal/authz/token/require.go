@@ -13,8 +13,8 @@ import (
 
 // Requirements are the conditions that a token must meet, besides its signature.
 type Requirements struct {
-	// Issuers are the accepted values of iss, in addition to those of key sets. Empty: iss is not checked. An issuer may
-	// contain {tenantid}, which stands for each of Tenants.
+	// Issuers are the accepted values of iss, in addition to those of key sets. Empty: iss is not checked. An issuer
+	// may contain {tenantid}, which stands for each of Tenants.
 	Issuers []string
 	// Tenants are the values of {tenantid} in Issuers and in the issuers of key sets.
 	Tenants []string
@@ -32,8 +32,8 @@ type Requirements struct {
 	Expiry bool
 }
 
-// RequiredClaim is a claim that a token must have, with a value: a string, a number, true or false, or a list that contains
-// it.
+// RequiredClaim is a claim that a token must have, with a value: a string, a number, true or false, or a list that
+// contains it.
 type RequiredClaim struct {
 	Claim string // the path
 	Value string
@@ -55,35 +55,54 @@ func ParseRequiredClaim(text string) (RequiredClaim, error) {
 	return c, nil
 }
 
-// The claims that can name the audience of a token: aud (RFC 7519, section 4.1.3), client_id (RFC 9068, section 2.2) and
-// azp (OpenID Connect Core 1.0, section 2).
+// The claims that can name the audience of a token: aud (RFC 7519, section 4.1.3), client_id (RFC 9068, section 2.2)
+// and azp (OpenID Connect Core 1.0, section 2).
 const (
 	claimAudience        = "aud"
 	claimClientID        = "client_id"
 	claimAuthorizedParty = "azp"
 )
 
-// check returns an error for requirements that are wrong or that no token can meet.
-func (r *Requirements) check() error {
+// check returns an error for requirements that are wrong or that no token can meet. sets are the key sets of the
+// verifier.
+func (r *Requirements) check(sets []KeySetOptions) error {
 	if r.Leeway < 0 {
 		return errors.New("token: VerifierOptions.Require.Leeway is negative")
 	}
+	for _, check := range []struct {
+		field string
+		err   error
+	}{
+		{"AudienceClaims", r.CheckAudienceClaims()},
+		{"Scopes", r.CheckScopes()},
+		{"Tenants", r.CheckTenants(sets)},
+		{"Issuers", r.CheckIssuers(sets)},
+	} {
+		if check.err != nil {
+			return fmt.Errorf("token: VerifierOptions.Require.%s: %w", check.field, check.err)
+		}
+	}
+	return nil
+}
+
+// CheckAudienceClaims returns an error if AudienceClaims are wrong or without effect.
+func (r *Requirements) CheckAudienceClaims() error {
 	for _, claim := range r.AudienceClaims {
 		if claim != claimAudience && claim != claimClientID && claim != claimAuthorizedParty {
-			return fmt.Errorf("token: VerifierOptions.Require.AudienceClaims: %q: want aud, client_id or azp", claim)
+			return fmt.Errorf("%q: want aud, client_id or azp", claim)
 		}
 	}
 	if len(r.AudienceClaims) > 0 && len(r.Audiences) == 0 {
-		return errors.New("token: VerifierOptions.Require.AudienceClaims need Audiences")
+		return errors.New("has no effect without an audience")
 	}
+	return nil
+}
+
+// CheckScopes returns an error if one of Scopes can never match.
+func (r *Requirements) CheckScopes() error {
 	for _, scope := range r.Scopes {
 		if scope == "" || strings.ContainsAny(scope, " \t") {
-			return fmt.Errorf("token: VerifierOptions.Require.Scopes: %q can never match: a scope is one word", scope)
-		}
-	}
-	for _, tenant := range r.Tenants {
-		if tenant == "" || strings.ContainsAny(tenant, "/{} ") {
-			return fmt.Errorf("token: VerifierOptions.Require.Tenants: %q can never match", tenant)
+			return fmt.Errorf("%q can never match: a scope is one word", scope)
 		}
 	}
 	return nil

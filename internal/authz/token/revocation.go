@@ -23,8 +23,8 @@ var ErrRevocationsFull = errors.New("list of revocations is full")
 type Revocation struct {
 	TokenID string    // jti; empty: by user
 	User    events.ID // used if TokenID is empty
-	// Before, with User, revokes the tokens issued before it and the tokens without a time of issue. Zero revokes all tokens
-	// of the user, future ones included.
+	// Before, with User, revokes the tokens issued before it and the tokens without a time of issue. Zero revokes all
+	// tokens of the user, future ones included.
 	Before time.Time
 	// Until is the end of the revocation: the revoked tokens have expired by then.
 	Until time.Time
@@ -38,15 +38,16 @@ func (r *Revocation) Covers(c *Claims) bool {
 	return r.User == c.User && (r.Before.IsZero() || c.IssuedAt.Before(r.Before))
 }
 
-// member returns the form of the revocation in a store, which keeps Until separately: equal revocations are equal texts.
+// member returns the form of the revocation in a store, which keeps Until separately: equal revocations are equal
+// texts.
 func (r *Revocation) member() ([]byte, error) {
 	without := *r
 	without.Until = time.Time{}
 	return json.Marshal(without)
 }
 
-// revocationMessage is the JSON form of a revocation, between nodes, in Redis and in requests of operators. Times are in
-// seconds since 1970, as in tokens.
+// revocationMessage is the JSON form of a revocation, between nodes, in Redis and in requests of operators. Times are
+// in seconds since 1970, as in tokens.
 type revocationMessage struct {
 	TokenID string  `json:"jti,omitempty"`
 	User    string  `json:"user,omitempty"`
@@ -142,8 +143,8 @@ func NewRevocations(limit int, reg prometheus.Registerer) *Revocations {
 	}
 }
 
-// Add puts a revocation into force and ignores one that has ended. fresh reports whether it applies to tokens that were not
-// revoked before. The error is ErrRevocationsFull.
+// Add puts a revocation into force and ignores one that has ended. fresh reports whether it applies to tokens that were
+// not revoked before. The error is ErrRevocationsFull.
 func (l *Revocations) Add(r Revocation) (fresh bool, err error) {
 	now := time.Now()
 	if !r.Until.After(now) {

@@ -30,7 +30,9 @@ const (
 
 // The errors of SharedRevocations.Share. The revocation is in force on this node in either case.
 var (
-	ErrNotShared   = errors.New("the other nodes do not have the revocation yet; it is sent when the store is available again")
+	ErrNotShared = errors.New(
+		"the other nodes do not have the revocation yet; it is sent when the store is available again",
+	)
 	ErrNeverShared = errors.New("the other nodes do not get the revocation, because too many wait for the store already")
 )
 
@@ -49,8 +51,8 @@ type SharedRevocationsOptions struct {
 	Store RevocationStore // required
 	// TTL is the duration of a revocation without an end. Required.
 	TTL time.Duration
-	// Enforce is called by Run when revocations of other nodes have come into force on this node. A nil slice means that
-	// there are too many to list. Required.
+	// Enforce is called by Run when revocations of other nodes have come into force on this node. A nil slice means
+	// that there are too many to list. Required.
 	Enforce func(fresh []Revocation)
 
 	Logger     *zap.Logger           // default: none
@@ -105,8 +107,9 @@ func (s *SharedRevocations) Tried() <-chan struct{} { return s.tried }
 // Current reports whether the last reading of the store succeeded.
 func (s *SharedRevocations) Current() bool { return s.read.Load() }
 
-// Share stores a revocation, which is in force on this node, and sends it to the other nodes. If the store is unavailable,
-// the revocation waits for it and the error is ErrNotShared; if too many wait already, the error is ErrNeverShared.
+// Share stores a revocation, which is in force on this node, and sends it to the other nodes. If the store is
+// unavailable, the revocation waits for it and the error is ErrNotShared; if too many wait already, the error is
+// ErrNeverShared.
 func (s *SharedRevocations) Share(ctx context.Context, r Revocation) error {
 	err := s.keep(ctx, r)
 	if err == nil {
@@ -212,7 +215,9 @@ func (s *SharedRevocations) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.unsaved) > 0 {
-		s.options.Logger.Error("revocations that could not be sent to other nodes are lost", zap.Int("revocations", len(s.unsaved)))
+		s.options.Logger.Error(
+			"revocations that could not be sent to other nodes are lost", zap.Int("revocations", len(s.unsaved)),
+		)
 	}
 }
 
@@ -237,8 +242,8 @@ func (s *SharedRevocations) enforce(ctx context.Context) {
 	}
 }
 
-// follow stores the waiting revocations, reads the stored ones, and stores those that the store has lost. It reads even if
-// it cannot store: the node may have permission only to read.
+// follow stores the waiting revocations, reads the stored ones, and stores those that the store has lost. It reads even
+// if it cannot store: the node may have permission only to read.
 func (s *SharedRevocations) follow(ctx context.Context) (ok bool) {
 	saved := s.save(ctx)
 	stored, err := s.load(ctx)
@@ -289,8 +294,8 @@ func (s *SharedRevocations) load(ctx context.Context) (stored map[Revocation]str
 	return stored, err
 }
 
-// restore stores the revocations in force that the store does not have. A store that lost its data gets it back from the
-// nodes this way; revocations are never removed before their end. It returns false if the store is unavailable.
+// restore stores the revocations in force that the store does not have. A store that lost its data gets it back from
+// the nodes this way; revocations are never removed before their end. It returns false if the store is unavailable.
 func (s *SharedRevocations) restore(ctx context.Context, stored map[Revocation]struct{}) (ok bool) {
 	restored := 0
 	for _, r := range s.options.List.All() {
@@ -317,7 +322,9 @@ func (s *SharedRevocations) failed(ctx context.Context, err error) {
 	}
 	s.metrics.readingsFailed.Inc()
 	if s.read.Swap(false) {
-		s.options.Logger.Warn("the store of revocations is unavailable, revocations of other nodes are unknown here", zap.Error(err))
+		s.options.Logger.Warn(
+			"the store of revocations is unavailable, revocations of other nodes are unknown here", zap.Error(err),
+		)
 	}
 }
 

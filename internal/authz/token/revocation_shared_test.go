@@ -168,7 +168,10 @@ func TestSharedRevocations_hear(t *testing.T) {
 		if got := s.rounds(); !slices.Equal(got, []int{1}) {
 			t.Errorf("enforced %v", got)
 		}
-		for _, message := range []string{``, `{}`, `[]`, `{"jti":7}`, `{"user":"x"}`, `{"jti":"` + strings.Repeat("x", 5000) + `"}`} {
+		for _, message := range []string{
+			``, `{}`, `[]`, `{"jti":7}`, `{"user":"x"}`,
+			`{"jti":"` + strings.Repeat("x", 5000) + `"}`,
+		} {
 			if err := s.Receive([]byte(message)); err == nil {
 				t.Errorf("%.20s is understood", message)
 			}
@@ -183,7 +186,9 @@ func TestSharedRevocations_hear(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if got := s.rounds(); len(got) == 0 || s.list.Check(&token.Claims{TokenID: "one"}) || !s.list.Check(&token.Claims{TokenID: "2999"}) {
+		if got := s.rounds(); len(got) == 0 || s.list.Check(&token.Claims{TokenID: "one"}) || !s.list.Check(
+			&token.Claims{TokenID: "2999"},
+		) {
 			t.Errorf("enforced %v", got)
 		}
 	})
@@ -304,11 +309,15 @@ func TestSharedRevocations_tooManyUnsaved(t *testing.T) {
 	s := newSharing(t, &cupboard{away: true})
 	until := time.Now().Add(time.Hour)
 	for i := range 10_000 {
-		if err := s.Share(t.Context(), token.Revocation{TokenID: fmt.Sprint(i), Until: until}); !errors.Is(err, token.ErrNotShared) {
+		if err := s.Share(
+			t.Context(), token.Revocation{TokenID: fmt.Sprint(i), Until: until},
+		); !errors.Is(err, token.ErrNotShared) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Share(t.Context(), token.Revocation{TokenID: "more", Until: until}); !errors.Is(err, token.ErrNeverShared) {
+	if err := s.Share(
+		t.Context(), token.Revocation{TokenID: "more", Until: until},
+	); !errors.Is(err, token.ErrNeverShared) {
 		t.Error(err)
 	}
 	if n := rtetest.MustReadMetric(t, s.registry, "rte_authz_revocations_shared_total/lost"); n != 1 {

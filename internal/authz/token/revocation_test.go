@@ -34,7 +34,9 @@ func TestRevocations_Check(t *testing.T) {
 		"ByUserAtTheSecond": {add: []token.Revocation{{User: me, Before: older.IssuedAt, Until: hour}}, undated: true},
 		"Over":              {add: []token.Revocation{{User: me, Until: now}, {TokenID: "one", Until: now}}},
 		"UnionOfTimes": {
-			add:   []token.Revocation{{User: me, Before: now, Until: hour}, {User: me, Before: now.Add(-time.Hour), Until: hour}},
+			add: []token.Revocation{
+				{User: me, Before: now, Until: hour}, {User: me, Before: now.Add(-time.Hour), Until: hour},
+			},
 			older: true, undated: true,
 		},
 		"TimeDoesNotWeakenUser": {
@@ -111,9 +113,11 @@ func TestRevocations_EndAndMakeRoom(t *testing.T) {
 func TestRevocation_JSON(t *testing.T) {
 	until := time.UnixMilli(1_700_000_000_500)
 	for text, want := range map[string]token.Revocation{
-		`{"jti":"one","until":1700000000.5}`:                                               {TokenID: "one", Until: until},
-		fmt.Sprintf(`{"user":%q,"until":1700000000.5}`, me):                                {User: me, Until: until},
-		fmt.Sprintf(`{"user":%q,"before":1600000000,"until":1700000000.5}`, me):            {User: me, Before: time.Unix(1_600_000_000, 0), Until: until},
+		`{"jti":"one","until":1700000000.5}`:                {TokenID: "one", Until: until},
+		fmt.Sprintf(`{"user":%q,"until":1700000000.5}`, me): {User: me, Until: until},
+		fmt.Sprintf(`{"user":%q,"before":1600000000,"until":1700000000.5}`, me): {
+			User: me, Before: time.Unix(1_600_000_000, 0), Until: until,
+		},
 		fmt.Sprintf(`{"user":%q}`, events.ID{}):                                            {},
 		fmt.Sprintf(`{"user":%q,"before":1700000000.5,"until":1700000000.5}`, events.ID{}): {Before: until, Until: until},
 	} {
@@ -127,7 +131,8 @@ func TestRevocation_JSON(t *testing.T) {
 	}
 	for _, text := range []string{
 		`{}`, `[]`, `{"jti":1}`, `{"user":"anna"}`, `{"jti":"one","user":"` + me.String() + `"}`, `{"jti":"one","before":1}`,
-		`{"user":"` + me.String() + `","before":-1}`, `{"user":"` + me.String() + `","before":1e300}`, `{"jti":"one","until":1e300}`,
+		`{"user":"` + me.String() + `","before":-1}`, `{"user":"` + me.String() + `","before":1e300}`,
+		`{"jti":"one","until":1e300}`,
 	} {
 		var r token.Revocation
 		if err := json.Unmarshal([]byte(text), &r); err == nil {

@@ -25,11 +25,11 @@ const (
 // RoleOptions configure how the role claim becomes a role. The claim may be a string, a list of strings, or an object
 // whose member names are the values.
 type RoleOptions struct {
-	// Map maps values to roles; the first entry whose value the token has decides. Without it the values are the names of
-	// the roles, and of several roles service decides, then supervisor, then agent.
+	// Map maps values to roles; the first entry whose value the token has decides. Without it the values are the names
+	// of the roles, and of several roles service decides, then supervisor, then agent.
 	Map []RoleMapping
-	// Default is the role of a token without a known role, or NoRole to refuse it. Empty: RoleAgent if the claim is absent
-	// or empty, and a refusal if it has only unknown values.
+	// Default is the role of a token without a known role, or NoRole to refuse it. Empty: RoleAgent if the claim is
+	// absent or empty, and a refusal if it has only unknown values.
 	Default Role
 }
 
@@ -56,18 +56,18 @@ func ParseRoleMapping(text string) (RoleMapping, error) {
 	return RoleMapping{value, role}, err
 }
 
-// check returns an error for options that are wrong or can never match.
-func (o *RoleOptions) check() error {
+// Check returns an error for options that are wrong or can never match.
+func (o *RoleOptions) Check() error {
 	roles := Roles()
 	if o.Default != "" && o.Default != NoRole && !slices.Contains(roles[:], o.Default) {
-		return fmt.Errorf("token: VerifierOptions.Roles.Default: want %s or one of %v", NoRole, roles)
+		return fmt.Errorf("default: want %s or one of %v", NoRole, roles)
 	}
 	for i, m := range o.Map {
 		if slices.ContainsFunc(o.Map[:i], func(before RoleMapping) bool { return before.Value == m.Value }) {
-			return fmt.Errorf("token: VerifierOptions.Roles.Map: the second mapping of %q can never match", m.Value)
+			return fmt.Errorf("the second mapping of %q can never match", m.Value)
 		}
 		if m.Value == "" || !slices.Contains(roles[:], m.Role) {
-			return fmt.Errorf("token: VerifierOptions.Roles.Map: entry %d needs a value and one of the roles %v", i+1, roles)
+			return fmt.Errorf("entry %d needs a value and one of the roles %v", i+1, roles)
 		}
 	}
 	return nil

@@ -28,8 +28,8 @@ type Signer struct {
 // NewSigner makes a signer.
 func NewSigner(o SignerOptions) *Signer { return &Signer{options: o, names: o.Claims.withDefaults()} }
 
-// Sign makes a token that is valid from now for ttl; 0: until Claims.ExpiresAt, or for ever if that is zero. Claims without
-// a token id get a new one. The token is issued now, whatever Claims.IssuedAt is.
+// Sign makes a token that is valid from now for ttl; 0: until Claims.ExpiresAt, or for ever if that is zero. Claims
+// without a token id get a new one. The token is issued now, whatever Claims.IssuedAt is.
 func (s *Signer) Sign(claims Claims, ttl time.Duration) (string, error) {
 	now := time.Now()
 	if claims.TokenID == "" {

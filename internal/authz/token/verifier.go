@@ -49,7 +49,9 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 		return nil, err
 	}
 	o.Keys.Algorithms = algorithms
-	v := &Verifier{options: o, validator: jwt.NewValidator(validation(&o.Require)...), metrics: newVerifierMetrics(o.Registerer)}
+	v := &Verifier{
+		options: o, validator: jwt.NewValidator(validation(&o.Require)...), metrics: newVerifierMetrics(o.Registerer),
+	}
 	if v.paths, err = o.Claims.parse(); err != nil {
 		return nil, err
 	}
@@ -67,7 +69,7 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 }
 
 // prepareKeys reads the configured keys and prepares the key sets.
-func (v *Verifier) prepareKeys() (err error) {
+func (v *Verifier) prepareKeys() error {
 	o := &v.options
 	for _, secret := range []string{o.Keys.Secret, o.Keys.PreviousSecret} {
 		if secret == "" {
@@ -87,14 +89,13 @@ func (v *Verifier) prepareKeys() (err error) {
 			v.keySets = append(v.keySets, newKeySet(set, v.forget, o.Logger, metrics))
 		}
 	}
-	if v.issuers, err = newIssuers(&o.Require, v.keySets); err != nil {
-		return err
-	}
+	v.issuers = newIssuers(&o.Require, v.keySets)
 	if o.Keys.PublicKeyFile == "" {
 		return nil
 	}
 	file, err := watch.New(watch.Options{
-		Path: o.Keys.PublicKeyFile, Limit: maxKeyFile, Load: v.loadPEM, Name: "keys", Logger: o.Logger, Registerer: o.Registerer,
+		Path: o.Keys.PublicKeyFile, Limit: maxKeyFile, Load: v.loadPEM, Name: "keys",
+		Logger: o.Logger, Registerer: o.Registerer,
 	})
 	if err != nil {
 		return fmt.Errorf("public key file: %w", err)
@@ -126,8 +127,8 @@ func (v *Verifier) Run(ctx context.Context) error {
 	return nil
 }
 
-// Verify checks a token in compact form (RFC 7515, section 7.1) and returns its claims. The error is or wraps an Error and
-// contains nothing of the token. Verify may wait for a key set, for seconds, if the token names an unknown key.
+// Verify checks a token in compact form (RFC 7515, section 7.1) and returns its claims. The error is or wraps an Error
+// and contains nothing of the token. Verify may wait for a key set, for seconds, if the token names an unknown key.
 func (v *Verifier) Verify(token string) (*Claims, error) {
 	claims, err := v.cached(token)
 	if err == nil && v.options.Revocations != nil && v.options.Revocations.Check(claims) {

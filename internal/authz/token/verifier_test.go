@@ -1,17 +1,9 @@
 package token_test
 
 import (
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -79,10 +71,13 @@ func mustHS256(tb testing.TB, claims map[string]any) string {
 }
 
 func TestVerify_Claims(t *testing.T) {
-	grants := []map[string]string{{"entity": queue.String()}, {"event": "UserAlert"}, {"entity": me.String(), "event": "UserStatus"}}
+	grants := []map[string]string{
+		{"entity": queue.String()}, {"event": "UserAlert"}, {"entity": me.String(), "event": "UserStatus"},
+	}
 	now := time.Now().Unix()
 	base := token.Claims{
-		User: me, Organization: home, Role: token.RoleAgent, TokenID: "one", IssuedAt: time.Unix(now, 0), ExpiresAt: time.Unix(now+60, 0),
+		User: me, Organization: home, Role: token.RoleAgent, TokenID: "one",
+		IssuedAt: time.Unix(now, 0), ExpiresAt: time.Unix(now+60, 0),
 	}
 	change := func(f func(*token.Claims)) token.Claims { c := base; f(&c); return c }
 	for name, test := range map[string]struct {
@@ -96,7 +91,9 @@ func TestVerify_Claims(t *testing.T) {
 		"NoTokenID":        {with("jti", nil), change(func(c *token.Claims) { c.TokenID = "" })},
 		"NoExpiry":         {with("exp", nil), change(func(c *token.Claims) { c.ExpiresAt = time.Time{} })},
 		"NoTimes":          {with("iat", nil), change(func(c *token.Claims) { c.IssuedAt = time.Time{} })},
-		"FractionOfSecond": {with("iat", float64(now)-0.5), change(func(c *token.Claims) { c.IssuedAt = time.Unix(now-1, 5e8) })},
+		"FractionOfSecond": {
+			with("iat", float64(now)-0.5), change(func(c *token.Claims) { c.IssuedAt = time.Unix(now-1, 5e8) }),
+		},
 		"SeveralAudiences": {with("aud", []string{"x", rtetest.Audience}), base},
 		"UnknownClaims":    {with("email", "a@b.test"), base},
 		"FurtherOrganizations": {
@@ -147,7 +144,9 @@ func TestVerify_ClaimNames(t *testing.T) {
 		User: me, Organization: home, Organizations: []events.ID{other}, Role: token.RoleService,
 		Grants: []token.Grant{{Event: "UserAlert"}}, TokenID: "x",
 	}
-	compact, err := token.NewSigner(token.SignerOptions{Secret: rtetest.Secret, Require: o.Require, Claims: o.Claims}).Sign(want, 0)
+	compact, err := token.NewSigner(
+		token.SignerOptions{Secret: rtetest.Secret, Require: o.Require, Claims: o.Claims},
+	).Sign(want, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,29 +173,46 @@ func TestVerify_Refusals(t *testing.T) {
 		compact string
 		want    token.Error
 	}{
-		"Missing":              {"", token.ErrMissing},
-		"Garbage":              {"garbage", token.ErrMalformed},
-		"TwoDots":              {"..", token.ErrMalformed},
-		"FourParts":            {good + ".x", token.ErrMalformed},
-		"NotBase64":            {"a!." + parts[1] + "." + parts[2], token.ErrMalformed},
-		"Padded":               {parts[0] + "." + parts[1] + "." + parts[2] + "=", token.ErrMalformed},
-		"LooseBits":            {good[:len(good)-1] + next(good[len(good)-1]), token.ErrMalformed},
-		"BearerInFront":        {"Bearer " + good, token.ErrMalformed},
-		"TooLarge":             {strings.Repeat("x", token.DefaultMaxSize+1), token.ErrTooLarge},
-		"HugeClaims":           {mustHS256(t, with("x", strings.Repeat("x", token.DefaultMaxSize))), token.ErrTooLarge},
-		"DeepClaims":           {rtetest.MustSign(t, []byte(rtetest.Secret), header, `{"x":`+strings.Repeat("[", 11_000)), token.ErrMalformed},
-		"WrongSignature":       {parts[0] + "." + parts[1] + "." + strings.Split(mustHS256(t, with("jti", "two")), ".")[2], token.ErrSignature},
-		"WrongSecret":          {mustSign(t, jwt.SigningMethodHS256, []byte("another"), fields()), token.ErrSignature},
-		"NoSignature":          {parts[0] + "." + parts[1] + ".", token.ErrSignature},
-		"AlgorithmNone":        {rtetest.MustSign(t, nil, `{"alg":"none"}`, mustJSON(fields())), token.ErrAlgorithm},
-		"AlgorithmNoneInCase":  {rtetest.MustSign(t, nil, `{"alg":"NoNe"}`, mustJSON(fields())), token.ErrAlgorithm},
-		"AlgorithmNoneSigned":  {rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"none"}`, mustJSON(fields())), token.ErrAlgorithm},
-		"AlgorithmAbsent":      {rtetest.MustSign(t, []byte(rtetest.Secret), `{}`, mustJSON(fields())), token.ErrAlgorithm},
-		"AlgorithmNumber":      {rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":256}`, mustJSON(fields())), token.ErrAlgorithm},
-		"AlgorithmNotAllowed":  {mustSign(t, jwt.SigningMethodRS256, rsaKey, fields()), token.ErrAlgorithm},
-		"CriticalExtension":    {rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","crit":["exp"]}`, mustJSON(fields())), token.ErrUnacceptable},
-		"TypeOfAnotherToken":   {rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","typ":"secevent+jwt"}`, mustJSON(fields())), token.ErrUnacceptable},
-		"TypeNotText":          {rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","typ":1}`, mustJSON(fields())), token.ErrUnacceptable},
+		"Missing":       {"", token.ErrMissing},
+		"Garbage":       {"garbage", token.ErrMalformed},
+		"TwoDots":       {"..", token.ErrMalformed},
+		"FourParts":     {good + ".x", token.ErrMalformed},
+		"NotBase64":     {"a!." + parts[1] + "." + parts[2], token.ErrMalformed},
+		"Padded":        {parts[0] + "." + parts[1] + "." + parts[2] + "=", token.ErrMalformed},
+		"LooseBits":     {good[:len(good)-1] + next(good[len(good)-1]), token.ErrMalformed},
+		"BearerInFront": {"Bearer " + good, token.ErrMalformed},
+		"TooLarge":      {strings.Repeat("x", token.DefaultMaxSize+1), token.ErrTooLarge},
+		"HugeClaims":    {mustHS256(t, with("x", strings.Repeat("x", token.DefaultMaxSize))), token.ErrTooLarge},
+		"DeepClaims": {
+			rtetest.MustSign(t, []byte(rtetest.Secret), header, `{"x":`+strings.Repeat("[", 11_000)), token.ErrMalformed,
+		},
+		"WrongSignature": {
+			parts[0] + "." + parts[1] + "." + strings.Split(mustHS256(t, with("jti", "two")), ".")[2], token.ErrSignature,
+		},
+		"WrongSecret":         {mustSign(t, jwt.SigningMethodHS256, []byte("another"), fields()), token.ErrSignature},
+		"NoSignature":         {parts[0] + "." + parts[1] + ".", token.ErrSignature},
+		"AlgorithmNone":       {rtetest.MustSign(t, nil, `{"alg":"none"}`, mustJSON(fields())), token.ErrAlgorithm},
+		"AlgorithmNoneInCase": {rtetest.MustSign(t, nil, `{"alg":"NoNe"}`, mustJSON(fields())), token.ErrAlgorithm},
+		"AlgorithmNoneSigned": {
+			rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"none"}`, mustJSON(fields())), token.ErrAlgorithm,
+		},
+		"AlgorithmAbsent": {rtetest.MustSign(t, []byte(rtetest.Secret), `{}`, mustJSON(fields())), token.ErrAlgorithm},
+		"AlgorithmNumber": {
+			rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":256}`, mustJSON(fields())), token.ErrAlgorithm,
+		},
+		"AlgorithmNotAllowed": {mustSign(t, jwt.SigningMethodRS256, rsaKey, fields()), token.ErrAlgorithm},
+		"CriticalExtension": {
+			rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","crit":["exp"]}`, mustJSON(fields())),
+			token.ErrUnacceptable,
+		},
+		"TypeOfAnotherToken": {
+			rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","typ":"secevent+jwt"}`, mustJSON(fields())),
+			token.ErrUnacceptable,
+		},
+		"TypeNotText": {
+			rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256","typ":1}`, mustJSON(fields())),
+			token.ErrUnacceptable,
+		},
 		"Expired":              {mustHS256(t, with("exp", now.Unix()-60)), token.ErrExpired},
 		"NotYetValid":          {mustHS256(t, with("nbf", now.Unix()+60)), token.ErrNotYetValid},
 		"WrongIssuer":          {mustHS256(t, with("iss", "https://else.test")), token.ErrIssuer},
@@ -226,18 +242,26 @@ func TestVerify_Refusals(t *testing.T) {
 		"OrganizationsNotGUID": {mustHS256(t, with("orgs", []string{"*"})), token.ErrClaims},
 		"TooManyOrganizations": {mustHS256(t, with("orgs", many(65, other.String()))), token.ErrClaims},
 		"GrantOfEverything":    {mustHS256(t, with("grants", many(1, map[string]any{}))), token.ErrClaims},
-		"GrantOfZeros":         {mustHS256(t, with("grants", many(1, map[string]any{"entity": events.ID{}.String()}))), token.ErrClaims},
-		"GrantUnknownMember":   {mustHS256(t, with("grants", many(1, map[string]any{"event": "UserAlert", "until": 1}))), token.ErrClaims},
-		"GrantNotGUID":         {mustHS256(t, with("grants", many(1, map[string]any{"entity": "*"}))), token.ErrClaims},
-		"GrantsText":           {mustHS256(t, with("grants", "*")), token.ErrClaims},
-		"TooManyGrants":        {mustHS256(t, with("grants", many(257, map[string]any{"event": "x"}))), token.ErrClaims},
-		"TokenIDTooLong":       {mustHS256(t, with("jti", strings.Repeat("x", 257))), token.ErrClaims},
-		"ClaimTwice":           {rtetest.MustSign(t, []byte(rtetest.Secret), header, `{"sub":"a",`+mustJSON(fields())[1:]), token.ErrClaims},
-		"ClaimTwiceEscaped":    {rtetest.MustSign(t, []byte(rtetest.Secret), header, `{"\u006frg":"a",`+mustJSON(fields())[1:]), token.ErrClaims},
-		"ClaimsNull":           {rtetest.MustSign(t, []byte(rtetest.Secret), header, `null`), token.ErrIssuer},
-		"ClaimsList":           {rtetest.MustSign(t, []byte(rtetest.Secret), header, `[]`), token.ErrClaims},
-		"ClaimsText":           {rtetest.MustSign(t, []byte(rtetest.Secret), header, `"x"`), token.ErrClaims},
-		"HeaderNull":           {rtetest.MustSign(t, []byte(rtetest.Secret), `null`, mustJSON(fields())), token.ErrAlgorithm},
+		"GrantOfZeros": {
+			mustHS256(t, with("grants", many(1, map[string]any{"entity": events.ID{}.String()}))), token.ErrClaims,
+		},
+		"GrantUnknownMember": {
+			mustHS256(t, with("grants", many(1, map[string]any{"event": "UserAlert", "until": 1}))), token.ErrClaims,
+		},
+		"GrantNotGUID":   {mustHS256(t, with("grants", many(1, map[string]any{"entity": "*"}))), token.ErrClaims},
+		"GrantsText":     {mustHS256(t, with("grants", "*")), token.ErrClaims},
+		"TooManyGrants":  {mustHS256(t, with("grants", many(257, map[string]any{"event": "x"}))), token.ErrClaims},
+		"TokenIDTooLong": {mustHS256(t, with("jti", strings.Repeat("x", 257))), token.ErrClaims},
+		"ClaimTwice": {
+			rtetest.MustSign(t, []byte(rtetest.Secret), header, `{"sub":"a",`+mustJSON(fields())[1:]), token.ErrClaims,
+		},
+		"ClaimTwiceEscaped": {
+			rtetest.MustSign(t, []byte(rtetest.Secret), header, `{"\u006frg":"a",`+mustJSON(fields())[1:]), token.ErrClaims,
+		},
+		"ClaimsNull": {rtetest.MustSign(t, []byte(rtetest.Secret), header, `null`), token.ErrIssuer},
+		"ClaimsList": {rtetest.MustSign(t, []byte(rtetest.Secret), header, `[]`), token.ErrClaims},
+		"ClaimsText": {rtetest.MustSign(t, []byte(rtetest.Secret), header, `"x"`), token.ErrClaims},
+		"HeaderNull": {rtetest.MustSign(t, []byte(rtetest.Secret), `null`, mustJSON(fields())), token.ErrAlgorithm},
 	} {
 		t.Run(name, func(t *testing.T) {
 			core, logs := observer.New(zap.DebugLevel)
@@ -312,72 +336,6 @@ func TestVerify_AtTheSecond(t *testing.T) {
 	})
 }
 
-func TestVerify_Algorithms(t *testing.T) {
-	rsaKey := mustRSA(t)
-	_, edKey, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p256, p384, p521 := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P384()), mustECDSA(t, elliptic.P521())
-	o := standard()
-	o.Keys.PublicKeyFile = mustPEM(t, &rsaKey.PublicKey, &p256.PublicKey, &p384.PublicKey, &p521.PublicKey, edKey.Public())
-	verifier := mustVerifier(t, o)
-	secret := []byte(rtetest.Secret)
-	for _, test := range []struct {
-		method jwt.SigningMethod
-		key    any
-	}{
-		{jwt.SigningMethodHS256, secret},
-		{jwt.SigningMethodHS384, secret},
-		{jwt.SigningMethodHS512, secret},
-		{jwt.SigningMethodRS256, rsaKey},
-		{jwt.SigningMethodRS384, rsaKey},
-		{jwt.SigningMethodRS512, rsaKey},
-		{jwt.SigningMethodPS256, rsaKey},
-		{jwt.SigningMethodPS384, rsaKey},
-		{jwt.SigningMethodPS512, rsaKey},
-		{jwt.SigningMethodES256, p256},
-		{jwt.SigningMethodES384, p384},
-		{jwt.SigningMethodES512, p521},
-		{jwt.SigningMethodEdDSA, edKey},
-	} {
-		t.Run(test.method.Alg(), func(t *testing.T) {
-			compact := mustSign(t, test.method, test.key, fields())
-			if _, err := verifier.Verify(compact); err != nil {
-				t.Error(err)
-			}
-			one := o
-			one.Keys.Algorithms = []string{test.method.Alg()}
-			if _, err := mustVerifier(t, one).Verify(compact); err != nil {
-				t.Error(err)
-			}
-			for _, algorithm := range []string{"HS256", "RS256"} {
-				if algorithm == test.method.Alg() {
-					continue
-				}
-				one.Keys.Algorithms = []string{algorithm}
-				if _, err := mustVerifier(t, one).Verify(compact); !errors.Is(err, token.ErrAlgorithm) {
-					t.Errorf("where only %s is allowed: %v", algorithm, err)
-				}
-			}
-		})
-	}
-}
-
-func TestVerify_PreviousSecret(t *testing.T) {
-	o := standard()
-	o.Keys.Secret, o.Keys.PreviousSecret = "the secret of today, long enough", rtetest.Secret
-	verifier := mustVerifier(t, o)
-	for _, secret := range []string{o.Keys.Secret, o.Keys.PreviousSecret} {
-		if _, err := verifier.Verify(mustSign(t, jwt.SigningMethodHS256, []byte(secret), fields())); err != nil {
-			t.Error(err)
-		}
-	}
-	if _, err := verifier.Verify(mustSign(t, jwt.SigningMethodHS256, []byte("x"), fields())); !errors.Is(err, token.ErrSignature) {
-		t.Error(err)
-	}
-}
-
 func TestVerify_RequireExpiry(t *testing.T) {
 	o := standard()
 	o.Require.Expiry = true
@@ -395,86 +353,6 @@ func TestVerify_NoIssuerNoAudienceConfigured(t *testing.T) {
 		if _, err := verifier.Verify(mustHS256(t, f)); err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-func TestVerifier_PublicKeyFileIsWatched(t *testing.T) {
-	first, second := mustRSA(t), mustRSA(t)
-	path := mustPEM(t, &first.PublicKey)
-	synctest.Test(t, func(t *testing.T) {
-		core, logs := observer.New(zap.DebugLevel)
-		verifier := mustVerifier(t, token.VerifierOptions{Keys: token.KeyOptions{PublicKeyFile: path}, Logger: zap.New(core)})
-		stop := rtetest.Start(t, verifier.Run)
-		defer stop()
-		want := func(firstErr, secondErr error) {
-			t.Helper()
-			for key, want := range map[*rsa.PrivateKey]error{first: firstErr, second: secondErr} {
-				if _, err := verifier.Verify(mustSign(t, jwt.SigningMethodRS256, key, with("exp", nil))); !errors.Is(err, want) {
-					t.Errorf("got %v, want %v", err, want)
-				}
-			}
-		}
-		want(nil, token.ErrSignature)
-
-		rtetest.MustReplaceFile(t, path, pemOf(t, &second.PublicKey, &first.PublicKey))
-		time.Sleep(3 * time.Second)
-		want(nil, nil)
-
-		rtetest.MustReplaceFile(t, path, pemOf(t, &second.PublicKey))
-		time.Sleep(3 * time.Second)
-		want(token.ErrSignature, nil)
-
-		rtetest.MustReplaceFile(t, path, []byte("half a fi"))
-		time.Sleep(10 * time.Second)
-		want(token.ErrSignature, nil)
-		if refused := logs.FilterLevelExact(zap.ErrorLevel).Len(); refused != 1 {
-			t.Errorf("%d errors in the log for one bad file", refused)
-		}
-
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Second)
-		want(token.ErrSignature, nil)
-		if gone := logs.FilterLevelExact(zap.WarnLevel).Len(); gone != 1 {
-			t.Errorf("%d warnings in the log for one missing file", gone)
-		}
-	})
-}
-
-func TestNewVerifier_RefusesMistakes(t *testing.T) {
-	weak, err := rsa.GenerateKey(rand.Reader, 1024) // too short on purpose
-	if err != nil {
-		t.Fatal(err)
-	}
-	strong := mustRSA(t)
-	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(strong)})
-	file := func(data []byte) string {
-		path := filepath.Join(t.TempDir(), "key.pem")
-		rtetest.MustReplaceFile(t, path, data)
-		return path
-	}
-	for name, o := range map[string]token.VerifierOptions{
-		"NoKey":               {},
-		"OnlyPreviousSecret":  {Keys: token.KeyOptions{PreviousSecret: "x"}},
-		"NegativeLeeway":      {Keys: token.KeyOptions{Secret: "x"}, Require: token.Requirements{Leeway: -1}},
-		"AlgorithmNone":       {Keys: token.KeyOptions{Secret: "x", Algorithms: []string{"none"}}},
-		"AlgorithmInCase":     {Keys: token.KeyOptions{Secret: "x", Algorithms: []string{"hs256"}}},
-		"AlgorithmWithoutKey": {Keys: token.KeyOptions{Secret: "x", Algorithms: []string{"RS256"}}},
-		"NoFile":              {Keys: token.KeyOptions{PublicKeyFile: filepath.Join(t.TempDir(), "none")}},
-		"EmptyFile":           {Keys: token.KeyOptions{PublicKeyFile: file(nil)}},
-		"PrivateKey":          {Keys: token.KeyOptions{PublicKeyFile: file(private)}},
-		"ShortRSAKey":         {Keys: token.KeyOptions{PublicKeyFile: file(pemOf(t, &weak.PublicKey))}},
-		"OddCurve":            {Keys: token.KeyOptions{PublicKeyFile: file(pemOf(t, &mustECDSA(t, elliptic.P224()).PublicKey))}},
-		"BrokenBlock":         {Keys: token.KeyOptions{PublicKeyFile: file(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}))}},
-		"OneBadBlock": {Keys: token.KeyOptions{PublicKeyFile: file(append(pemOf(t, &strong.PublicKey),
-			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")})...))}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if _, err := token.NewVerifier(o); err == nil {
-				t.Error("accepted")
-			}
-		})
 	}
 }
 

@@ -117,8 +117,8 @@ func (w *File) stat() (stamp, error) {
 	return stamp{info: info, modified: info.ModTime(), size: info.Size()}, nil
 }
 
-// try reads and loads one version of the file. It tries a version that cannot be read again at the next check: the cause,
-// such as missing permissions or descriptors, may go away without a new version.
+// try reads and loads one version of the file. It tries a version that cannot be read again at the next check: the
+// cause, such as missing permissions or descriptors, may go away without a new version.
 func (w *File) try(version stamp) error {
 	data, err := w.content()
 	if err != nil && !errors.Is(err, errTooLarge) {
