@@ -9,19 +9,14 @@ import (
 	"github.com/rte-server/rte-server/internal/config"
 )
 
-// mustLoad loads a configuration from variables of the environment, given as key=value, with a secret for tokens.
-func mustLoad(t *testing.T, settings ...string) *config.Config {
+// withSecret loads flags, given as key=value, with a secret for tokens.
+func withSecret(t *testing.T, settings ...string) *config.Config {
 	t.Helper()
-	environ := []string{"RTE_AUTH_HMAC_SECRET=0123456789abcdef0123456789abcdef"}
+	flags := []string{"--auth.hmac_secret=0123456789abcdef0123456789abcdef"}
 	for _, setting := range settings {
-		key, value, _ := strings.Cut(setting, "=")
-		environ = append(environ, "RTE_"+strings.ToUpper(strings.ReplaceAll(key, ".", "_"))+"="+value)
+		flags = append(flags, "--"+setting)
 	}
-	loaded, err := config.NewSources(environ, nil).Load("", func(*config.Config) error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &loaded.Config
+	return &mustLoad(t, nil, flags...).Config
 }
 
 // Settings that no token can ever match were accepted: every token was refused, or every caller was an agent.
@@ -54,7 +49,7 @@ func TestCheckServer_refusesWhatNoTokenCanMatch(t *testing.T) {
 		"auth.required_claims=token_use=access":        "",
 		"auth.required_scopes=openid,rte.read":         "",
 	} {
-		err := config.CheckServer(mustLoad(t, setting))
+		err := config.CheckServer(withSecret(t, setting))
 		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", setting, err, want)
 		}
@@ -77,7 +72,7 @@ func TestConfig_Warnings_keySets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, warning := range mustLoad(t, test.settings...).Warnings() {
+			for _, warning := range withSecret(t, test.settings...).Warnings() {
 				key, _, _ := strings.Cut(warning, ":")
 				got = append(got, key)
 			}
