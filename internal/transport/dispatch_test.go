@@ -152,6 +152,40 @@ func TestD7_MalformedMessage(t *testing.T) {
 	}
 }
 
+// An empty target and malformed MessagePack arguments closed the connection. In ASP.NET Core they are errors of that call;
+// without an invocation id nothing is answered.
+func TestD7_badCallFailsAlone(t *testing.T) {
+	s := startServer(t)
+	w := s.open("json")
+	w.text(`{"type":1,"target":"","arguments":[]}` + separator)
+	if _, failure := w.call("1", ""); failure != "Failed to invoke '' due to an error on the server. HubException: Method does not exist." {
+		t.Errorf("empty target: %q", failure)
+	}
+
+	packed := s.open("messagepack")
+	for arguments, want := range map[string]string{
+		"\xc0": "Failed to invoke 'UnsubscribeAll' due to an error on the server.", // nil
+		"\x80": "Failed to invoke 'UnsubscribeAll' due to an error on the server.", // a map
+		"\x91": "Failed to invoke 'UnsubscribeAll' due to an error on the server.", // one, which is missing
+		"\xdd\xff\xff\xff\xff": "Failed to invoke 'UnsubscribeAll' due to an error on the server.",
+	} {
+		body := "\x95\x01\x80\xa11\xaeUnsubscribeAll" + arguments
+		packed.binary([]byte(string(rune(len(body))) + body))
+		if opcode, payload, err := packed.next(); err != nil || opcode != opBinary || !strings.HasSuffix(string(payload), want) {
+			t.Errorf("%q: %#x %q, %v", arguments, opcode, payload, err)
+		}
+	}
+	unknown := "\x94\x01\x80\xa12\xa1X"
+	packed.binary([]byte(string(rune(len(unknown))) + unknown))
+	if _, payload, err := packed.next(); err != nil || !strings.Contains(string(payload), "Method does not exist.") {
+		t.Errorf("unknown method: %q, %v", payload, err)
+	}
+	silent := "\x95\x01\x80\xc0\xaeUnsubscribeAll\xc0"
+	packed.binary([]byte(string(rune(len(silent))) + silent))
+	packed.expectNothing()
+	w.expectNothing()
+}
+
 func TestD8_MessageTooLarge(t *testing.T) {
 	s := startServer(t)
 	padded := func(size int) string {

@@ -32,6 +32,7 @@ type jsonMessage struct {
 	hasType      bool
 	invocationID string
 	target       string
+	hasTarget    bool
 	arguments    []json.RawMessage
 	hasArguments bool
 	streams      int
@@ -87,6 +88,7 @@ func (m *jsonMessage) set(name, value []byte) error {
 		}
 	case "target":
 		m.target, ok = unquote(value)
+		m.hasTarget = ok
 	case "arguments":
 		m.arguments, m.hasArguments = nil, true
 		return jsonscan.Elements(value, maxDepth-1, func(argument []byte) error {
@@ -126,10 +128,10 @@ func (m *jsonMessage) set(name, value []byte) error {
 // valid reports whether the message has the properties that its type requires (D7).
 func (m *jsonMessage) valid() bool {
 	switch m.kind {
-	case TypeInvocation:
-		return m.target != "" && m.hasArguments
+	case TypeInvocation: // an empty target is an unknown method, an error of that call
+		return m.hasTarget && m.hasArguments
 	case TypeStreamInvocation:
-		return m.target != "" && m.hasArguments && m.invocationID != ""
+		return m.hasTarget && m.hasArguments && m.invocationID != ""
 	case TypeStreamItem:
 		return m.invocationID != "" && m.hasItem
 	case TypeCompletion:

@@ -58,6 +58,10 @@ func TestJSONDecode(t *testing.T) {
 			"stream invocation", `{"type":4,"invocationId":"9","target":"S","arguments":[]}`,
 			TypeStreamInvocation, &Invocation{ID: "9", Target: "S", Streaming: true},
 		},
+		{
+			"empty target, an unknown method", `{"type":1,"invocationId":"9","target":"","arguments":[]}`,
+			TypeInvocation, &Invocation{ID: "9"},
+		},
 		{"stream item", `{"type":2,"invocationId":"9","item":null}`, TypeStreamItem, nil},
 		{"completion with null", `{"type":3,"invocationId":"9","result":null}`, TypeCompletion, nil},
 		{"completion with error", `{"type":3,"invocationId":"9","error":"e"}`, TypeCompletion, nil},
@@ -104,7 +108,6 @@ func TestJSONDecode_Malformed(t *testing.T) {
 		"type with a fraction":      `{"type":6.0}`,
 		"type out of range":         `{"type":99999999999}`,
 		"no target":                 `{"type":1,"arguments":[]}`,
-		"empty target":              `{"type":1,"target":"","arguments":[]}`,
 		"target null":               `{"type":1,"target":null,"arguments":[]}`,
 		"no arguments":              `{"type":1,"target":"S"}`,
 		"arguments null":            `{"type":1,"target":"S","arguments":null}`,

@@ -30,14 +30,10 @@ func (*messagePackCodec) decode(message []byte) (MessageType, *Invocation, error
 	if r.Err() != nil {
 		return 0, nil, ErrMalformed
 	}
-	var inv *Invocation
 	switch kind {
 	case TypeInvocation, TypeStreamInvocation:
-		inv = readInvocation(&r, elements)
-		inv.Streaming = kind == TypeStreamInvocation
-		if inv.Target == "" || inv.Streaming && inv.ID == "" {
-			r.Fail()
-		}
+		inv, err := readInvocation(&r, elements, kind == TypeStreamInvocation)
+		return kind, inv, err
 	case TypeStreamItem, TypeCancelInvocation, TypeCompletion:
 		skipHeaders(&r)
 		if id := r.String(); id == "" {
@@ -47,7 +43,7 @@ func (*messagePackCodec) decode(message []byte) (MessageType, *Invocation, error
 	if r.Err() != nil {
 		return 0, nil, ErrMalformed
 	}
-	return kind, inv, nil
+	return kind, nil, nil
 }
 
 // bodyOf returns a message without its length prefix.
@@ -61,24 +57,38 @@ func bodyOf(message []byte) []byte {
 }
 
 // readInvocation reads [type, headers, id or nil, target, arguments, stream ids] behind the type. The stream ids may be
-// missing.
-func readInvocation(r *msgpack.Reader, elements int) *Invocation {
-	inv := &Invocation{}
+// missing. The length prefix tells where the message ends, so errors from the arguments on fail the call alone, as in
+// ASP.NET Core.
+func readInvocation(r *msgpack.Reader, elements int, streaming bool) (*Invocation, error) {
+	inv := &Invocation{Streaming: streaming}
 	skipHeaders(r)
 	if !r.TakeNil() {
 		inv.ID = r.String()
 	}
 	inv.Target = r.String()
+	if r.Err() != nil || inv.Target == "" || streaming && inv.ID == "" {
+		return nil, ErrMalformed
+	}
+	readArguments(r, elements, inv)
+	if r.Err() != nil {
+		inv.Arguments, inv.Streams, inv.Malformed = nil, 0, true
+	}
+	return inv, nil
+}
+
+func readArguments(r *msgpack.Reader, elements int, inv *Invocation) {
+	if elements < 5 {
+		r.Fail()
+	}
 	for range r.ArrayLen() {
 		inv.Arguments = append(inv.Arguments, json.RawMessage(appendAsJSON(nil, r, 2)))
 		if r.Err() != nil {
-			return inv
+			return
 		}
 	}
 	if elements > 5 && !r.TakeNil() {
 		inv.Streams = r.ArrayLen()
 	}
-	return inv
 }
 
 // skipHeaders reads the map of strings that most messages begin with.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -176,50 +177,34 @@ func TestMessagePackDecode(t *testing.T) {
 // keysInKeys returns an invocation with a map whose key is a map, and so on. As JSON text each level quoted the inner
 // one. So these few bytes became megabytes once, and a few more would have taken all memory.
 func keysInKeys(levels int) []byte {
-	body := append([]byte{0x95, 0x01, 0x80, msgpack.Nil, 0xa1, 'S', 0x91}, bytes.Repeat([]byte{0x81}, levels)...)
+	body := append([]byte{0x95, 0x01, 0x80, 0xa1, '7', 0xa1, 'S', 0x91}, bytes.Repeat([]byte{0x81}, levels)...)
 	body = append(body, 0xa1, 'a')
 	return appendPackMessage(nil, append(body, bytes.Repeat([]byte{msgpack.Nil}, levels)...))
 }
 
+// deepArguments is an invocation whose argument nests.
+func deepArguments(t *testing.T, levels int) []byte {
+	t.Helper()
+	body := append(fromHex(t, "95 01 80 a1 37 a1 53 91"), bytes.Repeat([]byte{0x91}, levels)...)
+	return appendPackMessage(nil, append(body, msgpack.Nil))
+}
+
 func TestMessagePackDecode_Malformed(t *testing.T) {
 	none := map[string]string{}
-	deep := func(levels int) []byte {
-		body := fromHex(t, "95 01 80 c0 a1 53 91")
-		for range levels {
-			body = append(body, 0x91)
-		}
-		return appendPackMessage(nil, append(body, 0xc0))
-	}
-	if _, _, err := (&messagePackCodec{}).decode(deep(60)); err != nil {
-		t.Errorf("nested: %v", err)
-	}
 	tests := map[string][]byte{
-		"nothing":                 {0},
-		"not an array":            {1, 0x06},
-		"empty array":             {1, 0x90},
-		"type a string":           {3, 0x91, 0xa1, '6'},
-		"type out of range":       fromHex(t, "0a 91 cf ff ff ff ff ff ff ff ff"),
-		"half an invocation":      {2, 0x95, 0x01},
-		"no target":               framed(t, 1, none, "0", "", []any{}),
-		"target nil":              framed(t, 1, none, "0", nil, []any{}),
-		"arguments nil":           framed(t, 1, none, "0", "S", nil),
-		"headers not a map":       framed(t, 1, []any{}, "0", "S", []any{}),
-		"headers of numbers":      framed(t, 1, map[string]int{"a": 1}, "0", "S", []any{}),
-		"id a number":             framed(t, 1, none, 1, "S", []any{}),
-		"stream without id":       framed(t, 4, none, nil, "S", []any{}),
-		"cancel without id":       framed(t, 5, none, nil),
-		"nested too deep":         deep(70),
-		"array longer than data":  fromHex(t, "0c 95 01 80 c0 a1 53 dd ff ff ff ff 00"),
-		"map longer than data":    fromHex(t, "0d 95 01 80 c0 a1 53 91 df ff ff ff ff 00"),
-		"string longer than data": fromHex(t, "0c 95 01 80 c0 a1 53 91 db 7f ff ff ff"),
-		"never used format":       fromHex(t, "08 95 01 80 c0 a1 53 91 c1"),
-		"not a number":            fromHex(t, "10 95 01 80 c0 a1 53 91 cb 7f f8 00 00 00 00 00 01"),
-		"timestamp of 1 byte":     fromHex(t, "0a 95 01 80 c0 a1 53 91 d4 ff 00"),
-		"array as a key":          fromHex(t, "0b 95 01 80 c0 a1 53 91 81 91 01 c0"),
-		"wide array as a key":     fromHex(t, "0c 95 01 80 c0 a1 53 91 81 dc 00 00 c0"),
-		"map as a key":            fromHex(t, "0a 95 01 80 c0 a1 53 91 81 80 c0"),
-		"wide map as a key":       fromHex(t, "0e 95 01 80 c0 a1 53 91 81 df 00 00 00 00 c0"),
-		"keys in keys":            keysInKeys(20),
+		"nothing":            {0},
+		"not an array":       {1, 0x06},
+		"empty array":        {1, 0x90},
+		"type a string":      {3, 0x91, 0xa1, '6'},
+		"type out of range":  fromHex(t, "0a 91 cf ff ff ff ff ff ff ff ff"),
+		"half an invocation": {2, 0x95, 0x01},
+		"no target":          framed(t, 1, none, "0", "", []any{}),
+		"target nil":         framed(t, 1, none, "0", nil, []any{}),
+		"headers not a map":  framed(t, 1, []any{}, "0", "S", []any{}),
+		"headers of numbers": framed(t, 1, map[string]int{"a": 1}, "0", "S", []any{}),
+		"id a number":        framed(t, 1, none, 1, "S", []any{}),
+		"stream without id":  framed(t, 4, none, nil, "S", []any{}),
+		"cancel without id":  framed(t, 5, none, nil),
 	}
 	for name, message := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -227,6 +212,54 @@ func TestMessagePackDecode_Malformed(t *testing.T) {
 				t.Errorf("type %d, %v; want malformed", kind, err)
 			}
 		})
+	}
+}
+
+// Malformed arguments closed the connection, where ASP.NET Core, and this server in JSON, fail the call alone.
+func TestMessagePackDecode_badArgumentsFailTheCallAlone(t *testing.T) {
+	none := map[string]string{}
+	tests := map[string][]byte{
+		"missing":                 framed(t, 1, none, "7", "S"),
+		"nil":                     framed(t, 1, none, "7", "S", nil),
+		"a map":                   framed(t, 1, none, "7", "S", none),
+		"a string":                framed(t, 1, none, "7", "S", "x"),
+		"nested too deep":         deepArguments(t, 70),
+		"longer than data":        fromHex(t, "0c 95 01 80 a1 37 a1 53 dd ff ff ff ff"),
+		"more than there are":     fromHex(t, "08 95 01 80 a1 37 a1 53 92 c0"),
+		"map longer than data":    fromHex(t, "0d 95 01 80 a1 37 a1 53 91 df ff ff ff ff"),
+		"string longer than data": fromHex(t, "0d 95 01 80 a1 37 a1 53 91 db 7f ff ff ff"),
+		"never used format":       fromHex(t, "09 95 01 80 a1 37 a1 53 91 c1"),
+		"timestamp of 1 byte":     fromHex(t, "0b 95 01 80 a1 37 a1 53 91 d4 ff 00"),
+		"array as a key":          fromHex(t, "0c 95 01 80 a1 37 a1 53 91 81 91 01 c0"),
+		"wide array as a key":     fromHex(t, "0d 95 01 80 a1 37 a1 53 91 81 dc 00 00 c0"),
+		"map as a key":            fromHex(t, "0b 95 01 80 a1 37 a1 53 91 81 80 c0"),
+		"wide map as a key":       fromHex(t, "0f 95 01 80 a1 37 a1 53 91 81 df 00 00 00 00 c0"),
+		"keys in keys":            keysInKeys(20),
+		"stream ids a map":        framed(t, 1, none, "7", "S", []any{}, none),
+		"stream ids missing":      fromHex(t, "07 96 01 80 a1 37 a1 53 90"),
+	}
+	for name, message := range tests {
+		t.Run(name, func(t *testing.T) {
+			kind, got, err := (&messagePackCodec{}).decode(message)
+			want := &Invocation{ID: "7", Target: "S", Malformed: true}
+			if diff := cmp.Diff(want, got); diff != "" || kind != TypeInvocation || err != nil {
+				t.Errorf("type %d, %v\n%s", kind, err, diff)
+			}
+		})
+	}
+}
+
+// JSON has no NaN. A property that nothing reads may have one.
+func TestMessagePackDecode_notANumber(t *testing.T) {
+	for _, value := range []any{math.NaN(), math.Inf(1), float32(math.Inf(-1))} {
+		argument := map[string]any{"EntityId": "x", "Weight": value}
+		_, got, err := (&messagePackCodec{}).decode(framed(t, 1, map[string]string{}, "7", "S", []any{argument}))
+		if err != nil || got.Malformed || !json.Valid(got.Arguments[0]) {
+			t.Errorf("%v: %+v, %v", value, got, err)
+		}
+	}
+	if _, got, err := (&messagePackCodec{}).decode(deepArguments(t, 60)); err != nil || got.Malformed {
+		t.Errorf("62 levels: %+v, %v", got, err)
 	}
 }
 
@@ -296,6 +329,9 @@ func FuzzMessagePackDecode(f *testing.F) {
 		kind, invocation, err := (&messagePackCodec{}).decode(message[:n])
 		if err != nil || invocation == nil {
 			return
+		}
+		if invocation.Malformed && len(invocation.Arguments)+invocation.Streams > 0 {
+			t.Errorf("half of the arguments: %+v", invocation)
 		}
 		if kind != TypeInvocation && kind != TypeStreamInvocation || invocation.Target == "" {
 			t.Errorf("type %d: %+v", kind, invocation)
