@@ -164,9 +164,9 @@ func TestD7_badCallFailsAlone(t *testing.T) {
 
 	packed := s.open("messagepack")
 	for arguments, want := range map[string]string{
-		"\xc0": "Failed to invoke 'UnsubscribeAll' due to an error on the server.", // nil
-		"\x80": "Failed to invoke 'UnsubscribeAll' due to an error on the server.", // a map
-		"\x91": "Failed to invoke 'UnsubscribeAll' due to an error on the server.", // one, which is missing
+		"\xc0":                 "Failed to invoke 'UnsubscribeAll' due to an error on the server.", // nil
+		"\x80":                 "Failed to invoke 'UnsubscribeAll' due to an error on the server.", // a map
+		"\x91":                 "Failed to invoke 'UnsubscribeAll' due to an error on the server.", // one, which is missing
 		"\xdd\xff\xff\xff\xff": "Failed to invoke 'UnsubscribeAll' due to an error on the server.",
 	} {
 		body := "\x95\x01\x80\xa11\xaeUnsubscribeAll" + arguments
