@@ -29,9 +29,10 @@ subscriptions: events
 fanout: events subscriptions
 hub: authz events fanout hub/invoker jsonscan
 hub/invoker:
-transport: authz authz/token events fanout hub jsonscan transport/hubprotocol transport/websocket
+transport: authz authz/token events fanout hub jsonscan transport/hubprotocol transport/origins transport/websocket
 transport/hubprotocol: events fanout jsonscan msgpack transport/websocket
 transport/websocket:
+transport/origins:
 backplane: events
 backplane/sequence: backplane events
 backplane/redis: backplane backplane/redis/command backplane/redis/peer backplane/resp backplane/sequence events
@@ -39,7 +40,7 @@ backplane/redis/command: backplane events
 backplane/redis/peer: backplane backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
-config: authz authz/directory authz/token backplane loopback subscriptions
+config: authz authz/directory authz/token backplane loopback subscriptions transport/origins
 node: authz authz/directory authz/token backplane backplane/redis config console events fanout hub ingest logsink transport transport/hubprotocol
 console: authz authz/token events hub loopback
 ingest: backplane events jsonscan

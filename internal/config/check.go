@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/rte-server/rte-server/internal/loopback"
 	"github.com/rte-server/rte-server/internal/subscriptions"
+	"github.com/rte-server/rte-server/internal/transport/origins"
 )
 
 // MinSecret is the recommended length of a secret, in bytes.
@@ -85,12 +85,8 @@ func (p *problems) checkAddresses(c *Config) {
 	if !strings.HasPrefix(c.Path, "/") || strings.Trim(c.Path, "/") == "" {
 		p.add("path", "must begin with a slash and have a name")
 	}
-	for _, origin := range c.Origins {
-		u, err := url.Parse(origin)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
-			u.Scheme+"://"+u.Host != origin {
-			p.add("origins", "%q must be like https://desk.example.com, or with a port", origin)
-		}
+	if _, err := origins.Parse(c.Origins); err != nil {
+		p.add("origins", "%v", err)
 	}
 	if c.Console.Listen == "" {
 		return
@@ -181,6 +177,9 @@ func (p *problems) checkRedis(r *Redis) {
 func (p *problems) checkTimes(c *Config) {
 	if c.Timeouts.Client <= c.Timeouts.KeepAlive {
 		p.add("timeouts.client", "must be longer than timeouts.keep_alive (%s)", (*span)(&c.Timeouts.KeepAlive))
+	}
+	if limit := 2*c.Timeouts.ReadHeader + c.Timeouts.Send; c.Timeouts.Hold >= limit {
+		p.add("timeouts.hold", "must be shorter than timeouts.send and twice timeouts.read_header together (%s)", (*span)(&limit))
 	}
 	if c.Shutdown.Timeout < c.Shutdown.Delay+c.Shutdown.Drain {
 		p.add("shutdown.timeout", "must be at least shutdown.delay and shutdown.drain together")

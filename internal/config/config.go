@@ -150,15 +150,23 @@ type Limits struct {
 	Items        int
 	AnswerBytes  int
 	MessageBytes int
+	PendingBytes int
 	FrameBytes   int
+	FrameRate    int
+	CallRate     int
+	PingRate     int
 	HeaderBytes  int
 	OutboxBytes  int
 	OutboxAge    time.Duration
 }
 
-// Quotas bounds what each organization may use of a node; 0: no limit.
+// Quotas bounds what each organization, user and address may use of a node; 0: no limit.
 type Quotas struct {
-	Connections   int
+	Connections int
+
+	UserConnections    int
+	AddressConnections int
+
 	Subscriptions int
 	Events        int
 }
@@ -178,6 +186,8 @@ type Timeouts struct {
 	Client     time.Duration
 	Send       time.Duration
 	Close      time.Duration
+	Idle       time.Duration
+	Hold       time.Duration
 	Invocation time.Duration
 	Subscribe  time.Duration
 	Snapshot   time.Duration

@@ -12,7 +12,7 @@ func (k *keyList) addPorts(c *Config) {
 	k.text(&c.Listen, "listen", ":8080", "address for clients, as host:port")
 	k.text(&c.Path, "path", "/rte", "path of the hub")
 	k.list(&c.Origins, "origins",
-		"origins whose web pages may connect, such as https://desk.example.com; none: only pages of the "+
+		"origins whose web pages may connect: https://desk.example.com, https://*.example.com, app://name or null; none: only pages of the "+
 			"server's own origin")
 	k.secret(&c.Connection.Secret, "connection.secret",
 		"secret that all nodes share; the key of connection tokens is derived from it, so that a client may "+
@@ -192,7 +192,15 @@ func (k *keyList) addLimits(c *Config) {
 	positive(k.count(&l.Items, "limits.items", 2_000, "items of one Subscribe or Unsubscribe"))
 	positive(k.size(&l.MessageBytes, "limits.message_bytes", 256<<10,
 		"size of the largest message of a client; a call with limits.items items must fit"))
+	positive(k.size(&l.PendingBytes, "limits.pending_bytes", 64<<20,
+		"memory of the incomplete messages above 32 KiB of all clients"))
 	positive(k.size(&l.FrameBytes, "limits.frame_bytes", 16<<20, "size of the largest WebSocket frame of a client"))
+	k.count(&l.FrameRate, "limits.frame_rate", 1_000,
+		"WebSocket frames and messages per second of one connection; a client may send those of 10 s at once, then "+
+			"the server reads more slowly; 0: no limit")
+	k.count(&l.CallRate, "limits.call_rate", 500, "calls per second of one connection, in the same way; 0: no limit")
+	k.count(&l.PingRate, "limits.ping_rate", 10,
+		"WebSocket pings per second of one connection that are answered; 0: no limit")
 	positive(k.size(&l.HeaderBytes, "limits.header_bytes", 64<<10,
 		"size of the header of a request, its token included"))
 	positive(k.size(&l.AnswerBytes, "limits.answer_bytes", 64<<20,
@@ -207,6 +215,11 @@ func (k *keyList) addLimits(c *Config) {
 	q := &c.Quotas
 	k.count(&q.Connections, "quotas.connections", 0,
 		"connections of one organization to this node; further ones get 503; 0: no limit")
+	k.count(&q.UserConnections, "quotas.user_connections", 1_000,
+		"connections of one user to this node; further ones get 503; 0: no limit")
+	k.count(&q.AddressConnections, "quotas.address_connections", 10_000,
+		"connections from one public IPv4 address, or one /64 of IPv6, to this node; further ones get 503; private "+
+			"addresses, which load balancers have, are not counted; 0: no limit")
 	k.count(&q.Subscriptions, "quotas.subscriptions", 0,
 		"subscriptions of one organization on this node, of all its connections; 0: no limit")
 	k.count(&q.Events, "quotas.events", 0,
@@ -230,10 +243,14 @@ func (k *keyList) addTimeouts(c *Timeouts) {
 	positive(k.span(&c.Handshake, "timeouts.handshake", 15*time.Second, "time limit of the hub handshake"))
 	positive(k.span(&c.KeepAlive, "timeouts.keep_alive", 15*time.Second, "time between two pings to a client"))
 	positive(k.span(&c.Client, "timeouts.client", 30*time.Second,
-		"how long a client may send nothing before its connection is closed"))
+		"how long a client may send no message before its connection is closed; WebSocket pings are no messages"))
 	positive(k.span(&c.Send, "timeouts.send", 10*time.Second, "time limit of one write to a client"))
 	positive(k.span(&c.Close, "timeouts.close", 5*time.Second,
 		"time limit for a client to confirm the end of its connection"))
+	positive(k.span(&c.Idle, "timeouts.idle", 5*time.Second,
+		"how long an HTTP connection may wait for its next request; each takes a file descriptor"))
+	positive(k.span(&c.Hold, "timeouts.hold", 10*time.Second,
+		"how long a client waits at most to connect when what it sends ends its connections again and again"))
 	positive(k.span(&c.Invocation, "timeouts.invocation", 10*time.Second,
 		"time limit of a call of a client, its waiting included"))
 	positive(k.span(&c.Subscribe, "timeouts.subscribe", 2*time.Second,

@@ -58,6 +58,8 @@ func (w *warnings) addLimits(c *Config) {
 	w.add(l.HeaderBytes < c.Auth.MaxTokenBytes+headerRoom, "limits.header_bytes",
 		"a header with a token of auth.max_token_bytes (%s) may not fit; its request gets 431 instead of 401",
 		bytesOf(c.Auth.MaxTokenBytes))
+	w.add(l.PendingBytes < l.MessageBytes, "limits.pending_bytes",
+		"below limits.message_bytes (%s), a client that sends the largest message is closed", bytesOf(l.MessageBytes))
 	w.add(c.Quotas.Connections > l.Connections, "quotas.connections",
 		"above limits.connections (%d), it has no effect", l.Connections)
 

@@ -61,7 +61,7 @@ type Limits struct {
 	// Items is the number of items of one Subscribe that are decided; the others are answered with "Subscription limit
 	// reached". Default: 2,000.
 	Items int
-	// ArgumentBytes is the largest size of the JSON text of an argument. Default: 64 KiB, twice the default size of a hub
+	// ArgumentBytes is the largest size of the JSON text of an argument. Default: 512 KiB, twice the default size of a hub
 	// message, because MessagePack grows a little when it becomes JSON.
 	ArgumentBytes int
 	// AnswerBytes bounds the memory that large answers of all sessions together take, from before they are built until
@@ -123,7 +123,7 @@ func (o *Options) complete() error {
 	}
 	l.Subscriptions = cmp.Or(l.Subscriptions, 10_000)
 	l.Items = cmp.Or(l.Items, 2_000)
-	l.ArgumentBytes = cmp.Or(l.ArgumentBytes, 64<<10)
+	l.ArgumentBytes = cmp.Or(l.ArgumentBytes, 512<<10)
 	l.AnswerBytes = cmp.Or(l.AnswerBytes, 64<<20)
 	l.Invocation = cmp.Or(l.Invocation, 10*time.Second)
 	l.Lanes = cmp.Or(l.Lanes, 2*time.Second)

@@ -90,7 +90,7 @@ func (n *Node) assembleHub(*Options) (err error) {
 
 // assembleTransport makes the handler of the port for clients.
 func (n *Node) assembleTransport(o *Options) (err error) {
-	c := n.config
+	c, files := n.config, descriptors()
 	n.transport, err = transport.New(transport.Options{
 		Open: n.open, Verifier: n.verifier, Refused: n.audit.refused, Ended: n.audit.ended,
 		Secret: []byte(cmp.Or(c.Connection.Secret, c.Auth.HMACSecret)),
@@ -103,16 +103,45 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 			Enabled: c.Auth.Refresh, Refreshed: n.audit.refreshed, Forward: forward(n.backplane),
 		},
 		Limits: transport.Limits{
-			Connections: c.Limits.Connections, OrganizationConnections: c.Quotas.Connections,
-			MessageBytes: c.Limits.MessageBytes, FrameBytes: int64(c.Limits.FrameBytes),
+			Connections: n.maxConnections(files), Descriptors: files,
+			OrganizationConnections: c.Quotas.Connections,
+			UserConnections:         orNone(c.Quotas.UserConnections),
+			AddressConnections:      orNone(c.Quotas.AddressConnections),
+			FrameRate:               orNone(c.Limits.FrameRate), CallRate: orNone(c.Limits.CallRate), PingRate: orNone(c.Limits.PingRate),
+			MessageBytes: c.Limits.MessageBytes, PendingBytes: int64(c.Limits.PendingBytes),
+			FrameBytes: int64(c.Limits.FrameBytes),
 		},
 		Timeouts: transport.Timeouts{
 			Handshake: c.Timeouts.Handshake, KeepAlive: c.Timeouts.KeepAlive, Client: c.Timeouts.Client,
-			Send: c.Timeouts.Send, Close: c.Timeouts.Close,
+			Send: c.Timeouts.Send, Close: c.Timeouts.Close, Idle: c.Timeouts.Idle, Hold: c.Timeouts.Hold,
 		},
 		Registerer: n.registry, Logger: n.logger.Named("transport"),
 	})
 	return err
+}
+
+// spareDescriptors is the number of file descriptors beside those of connections: ports, Redis, files, and the HTTP
+// connections of clients that connect, which are idle for timeouts.idle.
+const spareDescriptors = 100
+
+// maxConnections returns limits.connections, or less if the process may not open as many files. Above the limit of open
+// files, clients would wait for an answer; above this limit they get 503.
+func (n *Node) maxConnections(descriptors int) int {
+	limit := n.config.Limits.Connections
+	if room := max(descriptors-spareDescriptors, 1); descriptors > 0 && room < limit {
+		n.logger.Info("limits.connections is lowered to the limit of open files", zap.Int("configured", limit),
+			zap.Int("connections", room), zap.Int("descriptors", descriptors))
+		return room
+	}
+	return limit
+}
+
+// orNone turns 0, which means no limit in the configuration, into what means no limit in transport.Limits.
+func orNone(limit int) int {
+	if limit == 0 {
+		return -1
+	}
+	return limit
 }
 
 // assembleControl makes what operators and other nodes can ask of this node.

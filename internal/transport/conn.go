@@ -23,8 +23,8 @@ type Conn struct {
 	id       connID
 	sock     *websocket.Socket
 	features hub.Features
-	count    *organizationCount // nil without a quota; guarded by connections.mu
-	since    time.Duration      // when the connection was made, since h.started
+	since    time.Duration // when the connection was made, since h.started
+	owner    owner
 
 	early *authz.Claims // of a refresh before the session is open; guarded by h.refresh
 

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -12,41 +13,34 @@ import (
 // goroutine may use it.
 type connections struct {
 	limit     int
-	quota     int           // connections of an organization; 0: no limit
 	retention time.Duration // no node accepts a connection token for longer
 
 	readers sync.WaitGroup // the reader goroutines
 
-	mu     sync.Mutex // guards the following fields
-	live   map[connID]*Conn
-	counts map[events.ID]*organizationCount // by organization; nil without a quota
-	closed bool
-	empty  chan struct{} // closed when closed is set and live is empty
+	mu            sync.Mutex // guards the following fields
+	live          map[connID]*Conn
+	organizations counts[events.ID]
+	users         counts[organizationUser]
+	networks      counts[netip.Addr]
+	closed        bool
+	empty         chan struct{} // closed when closed is set and live is empty
 	// A used token is refused until no node would accept it. Ids move from spent to spentBefore after retention. They are
 	// forgotten after as long again.
 	spent, spentBefore map[connID]struct{}
 	rotated            time.Time
 }
 
-// organizationCount counts the connections of an organization. It is kept while there are any.
-type organizationCount struct {
-	organization events.ID
-	connections  int // guarded by connections.mu
-}
-
-func newConnections(limit, quota int, retention time.Duration) *connections {
-	cs := &connections{
-		limit:     limit,
-		quota:     quota,
-		retention: retention,
-		live:      map[connID]*Conn{},
-		empty:     make(chan struct{}),
-		spent:     map[connID]struct{}{},
+func newConnections(limits *Limits, retention time.Duration) *connections {
+	return &connections{
+		limit:         limits.Connections,
+		retention:     retention,
+		live:          map[connID]*Conn{},
+		organizations: newCounts[events.ID](limits.OrganizationConnections),
+		users:         newCounts[organizationUser](limits.UserConnections),
+		networks:      newCounts[netip.Addr](limits.AddressConnections),
+		empty:         make(chan struct{}),
+		spent:         map[connID]struct{}{},
 	}
-	if quota > 0 {
-		cs.counts = map[events.ID]*organizationCount{}
-	}
-	return cs
 }
 
 // len returns the number of connections, including those whose upgrade is not answered yet.
@@ -85,34 +79,33 @@ func (cs *connections) addLocked(c *Conn) (refusal, bool) {
 	if cs.closed {
 		return refusedDraining, false
 	}
-	if reason, ok := cs.roomLocked(c.claims.Organization); !ok {
+	if reason, ok := cs.roomLocked(&c.owner); !ok {
 		return reason, false
 	}
 	cs.live[c.id] = c
-	if cs.counts != nil {
-		c.count = cs.counts[c.claims.Organization]
-		if c.count == nil {
-			c.count = &organizationCount{organization: c.claims.Organization}
-			cs.counts[c.claims.Organization] = c.count
-		}
-		c.count.connections++
-	}
+	cs.organizations.add(c.owner.organization)
+	cs.users.add(c.owner.organizationUser())
+	cs.networks.add(c.owner.network)
 	return 0, true
 }
 
-// room reports whether there is room for another connection of an organization, and the reason if there is not.
-func (cs *connections) room(organization events.ID) (refusal, bool) {
+// room reports whether there is room for another connection of an owner, and the reason if there is not.
+func (cs *connections) room(o *owner) (refusal, bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	return cs.roomLocked(organization)
+	return cs.roomLocked(o)
 }
 
-func (cs *connections) roomLocked(organization events.ID) (refusal, bool) {
-	if len(cs.live) >= cs.limit {
+func (cs *connections) roomLocked(o *owner) (refusal, bool) {
+	switch {
+	case len(cs.live) >= cs.limit:
 		return refusedFull, false
-	}
-	if count := cs.counts[organization]; count != nil && count.connections >= cs.quota {
+	case cs.organizations.full(o.organization):
 		return refusedQuota, false
+	case cs.users.full(o.organizationUser()):
+		return refusedUserQuota, false
+	case cs.networks.full(o.network):
+		return refusedAddressQuota, false
 	}
 	return 0, true
 }
@@ -140,12 +133,11 @@ func (cs *connections) spentLocked(id connID, now time.Time) bool {
 func (cs *connections) remove(c *Conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	delete(cs.live, c.id)
-	if count := c.count; count != nil {
-		if count.connections--; count.connections == 0 {
-			delete(cs.counts, count.organization)
-		}
-		c.count = nil
+	if cs.live[c.id] == c {
+		delete(cs.live, c.id)
+		cs.organizations.remove(c.owner.organization)
+		cs.users.remove(c.owner.organizationUser())
+		cs.networks.remove(c.owner.network)
 	}
 	cs.signalLocked()
 }

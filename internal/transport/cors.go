@@ -1,35 +1,17 @@
 package transport
 
-import (
-	"fmt"
-	"net/http"
-	"net/url"
-	"strings"
-)
-
-// parseOrigins checks origins and returns them in the form that browsers send.
-func parseOrigins(origins []string) (map[string]bool, error) {
-	allowed := make(map[string]bool, len(origins))
-	for _, origin := range origins {
-		u, err := url.Parse(origin)
-		if err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+u.Host {
-			return nil, fmt.Errorf("transport: origin %q is not of the form https://host or https://host:port", origin)
-		}
-		allowed[strings.ToLower(origin)] = true
-	}
-	return allowed, nil
-}
+import "net/http"
 
 // allowOrigin lets the page that made the request read the answer if its origin is allowed, for every kind of answer.
 // It echoes the origin, because an asterisk forbids credentials (Fetch standard, CORS protocol).
 func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) {
-	if len(h.origins) == 0 {
+	if h.origins.Empty() {
 		return
 	}
 	header := w.Header()
 	header.Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
-	if !h.origins[strings.ToLower(origin)] {
+	if !h.origins.Allows(origin) {
 		return
 	}
 	header.Set("Access-Control-Allow-Origin", origin)
@@ -42,8 +24,13 @@ func isPreflight(r *http.Request) bool {
 		r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// defaultRequestHeaders are the headers of the JavaScript client and of a refresh.
-const defaultRequestHeaders = "authorization, x-requested-with, x-signalr-connection-token, x-signalr-user-agent"
+const (
+	// defaultRequestHeaders are the headers of the JavaScript client and of a refresh.
+	defaultRequestHeaders = "authorization, x-requested-with, x-signalr-connection-token, x-signalr-user-agent"
+	// preflightAge is how many seconds a browser may reuse the answer to a preflight: 2 h, the most that Chrome allows.
+	// Without it Chrome asks again after 5 s, which is a preflight before each negotiate.
+	preflightAge = "7200"
+)
 
 // answerPreflight answers a preflight, which has no token. The answer for an origin that is not allowed has no CORS
 // headers, so the browser does not send the request.
@@ -51,6 +38,7 @@ func (h *Handler) answerPreflight(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	if header.Get("Access-Control-Allow-Origin") != "" {
 		header.Set("Access-Control-Allow-Methods", "GET, POST")
+		header.Set("Access-Control-Max-Age", preflightAge)
 		wanted := r.Header.Get("Access-Control-Request-Headers")
 		if wanted == "" {
 			wanted = defaultRequestHeaders

@@ -29,6 +29,7 @@ func TestCORS_Preflight(t *testing.T) {
 			"Access-Control-Allow-Credentials": "true",
 			"Access-Control-Allow-Methods":     "GET, POST",
 			"Access-Control-Allow-Headers":     asked,
+			"Access-Control-Max-Age":           "7200",
 			"Vary":                             "Origin",
 		} {
 			if got := response.Header.Get(header); got != want {
@@ -97,6 +98,22 @@ func TestCORS_NotConfigured(t *testing.T) {
 	response, _ := s.do(http.MethodPost, "/rte/negotiate", "alice", "Origin: "+desk)
 	if response.Header.Get("Access-Control-Allow-Origin") != "" || response.Header.Get("Vary") != "" {
 		t.Error(response.Header)
+	}
+}
+
+// Pages of subdomains, of applications and of browser extensions.
+func TestCORS_originsOfApplications(t *testing.T) {
+	s := startServer(t, func(s *setup) {
+		s.Origins = []string{"https://*.example.com", "capacitor://localhost", "chrome-extension://abc", "app://desk", "null"}
+	})
+	for origin, allowed := range map[string]bool{
+		"https://a.b.example.com": true, "capacitor://localhost": true, "chrome-extension://abc": true, "app://desk": true,
+		"null": true, "https://example.com": false, "app://other": false,
+	} {
+		response, _ := s.do(http.MethodPost, "/rte/negotiate", "alice", "Origin: "+origin)
+		if got := response.Header.Get("Access-Control-Allow-Origin"); (got == origin) != allowed {
+			t.Errorf("%s: %q", origin, got)
+		}
 	}
 }
 

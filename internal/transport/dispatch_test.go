@@ -187,7 +187,7 @@ func TestD7_badCallFailsAlone(t *testing.T) {
 }
 
 func TestD8_MessageTooLarge(t *testing.T) {
-	s := startServer(t)
+	s := startServer(t, func(s *setup) { s.Limits.MessageBytes = 32768 })
 	padded := func(size int) string {
 		const head, tail = `{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[],"x":"`, `"}` + separator
 		return head + strings.Repeat("x", size-len(head)-len(tail)) + tail
@@ -292,15 +292,48 @@ func TestKeepAlive_ClientTimeout(t *testing.T) {
 
 // While a client waits for its answer it need not ping.
 func TestKeepAlive_PausedWhileAnInvocationRuns(t *testing.T) {
-	s := startServer(t, func(s *setup) { s.Timeouts.Client = 60 * time.Millisecond })
+	s := startServer(t, func(s *setup) { s.Timeouts.Client, s.Timeouts.KeepAlive = 60*time.Millisecond, 30*time.Millisecond })
 	w := s.open("json")
 	s.lanes.blocked.Lock()
 	w.text(`{"type":6}` + separator + `{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"QueueStatus"}]]}` + separator)
-	time.Sleep(150 * time.Millisecond) // longer than the client timeout
-	s.lanes.blocked.Unlock()
-	if result, failure := w.completion("1"); !strings.Contains(result, `"subscribed":true`) {
-		t.Error(result, failure)
+	for range 5 { // 150 ms, longer than the client timeout
+		w.expectText(`{"type":6}`)
 	}
-	w.expectText(closedWithError) // and then the time counts again
+	s.lanes.blocked.Unlock()
+	for _, want := range []string{`"subscribed":true`, closedWithError} { // then the time counts again
+		for {
+			_, text, err := w.next()
+			if err != nil {
+				t.Fatalf("%v before %s", err, want)
+			}
+			if strings.Contains(string(text), want) {
+				break
+			}
+			if string(text) != `{"type":6}`+separator {
+				t.Fatalf("got %s before %s", text, want)
+			}
+		}
+	}
 	w.expectClose(1000)
+}
+
+// A client whose hub hangs still answers pings, in its WebSocket library. It was never closed; ASP.NET Core closes it
+// after the client timeout.
+func TestKeepAlive_webSocketPingsAreNoSignOfLife(t *testing.T) {
+	s := startServer(t, func(s *setup) { s.Timeouts.Client, s.Limits.PingRate = 60*time.Millisecond, 1_000_000 })
+	w := s.open("json")
+	w.text(`{"type":6}` + separator)
+	for {
+		w.write(append(frame(fin|opPing, []byte("alive")), frame(fin|opPong, []byte("alive"))...))
+		opcode, text, err := w.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if opcode == opText {
+			if string(text) != closedWithError+separator {
+				t.Errorf("got %s", text)
+			}
+			return
+		}
+	}
 }

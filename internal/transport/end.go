@@ -26,6 +26,7 @@ const (
 	detailNone endDetail = iota
 	detailTooLarge
 	detailMalformed
+	detailNoMemory
 	detailOutbox
 	detailNothingReceived
 	detailWriteFailed
@@ -65,8 +66,8 @@ func (d endDetail) String() string {
 		return string(handshakeFailures[d-detailHandshake])
 	}
 	return [detailHandshake]string{
-		"", protocolErrorTooLarge, protocolErrorMalformed, "outbox_full", "nothing_received", "write_failed", "read_failed",
-		"stream_ended", "panic",
+		"", protocolErrorTooLarge, protocolErrorMalformed, protocolErrorNoMemory, "outbox_full", "nothing_received",
+		"write_failed", "read_failed", "stream_ended", "panic",
 	}[d]
 }
 
@@ -81,8 +82,11 @@ func (c *Conn) explanation(reason hub.CloseReason) string {
 	case hub.CloseRevoked:
 		return "InvalidOperationException: The token was revoked."
 	}
-	if c.detail == detailTooLarge {
+	switch c.detail {
+	case detailTooLarge:
 		return "InvalidDataException: The maximum message size was exceeded."
+	case detailNoMemory:
+		return "InvalidOperationException: The server has no memory for another large message."
 	}
 	return "InvalidDataException: The message is malformed."
 }

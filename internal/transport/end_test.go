@@ -28,7 +28,7 @@ func TestEnded_hasReasonAndDetail(t *testing.T) {
 		},
 		"too large": {
 			hub.CloseProtocolError, "message_too_large", "InvalidDataException: The maximum message size was exceeded.",
-			func(_ *server, w *wire) { w.text(strings.Repeat("x", 40_000)) },
+			func(_ *server, w *wire) { w.text(strings.Repeat("x", 300_000)) },
 		},
 		"unmasked": {hub.CloseProtocolError, "unmasked", "", func(_ *server, w *wire) { w.write([]byte{fin | opText, 1, 'x'}) }},
 		"operator": {hub.CloseByOperator, "", "", func(s *server, _ *wire) {

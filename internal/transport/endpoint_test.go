@@ -166,8 +166,9 @@ func TestMaxConnections(t *testing.T) {
 	if response, body := s.connect().upgrade("/rte", "alice"); response.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("upgrade: %s %q", response.Status, body)
 	}
-	if response, body := s.do(http.MethodPost, "/rte/negotiate", "alice"); response.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("negotiate: %s %q", response.Status, body)
+	response, body := s.do(http.MethodPost, "/rte/negotiate", "alice")
+	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+		t.Errorf("negotiate: %s %v %q", response.Status, response.Header, body)
 	}
 	one.Close()
 	s.eventually("there is room again", func() bool {
@@ -213,6 +214,28 @@ func TestNext(t *testing.T) {
 		"/live/hub": http.StatusUnauthorized, "/live/hub/negotiate": http.StatusUnauthorized,
 	} {
 		if response, _ := s.do(http.MethodGet, target, ""); response.StatusCode != want {
+			t.Errorf("%s: %s", target, response.Status)
+		}
+	}
+}
+
+// A proxy with rules for paths saw another path than the server, which decoded %2f.
+func TestEndpoint_rawPath(t *testing.T) {
+	s := startServer(t)
+	for _, target := range []string{"/rte%2fnegotiate", "/rte%2Fnegotiate", "/%72te/negotiate", "/rte/negotiate%2f", "/rte%2frefresh"} {
+		if response, _ := s.do(http.MethodPost, target, "alice"); response.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s", target, response.Status)
+		}
+	}
+	if response, _ := s.do(http.MethodPost, "/RTE/negotiate/", "alice"); response.StatusCode != http.StatusOK {
+		t.Error(response.Status)
+	}
+	umlaut := startServer(t, func(s *setup) { s.Path = "/gespr\u00e4che (neu)" })
+	for target, want := range map[string]int{
+		"/gespr%C3%A4che%20%28neu%29/negotiate": http.StatusOK, "/Gespr%c3%a4che%20%28neu%29/negotiate": http.StatusOK,
+		"/gespr%C3%A4che%20%28neu%29%2fnegotiate": http.StatusNotFound,
+	} {
+		if response, _ := umlaut.do(http.MethodPost, target, "alice"); response.StatusCode != want {
 			t.Errorf("%s: %s", target, response.Status)
 		}
 	}

@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,7 +22,10 @@ import (
 type entrance struct {
 	net.Listener
 	h       *Handler
+	server  *http.Server
 	timeout time.Duration // for the head of a request; 0: none
+	http    atomic.Int64  // connections of net/http
+	saving  atomic.Bool   // HTTP connections are closed after each request, because descriptors run short
 
 	accepted chan accepted // for net/http
 	closed   chan struct{}
@@ -36,22 +41,55 @@ type accepted struct {
 	err  error
 }
 
-// Serve serves a port with server, whose Handler must be h and which must have no ConnContext. It returns the error of
-// server.Serve after server was shut down or closed. Then no goroutine that waited for requests is left.
+// Serve serves a port with server, whose Handler must be h and which must have no ConnContext and no ConnState. It sets
+// the idle timeout of server. It returns the error of server.Serve after server was shut down or closed. Then no goroutine
+// that waited for requests is left.
 func (h *Handler) Serve(server *http.Server, listener net.Listener) error {
 	e := &entrance{
 		Listener: listener,
 		h:        h,
+		server:   server,
 		timeout:  cmp.Or(server.ReadHeaderTimeout, server.ReadTimeout),
 		accepted: make(chan accepted),
 		closed:   make(chan struct{}),
 		waiting:  map[*websocket.Socket]struct{}{},
 	}
 	server.ConnContext = withVerified
+	server.ConnState = e.connState
+	server.IdleTimeout = h.options.Timeouts.Idle
 	e.running.Go(e.acceptAll)
 	err := server.Serve(e) // closes e
 	e.running.Wait()
 	return err
+}
+
+// connState counts the connections of net/http.
+func (e *entrance) connState(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		e.h.metrics.httpConnections.Set(float64(e.http.Add(1)))
+	case http.StateClosed, http.StateHijacked:
+		e.h.metrics.httpConnections.Set(float64(e.http.Add(-1)))
+	default:
+		return
+	}
+	e.saveDescriptors()
+}
+
+// saveDescriptors closes idle HTTP connections while the process uses more than three quarters of its file descriptors.
+// When many clients connect at once, each has two for a moment: 200 clients of .NET with 300 descriptors took a minute.
+func (e *entrance) saveDescriptors() {
+	descriptors := e.h.options.Limits.Descriptors
+	if descriptors <= 0 {
+		return
+	}
+	used := int(e.http.Load()) + e.h.connections.len()
+	switch {
+	case used > descriptors*3/4 && e.saving.CompareAndSwap(false, true):
+		e.server.SetKeepAlivesEnabled(false) // closes the idle ones
+	case used < descriptors/2 && e.saving.CompareAndSwap(true, false):
+		e.server.SetKeepAlivesEnabled(true)
+	}
 }
 
 // Accept returns the next connection for net/http.
@@ -184,7 +222,11 @@ func (h *Handler) takeUpgrade(sock *websocket.Socket, p []byte) (v *verifiedToke
 	if err != nil {
 		return v, false
 	}
-	u := newUpgrade(head.accept, q, claims)
+	address, _ := netip.ParseAddrPort(sock.RemoteAddr().String())
+	u := newUpgrade(head.accept, q, claims, ownerOf(claims, address.Addr()))
+	if h.backoff.wait(u.owner.organizationUser(), time.Now()) > 0 {
+		return v, false
+	}
 	c, _, ok := h.admit(&u)
 	if !ok {
 		return v, false

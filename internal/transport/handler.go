@@ -2,7 +2,11 @@ package transport
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
+	"github.com/rte-server/rte-server/internal/transport/origins"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
@@ -18,7 +23,8 @@ import (
 type Handler struct {
 	// Static after construction.
 	options   Options
-	origins   map[string]bool
+	origins   origins.Set
+	path      hubPath
 	tokens    *tokens
 	protocols map[string]*hubprotocol.Protocol // by the name that the handshake uses
 	log       *zap.Logger
@@ -31,7 +37,11 @@ type Handler struct {
 	requests refreshRequests
 
 	connections *connections
+	backoff     backoff
+	pending     atomic.Int64 // bytes of large messages that are incomplete or in a call
 	buffers     websocket.ReadBuffers
+	drained     chan struct{} // closed by Drain
+	emptyPong   []byte        // shared by all connections; never changed
 	draining    atomic.Bool
 }
 
@@ -45,12 +55,16 @@ func New(options Options) (*Handler, error) {
 		options:     options,
 		protocols:   hubprotocol.Protocols(options.Protocol.MessagePackStyle),
 		log:         options.Logger,
-		metrics:     newMetrics(options.Registerer, options.Limits.Connections),
-		connections: newConnections(options.Limits.Connections, options.Limits.OrganizationConnections, options.Tokens.retention()),
+		metrics:     newMetrics(options.Registerer, &options.Limits),
+		connections: newConnections(&options.Limits, options.Tokens.retention()),
+		backoff:     backoff{longest: options.Timeouts.Hold},
+		drained:     make(chan struct{}),
+		emptyPong:   websocket.AppendFrame(nil, websocket.OpPong, nil),
+		path:        newHubPath(options.Path),
 		started:     time.Now(),
 	}
-	if h.origins, err = parseOrigins(options.Origins); err != nil {
-		return nil, err
+	if h.origins, err = origins.Parse(options.Origins); err != nil {
+		return nil, fmt.Errorf("transport: Options.Origins: %w", err)
 	}
 	if h.tokens, err = newTokens(options.Secret, options.Tokens.TTL, options.Tokens.ClockTolerance); err != nil {
 		return nil, err
@@ -63,7 +77,11 @@ func New(options Options) (*Handler, error) {
 }
 
 // Drain makes the handler refuse new negotiations and connections with 503. Open connections continue.
-func (h *Handler) Drain() { h.draining.Store(true) }
+func (h *Handler) Drain() {
+	if !h.draining.Swap(true) {
+		close(h.drained)
+	}
+}
 
 // Connections returns the number of connections, including those in their handshake and those about to end.
 func (h *Handler) Connections() int { return h.connections.len() }
@@ -96,12 +114,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serve func(http.ResponseWriter, *request)
 		kind  requestKind
 	)
-	switch path := strings.TrimSuffix(r.URL.Path, "/"); {
-	case h.isHub(path):
+	switch path := r.URL.EscapedPath(); {
+	case h.path.is(path, ""):
 		serve, kind = h.serveHub, requestHub
-	case strings.EqualFold(path, h.options.Path+"/negotiate"):
+	case h.path.is(path, "/negotiate"):
 		serve, kind = h.serveNegotiate, requestNegotiate
-	case strings.EqualFold(path, h.options.Path+"/refresh"):
+	case h.path.is(path, "/refresh"):
 		if !h.options.Refresh.Enabled {
 			h.metrics.refused[requestRefresh][refusedDisabled].Inc()
 			w.WriteHeader(refusals[refusedDisabled].status)
@@ -123,11 +141,24 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuseToken(w, r, kind, err)
 		return
 	}
-	serve(w, &request{Request: r, query: q, claims: claims})
+	serve(w, &request{r, q, claims, ownerOf(claims, remoteAddr(r.RemoteAddr))})
 }
 
-// isHub reports whether a path, without a slash at its end, is the hub's.
-func (h *Handler) isHub(path string) bool { return strings.EqualFold(path, h.options.Path) }
+// hubPath is the path of the hub, as it is configured and as it is written in a request.
+type hubPath [2]string
+
+func newHubPath(path string) hubPath { return hubPath{path, (&url.URL{Path: path}).EscapedPath()} }
+
+// is reports whether the path of a request, as it was sent, is the hub's with a suffix: in any case, and with or without
+// a slash behind it. A path with other percent signs is none of the hub's, so that a proxy that has rules for paths sees
+// the path that counts here.
+func (p hubPath) is(path, suffix string) bool {
+	path = strings.TrimSuffix(path, "/")
+	return strings.EqualFold(path, p[0]+suffix) || strings.EqualFold(path, p[1]+suffix)
+}
+
+// isHub reports whether the path of a request without percent signs is the hub's.
+func (h *Handler) isHub(path string) bool { return h.path.is(path, "") }
 
 // eventStream is the media type that clients of the ServerSentEvents transport accept.
 const eventStream = "text/event-stream"
@@ -183,6 +214,9 @@ func (h *Handler) inTime(token *connToken, now time.Time) bool {
 // refuse answers a refused request, and counts it.
 func (h *Handler) refuse(w http.ResponseWriter, kind requestKind, reason refusal) {
 	h.metrics.refused[kind][reason].Inc()
+	if refusals[reason].status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter())
+	}
 	answer(w, refusals[reason].status, refusals[reason].text)
 }
 
@@ -194,3 +228,6 @@ func answer(w http.ResponseWriter, status int, text string) {
 		_, _ = w.Write([]byte(text)) // after a failure there is no client to answer
 	}
 }
+
+// retryAfter returns how many seconds a client should wait after a 503: 5 to 15, so that clients do not come back at once.
+func retryAfter() string { return strconv.Itoa(5 + rand.IntN(11)) } //nolint:gosec // it protects nothing

@@ -14,6 +14,9 @@ import (
 // maxProtocolVersion is the highest version of the hub protocols. All lower ones are accepted (1.5).
 const maxProtocolVersion = 2
 
+// maxHandshake bounds the handshake message, its separator included (1.5).
+const maxHandshake = 32 << 10
+
 // handshakeFailure is the reason why a connection never had a session, as a metric label.
 type handshakeFailure string
 
@@ -72,7 +75,7 @@ func (c *Conn) handshake(message []byte) {
 
 // open opens the session of a connection after the answer to its handshake.
 func (c *Conn) open(protocol *hubprotocol.Protocol) {
-	c.messages.Switch(protocol)
+	c.messages.Switch(protocol, c.h.options.Limits.MessageBytes)
 	c.setProtocol(protocol)
 	c.expireWith(c.claims)
 	session, err := c.h.options.Open(c, c.claims)
@@ -125,6 +128,9 @@ func (c *Conn) setProtocol(protocol *hubprotocol.Protocol) {
 // failHandshake answers a handshake that failed (1.5), and counts it.
 func (c *Conn) failHandshake(reason handshakeFailure, text string) {
 	c.handshakeFailed(reason)
+	if reason != handshakeTimeout {
+		c.h.failed(c.owner.organizationUser(), "handshake_"+string(reason))
+	}
 	if text == textHandshakeError && c.h.options.Protocol.DetailedErrors {
 		text += " InvalidDataException: The handshake request is malformed."
 	}

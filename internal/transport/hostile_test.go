@@ -70,8 +70,7 @@ var hostile = map[string]func(s *server){
 	"an array of 4 billion elements": func(s *server) {
 		w := s.open("messagepack")
 		w.binary([]byte("\x0b\x95\x01\x80\xc0\xa1S\xdd\xff\xff\xff\xff"))
-		w.expect(opBinary, closedWithErrorMP)
-		w.expectClose(1000)
+		w.expectNothing() // a call without an id
 	},
 	"brackets as deep as fit": func(s *server) {
 		w := s.open("json")
@@ -83,8 +82,7 @@ var hostile = map[string]func(s *server){
 		w := s.open("messagepack")
 		body := "\x95\x01\x80\xc0\xa1S" + strings.Repeat("\x91", 32000)
 		w.binary(append(binary.AppendUvarint(nil, uint64(len(body))), body...))
-		w.expect(opBinary, closedWithErrorMP)
-		w.expectClose(1000)
+		w.expectNothing() // a call without an id
 	},
 	"unmasked": func(s *server) {
 		w := s.open("json")
@@ -171,7 +169,7 @@ var hostile = map[string]func(s *server){
 	},
 	"a flood of hub pings": func(s *server) {
 		w := s.open("json")
-		w.text(strings.Repeat(`{"type":6}`+separator, 50_000))
+		w.text(strings.Repeat(`{"type":6}`+separator, 5_000))
 		w.expectNothing()
 	},
 	"calls that want no answer and fail": func(s *server) {

@@ -23,6 +23,11 @@ type metrics struct {
 	receivedBytes    prometheus.Counter
 	received         map[hubprotocol.MessageType]prometheus.Counter // messageOther for all that is ignored
 	protocolErrors   map[string]prometheus.Counter                  // by violationKind, and those below
+	throttled        map[string]prometheus.Counter
+	failures         prometheus.Counter
+	held             prometheus.Counter
+	pending          prometheus.Gauge
+	httpConnections  prometheus.Gauge
 }
 
 const (
@@ -33,10 +38,15 @@ const (
 
 	protocolErrorMalformed = "malformed_message"
 	protocolErrorTooLarge  = "message_too_large"
+	protocolErrorNoMemory  = "no_memory"
+
+	throttledFrames = "frames"
+	throttledCalls  = "calls"
+	throttledPings  = "pings"
 )
 
 // newMetrics makes the metrics, with every label value at zero, and registers them if there is a metric registry.
-func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
+func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 	connections := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "rte_transport_connections",
 		Help: "Connections that are open, by hub protocol; none: before the handshake.",
@@ -45,7 +55,12 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 		Name: "rte_transport_connections_limit",
 		Help: "Largest number of connections that this node accepts.",
 	})
-	limit.Set(float64(maxConnections))
+	limit.Set(float64(limits.Connections))
+	pendingLimit := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "rte_transport_pending_limit_bytes",
+		Help: "Largest value of rte_transport_pending_bytes.",
+	})
+	pendingLimit.Set(float64(limits.PendingBytes))
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_transport_requests_refused_total",
 		Help: "Requests that were refused, by purpose and reason.",
@@ -66,7 +81,28 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 		Name: "rte_transport_protocol_errors_total",
 		Help: "Connections closed because of what the client sent, by reason.",
 	}, []string{"reason"})
+	throttled := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_transport_throttled_total",
+		Help: "Times that a connection was above its rate: of frames or calls it was read more slowly, of pings not answered.",
+	}, []string{"rate"})
 	m := &metrics{
+		throttled: map[string]prometheus.Counter{},
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_repeatable_failures_total",
+			Help: "Connections that ended because of what the client sent and will probably send again.",
+		}),
+		httpConnections: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_transport_http_connections",
+			Help: "HTTP connections that are open and not upgraded, idle ones included.",
+		}),
+		pending: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_transport_pending_bytes",
+			Help: "Memory of hub messages above 32 KiB that are incomplete or in a call, of all connections.",
+		}),
+		held: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_requests_held_total",
+			Help: "Negotiations and upgrades that were delayed because connections of the user failed lately.",
+		}),
 		connections:      map[string]prometheus.Gauge{},
 		handshakesFailed: map[handshakeFailure]prometheus.Counter{},
 		received:         map[hubprotocol.MessageType]prometheus.Counter{},
@@ -123,13 +159,17 @@ func newMetrics(reg prometheus.Registerer, maxConnections int) *metrics {
 	for _, kind := range websocket.ViolationKinds() {
 		m.protocolErrors[string(kind)] = protocolErrors.WithLabelValues(string(kind))
 	}
-	for _, reason := range []string{protocolErrorMalformed, protocolErrorTooLarge} {
+	for _, reason := range []string{protocolErrorMalformed, protocolErrorTooLarge, protocolErrorNoMemory} {
 		m.protocolErrors[reason] = protocolErrors.WithLabelValues(reason)
+	}
+	for _, rate := range []string{throttledFrames, throttledCalls, throttledPings} {
+		m.throttled[rate] = throttled.WithLabelValues(rate)
 	}
 	if reg != nil {
 		for _, c := range []prometheus.Collector{
 			connections, limit, refused, m.negotiated, m.refreshed, m.clockDifferences, m.waiting, arrivals, m.handshakes, handshakesFailed,
-			m.receivedBytes, received, protocolErrors,
+			m.receivedBytes, received, protocolErrors, throttled, m.failures, m.held, m.pending, pendingLimit,
+			m.httpConnections,
 		} {
 			reg.MustRegister(c)
 		}

@@ -24,11 +24,15 @@ func (h *Handler) serveNegotiate(w http.ResponseWriter, r *request) {
 		h.refuse(w, requestNegotiate, refusedMethod)
 		return
 	}
+	if !h.hold(r.Context(), r.owner.organizationUser()) {
+		h.refuse(w, requestNegotiate, refusedHold)
+		return
+	}
 	if h.draining.Load() {
 		h.refuse(w, requestNegotiate, refusedDraining)
 		return
 	}
-	if reason, ok := h.connections.room(r.claims.Organization); !ok {
+	if reason, ok := h.connections.room(&r.owner); !ok {
 		h.refuse(w, requestNegotiate, reason)
 		return
 	}

@@ -119,10 +119,26 @@ type RefreshOptions struct {
 type Limits struct {
 	// Connections bounds the connections of this node. More are refused with 503. 0: 100,000.
 	Connections int
+	// Descriptors is the number of files that the process may open. Above three quarters of it idle HTTP connections are
+	// closed at once. 0: not known.
+	Descriptors int
 	// OrganizationConnections bounds the connections of one organization, in the same way. 0: no limit.
 	OrganizationConnections int
-	// MessageBytes bounds a hub message, separator or length prefix included (D8). 0: 32768.
+	// UserConnections bounds the connections of one user. 0: 1,000. A negative value is no limit, here and below.
+	UserConnections int
+	// AddressConnections bounds the connections from one public address of IPv4, or from one /64 of IPv6. Private
+	// addresses have no limit: load balancers have them. 0: 10,000.
+	AddressConnections int
+	// FrameRate bounds the WebSocket frames and hub messages of one connection per second, CallRate its calls. A client
+	// may be 10 s ahead; then the server reads more slowly. 0: 1,000 frames and 500 calls.
+	FrameRate, CallRate int
+	// PingRate bounds the WebSocket pings of one connection that are answered per second. 0: 10.
+	PingRate int
+	// MessageBytes bounds a hub message, separator or length prefix included (D8). 0: 256 KiB.
 	MessageBytes int
+	// PendingBytes bounds the memory of incomplete hub messages above 32 KiB, of all connections. A connection that needs
+	// more is closed. 0: 64 MiB.
+	PendingBytes int64
 	// FrameBytes bounds the announced length of one WebSocket frame. Frames are not kept, and clients put many hub
 	// messages into one, so this does not bound memory. 0: 16 MiB.
 	FrameBytes int64
@@ -134,12 +150,19 @@ type Timeouts struct {
 	Handshake time.Duration
 	// KeepAlive is the time between pings of the server (1.8). 0: 15 s.
 	KeepAlive time.Duration
-	// Client is how long a client that has sent a ping may then send nothing (1.8). 0: 30 s.
+	// Client is how long a client that has sent a ping may then send no hub message (1.8). WebSocket pings and pongs are
+	// none: a client whose hub hangs may still answer them. 0: 30 s.
 	Client time.Duration
 	// Send is how long one send may block (W9). 0: 10 s.
 	Send time.Duration
 	// Close is how long the peer may take to answer the end of a connection (W8). 0: 5 s.
 	Close time.Duration
+	// Hold is how long a negotiate or an upgrade is held at most when connections of its user fail again and again. It must
+	// be shorter than the write timeout of the HTTP server. 0: 10 s.
+	Hold time.Duration
+	// Idle is how long an HTTP connection may wait for its next request. Clients of .NET keep the connection of negotiate
+	// open, which takes a second descriptor. 0: 5 s.
+	Idle time.Duration
 	// Refresh is how long another node may take to answer a refresh request. 0: 2 s.
 	Refresh time.Duration
 }
@@ -179,7 +202,13 @@ func (o Options) withDefaults() (Options, error) {
 
 func (l *Limits) setDefaults() {
 	setDefault(&l.Connections, 100_000)
-	setDefault(&l.MessageBytes, 32<<10)
+	setDefault(&l.UserConnections, 1_000)
+	setDefault(&l.AddressConnections, 10_000)
+	setDefault(&l.FrameRate, 1_000)
+	setDefault(&l.CallRate, 500)
+	setDefault(&l.PingRate, 10)
+	setDefault(&l.MessageBytes, 256<<10)
+	setDefault(&l.PendingBytes, 64<<20)
 	setDefault(&l.FrameBytes, 16<<20)
 }
 
@@ -189,6 +218,8 @@ func (t *Timeouts) setDefaults() {
 	setDefault(&t.Client, 30*time.Second)
 	setDefault(&t.Send, 10*time.Second)
 	setDefault(&t.Close, 5*time.Second)
+	setDefault(&t.Hold, 10*time.Second)
+	setDefault(&t.Idle, 5*time.Second)
 	setDefault(&t.Refresh, 2*time.Second)
 }
 
@@ -208,12 +239,15 @@ func (o *Options) check() error {
 		{"Limits.Connections", int64(o.Limits.Connections)},
 		{"Limits.OrganizationConnections", int64(o.Limits.OrganizationConnections)},
 		{"Limits.MessageBytes", int64(o.Limits.MessageBytes)},
+		{"Limits.PendingBytes", o.Limits.PendingBytes},
 		{"Limits.FrameBytes", o.Limits.FrameBytes},
 		{"Timeouts.Handshake", int64(o.Timeouts.Handshake)},
 		{"Timeouts.KeepAlive", int64(o.Timeouts.KeepAlive)},
 		{"Timeouts.Client", int64(o.Timeouts.Client)},
 		{"Timeouts.Send", int64(o.Timeouts.Send)},
 		{"Timeouts.Close", int64(o.Timeouts.Close)},
+		{"Timeouts.Hold", int64(o.Timeouts.Hold)},
+		{"Timeouts.Idle", int64(o.Timeouts.Idle)},
 		{"Timeouts.Refresh", int64(o.Timeouts.Refresh)},
 	} {
 		if number.value < 0 {

@@ -35,4 +35,5 @@ type request struct {
 	*http.Request
 	query  query
 	claims *authz.Claims
+	owner  owner
 }

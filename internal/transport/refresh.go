@@ -150,6 +150,9 @@ func tokenLifetime(expires time.Time) int {
 // refuseRefresh answers a refused refresh request, and counts it.
 func (h *Handler) refuseRefresh(w http.ResponseWriter, reason refusal, word string) {
 	h.metrics.refused[requestRefresh][reason].Inc()
+	if refusals[reason].status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter())
+	}
 	answerRefresh(w, refusals[reason].status, `{"error":"`+word+`"}`)
 }
 

@@ -41,6 +41,9 @@ const (
 	refusedForward
 	refusedVersion0
 	refusedDisabled
+	refusedUserQuota
+	refusedAddressQuota
+	refusedHold
 	numRefusals
 )
 
@@ -75,9 +78,20 @@ var refusals = [numRefusals]struct {
 	refusedUpgradeVersion: {"upgrade_version", http.StatusUpgradeRequired, ""},
 	refusedDraining:       {"draining", http.StatusServiceUnavailable, "This node is stopping."},
 	refusedFull:           {"full", http.StatusServiceUnavailable, "This node has no room for another connection."},
-	refusedQuota:          {"quota", http.StatusServiceUnavailable, "This organization has no room for another connection on this node."},
-	refusedOtherUser:      {"other_user", http.StatusForbidden, ""},
-	refusedForward:        {"forward", http.StatusServiceUnavailable, ""},
-	refusedVersion0:       {"negotiate_version", http.StatusBadRequest, ""},
-	refusedDisabled:       {"disabled", http.StatusNotFound, ""},
+	refusedQuota: {
+		"quota", http.StatusServiceUnavailable, "This organization has no room for another connection on this node.",
+	},
+	refusedUserQuota: {
+		"user_quota", http.StatusServiceUnavailable, "This user has no room for another connection on this node.",
+	},
+	refusedAddressQuota: {
+		"address_quota", http.StatusServiceUnavailable, "This address has no room for another connection on this node.",
+	},
+	refusedHold: {
+		"backoff", http.StatusServiceUnavailable, "This user connects and fails too often.",
+	},
+	refusedOtherUser: {"other_user", http.StatusForbidden, ""},
+	refusedForward:   {"forward", http.StatusServiceUnavailable, ""},
+	refusedVersion0:  {"negotiate_version", http.StatusBadRequest, ""},
+	refusedDisabled:  {"disabled", http.StatusNotFound, ""},
 }

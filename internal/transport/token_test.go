@@ -70,7 +70,7 @@ func TestTokens(t *testing.T) {
 func TestTokens_Expire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ttl = 15 * time.Second
-		r := newConnections(10, 0, ttl)
+		r := newConnections(&Limits{Connections: 10}, ttl)
 		fresh := func() *Conn { return &Conn{id: newConnID(), reader: reader{claims: &authz.Claims{}}} }
 		redeem := func(c *Conn, issued time.Time) string {
 			reason, ok := r.redeem(c, issued.Add(ttl).After(time.Now()), time.Now())

@@ -41,6 +41,7 @@ type upgrade struct {
 	id       string // the connection token; empty: the client did not negotiate
 	features hub.Features
 	claims   *authz.Claims
+	owner    owner
 }
 
 // serveUpgrade makes a connection from a request. It declines subprotocols and extensions by leaving them out of the
@@ -56,7 +57,11 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 		h.refuse(w, requestHub, refusedBadUpgrade)
 		return
 	}
-	u := newUpgrade(accept, r.query, r.claims)
+	if !h.hold(r.Context(), r.owner.organizationUser()) {
+		h.refuse(w, requestHub, refusedHold)
+		return
+	}
+	u := newUpgrade(accept, r.query, r.claims, r.owner)
 	c, reason, ok := h.admit(&u)
 	if !ok {
 		h.refuse(w, requestHub, reason)
@@ -72,8 +77,8 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 }
 
 // newUpgrade returns the upgrade that a query asks for.
-func newUpgrade(accept string, q query, claims *authz.Claims) upgrade {
-	return upgrade{accept: accept, id: q.value("id"), features: hub.ParseFeatures(q.value("features")), claims: claims}
+func newUpgrade(accept string, q query, claims *authz.Claims, o owner) upgrade {
+	return upgrade{accept, q.value("id"), hub.ParseFeatures(q.value("features")), claims, o}
 }
 
 // admit makes a connection and adds it to the connections of the node. Its id is that of its connection token, which it
@@ -82,7 +87,9 @@ func (h *Handler) admit(u *upgrade) (*Conn, refusal, bool) {
 	if h.draining.Load() {
 		return nil, refusedDraining, false
 	}
-	c := &Conn{h: h, features: u.features, since: time.Since(h.started), reader: reader{claims: u.claims}}
+	c := &Conn{
+		h: h, features: u.features, since: time.Since(h.started), owner: u.owner, reader: reader{claims: u.claims},
+	}
 	if u.id == "" {
 		c.id = newConnID()
 		reason, ok := h.connections.add(c)

@@ -17,8 +17,12 @@ type Splitter struct {
 // length prefix included (D8).
 func NewSplitter(limit int) Splitter { return Splitter{take: takeJSON, limit: limit} }
 
-// Switch makes the Splitter expect messages of a protocol from now on. It may be called between messages only.
-func (s *Splitter) Switch(p *Protocol) { s.take = p.codec.take }
+// Switch makes the Splitter expect messages of a protocol from now on, with a limit of their own. It may be called between
+// messages only.
+func (s *Splitter) Switch(p *Protocol, limit int) { s.take, s.limit = p.codec.take, limit }
+
+// Pending returns the memory of the incomplete message.
+func (s *Splitter) Pending() int { return cap(s.pending) }
 
 // Next reads p up to the end of the first hub message in it and returns the message, with its separator or length
 // prefix, and the unread rest of p. A nil message with a nil error means that more bytes are needed. The message is

@@ -159,17 +159,17 @@ func sections() []section {
 			},
 			{
 				"D3", "A call without an id is never answered, not even with an error.",
-				[]string{hub + ".TestIdlessCallsAreNeverAnswered"},
+				[]string{hub + ".TestInvoke_withoutIDIsNeverAnswered"},
 			},
 			{"D4", "Unknown types of messages are ignored.", nil},
 			{"D5", "Messages about calls that do not exist are ignored, as are Ack and Sequence; pings are not answered.", nil},
 			{"D6", "A Close message is answered by one, then Close 1000.", nil},
 			{"D7", "A malformed message ends the connection with ASP.NET Core's error and allows reconnecting.", nil},
-			{"D8", "So does a hub message of more than 32768 bytes, in any number of WebSocket messages.", nil},
+			{"D8", "So does a hub message above `limits.message_bytes`, in any number of WebSocket messages.", nil},
 			{"D9", "A session that cannot be opened ends and forbids reconnecting.", nil},
 			{
 				"D10", "A session that the server ends for good forbids reconnecting.",
-				[]string{"TestHandshake_Revoked", hub + ".TestCloseIf"},
+				[]string{"TestHandshake_Revoked", hub + ".TestCloseIf_closesThoseThatMatch"},
 			},
 			{
 				"1.7", "Errors in ASP.NET Core's words.",
@@ -179,10 +179,10 @@ func sections() []section {
 		{"Keep-alive, close and drain (1.8, 1.9)", []row{
 			{
 				"1.8",
-				"A ping every 15 s; the client may send nothing for 30 s, counted from its first ping and not while a call runs.",
+				"A ping every 15 s; the client may send no message for 30 s, counted from its first ping and not while a call runs. WebSocket pings are no messages.",
 				[]string{
 					"TestKeepAlive", "TestKeepAlive_ServerPings", "TestKeepAlive_ClientTimeout",
-					"TestKeepAlive_PausedWhileAnInvocationRuns",
+					"TestKeepAlive_PausedWhileAnInvocationRuns", "TestKeepAlive_webSocketPingsAreNoSignOfLife",
 				},
 			},
 			{
