@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -49,7 +50,7 @@ func (p *program) publishCommand() *cobra.Command {
 			return err
 		}
 		return withPublisher(ctx, &l.Config, catalog, node.NewLogger(&l.Config, p.stderr), func(ctx context.Context, to demo.Publisher) error {
-			return publishLines(ctx, catalog, to, in, p.stdout)
+			return publishLines(ctx, &l.Events, catalog, to, in, p.stdout)
 		})
 	}
 	return cmd
@@ -87,7 +88,9 @@ func (nobody) Offer(*events.Event) bool { return true }
 const maxLine = 16 << 20
 
 // publishLines publishes the lines of in and writes the result of each to out.
-func publishLines(ctx context.Context, catalog *events.Catalog, to demo.Publisher, in io.Reader, out io.Writer) error {
+func publishLines(
+	ctx context.Context, c *config.Events, catalog *events.Catalog, to demo.Publisher, in io.Reader, out io.Writer,
+) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxLine)
 	failed, number := 0, 0
@@ -97,7 +100,7 @@ func publishLines(ctx context.Context, catalog *events.Catalog, to demo.Publishe
 		if len(line) == 0 {
 			continue
 		}
-		result, err := publishLine(ctx, catalog, to, line)
+		result, err := publishLine(ctx, c, catalog, to, line)
 		if err != nil {
 			failed++
 			result = "not published: " + err.Error()
@@ -115,8 +118,11 @@ func publishLines(ctx context.Context, catalog *events.Catalog, to demo.Publishe
 	return nil
 }
 
-// publishLine checks one event and publishes it. It returns a text for people.
-func publishLine(ctx context.Context, catalog *events.Catalog, to demo.Publisher, line []byte) (string, error) {
+// publishLine checks one event and publishes it. It returns a text for people, which warns of an expired event: no client
+// receives it.
+func publishLine(
+	ctx context.Context, c *config.Events, catalog *events.Catalog, to demo.Publisher, line []byte,
+) (string, error) {
 	event, err := catalog.Decode(line)
 	if err == nil {
 		_, err = catalog.AppendJSON(nil, &event) // checks the whole event, as a node with subscribers does
@@ -128,5 +134,9 @@ func publishLine(ctx context.Context, catalog *events.Catalog, to demo.Publisher
 		return "", err
 	}
 	definition := catalog.Definition(event.Type)
-	return fmt.Sprintf("published %s of %s %s", definition.Name, definition.Kind, event.Entity), nil
+	result := fmt.Sprintf("published %s of %s %s", definition.Name, definition.Kind, event.Entity)
+	if now := time.Now(); c.Expire && event.Expired(now, c.ClockSkew) {
+		result += ", which has expired: " + event.DescribeExpiry(now)
+	}
+	return result, nil
 }

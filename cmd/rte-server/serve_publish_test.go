@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
@@ -103,5 +105,40 @@ func TestServe_refusesPublishWithoutToken(t *testing.T) {
 	p := start(t, serveArgs("--console.token=0123456789abcdef")...)
 	if status, _ := p.post("/api/publish", eventLine(1)); status != 401 {
 		t.Errorf("without a token: %d", status)
+	}
+}
+
+// An event with a local time without a zone was accepted with 200, although it was too old for any client: without a zone
+// a time is UTC.
+func TestServe_publishRefusesExpiredEvents(t *testing.T) {
+	event := func(made time.Time, layout string) string {
+		line := eventLine(1)
+		return line[:len(line)-1] + `,"Timestamp":"` + made.Format(layout) + `"}`
+	}
+	const withoutZone = "2006-01-02T15:04:05"
+	west := time.FixedZone("west", -5*60*60)
+	body := strings.Join([]string{
+		event(time.Now().UTC(), withoutZone), event(time.Now().In(west), withoutZone), event(time.Now().In(west), time.RFC3339),
+	}, "\n")
+	p := start(t, serveArgs()...)
+	status, answer := p.post("/api/publish", body)
+	var got struct {
+		Published int
+		Refusals  []struct {
+			Line          int
+			Error, Detail string
+		}
+	}
+	if err := json.Unmarshal([]byte(answer), &got); err != nil {
+		t.Fatal(err)
+	}
+	if status != http.StatusMultiStatus || got.Published != 2 || len(got.Refusals) != 1 || got.Refusals[0].Line != 2 ||
+		got.Refusals[0].Error != "expired" || !strings.Contains(got.Refusals[0].Detail, "without a zone is UTC") {
+		t.Errorf("published: %d %s", status, answer)
+	}
+
+	p = start(t, serveArgs("--events.expire=false")...)
+	if status, answer := p.post("/api/publish", body); status != http.StatusOK {
+		t.Errorf("without expiry: %d %s", status, answer)
 	}
 }

@@ -201,7 +201,7 @@ func mustLine(t *testing.T, file string) string {
 
 func TestPublish_reportsEachLine(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
-	good := mustLine(t, "../../testdata/events/UserStatus.json")
+	good := mustLine(t, "../../testdata/events/UserStatus.json")        // of 2020
 	broken := good[:strings.LastIndex(good, "}")] + `, "Rest": [1,,2]}` // behind all that routing reads
 	stdin := strings.Join([]string{good, "", "nonsense", `{"EventType":"UserStatus"}`, good, broken}, "\n")
 	stdout, stderr, err := command(t, stdin, "publish", "-", "--redis.addresses", redis.Addr)
@@ -213,7 +213,7 @@ func TestPublish_reportsEachLine(t *testing.T) {
 		"1: published UserStatus of User 00000000-0000-0000-0000-000000000000",
 		"3: not published: malformed event",
 		"4: not published: malformed event",
-		"5: published UserStatus",
+		"5: published UserStatus of User 00000000-0000-0000-0000-000000000000, which has expired: Timestamp is 2020-",
 		"6: not published: malformed event",
 	} {
 		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {

@@ -1,6 +1,9 @@
 package events
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Event is one published message with its routing fields.
 type Event struct {
@@ -24,6 +27,12 @@ func (ev *Event) Expires(skew time.Duration) time.Time {
 		return time.Time{}
 	}
 	return ev.Timestamp.Add(time.Duration(ev.TTLSeconds)*time.Second + skew)
+}
+
+// DescribeExpiry explains to a publisher why an event has expired at the time now.
+func (ev *Event) DescribeExpiry(now time.Time) string {
+	return fmt.Sprintf("Timestamp is %s, %s before now, and MessageTTLSeconds is %d; a Timestamp without a zone is UTC",
+		ev.Timestamp.Format(time.RFC3339), now.Sub(ev.Timestamp).Round(time.Second), ev.TTLSeconds)
 }
 
 // Expired reports whether the event is not worth delivering at the time now, see Expires. Callers that drop the event

@@ -34,10 +34,13 @@ type Options struct {
 }
 
 // Refused is the reason why an event is rejected for good.
-type Refused string
+type Refused struct {
+	Reason string // machine-readable
+	Detail string // for people; may be empty
+}
 
 // Error returns the reason.
-func (e Refused) Error() string { return string(e) }
+func (e Refused) Error() string { return e.Reason }
 
 // Receipts remember the results of requests, for all nodes.
 type Receipts interface {
@@ -78,8 +81,9 @@ type report struct {
 
 // refusal is the reason why one line, or element of an array, was rejected. Both count from 1.
 type refusal struct {
-	Line  int    `json:"line"`
-	Error string `json:"error"`
+	Line   int    `json:"line"`
+	Error  string `json:"error"`
+	Detail string `json:"detail,omitempty"`
 }
 
 // receipt is the text that Receipts keep of a request.
@@ -299,7 +303,8 @@ func (r *report) isDone(line int) bool {
 func (r *report) refuse(line int, why error) {
 	r.Refused++
 	if len(r.Refusals) < maxRefusals {
-		r.Refusals = append(r.Refusals, refusal{line, why.Error()})
+		refused, _ := errors.AsType[Refused](why)
+		r.Refusals = append(r.Refusals, refusal{line, why.Error(), refused.Detail})
 	}
 }
 

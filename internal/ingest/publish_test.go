@@ -38,7 +38,7 @@ func (s *shelf) take(_ context.Context, batch [][]byte) (errs []error) {
 	for i, event := range batch {
 		switch {
 		case bytes.Contains(event, []byte("bad")):
-			errs[i] = ingest.Refused("no_event")
+			errs[i] = ingest.Refused{Reason: "no_event"}
 		case s.full != nil && s.room == 0:
 			errs[i] = s.full
 		default:

@@ -34,7 +34,9 @@ func (n *Node) assembleEvents(*Options) (err error) {
 	n.dispatcher, err = fanout.New(fanout.Options{
 		State: n.catalog.StateKey, Expires: expires(&c.Events),
 		Malformed: func(ev *events.Event, err error) { n.ingress.Refused(ev.Data, err) },
-		JSON:      hubprotocol.NewJSONEncoder(n.catalog), MessagePack: hubprotocol.NewMessagePackEncoder(n.catalog, packStyle(c)),
+		JSON:      hubprotocol.NewJSONEncoder(n.catalog), MessagePack: hubprotocol.NewMessagePackEncoder(
+			n.catalog, packStyle(c),
+		),
 		Shards: c.Fanout.Shards, Outbox: fanout.OutboxOptions{Bytes: c.Limits.OutboxBytes, Age: c.Limits.OutboxAge},
 		Flow:       fanout.FlowOptions{Backlog: int64(c.Fanout.Backlog), Quota: c.Quotas.Events, Rest: c.Fanout.Rest},
 		Registerer: n.registry,
@@ -199,7 +201,9 @@ func (n *Node) listen(*Options) (err error) {
 func (n *Node) newIngestHandler() http.Handler {
 	c := n.config
 	return ingest.New(ingest.Options{
-		Take: ingest.Take(n.ingress, n.backplane), Receipts: n.backplane, Window: c.Publish.Window, Timeout: c.Publish.Timeout,
+		Take: ingest.Take(
+			n.ingress, n.backplane, expires(&c.Events),
+		), Receipts: n.backplane, Window: c.Publish.Window, Timeout: c.Publish.Timeout,
 		MaxBytes: c.Publish.MaxBytes, MaxEvent: c.Events.MaxBytes, Registerer: n.registry,
 	})
 }

@@ -2,10 +2,13 @@ package publishers_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +177,9 @@ func TestExamples(t *testing.T) {
 			if len(ids) != len(all) {
 				t.Errorf("%d events have %d ids", len(all), len(ids))
 			}
+			for _, a := range all[published-3:] {
+				mustValidate(t, a.Data)
+			}
 			journal := "rte:j:{" + lane + "}"
 			if n, err := client.XLen(t.Context(), journal).Result(); err != nil || int(n) != published/3*2 {
 				t.Errorf("the journal has %d entries, %v", n, err)
@@ -186,6 +192,54 @@ func TestExamples(t *testing.T) {
 				t.Errorf("the last state is %q", text)
 			}
 		})
+	}
+}
+
+// mustValidate fails the test if a node would quarantine an event. The events of all examples lacked properties and had one
+// that does not exist.
+func mustValidate(t *testing.T, data string) {
+	t.Helper()
+	catalog := events.Builtin()
+	ev, err := catalog.Decode([]byte(data))
+	if err == nil {
+		_, err = catalog.AppendJSON(nil, &ev)
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, data)
+	}
+	if deviations := catalog.Check(&ev); len(deviations) > 0 {
+		t.Errorf("%v: %s", deviations, data)
+	}
+	known := properties(catalog)
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(data), &members); err != nil {
+		t.Fatal(err)
+	}
+	for name := range members {
+		if _, ok := known[name]; !ok {
+			t.Errorf("a UserStatus has no property %s", name)
+		}
+	}
+}
+
+// properties returns the properties of a UserStatus by their names.
+func properties(catalog *events.Catalog) map[string]events.Property {
+	all := map[string]events.Property{}
+	for _, p := range slices.Concat(catalog.Envelope(), catalog.Definition(events.UserStatus).Properties) {
+		all[p.Name] = p
+	}
+	return all
+}
+
+// TestExamples_haveAllProperties also covers the example in C#, which TestExamples does not run.
+func TestExamples_haveAllProperties(t *testing.T) {
+	for _, language := range []string{"sh", "go", "python", "ts", "csharp", "java"} {
+		block := mustBlock(t, language)
+		for name, p := range properties(events.Builtin()) {
+			if p.Required() && !regexp.MustCompile(`\b`+name+`\b`).MatchString(block) {
+				t.Errorf("the example in %s lacks %s", language, name)
+			}
+		}
 	}
 }
 
