@@ -53,11 +53,11 @@ func NewMemory(o Options) *Memory {
 		catalog:  o.Catalog,
 		layout:   o.Layout,
 		receiver: NewReceiver(o),
-		limit:    StatesLimit{Bytes: int64(cmp.Or(o.SnapshotMemory, DefaultSnapshotMemory))},
 		sink:     o.Sink,
 		lanes:    map[laneKey]*memoryLane{},
 		started:  time.Now(),
 	}
+	m.limit.Bytes = int64(cmp.Or(o.SnapshotMemory, DefaultSnapshotMemory))
 	m.limit.Register(o.Registerer)
 	m.wanted = m.wants
 	return m

@@ -21,7 +21,7 @@ const (
 // same limit.
 type States struct {
 	topics map[events.Topic]*topicStates
-	part   *statesPart // of the lane's organization; nil while topics is empty
+	part   *MemoryPart // of the lane's organization; nil while topics is empty
 	reads  []*Reading  // under way; a few
 }
 
@@ -88,12 +88,12 @@ func (s *States) Clear(limit *StatesLimit) {
 // forget removes a topic.
 func (s *States) forget(topic events.Topic, ts *topicStates, limit *StatesLimit) {
 	if ts.only != nil {
-		limit.give(s.part, ts.only.size())
+		limit.Give(s.part, ts.only.size())
 	}
 	for _, st := range ts.several {
-		limit.give(s.part, st.size())
+		limit.Give(s.part, st.size())
 	}
-	limit.give(s.part, topicCost)
+	limit.Give(s.part, topicCost)
 	delete(s.topics, topic)
 	s.leaveIfEmpty(limit)
 }
@@ -101,7 +101,7 @@ func (s *States) forget(topic events.Topic, ts *topicStates, limit *StatesLimit)
 // add adds a topic without states. It returns nil if there is no room.
 func (s *States) add(t events.Topic, limit *StatesLimit) *topicStates {
 	if s.topics == nil {
-		s.topics, s.part = map[events.Topic]*topicStates{}, limit.join(t.Organization)
+		s.topics, s.part = map[events.Topic]*topicStates{}, limit.Join(t.Organization)
 	}
 	if !limit.take(s.part, topicCost) {
 		s.leaveIfEmpty(limit)
@@ -114,7 +114,7 @@ func (s *States) add(t events.Topic, limit *StatesLimit) *topicStates {
 
 func (s *States) leaveIfEmpty(limit *StatesLimit) {
 	if len(s.topics) == 0 {
-		limit.leave(s.part)
+		limit.Leave(s.part)
 		s.topics, s.part = nil, nil
 	}
 }
@@ -144,7 +144,7 @@ func StateTTL(ev *events.Event) time.Duration {
 
 func (s *States) put(ev *events.Event, key events.ID, expires, now time.Time, limit *StatesLimit) bool {
 	ts := s.topics[ev.Topic]
-	if ts != nil && limit.exceeds(s.part) {
+	if ts != nil && limit.Exceeds(s.part) {
 		s.evict(ev.Topic, ts, limit)
 		return false
 	}
@@ -155,7 +155,7 @@ func (s *States) put(ev *events.Event, key events.ID, expires, now time.Time, li
 	}
 	if st != nil {
 		ts.remove(key)
-		limit.give(s.part, st.size())
+		limit.Give(s.part, st.size())
 	}
 	if !expires.After(now) {
 		return false
@@ -228,19 +228,19 @@ func (ts *topicStates) remove(key events.ID) {
 func (s *States) Tidy(now time.Time, limit *StatesLimit) bool {
 	for topic, ts := range s.topics {
 		if ts.only != nil && now.After(ts.only.expires) {
-			limit.give(s.part, ts.only.size())
+			limit.Give(s.part, ts.only.size())
 			ts.only = nil
 		}
 		for key, st := range ts.several {
 			if now.After(st.expires) {
-				limit.give(s.part, st.size())
+				limit.Give(s.part, st.size())
 				delete(ts.several, key)
 			}
 		}
 		switch {
 		case ts.only == nil && len(ts.several) == 0:
 			s.forget(topic, ts, limit)
-		case limit.exceeds(s.part):
+		case limit.Exceeds(s.part):
 			s.evict(topic, ts, limit)
 		}
 	}

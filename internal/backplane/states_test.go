@@ -39,6 +39,10 @@ type (
 	statesLimit = backplane.StatesLimit
 )
 
+func newLimit(bytes int64) *statesLimit {
+	return &statesLimit{SharedMemory: backplane.SharedMemory{Bytes: bytes}}
+}
+
 func TestStates_retainsLastStates(t *testing.T) {
 	catalog := events.Builtin()
 	status := backplanetest.Topic(events.NewID(), events.NewID())
@@ -134,7 +138,7 @@ func TestStates_retainsLastStates(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test(t, &backplane.States{}, &backplane.StatesLimit{Bytes: backplane.DefaultSnapshotMemory})
+			test(t, &backplane.States{}, newLimit(backplane.DefaultSnapshotMemory))
 		})
 	}
 }
@@ -161,7 +165,7 @@ func TestStates_agreesWithAModel(t *testing.T) {
 	for seed := range uint64(3) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		var s backplane.States
-		limit := backplane.StatesLimit{Bytes: 1 << 30}
+		limit := newLimit(1 << 30)
 		model := map[key]kept{}
 		now := time.Unix(1_000_000, 0)
 		for step := range 5000 {
@@ -169,9 +173,9 @@ func TestStates_agreesWithAModel(t *testing.T) {
 			topic := topics[random.IntN(len(topics))]
 			switch random.IntN(20) {
 			case 0:
-				s.Tidy(now, &limit)
+				s.Tidy(now, limit)
 			case 1:
-				s.Clear(&limit)
+				s.Clear(limit)
 				equal(t, limit.Used(), int64(0))
 				clear(model)
 			default:
@@ -181,7 +185,7 @@ func TestStates_agreesWithAModel(t *testing.T) {
 					k.callback = callback
 				}
 				ttl := random.IntN(12) - 1
-				s.Add(catalog, numbered(t, topic, step, ttl, random.IntN(50), callback), now, &limit)
+				s.Add(catalog, numbered(t, topic, step, ttl, random.IntN(50), callback), now, limit)
 				model[k] = kept{step, now.Add(time.Duration(ttl) * time.Second)}
 			}
 			for _, topic := range topics {
@@ -211,10 +215,10 @@ func equal(t *testing.T, got, want any) {
 // A state that replaces one is copied over it.
 func TestStates_allocatesNothingPerEvent(t *testing.T) {
 	var s backplane.States
-	limit := backplane.StatesLimit{Bytes: 1 << 20}
+	limit := newLimit(1 << 20)
 	topic, now := backplanetest.Topic(events.NewID(), events.NewID()), time.Now()
 	ev := numbered(t, topic, 1, 60, 700, events.ID{})
-	if allocs := testing.AllocsPerRun(100, func() { s.Add(events.Builtin(), ev, now, &limit) }); allocs != 0 {
+	if allocs := testing.AllocsPerRun(100, func() { s.Add(events.Builtin(), ev, now, limit) }); allocs != 0 {
 		t.Errorf("%v allocations per event, want none", allocs)
 	}
 }
@@ -224,7 +228,7 @@ func BenchmarkStates(b *testing.B) {
 	for name, topics := range map[string]int{"1Topic": 1, "10000Topics": 10_000} {
 		b.Run(name, func(b *testing.B) {
 			var s backplane.States
-			limit := backplane.StatesLimit{Bytes: 1 << 30}
+			limit := newLimit(1 << 30)
 			catalog, now, organization := events.Builtin(), time.Now(), events.NewID()
 			all := make([]*events.Event, topics)
 			for n := range all {
@@ -232,7 +236,7 @@ func BenchmarkStates(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for n := 0; b.Loop(); n++ {
-				s.Add(catalog, all[n%topics], now, &limit)
+				s.Add(catalog, all[n%topics], now, limit)
 			}
 		})
 	}
@@ -242,7 +246,7 @@ func BenchmarkStates(b *testing.B) {
 func TestStatesLimit_sharesMemoryAmongOrganizations(t *testing.T) {
 	const organizations = 4
 	catalog, now := events.Builtin(), time.Now()
-	limit := &statesLimit{Bytes: 1 << 20}
+	limit := newLimit(1 << 20)
 	fill := func(s *states, organization events.ID, count, ttl int) (topics []events.Topic) {
 		for n := range count {
 			topic := backplanetest.Topic(organization, events.NewID())
@@ -304,7 +308,7 @@ func TestStatesLimit_sharesMemoryAmongOrganizations(t *testing.T) {
 // An organization above its fair part gives memory back with each of its events, before Tidy comes by.
 func TestStatesLimit_takesMemoryBackWithEvents(t *testing.T) {
 	catalog, now := events.Builtin(), time.Now()
-	limit := &statesLimit{Bytes: 1 << 20}
+	limit := newLimit(1 << 20)
 	var noisy, other states
 	organization := events.NewID()
 	var noise []*events.Event

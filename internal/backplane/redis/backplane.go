@@ -42,7 +42,7 @@ type Backplane struct {
 	peers     *peer.Exchange
 	checkups  checkups
 	pages     pages
-	recent    peer.Memory
+	recent    backplane.SharedMemory // of peer.Recent
 	states    backplane.StatesLimit
 	reads     chan struct{} // holds a token for each read of states under way
 
@@ -84,14 +84,13 @@ func New(o Options) (*Backplane, error) {
 		logger:   o.Logger,
 		log:      backplane.NewThrottle(o.Logger),
 		losses:   backplane.NewThrottle(o.Logger),
-		states:   backplane.StatesLimit{Bytes: int64(o.SnapshotMemory)},
 		reads:    make(chan struct{}, snapshotReads),
 	}
 	b.wanted = b.wants
 	b.pages.room = wakeup.New()
 	b.scheduler = newScheduler(o.Workers, b.work)
 	b.index = newLaneIndex(o.Linger, b.route, func(l *lane) { b.post(l, left{}) })
-	b.recent.Limit = int64(o.PeerMemory)
+	b.states.Bytes, b.recent.Bytes = int64(o.SnapshotMemory), int64(o.PeerMemory)
 	b.peers = b.newExchange()
 	b.commands = o.newCommands()
 	b.commander = b.commands

@@ -3,7 +3,6 @@ package peer
 import (
 	"math"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/rte-server/rte-server/internal/backplane"
@@ -14,24 +13,15 @@ import (
 // recentSpan is how long a node keeps events without a journal for nodes that missed them.
 const recentSpan = 30 * time.Second
 
-// Memory bounds the bytes of recent events of all lanes together. Its methods may be called from any goroutine.
-type Memory struct {
-	// Limit is the bound. If it is 0 or less, no events are kept.
-	Limit int64
-
-	used atomic.Int64
-}
-
-// Used returns how many bytes are kept.
-func (m *Memory) Used() int64 { return m.used.Load() }
-
 // Recent has the latest events of a lane that came without a position, in order and without a gap. It belongs to the
-// worker that has the lane.
+// worker that has the lane. All lanes share one memory; all calls need the same one.
 type Recent struct {
 	blocks []*recentBlock // in order; none is empty
 	base   time.Time      // the times in blocks count from here
 	before events.ID      // the Id of the event before the first one; zero: not known
 	since  time.Time      // every event since then is kept; zero: not known
+
+	part *backplane.MemoryPart // of the lane's organization; nil while there are no blocks
 }
 
 // Any reports whether events are kept.
@@ -73,15 +63,15 @@ func (b *recentBlock) holds(n int) bool {
 func (b *recentBlock) last() *recentEvent { return &b.events[len(b.events)-1] }
 
 // Add appends an event. If it needs another block, Add drops the blocks of this lane that are too old, and as many
-// others as the limit of all lanes requires.
-func (r *Recent) Add(ev *events.Event, now time.Time, m *Memory) {
+// others as the memory requires.
+func (r *Recent) Add(ev *events.Event, now time.Time, m *backplane.SharedMemory) {
 	if r.base.IsZero() {
 		r.base = now
 	}
 	var block *recentBlock
 	if n := len(r.blocks); n > 0 && r.blocks[n-1].holds(len(ev.Data)) {
 		block = r.blocks[n-1]
-	} else if block = r.another(len(ev.Data), now, m); block == nil {
+	} else if block = r.another(ev, now, m); block == nil {
 		r.Clear(now, m)
 		r.before = ev.ID
 		return
@@ -90,14 +80,18 @@ func (r *Recent) Add(ev *events.Event, now time.Time, m *Memory) {
 	block.events = append(block.events, recentEvent{id: ev.ID, at: now.Sub(r.base), end: len(block.text)})
 }
 
-// another appends a block with room for an event of n bytes. It returns nil if the limit does not permit one.
-func (r *Recent) another(n int, now time.Time, m *Memory) *recentBlock {
+// another appends a block with room for an event. It returns nil if there is no memory for it.
+func (r *Recent) another(ev *events.Event, now time.Time, m *backplane.SharedMemory) *recentBlock {
+	n := len(ev.Data)
 	text := max(recentFirst, n)
 	if k := len(r.blocks); k > 0 {
 		text = max(n, min(2*cap(r.blocks[k-1].text), recentLast))
 	}
+	if r.part == nil {
+		r.part = m.Join(ev.Organization)
+	}
 	block := r.tidy(now, m)
-	for len(r.blocks) > 0 && m.used.Load()+recentSize(text) > m.Limit {
+	for len(r.blocks) > 0 && !m.Room(r.part, recentSize(text)) {
 		block = r.forget(1, m)
 	}
 	if block != nil && cap(block.text) >= text {
@@ -105,8 +99,7 @@ func (r *Recent) another(n int, now time.Time, m *Memory) *recentBlock {
 	} else {
 		block = nil
 	}
-	if m.used.Add(recentSize(text)) > m.Limit {
-		m.used.Add(-recentSize(text))
+	if !m.Take(r.part, recentSize(text)) {
 		return nil
 	}
 	if block == nil {
@@ -117,10 +110,23 @@ func (r *Recent) another(n int, now time.Time, m *Memory) *recentBlock {
 }
 
 // Tidy drops the blocks that are too old.
-func (r *Recent) Tidy(now time.Time, m *Memory) { r.tidy(now, m) }
+func (r *Recent) Tidy(now time.Time, m *backplane.SharedMemory) {
+	r.tidy(now, m)
+	if len(r.blocks) == 0 {
+		r.leave(m)
+	}
+}
+
+// leave gives up the part of the memory.
+func (r *Recent) leave(m *backplane.SharedMemory) {
+	if r.part != nil {
+		m.Leave(r.part)
+		r.part = nil
+	}
+}
 
 // tidy drops the blocks that are too old. It returns one of them for reuse; nil if none was dropped.
-func (r *Recent) tidy(now time.Time, m *Memory) *recentBlock {
+func (r *Recent) tidy(now time.Time, m *backplane.SharedMemory) *recentBlock {
 	drop := 0
 	for drop < len(r.blocks) && now.Sub(r.base)-r.blocks[drop].last().at > recentSpan {
 		drop++
@@ -129,12 +135,12 @@ func (r *Recent) tidy(now time.Time, m *Memory) *recentBlock {
 }
 
 // forget removes the first n blocks. It returns the last of them, emptied.
-func (r *Recent) forget(n int, m *Memory) *recentBlock {
+func (r *Recent) forget(n int, m *backplane.SharedMemory) *recentBlock {
 	if n == 0 {
 		return nil
 	}
 	for _, b := range r.blocks[:n] {
-		m.used.Add(-b.size())
+		m.Give(r.part, b.size())
 	}
 	block := r.blocks[n-1]
 	r.before, r.since = block.last().id, r.base.Add(block.last().at)
@@ -144,10 +150,11 @@ func (r *Recent) forget(n int, m *Memory) *recentBlock {
 }
 
 // Clear drops everything, as events were missed until now. now is zero for a lane that is not subscribed.
-func (r *Recent) Clear(now time.Time, m *Memory) {
+func (r *Recent) Clear(now time.Time, m *backplane.SharedMemory) {
 	for _, b := range r.blocks {
-		m.used.Add(-b.size())
+		m.Give(r.part, b.size())
 	}
+	r.leave(m)
 	*r = Recent{since: now}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -14,7 +15,7 @@ import (
 func TestRecent_answersWithoutGap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const limit = 100 << 10
-		memory := Memory{Limit: limit}
+		memory := backplane.SharedMemory{Bytes: limit}
 		lanes := make([]struct {
 			Recent
 			all []events.ID
@@ -61,7 +62,7 @@ func TestRecent_answersWithoutGap(t *testing.T) {
 
 // An event without an Id does not mark a place.
 func TestRecent_zeroIsNotKnown(t *testing.T) {
-	memory := Memory{Limit: 1 << 20}
+	memory := backplane.SharedMemory{Bytes: 1 << 20}
 	var r Recent
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for range 2 {
@@ -74,7 +75,7 @@ func TestRecent_zeroIsNotKnown(t *testing.T) {
 
 // Blocks of a busy lane are used again.
 func TestRecent_allocatesNothing(t *testing.T) {
-	memory := Memory{Limit: 1 << 20}
+	memory := backplane.SharedMemory{Bytes: 1 << 20}
 	var r Recent
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	ev := &events.Event{ID: events.NewID(), Data: make([]byte, 1000)}
@@ -83,5 +84,42 @@ func TestRecent_allocatesNothing(t *testing.T) {
 	}
 	if allocs := testing.AllocsPerRun(10_000, func() { r.Add(ev, now, &memory) }); allocs != 0 {
 		t.Errorf("allocated %v times per event, want 0", allocs)
+	}
+}
+
+// One organization filled the memory, and nodes could not get the missed events of any other one.
+func TestRecent_sharesMemoryAmongOrganizations(t *testing.T) {
+	memory := backplane.SharedMemory{Bytes: 1 << 20}
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	event := func(organization byte, number int) *events.Event {
+		ev := &events.Event{Topic: events.Topic{Organization: events.ID{organization}}, Data: make([]byte, 1000)}
+		binary.BigEndian.PutUint32(ev.ID[:], uint32(number)+1)
+		return ev
+	}
+	var noisy [4]Recent // lanes of one organization
+	flood := func() {
+		for n := range 2000 {
+			noisy[n%len(noisy)].Add(event(1, n), now, &memory)
+		}
+	}
+	flood()
+	var quiet Recent
+	for n := range 50 {
+		quiet.Add(event(2, n), now, &memory)
+		flood()
+	}
+	first := event(2, 0)
+	if answer, ok := quiet.after(first.ID); !ok || len(answer) != 49 {
+		t.Errorf("%d events of the quiet organization are kept, want 49", len(answer))
+	}
+	if used := memory.Used(); used > memory.Bytes {
+		t.Errorf("%d bytes used of %d", used, memory.Bytes)
+	}
+	for i := range noisy {
+		noisy[i].Clear(now, &memory)
+	}
+	quiet.Tidy(now.Add(time.Hour), &memory)
+	if memory.Used() != 0 || memory.Fair() != memory.Bytes {
+		t.Errorf("%d bytes are left, the fair part is %d", memory.Used(), memory.Fair())
 	}
 }
