@@ -53,8 +53,12 @@ type Receipts interface {
 }
 
 const (
-	// publishers is the number of requests that publish at the same time; others wait. It bounds the memory of buffers.
+	// publishers is the number of batches that are published at the same time; others wait.
 	publishers = 64
+	// readerBytes bounds the memory of the requests whose bodies are being read, within minReaders and maxReaders; others
+	// wait. A request needs a reader once the first byte of its body has arrived.
+	readerBytes            = 64 << 20
+	minReaders, maxReaders = publishers, 512
 	// maxBatch is the number of events that one call of Take gets at most.
 	maxBatch = 512
 	// maxRefusals bounds the refusals that an answer lists.
@@ -64,6 +68,9 @@ const (
 	// receiptTimeout bounds recording the end of a request, which continues when the client has gone.
 	receiptTimeout = 2 * time.Second
 )
+
+// errBusy is the error of a request that has waited for its time limit.
+const errBusy = "too many requests publish already"
 
 // report is the answer to a request.
 type report struct {
@@ -96,8 +103,9 @@ type receipt struct {
 type publisher struct {
 	Options
 
-	slots   *semaphore.Weighted
-	readers sync.Pool // *batchReader
+	slots   *semaphore.Weighted // of batches
+	reading *semaphore.Weighted // of requests
+	readers sync.Pool           // *batchReader
 	metrics *publishMetrics
 }
 
@@ -114,7 +122,11 @@ func newBatchReader(limit int) *batchReader {
 
 // New makes the handler of POST /api/publish.
 func New(o Options) http.Handler {
-	return &publisher{Options: o, slots: semaphore.NewWeighted(publishers), metrics: newPublishMetrics(o.Registerer)}
+	readers := min(max(readerBytes/(chunk+max(o.MaxEvent, 1)), minReaders), maxReaders)
+	return &publisher{
+		Options: o, slots: semaphore.NewWeighted(publishers), reading: semaphore.NewWeighted(int64(readers)),
+		metrics: newPublishMetrics(o.Registerer),
+	}
 }
 
 // ServeHTTP publishes the events of a request.
@@ -143,17 +155,20 @@ func (p *publisher) serve(w http.ResponseWriter, r *http.Request) (status int, b
 	ctx, cancel := context.WithDeadline(r.Context(), deadline)
 	defer cancel()
 	_ = http.NewResponseController(w).SetReadDeadline(deadline) // the recorder of a test has no deadline
-	if err := p.slots.Acquire(ctx, 1); err != nil {
-		return http.StatusServiceUnavailable, report{Error: "too many requests publish already"}
+	content := http.MaxBytesReader(w, r.Body, int64(p.MaxBytes))
+	first := make([]byte, 1)
+	n, err := io.ReadAtLeast(content, first, 1) // a slow publisher takes no place before its body arrives
+	if p.reading.Acquire(ctx, 1) != nil {
+		return http.StatusServiceUnavailable, report{Error: errBusy}
 	}
-	defer p.slots.Release(1)
+	defer p.reading.Release(1)
 
 	events, ok := p.readers.Get().(*batchReader)
 	if !ok {
 		events = newBatchReader(p.MaxEvent)
 	}
 	defer p.readers.Put(events)
-	events.reset(http.MaxBytesReader(w, r.Body, int64(p.MaxBytes)))
+	events.reset(content, first[:n], err)
 	if key == "" {
 		return p.publish(ctx, events, report{})
 	}
@@ -233,7 +248,12 @@ func (p *publisher) take(ctx context.Context, batch [][]byte, lines []int, body 
 	if len(batch) == 0 {
 		return 0
 	}
+	if p.slots.Acquire(ctx, 1) != nil {
+		body.Error, body.Line = errBusy, lines[0]
+		return http.StatusServiceUnavailable
+	}
 	errs := p.Take(ctx, batch)
+	p.slots.Release(1)
 	if errs == nil {
 		body.Published += len(batch)
 		return 0

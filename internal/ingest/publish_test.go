@@ -240,6 +240,7 @@ func TestPublish_refusesRunningTwin(t *testing.T) {
 		body, more := io.Pipe()
 		first := make(chan int, 1)
 		go func() { first <- publish(server, body, "key").Code }()
+		_, _ = io.WriteString(more, "\n") // it begins with its body
 		synctest.Wait()
 		if w := publish(server, strings.NewReader("1"), "key"); w.Code != 409 || w.Header().Get("Retry-After") == "" {
 			t.Errorf("answered %d %s", w.Code, w.Body)
@@ -284,6 +285,36 @@ func TestPublish_waitsForRoom(t *testing.T) {
 			t.Errorf("took %s", took)
 		}
 	})
+}
+
+// Requests whose bodies did not arrive took all places, and others waited for their time limit.
+func TestPublish_passesStalledBodies(t *testing.T) {
+	for name, begin := range map[string]string{"before the first byte": "", "in the middle": "{}\n{"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := newPublishServer(&shelf{}, prometheus.NewRegistry())
+				var stalled sync.WaitGroup
+				var bodies []*io.PipeWriter
+				for range 100 { // more than may publish at a time
+					body, more := io.Pipe()
+					bodies = append(bodies, more)
+					stalled.Go(func() { publish(server, body, "") })
+					if begin != "" {
+						_, _ = io.WriteString(more, begin)
+					}
+				}
+				synctest.Wait()
+				began := time.Now()
+				if w := publish(server, strings.NewReader("{}"), ""); w.Code != 200 || time.Since(began) > time.Second {
+					t.Errorf("answered %d after %s", w.Code, time.Since(began))
+				}
+				for _, more := range bodies {
+					_ = more.Close()
+				}
+				stalled.Wait()
+			})
+		})
+	}
 }
 
 // TestPublish_limitsSlowBody checks that a client that does not go on sending is let go.

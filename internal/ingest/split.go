@@ -40,9 +40,10 @@ func newSplitter(limit int) splitter {
 	return splitter{limit: limit, buffer: make([]byte, chunk+limit)}
 }
 
-// reset starts on a body.
-func (s *splitter) reset(body io.Reader) {
-	*s = splitter{body: body, limit: s.limit, buffer: s.buffer}
+// reset starts on a body. first was read from it already, and err is the error of that read.
+func (s *splitter) reset(body io.Reader, first []byte, err error) {
+	*s = splitter{body: body, limit: s.limit, buffer: s.buffer, err: err}
+	s.end = copy(s.buffer, first)
 }
 
 // next returns the next event, empty for a blank line. The event is valid until the next call of next for which

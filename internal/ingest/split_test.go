@@ -46,7 +46,7 @@ func FuzzSplitter(f *testing.F) {
 // splitAll cuts a body into events; the error is nil at its end.
 func splitAll(body io.Reader, limit int) (all [][]byte, err error) {
 	s := newSplitter(limit)
-	s.reset(body)
+	s.reset(body, nil, nil)
 	for {
 		event, err := s.next()
 		switch {
