@@ -5,33 +5,118 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rte-server/rte-server/internal/loopback"
 )
 
+const (
+	// wrongTokenDelay is the time before the answer to a wrong token: it slows down guessing.
+	wrongTokenDelay = 500 * time.Millisecond
+	// maxDelayed bounds the requests that wait for it; others get their answer at once. The wait holds a connection.
+	maxDelayed = 64
+	// refusedBody is how long the server reads the body of a refused request after the answer.
+	refusedBody = time.Second
+)
+
+// The values of the label reason.
+const (
+	refusedNoToken    = "no_token"
+	refusedWrongToken = "wrong_token"
+	refusedHost       = "host"
+)
+
+// access decides which requests may use the guarded paths.
+type access struct {
+	refused *prometheus.CounterVec
+	delayed chan struct{} // holds one element for each request that waits
+}
+
+func newAccess(reg prometheus.Registerer) *access {
+	a := &access{
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rte_console_requests_refused_total",
+			Help: "Requests to the operator port that were refused: without a token, with a wrong one, or to another host.",
+		}, []string{"reason"}),
+		delayed: make(chan struct{}, maxDelayed),
+	}
+	for _, reason := range []string{refusedNoToken, refusedWrongToken, refusedHost} {
+		a.refused.WithLabelValues(reason)
+	}
+	if reg != nil {
+		reg.MustRegister(a.refused)
+	}
+	return a
+}
+
 // requireBearer passes on requests with the token and refuses others. Its comparison takes the same time for any token.
-func requireBearer(token string, next http.Handler) http.Handler {
+func (a *access) requireBearer(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scheme, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		got := sha256.Sum256([]byte(strings.TrimSpace(sent)))
-		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="rte-server console"`)
-			http.Error(w, "a bearer token is needed", http.StatusUnauthorized)
+		if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		reason := refusedNoToken
+		if sent != "" {
+			reason = refusedWrongToken
+			a.delay(r)
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="rte-server console"`)
+		a.refuse(w, reason, "a bearer token is needed", http.StatusUnauthorized)
+	})
+}
+
+// requireLoopbackHost passes on requests to a loopback name and refuses others. A web page in the operator's browser
+// could otherwise read a port without a token, through a name of its own that resolves to 127.0.0.1.
+func (a *access) requireLoopbackHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !loopback.Is(r.Host) {
+			a.refuse(w, refusedHost, "without a token this port answers to localhost only", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// requireLoopbackHost passes on requests to a loopback name and refuses others. A web page in the operator's browser
-// could otherwise read a port without a token, through a name of its own that resolves to 127.0.0.1.
-func requireLoopbackHost(next http.Handler) http.Handler {
+// delay waits before the answer to a wrong token.
+func (a *access) delay(r *http.Request) {
+	select {
+	case a.delayed <- struct{}{}:
+		defer func() { <-a.delayed }()
+	default:
+		return
+	}
+	timer := time.NewTimer(wrongTokenDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.Context().Done():
+	}
+}
+
+// refuse answers a request without waiting for its body, and closes its connection.
+func (a *access) refuse(w http.ResponseWriter, reason, text string, status int) {
+	a.refused.WithLabelValues(reason).Inc()
+	w.Header().Set("Connection", "close")
+	// The recorder of a test has no deadline.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedBody))
+	http.Error(w, text, status)
+}
+
+// limitAnswer gives the caller time to take an answer. Profiles have no such limit: they take as long as their caller
+// wants.
+func limitAnswer(limit time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !loopback.Is(r.Host) {
-			http.Error(w, "without a token this port answers to localhost only", http.StatusForbidden)
-			return
+		var deadline time.Time // none: the one of an earlier request of this connection must not stay
+		if !strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
+			deadline = time.Now().Add(limit)
 		}
+		_ = http.NewResponseController(w).SetWriteDeadline(deadline) // the recorder of a test has none
 		next.ServeHTTP(w, r)
 	})
 }

@@ -2,8 +2,10 @@ package console
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/pprof"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -26,12 +28,15 @@ type Options struct {
 	// Token is the bearer token that every request but the two probes needs. Empty: no token, and only requests to a
 	// loopback host are answered.
 	Token string
+	// AnswerTimeout bounds the handling of a request and its answer, except for profiles. 0: no limit.
+	AnswerTimeout time.Duration
 }
 
 // Server is the handler of the operator port. It may be used from any goroutine.
 type Server struct {
 	readiness *Readiness
 	mux       *http.ServeMux
+	handler   http.Handler // mux, with a limit for answers
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -65,10 +70,15 @@ func New(o Options) *Server {
 	}
 	// A page of another origin in the operator's browser cannot read an answer, but its request could still act.
 	own := http.NewCrossOriginProtection().Handler(guarded)
+	access := newAccess(o.Registerer)
 	if o.Token == "" {
-		s.mux.Handle("/", requireLoopbackHost(own))
+		s.mux.Handle("/", access.requireLoopbackHost(own))
 	} else {
-		s.mux.Handle("/", requireBearer(o.Token, own))
+		s.mux.Handle("/", access.requireBearer(o.Token, own))
+	}
+	s.handler = s.mux
+	if o.AnswerTimeout > 0 {
+		s.handler = limitAnswer(o.AnswerTimeout, s.mux)
 	}
 	return s
 }
@@ -76,7 +86,7 @@ func New(o Options) *Server {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	s.mux.ServeHTTP(w, r)
+	s.handler.ServeHTTP(w, r)
 }
 
 // health answers 200 as long as the process can answer.
@@ -96,7 +106,8 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 // index lists the paths.
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write([]byte("/metrics\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n/api/revoke\n/api/explain\n/api/connections\n/api/disconnect\n/debug/pprof/\n")) // a caller that has gone needs no answer
+	_, _ = io.WriteString(w, "/metrics\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n/api/revoke\n/api/explain\n"+
+		"/api/connections\n/api/disconnect\n/debug/pprof/\n") // a caller that has gone needs no answer
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

@@ -2,10 +2,13 @@ package console_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -112,5 +115,102 @@ func TestServer_exposesReadiness(t *testing.T) {
 	}
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("names of metrics: %v %v", problems, err)
+	}
+}
+
+// A request without a token whose body did not arrive was held for ever: the answer waited for the body, and nothing limited
+// that wait.
+func TestServer_refusesBeforeTheBody(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	server := httptest.NewServer(console.New(console.Options{
+		Readiness: console.NewReadiness(), Gatherer: reg, Registerer: reg, Token: "let me in",
+	}))
+	defer server.Close()
+	for _, authorization := range []string{"", "Authorization: Bearer let me\r\n"} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.WriteString(conn, "POST /api/revoke HTTP/1.1\r\nHost: localhost\r\n"+authorization+"Content-Length: 100\r\n\r\n{"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(conn) // to the end of the connection
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+			t.Errorf("answered %q, %v", answer, err)
+		}
+	}
+	want := `
+		# HELP rte_console_requests_refused_total Requests to the operator port that were refused: without a token, with a wrong one, or to another host.
+		# TYPE rte_console_requests_refused_total counter
+		rte_console_requests_refused_total{reason="host"} 0
+		rte_console_requests_refused_total{reason="no_token"} 1
+		rte_console_requests_refused_total{reason="wrong_token"} 1
+	`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "rte_console_requests_refused_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestServer_delaysWrongTokens checks that guessing is slow, and that a flood of guesses neither holds many connections nor
+// slows down the right token.
+func TestServer_delaysWrongTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := console.New(console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), Token: "let me in"})
+		const requests = 200
+		took := make(chan time.Duration, requests)
+		for range requests {
+			go func() {
+				began := time.Now()
+				if status, _ := ask(t, s, "GET", "http://rte.example/metrics", "Authorization", "Bearer x"); status != 401 {
+					t.Errorf("answered %d", status)
+				}
+				took <- time.Since(began)
+			}()
+		}
+		synctest.Wait()
+		began := time.Now()
+		if status, _ := ask(t, s, "GET", "http://rte.example/metrics", "Authorization", "Bearer let me in"); status != 200 || time.Since(began) > 0 {
+			t.Errorf("the right token: answered %d after %s", status, time.Since(began))
+		}
+		delayed := 0
+		for range requests {
+			if d := <-took; d > 0 {
+				delayed++
+			}
+		}
+		if delayed != 64 {
+			t.Errorf("%d answers were delayed, want 64", delayed)
+		}
+	})
+}
+
+// TestServer_limitsAnswers checks that a caller that does not take its answer is let go.
+func TestServer_limitsAnswers(t *testing.T) {
+	released := make(chan struct{})
+	server := httptest.NewUnstartedServer(console.New(console.Options{
+		Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), AnswerTimeout: 100 * time.Millisecond,
+		Quarantine: func() any { return strings.Repeat("x", 64<<20) }, // more than fits into the buffers of a connection
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			close(released)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /api/quarantine HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-released:
+	case <-time.After(20 * time.Second):
+		t.Error("the connection is held")
 	}
 }

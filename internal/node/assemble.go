@@ -187,8 +187,10 @@ func (n *Node) listen(*Options) (err error) {
 			Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() },
 			Operations: n.operator.Operations(), Publish: n.newIngestHandler(),
 			Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
+			AnswerTimeout: 2*c.Timeouts.ReadHeader + c.Timeouts.Send + c.Publish.Timeout,
 		}),
-		ReadHeaderTimeout: c.Timeouts.ReadHeader, // and no other timeout: a profile takes as long as its caller wants
+		ReadHeaderTimeout: c.Timeouts.ReadHeader,
+		ReadTimeout:       2 * c.Timeouts.ReadHeader, // /api/publish has a limit of its own
 	})
 	if err != nil {
 		n.clients.close()
