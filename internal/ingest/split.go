@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+
+	"github.com/rte-server/rte-server/internal/jsonscan"
 )
 
 var (
@@ -30,9 +32,7 @@ type splitter struct {
 	begun, array, closed bool // closed: the array has ended
 	skipping             bool // the event is too long; what was read of it is dropped
 
-	// The state of the scan of an array: nesting depth, inside a string, after a backslash.
-	depth           int
-	quoted, escaped bool
+	elements jsonscan.ElementFinder // of an array: the part that was scanned
 }
 
 // newSplitter makes a splitter for events of at most limit bytes. Call reset before next.
@@ -118,7 +118,7 @@ func (s *splitter) find() (length int, found bool) {
 	unseen := s.buffer[s.start+s.scanned : s.end]
 	at := 0
 	if s.array {
-		at = s.findElement(unseen)
+		at = s.elements.Find(unseen)
 	} else {
 		at = bytes.IndexByte(unseen, '\n')
 	}
@@ -128,27 +128,6 @@ func (s *splitter) find() (length int, found bool) {
 	}
 	s.scanned += at
 	return s.scanned, true
-}
-
-// findElement returns the index of the comma or bracket after an element; negative if there is none yet.
-func (s *splitter) findElement(unseen []byte) int {
-	for i, c := range unseen {
-		switch {
-		case s.escaped:
-			s.escaped = false
-		case s.quoted:
-			s.escaped, s.quoted = c == '\\', c != '"'
-		case c == '"':
-			s.quoted = true
-		case c == '{' || c == '[':
-			s.depth++
-		case s.depth == 0 && (c == ',' || c == ']'):
-			return i
-		case c == '}' || c == ']':
-			s.depth--
-		}
-	}
-	return -1
 }
 
 // cut removes an event and its end from the part that was read, and returns the event.
