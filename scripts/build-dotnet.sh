@@ -24,3 +24,4 @@ build() {
 build test/clients/dotnet/versions.proj examples/dotnet/*.*
 build examples/dotnet/published/Published.csproj examples/dotnet/published examples/dotnet/Directory.Build.props
 build clients/dotnet/RteServer.Client.slnx clients/dotnet
+build test/dotnet/reference/Reference.csproj test/dotnet/reference

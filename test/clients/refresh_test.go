@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -262,10 +263,8 @@ func (c *connection) expectOneOf(t *testing.T, wanted ...string) line {
 	t.Helper()
 	select {
 	case l := <-c.events:
-		for _, event := range wanted {
-			if l.Event == event {
-				return l
-			}
+		if slices.Contains(wanted, l.Event) {
+			return l
 		}
 		t.Fatalf("the connection reported %q (%s), want %q", l.Event, l.Error, wanted)
 	case <-time.After(patience):

@@ -29,10 +29,14 @@ func (m mode) String() string {
 
 // modes are all ways to connect.
 var modes = []mode{
-	{protocol: "json"}, {protocol: "json", skipNegotiation: true},
-	{protocol: "newtonsoft"}, {protocol: "newtonsoft", skipNegotiation: true},
-	{protocol: "messagepack"}, {protocol: "messagepack", skipNegotiation: true},
-	{protocol: "json", http2: true}, {protocol: "messagepack", http2: true},
+	{protocol: "json"},
+	{protocol: "json", skipNegotiation: true},
+	{protocol: "newtonsoft"},
+	{protocol: "newtonsoft", skipNegotiation: true},
+	{protocol: "messagepack"},
+	{protocol: "messagepack", skipNegotiation: true},
+	{protocol: "json", http2: true},
+	{protocol: "messagepack", http2: true},
 }
 
 // plays reports whether a client connects in a mode.

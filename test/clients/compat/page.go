@@ -5,6 +5,8 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+
+	"github.com/rte-server/rte-server/test/dotnet/meant"
 )
 
 // head is the text above the tables.
@@ -56,6 +58,16 @@ are left out. In the other cases the server meets the suite's expectation, with 
 - 5.6 to 5.8, 5.19, 5.20: the server answers a ping that arrives together with the end of a message after that message.
 - 6.*: text that is not UTF-8 ends the connection with a hub message about the error and status 1000, not with 1007, and
   not before the hub message is complete.
+`
+
+// aboutMeant is the text above the tables of differences.
+const aboutMeant = `
+## Differences that are meant
+
+A test (` + "`test/dotnet`" + `) sends the same generated messages and requests, byte for byte, to the built program and to a hub
+on ASP.NET Core 10.0.12, and compares the answers. It runs where there is a ` + "`dotnet`" + ` on the PATH, and fails on any
+difference that is not in these tables. Besides, with ` + "`auth.refresh`" + `, a token of another organization is refused as one of
+another user, and a token that ends earlier than the one in force is answered with the lifetime in force.
 `
 
 // results has the results of the tests in the form of the page: by row or client, and by column.
@@ -139,7 +151,24 @@ func page(root fs.FS, found results) (string, error) {
 			text.WriteString(aboutAutobahn)
 		}
 	}
+	writeMeant(&text)
 	return text.String(), nil
+}
+
+// writeMeant writes where the server differs on purpose, as the differential test has it.
+func writeMeant(text *strings.Builder) {
+	text.WriteString(aboutMeant)
+	for _, table := range []struct {
+		title string
+		rows  []meant.Difference
+	}{{"message", meant.Messages()}, {"request", meant.Requests()}} {
+		text.WriteString("\n")
+		writeRow(text, []string{table.title, "ASP.NET Core", "rte-server", "why"})
+		writeRow(text, []string{"---", "---", "---", "---"})
+		for _, d := range table.rows {
+			writeRow(text, []string{d.Name, d.Theirs, d.Ours, d.Why})
+		}
+	}
 }
 
 func writeRow(w io.Writer, cells []string) { fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | ")) }

@@ -137,11 +137,13 @@ func sections() []section {
 			},
 		}},
 		{"Messages (1.6, 1.10)", []row{
-			{"1.6", "JSON as ASP.NET Core writes it; every order of properties, unknown ones, headers and stream ids are read.",
+			{
+				"1.6", "JSON as ASP.NET Core writes it; every order of properties, unknown ones, headers and stream ids are read.",
 				[]string{
 					hubprotocol + ".TestJSONDecode", hubprotocol + ".TestJSONDecode_Malformed", hubprotocol + ".TestJSONEncode",
 					hubprotocol + ".TestJSONEncoder", hubprotocol + ".TestEncoders_Lengths",
-				}},
+				},
+			},
 			{"1.10", "MessagePack byte by byte, property names as in C# unless configured otherwise.", []string{
 				hubprotocol + ".TestMessagePackDecode", hubprotocol + ".TestMessagePackDecode_Malformed",
 				hubprotocol + ".TestMessagePackEncode_Bytes", hubprotocol + ".TestMessagePackEncode_Results",
