@@ -157,7 +157,9 @@ type Limits struct {
 	PingRate     int
 	HeaderBytes  int
 	OutboxBytes  int
-	OutboxAge    time.Duration
+	// TotalOutboxBytes bounds all outboxes together.
+	TotalOutboxBytes int
+	OutboxAge        time.Duration
 }
 
 // Quotas bounds what each organization, user and address may use of a node; 0: no limit.

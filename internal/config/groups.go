@@ -209,6 +209,9 @@ func (k *keyList) addLimits(c *Config) {
 	positive(k.size(&l.OutboxBytes, "limits.outbox_bytes", 1<<20,
 		"memory of the frames that may wait for a client that does not read; beyond it the connection is "+
 			"closed"))
+	positive(k.size(&l.TotalOutboxBytes, "limits.total_outbox_bytes", 512<<20,
+		"memory of such frames of all connections; one connection may have an eighth of what is left, one user a "+
+			"sixteenth of the whole; a quarter of memory.limit, if that is less"))
 	positive(k.span(&l.OutboxAge, "limits.outbox_age", 30*time.Second,
 		"how long a frame may wait for such a client"))
 

@@ -26,6 +26,7 @@ func (s sink) KeepAlive(time.Time) ([]byte, time.Duration, bool) {
 }
 func (s sink) Final(fanout.EndReason) []byte { return nil }
 func (s sink) Ended(fanout.EndReason)        {}
+func (s sink) Owner() fanout.Owner           { return fanout.Owner{} }
 
 // readyFrames returns the same frame of 1 KB for every event. The benchmarks measure what comes after the encoder.
 type readyFrames struct{ frame fanout.Frame }

@@ -18,6 +18,7 @@ type Dispatcher struct {
 	metrics  *metrics
 	registry *registry
 	shards   []*Shard
+	accounts *accounts
 	held     heldStates
 	total    backlog                    // of all organizations
 	started  time.Time                  // origin of the clock of the quotas
@@ -32,7 +33,7 @@ func New(o Options) (*Dispatcher, error) {
 		return nil, err
 	}
 	d := &Dispatcher{
-		options: o, registry: subscriptions.NewRegistry(newOrganization), held: newHeldStates(), total: newBacklog(),
+		options: o, registry: subscriptions.NewRegistry(newOrganization), accounts: newAccounts(), held: newHeldStates(), total: newBacklog(),
 		started: time.Now(), stopped: make(chan struct{}),
 	}
 	d.metrics = newMetrics(o.Registerer, d)

@@ -54,6 +54,8 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 	}
 	computed("rte_fanout_outbox_capacity_bytes", "Bytes that may wait in one outbox before its session ends as slow.",
 		func() float64 { return float64(d.options.Outbox.Bytes) })
+	computed("rte_fanout_outboxes_capacity_bytes", "Bytes that may wait in all outboxes together; 0: no bound.",
+		func() float64 { return float64(d.options.Outbox.TotalBytes) })
 	computed("rte_fanout_backlog_deliveries", "Deliveries under way, of all organizations together.",
 		func() float64 { return float64(d.total.pending.Load()) })
 	computed("rte_fanout_backlog_capacity_deliveries",

@@ -48,6 +48,10 @@ type OutboxOptions struct {
 	// some 100 more for each. One frame larger than WriteBytes does not count, such as a large event, and neither does
 	// the answer to a call. Default: 1 MiB.
 	Bytes int
+	// TotalBytes is the memory that frames behind all full sockets may take together. An outbox whose part exceeds an
+	// eighth of what is left ends as slow, as does one of a user whose outboxes have more than a sixteenth together; see
+	// Account. Default: no bound.
+	TotalBytes int
 	// Age is the time that a frame may wait behind a full socket before its session ends as slow. Default: 30 s.
 	Age time.Duration
 	// WriteBytes bounds what one write collects; a single larger frame is written whole. Default: 64 KiB, from where on

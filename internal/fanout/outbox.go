@@ -215,11 +215,11 @@ func (o *Outbox) enqueue(p pending) {
 	if o.waiting.push(p, options.WriteBytes, o.protocol) {
 		o.shard.counts.dropped[DropConflated]++
 	}
-	o.shard.waitingBytes += o.waiting.bytes - before
+	o.hold(o.waiting.bytes - before)
 	// One frame may be larger than the bound, and the client may read it at once. A partly written frame does not make
 	// the client slow, and neither does a large frame or an answer that waits; other frames queued behind it do.
 	waiting := o.waiting.bytes - o.waiting.large - o.waiting.answer
-	if min(o.inFlightBytes, options.WriteBytes)+waiting > options.Bytes {
+	if min(o.inFlightBytes, options.WriteBytes)+waiting > options.Bytes || o.exceedsTotal(waiting) {
 		o.shard.end(o, EndSlow, p.since)
 	}
 }
@@ -267,13 +267,11 @@ func (o *Outbox) writeLater(rest []byte, events int) {
 	if !o.full {
 		o.full = true
 		s.fullOutboxes++
-		if o.waiting == nil {
-			o.waiting = &waiting{}
-		}
+		o.waiting = &waiting{account: s.accounts.open(o.writer.Owner())}
 	}
 	o.moveAnswer(answerCollected, answerInFlight)
 	o.inFlightBytes, o.inFlight = len(rest), events
-	s.waitingBytes += o.inFlightBytes
+	o.hold(o.inFlightBytes)
 	s.writers.Go(func() {
 		err := o.writer.WriteAll(rest)
 		s.inbox.put(&command{kind: commandDrained, outbox: o, frame: rest, err: err})
@@ -283,7 +281,7 @@ func (o *Outbox) writeLater(rest []byte, events int) {
 // drained continues when that goroutine has written buf: it writes the waiting frames until the socket is full again.
 func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 	s := o.shard
-	s.waitingBytes -= o.inFlightBytes
+	o.hold(-o.inFlightBytes)
 	o.inFlightBytes = 0
 	s.buffers.put(buf)
 	if err != nil {
@@ -304,7 +302,7 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 		if o.waiting.answer == 0 {
 			o.moveAnswer(answerWaits, answerCollected)
 		}
-		s.waitingBytes += o.waiting.bytes - waited
+		o.hold(o.waiting.bytes - waited)
 		s.counts.dropped[DropExpired] += expired
 		if len(next) == 0 {
 			s.buffers.put(next)
@@ -324,6 +322,7 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 	}
 	o.full = false
 	s.fullOutboxes--
+	s.accounts.close(o.waiting.account)
 	o.waiting = nil
 	o.resumeReplay()
 	if o.state == outboxClosing {

@@ -194,9 +194,8 @@ func allocatedBytes() uint64 {
 }
 
 // An indirect pass collected its event in all outboxes before the first write: 3 GB for one event of 30 KB and 100,000
-// clients.
-// The bound counted bytes of frames instead of buffers: with an event of 100 bytes, 60,000 outboxes took a buffer of 4 KB
-// each before the first write.
+// clients. The bound counted bytes of frames instead of buffers: with an event of 100 bytes, 60,000 outboxes took a
+// buffer of 4 KB each before the first write.
 func TestPass_boundsCollectedBytes(t *testing.T) {
 	t.Run("large events", func(t *testing.T) { testCollectedBytes(t, 3000, 30<<10) })
 	t.Run("small events", func(t *testing.T) { testCollectedBytes(t, 12_000, 100) })

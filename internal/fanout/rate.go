@@ -6,8 +6,8 @@ import (
 )
 
 // rate limits events to a number per second (generic cell rate algorithm). Its zero value has its full burst. Any
-// goroutine may use it. It takes no lock and 8 bytes per organization: 35 ns per event, where x/time/rate takes 80 ns with
-// a mutex that all workers of an organization would share.
+// goroutine may use it. It takes no lock and 8 bytes per organization: 35 ns per event, where x/time/rate takes 80 ns
+// with a mutex that all workers of an organization would share.
 type rate struct {
 	// spent is the time up to which all capacity is used, on the clock of the callers' now.
 	spent atomic.Int64

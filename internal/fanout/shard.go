@@ -28,9 +28,10 @@ type Shard struct {
 	inbox    inbox
 	stopped  <-chan struct{} // closed when the context of run ends
 
-	total *backlog // of all shards
-	held  *heldStates
-	open  *[numProtocols]atomic.Int64
+	accounts *accounts
+	total    *backlog // of all shards
+	held     *heldStates
+	open     *[numProtocols]atomic.Int64
 
 	// Used by any goroutine.
 	additionsBegun atomic.Uint64 // changes with additions that Apply has begun
@@ -68,6 +69,7 @@ func newShard(index int, d *Dispatcher) *Shard {
 		registry: d.registry,
 		metrics:  d.metrics,
 		inbox:    newInbox(),
+		accounts: d.accounts,
 		total:    &d.total,
 		held:     &d.held,
 		open:     &d.open,
@@ -337,7 +339,7 @@ func (s *Shard) end(o *Outbox, reason EndReason, now time.Time, final ...byte) {
 		s.dropWaiting(o, reason)
 		if len(final) > 0 {
 			o.waiting.push(pending{frame: final, since: now}, s.options.Outbox.WriteBytes, o.protocol)
-			s.waitingBytes += o.waiting.bytes
+			o.hold(o.waiting.bytes)
 		}
 		return
 	}
@@ -353,7 +355,7 @@ func (s *Shard) dropWaiting(o *Outbox, reason EndReason) {
 	if o.answerAt(answerWaits) {
 		o.finishAnswer()
 	}
-	s.waitingBytes -= o.waiting.bytes
+	o.hold(-o.waiting.bytes)
 	s.counts.dropped[dropReasonOf(reason)] += o.waiting.drop()
 }
 
@@ -369,7 +371,9 @@ func (s *Shard) completeEnd(o *Outbox, reason EndReason) {
 	if o.full {
 		s.dropWaiting(o, reason)
 		s.fullOutboxes--
-		o.full, o.waiting = false, nil
+		o.hold(-o.inFlightBytes)
+		s.accounts.close(o.waiting.account)
+		o.full, o.waiting, o.inFlightBytes = false, nil, 0
 	}
 	if o.buf != nil {
 		s.counts.dropped[dropReasonOf(reason)] += o.collected

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // socket is a Writer that can be frozen and broken.
 type socket struct {
+	owner  fanout.Owner
 	silent bool          // KeepAlive reports a silent peer
 	takes  time.Duration // how long a write takes
 
@@ -97,6 +98,8 @@ func (s *socket) KeepAlive(time.Time) ([]byte, time.Duration, bool) {
 func (s *socket) Final(reason fanout.EndReason) []byte {
 	return []byte("final " + reason.String() + "\n")
 }
+
+func (s *socket) Owner() fanout.Owner { return s.owner }
 
 func (s *socket) Ended(reason fanout.EndReason) {
 	s.mu.Lock()

@@ -23,6 +23,8 @@ type waiting struct {
 	// which queue has been shifted. nil while no state event waits.
 	newest map[subscriptionState]int
 	moved  int
+
+	account *account // of the user; nil: none
 }
 
 // subscriptionState identifies what a state event is the state of, for one subscription. Events of another
@@ -132,7 +134,7 @@ func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) 
 		w.head++
 	}
 	if w.head == len(w.queue) {
-		*w = waiting{}
+		*w = waiting{account: w.account}
 	}
 	return buf, moved, expired
 }
@@ -162,7 +164,7 @@ func (w *waiting) takeLarge(limit int) []byte {
 	w.discount(p)
 	*p = pending{}
 	if w.head++; w.head == len(w.queue) {
-		*w = waiting{}
+		*w = waiting{account: w.account}
 	}
 	return frame
 }
@@ -174,6 +176,6 @@ func (w *waiting) drop() (dropped int) {
 			dropped++
 		}
 	}
-	*w = waiting{}
+	*w = waiting{account: w.account}
 	return dropped
 }

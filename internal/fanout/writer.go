@@ -16,6 +16,8 @@ type Writer interface {
 	KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bool)
 	// Final returns the last bytes of an outbox that its shard ends as EndSlow or EndSilent.
 	Final(reason EndReason) []byte
+	// Owner returns the user whose memory waiting frames count for; the zero value: no user's.
+	Owner() Owner
 	// Ended is called once, after the last bytes were written or dropped. The socket may be closed then.
 	Ended(reason EndReason)
 }

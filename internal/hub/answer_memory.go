@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
 )
 
 const (
@@ -24,12 +25,9 @@ const (
 type answerMemory struct {
 	mu            sync.Mutex // guards the following fields and those of all bounds and reservations
 	all           memoryBound
-	organizations map[events.ID]*memoryBound // those in use
-	users         map[owner]*memoryBound     // those in use
+	organizations map[events.ID]*memoryBound    // those in use
+	users         map[fanout.Owner]*memoryBound // those in use
 }
-
-// owner is a user of an organization.
-type owner struct{ organization, user events.ID }
 
 // memoryBound is a bound with the reservations that wait at it.
 type memoryBound struct {
@@ -49,7 +47,7 @@ const (
 // reservation is memory for one answer; nil: none.
 type reservation struct {
 	memory  *answerMemory
-	owner   owner
+	owner   fanout.Owner
 	bytes   int
 	bounds  [numBounds]*memoryBound
 	passed  int           // bounds
@@ -58,14 +56,14 @@ type reservation struct {
 
 func newAnswerMemory(limit int) *answerMemory {
 	return &answerMemory{
-		all: memoryBound{limit: limit}, organizations: map[events.ID]*memoryBound{}, users: map[owner]*memoryBound{},
+		all: memoryBound{limit: limit}, organizations: map[events.ID]*memoryBound{}, users: map[fanout.Owner]*memoryBound{},
 	}
 }
 
 // reserve reserves memory for an answer of about this size and waits for it until ctx ends. It returns nil for a small
 // answer. waited counts the calls that had to wait. Release the reservation once, unless there was an error.
 func (m *answerMemory) reserve(
-	ctx context.Context, o owner, bytes int, waited prometheus.Counter,
+	ctx context.Context, o fanout.Owner, bytes int, waited prometheus.Counter,
 ) (*reservation, error) {
 	if bytes <= smallAnswer {
 		return nil, nil //nolint:nilnil // nothing is reserved
@@ -87,17 +85,17 @@ func (m *answerMemory) reserve(
 }
 
 // enter begins a reservation, which may have to wait.
-func (m *answerMemory) enter(o owner, bytes int) *reservation {
+func (m *answerMemory) enter(o fanout.Owner, bytes int) *reservation {
 	r := &reservation{memory: m, owner: o, bytes: bytes, granted: make(chan struct{})}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.users[o] == nil {
 		m.users[o] = &memoryBound{limit: m.all.limit / userParts}
 	}
-	if m.organizations[o.organization] == nil {
-		m.organizations[o.organization] = &memoryBound{limit: m.all.limit / organizationParts}
+	if m.organizations[o.Organization] == nil {
+		m.organizations[o.Organization] = &memoryBound{limit: m.all.limit / organizationParts}
 	}
-	r.bounds = [numBounds]*memoryBound{m.users[o], m.organizations[o.organization], &m.all}
+	r.bounds = [numBounds]*memoryBound{m.users[o], m.organizations[o.Organization], &m.all}
 	r.advance()
 	return r
 }
@@ -124,7 +122,7 @@ func (r *reservation) release() {
 		delete(m.users, r.owner)
 	}
 	if r.bounds[boundOfOrganization].idle() {
-		delete(m.organizations, r.owner.organization)
+		delete(m.organizations, r.owner.Organization)
 	}
 }
 

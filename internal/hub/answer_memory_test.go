@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
 )
 
 func isGranted(r *reservation) bool {
@@ -22,7 +23,9 @@ func isGranted(r *reservation) bool {
 	}
 }
 
-func ownerOf(organization, user byte) owner { return owner{events.ID{organization}, events.ID{user}} }
+func ownerOf(organization, user byte) fanout.Owner {
+	return fanout.Owner{Organization: events.ID{organization}, User: events.ID{user}}
+}
 
 func TestAnswerMemory_boundsUserOrganizationAndNode(t *testing.T) {
 	const part = 1 << 20

@@ -86,6 +86,8 @@ func (c *conn) Ended(fanout.EndReason) {
 	c.ended++
 }
 
+func (c *conn) Owner() fanout.Owner { return fanout.Owner{} }
+
 func (c *conn) ID() string { return "connection" }
 
 func (c *conn) Protocol() fanout.Protocol { return c.protocol }

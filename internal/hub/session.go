@@ -155,7 +155,7 @@ func (s *Session) run(c *call, inv *Invocation) invoker.Outcome {
 func (s *Session) invoke(c *call, inv *Invocation, size int) (how invoker.Outcome) {
 	var err error
 	claims := s.Claims()
-	user := owner{claims.Organization, claims.User}
+	user := fanout.Owner{Organization: claims.Organization, User: claims.User}
 	if c.memory, err = s.hub.answers.reserve(c.ctx, user, size, s.hub.metrics.answersWaited); err != nil {
 		return invoker.TimedOut
 	}

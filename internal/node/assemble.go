@@ -37,7 +37,11 @@ func (n *Node) assembleEvents(*Options) (err error) {
 		JSON:      hubprotocol.NewJSONEncoder(n.catalog), MessagePack: hubprotocol.NewMessagePackEncoder(
 			n.catalog, packStyle(c),
 		),
-		Shards: c.Fanout.Shards, Outbox: fanout.OutboxOptions{Bytes: c.Limits.OutboxBytes, Age: c.Limits.OutboxAge},
+		Shards: c.Fanout.Shards,
+		Outbox: fanout.OutboxOptions{
+			Bytes: c.Limits.OutboxBytes, TotalBytes: memoryPart(c.Limits.TotalOutboxBytes, c.Memory.Limit, 4),
+			Age: c.Limits.OutboxAge,
+		},
 		Flow:       fanout.FlowOptions{Backlog: int64(c.Fanout.Backlog), Quota: c.Quotas.Events, Rest: c.Fanout.Rest},
 		Registerer: n.registry,
 	})

@@ -40,6 +40,7 @@ func (r *wire) WriteAll(p []byte) error {
 }
 
 func (r *wire) KeepAlive(time.Time) ([]byte, time.Duration, bool) { return nil, time.Minute, true }
+func (r *wire) Owner() fanout.Owner                               { return fanout.Owner{} }
 func (r *wire) Final(fanout.EndReason) []byte                     { return nil }
 func (r *wire) Ended(fanout.EndReason)                            {}
 func (r *wire) ID() string                                        { return "wire" }

@@ -197,6 +197,15 @@ func (c *Conn) Ended(reason fanout.EndReason) {
 	c.leave(writerHalf)
 }
 
+// Owner returns the user of the session, once it is open.
+func (c *Conn) Owner() fanout.Owner {
+	if !c.opened.Load() {
+		return fanout.Owner{}
+	}
+	claims := c.session.Claims()
+	return fanout.Owner{Organization: claims.Organization, User: claims.User}
+}
+
 // leave ends a half of the connection, and the connection with the second.
 func (c *Conn) leave(half uint32) {
 	if before := c.halves.Or(half); before == bothHalves || before|half != bothHalves {
