@@ -36,6 +36,22 @@ sed "s#/etc/haproxy/certs/rte.pem#$work/rte.pem#" deploy/haproxy.cfg >"$work/hap
 haproxy -c -q -f "$work/haproxy.cfg" 2>&1 | grep -v -e NOTICE -e 'could not resolve address' || true
 haproxy -c -q -f "$work/haproxy.cfg" 2>/dev/null
 
+# The limits per address work: of ten requests, with a limit of three, the last get 429.
+port=$((20000 + RANDOM % 10000))
+sed "s#maxconn 50000#maxconn 100#; s#bind :8443#bind 127.0.0.1:$port#; s#sc0_http_req_rate gt 10000#sc0_http_req_rate gt 3#" \
+  "$work/haproxy.cfg" >"$work/limits.cfg"
+grep -q 'sc0_http_req_rate gt 3 ' "$work/limits.cfg" || { echo "haproxy.cfg has no limit of requests per address" >&2; exit 1; }
+grep -q 'reject if { sc0_conn_cur gt' "$work/limits.cfg" || { echo "haproxy.cfg has no limit of connections per address" >&2; exit 1; }
+haproxy -q -db -f "$work/limits.cfg" >/dev/null 2>&1 &
+haproxy=$!
+trap 'kill "$haproxy" 2>/dev/null; rm -rf "$work"' EXIT
+ask() { curl --silent --insecure --output /dev/null --write-out '%{http_code}\n' "https://127.0.0.1:$port/"; }
+for _ in {1..100}; do ask >/dev/null && break; sleep 0.1; done # until it is up
+status=$(for _ in {1..10}; do ask || true; done | tail -1)
+[ "$status" = 429 ] || { echo "haproxy.cfg answered $status to too many requests of one address" >&2; exit 1; }
+kill "$haproxy"
+trap 'rm -rf "$work"' EXIT
+
 echo "== prometheus.yml"
 mkdir -p "$work/secrets"
 touch "$work/secrets/console_token"
