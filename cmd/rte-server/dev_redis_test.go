@@ -14,7 +14,7 @@ func TestDev_takesEventsOfRedisClients(t *testing.T) {
 	address := rtetest.MustFreeAddr(t)
 	_, port, _ := net.SplitHostPort(address)
 	p := start(t, "dev", "--rate=1", "--redis-port="+port)
-	_, body := ask(t, "GET", p.clients+"/token/me/rte/")
+	_, body := fetch(t, "GET", p.clients+"/token/me/rte/")
 	var token struct{ Token string }
 	if err := json.Unmarshal([]byte(body), &token); err != nil {
 		t.Fatalf("token: %s", body)

@@ -9,7 +9,7 @@ import (
 func TestDev_servesDemo(t *testing.T) {
 	p := start(t, "dev", "--rate=200")
 
-	status, body := ask(t, "GET", p.clients+"/token/me/rte/")
+	status, body := fetch(t, "GET", p.clients+"/token/me/rte/")
 	var token struct{ WssEndpoint, Token string }
 	if err := json.Unmarshal([]byte(body), &token); err != nil || status != 200 {
 		t.Fatalf("token: %d %s", status, body)
@@ -18,18 +18,18 @@ func TestDev_servesDemo(t *testing.T) {
 		t.Errorf("WssEndpoint %s, want %s", token.WssEndpoint, want)
 	}
 
-	status, body = ask(t, "GET", p.clients+"/demo/entities")
+	status, body = fetch(t, "GET", p.clients+"/demo/entities")
 	var entities []struct{ EntityID, EntityType, Name string }
 	if err := json.Unmarshal([]byte(body), &entities); err != nil || status != 200 || len(entities) < 25 {
 		t.Fatalf("entities: %d %s", status, body)
 	}
 
-	status, body = ask(t, "GET", p.clients+"/")
+	status, body = fetch(t, "GET", p.clients+"/")
 	if status != 200 || !strings.Contains(body, "<title>") {
 		t.Errorf("page: %d %s", status, body)
 	}
 
-	// The simulated events reach a client that has only what the server told it.
+	// The simulated events reach a client that only has what the server sent it.
 	args := []string{"tap", "--url", token.WssEndpoint, "--token", token.Token, "--count=200"}
 	for _, e := range entities {
 		args = append(args, e.EntityID)

@@ -102,7 +102,7 @@ func (p *running) logged(message string) logLine {
 // metric is the value of a metric; empty if there is none of that name.
 func (p *running) metric(name string) string {
 	p.t.Helper()
-	_, body := ask(p.t, http.MethodGet, p.operators+"/metrics")
+	_, body := fetch(p.t, http.MethodGet, p.operators+"/metrics")
 	for line := range strings.Lines(body) {
 		if value, ok := strings.CutPrefix(line, name+" "); ok {
 			return strings.TrimSpace(value)
@@ -139,8 +139,8 @@ func (r *recorder) text() string {
 	return r.all.String()
 }
 
-// ask sends a request without a body.
-func ask(t *testing.T, method, url string, header ...string) (status int, body string) {
+// fetch sends a request without a body.
+func fetch(t *testing.T, method, url string, header ...string) (status int, body string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
 	if err != nil {

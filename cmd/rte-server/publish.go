@@ -59,7 +59,7 @@ func (p *program) publishCommand() *cobra.Command {
 // withPublisher runs do with the configured backplane and returns when do does.
 func withPublisher(ctx context.Context, c *config.Config, catalog *events.Catalog, logger *zap.Logger, do func(context.Context, demo.Publisher) error) error {
 	to, err := node.NewBackplane(&c.Redis, nil, backplane.Options{
-		Catalog: catalog, Sink: nobody{}, Logger: logger.Named("backplane"),
+		Catalog: catalog, Sink: noSubscribers{}, Logger: logger.Named("backplane"),
 	})
 	if err != nil {
 		return err
@@ -72,17 +72,17 @@ func withPublisher(ctx context.Context, c *config.Config, catalog *events.Catalo
 	return errors.Join(err, <-ended)
 }
 
-// nobody is the sink of a backplane that only publishes.
-type nobody struct{}
+// noSubscribers is the sink of a backplane that only publishes.
+type noSubscribers struct{}
 
 // Dispatch implements backplane.Sink.
-func (nobody) Dispatch(*events.Event) {}
+func (noSubscribers) Dispatch(*events.Event) {}
 
 // Wants implements backplane.Sink.
-func (nobody) Wants(events.Topic) bool { return false }
+func (noSubscribers) Wants(events.Topic) bool { return false }
 
 // Offer implements backplane.Sink.
-func (nobody) Offer(*events.Event) bool { return true }
+func (noSubscribers) Offer(*events.Event) bool { return true }
 
 // maxLine bounds a line, in bytes: far above any event.
 const maxLine = 16 << 20

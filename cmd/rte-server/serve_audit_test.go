@@ -68,7 +68,7 @@ func TestServe_auditsRefusals(t *testing.T) {
 			t.Errorf("entry %d is %+v", i, got[i])
 		}
 	}
-	if status, body := ask(t, "GET", p.operators+"/api/explain?trace="+got[3].Trace); status != 200 {
+	if status, body := fetch(t, "GET", p.operators+"/api/explain?trace="+got[3].Trace); status != 200 {
 		t.Errorf("the trace leads to %d %s", status, body)
 	}
 	if log := p.output.text(); strings.Contains(log, token) || strings.Contains(log, token[:60]) {

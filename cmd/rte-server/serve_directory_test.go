@@ -34,8 +34,8 @@ func (w directoryWriter) put(id, document string) {
 	}
 }
 
-// tell publishes a message.
-func (w directoryWriter) tell(channel, message string) {
+// notify publishes a message.
+func (w directoryWriter) notify(channel, message string) {
 	w.t.Helper()
 	if err := w.Publish(context.Background(), channel, message).Err(); err != nil {
 		w.t.Fatal(err)
@@ -90,10 +90,10 @@ func TestServe_followsDirectoryInRedis(t *testing.T) {
 	active("2")
 
 	for _, garbage := range []string{"", "{", `{"entities":"all"}`, `{"entities":["sales"]}`, strings.Repeat("x", 1<<20)} {
-		writer.tell("rte:c:directory", garbage)
+		writer.notify("rte:c:directory", garbage)
 	}
 	writer.put(queue, ofQueue(otherOrganization, `"`+testUser+`"`))
-	writer.tell("rte:c:directory", `{"entities":["`+queue+`"]}`)
+	writer.notify("rte:c:directory", `{"entities":["`+queue+`"]}`)
 	active("1")
 	if answer := c.subscribe(queue, "QueueStatus"); !strings.Contains(answer, refused) {
 		t.Errorf("the queue that was given away: %s", answer)
@@ -110,19 +110,19 @@ func TestServe_followsDirectoryInRedis(t *testing.T) {
 	proxy.Refuse(false)
 	eventually(t, "an answer of the directory", func() bool { return strings.Contains(c.subscribe(another, "QueueStatus"), allowed) })
 	active("2")
-	writer.tell("rte:org:"+testOrganization, fmt.Sprintf(`{"RootEntityType":"Organization","RootEntityId":%q,"OrganizationId":%[1]q,`+
+	writer.notify("rte:org:"+testOrganization, fmt.Sprintf(`{"RootEntityType":"Organization","RootEntityId":%q,"OrganizationId":%[1]q,`+
 		`"EventType":"UserStatus","EntityType":"User","EntityId":%q,"MessageTTLSeconds":60}`, testOrganization, testUser))
 	c.expect(`"eventType":"UserStatus"`)
 
 	// What changed while the node was cut off, with a message that it could not hear.
 	cutOff()
 	writer.put(another, ofQueue(testOrganization, ""))
-	writer.tell("rte:c:directory", `{"entities":["`+another+`"]}`)
+	writer.notify("rte:c:directory", `{"entities":["`+another+`"]}`)
 	proxy.Refuse(false)
 	active("1")
 }
 
-// mustSubscribeMany subscribes to an event of many users that nobody asked for before, and answers how long it took.
+// mustSubscribeMany subscribes to an event of many users without a subscription so far, and returns how long it took.
 func mustSubscribeMany(t testing.TB, c *client, users []string) time.Duration {
 	t.Helper()
 	items := make([]string, len(users))

@@ -17,12 +17,12 @@ import (
 // TestServe_deliversKnownAndFreshEvents takes events of all kinds of quality through Redis: what is known and fresh reaches the client, what
 // is late, unknown or wrong is counted and, where somebody has to look into it, quarantined.
 func TestServe_deliversKnownAndFreshEvents(t *testing.T) {
-	catalogue := filepath.Join(t.TempDir(), "events.yaml")
-	if err := os.WriteFile(catalogue, []byte("events: [{name: ParcelLost, kind: User, ttlSeconds: -1}]"), 0o600); err != nil {
+	catalog := filepath.Join(t.TempDir(), "events.yaml")
+	if err := os.WriteFile(catalog, []byte("events: [{name: ParcelLost, kind: User, ttlSeconds: -1}]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	redis := rtetest.MustStartRedis(t)
-	p := start(t, serveArgs("--redis.addresses="+redis.Addr, "--events.catalog_file="+catalogue, "--events.validation=all")...)
+	p := start(t, serveArgs("--redis.addresses="+redis.Addr, "--events.catalog_file="+catalog, "--events.validation=all")...)
 
 	tapped := make(chan string, 1)
 	go func() {
@@ -45,7 +45,7 @@ func TestServe_deliversKnownAndFreshEvents(t *testing.T) {
 	for _, message := range []string{
 		event("UserStatus", time.Now().Add(-2*time.Minute), `,"Note":"too late"`),
 		event("NoSuchEvent", time.Now(), ""),
-		event("UserStatus", time.Now(), `,"Talking":"perhaps"`), // differs from the catalogue and is delivered
+		event("UserStatus", time.Now(), `,"Talking":"perhaps"`), // differs from the catalog and is delivered
 		"{",
 		event("ParcelLost", time.Now().Add(-time.Second), ""),
 	} {
@@ -66,7 +66,7 @@ func TestServe_deliversKnownAndFreshEvents(t *testing.T) {
 	} {
 		eventually(t, metric+" to be "+want, func() bool { return p.metric(metric) == want })
 	}
-	status, body := ask(t, http.MethodGet, p.operators+"/api/quarantine")
+	status, body := fetch(t, http.MethodGet, p.operators+"/api/quarantine")
 	var kept []events.Quarantined
 	if err := json.Unmarshal([]byte(body), &kept); status != http.StatusOK || err != nil {
 		t.Fatalf("quarantine: %d %v", status, err)
@@ -83,7 +83,7 @@ func TestServe_deliversKnownAndFreshEvents(t *testing.T) {
 	}
 }
 
-// TestServe_refusesBadCatalog checks that a catalogue that cannot be read stops the start and names the key.
+// TestServe_refusesBadCatalog checks that a catalog that cannot be read stops the start and names the key.
 func TestServe_refusesBadCatalog(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "events.yaml")
 	if err := os.WriteFile(file, []byte("events: [{name: UserStatus, kind: User, ttlSeconds: 1}]"), 0o600); err != nil {

@@ -38,7 +38,7 @@ func startProcess(t *testing.T, stderr *os.File, args ...string) *process {
 	go func() { p.ended <- p.cmd.Wait() }()
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
 	eventually(t, "a server that is ready", func() bool {
-		status, _ := ask(t, "GET", p.operators+"/readyz")
+		status, _ := fetch(t, "GET", p.operators+"/readyz")
 		return status == 200
 	})
 	return p

@@ -9,7 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// TestServe_explainsTrace follows a refusal from what the client is told to why.
+// TestServe_explainsTrace follows a refusal from the trace id of the client to its reason.
 func TestServe_explainsTrace(t *testing.T) {
 	p := start(t, serveArgs()...)
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
@@ -17,17 +17,17 @@ func TestServe_explainsTrace(t *testing.T) {
 
 	answer := p.connect(token, "").subscribe(colleague, "UserAlert")
 	if want := `"result":[{"subscribed":false,"message":"Unauthorized","entityId":"` + colleague + `","eventName":"useralert"}]`; !strings.Contains(answer, want) {
-		t.Errorf("a stock client was told %s", answer)
+		t.Errorf("a stock client got %s", answer)
 	}
 	answer = p.connect(token, "?features=notices,unheard-of").subscribe(colleague, "UserAlert")
 	var completion struct{ Result []hub.SubscriptionResult }
 	if err := json.Unmarshal([]byte(answer), &completion); err != nil || len(completion.Result) != 1 || completion.Result[0].Code != "unauthorized" {
-		t.Fatalf("a client with notices was told %s", answer)
+		t.Fatalf("a client with notices got %s", answer)
 	}
 
 	look := func(query string) (status int, body string) {
 		t.Helper()
-		return ask(t, "GET", p.operators+"/api/explain?"+query)
+		return fetch(t, "GET", p.operators+"/api/explain?"+query)
 	}
 	status, body := look("trace=" + completion.Result[0].TraceID)
 	for _, want := range []string{
@@ -38,10 +38,10 @@ func TestServe_explainsTrace(t *testing.T) {
 			t.Errorf("%d, no %s in %s", status, want, body)
 		}
 	}
-	told := mustCommand(t, "", "explain", "--url", p.operators, "--trace", completion.Result[0].TraceID)
+	explained := mustCommand(t, "", "explain", "--url", p.operators, "--trace", completion.Result[0].TraceID)
 	for _, want := range []string{testUser + ", agent of ", "1 refused", `"UserAlert" of "` + colleague + `"`, "  no   policy ", "  refused: Unauthorized (unauthorized)\n"} {
-		if !strings.Contains(told, want) {
-			t.Errorf("no %q in\n%s", want, told)
+		if !strings.Contains(explained, want) {
+			t.Errorf("no %q in\n%s", want, explained)
 		}
 	}
 	for query, want := range map[string]string{

@@ -16,7 +16,7 @@ const refusedClose = `{"type":7,"error":"Connection closed with an error."}`
 func TestServe_revokesTokens(t *testing.T) {
 	p := start(t, serveArgs()...)
 	negotiate := func(token string) int {
-		status, _ := ask(t, "POST", p.clients+"/rte/negotiate?negotiateVersion=1", "Authorization", "Bearer "+token)
+		status, _ := fetch(t, "POST", p.clients+"/rte/negotiate?negotiateVersion=1", "Authorization", "Bearer "+token)
 		return status
 	}
 	first, second := mustServiceToken(t, testOrganization), mustServiceToken(t, testOrganization)
@@ -114,21 +114,21 @@ func TestServe_explainsDecisions(t *testing.T) {
 		"twice":                        {"user=" + testUser + "&user=" + colleague, 400, "user: is there twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if status, body := ask(t, "GET", p.operators+"/api/explain?"+test.query); status != test.status || !strings.Contains(body, test.want) {
+			if status, body := fetch(t, "GET", p.operators+"/api/explain?"+test.query); status != test.status || !strings.Contains(body, test.want) {
 				t.Errorf("%d %s, want %d and %s", status, body, test.status, test.want)
 			}
 		})
 	}
 
-	told := mustCommand(t, "", "explain", "--url", p.operators, "--user", testUser, "--entity", colleague, "--event", "UserAlert")
+	explained := mustCommand(t, "", "explain", "--url", p.operators, "--user", testUser, "--entity", colleague, "--event", "UserAlert")
 	for _, want := range []string{"service of " + testOrganization + " by its connection", "yes  policy", "\nallowed\n"} {
-		if !strings.Contains(told, want) {
-			t.Errorf("no %q in\n%s", want, told)
+		if !strings.Contains(explained, want) {
+			t.Errorf("no %q in\n%s", want, explained)
 		}
 	}
-	told = mustCommand(t, "", "explain", "--url", p.operators, "--user", testUser, "--org", testOrganization, "--entity", colleague, "--event", "UserAlert")
-	if !strings.Contains(told, "no   policy") || !strings.Contains(told, "\nrefused: Unauthorized\n") {
-		t.Errorf("told\n%s", told)
+	explained = mustCommand(t, "", "explain", "--url", p.operators, "--user", testUser, "--org", testOrganization, "--entity", colleague, "--event", "UserAlert")
+	if !strings.Contains(explained, "no   policy") || !strings.Contains(explained, "\nrefused: Unauthorized\n") {
+		t.Errorf("got\n%s", explained)
 	}
 	if _, stderr, err := command(t, "", "explain", "--url", p.operators); exitCode(err) != 1 || !strings.Contains(stderr, "user: must be a GUID") {
 		t.Errorf("ended with %v: %s", err, stderr)
@@ -141,7 +141,7 @@ func TestServe_listsAndDisconnects(t *testing.T) {
 	one.subscribe(testUser, "UserStatus")
 	list := func(query string) console.ConnectionList {
 		t.Helper()
-		_, body := ask(t, "GET", p.operators+"/api/connections?"+query)
+		_, body := fetch(t, "GET", p.operators+"/api/connections?"+query)
 		var l console.ConnectionList
 		if err := json.Unmarshal([]byte(body), &l); err != nil {
 			t.Fatalf("%v: %s", err, body)
@@ -190,7 +190,7 @@ func TestServe_closesAtExpiry(t *testing.T) {
 	p := start(t, serveArgs("--auth.close_at_expiry", "--auth.expiry_grace=0s", "--auth.leeway=0s")...)
 	p.connect(token, "").expect(`{"type":7,"allowReconnect":true}`)
 	eventually(t, "one session is counted", func() bool { return p.metric(`rte_hub_sessions_closed_total{reason="expired"}`) == "1" })
-	if status, _ := ask(t, "POST", p.clients+"/rte/negotiate", "Authorization", "Bearer "+token); status != 401 {
+	if status, _ := fetch(t, "POST", p.clients+"/rte/negotiate", "Authorization", "Bearer "+token); status != 401 {
 		t.Errorf("negotiate with the expired token: %d", status)
 	}
 }

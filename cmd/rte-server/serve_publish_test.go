@@ -70,7 +70,7 @@ func TestServe_publishesOnceOverTwoNodes(t *testing.T) {
 	c.subscribe(testUser, "UserStatus")
 	another := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
 
-	// Events without an Id, which nodes cannot tell apart.
+	// Events without an Id, which nodes cannot distinguish.
 	body := strings.ReplaceAll(eventLine(1)+"\n"+eventLine(2)+"\n", `"Id":`, `"Number":`)
 	for _, p := range []*running{one, another, one} {
 		status, answer := p.postOnce("/api/publish", body, "once")

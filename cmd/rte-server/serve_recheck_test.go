@@ -41,8 +41,8 @@ func TestServe_endsSubscriptionsNoLongerAllowed(t *testing.T) {
 
 	p := start(t, serveArgs("--directory.kind=file", "--directory.file="+directory, "--policy.file="+policy)...)
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
-	c, told := p.connect(token, ""), p.connect(token, "?features=notices")
-	told.subscribe(testQueue, "QueueStatus")
+	c, withNotices := p.connect(token, ""), p.connect(token, "?features=notices")
+	withNotices.subscribe(testQueue, "QueueStatus")
 	for entity, event := range map[string]string{testQueue: "QueueStatus", testUser: "UserStatus"} {
 		if answer := c.subscribe(entity, event); !strings.Contains(answer, `"subscribed":true`) {
 			t.Fatal(answer)
@@ -53,7 +53,7 @@ func TestServe_endsSubscriptionsNoLongerAllowed(t *testing.T) {
 	eventually(t, "the end of the member's subscription", func() bool {
 		return p.metric("rte_hub_subscriptions_active") == "1"
 	})
-	told.expect(`{"type":1,"target":"SubscriptionsEnded","arguments":[{"code":"unauthorized","total":1,"subscriptions":[{"id":"`)
+	withNotices.expect(`{"type":1,"target":"SubscriptionsEnded","arguments":[{"code":"unauthorized","total":1,"subscriptions":[{"id":"`)
 	if answer := c.subscribe(testQueue, "QueueStatus"); !strings.Contains(answer, `"message":"Unauthorized"`) {
 		t.Error(answer)
 	}

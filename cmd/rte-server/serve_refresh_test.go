@@ -13,7 +13,7 @@ import (
 func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	args := serveArgs("--redis.addresses="+redis.Addr, "--auth.refresh", "--auth.close_at_expiry", "--auth.expiry_grace=0s", "--auth.leeway=0s")
-	owner, asked := start(t, args...), start(t, args...)
+	owner, other := start(t, args...), start(t, args...)
 	defer owner.stop() // before the end of the other is looked at
 	token := func(user, ttl string) string {
 		t.Helper()
@@ -21,7 +21,7 @@ func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 	}
 	short, long := token(testUser, "4s"), token(testUser, "1h")
 	// Negotiated with one node, connected to the other.
-	status, answer := ask(t, http.MethodPost, asked.clients+"/rte/negotiate?negotiateVersion=1", "Authorization", "Bearer "+short)
+	status, answer := fetch(t, http.MethodPost, other.clients+"/rte/negotiate?negotiateVersion=1", "Authorization", "Bearer "+short)
 	var negotiated struct {
 		ConnectionToken      string
 		TokenLifetimeSeconds int
@@ -34,7 +34,7 @@ func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 
 	refresh := func(token string) (int, string) {
 		t.Helper()
-		return ask(t, http.MethodPost, asked.clients+"/rte/refresh",
+		return fetch(t, http.MethodPost, other.clients+"/rte/refresh",
 			"Authorization", "Bearer "+token, "X-SignalR-Connection-Token", negotiated.ConnectionToken)
 	}
 	if status, answer := refresh(token("bb9730c4-ce86-e611-80c9-00505689257e", "1h")); status != 403 || answer != `{"error":"user_changed"}` {
@@ -54,9 +54,9 @@ func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 	}
 	eventually(t, "the new token in the audit log", func() bool { return strings.Contains(owner.output.text(), `"msg":"refreshed"`) })
 	if log := owner.output.text(); strings.Count(log, `"msg":"refreshed"`) != 1 || !strings.Contains(log, `"jti":"`+claimOf(t, long, "jti")+`"`) {
-		t.Error("the audit log does not tell of the new token once")
+		t.Error("the audit log does not report the new token once")
 	}
-	if strings.Contains(owner.output.text()+asked.output.text(), "eyJ") {
+	if strings.Contains(owner.output.text()+other.output.text(), "eyJ") {
 		t.Error("a token is in the log")
 	}
 }
@@ -65,13 +65,13 @@ func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 func TestServe_refreshesOnSingleNode(t *testing.T) {
 	p := start(t, serveArgs("--auth.refresh")...)
 	token := mustServiceToken(t, testOrganization)
-	_, answer := ask(t, http.MethodPost, p.clients+"/rte/negotiate?negotiateVersion=1", "Authorization", "Bearer "+token)
+	_, answer := fetch(t, http.MethodPost, p.clients+"/rte/negotiate?negotiateVersion=1", "Authorization", "Bearer "+token)
 	var negotiated struct{ ConnectionToken string }
 	if err := json.Unmarshal([]byte(answer), &negotiated); err != nil {
 		t.Fatal(err)
 	}
 	refresh := func() (status int) {
-		status, _ = ask(t, http.MethodPost, p.clients+"/rte/refresh",
+		status, _ = fetch(t, http.MethodPost, p.clients+"/rte/refresh",
 			"Authorization", "Bearer "+token, "X-SignalR-Connection-Token", negotiated.ConnectionToken)
 		return status
 	}

@@ -8,10 +8,10 @@ import (
 
 // TestServe_sendsSnapshotsByMode: snapshots.mode decides who gets the last state of what it subscribes to.
 func TestServe_sendsSnapshotsByMode(t *testing.T) {
-	for mode, gets := range map[string]struct{ stock, asking bool }{
+	for mode, gets := range map[string]struct{ stock, requesting bool }{
 		"off":    {},
-		"opt-in": {asking: true},
-		"always": {stock: true, asking: true},
+		"opt-in": {requesting: true},
+		"always": {stock: true, requesting: true},
 	} {
 		t.Run(mode, func(t *testing.T) {
 			p := start(t, serveArgs("--snapshots.mode="+mode)...)
@@ -23,7 +23,7 @@ func TestServe_sendsSnapshotsByMode(t *testing.T) {
 				}
 			}
 			publish(1)
-			clients := map[*client]bool{p.connect(token, ""): gets.stock, p.connect(token, "?features=snapshot"): gets.asking}
+			clients := map[*client]bool{p.connect(token, ""): gets.stock, p.connect(token, "?features=snapshot"): gets.requesting}
 			for c := range clients {
 				c.subscribe(testUser, "UserStatus")
 			}

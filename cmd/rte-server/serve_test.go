@@ -53,7 +53,7 @@ func TestServe_servesBothPorts(t *testing.T) {
 		{"GET", p.clients + "/metrics", nil, 404, ""},
 		{"GET", p.clients + "/readyz", nil, 404, ""},
 	} {
-		if status, body := ask(t, test.method, test.url, test.header...); status != test.status || !strings.Contains(body, test.contains) {
+		if status, body := fetch(t, test.method, test.url, test.header...); status != test.status || !strings.Contains(body, test.contains) {
 			t.Errorf("%s %s: %d %.200s, want %d and %q", test.method, test.url, status, body, test.status, test.contains)
 		}
 	}
@@ -77,10 +77,10 @@ func TestServe_stopsInOrder(t *testing.T) {
 
 	p.cancel()
 	eventually(t, "/readyz to say that the node stops", func() bool {
-		status, body := ask(t, "GET", p.operators+"/readyz")
+		status, body := fetch(t, "GET", p.operators+"/readyz")
 		return status == 503 && strings.Contains(body, "stopping")
 	})
-	if status, _ := ask(t, "POST", p.clients+"/rte/negotiate", "Authorization", "Bearer "+token); status != 200 {
+	if status, _ := fetch(t, "POST", p.clients+"/rte/negotiate", "Authorization", "Bearer "+token); status != 200 {
 		t.Errorf("negotiate while the load balancer does not know yet: %d, want 200", status)
 	}
 	p.stop()
@@ -89,11 +89,11 @@ func TestServe_stopsInOrder(t *testing.T) {
 func TestServe_guardsOperatorPort(t *testing.T) {
 	p := start(t, serveArgs("--console.token=0123456789abcdef")...)
 	for token, want := range map[string]int{"0123456789abcdef": 200, "another": 401} {
-		if status, _ := ask(t, "GET", p.operators+"/metrics", "Authorization", "Bearer "+token); status != want {
+		if status, _ := fetch(t, "GET", p.operators+"/metrics", "Authorization", "Bearer "+token); status != want {
 			t.Errorf("metrics with token %q: %d, want %d", token, status, want)
 		}
 	}
-	if status, _ := ask(t, "GET", p.operators+"/readyz"); status != 200 {
+	if status, _ := fetch(t, "GET", p.operators+"/readyz"); status != 200 {
 		t.Errorf("probe without a token: %d", status)
 	}
 }
@@ -160,7 +160,7 @@ func TestPublish_reachesTap(t *testing.T) {
 			t.Fatalf("tap ended: %v\n%s", r.err, r.stderr)
 		default:
 		}
-		_, metrics := ask(t, "GET", p.operators+"/metrics")
+		_, metrics := fetch(t, "GET", p.operators+"/metrics")
 		return strings.Contains(metrics, "rte_hub_subscriptions_active 31\n")
 	})
 	published := mustCommand(t, strings.Join(lines, "\n"), "publish", "--redis.addresses", redis.Addr)
@@ -273,7 +273,7 @@ func TestServe_stopsBesideSlowRequests(t *testing.T) {
 	p.cancel()
 	c.expect(`"type":7`)
 	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("the client was told after %s", took)
+		t.Errorf("the client was notified after %s", took)
 	}
 	slow.Close()
 	p.stop()

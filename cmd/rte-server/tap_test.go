@@ -71,7 +71,7 @@ func TestTap_printsSnapshotsAndNotices(t *testing.T) {
 				t.Errorf("%q does not match %s", line, pattern)
 			}
 		case <-time.After(patience):
-			t.Fatalf("waited in vain for %s; told: %s", pattern, stderr.text())
+			t.Fatalf("waited in vain for %s; stderr: %s", pattern, stderr.text())
 		}
 	}
 	expect(stdout.lines, `^{"subscription":.*"id":"0d000000-0000-4000-8000-000000000001".*}\n$`)

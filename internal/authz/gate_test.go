@@ -17,12 +17,12 @@ import (
 
 // centre is a Directory in a map, which counts its lookups.
 type centre struct {
-	entities map[events.ID]directory.Entity
-	asked    int
+	entities  map[events.ID]directory.Entity
+	requested int
 }
 
 func (d *centre) Lookup(_ context.Context, _ directory.Caller, ids []events.ID, entities []directory.Entity) {
-	d.asked++
+	d.requested++
 	for i, id := range ids {
 		entities[i] = d.entities[id]
 	}
@@ -145,12 +145,12 @@ func TestAuthorize_AnswersInOrderFromOneLook(t *testing.T) {
 	if diff := cmp.Diff(want, decisions); diff != "" {
 		t.Error(diff)
 	}
-	if d.asked != 1 {
-		t.Errorf("the directory was asked %d times", d.asked)
+	if d.requested != 1 {
+		t.Errorf("the directory got %d requests", d.requested)
 	}
 }
 
-func TestAuthorize_NothingToAsk(t *testing.T) {
+func TestAuthorize_withoutRequests(t *testing.T) {
 	d := callCentre()
 	gate := mustGate(t, d)
 	claims := authz.Claims{User: me, Organization: home, Role: authz.RoleAgent}
@@ -158,8 +158,8 @@ func TestAuthorize_NothingToAsk(t *testing.T) {
 		t.Errorf("got %v", decisions)
 	}
 	gate.Authorize(t.Context(), &claims, []authz.Request{{EntityID: "x"}})
-	if d.asked != 0 {
-		t.Errorf("the directory was asked %d times about nothing", d.asked)
+	if d.requested != 0 {
+		t.Errorf("the directory got %d requests without ids", d.requested)
 	}
 }
 
@@ -211,8 +211,8 @@ func TestAuthorize_AllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestPolicy_Table asks the default policy about every event of every relation for every role.
-func TestPolicy_Table(t *testing.T) {
+// TestPolicy_decides asks the default policy about every event of every relation for every role.
+func TestPolicy_decides(t *testing.T) {
 	personal := []string{"UserAlert", "UserSetting"}
 	presence := []string{"UserStatus", "UserAvailability"}
 	none := func(string) bool { return false }

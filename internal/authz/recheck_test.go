@@ -44,8 +44,8 @@ func TestRecheck(t *testing.T) {
 	check("no longer a member", false, false, true, true, false)
 	d.entities[colleague] = directory.Entity{State: directory.StateKnown, Kind: events.KindUser, Organization: foreign}
 	check("moved away", false, false, false, true, false)
-	if d.asked != 3 {
-		t.Errorf("the directory was asked %d times", d.asked)
+	if d.requested != 3 {
+		t.Errorf("the directory got %d requests", d.requested)
 	}
 	// Still the caller's, but the topic carries the organization before: its events will never come.
 	both := &authz.Claims{User: me, Organization: home, Organizations: []events.ID{foreign}, Role: authz.RoleService}

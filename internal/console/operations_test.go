@@ -75,7 +75,7 @@ func TestServer_carriesOutOperations(t *testing.T) {
 
 func TestServer_hasNoPathWithoutOperation(t *testing.T) {
 	s := console.New(console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry()})
-	if status, _ := ask(t, s, http.MethodPost, "http://localhost/api/revoke"); status != http.StatusNotFound {
+	if status, _ := fetch(t, s, http.MethodPost, "http://localhost/api/revoke"); status != http.StatusNotFound {
 		t.Errorf("answered %d", status)
 	}
 }

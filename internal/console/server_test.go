@@ -16,8 +16,8 @@ import (
 	"github.com/rte-server/rte-server/internal/console"
 )
 
-// ask sends a request to a server and returns status and body.
-func ask(t *testing.T, s http.Handler, method, target string, header ...string) (int, string) {
+// fetch sends a request to a server and returns status and body.
+func fetch(t *testing.T, s http.Handler, method, target string, header ...string) (int, string) {
 	t.Helper()
 	r := httptest.NewRequest(method, target, http.NoBody)
 	for i := 0; i < len(header); i += 2 {
@@ -54,11 +54,11 @@ func TestServer_reportsReadiness(t *testing.T) {
 		{"stopping for good", readiness.Ready, 503, `{"state":"stopping"}`},
 	} {
 		step.do()
-		status, body := ask(t, s, "GET", "/readyz")
+		status, body := fetch(t, s, "GET", "/readyz")
 		if status != step.status || strings.TrimSpace(body) != step.body {
 			t.Errorf("%s: %d %s, want %d %s", step.name, status, body, step.status, step.body)
 		}
-		if status, _ := ask(t, s, "GET", "/healthz"); status != 200 {
+		if status, _ := fetch(t, s, "GET", "/healthz"); status != 200 {
 			t.Errorf("%s: /healthz answered %d", step.name, status)
 		}
 	}
@@ -94,7 +94,7 @@ func TestServer_guardsPaths(t *testing.T) {
 		{"probe without token", closed, "http://rte.example/healthz", nil, 200},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if status, body := ask(t, test.server, "GET", test.target, test.header...); status != test.status {
+			if status, body := fetch(t, test.server, "GET", test.target, test.header...); status != test.status {
 				t.Errorf("answered %d %s, want %d", status, body, test.status)
 			}
 		})
@@ -107,7 +107,7 @@ func TestServer_exposesReadiness(t *testing.T) {
 	s := console.New(console.Options{Readiness: readiness, Gatherer: reg, Registerer: reg})
 	readiness.Ready()
 
-	_, body := ask(t, s, "GET", "http://localhost/metrics")
+	_, body := fetch(t, s, "GET", "http://localhost/metrics")
 	for _, line := range []string{"rte_console_ready 1", `rte_console_degraded{check="backplane"} 1`} {
 		if !strings.Contains(body, line+"\n") {
 			t.Errorf("no line %q in\n%s", line, body)
@@ -163,7 +163,7 @@ func TestServer_delaysWrongTokens(t *testing.T) {
 		for range requests {
 			go func() {
 				began := time.Now()
-				if status, _ := ask(t, s, "GET", "http://rte.example/metrics", "Authorization", "Bearer x"); status != 401 {
+				if status, _ := fetch(t, s, "GET", "http://rte.example/metrics", "Authorization", "Bearer x"); status != 401 {
 					t.Errorf("answered %d", status)
 				}
 				took <- time.Since(began)
@@ -171,7 +171,7 @@ func TestServer_delaysWrongTokens(t *testing.T) {
 		}
 		synctest.Wait()
 		began := time.Now()
-		if status, _ := ask(t, s, "GET", "http://rte.example/metrics", "Authorization", "Bearer let me in"); status != 200 || time.Since(began) > 0 {
+		if status, _ := fetch(t, s, "GET", "http://rte.example/metrics", "Authorization", "Bearer let me in"); status != 200 || time.Since(began) > 0 {
 			t.Errorf("the right token: answered %d after %s", status, time.Since(began))
 		}
 		delayed := 0

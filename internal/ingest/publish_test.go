@@ -51,21 +51,21 @@ func (s *shelf) take(_ context.Context, batch [][]byte) (errs []error) {
 
 // newPublishServer makes a server without a token that publishes to s.
 func newPublishServer(s *shelf, reg *prometheus.Registry) http.Handler {
-	memory := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: nobody{}})
+	memory := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}})
 	return ingest.New(ingest.Options{
 		Take: s.take, Receipts: memory, Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100, Registerer: reg,
 	})
 }
 
-type nobody struct{}
+type noSubscribers struct{}
 
-func (nobody) Dispatch(*events.Event) {}
+func (noSubscribers) Dispatch(*events.Event) {}
 
 // Wants implements backplane.Sink.
-func (nobody) Wants(events.Topic) bool { return false }
+func (noSubscribers) Wants(events.Topic) bool { return false }
 
 // Offer implements backplane.Sink.
-func (nobody) Offer(*events.Event) bool { return true }
+func (noSubscribers) Offer(*events.Event) bool { return true }
 
 // publish sends a body, with an Idempotency-Key if it is not empty.
 func publish(s http.Handler, body io.Reader, key string) *httptest.ResponseRecorder {
@@ -336,9 +336,9 @@ func TestPublish_limitsSlowBody(t *testing.T) {
 	}
 }
 
-// BenchmarkPublish publishes small events that nobody listens to, without a network.
+// BenchmarkPublish publishes small events that noSubscribers listens to, without a network.
 func BenchmarkPublish(b *testing.B) {
-	memory := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: nobody{}})
+	memory := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}})
 	server := ingest.New(ingest.Options{Take: memory.PublishBatch, Receipts: memory, Timeout: time.Minute, MaxBytes: 16 << 20, MaxEvent: 64 << 10})
 	const line = `{"Id":"0d000000-0000-4000-8000-000000000009","OrganizationId":"0d000000-0000-4000-8000-000000000001","EntityType":"User",` +
 		`"EntityId":"0d000000-0000-4000-8000-000000000002","EventType":"UserCallIncoming","CallId":"0d000000-0000-4000-8000-000000000003"}` + "\n"
@@ -373,7 +373,7 @@ func TestPublish_retriesOnlyTheRest(t *testing.T) {
 		return errs
 	}
 	server := ingest.New(ingest.Options{
-		Take: take, Receipts: backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: nobody{}}),
+		Take: take, Receipts: backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}}),
 		Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100,
 	})
 	for _, try := range []struct {

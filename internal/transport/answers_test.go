@@ -98,8 +98,8 @@ func (s *server) awaitCalls() {
 	})
 }
 
-// A client that asked for much was closed as slow although it read at full speed: answers counted like events.
-func TestAnswers_ofAClientThatAsksForMuchAllArrive(t *testing.T) {
+// A client that requested much was closed as slow although it read at full speed: answers counted like events.
+func TestAnswers_allArriveAtAClientThatRequestsMuch(t *testing.T) {
 	for _, protocol := range []string{"json", "messagepack"} {
 		for _, load := range []struct{ subscriptions, calls int }{{1000, 100}, {2000, 30}, {500, 50}} {
 			t.Run(fmt.Sprintf("%s %d x %d", protocol, load.subscriptions, load.calls), func(t *testing.T) {

@@ -127,7 +127,7 @@ type refusing struct{ error }
 
 func (r refusing) Verify(string) (*authz.Claims, error) { return nil, r.error }
 
-// A node that had never read a key answered 401 to good tokens, so that clients threw them away and asked for others.
+// A node that had never read a key answered 401 to good tokens, so that clients threw them away and requested new ones.
 func TestBearer_KeysUnavailable(t *testing.T) {
 	s := startServer(t, func(o *setup) { o.Verifier, o.Refresh.Enabled = refusing{token.ErrUnavailable}, true })
 	for _, target := range []string{"/rte/negotiate", "/rte/refresh?id=x"} {

@@ -17,10 +17,10 @@ func withOrigins(s *setup) { s.Origins = []string{desk, "http://localhost:3000"}
 
 func TestCORS_Preflight(t *testing.T) {
 	s := startServer(t, withOrigins)
-	const asked = "authorization,x-requested-with,x-signalr-user-agent,x-mine"
+	const requested = "authorization,x-requested-with,x-signalr-user-agent,x-mine"
 	for _, target := range []string{"/rte/negotiate?negotiateVersion=1", "/rte"} {
 		response, body := s.do(http.MethodOptions, target, "", "Origin: "+desk,
-			"Access-Control-Request-Method: POST", "Access-Control-Request-Headers: "+asked)
+			"Access-Control-Request-Method: POST", "Access-Control-Request-Headers: "+requested)
 		if response.StatusCode != http.StatusNoContent || body != "" {
 			t.Errorf("%s: %s %q", target, response.Status, body)
 		}
@@ -28,7 +28,7 @@ func TestCORS_Preflight(t *testing.T) {
 			"Access-Control-Allow-Origin":      desk,
 			"Access-Control-Allow-Credentials": "true",
 			"Access-Control-Allow-Methods":     "GET, POST",
-			"Access-Control-Allow-Headers":     asked,
+			"Access-Control-Allow-Headers":     requested,
 			"Access-Control-Max-Age":           "7200",
 			"Vary":                             "Origin",
 		} {
@@ -39,7 +39,7 @@ func TestCORS_Preflight(t *testing.T) {
 	}
 	response, _ := s.do(http.MethodOptions, "/rte/negotiate", "", "Origin: "+desk, "Access-Control-Request-Method: POST")
 	if got := response.Header.Get("Access-Control-Allow-Headers"); got != "authorization, x-requested-with, x-signalr-connection-token, x-signalr-user-agent" {
-		t.Errorf("headers that were not asked for: %q", got)
+		t.Errorf("headers that were not requested: %q", got)
 	}
 }
 

@@ -245,7 +245,7 @@ func TestErrorTexts(t *testing.T) {
 		"no arguments":       {`"target":"Subscribe","arguments":[],"type":1`, failed},
 		"too many arguments": {`"target":"Subscribe","arguments":[[],1],"type":1`, failed},
 		"wrong argument":     {`"target":"Subscribe","arguments":[{"a":1}],"type":1`, failed},
-		"a stream is asked for": {
+		"a stream is requested": {
 			`"target":"Subscribe","arguments":[[]],"type":4`,
 			"The client attempted to invoke the non-streaming 'Subscribe' method with a streaming invocation.",
 		},

@@ -43,11 +43,11 @@ func (s *server) exchange(pieces []string, between func(), keepOpen bool) string
 	if !keepOpen {
 		_ = w.Conn.(*net.TCPConn).CloseWrite()
 	}
-	said, err := io.ReadAll(w)
+	reported, err := io.ReadAll(w)
 	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
 		s.t.Fatal(err)
 	}
-	return volatile.ReplaceAllString(string(said), "*")
+	return volatile.ReplaceAllString(string(reported), "*")
 }
 
 // The entrance and net/http give the same answers.
@@ -233,8 +233,8 @@ func TestEntrance_Stops(t *testing.T) {
 			if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 				t.Error(err)
 			}
-			if said, err := io.ReadAll(silent); err != nil || len(said) != 0 {
-				t.Errorf("%q, %v", said, err)
+			if reported, err := io.ReadAll(silent); err != nil || len(reported) != 0 {
+				t.Errorf("%q, %v", reported, err)
 			}
 			open.expectNothing()
 		})
@@ -303,13 +303,13 @@ func (panicVerifier) Verify(token string) (*authz.Claims, error) {
 }
 
 // A panic in one request ends only its connection.
-func TestEntrance_SurvivesPanics(t *testing.T) {
+func TestEntrance_continuesAfterPanics(t *testing.T) {
 	s := startServer(t, func(o *setup) { o.Verifier = panicVerifier{} })
 	for range 3 {
 		w := s.connect()
 		w.write([]byte(upgradeHead("/rte", "Authorization: Bearer mallory")))
-		if said, _ := io.ReadAll(w); len(said) != 0 {
-			t.Errorf("%q", said)
+		if reported, _ := io.ReadAll(w); len(reported) != 0 {
+			t.Errorf("%q", reported)
 		}
 	}
 	s.open("json")

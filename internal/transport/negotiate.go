@@ -52,14 +52,14 @@ func (h *Handler) serveNegotiate(w http.ResponseWriter, r *request) {
 	_, _ = w.Write(body) // after a failure there is no client to answer
 }
 
-// negotiateVersion returns the version of the answer, or the error text for the version that the client asked for (N4).
+// negotiateVersion returns the version of the answer, or the error text for the version that the client requested (N4).
 func (h *Handler) negotiateVersion(q query) (version int, problem string) {
 	if values := q.values("negotiateVersion"); len(values) > 0 {
-		asked, err := strconv.ParseInt(strings.TrimSpace(strings.Join(values, ",")), 10, 32)
+		requested, err := strconv.ParseInt(strings.TrimSpace(strings.Join(values, ",")), 10, 32)
 		if err != nil {
 			return 0, "The client requested a non-integer protocol version."
 		}
-		version = int(asked)
+		version = int(requested)
 	}
 	if version < h.options.Protocol.MinNegotiateVersion {
 		return 0, "The client requested version '" + strconv.Itoa(version) +

@@ -226,12 +226,12 @@ func TestRefresh_switchedOff(t *testing.T) {
 func TestRefresh_preflight(t *testing.T) {
 	s := startServer(t, withRefresh, withOrigins)
 	const wanted = "authorization,x-requested-with,x-signalr-connection-token,x-signalr-user-agent"
-	for asked, allowed := range map[string]string{
+	for requested, allowed := range map[string]string{
 		"Access-Control-Request-Headers: " + wanted: wanted,
 		"X: y": strings.ReplaceAll(wanted, ",", ", "),
 	} {
 		response, _ := s.do(http.MethodOptions, "/rte/refresh", "",
-			"Origin: "+desk, "Access-Control-Request-Method: POST", asked)
+			"Origin: "+desk, "Access-Control-Request-Method: POST", requested)
 		if got := response.Header.Get("Access-Control-Allow-Headers"); response.StatusCode != 204 || got != allowed {
 			t.Errorf("%s %q, want %q", response.Status, got, allowed)
 		}

@@ -54,10 +54,10 @@ func TestRevoke(t *testing.T) {
 		proxies[i].Cut()
 		nodes[i].WaitFor("the node to see that Redis is away", func() bool { return len(nodes[i].Readiness().Degraded) > 0 })
 	}
-	revoke := func(i int, body string, status int, nodesTold string) {
+	revoke := func(i int, body string, status int, nodesNotified string) {
 		t.Helper()
 		got, answer := post(t, nodes[i], "/api/revoke", body)
-		if got != status || !strings.Contains(answer, `"nodes":"`+nodesTold+`"`) {
+		if got != status || !strings.Contains(answer, `"nodes":"`+nodesNotified+`"`) {
 			t.Fatalf("revoke %s: %d %s", body, got, answer)
 		}
 	}

@@ -54,12 +54,12 @@ func TestSnapshot(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr})
 	token := mustTokenOfAgent(t, authz.RoleAgent)
-	asking := func(srv *rtetest.Server) *client {
+	requesting := func(srv *rtetest.Server) *client {
 		return connect(t, clientOptions{URL: srv.HubURL + "?features=snapshot", Token: token})
 	}
 	publishJournaled(t, redis, userStatus(ourOrganization, ourAgent, 1), userStatus(ourOrganization, ourAgent, 2))
 
-	first := asking(srv)
+	first := requesting(srv)
 	if got := firstOf(t, first); got != 2 {
 		t.Errorf("snapshot of Redis is %v, want 2", got)
 	}
@@ -69,17 +69,17 @@ func TestSnapshot(t *testing.T) {
 	first.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus")) // the client already has this state
 
 	publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 3)) // Redis keeps no state of it
-	for name, c := range map[string]*client{"asking": first, "stock": stock} {
+	for name, c := range map[string]*client{"requesting": first, "stock": stock} {
 		if got := c.next().Data["activeQueues"]; got != 3.0 {
 			t.Errorf("the %s client received %v, want 3", name, got)
 		}
 	}
-	if got := firstOf(t, asking(srv)); got != 3 {
+	if got := firstOf(t, requesting(srv)); got != 3 {
 		t.Errorf("snapshot of the node is %v, want 3", got)
 	}
 
 	publishJournaled(t, redis, userStatus(ourOrganization, ourAgent, 4))
-	if got := firstOf(t, asking(startServer(t, rtetest.Settings{"redis.addresses": redis.Addr}))); got != 4 {
+	if got := firstOf(t, requesting(startServer(t, rtetest.Settings{"redis.addresses": redis.Addr}))); got != 4 {
 		t.Errorf("snapshot of Redis, at a new node, is %v, want 4", got)
 	}
 }

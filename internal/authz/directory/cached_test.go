@@ -138,7 +138,7 @@ func TestCached_TimesOfLife(t *testing.T) {
 	})
 }
 
-// TestCached_ForeignTakesAsLongAsUnknown: what other organizations have asked about must not make an answer
+// TestCached_ForeignTakesAsLongAsUnknown: requests of other organizations must not make an answer
 // faster, or guessing would tell which entities exist.
 func TestCached_ForeignTakesAsLongAsUnknown(t *testing.T) {
 	s := organization()
@@ -238,7 +238,7 @@ func TestCached_FailsClosedAndComesBack(t *testing.T) {
 			}
 		}
 		if readings := s.readings.Load(); readings != 6 {
-			t.Errorf("a source that fails was asked %d times", readings-1)
+			t.Errorf("a source that fails got %d requests", readings-1)
 		}
 		if rtetest.MustReadMetric(t, registry, "rte_authz_directory_breaker_open") != 1 {
 			t.Error("the metric does not tell")

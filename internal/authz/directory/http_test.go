@@ -41,12 +41,12 @@ func TestHTTPSource_Protocol(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
 	registry := prometheus.NewPedanticRegistry()
 	d := mustHTTP(t, func(w http.ResponseWriter, r *http.Request) {
-		var question struct{ IDs []string }
-		if err := json.NewDecoder(r.Body).Decode(&question); err != nil {
+		var lookup struct{ IDs []string }
+		if err := json.NewDecoder(r.Body).Decode(&lookup); err != nil {
 			t.Error(err)
 		}
 		if diff := cmp.Diff(
-			[]string{queue.String(), me.String(), callList.String(), unknownEntity.String()}, question.IDs,
+			[]string{queue.String(), me.String(), callList.String(), unknownEntity.String()}, lookup.IDs,
 		); diff != "" {
 			t.Error(diff)
 		}
@@ -58,7 +58,7 @@ func TestHTTPSource_Protocol(t *testing.T) {
 			{"id": %q, "kind": "User", "organization": %q, "name": "Anna", "email": "ignored"},
 			{"id": %q, "kind": "Queue", "organization": %q, "members": [%q, %q]},
 			{"id": %q, "kind": "Nonsense", "organization": %q},
-			{"id": "not asked for"},
+			{"id": "not requested"},
 			{"id": %q, "kind": 3, "organization": null, "members": "none"},
 			"no object"]}`, me, home, strings.ToUpper(queue.String()), home, me, colleague, callList, home, unknownEntity)
 	}, directory.HTTPSourceOptions{
@@ -119,17 +119,17 @@ func TestHTTPSource_Failures(t *testing.T) {
 
 // TestHTTPSource_ThousandItems looks up a thousand entities that are not in the cache.
 func TestHTTPSource_ThousandItems(t *testing.T) {
-	var asked atomic.Int32
+	var requested atomic.Int32
 	d := mustHTTP(t, func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
-		var question struct{ IDs []string }
-		if err := json.NewDecoder(r.Body).Decode(&question); err != nil {
+		requested.Add(1)
+		var lookup struct{ IDs []string }
+		if err := json.NewDecoder(r.Body).Decode(&lookup); err != nil {
 			t.Error(err)
 		}
 		var answer struct {
 			Entities []map[string]string `json:"entities"`
 		}
-		for _, id := range question.IDs {
+		for _, id := range lookup.IDs {
 			answer.Entities = append(answer.Entities, map[string]string{"id": id, "kind": "User", "organization": home.String()})
 		}
 		if err := json.NewEncoder(w).Encode(answer); err != nil {
@@ -155,8 +155,8 @@ func TestHTTPSource_ThousandItems(t *testing.T) {
 	if limit := 50 * time.Millisecond; best > limit && !rtetest.RaceEnabled {
 		t.Errorf("it took %v, want %v", best, limit)
 	}
-	if asked.Load() != rounds {
-		t.Errorf("%d requests for %d batches", asked.Load(), rounds)
+	if requested.Load() != rounds {
+		t.Errorf("%d requests for %d batches", requested.Load(), rounds)
 	}
 }
 

@@ -107,8 +107,8 @@ func TestAttack_KeyID(t *testing.T) {
 			}
 		}
 	}
-	if asked := i.asked.Load(); asked != 0 {
-		t.Errorf("HMAC tokens made the key set be read %d times", asked)
+	if requested := i.requested.Load(); requested != 0 {
+		t.Errorf("HMAC tokens made the key set be read %d times", requested)
 	}
 }
 
@@ -198,29 +198,29 @@ func TestAttack_TokenInTheLog(t *testing.T) {
 		),
 		rtetest.MustSign(t, nil, `{"alg":"none"}`, mustJSON(fields())), "garbage-that-is-long-enough-to-be-found",
 	}
-	var said strings.Builder
+	var reported strings.Builder
 	for n, compact := range tokens {
 		if n == 2 {
 			i.answer(http.StatusInternalServerError, compact)
 		}
 		_, err := verifier.Verify(compact)
-		fmt.Fprintln(&said, err)
+		fmt.Fprintln(&reported, err)
 	}
 	for _, entry := range logs.All() {
-		fmt.Fprintln(&said, entry.Message, entry.ContextMap())
+		fmt.Fprintln(&reported, entry.Message, entry.ContextMap())
 	}
 	if logs.Len() == 0 {
 		t.Error("nothing was logged: the test shows nothing")
 	}
 	for _, compact := range tokens {
 		for part := range strings.SplitSeq(compact, ".") {
-			if len(part) > 16 && strings.Contains(said.String(), part) {
-				t.Errorf("a part of a token was said: %s", said.String())
+			if len(part) > 16 && strings.Contains(reported.String(), part) {
+				t.Errorf("a part of a token was reported: %s", reported.String())
 			}
 		}
 	}
-	if strings.Contains(said.String(), rtetest.Secret) || strings.Contains(said.String(), "anna") {
-		t.Errorf("a secret or a claim was said: %s", said.String())
+	if strings.Contains(reported.String(), rtetest.Secret) || strings.Contains(reported.String(), "anna") {
+		t.Errorf("a secret or a claim was reported: %s", reported.String())
 	}
 }
 

@@ -104,8 +104,8 @@ func TestKeySet_NeverReadIsUnavailable(t *testing.T) {
 	for range 5 { // one reading, then answers at once
 		verifies(t, verifier, i.sign(t, "one", key, fields()), token.ErrUnavailable)
 	}
-	if asked := i.asked.Load(); asked != 1 {
-		t.Errorf("the key set was read %d times within a second", asked)
+	if requested := i.requested.Load(); requested != 1 {
+		t.Errorf("the key set was read %d times within a second", requested)
 	}
 	if logs.Len() != 1 || logs.All()[0].Level != zap.ErrorLevel {
 		t.Errorf("the log is %v", logs.All())
@@ -118,7 +118,7 @@ func TestKeySet_NeverReadIsUnavailable(t *testing.T) {
 }
 
 // The first client came while the set was being read for the first time, and waited for a second reading.
-func TestKeySet_FirstClientSharesTheFirstReading(t *testing.T) {
+func TestKeySet_FirstClientWaitsForTheFirstReading(t *testing.T) {
 	t.Parallel()
 	key := mustECDSA(t, elliptic.P256())
 	i := startIssuer(t, "https://a.test")
@@ -144,8 +144,8 @@ func TestKeySet_FirstClientSharesTheFirstReading(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if asked := i.asked.Load(); asked != 1 {
-		t.Errorf("the key set was read %d times", asked)
+	if requested := i.requested.Load(); requested != 1 {
+		t.Errorf("the key set was read %d times", requested)
 	}
 }
 

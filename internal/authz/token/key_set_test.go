@@ -29,8 +29,8 @@ import (
 // issuer is an identity provider: it publishes a key set and signs tokens.
 type issuer struct {
 	*httptest.Server
-	name  string
-	asked atomic.Int32
+	name      string
+	requested atomic.Int32
 
 	mu      sync.Mutex
 	handler http.HandlerFunc // guarded by mu
@@ -40,7 +40,7 @@ func startIssuer(tb testing.TB, name string) *issuer {
 	tb.Helper()
 	i := &issuer{name: name}
 	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		i.asked.Add(1)
+		i.requested.Add(1)
 		i.mu.Lock()
 		handler := i.handler
 		i.mu.Unlock()
@@ -122,8 +122,8 @@ func TestKeySet_IsReadWhenNeeded(t *testing.T) {
 
 	verifies(t, verifier, i.sign(t, "one", key, fields()), nil)
 	verifies(t, verifier, i.sign(t, "one", key, with("jti", "two")), nil)
-	if asked := i.asked.Load(); asked != 1 {
-		t.Errorf("the key set was read %d times", asked)
+	if requested := i.requested.Load(); requested != 1 {
+		t.Errorf("the key set was read %d times", requested)
 	}
 }
 
@@ -166,12 +166,12 @@ func TestKeySet_Rotation(t *testing.T) {
 		<-ticker.C
 	}
 	connects.Wait()
-	t.Logf("%d connects, the key set was read %d times", accepted.Load(), i.asked.Load())
+	t.Logf("%d connects, the key set was read %d times", accepted.Load(), i.requested.Load())
 	if refused.Load() > 0 {
 		t.Errorf("%d good tokens of %d were refused", refused.Load(), refused.Load()+accepted.Load())
 	}
-	if asked := i.asked.Load(); asked > rotations+2 {
-		t.Errorf("the key set was read %d times for %d rotations", asked, rotations-1)
+	if requested := i.requested.Load(); requested > rotations+2 {
+		t.Errorf("the key set was read %d times for %d rotations", requested, rotations-1)
 	}
 }
 
@@ -232,8 +232,8 @@ func TestKeySet_UnknownKeysAreRateLimited(t *testing.T) {
 		attackers.Go(func() { verifies(t, verifier, compact, token.ErrKey) })
 	}
 	attackers.Wait()
-	if asked, most := i.asked.Load(), 3+int32(time.Since(began)/time.Second); asked > most {
-		t.Errorf("the key set was read %d times in %v", asked, time.Since(began))
+	if requested, most := i.requested.Load(), 3+int32(time.Since(began)/time.Second); requested > most {
+		t.Errorf("the key set was read %d times in %v", requested, time.Since(began))
 	}
 }
 
@@ -269,8 +269,8 @@ func TestKeySet_ForEveryIssuerBesideAFile(t *testing.T) {
 		Sets: []token.KeySetOptions{{URL: i.URL}}, PublicKeyFile: mustPEM(t, &fileKey.PublicKey),
 	}})
 	verifies(t, verifier, i.sign(t, "file", fileKey, fields()), nil)
-	if asked := i.asked.Load(); asked != 0 {
-		t.Errorf("the key set was read %d times for a token that the file verifies", asked)
+	if requested := i.requested.Load(); requested != 0 {
+		t.Errorf("the key set was read %d times for a token that the file verifies", requested)
 	}
 	verifies(t, verifier, i.sign(t, "set", setKey, fields()), nil)
 }

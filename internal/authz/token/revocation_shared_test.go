@@ -22,12 +22,12 @@ import (
 
 // cupboard is a store of revocations that can be away.
 type cupboard struct {
-	mu      sync.Mutex
-	away    bool // nothing works
-	closed  bool // it can only be read
-	members map[string]time.Time
-	told    []string
-	reads   int
+	mu       sync.Mutex
+	away     bool // nothing works
+	closed   bool // it can only be read
+	members  map[string]time.Time
+	notified []string
+	reads    int
 }
 
 var errAway = errors.New("away")
@@ -39,7 +39,7 @@ func (c *cupboard) Keep(_ context.Context, member []byte, until time.Time, messa
 		return errAway
 	}
 	c.members[string(member)] = until
-	c.told = append(c.told, string(message))
+	c.notified = append(c.notified, string(message))
 	return nil
 }
 
@@ -155,7 +155,7 @@ func TestSharedRevocations_readAtStart(t *testing.T) {
 	})
 }
 
-func TestSharedRevocations_hear(t *testing.T) {
+func TestSharedRevocations_receive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSharing(t, &cupboard{})
 		s.run(t)
@@ -222,8 +222,8 @@ func TestSharedRevocations_storeAway(t *testing.T) {
 		message, _ := json.Marshal(one)
 		s.cupboard.mu.Lock()
 		defer s.cupboard.mu.Unlock()
-		if !slices.Equal(s.told, []string{string(message)}) || !s.members[`{"jti":"one"}`].Equal(one.Until) {
-			t.Errorf("told %v, kept %v", s.told, s.members)
+		if !slices.Equal(s.notified, []string{string(message)}) || !s.members[`{"jti":"one"}`].Equal(one.Until) {
+			t.Errorf("notified %v, kept %v", s.notified, s.members)
 		}
 		if !s.Current() || !s.list.Check(&token.Claims{TokenID: "of others"}) {
 			t.Error("it was not read again")
@@ -262,8 +262,8 @@ func TestSharedRevocations_storeEmptied(t *testing.T) {
 		s := newSharing(t, &cupboard{members: maps.Clone(members)})
 		s.run(t)
 		synctest.Wait()
-		if len(s.told) != 0 {
-			t.Errorf("told %v", s.told)
+		if len(s.notified) != 0 {
+			t.Errorf("notified %v", s.notified)
 		}
 		s.cupboard.mu.Lock()
 		clear(s.members)
@@ -271,8 +271,8 @@ func TestSharedRevocations_storeEmptied(t *testing.T) {
 		s.Reread()
 		s.Reread()
 		synctest.Wait()
-		if !maps.EqualFunc(s.members, members, time.Time.Equal) || len(s.told) != len(members) {
-			t.Errorf("kept %v, told %v", s.members, s.told)
+		if !maps.EqualFunc(s.members, members, time.Time.Equal) || len(s.notified) != len(members) {
+			t.Errorf("kept %v, notified %v", s.members, s.notified)
 		}
 	})
 }

@@ -75,9 +75,9 @@ func (c *client) unknown(name string) {
 // hello describes the server, in the requested protocol.
 func (c *client) hello(arguments [][]byte) {
 	version, begin := "2", "*10\r\n"
-	if asked := string(first(arguments)); asked == "3" {
+	if requested := string(first(arguments)); requested == "3" {
 		version, begin = "3", "%5\r\n"
-	} else if asked != "" && asked != "2" {
+	} else if requested != "" && requested != "2" {
 		c.fail("NOPROTO unsupported protocol version")
 		return
 	}

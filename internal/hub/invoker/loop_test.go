@@ -219,7 +219,7 @@ func TestH19_loopStopsWhenItsCallsHaveEnded(t *testing.T) {
 	})
 }
 
-func TestLoops_evenlySharePlaces(t *testing.T) {
+func TestLoops_divideThePlacesEvenly(t *testing.T) {
 	for total := range 200 {
 		i := Invoker{places: total}
 		sum := 0

@@ -28,8 +28,8 @@ type bridge struct {
 
 // The text around a message of the suite. The name begins with other text, because a name must not be empty.
 const (
-	sayBegin = `{"type":1,"invocationId":"1","arguments":[],"target":"` + nameBegin
-	sayEnd   = `"}` + "\x1e"
+	requestBegin = `{"type":1,"invocationId":"1","arguments":[],"target":"` + nameBegin
+	requestEnd   = `"}` + "\x1e"
 
 	nameBegin = "_"
 )
@@ -137,7 +137,7 @@ func (e *embedder) begin(first byte) []byte {
 		e.broken = true
 	case opcode <= binaryData && !e.inMessage:
 		e.inMessage = true
-		return frame(fin|text, sayBegin)
+		return frame(fin|text, requestBegin)
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (e *embedder) end() []byte {
 		return nil
 	}
 	e.inMessage = false
-	return frame(fin|text, sayEnd)
+	return frame(fin|text, requestEnd)
 }
 
 // echo forwards the node's control frames and makes an echo from each answer to a hub message, until the node ends the
@@ -207,8 +207,8 @@ func echoed(answer string) (string, bool) {
 	if err := json.Unmarshal([]byte(strings.TrimSuffix(answer, "\x1e")), &completion); err != nil {
 		return "", false
 	}
-	word, isCompletion := strings.CutPrefix(completion.Error, echoBegin+nameBegin)
-	return strings.TrimSuffix(word, echoEnd), isCompletion
+	word, isCompletion := strings.CutPrefix(completion.Error, requestBegin+nameBegin)
+	return strings.TrimSuffix(word, requestEnd), isCompletion
 }
 
 // serverFrame is a frame of a server.
