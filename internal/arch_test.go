@@ -4,15 +4,19 @@ import (
 	"errors"
 	"go/build"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const (
-	ours     = "github.com/rte-server/rte-server/internal/"
-	commands = "github.com/rte-server/rte-server/cmd/"
+	module   = "github.com/rte-server/rte-server/"
+	ours     = module + "internal/"
+	commands = module + "cmd/"
 )
 
 // mayImport has a line for each package: its name, and the packages of ours that it may import. It is a text, not a Go map,
@@ -105,6 +109,33 @@ func TestImports(t *testing.T) {
 	}
 	for _, pkg := range packages(t, "../cmd") {
 		checkDrivers(t, "cmd", pkg.Imports)
+	}
+}
+
+// TestMap_isCheckedIn compares the import graph in docs/architecture.md with the sources. "make map" writes it.
+func TestMap_isCheckedIn(t *testing.T) {
+	var rows []string
+	for _, root := range []string{".", "../cmd"} {
+		for _, pkg := range packages(t, root) {
+			row := map[string]string{".": pkg.Dir, "../cmd": "cmd/" + pkg.Dir}[root] + ":"
+			for _, imported := range pkg.Imports {
+				if name, isOurs := strings.CutPrefix(imported, module); isOurs {
+					row += " " + strings.TrimPrefix(name, "internal/")
+				}
+			}
+			rows = append(rows, row)
+		}
+	}
+	rows = append(rows, "internal:") // this folder, which has only tests
+	slices.Sort(rows)
+	document, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, written, _ := strings.Cut(string(document), "<!-- made by make map: begin -->\n\n```text\n")
+	written, _, _ = strings.Cut(written, "\n```\n\n<!-- made by make map: end -->")
+	if diff := cmp.Diff(rows, strings.Split(written, "\n")); diff != "" {
+		t.Errorf("the import graph in docs/architecture.md is old, run make map:\n%s", diff)
 	}
 }
 
