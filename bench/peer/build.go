@@ -37,6 +37,11 @@ func Build(ctx context.Context, peers []Peer, bench, binaries string) error {
 			output = filepath.Join(binaries, "rte-server")
 		}
 		cmd := exec.CommandContext(ctx, "go", "build", "-o", output, pkg) //nolint:gosec // the names above
+		if p.Kind == aspnetKind {
+			// In one process: servers of the compiler would outlive it.
+			cmd = exec.CommandContext(ctx, "dotnet", "build", "-c", "Release", "--nologo", "-verbosity:quiet", //nolint:gosec // as above
+				"-maxcpucount:1", "-p:UseSharedCompilation=false", "-o", output)
+		}
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s: %w\n%s", ErrBuild, p.Kind, err, out)

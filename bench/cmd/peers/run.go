@@ -50,7 +50,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&c.out, "out", "out", "folder for measurements.json, table.md and chart.svg")
 	flags.StringVar(&c.readme, "readme", "", "file for the summary; empty: none")
 	flags.StringVar(&c.docs, "docs", "", "folder with performance.md, for table and chart; empty: none")
-	flags.StringVar(&c.peers, "peers", "limit,signalr,centrifugo,rte", "peers or kinds of peers, separated by commas")
+	flags.StringVar(&c.peers, "peers", "limit,signalr,aspnet,centrifugo,rte", "peers or kinds of peers, separated by commas")
 	flags.StringVar(&c.scenarios, "scenarios", "", "scenarios, separated by commas; empty: all")
 	flags.IntVar(&c.runs, "runs", 1, "least number of runs; the table shows the median run")
 	flags.BoolVar(&c.quick, "quick", false, "play the short variants, whose figures have no meaning")
@@ -103,6 +103,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	peers, missing := peer.Find(strings.Split(c.peers, ","))
 	if len(missing) > 0 {
 		return fmt.Errorf("%w: no peer %s", errUsage, strings.Join(missing, ", "))
+	}
+	peers, without := peer.Installed(peers)
+	if len(without) > 0 {
+		_, _ = fmt.Fprintf(stderr, "there is no dotnet on the PATH: %s is left out\n", strings.Join(without, ", "))
 	}
 	var names []string
 	if c.scenarios != "" {
