@@ -53,7 +53,8 @@ func bucket(v uint64) int {
 		return int(v)
 	}
 	shift := bits.Len64(v) - subBucketBits - 1
-	return min((shift+1)<<subBucketBits|int(v>>shift)&(subBuckets-1), powers*subBuckets-1) //nolint:gosec // bounded by the shift
+	//nolint:gosec // bounded by the shift
+	return min((shift+1)<<subBucketBits|int(v>>shift)&(subBuckets-1), powers*subBuckets-1)
 }
 
 // upper returns the largest value of a bucket.

@@ -38,14 +38,23 @@ func TestDialect_classifiesRecords(t *testing.T) {
 	}{
 		{"handshake answered", "rte", `{}`, load.Record{Kind: load.Welcome}},
 		{"handshake refused", "rte", `{"error":"no"}`, load.Record{Kind: load.Refused}},
-		{"two subscribed", "rte", `{"type":3,"invocationId":"1","result":[{"subscribed":true},{"subscribed":true}]}`, load.Record{Kind: load.Subscribed, Topics: 2}},
-		{"one of two refused", "rte", `{"type":3,"invocationId":"1","result":[{"subscribed":true},{"subscribed":false}]}`, load.Record{Kind: load.Refused}},
+		{
+			"two subscribed", "rte", `{"type":3,"invocationId":"1","result":[{"subscribed":true},{"subscribed":true}]}`,
+			load.Record{Kind: load.Subscribed, Topics: 2},
+		},
+		{
+			"one of two refused", "rte", `{"type":3,"invocationId":"1","result":[{"subscribed":true},{"subscribed":false}]}`,
+			load.Record{Kind: load.Refused},
+		},
 		{"call failed", "rte", `{"type":3,"invocationId":"1","error":"no"}`, load.Record{Kind: load.Refused}},
 		{"ping", "rte", `{"type":6}`, load.Record{}},
 		{"close message", "rte", `{"type":7,"allowReconnect":true}`, load.Record{Kind: load.Refused}},
 		{"connected", "centrifugo", `{"id":1,"connect":{"client":"x","version":"5"}}`, load.Record{Kind: load.Welcome}},
 		{"subscribed", "centrifugo", `{"id":2,"subscribe":{}}`, load.Record{Kind: load.Subscribed, Topics: 1}},
-		{"subscription refused", "centrifugo", `{"id":2,"error":{"code":103,"message":"permission denied"}}`, load.Record{Kind: load.Refused}},
+		{
+			"subscription refused", "centrifugo", `{"id":2,"error":{"code":103,"message":"permission denied"}}`,
+			load.Record{Kind: load.Refused},
+		},
 		{"ping", "centrifugo", `{}`, load.Record{Kind: load.Ping}},
 		{"accepted", "limit1", `hello`, load.Record{Kind: load.Welcome}},
 	}

@@ -101,7 +101,10 @@ func faults(m *runner.Measurement, group string) string {
 	for _, f := range []struct {
 		what string
 		n    uint64
-	}{{"lost", g.Missing}, {"repeated", g.Duplicates}, {"out of order", g.Late}, {"foreign", g.Foreign}, {"closed", g.Closed}} {
+	}{
+		{"lost", g.Missing}, {"repeated", g.Duplicates}, {"out of order", g.Late}, {"foreign", g.Foreign},
+		{"closed", g.Closed},
+	} {
 		if f.n > 0 {
 			parts = append(parts, count(float64(f.n))+" "+f.what)
 		}

@@ -60,7 +60,9 @@ func TestPlay_findsNoFaults(t *testing.T) {
 }
 
 // play plays one scenario and checks each measurement.
-func play(ctx context.Context, t *testing.T, o runner.Options, plan scenarios.Scenario, p peer.Peer) []runner.Measurement {
+func play(
+	ctx context.Context, t *testing.T, o runner.Options, plan scenarios.Scenario, p peer.Peer,
+) []runner.Measurement {
 	t.Helper()
 	measurements := runner.Play(ctx, o, plan, p, 1)
 	if len(measurements) == 0 {

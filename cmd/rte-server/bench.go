@@ -22,8 +22,10 @@ func (p *program) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench --org GUID",
 		Short: "Put load on a running server and check the deliveries",
-		Long: "Connects clients, subscribes each of them to the calls of some users, publishes events through the operator port,\n" +
-			"and reports deliveries, latency, and events that were lost, duplicated or out of order. If there are any, the exit\n" +
+		Long: "Connects clients, subscribes each of them to the calls of some users, publishes events through the operator " +
+			"port,\n" +
+			"and reports deliveries, latency, and events that were lost, duplicated or out of order. If there are any, the " +
+			"exit\n" +
 			"code is 1. The server must let clients subscribe to users that it does not know, as directory.kind claims does.\n" +
 			"Without --token, the command signs a token with auth.hmac_secret. Clients and server share the processors of this\n" +
 			"machine unless the server runs elsewhere: compare results, do not quote them.",
@@ -32,7 +34,10 @@ func (p *program) benchCommand() *cobra.Command {
 	settings := p.newSettings(cmd, false, nil)
 	b := &loadgen.Load{}
 	cmd.Flags().StringVar(&b.Hub, "url", "http://127.0.0.1:8080/rte", "`URL` of the hub")
-	cmd.Flags().StringVar(&b.Operators, "operators", "http://127.0.0.1:9090", "`URL` of the operator port; the command sends console.token if it is set")
+	cmd.Flags().StringVar(
+		&b.Operators, "operators", "http://127.0.0.1:9090",
+		"`URL` of the operator port; the command sends console.token if it is set",
+	)
 	cmd.Flags().StringVar(&b.Token, "token", "", "`token` of all clients")
 	cmd.Flags().StringVar(&b.Organization, "org", "", "`GUID` of the organization")
 	cmd.Flags().IntVar(&b.Clients, "clients", 100, "`number` of connections")

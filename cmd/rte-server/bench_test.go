@@ -31,7 +31,9 @@ func TestBench_refusesMistakes(t *testing.T) {
 		"too many clients":   {[]string{"--org", testOrganization, "--clients=1000000"}, 2},
 		"more than there is": {[]string{"--org", testOrganization, "--topics=1"}, 2},
 		"wrong token":        {[]string{"--org", testOrganization, "--token=x", "--url", p.clients + "/rte"}, 1},
-		"no operators' port": {[]string{"--org", testOrganization, "--clients=1", "--url", p.clients + "/rte", "--operators", p.clients}, 1},
+		"no operators' port": {
+			[]string{"--org", testOrganization, "--clients=1", "--url", p.clients + "/rte", "--operators", p.clients}, 1,
+		},
 	} {
 		if _, stderr, err := command(t, "", append([]string{"bench"}, test.args...)...); exitCode(err) != test.want {
 			t.Errorf("%s: %v\n%s", name, err, stderr)

@@ -68,7 +68,10 @@ func (c *client) next() string {
 // subscribe asks for an event of an entity and returns the answer.
 func (c *client) subscribe(entity, event string) string {
 	c.t.Helper()
-	c.send(`{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[{"EntityId":"` + entity + `","EventName":"` + event + `"}]]}`)
+	c.send(
+		`{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[{"EntityId":"` + entity + `","EventName":"` +
+			event + `"}]]}`,
+	)
 	return c.next()
 }
 

@@ -44,8 +44,9 @@ func (p *program) configPrintCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "print",
 		Short: "Print every key with its value and source",
-		Long:  "Prints every key with its value and its source, as YAML that can serve as a configuration file. Does not show secrets.",
-		Args:  cobra.NoArgs,
+		Long: "Prints every key with its value and its source, as YAML that can serve as a configuration file. Does not " +
+			"show secrets.",
+		Args: cobra.NoArgs,
 	}
 	settings := p.newSettings(cmd, false, nil)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -30,7 +30,8 @@ func (p *program) devCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run everything in one process, with a simulated call centre and a wallboard",
-		Long: "Runs a server without Redis and without files: a demo organization, a simulator that publishes what happens in its\n" +
+		Long: "Runs a server without Redis and without files: a demo organization, a simulator that publishes what happens " +
+			"in its\n" +
 			"call centre, tokens for whoever asks, and a page that shows it all. Never let strangers reach it.\n\n" +
 			"With --redis-port 6379, publishers that have a Redis client can try theirs without Redis:\n" +
 			"redis-cli PUBLISH rte:org:{OrganizationId} '{...}'",
@@ -38,7 +39,9 @@ func (p *program) devCommand() *cobra.Command {
 	}
 	settings := p.newSettings(cmd, false, devDefaults)
 	simulation := addSimulationFlags(cmd)
-	redisPort := cmd.Flags().String("redis-port", "", "`port` of this machine, or host:port, on which events can be published as to Redis")
+	redisPort := cmd.Flags().String(
+		"redis-port", "", "`port` of this machine, or host:port, on which events can be published as to Redis",
+	)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l, err := settings.load(config.CheckDev)
 		if err != nil {
@@ -72,7 +75,8 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 		Config: c, Logger: logger, Sink: log.sink, Version: programVersion(),
 		Directory: demo.NewDirectory(organization),
 		Next: demo.NewHandler(demo.HandlerOptions{
-			Organization: organization, Sign: node.NewSigner(&c.Auth).Sign, HubPath: c.Path, Origins: c.Origins, Logger: logger.Named("demo"),
+			Organization: organization, Sign: node.NewSigner(&c.Auth).Sign, HubPath: c.Path, Origins: c.Origins,
+			Logger: logger.Named("demo"),
 		}),
 	})
 	if err != nil {
@@ -104,7 +108,9 @@ func (p *program) greet(n *node.Node, path string, publishers net.Listener, orga
 			text = fmt.Appendf(text, "  operators   http://%s/\n", dialable(n.OperatorAddr()))
 		}
 		if publishers != nil {
-			text = fmt.Appendf(text, "  publishers  redis://%s, PUBLISH rte:org:%s '{...}'\n", dialable(publishers.Addr()), organization)
+			text = fmt.Appendf(
+				text, "  publishers  redis://%s, PUBLISH rte:org:%s '{...}'\n", dialable(publishers.Addr()), organization,
+			)
 		}
 		report(p.stdout, "%s\n", text)
 		return nil

@@ -27,7 +27,9 @@ func listenRedis(where string, logger *zap.Logger) (net.Listener, error) {
 		return nil, usageError{fmt.Errorf("--redis-port: %q is neither a port nor host:port", where)}
 	}
 	if !loopback.Is(address) {
-		logger.Warn("configuration warning", zap.String("option", "--redis-port: anyone who can reach this address can publish"))
+		logger.Warn(
+			"configuration warning", zap.String("option", "--redis-port: anyone who can reach this address can publish"),
+		)
 	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {

@@ -26,7 +26,8 @@ func TestDev_takesEventsOfRedisClients(t *testing.T) {
 	}
 
 	const organization = "0d000000-0000-4000-8000-000000000001"
-	event := `{"Id":"0d000000-0000-4000-8000-0000000000ff","OrganizationId":"` + organization + `","EntityType":"User","EntityId":"` + entity +
+	event := `{"Id":"0d000000-0000-4000-8000-0000000000ff","OrganizationId":"` + organization +
+		`","EntityType":"User","EntityId":"` + entity +
 		`","EventType":"UserStatus"}`
 	server := &rtetest.Redis{Addr: address}
 	if got := redisCLI(t, server, "", "PUBLISH", "rte:org:"+organization, event); got != "1" {

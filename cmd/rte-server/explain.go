@@ -29,7 +29,8 @@ func (p *program) explainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain",
 		Short: "Explain an authorization decision",
-		Long: "Asks a running server, through its operator port, to decide as it would for Subscribe and to give its reasons. The\n" +
+		Long: "Asks a running server, through its operator port, to decide as it would for Subscribe and to give its " +
+			"reasons. The\n" +
 			"server takes the claims from a connection of the user; without a connection, from the directory.",
 		Args: cobra.NoArgs,
 	}

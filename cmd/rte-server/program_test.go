@@ -40,7 +40,9 @@ func start(t *testing.T, args ...string) *running {
 	t.Cleanup(func() { goleak.VerifyNone(t, before, dialing) })
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &running{t: t, cancel: cancel, done: make(chan error, 1), output: &recorder{lines: make(chan string, 1000)}}
-	args = slices.Insert(slices.Clone(args), 1, "--listen=127.0.0.1:0", "--console.listen=127.0.0.1:0", "--log.format=json")
+	args = slices.Insert(
+		slices.Clone(args), 1, "--listen=127.0.0.1:0", "--console.listen=127.0.0.1:0", "--log.format=json",
+	)
 	go func() { p.done <- run(ctx, args, nil, strings.NewReader(""), p.output, p.output) }()
 	t.Cleanup(func() {
 		p.stop()

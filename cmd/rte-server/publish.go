@@ -24,7 +24,8 @@ func (p *program) publishCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "publish [FILE|-]",
 		Short: "Publish events to Redis",
-		Long: "Publishes events to the configured Redis: one JSON object per line, in the published PascalCase form. The command\n" +
+		Long: "Publishes events to the configured Redis: one JSON object per line, in the published PascalCase form. The " +
+			"command\n" +
 			"checks each line first and prints one line with its result. The exit code is 1 if any event was not published.",
 		Args: cobra.MaximumNArgs(1),
 	}
@@ -49,7 +50,9 @@ func (p *program) publishCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return withPublisher(ctx, &l.Config, catalog, node.NewLogger(&l.Config, p.stderr), func(ctx context.Context, to demo.Publisher) error {
+		return withPublisher(ctx, &l.Config, catalog, node.NewLogger(
+			&l.Config, p.stderr,
+		), func(ctx context.Context, to demo.Publisher) error {
 			return publishLines(ctx, &l.Events, catalog, to, in, p.stdout)
 		})
 	}
@@ -57,7 +60,10 @@ func (p *program) publishCommand() *cobra.Command {
 }
 
 // withPublisher runs do with the configured backplane and returns when do does.
-func withPublisher(ctx context.Context, c *config.Config, catalog *events.Catalog, logger *zap.Logger, do func(context.Context, demo.Publisher) error) error {
+func withPublisher(
+	ctx context.Context, c *config.Config, catalog *events.Catalog, logger *zap.Logger,
+	do func(context.Context, demo.Publisher) error,
+) error {
 	to, err := node.NewBackplane(&c.Redis, nil, backplane.Options{
 		Catalog: catalog, Sink: noSubscribers{}, Logger: logger.Named("backplane"),
 	})
@@ -118,8 +124,8 @@ func publishLines(
 	return nil
 }
 
-// publishLine checks one event and publishes it. It returns a text for people, which warns of an expired event: no client
-// receives it.
+// publishLine checks one event and publishes it. It returns a text for people, which warns of an expired event: no
+// client receives it.
 func publishLine(
 	ctx context.Context, c *config.Events, catalog *events.Catalog, to demo.Publisher, line []byte,
 ) (string, error) {

@@ -29,7 +29,8 @@ func (p *program) functionsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "functions",
 		Short: "Print or load the functions that publishers call",
-		Long: "Prints the library of Redis Functions with rte_publish, for \"redis-cli -x FUNCTION LOAD REPLACE\". Nodes load it\n" +
+		Long: "Prints the library of Redis Functions with rte_publish, for \"redis-cli -x FUNCTION LOAD REPLACE\". Nodes " +
+			"load it\n" +
 			"themselves when it is missing or older, if their Redis user may.",
 		Args: cobra.NoArgs,
 	}

@@ -24,12 +24,15 @@ func redisCLI(t *testing.T, server *rtetest.Redis, stdin string, args ...string)
 // What a publisher of docs/redis.md says, in the tier with the function.
 const (
 	testLane = "rte:org:" + testOrganization
-	testJSON = `{"OrganizationId":"` + testOrganization + `","EntityType":"User","EntityId":"` + testUser + `","EventType":"UserAlert"}`
+	testJSON = `{"OrganizationId":"` + testOrganization + `","EntityType":"User","EntityId":"` + testUser +
+		`","EventType":"UserAlert"}`
 )
 
 func TestRedisFunctions_printsAndLoads(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
-	keys := []string{"2", "rte:j:{" + testLane + "}", "rte:n:{" + testLane + "}", testLane, testJSON, "5000", "0", "PUBLISH"}
+	keys := []string{
+		"2", "rte:j:{" + testLane + "}", "rte:n:{" + testLane + "}", testLane, testJSON, "5000", "0", "PUBLISH",
+	}
 
 	library := mustCommand(t, "", "redis", "functions")
 	if got := redisCLI(t, server, library, "-x", "FUNCTION", "LOAD", "REPLACE"); got != "rte" {
@@ -67,7 +70,9 @@ func TestRedisFunctions_refusesMistakes(t *testing.T) {
 	for args, want := range map[string]int{
 		"--load": 2, "--load --script": 2, "--nothing": 2, "--load --redis.addresses=" + server.Addr: 1,
 	} {
-		if _, stderr, err := command(t, "", append([]string{"redis", "functions"}, strings.Fields(args)...)...); exitCode(err) != want {
+		if _, stderr, err := command(
+			t, "", append([]string{"redis", "functions"}, strings.Fields(args)...)...,
+		); exitCode(err) != want {
 			t.Errorf("%s: %v\n%s", args, err, stderr)
 		}
 	}

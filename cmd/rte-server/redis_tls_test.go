@@ -52,7 +52,8 @@ func TestPublish_verifiesRedisWithTLS(t *testing.T) {
 	cert, key := mustCertificate(t)
 	address := rtetest.MustFreeAddr(t)
 	_, port, _ := net.SplitHostPort(address)
-	rtetest.MustStartRedis(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert,
+	rtetest.MustStartRedis(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file",
+		cert,
 		"--requirepass", "a password", "--tls-auth-clients", "yes")
 	args := []string{"publish", "--redis.addresses=" + address, "--redis.password=a password", "--redis.tls.enabled"}
 	identity := []string{"--redis.tls.cert_file=" + cert, "--redis.tls.key_file=" + key}
@@ -62,13 +63,18 @@ func TestPublish_verifiesRedisWithTLS(t *testing.T) {
 		ok   bool
 	}{
 		{"trusted", append(identity, "--redis.tls.ca_file="+cert), true},
-		{"trusted by another name", append(identity, "--redis.tls.ca_file="+cert, "--redis.tls.server_name=redis.example"), false},
+		{
+			"trusted by another name", append(identity, "--redis.tls.ca_file="+cert, "--redis.tls.server_name=redis.example"),
+			false,
+		},
 		{"not trusted", identity, false},
 		{"not trusted and used anyway", append(identity, "--redis.tls.insecure_skip_verify"), true},
 		{"not known to Redis", []string{"--redis.tls.ca_file=" + cert}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			stdout, stderr, err := command(t, mustLine(t, "../../testdata/events/QueueStatus.json"), append(args, test.args...)...)
+			stdout, stderr, err := command(
+				t, mustLine(t, "../../testdata/events/QueueStatus.json"), append(args, test.args...)...,
+			)
 			if (err == nil) != test.ok || strings.Contains(stdout, "1: published") != test.ok {
 				t.Errorf("ended with %v\n%s%s", err, stdout, stderr)
 			}

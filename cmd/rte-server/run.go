@@ -66,7 +66,8 @@ func (p *program) newRoot() *cobra.Command {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(p.devCommand(), p.serveCommand(), p.tokenCommand(), p.publishCommand(), p.tapCommand(), p.explainCommand(), p.simulateCommand(),
+	root.AddCommand(p.devCommand(), p.serveCommand(), p.tokenCommand(), p.publishCommand(), p.tapCommand(),
+		p.explainCommand(), p.simulateCommand(),
 		p.benchCommand(), p.redisCommand(), p.configCommand(), p.asyncAPICommand(), p.versionCommand())
 	return root
 }

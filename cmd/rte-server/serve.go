@@ -14,7 +14,8 @@ func (p *program) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: "Runs the server until SIGTERM, SIGINT or SIGHUP. Then it closes its connections and ends; a second signal ends it at once.\n\n" +
+		Long: "Runs the server until SIGTERM, SIGINT or SIGHUP. Then it closes its connections and ends; a second signal " +
+			"ends it at once.\n\n" +
 			"Flags are configuration keys; they can also be set in a file and in the environment.",
 		Args: cobra.NoArgs,
 	}

@@ -83,7 +83,8 @@ func TestServe_boundsAuditOfRefusals(t *testing.T) {
 	c := p.connect(token, "")
 	const items = 300
 	c.send(`{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[` +
-		strings.Repeat(`{"EntityId":"x","EventName":"UserStatus"},`, items-1) + `{"EntityId":"x","EventName":"UserStatus"}]]}`)
+		strings.Repeat(`{"EntityId":"x","EventName":"UserStatus"},`, items-1) +
+		`{"EntityId":"x","EventName":"UserStatus"}]]}`)
 	c.ws.SetReadLimit(-1)
 	c.expect(`"result":`)
 	dropped := 0

@@ -108,10 +108,14 @@ func TestServe_followsDirectoryInRedis(t *testing.T) {
 	}
 	active("1")
 	proxy.Refuse(false)
-	eventually(t, "an answer of the directory", func() bool { return strings.Contains(c.subscribe(another, "QueueStatus"), allowed) })
+	eventually(
+		t, "an answer of the directory",
+		func() bool { return strings.Contains(c.subscribe(another, "QueueStatus"), allowed) },
+	)
 	active("2")
-	writer.notify("rte:org:"+testOrganization, fmt.Sprintf(`{"RootEntityType":"Organization","RootEntityId":%q,"OrganizationId":%[1]q,`+
-		`"EventType":"UserStatus","EntityType":"User","EntityId":%q,"MessageTTLSeconds":60}`, testOrganization, testUser))
+	writer.notify("rte:org:"+testOrganization,
+		fmt.Sprintf(`{"RootEntityType":"Organization","RootEntityId":%q,"OrganizationId":%[1]q,`+
+			`"EventType":"UserStatus","EntityType":"User","EntityId":%q,"MessageTTLSeconds":60}`, testOrganization, testUser))
 	c.expect(`"eventType":"UserStatus"`)
 
 	// What changed while the node was cut off, with a message that it could not hear.
@@ -140,8 +144,8 @@ func mustSubscribeMany(t testing.TB, c *client, users []string) time.Duration {
 	return took
 }
 
-// TestServe_subscribesToThousandWithOneCommand subscribes to 1,000 entities that are not in the cache, with one command to Redis and
-// within 50 ms.
+// TestServe_subscribesToThousandWithOneCommand subscribes to 1,000 entities that are not in the cache, with one command
+// to Redis and within 50 ms.
 func TestServe_subscribesToThousandWithOneCommand(t *testing.T) {
 	const rounds, many = 5, 1000
 	limit := 50 * time.Millisecond
@@ -156,7 +160,10 @@ func TestServe_subscribesToThousandWithOneCommand(t *testing.T) {
 		for range many {
 			user := events.NewID().String()
 			users[round] = append(users[round], user)
-			pipe.Set(t.Context(), "rte:d:e:"+user, fmt.Sprintf(`{"kind":"User","organization":%q,"name":"Somebody"}`, testOrganization), 0)
+			pipe.Set(
+				t.Context(), "rte:d:e:"+user, fmt.Sprintf(`{"kind":"User","organization":%q,"name":"Somebody"}`, testOrganization),
+				0,
+			)
 		}
 	}
 	if _, err := pipe.Exec(t.Context()); err != nil {

@@ -14,19 +14,25 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestServe_deliversKnownAndFreshEvents takes events of all kinds of quality through Redis: what is known and fresh reaches the client, what
-// is late, unknown or wrong is counted and, where somebody has to look into it, quarantined.
+// TestServe_deliversKnownAndFreshEvents takes events of all kinds of quality through Redis: what is known and fresh
+// reaches the client, what is late, unknown or wrong is counted and, where somebody has to look into it, quarantined.
 func TestServe_deliversKnownAndFreshEvents(t *testing.T) {
 	catalog := filepath.Join(t.TempDir(), "events.yaml")
-	if err := os.WriteFile(catalog, []byte("events: [{name: ParcelLost, kind: User, ttlSeconds: -1}]"), 0o600); err != nil {
+	if err := os.WriteFile(
+		catalog, []byte("events: [{name: ParcelLost, kind: User, ttlSeconds: -1}]"), 0o600,
+	); err != nil {
 		t.Fatal(err)
 	}
 	redis := rtetest.MustStartRedis(t)
-	p := start(t, serveArgs("--redis.addresses="+redis.Addr, "--events.catalog_file="+catalog, "--events.validation=all")...)
+	p := start(
+		t, serveArgs("--redis.addresses="+redis.Addr, "--events.catalog_file="+catalog, "--events.validation=all")...,
+	)
 
 	tapped := make(chan string, 1)
 	go func() {
-		stdout, stderr, err := command(t, "", "tap", "--url", p.clients+"/rte", "--token", mustServiceToken(t, testOrganization),
+		stdout, stderr, err := command(t, "", "tap", "--url", p.clients+"/rte", "--token", mustServiceToken(
+			t, testOrganization,
+		),
 			"--count=2", testUser+":ParcelLost", testUser+":UserStatus")
 		if err != nil {
 			stdout = fmt.Sprint(err, stderr)
@@ -55,7 +61,8 @@ func TestServe_deliversKnownAndFreshEvents(t *testing.T) {
 	}
 
 	got := <-tapped
-	if !strings.Contains(got, `"talking":"perhaps"`) || !strings.Contains(got, "ParcelLost") || strings.Contains(got, "too late") {
+	if !strings.Contains(got, `"talking":"perhaps"`) || !strings.Contains(got, "ParcelLost") ||
+		strings.Contains(got, "too late") {
 		t.Errorf("the client got\n%s", got)
 	}
 	for metric, want := range map[string]string{
@@ -97,8 +104,8 @@ func TestServe_refusesBadCatalog(t *testing.T) {
 	}
 }
 
-// TestServe_LargeEvents publishes events of nearly events.max_bytes, in a burst and in every way. The subscriber of Redis
-// refused all messages above 1 MiB, whatever events.max_bytes was.
+// TestServe_LargeEvents publishes events of nearly events.max_bytes, in a burst and in every way. The subscriber of
+// Redis refused all messages above 1 MiB, whatever events.max_bytes was.
 func TestServe_LargeEvents(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	p := start(t, serveArgs("--redis.addresses="+redis.Addr, "--events.max_bytes=2MiB", "--limits.outbox_bytes=8MiB")...)

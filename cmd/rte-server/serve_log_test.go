@@ -25,7 +25,11 @@ type process struct {
 func startProcess(t *testing.T, stderr *os.File, args ...string) *process {
 	t.Helper()
 	clients, operators := rtetest.MustFreeAddr(t), rtetest.MustFreeAddr(t)
-	args = serveArgs(append(args, "--listen="+clients, "--console.listen="+operators, "--shutdown.timeout=5s", "--timeouts.close=100ms")...)
+	args = serveArgs(
+		append(
+			args, "--listen="+clients, "--console.listen="+operators, "--shutdown.timeout=5s", "--timeouts.close=100ms",
+		)...,
+	)
 	p := &process{
 		running: running{t: t, clients: "http://" + clients, operators: "http://" + operators},
 		cmd:     exec.Command("rte-server", args...), //nolint:noctx // the test ends it by signals
@@ -70,7 +74,8 @@ func (p *process) fillLog(c *client) (dropped int) {
 	const items = 300
 	c.ws.SetReadLimit(-1)
 	item := `{"EntityId":"` + otherOrganization + `","EventName":"UserAlert"}`
-	call := `{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[` + strings.Repeat(item+",", items-1) + item + `]]}`
+	call := `{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[` + strings.Repeat(item+",", items-1) +
+		item + `]]}`
 	eventually(p.t, "lines that are dropped", func() bool {
 		c.send(call)
 		c.expect(`"subscribed":false`)
@@ -90,8 +95,8 @@ func (p *process) checkServes(token string, connected ...*client) {
 	}
 }
 
-// A log reader that had stopped made the node a black hole: it shook hands and answered no call, and SIGTERM could not end it,
-// because every line of the log waited for the pipe.
+// A log reader that had stopped made the node a black hole: it shook hands and answered no call, and SIGTERM could not
+// end it, because every line of the log waited for the pipe.
 func TestServe_goesOnWithoutALogReader(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {

@@ -16,12 +16,15 @@ func TestServe_explainsTrace(t *testing.T) {
 	const colleague = "cc9730c4-ce86-e611-80c9-00505689257e"
 
 	answer := p.connect(token, "").subscribe(colleague, "UserAlert")
-	if want := `"result":[{"subscribed":false,"message":"Unauthorized","entityId":"` + colleague + `","eventName":"useralert"}]`; !strings.Contains(answer, want) {
+	if want := `"result":[{"subscribed":false,"message":"Unauthorized","entityId":"` + colleague +
+		`","eventName":"useralert"}]`; !strings.Contains(answer, want) {
 		t.Errorf("a stock client got %s", answer)
 	}
 	answer = p.connect(token, "?features=notices,unheard-of").subscribe(colleague, "UserAlert")
 	var completion struct{ Result []hub.SubscriptionResult }
-	if err := json.Unmarshal([]byte(answer), &completion); err != nil || len(completion.Result) != 1 || completion.Result[0].Code != "unauthorized" {
+	if err := json.Unmarshal(
+		[]byte(answer), &completion,
+	); err != nil || len(completion.Result) != 1 || completion.Result[0].Code != "unauthorized" {
 		t.Fatalf("a client with notices got %s", answer)
 	}
 
@@ -39,7 +42,10 @@ func TestServe_explainsTrace(t *testing.T) {
 		}
 	}
 	explained := mustCommand(t, "", "explain", "--url", p.operators, "--trace", completion.Result[0].TraceID)
-	for _, want := range []string{testUser + ", agent of ", "1 refused", `"UserAlert" of "` + colleague + `"`, "  no   policy ", "  refused: Unauthorized (unauthorized)\n"} {
+	for _, want := range []string{
+		testUser + ", agent of ", "1 refused", `"UserAlert" of "` + colleague + `"`, "  no   policy ",
+		"  refused: Unauthorized (unauthorized)\n",
+	} {
 		if !strings.Contains(explained, want) {
 			t.Errorf("no %q in\n%s", want, explained)
 		}

@@ -36,7 +36,9 @@ func TestServe_revokesTokens(t *testing.T) {
 	}
 
 	later := time.Now().Unix() + 1
-	status, answer = p.post("/api/revoke", fmt.Sprintf(`{"user":"%s","before":%d,"until":%d}`, testUser, later, later+3600))
+	status, answer = p.post(
+		"/api/revoke", fmt.Sprintf(`{"user":"%s","before":%d,"until":%d}`, testUser, later, later+3600),
+	)
 	if status != 200 || !strings.Contains(answer, `"closed":1`) {
 		t.Fatalf("revoked: %d %s", status, answer)
 	}
@@ -103,10 +105,19 @@ func TestServe_explainsDecisions(t *testing.T) {
 			"user=" + testUser + "&entity=" + colleague + "&event=UserStatus", 200,
 			`"role":"service","source":"connection","allowed":true`,
 		},
-		"granted by its token":         {"user=" + testUser + "&entity=" + colleague + "&event=UserAlert", 200, `"allowed":true`},
-		"another role":                 {"user=" + testUser + "&organization=" + otherOrganization + "&role=agent&entity=" + colleague + "&event=UserAlert", 200, `"message":"Unauthorized"`},
-		"invalid entity":               {"user=" + testUser + "&entity=x&event=UserStatus", 200, `"message":"Invalid entity id"`},
-		"somebody who is not there":    {"user=" + colleague + "&entity=" + colleague + "&event=UserStatus", 400, "say of which organization"},
+		"granted by its token": {
+			"user=" + testUser + "&entity=" + colleague + "&event=UserAlert", 200, `"allowed":true`,
+		},
+		"another role": {
+			"user=" + testUser + "&organization=" + otherOrganization + "&role=agent&entity=" + colleague + "&event=UserAlert",
+			200, `"message":"Unauthorized"`,
+		},
+		"invalid entity": {
+			"user=" + testUser + "&entity=x&event=UserStatus", 200, `"message":"Invalid entity id"`,
+		},
+		"somebody who is not there": {
+			"user=" + colleague + "&entity=" + colleague + "&event=UserStatus", 400, "say of which organization",
+		},
 		"nobody":                       {"entity=" + colleague + "&event=UserStatus", 400, "user: must be a GUID"},
 		"unknown role":                 {"user=" + testUser + "&role=king", 400, "role: must be"},
 		"organization that is no GUID": {"user=" + testUser + "&organization=x", 400, "organization: must be a GUID"},
@@ -114,30 +125,41 @@ func TestServe_explainsDecisions(t *testing.T) {
 		"twice":                        {"user=" + testUser + "&user=" + colleague, 400, "user: is there twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if status, body := fetch(t, "GET", p.operators+"/api/explain?"+test.query); status != test.status || !strings.Contains(body, test.want) {
+			if status, body := fetch(
+				t, "GET", p.operators+"/api/explain?"+test.query,
+			); status != test.status || !strings.Contains(body, test.want) {
 				t.Errorf("%d %s, want %d and %s", status, body, test.status, test.want)
 			}
 		})
 	}
 
-	explained := mustCommand(t, "", "explain", "--url", p.operators, "--user", testUser, "--entity", colleague, "--event", "UserAlert")
+	explained := mustCommand(
+		t, "", "explain", "--url", p.operators, "--user", testUser, "--entity", colleague, "--event", "UserAlert",
+	)
 	for _, want := range []string{"service of " + testOrganization + " by its connection", "yes  policy", "\nallowed\n"} {
 		if !strings.Contains(explained, want) {
 			t.Errorf("no %q in\n%s", want, explained)
 		}
 	}
-	explained = mustCommand(t, "", "explain", "--url", p.operators, "--user", testUser, "--org", testOrganization, "--entity", colleague, "--event", "UserAlert")
+	explained = mustCommand(
+		t, "", "explain", "--url", p.operators, "--user", testUser, "--org", testOrganization, "--entity", colleague,
+		"--event", "UserAlert",
+	)
 	if !strings.Contains(explained, "no   policy") || !strings.Contains(explained, "\nrefused: Unauthorized\n") {
 		t.Errorf("got\n%s", explained)
 	}
-	if _, stderr, err := command(t, "", "explain", "--url", p.operators); exitCode(err) != 1 || !strings.Contains(stderr, "user: must be a GUID") {
+	if _, stderr, err := command(
+		t, "", "explain", "--url", p.operators,
+	); exitCode(err) != 1 || !strings.Contains(stderr, "user: must be a GUID") {
 		t.Errorf("ended with %v: %s", err, stderr)
 	}
 }
 
 func TestServe_listsAndDisconnects(t *testing.T) {
 	p := start(t, serveArgs()...)
-	one, another := p.connect(mustServiceToken(t, testOrganization), "?features=notices"), p.connect(mustServiceToken(t, otherOrganization), "")
+	one, another := p.connect(
+		mustServiceToken(t, testOrganization), "?features=notices",
+	), p.connect(mustServiceToken(t, otherOrganization), "")
 	one.subscribe(testUser, "UserStatus")
 	list := func(query string) console.ConnectionList {
 		t.Helper()
@@ -148,7 +170,8 @@ func TestServe_listsAndDisconnects(t *testing.T) {
 		}
 		return l
 	}
-	eventually(t, "both sessions", func() bool { return list("").Open == 2 }) // they begin behind the answer to the handshake
+	// they begin behind the answer to the handshake
+	eventually(t, "both sessions", func() bool { return list("").Open == 2 })
 	all := list("user=" + testUser)
 	if all.Open != 2 || all.Matching != 2 || len(all.Connections) != 2 {
 		t.Errorf("%+v", all)
@@ -189,7 +212,10 @@ func TestServe_closesAtExpiry(t *testing.T) {
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization, "--ttl=2s"))
 	p := start(t, serveArgs("--auth.close_at_expiry", "--auth.expiry_grace=0s", "--auth.leeway=0s")...)
 	p.connect(token, "").expect(`{"type":7,"allowReconnect":true}`)
-	eventually(t, "one session is counted", func() bool { return p.metric(`rte_hub_sessions_closed_total{reason="expired"}`) == "1" })
+	eventually(
+		t, "one session is counted",
+		func() bool { return p.metric(`rte_hub_sessions_closed_total{reason="expired"}`) == "1" },
+	)
 	if status, _ := fetch(t, "POST", p.clients+"/rte/negotiate", "Authorization", "Bearer "+token); status != 401 {
 		t.Errorf("negotiate with the expired token: %d", status)
 	}

@@ -108,8 +108,8 @@ func TestServe_refusesPublishWithoutToken(t *testing.T) {
 	}
 }
 
-// An event with a local time without a zone was accepted with 200, although it was too old for any client: without a zone
-// a time is UTC.
+// An event with a local time without a zone was accepted with 200, although it was too old for any client: without a
+// zone a time is UTC.
 func TestServe_publishRefusesExpiredEvents(t *testing.T) {
 	event := func(made time.Time, layout string) string {
 		line := eventLine(1)
@@ -118,7 +118,9 @@ func TestServe_publishRefusesExpiredEvents(t *testing.T) {
 	const withoutZone = "2006-01-02T15:04:05"
 	west := time.FixedZone("west", -5*60*60)
 	body := strings.Join([]string{
-		event(time.Now().UTC(), withoutZone), event(time.Now().In(west), withoutZone), event(time.Now().In(west), time.RFC3339),
+		event(
+			time.Now().UTC(), withoutZone,
+		), event(time.Now().In(west), withoutZone), event(time.Now().In(west), time.RFC3339),
 	}, "\n")
 	p := start(t, serveArgs()...)
 	status, answer := p.post("/api/publish", body)

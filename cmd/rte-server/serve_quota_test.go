@@ -18,7 +18,9 @@ func TestServe_enforcesQuotas(t *testing.T) {
 	if answer := c.subscribe(other, "UserStatus"); !strings.Contains(answer, `"message":"Subscription limit reached"`) {
 		t.Error(answer)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.clients+"/rte/negotiate?negotiateVersion=1", nil)
+	request, err := http.NewRequestWithContext(
+		t.Context(), http.MethodPost, p.clients+"/rte/negotiate?negotiateVersion=1", nil,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +29,9 @@ func TestServe_enforcesQuotas(t *testing.T) {
 		t.Errorf("a second connection: %d %s", status, answer)
 	}
 
-	if status, answer := p.post("/api/publish", eventLine(1)+"\n"+eventLine(2)+"\n"+eventLine(3)+"\n"); status != http.StatusOK {
+	if status, answer := p.post(
+		"/api/publish", eventLine(1)+"\n"+eventLine(2)+"\n"+eventLine(3)+"\n",
+	); status != http.StatusOK {
 		t.Errorf("published: %d %s", status, answer)
 	}
 	c.expect(`"id":"0d000000-0000-4000-8000-000000000001"`)

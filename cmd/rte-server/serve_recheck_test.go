@@ -53,7 +53,9 @@ func TestServe_endsSubscriptionsNoLongerAllowed(t *testing.T) {
 	eventually(t, "the end of the member's subscription", func() bool {
 		return p.metric("rte_hub_subscriptions_active") == "1"
 	})
-	withNotices.expect(`{"type":1,"target":"SubscriptionsEnded","arguments":[{"code":"unauthorized","total":1,"subscriptions":[{"id":"`)
+	withNotices.expect(
+		`{"type":1,"target":"SubscriptionsEnded","arguments":[{"code":"unauthorized","total":1,"subscriptions":[{"id":"`,
+	)
 	if answer := c.subscribe(testQueue, "QueueStatus"); !strings.Contains(answer, `"message":"Unauthorized"`) {
 		t.Error(answer)
 	}

@@ -12,7 +12,10 @@ import (
 // TestServe_refreshesThroughAnotherNode lets a client replace its token on a node that does not have its connection.
 func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
-	args := serveArgs("--redis.addresses="+redis.Addr, "--auth.refresh", "--auth.close_at_expiry", "--auth.expiry_grace=0s", "--auth.leeway=0s")
+	args := serveArgs(
+		"--redis.addresses="+redis.Addr, "--auth.refresh", "--auth.close_at_expiry", "--auth.expiry_grace=0s",
+		"--auth.leeway=0s",
+	)
 	owner, other := start(t, args...), start(t, args...)
 	defer owner.stop() // before the end of the other is looked at
 	token := func(user, ttl string) string {
@@ -21,12 +24,16 @@ func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 	}
 	short, long := token(testUser, "4s"), token(testUser, "1h")
 	// Negotiated with one node, connected to the other.
-	status, answer := fetch(t, http.MethodPost, other.clients+"/rte/negotiate?negotiateVersion=1", "Authorization", "Bearer "+short)
+	status, answer := fetch(
+		t, http.MethodPost, other.clients+"/rte/negotiate?negotiateVersion=1", "Authorization", "Bearer "+short,
+	)
 	var negotiated struct {
 		ConnectionToken      string
 		TokenLifetimeSeconds int
 	}
-	if err := json.Unmarshal([]byte(answer), &negotiated); err != nil || status != 200 || negotiated.TokenLifetimeSeconds < 1 || negotiated.TokenLifetimeSeconds > 4 {
+	if err := json.Unmarshal(
+		[]byte(answer), &negotiated,
+	); err != nil || status != 200 || negotiated.TokenLifetimeSeconds < 1 || negotiated.TokenLifetimeSeconds > 4 {
 		t.Fatalf("negotiate: %d %s", status, answer)
 	}
 	refreshed, left := owner.connect(short, "?id="+negotiated.ConnectionToken), owner.connect(short, "")
@@ -37,7 +44,9 @@ func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 		return fetch(t, http.MethodPost, other.clients+"/rte/refresh",
 			"Authorization", "Bearer "+token, "X-SignalR-Connection-Token", negotiated.ConnectionToken)
 	}
-	if status, answer := refresh(token("bb9730c4-ce86-e611-80c9-00505689257e", "1h")); status != 403 || answer != `{"error":"user_changed"}` {
+	if status, answer := refresh(
+		token("bb9730c4-ce86-e611-80c9-00505689257e", "1h"),
+	); status != 403 || answer != `{"error":"user_changed"}` {
 		t.Errorf("with the token of another user: %d %s", status, answer)
 	}
 	eventually(t, "a refreshed token", func() bool { // the nodes may not have subscribed to each other's messages yet
@@ -52,8 +61,12 @@ func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 	if status, answer := refresh(short); status != 401 || answer != "" {
 		t.Errorf("with an expired token: %d %s", status, answer)
 	}
-	eventually(t, "the new token in the audit log", func() bool { return strings.Contains(owner.output.text(), `"msg":"refreshed"`) })
-	if log := owner.output.text(); strings.Count(log, `"msg":"refreshed"`) != 1 || !strings.Contains(log, `"jti":"`+claimOf(t, long, "jti")+`"`) {
+	eventually(
+		t, "the new token in the audit log",
+		func() bool { return strings.Contains(owner.output.text(), `"msg":"refreshed"`) },
+	)
+	if log := owner.output.text(); strings.Count(log, `"msg":"refreshed"`) != 1 ||
+		!strings.Contains(log, `"jti":"`+claimOf(t, long, "jti")+`"`) {
 		t.Error("the audit log does not report the new token once")
 	}
 	if strings.Contains(owner.output.text()+other.output.text(), "eyJ") {

@@ -23,7 +23,9 @@ func TestServe_sendsSnapshotsByMode(t *testing.T) {
 				}
 			}
 			publish(1)
-			clients := map[*client]bool{p.connect(token, ""): gets.stock, p.connect(token, "?features=snapshot"): gets.requesting}
+			clients := map[*client]bool{
+				p.connect(token, ""): gets.stock, p.connect(token, "?features=snapshot"): gets.requesting,
+			}
 			for c := range clients {
 				c.subscribe(testUser, "UserStatus")
 			}

@@ -15,7 +15,9 @@ import (
 
 // serveArgs are the flags of a server that stops at once.
 func serveArgs(more ...string) []string {
-	return append([]string{"serve", "--auth.hmac_secret=" + rtetest.Secret, "--shutdown.delay=0s", "--shutdown.drain=0s"}, more...)
+	return append(
+		[]string{"serve", "--auth.hmac_secret=" + rtetest.Secret, "--shutdown.delay=0s", "--shutdown.drain=0s"}, more...,
+	)
 }
 
 // The user and the organization of the tokens in these tests.
@@ -46,14 +48,19 @@ func TestServe_servesBothPorts(t *testing.T) {
 		{"GET", p.operators + "/metrics", nil, 200, "rte_build_info{"},
 		{"GET", p.operators + "/metrics", nil, 200, "go_goroutines "},
 		{"POST", p.clients + "/rte/negotiate?negotiateVersion=1", nil, 401, ""},
-		{"POST", p.clients + "/rte/negotiate?negotiateVersion=1", []string{"Authorization", "Bearer " + token}, 200, `"connectionToken"`},
+		{
+			"POST", p.clients + "/rte/negotiate?negotiateVersion=1", []string{"Authorization", "Bearer " + token}, 200,
+			`"connectionToken"`,
+		},
 		// What a development server has, and an operator's port, this port has not.
 		{"GET", p.clients + "/", nil, 404, ""},
 		{"GET", p.clients + "/token/me/rte/", nil, 404, ""},
 		{"GET", p.clients + "/metrics", nil, 404, ""},
 		{"GET", p.clients + "/readyz", nil, 404, ""},
 	} {
-		if status, body := fetch(t, test.method, test.url, test.header...); status != test.status || !strings.Contains(body, test.contains) {
+		if status, body := fetch(
+			t, test.method, test.url, test.header...,
+		); status != test.status || !strings.Contains(body, test.contains) {
 			t.Errorf("%s %s: %d %.200s, want %d and %q", test.method, test.url, status, body, test.status, test.contains)
 		}
 	}
@@ -100,12 +107,14 @@ func TestServe_guardsOperatorPort(t *testing.T) {
 
 func TestServe_warnsOfUnsafeOptions(t *testing.T) {
 	p := start(t, serveArgs("--auth.require_expiry=false")...)
-	if log := p.output.text(); !strings.Contains(log, `"level":"warn"`) || !strings.Contains(log, "auth.require_expiry: ") {
+	if log := p.output.text(); !strings.Contains(log, `"level":"warn"`) ||
+		!strings.Contains(log, "auth.require_expiry: ") {
 		t.Errorf("the log says\n%s", log)
 	}
 }
 
-// TestServe_closesFirstPortIfSecondIsTaken checks that a node that cannot open its second port gives the first one back.
+// TestServe_closesFirstPortIfSecondIsTaken checks that a node that cannot open its second port gives the first one
+// back.
 func TestServe_closesFirstPortIfSecondIsTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -184,7 +193,10 @@ func TestPublish_reachesTap(t *testing.T) {
 			t.Fatalf("%v: %s", err, line)
 		}
 		if want := strings.TrimSuffix(filepath.Base(files[i]), ".json"); message.Data.EventType != want {
-			t.Errorf("message %d is a %s, want %s: events of one lane come in the order in which they were published", i, message.Data.EventType, want)
+			t.Errorf(
+				"message %d is a %s, want %s: events of one lane come in the order in which they were published", i,
+				message.Data.EventType, want,
+			)
 		}
 	}
 }
@@ -262,7 +274,9 @@ func TestServe_stopsBesideSlowRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	if _, err := io.WriteString(slow, "POST /rte/negotiate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(
+		slow, "POST /rte/negotiate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n",
+	); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the request to be read", func() bool {

@@ -24,8 +24,8 @@ const (
 	reportTimeout = 500 * time.Millisecond
 )
 
-// serverLog is the log of a command that serves. The command never waits for the reader of the log, and does not end when
-// that reader does.
+// serverLog is the log of a command that serves. The command never waits for the reader of the log, and does not end
+// when that reader does.
 type serverLog struct {
 	*zap.Logger
 

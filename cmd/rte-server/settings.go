@@ -21,7 +21,9 @@ func (p *program) newSettings(cmd *cobra.Command, listed bool, defaults map[stri
 	flags := s.sources.Flags()
 	if !listed {
 		flags.VisitAll(func(f *pflag.Flag) { f.Hidden = true })
-		cmd.Long = strings.TrimSpace(cmd.Long + "\n\nEvery configuration key is a flag of this command, too; \"rte-server config doc\" lists them.")
+		cmd.Long = strings.TrimSpace(
+			cmd.Long + "\n\nEvery configuration key is a flag of this command, too; \"rte-server config doc\" lists them.",
+		)
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringArrayVar(&s.files, "config", nil,

@@ -39,7 +39,9 @@ func addSimulationFlags(cmd *cobra.Command) *simulation {
 const maxRate = 100_000
 
 // simulator makes the simulator of these flags.
-func (s *simulation) simulator(o *demo.Organization, to demo.Publisher, logger *zap.Logger, reg prometheus.Registerer) *demo.Simulator {
+func (s *simulation) simulator(
+	o *demo.Organization, to demo.Publisher, logger *zap.Logger, reg prometheus.Registerer,
+) *demo.Simulator {
 	return demo.New(demo.Options{
 		Organization: o, Publisher: to, Seed: s.seed, Speed: s.rate / demo.NaturalRate, Limit: s.events,
 		Logger: logger.Named("demo"), Registerer: reg,
@@ -50,7 +52,8 @@ func (p *program) simulateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Publish the events of a simulated call centre to Redis",
-		Long: "Publishes the events of the demo organization's call centre to the configured Redis until it is stopped. Clients need\n" +
+		Long: "Publishes the events of the demo organization's call centre to the configured Redis until it is stopped. " +
+			"Clients need\n" +
 			"tokens for that organization: \"rte-server token --org 0d000000-0000-4000-8000-000000000001\".",
 		Args: cobra.NoArgs,
 	}
@@ -69,7 +72,9 @@ func (p *program) simulateCommand() *cobra.Command {
 }
 
 // simulate publishes until ctx ends, a signal arrives or the time is over.
-func (p *program) simulate(ctx context.Context, c *config.Config, simulation *simulation, duration time.Duration) error {
+func (p *program) simulate(
+	ctx context.Context, c *config.Config, simulation *simulation, duration time.Duration,
+) error {
 	log := p.openLog(c)
 	defer log.close()
 	ctx, stop := untilSignal(ctx)

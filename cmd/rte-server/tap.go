@@ -53,16 +53,21 @@ func (p *program) tapCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tap --url URL [--token TOKEN] ENTITY[:EVENT]...",
 		Short: "Subscribe as a client and print what arrives",
-		Long: "Connects to a hub, subscribes to events of entities (without EVENT, to all events of the entity) and prints each\n" +
-			"message as a line of JSON. Refusals go to standard error; if the hub refuses everything, the exit code is 1. Without\n" +
+		Long: "Connects to a hub, subscribes to events of entities (without EVENT, to all events of the entity) and prints " +
+			"each\n" +
+			"message as a line of JSON. Refusals go to standard error; if the hub refuses everything, the exit code is 1. " +
+			"Without\n" +
 			"--token, the command takes the token from the variable TOKEN, which other users of the machine cannot read.\n\n" +
-			"With --features snapshot, the last states come first, as messages. With --features notices, standard error also has\n" +
+			"With --features snapshot, the last states come first, as messages. With --features notices, standard error also " +
+			"has\n" +
 			"the traces of refusals and the notices about subscriptions: SubscriptionsEnded and Resync.",
 		Args: cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().StringVar(&t.url, "url", "http://127.0.0.1:8080/rte", "`URL` of the hub")
 	cmd.Flags().StringVar(&t.token, "token", "", "token to connect with")
-	cmd.Flags().StringSliceVar(&t.features, "features", nil, "extensions to request, separated by commas: notices, snapshot")
+	cmd.Flags().StringSliceVar(
+		&t.features, "features", nil, "extensions to request, separated by commas: notices, snapshot",
+	)
 	cmd.Flags().IntVar(&t.count, "count", 0, "`number` of messages after which to stop; 0: none")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, variable := range p.environ {

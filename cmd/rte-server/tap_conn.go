@@ -37,14 +37,17 @@ var _ signalr.Connection = (*tapConn)(nil)
 
 // dialTap connects without negotiation. It calls invoked, from one goroutine at a time, for each invocation of the
 // server. All invocations of this server have one argument.
-func dialTap(ctx context.Context, url, token string, invoked func(method string, argument json.RawMessage)) (*tapConn, error) {
+func dialTap(
+	ctx context.Context, url, token string, invoked func(method string, argument json.RawMessage),
+) (*tapConn, error) {
 	dialing, cancel := context.WithTimeout(ctx, tapDialTimeout)
 	defer cancel()
 	header := http.Header{}
 	if token != "" {
 		header.Set("Authorization", "Bearer "+token)
 	}
-	ws, _, err := websocket.Dial(dialing, url, &websocket.DialOptions{HTTPHeader: header}) //nolint:bodyclose // the library closes it
+	//nolint:bodyclose // the library closes it
+	ws, _, err := websocket.Dial(dialing, url, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
 		return nil, err
 	}

@@ -41,8 +41,8 @@ func TestAwait_orders(t *testing.T) {
 	}
 }
 
-// TestTap_printsSnapshotsAndNotices asks for what only those get who ask: the state that there is already, why something was refused,
-// and that a subscription has ended.
+// TestTap_printsSnapshotsAndNotices asks for what only those get who ask: the state that there is already, why
+// something was refused, and that a subscription has ended.
 func TestTap_printsSnapshotsAndNotices(t *testing.T) {
 	directory := filepath.Join(t.TempDir(), "directory.yaml")
 	mustReplace(t, directory, queueOf(testUser))

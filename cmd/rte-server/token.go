@@ -51,7 +51,9 @@ func (p *program) tokenCommand() *cobra.Command {
 }
 
 // parseClaims makes claims from flags. Its errors begin with the name of the flag.
-func parseClaims(user, organization string, others []string, role string, grants []string) (claims authz.Claims, err error) {
+func parseClaims(
+	user, organization string, others []string, role string, grants []string,
+) (claims authz.Claims, err error) {
 	if claims.User, err = parseID("--user", user); err != nil {
 		return claims, err
 	}

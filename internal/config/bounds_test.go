@@ -7,27 +7,31 @@ import (
 	"github.com/rte-server/rte-server/internal/config"
 )
 
-// events.max_bytes was accepted above the bounds of the parts that an event passes: the subscriber of Redis refused every
-// event above 1 MiB, an outbox smaller than an event closed clients, and a lane's queue could not hold one.
+// events.max_bytes was accepted above the bounds of the parts that an event passes: the subscriber of Redis refused
+// every event above 1 MiB, an outbox smaller than an event closed clients, and a lane's queue could not hold one.
 func TestCheck_refusesBoundsSmallerThanAnEvent(t *testing.T) {
 	tests := map[string]struct {
 		flags []string
 		want  string // empty: none
 	}{
-		"defaults":             {nil, ""},
-		"largest by default":   {[]string{"--events.max_bytes=256KiB"}, ""},
-		"outbox too small":     {[]string{"--events.max_bytes=300KiB"}, "limits.outbox_bytes: must be at least 1228800"},
-		"outbox for them":      {[]string{"--events.max_bytes=300KiB", "--limits.outbox_bytes=2MiB"}, ""},
-		"outbox of no event":   {[]string{"--limits.outbox_bytes=64KiB"}, "limits.outbox_bytes: must be at least 262144"},
-		"lane queue too small": {[]string{"--redis.lane_queue_bytes=128KiB"}, "redis.lane_queue_bytes: must be at least 262144"},
+		"defaults":           {nil, ""},
+		"largest by default": {[]string{"--events.max_bytes=256KiB"}, ""},
+		"outbox too small":   {[]string{"--events.max_bytes=300KiB"}, "limits.outbox_bytes: must be at least 1228800"},
+		"outbox for them":    {[]string{"--events.max_bytes=300KiB", "--limits.outbox_bytes=2MiB"}, ""},
+		"outbox of no event": {[]string{"--limits.outbox_bytes=64KiB"}, "limits.outbox_bytes: must be at least 262144"},
+		"lane queue too small": {
+			[]string{"--redis.lane_queue_bytes=128KiB"}, "redis.lane_queue_bytes: must be at least 262144",
+		},
 		"all queues too small": {
 			[]string{"--redis.total_queue_bytes=512KiB"}, "redis.total_queue_bytes: must be at least 1048576",
 		},
 		"publishing too small": {[]string{"--publish.max_bytes=32KiB"}, "publish.max_bytes: must be at least 65536"},
-		"snapshots too small":  {[]string{"--snapshots.memory_bytes=1KiB"}, "snapshots.memory_bytes: must be 0 or at least 65536"},
-		"no snapshots":         {[]string{"--snapshots.memory_bytes=0"}, ""},
-		"as large as can be":   {[]string{"--events.max_bytes=2MiB", "--limits.outbox_bytes=8MiB"}, ""},
-		"too large":            {[]string{"--events.max_bytes=2049KiB"}, "events.max_bytes: must be at most 2097152"},
+		"snapshots too small": {
+			[]string{"--snapshots.memory_bytes=1KiB"}, "snapshots.memory_bytes: must be 0 or at least 65536",
+		},
+		"no snapshots":       {[]string{"--snapshots.memory_bytes=0"}, ""},
+		"as large as can be": {[]string{"--events.max_bytes=2MiB", "--limits.outbox_bytes=8MiB"}, ""},
+		"too large":          {[]string{"--events.max_bytes=2049KiB"}, "events.max_bytes: must be at most 2097152"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

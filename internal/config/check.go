@@ -34,7 +34,8 @@ func CheckServer(c *Config) error {
 	p.checkBounds(c)
 	if len(c.Redis.Addresses) > 0 && c.Auth.HMACSecret == "" && c.Connection.Secret == "" {
 		p.add("connection.secret",
-			"must be set, and the same on all nodes, where there is no auth.hmac_secret: otherwise one node refuses clients that negotiated with another")
+			"must be set, and the same on all nodes, where there is no auth.hmac_secret: otherwise one node refuses clients "+
+				"that negotiated with another")
 	}
 	if c.Connection.Secret != "" && len(c.Connection.Secret) < MinSecret {
 		p.add("connection.secret", "must have at least %d bytes", MinSecret)
@@ -179,7 +180,9 @@ func (p *problems) checkTimes(c *Config) {
 		p.add("timeouts.client", "must be longer than timeouts.keep_alive (%s)", (*span)(&c.Timeouts.KeepAlive))
 	}
 	if limit := 2*c.Timeouts.ReadHeader + c.Timeouts.Send; c.Timeouts.Hold >= limit {
-		p.add("timeouts.hold", "must be shorter than timeouts.send and twice timeouts.read_header together (%s)", (*span)(&limit))
+		p.add(
+			"timeouts.hold", "must be shorter than timeouts.send and twice timeouts.read_header together (%s)", (*span)(&limit),
+		)
 	}
 	if c.Shutdown.Timeout < c.Shutdown.Delay+c.Shutdown.Drain {
 		p.add("shutdown.timeout", "must be at least shutdown.delay and shutdown.drain together")

@@ -115,8 +115,9 @@ func (w *warnings) addKeySets(c *Auth) {
 	for _, text := range c.JWKSURL {
 		anyIssuer = anyIssuer && len(strings.Fields(text)) == 1
 	}
-	w.add(anyIssuer, "auth.jwks_url", "unsafe without auth.issuer and auth.audience: every token of the identity provider "+
-		"is accepted, whatever application and tenant it was issued for")
+	w.add(anyIssuer, "auth.jwks_url",
+		"unsafe without auth.issuer and auth.audience: every token of the identity provider "+
+			"is accepted, whatever application and tenant it was issued for")
 	w.add(!anyIssuer, "auth.audience", "unsafe if it is not set: tokens that the identity provider issued for other "+
 		"applications are accepted")
 }

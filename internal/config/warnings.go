@@ -23,8 +23,8 @@ func (w *warnings) add(applies bool, key, format string, args ...any) {
 	}
 }
 
-// Warnings returns what is unsafe or contradictory in a configuration that can be used all the same. Each warning begins
-// with a key.
+// Warnings returns what is unsafe or contradictory in a configuration that can be used all the same. Each warning
+// begins with a key.
 func (c *Config) Warnings() []string {
 	w := warnings(c.notes)
 	w.addUnsafe(c)
@@ -44,12 +44,13 @@ func (w *warnings) addUnsafe(c *Config) {
 		"shorter than 16 bytes, it can be guessed")
 }
 
-// addLimits warns of limits on one thing that contradict each other: the smaller one wins, and its error is another than
-// the one that the larger one promises.
+// addLimits warns of limits on one thing that contradict each other: the smaller one wins, and its error is another
+// than the one that the larger one promises.
 func (w *warnings) addLimits(c *Config) {
 	l := &c.Limits
 	w.add(callBytes+itemBytes*l.Items > l.MessageBytes, "limits.message_bytes",
-		"a call with limits.items (%d) items needs up to %s; a longer message closes the connection, and its client repeats it",
+		"a call with limits.items (%d) items needs up to %s; a longer message closes the connection, and its client "+
+			"repeats it",
 		l.Items, bytesOf(callBytes+itemBytes*l.Items))
 	w.add(l.Items > l.Subscriptions, "limits.items",
 		"above limits.subscriptions (%d), the items of one call cannot all be subscribed", l.Subscriptions)

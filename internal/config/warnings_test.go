@@ -25,25 +25,42 @@ func mustLoad(t *testing.T, environ []string, flags ...string) *config.Loaded {
 	return l
 }
 
-// limits.items was 2,000 and limits.message_bytes 32 KiB: 420 items passed, and 500 closed a connection whose client then
-// reconnected and repeated the call without end.
+// limits.items was 2,000 and limits.message_bytes 32 KiB: 420 items passed, and 500 closed a connection whose client
+// then reconnected and repeated the call without end.
 func TestWarnings_reportContradictions(t *testing.T) {
 	tests := map[string]struct {
 		flags []string
 		want  []string // the beginning of each
 	}{
-		"defaults":          {nil, nil},
-		"items":             {[]string{"--limits.items=3000"}, []string{"limits.message_bytes: a call with limits.items (3000) items needs up to 376KiB;"}},
-		"short messages":    {[]string{"--limits.message_bytes=32KiB"}, []string{"limits.message_bytes: a call with limits.items (2000)"}},
-		"fewer of both":     {[]string{"--limits.message_bytes=32KiB", "--limits.items=240"}, nil},
-		"few subscriptions": {[]string{"--limits.subscriptions=1000"}, []string{"limits.items: above limits.subscriptions (1000)"}},
-		"short frames":      {[]string{"--limits.frame_bytes=64KiB"}, []string{"limits.frame_bytes: below limits.message_bytes (256KiB)"}},
-		"short headers":     {[]string{"--limits.header_bytes=16KiB"}, []string{"limits.header_bytes: a header with a token"}},
-		"useless quota":     {[]string{"--quotas.connections=9", "--limits.connections=8"}, []string{"quotas.connections: above"}},
-		"little memory":     {[]string{"--memory.limit=32MiB"}, []string{"memory.limit: redis.total_queue_bytes"}},
-		"memory for Redis":  {[]string{"--memory.limit=256MiB", "--redis.addresses=a:1"}, []string{"memory.limit: redis.total_queue_bytes"}},
+		"defaults": {nil, nil},
+		"items": {
+			[]string{"--limits.items=3000"},
+			[]string{"limits.message_bytes: a call with limits.items (3000) items needs up to 376KiB;"},
+		},
+		"short messages": {
+			[]string{"--limits.message_bytes=32KiB"}, []string{"limits.message_bytes: a call with limits.items (2000)"},
+		},
+		"fewer of both": {[]string{"--limits.message_bytes=32KiB", "--limits.items=240"}, nil},
+		"few subscriptions": {
+			[]string{"--limits.subscriptions=1000"}, []string{"limits.items: above limits.subscriptions (1000)"},
+		},
+		"short frames": {
+			[]string{"--limits.frame_bytes=64KiB"}, []string{"limits.frame_bytes: below limits.message_bytes (256KiB)"},
+		},
+		"short headers": {
+			[]string{"--limits.header_bytes=16KiB"}, []string{"limits.header_bytes: a header with a token"},
+		},
+		"useless quota": {
+			[]string{"--quotas.connections=9", "--limits.connections=8"}, []string{"quotas.connections: above"},
+		},
+		"little memory": {[]string{"--memory.limit=32MiB"}, []string{"memory.limit: redis.total_queue_bytes"}},
+		"memory for Redis": {
+			[]string{"--memory.limit=256MiB", "--redis.addresses=a:1"}, []string{"memory.limit: redis.total_queue_bytes"},
+		},
 		"memory without it": {[]string{"--memory.limit=256MiB"}, nil},
-		"slow Subscribe":    {[]string{"--timeouts.subscribe=10s"}, []string{"timeouts.subscribe: not below timeouts.invocation (10s)"}},
+		"slow Subscribe": {
+			[]string{"--timeouts.subscribe=10s"}, []string{"timeouts.subscribe: not below timeouts.invocation (10s)"},
+		},
 		"slow directory": {
 			[]string{"--directory.kind=redis", "--directory.timeout=1m"}, []string{"directory.timeout: not below"},
 		},
@@ -66,7 +83,10 @@ func TestWarnings_reportContradictions(t *testing.T) {
 
 // A secret of a file or a variable had a newline at its end and signed other tokens than intended.
 func TestLoad_trimsNewlinesOfSecrets(t *testing.T) {
-	l := mustLoad(t, []string{"RTE_CONSOLE_TOKEN=0123456789abcdef\r\n"}, "--auth.hmac_secret="+strings.Repeat("s", 32)+"\n", "--path=/x\n")
+	l := mustLoad(
+		t, []string{"RTE_CONSOLE_TOKEN=0123456789abcdef\r\n"}, "--auth.hmac_secret="+strings.Repeat("s", 32)+"\n",
+		"--path=/x\n",
+	)
 	if l.Auth.HMACSecret != strings.Repeat("s", 32) || l.Console.Token != "0123456789abcdef" {
 		t.Errorf("secrets %q and %q", l.Auth.HMACSecret, l.Console.Token)
 	}

@@ -47,17 +47,23 @@ func TestServer_carriesOutOperations(t *testing.T) {
 		status               int
 		want                 string
 	}{
-		"revoked":                {"POST", "/api/revoke", "x", nil, 200, `"x"`},
-		"mistake of the caller":  {"POST", "/api/revoke", "bad", nil, 400, `{"error":"not so"}`},
-		"not now":                {"POST", "/api/revoke", "full", nil, 503, `{"error":"no room"}`},
-		"too long":               {"POST", "/api/revoke", strings.Repeat("x", 5000), nil, 400, `{"error":"the body cannot be read, or is too long"}`},
+		"revoked":               {"POST", "/api/revoke", "x", nil, 200, `"x"`},
+		"mistake of the caller": {"POST", "/api/revoke", "bad", nil, 400, `{"error":"not so"}`},
+		"not now":               {"POST", "/api/revoke", "full", nil, 503, `{"error":"no room"}`},
+		"too long": {
+			"POST", "/api/revoke", strings.Repeat("x", 5000), nil, 400, `{"error":"the body cannot be read, or is too long"}`,
+		},
 		"explained":              {"GET", "/api/explain?user=x", "", nil, 200, `"x"`},
 		"listed":                 {"GET", "/api/connections?user=x", "", nil, 200, `"x"`},
 		"disconnected":           {"POST", "/api/disconnect?user=x", "", nil, 200, `"x"`},
 		"disconnected by a link": {"GET", "/api/disconnect?user=x", "", nil, 405, "Method Not Allowed"},
 		"looked at":              {"GET", "/api/revoke", "", nil, 405, "Method Not Allowed"},
-		"page of another origin": {"POST", "/api/revoke", "x", []string{"Sec-Fetch-Site", "cross-site"}, 403, "cross-origin request"},
-		"page of an old browser": {"POST", "/api/revoke", "x", []string{"Origin", "https://evil.example"}, 403, "cross-origin request"},
+		"page of another origin": {
+			"POST", "/api/revoke", "x", []string{"Sec-Fetch-Site", "cross-site"}, 403, "cross-origin request",
+		},
+		"page of an old browser": {
+			"POST", "/api/revoke", "x", []string{"Origin", "https://evil.example"}, 403, "cross-origin request",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(test.method, "http://localhost"+test.target, strings.NewReader(test.body))

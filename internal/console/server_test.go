@@ -67,7 +67,9 @@ func TestServer_reportsReadiness(t *testing.T) {
 func TestServer_guardsPaths(t *testing.T) {
 	const token = "let me in"
 	open := console.New(console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry()})
-	closed := console.New(console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), Token: token})
+	closed := console.New(
+		console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), Token: token},
+	)
 
 	for _, test := range []struct {
 		name   string
@@ -118,8 +120,8 @@ func TestServer_exposesReadiness(t *testing.T) {
 	}
 }
 
-// A request without a token whose body did not arrive was held for ever: the answer waited for the body, and nothing limited
-// that wait.
+// A request without a token whose body did not arrive was held for ever: the answer waited for the body, and nothing
+// limited that wait.
 func TestServer_refusesBeforeTheBody(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	server := httptest.NewServer(console.New(console.Options{
@@ -133,7 +135,9 @@ func TestServer_refusesBeforeTheBody(t *testing.T) {
 		}
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-		if _, err := io.WriteString(conn, "POST /api/revoke HTTP/1.1\r\nHost: localhost\r\n"+authorization+"Content-Length: 100\r\n\r\n{"); err != nil {
+		if _, err := io.WriteString(
+			conn, "POST /api/revoke HTTP/1.1\r\nHost: localhost\r\n"+authorization+"Content-Length: 100\r\n\r\n{",
+		); err != nil {
 			t.Fatal(err)
 		}
 		answer, err := io.ReadAll(conn) // to the end of the connection
@@ -153,11 +157,13 @@ func TestServer_refusesBeforeTheBody(t *testing.T) {
 	}
 }
 
-// TestServer_delaysWrongTokens checks that guessing is slow, and that a flood of guesses neither holds many connections nor
-// slows down the right token.
+// TestServer_delaysWrongTokens checks that guessing is slow, and that a flood of guesses neither holds many connections
+// nor slows down the right token.
 func TestServer_delaysWrongTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := console.New(console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), Token: "let me in"})
+		s := console.New(
+			console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), Token: "let me in"},
+		)
 		const requests = 200
 		took := make(chan time.Duration, requests)
 		for range requests {
@@ -171,7 +177,9 @@ func TestServer_delaysWrongTokens(t *testing.T) {
 		}
 		synctest.Wait()
 		began := time.Now()
-		if status, _ := fetch(t, s, "GET", "http://rte.example/metrics", "Authorization", "Bearer let me in"); status != 200 || time.Since(began) > 0 {
+		if status, _ := fetch(
+			t, s, "GET", "http://rte.example/metrics", "Authorization", "Bearer let me in",
+		); status != 200 || time.Since(began) > 0 {
 			t.Errorf("the right token: answered %d after %s", status, time.Since(began))
 		}
 		delayed := 0

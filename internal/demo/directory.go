@@ -56,7 +56,9 @@ func (d *Directory) Lookup(_ context.Context, caller directory.Caller, ids []eve
 			continue
 		}
 		entities[i] = directory.Entity{
-			State: directory.StateKnown, Kind: e.kind, Organization: d.organization, Member: slices.Contains(e.members, caller.User),
+			State: directory.StateKnown, Kind: e.kind, Organization: d.organization, Member: slices.Contains(
+				e.members, caller.User,
+			),
 		}
 	}
 }

@@ -122,7 +122,9 @@ func TestAwaitAnswer_returnsWhenTheDispatcherStops(t *testing.T) {
 
 // Answers counted like events, so a client that asked for much was slow although it read at full speed.
 func TestSlowReader_isNotSlowBecauseOfAnswers(t *testing.T) {
-	run(t, fanout.Options{Shards: 1, Outbox: fanout.OutboxOptions{Bytes: 10_000, WriteBytes: 1000}}, func(t *testing.T, r *rig) {
+	run(t, fanout.Options{
+		Shards: 1, Outbox: fanout.OutboxOptions{Bytes: 10_000, WriteBytes: 1000},
+	}, func(t *testing.T, r *rig) {
 		s, o, _, _ := r.full(callTopic(1), "fills the socket")
 		c := &calling{Outbox: o}
 		for n, size := range []int{500, 900, 1000, 5_000, 50_000} {

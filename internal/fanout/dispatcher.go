@@ -33,7 +33,8 @@ func New(o Options) (*Dispatcher, error) {
 		return nil, err
 	}
 	d := &Dispatcher{
-		options: o, registry: subscriptions.NewRegistry(newOrganization), accounts: newAccounts(), held: newHeldStates(), total: newBacklog(),
+		options: o, registry: subscriptions.NewRegistry(newOrganization), accounts: newAccounts(), held: newHeldStates(),
+		total:   newBacklog(),
 		started: time.Now(), stopped: make(chan struct{}),
 	}
 	d.metrics = newMetrics(o.Registerer, d)

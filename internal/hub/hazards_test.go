@@ -193,14 +193,21 @@ func TestInvoke_malformedArgumentsFailTheCall(t *testing.T) {
 
 func TestInvoke_detailedErrorsHaveTheReason(t *testing.T) {
 	const binding = "Failed to invoke 'Subscribe' due to an error on the server. InvalidDataException: " +
-		"Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked."
-	panics := deciding(nil, func(context.Context, *authz.Claims, []authz.Request) []authz.Decision { panic("the secret is 42") })
-	o := hub.Options{DetailedErrors: true, Authorization: panics, Logger: zap.NewNop(), Limits: hub.Limits{ArgumentBytes: 100}}
+		"Error binding arguments. Make sure that the types of the provided values match the types of the hub method being " +
+		"invoked."
+	panics := deciding(
+		nil, func(context.Context, *authz.Claims, []authz.Request) []authz.Decision { panic("the secret is 42") },
+	)
+	o := hub.Options{
+		DetailedErrors: true, Authorization: panics, Logger: zap.NewNop(), Limits: hub.Limits{ArgumentBytes: 100},
+	}
 	run(t, o, func(t *testing.T, r *rig) {
 		c := r.connect(t)
 		expect(t, c.invoke(t, "1", "Subscribe"), "1 error Failed to invoke 'Subscribe' due to an error on the server. "+
 			"InvalidDataException: Invocation provides 0 argument(s) but target expects 1.")
-		expect(t, c.invoke(t, "1", "UnsubscribeAll", "1", "2"), "1 error Failed to invoke 'UnsubscribeAll' due to an error on "+
+		expect(t, c.invoke(
+			t, "1", "UnsubscribeAll", "1", "2",
+		), "1 error Failed to invoke 'UnsubscribeAll' due to an error on "+
 			"the server. InvalidDataException: Invocation provides 2 argument(s) but target expects 0.")
 		expect(t, c.invoke(t, "1", "Subscribe", "5"), "1 error "+binding)
 		c.Invoke(t.Context(), &hub.Invocation{ID: "1", Target: "Subscribe", Malformed: true})
@@ -208,7 +215,9 @@ func TestInvoke_detailedErrorsHaveTheReason(t *testing.T) {
 		expect(t, c.lines(), "1 error "+binding)
 		expect(t, c.invoke(t, "1", "Subscribe", items(1, 2)), "1 error Failed to invoke 'Subscribe' due to an error on the "+
 			"server. InvalidDataException: The argument has more than 100 bytes.")
-		expect(t, c.invoke(t, "1", "Subscribe", items(1)), "1 error An unexpected error occurred invoking 'Subscribe' on the "+
+		expect(t, c.invoke(
+			t, "1", "Subscribe", items(1),
+		), "1 error An unexpected error occurred invoking 'Subscribe' on the "+
 			"server. InvalidOperationException: The call failed.")
 	})
 }

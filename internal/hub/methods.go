@@ -28,7 +28,8 @@ func (c *call) run() any {
 
 // Sizes of the parts of an answer, in bytes of JSON, which takes more than MessagePack.
 const (
-	resultBytes       = 240 // of a SubscriptionResult with its longest message, code and trace id, without entity and event
+	// of a SubscriptionResult with its longest message, code and trace id, without entity and event
+	resultBytes       = 240
 	subscriptionBytes = 420 // of a Subscription
 )
 

@@ -176,7 +176,9 @@ func (p *publisher) serve(w http.ResponseWriter, r *http.Request) (status int, b
 }
 
 // publishOnce publishes the events of a request with an Idempotency-Key: all of them once, over all its tries.
-func (p *publisher) publishOnce(ctx context.Context, header http.Header, events *batchReader, key string) (int, report) {
+func (p *publisher) publishOnce(
+	ctx context.Context, header http.Header, events *batchReader, key string,
+) (int, report) {
 	known, running, err := p.Receipts.Begin(ctx, key, p.Timeout+receiptTimeout)
 	switch {
 	case err != nil:

@@ -53,7 +53,8 @@ func (s *shelf) take(_ context.Context, batch [][]byte) (errs []error) {
 func newPublishServer(s *shelf, reg *prometheus.Registry) http.Handler {
 	memory := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}})
 	return ingest.New(ingest.Options{
-		Take: s.take, Receipts: memory, Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100, Registerer: reg,
+		Take: s.take, Receipts: memory, Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100,
+		Registerer: reg,
 	})
 }
 
@@ -103,24 +104,56 @@ func TestPublish_readsBodies(t *testing.T) {
 		answer string
 		taken  string // joined by spaces
 	}{
-		"one line":                  {`{"a":1}`, 200, `{"published":1,"refused":0}`, `{"a":1}`},
-		"lines":                     {"{\"a\":1}\n{\"a\":2}\r\n", 200, `{"published":2,"refused":0}`, `{"a":1} {"a":2}`},
-		"blank lines count":         {"\n{\"a\":1}\n\n\"bad\"\n", 207, `{"published":1,"refused":1,"refusals":[{"line":4,"error":"no_event"}]}`, `{"a":1}`},
-		"nothing":                   {"", 200, `{"published":0,"refused":0}`, ``},
-		"nothing but space":         {" \n\t\r\n", 200, `{"published":0,"refused":0}`, ``},
-		"all refused":               {"bad\nbad", 400, `{"published":0,"refused":2,"refusals":[{"line":1,"error":"no_event"},{"line":2,"error":"no_event"}]}`, ``},
-		"line too long":             {long + "\n{\"a\":1}", 207, `{"published":1,"refused":1,"refusals":[{"line":1,"error":"too_large"}]}`, `{"a":1}`},
-		"last line too long":        {"{\"a\":1}\n" + long, 207, `{"published":1,"refused":1,"refusals":[{"line":2,"error":"too_large"}]}`, `{"a":1}`},
-		"line a little too long":    {strings.Repeat("x", 101), 400, `{"published":0,"refused":1,"refusals":[{"line":1,"error":"too_large"}]}`, ``},
+		"one line": {`{"a":1}`, 200, `{"published":1,"refused":0}`, `{"a":1}`},
+		"lines":    {"{\"a\":1}\n{\"a\":2}\r\n", 200, `{"published":2,"refused":0}`, `{"a":1} {"a":2}`},
+		"blank lines count": {
+			"\n{\"a\":1}\n\n\"bad\"\n", 207, `{"published":1,"refused":1,"refusals":[{"line":4,"error":"no_event"}]}`,
+			`{"a":1}`,
+		},
+		"nothing":           {"", 200, `{"published":0,"refused":0}`, ``},
+		"nothing but space": {" \n\t\r\n", 200, `{"published":0,"refused":0}`, ``},
+		"all refused": {
+			"bad\nbad", 400,
+			`{"published":0,"refused":2,"refusals":[{"line":1,"error":"no_event"},{"line":2,"error":"no_event"}]}`, ``,
+		},
+		"line too long": {
+			long + "\n{\"a\":1}", 207, `{"published":1,"refused":1,"refusals":[{"line":1,"error":"too_large"}]}`, `{"a":1}`,
+		},
+		"last line too long": {
+			"{\"a\":1}\n" + long, 207, `{"published":1,"refused":1,"refusals":[{"line":2,"error":"too_large"}]}`, `{"a":1}`,
+		},
+		"line a little too long": {
+			strings.Repeat("x", 101), 400, `{"published":0,"refused":1,"refusals":[{"line":1,"error":"too_large"}]}`, ``,
+		},
 		"line of the greatest size": {strings.Repeat("x", 100), 200, `{"published":1,"refused":0}`, strings.Repeat("x", 100)},
-		"array":                     {"\n [ {\"a\":[1,\"]\"]} ,\n{\"b\":\"\\\"}\"}] \n", 200, `{"published":2,"refused":0}`, `{"a":[1,"]"]} {"b":"\"}"}`},
-		"empty array":               {" [ ] ", 200, `{"published":0,"refused":0}`, ``},
-		"array with a refusal":      {`[{"a":1},"bad"]`, 207, `{"published":1,"refused":1,"refusals":[{"line":2,"error":"no_event"}]}`, `{"a":1}`},
-		"array, element too long":   {`[` + long + `,{"a":1}]`, 207, `{"published":1,"refused":1,"refusals":[{"line":1,"error":"too_large"}]}`, `{"a":1}`},
-		"array that does not end":   {`[{"a":1},{"a":2}`, 400, `{"published":1,"refused":0,"error":"the body is neither lines of JSON nor one array of objects","line":2}`, `{"a":1}`},
-		"array with a hole":         {`[{"a":1},,{"a":2}]`, 400, `{"published":1,"refused":0,"error":"the body is neither lines of JSON nor one array of objects","line":2}`, `{"a":1}`},
-		"something behind an array": {`[{"a":1}]x`, 400, `{"published":1,"refused":0,"error":"the body is neither lines of JSON nor one array of objects","line":2}`, `{"a":1}`},
-		"too large":                 {strings.Repeat("\n", 2<<20), 413, `{"published":0,"refused":0,"error":"the body is longer than 1048576 bytes"}`, ``},
+		"array": {
+			"\n [ {\"a\":[1,\"]\"]} ,\n{\"b\":\"\\\"}\"}] \n", 200, `{"published":2,"refused":0}`, `{"a":[1,"]"]} {"b":"\"}"}`,
+		},
+		"empty array": {" [ ] ", 200, `{"published":0,"refused":0}`, ``},
+		"array with a refusal": {
+			`[{"a":1},"bad"]`, 207, `{"published":1,"refused":1,"refusals":[{"line":2,"error":"no_event"}]}`, `{"a":1}`,
+		},
+		"array, element too long": {
+			`[` + long + `,{"a":1}]`, 207, `{"published":1,"refused":1,"refusals":[{"line":1,"error":"too_large"}]}`, `{"a":1}`,
+		},
+		"array that does not end": {
+			`[{"a":1},{"a":2}`, 400,
+			`{"published":1,"refused":0,"error":"the body is neither lines of JSON nor one array of objects","line":2}`,
+			`{"a":1}`,
+		},
+		"array with a hole": {
+			`[{"a":1},,{"a":2}]`, 400,
+			`{"published":1,"refused":0,"error":"the body is neither lines of JSON nor one array of objects","line":2}`,
+			`{"a":1}`,
+		},
+		"something behind an array": {
+			`[{"a":1}]x`, 400,
+			`{"published":1,"refused":0,"error":"the body is neither lines of JSON nor one array of objects","line":2}`,
+			`{"a":1}`,
+		},
+		"too large": {
+			strings.Repeat("\n", 2<<20), 413, `{"published":0,"refused":0,"error":"the body is longer than 1048576 bytes"}`, ``,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// Whole, and a byte at a time.
@@ -165,8 +198,12 @@ func TestPublish_keepsOrderOfManyEvents(t *testing.T) {
 }
 
 func TestPublish_boundsRefusals(t *testing.T) {
-	w := publish(newPublishServer(&shelf{}, prometheus.NewRegistry()), strings.NewReader(strings.Repeat("bad\n", 1000)), "")
-	if n := strings.Count(w.Body.String(), `"line"`); w.Code != 400 || n != 100 || !strings.Contains(w.Body.String(), `"refused":1000`) {
+	w := publish(
+		newPublishServer(&shelf{}, prometheus.NewRegistry()), strings.NewReader(strings.Repeat("bad\n", 1000)), "",
+	)
+	if n := strings.Count(
+		w.Body.String(), `"line"`,
+	); w.Code != 400 || n != 100 || !strings.Contains(w.Body.String(), `"refused":1000`) {
 		t.Errorf("answered %d with %d refusals", w.Code, n)
 	}
 }
@@ -232,7 +269,8 @@ func TestPublish_continuesAfterFailure(t *testing.T) {
 	}
 }
 
-// TestPublish_refusesRunningTwin checks what a request hears whose twin is under way, also when that never says how it ended.
+// TestPublish_refusesRunningTwin checks what a request hears whose twin is under way, also when that never says how it
+// ended.
 func TestPublish_refusesRunningTwin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
@@ -320,18 +358,22 @@ func TestPublish_passesStalledBodies(t *testing.T) {
 // TestPublish_limitsSlowBody checks that a client that does not go on sending is let go.
 func TestPublish_limitsSlowBody(t *testing.T) {
 	s := &shelf{}
-	server := httptest.NewServer(ingest.New(ingest.Options{Take: s.take, Timeout: 100 * time.Millisecond, MaxBytes: 1 << 20, MaxEvent: 100}))
+	server := httptest.NewServer(
+		ingest.New(ingest.Options{Take: s.take, Timeout: 100 * time.Millisecond, MaxBytes: 1 << 20, MaxEvent: 100}),
+	)
 	defer server.Close()
 	body, more := io.Pipe()
 	defer more.Close()
 	go func() { _, _ = io.WriteString(more, "1\n2") }()
-	response, err := http.Post(server.URL+"/api/publish", "application/x-ndjson", body) //nolint:noctx // the server ends it
+	//nolint:noctx // the server ends it
+	response, err := http.Post(server.URL+"/api/publish", "application/x-ndjson", body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
 	answer, _ := io.ReadAll(response.Body)
-	if response.StatusCode != 408 || !strings.Contains(string(answer), `"published":1,`) || !strings.Contains(string(answer), `"line":2`) {
+	if response.StatusCode != 408 || !strings.Contains(string(answer), `"published":1,`) ||
+		!strings.Contains(string(answer), `"line":2`) {
 		t.Errorf("answered %d %s", response.StatusCode, answer)
 	}
 }
@@ -339,7 +381,11 @@ func TestPublish_limitsSlowBody(t *testing.T) {
 // BenchmarkPublish publishes small events that noSubscribers listens to, without a network.
 func BenchmarkPublish(b *testing.B) {
 	memory := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}})
-	server := ingest.New(ingest.Options{Take: memory.PublishBatch, Receipts: memory, Timeout: time.Minute, MaxBytes: 16 << 20, MaxEvent: 64 << 10})
+	server := ingest.New(
+		ingest.Options{
+			Take: memory.PublishBatch, Receipts: memory, Timeout: time.Minute, MaxBytes: 16 << 20, MaxEvent: 64 << 10,
+		},
+	)
 	const line = `{"Id":"0d000000-0000-4000-8000-000000000009","OrganizationId":"0d000000-0000-4000-8000-000000000001","EntityType":"User",` +
 		`"EntityId":"0d000000-0000-4000-8000-000000000002","EventType":"UserCallIncoming","CallId":"0d000000-0000-4000-8000-000000000003"}` + "\n"
 	for _, batch := range []int{1, 1000} {

@@ -13,7 +13,8 @@ import (
 // encoding/json does.
 func FuzzSplitter(f *testing.F) {
 	for _, body := range []string{
-		"", "\n\n", "{}\n{}", "[]", `[{"a":[{},"]\\\""]}, 1 ]`, "[1,]", "[,", "[[[", "]", `["`, `["\`, "[}]", "[1]2", "0123456789012345678901234567890\n1",
+		"", "\n\n", "{}\n{}", "[]", `[{"a":[{},"]\\\""]}, 1 ]`, "[1,]", "[,", "[[[", "]", `["`, `["\`, "[}]", "[1]2",
+		"0123456789012345678901234567890\n1",
 	} {
 		f.Add([]byte(body))
 	}
@@ -25,7 +26,8 @@ func FuzzSplitter(f *testing.F) {
 			t.Errorf("at once %q %v, slowly %q %v", whole, wholeErr, slow, slowErr)
 		}
 		var elements []json.RawMessage
-		if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '[' || json.Unmarshal(body, &elements) != nil {
+		if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '[' ||
+			json.Unmarshal(body, &elements) != nil {
 			return
 		}
 		if len(elements) != len(whole) || wholeErr != nil {

@@ -2,8 +2,9 @@ package jsonscan
 
 import "bytes"
 
-// SkimValue returns the index behind the value that begins at i. It checks numbers and literals, and of strings, objects
-// and arrays no more than it takes to find their ends. The error is ErrSyntax or ErrTooDeep, and the index is then -1.
+// SkimValue returns the index behind the value that begins at i. It checks numbers and literals, and of strings,
+// objects and arrays no more than it takes to find their ends. The error is ErrSyntax or ErrTooDeep, and the index is
+// then -1.
 func SkimValue(b []byte, i, levels int) (end int, err error) {
 	if i >= len(b) {
 		return -1, ErrSyntax

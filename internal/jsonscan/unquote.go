@@ -24,7 +24,8 @@ func Unquote(value []byte) (text []byte, ok bool) {
 	return unescaped(inside, escaped), true
 }
 
-// validUTF8 copies text with U+FFFD for every byte that is not UTF-8. bytes.ToValidUTF8 would write one for a run of them.
+// validUTF8 copies text with U+FFFD for every byte that is not UTF-8. bytes.ToValidUTF8 would write one for a run of
+// them.
 func validUTF8(text []byte) []byte {
 	valid := make([]byte, 0, len(text)+2*utf8.UTFMax)
 	for len(text) > 0 {

@@ -19,8 +19,8 @@ func Valid(text []byte, levels int) error {
 }
 
 // Members checks the object that text contains and calls visit with the name and the value of each member while it
-// goes. The name is unescaped: it is a part of the text if it has no escapes, and else allocated. An error of visit ends
-// the walk and is returned. The other errors are ErrSyntax and ErrTooDeep; visit may have been called before.
+// goes. The name is unescaped: it is a part of the text if it has no escapes, and else allocated. An error of visit
+// ends the walk and is returned. The other errors are ErrSyntax and ErrTooDeep; visit may have been called before.
 func Members(text []byte, levels int, visit func(name, value []byte) error) error {
 	i := SkipSpace(text, 0)
 	if i == len(text) || text[i] != '{' {
@@ -137,8 +137,8 @@ func elements(b []byte, i, levels int, visit func(value []byte) error) (end int,
 	}
 }
 
-// separator reads what follows a member or an element: a comma, with more to come at next, or the closing bracket, which
-// next is behind. next is -1 for anything else.
+// separator reads what follows a member or an element: a comma, with more to come at next, or the closing bracket,
+// which next is behind. next is -1 for anything else.
 func separator(b []byte, i int, closing byte) (next int, more bool) {
 	if i = SkipSpace(b, i); i == len(b) {
 		return -1, false

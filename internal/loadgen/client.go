@@ -80,7 +80,9 @@ func (l *Load) connect(ctx context.Context) ([]*client, error) {
 		group.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, time.Minute)
 			defer cancel()
-			ws, response, err := websocket.Dial(ctx, l.Hub, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + l.Token}}})
+			ws, response, err := websocket.Dial(
+				ctx, l.Hub, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + l.Token}}},
+			)
 			if err != nil {
 				return fmt.Errorf("connect: %w", err)
 			}
@@ -124,7 +126,9 @@ func (c *client) subscribe(ctx context.Context, l *Load, number int) error {
 		}
 		some := items[:min(batchItems, len(items))]
 		items = items[len(some):]
-		call, err := json.Marshal(map[string]any{"type": 1, "invocationId": "1", "target": "Subscribe", "arguments": []any{some}})
+		call, err := json.Marshal(
+			map[string]any{"type": 1, "invocationId": "1", "target": "Subscribe", "arguments": []any{some}},
+		)
 		if err == nil {
 			err = c.ws.Write(ctx, websocket.MessageText, append(call, 0x1e))
 		}
@@ -143,7 +147,8 @@ func (c *client) record(ctx context.Context, begin string) (string, error) {
 			return "", fmt.Errorf("subscribe: %w", err)
 		}
 		for record := range strings.SplitSeq(string(data), "\x1e") {
-			if strings.HasPrefix(record, begin) || strings.HasPrefix(record, `{"error"`) || strings.HasPrefix(record, `{"type":7`) {
+			if strings.HasPrefix(record, begin) || strings.HasPrefix(record, `{"error"`) ||
+				strings.HasPrefix(record, `{"type":7`) {
 				return record, nil
 			}
 		}

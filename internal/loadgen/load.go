@@ -83,8 +83,9 @@ func (l *Load) Run(ctx context.Context) (*Report, error) {
 		sum.add(&c.result)
 	}
 	return &Report{
-		Published: published, Expected: expected, Delivered: sum.delivered, Duplicates: sum.duplicates, Disordered: sum.disordered,
-		Took: took, Median: sum.quantile(0.5), P99: sum.quantile(0.99), Worst: sum.slowest,
+		Published: published, Expected: expected, Delivered: sum.delivered, Duplicates: sum.duplicates,
+		Disordered: sum.disordered,
+		Took:       took, Median: sum.quantile(0.5), P99: sum.quantile(0.99), Worst: sum.slowest,
 	}, nil
 }
 

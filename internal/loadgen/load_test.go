@@ -9,7 +9,9 @@ func TestResult_countsDeliveries(t *testing.T) {
 		c.count(7, number, publishTick)
 	}
 	if r := c.result; r.delivered != 5 || r.duplicates != 1 || r.disordered != 1 || r.quantile(0.99) != publishTick {
-		t.Errorf("delivered %d, duplicates %d, disordered %d, p99 %s", r.delivered, r.duplicates, r.disordered, r.quantile(0.99))
+		t.Errorf(
+			"delivered %d, duplicates %d, disordered %d, p99 %s", r.delivered, r.duplicates, r.disordered, r.quantile(0.99),
+		)
 	}
 	l := &Load{Clients: 3, Topics: 4, Subscriptions: 2}
 	// Listeners of the topics: 2, 2, 1, 1. Of five events two are about the first.

@@ -48,7 +48,8 @@ func (l *Load) publish(ctx context.Context) (published int, err error) {
 		if due = min(due, published+1000); due > published {
 			body.Reset()
 			for n := published; n < due; n++ {
-				fmt.Fprintf(&body, `{"OrganizationId":%q,"EntityType":"User","EntityId":%q,"EventType":"UserCallInArrived","Bench":"%d %d %d"}`+"\n",
+				fmt.Fprintf(&body,
+					`{"OrganizationId":%q,"EntityType":"User","EntityId":%q,"EventType":"UserCallInArrived","Bench":"%d %d %d"}`+"\n",
 					l.Organization, l.entity(n%l.Topics), n%l.Topics, n/l.Topics+1, time.Now().UnixNano())
 			}
 			if err := l.post(ctx, &body); err != nil {
@@ -70,7 +71,9 @@ func (l *Load) publish(ctx context.Context) (published int, err error) {
 
 // post sends events to the operator port.
 func (l *Load) post(ctx context.Context, body io.Reader) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(l.Operators, "/")+"/api/publish", body)
+	request, err := http.NewRequestWithContext(
+		ctx, http.MethodPost, strings.TrimSuffix(l.Operators, "/")+"/api/publish", body,
+	)
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,8 @@ const (
 // errLeft is the error of a Sink whose writer has not taken all lines in time.
 var errLeft = errors.New("log lines are left")
 
-// Sink is a writer for whole lines that never blocks and never fails. A goroutine writes the lines to another writer, in
-// order. When that writer does not keep up and Capacity bytes wait, further lines are dropped. Lines that the writer
+// Sink is a writer for whole lines that never blocks and never fails. A goroutine writes the lines to another writer,
+// in order. When that writer does not keep up and Capacity bytes wait, further lines are dropped. Lines that the writer
 // refuses are dropped, too. Metrics of the owner count dropped lines by Dropped.
 //
 // Its methods may be called from any goroutine, but not after Close.

@@ -26,7 +26,10 @@ func TestAppend_readByAnotherLibrary(t *testing.T) {
 			t.Errorf("%s: %s, %v", moment, got, err)
 		}
 	}
-	for _, n := range []int64{0, 1, 127, 128, 255, 256, 1 << 16, 1<<32 - 1, 1 << 32, math.MaxInt64, -1, -32, -33, -128, -129, -1 << 15, -1<<15 - 1, -1 << 31, -1<<31 - 1, math.MinInt64} {
+	for _, n := range []int64{
+		0, 1, 127, 128, 255, 256, 1 << 16, 1<<32 - 1, 1 << 32, math.MaxInt64, -1, -32, -33, -128, -129, -1 << 15, -1<<15 - 1,
+		-1 << 31, -1<<31 - 1, math.MinInt64,
+	} {
 		var got int64
 		if err := library.Unmarshal(msgpack.AppendInt(nil, n), &got); err != nil || got != n {
 			t.Errorf("%d: %d, %v", n, got, err)
@@ -80,7 +83,10 @@ func TestReader_readsWhatIsAppended(t *testing.T) {
 	float, bits := r.Float()
 	kind, extension := r.Extension()
 	moment, ok := msgpack.ParseTimestamp(extension)
-	want := []any{1, strings.Repeat("k", 300), int64(math.MinInt32), uint64(math.MaxUint64), false, 1.5, 64, byte(msgpack.Timestamp), time.Unix(1<<34, 3).UTC(), true}
+	want := []any{
+		1, strings.Repeat("k", 300), int64(math.MinInt32), uint64(math.MaxUint64), false, 1.5, 64, byte(msgpack.Timestamp),
+		time.Unix(1<<34, 3).UTC(), true,
+	}
 	got := []any{pairs, key, number, large, negative, float, bits, kind, moment, ok}
 	if diff := cmp.Diff(want, got); diff != "" || r.Err() != nil || r.Remaining() != 0 {
 		t.Errorf("%v, %d bytes remain\n%s", r.Err(), r.Remaining(), diff)

@@ -44,8 +44,8 @@ func newVerifier(
 	return verifier, nil
 }
 
-// NewSigner makes a signer for a configuration that config.CheckSigner or config.CheckDev has accepted. A verifier with the
-// same configuration accepts its tokens.
+// NewSigner makes a signer for a configuration that config.CheckSigner or config.CheckDev has accepted. A verifier with
+// the same configuration accepts its tokens.
 func NewSigner(c *config.Auth) *token.Signer {
 	requirements, _ := c.Requirements()
 	roles, _ := c.RoleOptions()
@@ -84,7 +84,8 @@ func newDirectory(
 		return liveDirectory{Directory: file, run: file.Run}, nil
 	case "http":
 		source, err := directory.NewHTTPSource(directory.HTTPSourceOptions{
-			URL: c.Directory.URL, Token: c.Directory.Token, Connections: c.Directory.Concurrency, Logger: logger, Registerer: reg,
+			URL: c.Directory.URL, Token: c.Directory.Token, Connections: c.Directory.Concurrency, Logger: logger,
+			Registerer: reg,
 		})
 		if err != nil {
 			return liveDirectory{}, fmt.Errorf("directory.url: %w", err)

@@ -45,10 +45,15 @@ func TestCollector_appliesAndRestores(t *testing.T) {
 		percent     int
 		limit       int64
 	}{
-		"by itself":                {config.Memory{}, nil, leastPercent, math.MaxInt64},
-		"as configured":            {config.Memory{GCPercent: 70, Limit: 4 << 30}, nil, 70, 4 << 30},
-		"as the environment says":  {config.Memory{GCPercent: 70, Limit: 4 << 30}, map[string]string{"GOGC": "90", "GOMEMLIMIT": "1GiB"}, before, math.MaxInt64},
-		"and each of them as such": {config.Memory{GCPercent: 70, Limit: 4 << 30}, map[string]string{"GOGC": "90"}, before, 4 << 30},
+		"by itself":     {config.Memory{}, nil, leastPercent, math.MaxInt64},
+		"as configured": {config.Memory{GCPercent: 70, Limit: 4 << 30}, nil, 70, 4 << 30},
+		"as the environment says": {
+			config.Memory{GCPercent: 70, Limit: 4 << 30}, map[string]string{"GOGC": "90", "GOMEMLIMIT": "1GiB"}, before,
+			math.MaxInt64,
+		},
+		"and each of them as such": {
+			config.Memory{GCPercent: 70, Limit: 4 << 30}, map[string]string{"GOGC": "90"}, before, 4 << 30,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -29,7 +29,10 @@ func MustStartNginx(t testing.TB, nodes ...*Server) *WebServer {
 		fmt.Fprintf(&servers, "        server %s max_fails=2 fail_timeout=5s;\n", node.Host)
 	}
 	file := mustChange(t, "nginx.conf", [][2]string{
-		{"worker_processes auto;\nworker_rlimit_nofile 120000;\npid /run/nginx.pid;", "worker_processes 1;\npid " + dir + "/pid;"},
+		{
+			"worker_processes auto;\nworker_rlimit_nofile 120000;\npid /run/nginx.pid;",
+			"worker_processes 1;\npid " + dir + "/pid;",
+		},
 		{"worker_connections 60000", "worker_connections 1000"},
 		{"http {\n", "http {\n    client_body_temp_path " + dir + ";\n    proxy_temp_path " + dir + ";\n" +
 			"    fastcgi_temp_path " + dir + ";\n    uwsgi_temp_path " + dir + ";\n    scgi_temp_path " + dir + ";\n"},

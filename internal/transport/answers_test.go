@@ -49,7 +49,9 @@ func (c *caller) send(id, target string, arguments ...any) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.text(`{"type":1,"invocationId":"` + id + `","target":"` + target + `","arguments":` + string(encoded) + `}` + separator)
+	c.text(
+		`{"type":1,"invocationId":"` + id + `","target":"` + target + `","arguments":` + string(encoded) + `}` + separator,
+	)
 }
 
 // expectAnswer reads a completion and checks its id and the number of its elements, without decoding all of them.

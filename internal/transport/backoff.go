@@ -105,7 +105,8 @@ func (b *backoff) leave() {
 	b.held--
 }
 
-// failed records that a client failed in a way that it will repeat, and logs the 4th, 8th, 16th, ... failure of its user.
+// failed records that a client failed in a way that it will repeat, and logs the 4th, 8th, 16th, ... failure of its
+// user.
 func (h *Handler) failed(user organizationUser, reason string) {
 	count := h.backoff.failed(user, time.Now())
 	h.metrics.failures.Inc()

@@ -233,7 +233,9 @@ func (w *wire) call(id, target string, arguments ...any) (result, failure string
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.text(`{"arguments":` + string(encoded) + `,"invocationId":"` + id + `","target":"` + target + `","type":1}` + separator)
+	w.text(
+		`{"arguments":` + string(encoded) + `,"invocationId":"` + id + `","target":"` + target + `","type":1}` + separator,
+	)
 	return w.completion(id)
 }
 

@@ -38,7 +38,9 @@ func TestCORS_Preflight(t *testing.T) {
 		}
 	}
 	response, _ := s.do(http.MethodOptions, "/rte/negotiate", "", "Origin: "+desk, "Access-Control-Request-Method: POST")
-	if got := response.Header.Get("Access-Control-Allow-Headers"); got != "authorization, x-requested-with, x-signalr-connection-token, x-signalr-user-agent" {
+	if got := response.Header.Get(
+		"Access-Control-Allow-Headers",
+	); got != "authorization, x-requested-with, x-signalr-connection-token, x-signalr-user-agent" {
 		t.Errorf("headers that were not requested: %q", got)
 	}
 }
@@ -88,7 +90,9 @@ func TestCORS_OnEveryAnswer(t *testing.T) {
 // CORS does not apply to WebSockets, and a page cannot send a token that it does not have.
 func TestCORS_WebSocketFromAnyOrigin(t *testing.T) {
 	s := startServer(t, withOrigins)
-	if response, body := s.connect().upgrade("/rte", "alice", "Origin: https://other.example.com"); response.StatusCode != http.StatusSwitchingProtocols {
+	if response, body := s.connect().upgrade(
+		"/rte", "alice", "Origin: https://other.example.com",
+	); response.StatusCode != http.StatusSwitchingProtocols {
 		t.Errorf("%s %s", response.Status, body)
 	}
 }
@@ -118,7 +122,9 @@ func TestCORS_originsOfApplications(t *testing.T) {
 }
 
 func TestNew_Origins(t *testing.T) {
-	for _, origin := range []string{"*", "desk.example.com", "https://", "https://a.example.com/", "https://a.example.com/x"} {
+	for _, origin := range []string{
+		"*", "desk.example.com", "https://", "https://a.example.com/", "https://a.example.com/x",
+	} {
 		_, err := transport.New(transport.Options{Open: refuseAll, Verifier: bearers, Origins: []string{origin}})
 		if err == nil {
 			t.Errorf("%q is accepted", origin)

@@ -37,7 +37,9 @@ func TestD2_OneAtATimeInOrder(t *testing.T) {
 	s := startServer(t)
 	w := s.open("json")
 	s.lanes.blocked.Lock()
-	w.text(`{"type":1,"invocationId":"slow","target":"Subscribe","arguments":[[{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"QueueStatus"}]]}` + separator)
+	w.text(
+		`{"type":1,"invocationId":"slow","target":"Subscribe","arguments":[[{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"QueueStatus"}]]}` + separator,
+	)
 	const count = 1000
 	var calls strings.Builder
 	for i := range count {
@@ -127,8 +129,9 @@ func TestD7_MalformedMessage(t *testing.T) {
 	s := startServer(t)
 	for name, message := range map[string]string{
 		"not JSON": `hello`, "no type": `{}`, "no target": `{"type":1,"arguments":[]}`,
-		"no arguments": `{"type":1,"target":"S"}`, "completion with both": `{"type":3,"invocationId":"1","result":1,"error":"e"}`,
-		"not UTF-8": "{\"type\":1,\"target\":\"\xc3\x28\",\"arguments\":[]}",
+		"no arguments":         `{"type":1,"target":"S"}`,
+		"completion with both": `{"type":3,"invocationId":"1","result":1,"error":"e"}`,
+		"not UTF-8":            "{\"type\":1,\"target\":\"\xc3\x28\",\"arguments\":[]}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := s.open("json")
@@ -152,13 +155,14 @@ func TestD7_MalformedMessage(t *testing.T) {
 	}
 }
 
-// An empty target and malformed MessagePack arguments closed the connection. In ASP.NET Core they are errors of that call;
-// without an invocation id nothing is answered.
+// An empty target and malformed MessagePack arguments closed the connection. In ASP.NET Core they are errors of that
+// call; without an invocation id nothing is answered.
 func TestD7_badCallFailsAlone(t *testing.T) {
 	s := startServer(t)
 	w := s.open("json")
 	w.text(`{"type":1,"target":"","arguments":[]}` + separator)
-	if _, failure := w.call("1", ""); failure != "Failed to invoke '' due to an error on the server. HubException: Method does not exist." {
+	if _, failure := w.call("1", ""); failure != "Failed to invoke '' due to an error on the server. HubException: "+
+		"Method does not exist." {
 		t.Errorf("empty target: %q", failure)
 	}
 
@@ -171,7 +175,8 @@ func TestD7_badCallFailsAlone(t *testing.T) {
 	} {
 		body := "\x95\x01\x80\xa11\xaeUnsubscribeAll" + arguments
 		packed.binary([]byte(string(rune(len(body))) + body))
-		if opcode, payload, err := packed.next(); err != nil || opcode != opBinary || !strings.HasSuffix(string(payload), want) {
+		if opcode, payload, err := packed.next(); err != nil || opcode != opBinary ||
+			!strings.HasSuffix(string(payload), want) {
 			t.Errorf("%q: %#x %q, %v", arguments, opcode, payload, err)
 		}
 	}
@@ -222,7 +227,8 @@ func TestD8_MessageTooLarge(t *testing.T) {
 		size := 32768 - 3 - len(body) - 2
 		body += string([]byte{byte(size >> 8), byte(size)}) + strings.Repeat("x", size)
 		w.binary([]byte("\xfd\xff\x01" + body))
-		if opcode, payload, err := w.next(); err != nil || opcode != opBinary || !strings.Contains(string(payload), "Failed to invoke") {
+		if opcode, payload, err := w.next(); err != nil || opcode != opBinary ||
+			!strings.Contains(string(payload), "Failed to invoke") {
 			t.Errorf("%#x %q, %v", opcode, payload, err)
 		}
 	})
@@ -251,7 +257,8 @@ func TestErrorTexts(t *testing.T) {
 		},
 		"streams are sent": {
 			`"target":"Subscribe","arguments":[[]],"type":1,"streamIds":["1"]`,
-			"An unexpected error occurred invoking 'Subscribe' on the server. HubException: Client sent 1 stream(s), Hub method expects 0.",
+			"An unexpected error occurred invoking 'Subscribe' on the server. HubException: Client sent 1 stream(s), Hub " +
+				"method expects 0.",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -292,10 +299,15 @@ func TestKeepAlive_ClientTimeout(t *testing.T) {
 
 // While a client waits for its answer it need not ping.
 func TestKeepAlive_PausedWhileAnInvocationRuns(t *testing.T) {
-	s := startServer(t, func(s *setup) { s.Timeouts.Client, s.Timeouts.KeepAlive = 60*time.Millisecond, 30*time.Millisecond })
+	s := startServer(
+		t, func(s *setup) { s.Timeouts.Client, s.Timeouts.KeepAlive = 60*time.Millisecond, 30*time.Millisecond },
+	)
 	w := s.open("json")
 	s.lanes.blocked.Lock()
-	w.text(`{"type":6}` + separator + `{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"QueueStatus"}]]}` + separator)
+	w.text(
+		`{"type":6}` + separator +
+			`{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"QueueStatus"}]]}` + separator,
+	)
 	for range 5 { // 150 ms, longer than the client timeout
 		w.expectText(`{"type":6}`)
 	}

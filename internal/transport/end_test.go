@@ -30,7 +30,9 @@ func TestEnded_hasReasonAndDetail(t *testing.T) {
 			hub.CloseProtocolError, "message_too_large", "InvalidDataException: The maximum message size was exceeded.",
 			func(_ *server, w *wire) { w.text(strings.Repeat("x", 300_000)) },
 		},
-		"unmasked": {hub.CloseProtocolError, "unmasked", "", func(_ *server, w *wire) { w.write([]byte{fin | opText, 1, 'x'}) }},
+		"unmasked": {
+			hub.CloseProtocolError, "unmasked", "", func(_ *server, w *wire) { w.write([]byte{fin | opText, 1, 'x'}) },
+		},
 		"operator": {hub.CloseByOperator, "", "", func(s *server, _ *wire) {
 			s.hub.CloseIf(hub.CloseByOperator, func(*hub.Session) bool { return true })
 		}},
@@ -73,12 +75,14 @@ func TestEnded_afterAFailedHandshake(t *testing.T) {
 		detail string
 		send   func(w *wire)
 	}{
-		"malformed":           {"malformed", func(w *wire) { w.text(`{"version":1}` + separator) }},
-		"unknown protocol":    {"unknown_protocol", func(w *wire) { w.text(`{"protocol":"xml","version":1}` + separator) }},
-		"unsupported version": {"unsupported_version", func(w *wire) { w.text(`{"protocol":"json","version":9}` + separator) }},
-		"too large":           {"too_large", func(w *wire) { w.text(strings.Repeat("x", 40_000)) }},
-		"violation":           {"reserved_opcode", func(w *wire) { w.write(frame(fin|0x3, nil)) }},
-		"timeout":             {"timeout", func(*wire) {}},
+		"malformed":        {"malformed", func(w *wire) { w.text(`{"version":1}` + separator) }},
+		"unknown protocol": {"unknown_protocol", func(w *wire) { w.text(`{"protocol":"xml","version":1}` + separator) }},
+		"unsupported version": {
+			"unsupported_version", func(w *wire) { w.text(`{"protocol":"json","version":9}` + separator) },
+		},
+		"too large": {"too_large", func(w *wire) { w.text(strings.Repeat("x", 40_000)) }},
+		"violation": {"reserved_opcode", func(w *wire) { w.write(frame(fin|0x3, nil)) }},
+		"timeout":   {"timeout", func(*wire) {}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ends := make(chan transport.End, 1)

@@ -144,7 +144,10 @@ func TestUpgrade_Malformed(t *testing.T) {
 		{"a body", append(change("x", "x"), "Content-Length: 3\r\n\r\nabc"), http.StatusBadRequest},
 		{"another protocol", change("websocket", "h2c"), http.StatusBadRequest},
 		{"no Connection header", change("Connection: Upgrade", ""), http.StatusBadRequest},
-		{"lists, in any case", change("Connection: Upgrade", "Connection: keep-alive, uPGRADE"), http.StatusSwitchingProtocols},
+		{
+			"lists, in any case", change("Connection: Upgrade", "Connection: keep-alive, uPGRADE"),
+			http.StatusSwitchingProtocols,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -185,7 +188,9 @@ func TestQuota(t *testing.T) {
 	if response, body := s.connect().upgrade("/rte", "bob"); response.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("upgrade: %s %q", response.Status, body)
 	}
-	if response, body := s.do(http.MethodPost, "/rte/negotiate", "bob"); response.StatusCode != http.StatusServiceUnavailable {
+	if response, body := s.do(
+		http.MethodPost, "/rte/negotiate", "bob",
+	); response.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("negotiate: %s %q", response.Status, body)
 	}
 	if response, body := s.connect().upgrade("/rte", "carol"); response.StatusCode != http.StatusSwitchingProtocols {
@@ -222,7 +227,9 @@ func TestNext(t *testing.T) {
 // A proxy with rules for paths saw another path than the server, which decoded %2f.
 func TestEndpoint_rawPath(t *testing.T) {
 	s := startServer(t)
-	for _, target := range []string{"/rte%2fnegotiate", "/rte%2Fnegotiate", "/%72te/negotiate", "/rte/negotiate%2f", "/rte%2frefresh"} {
+	for _, target := range []string{
+		"/rte%2fnegotiate", "/rte%2Fnegotiate", "/%72te/negotiate", "/rte/negotiate%2f", "/rte%2frefresh",
+	} {
 		if response, _ := s.do(http.MethodPost, target, "alice"); response.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %s", target, response.Status)
 		}
@@ -248,13 +255,17 @@ func TestNew_Options(t *testing.T) {
 		t.Error(err)
 	}
 	for named, change := range map[string]func(*transport.Options){
-		"Options.Verifier is required":                    func(o *transport.Options) { o.Verifier = nil },
-		"Options.Open is required":                        func(o *transport.Options) { o.Open = nil },
-		`Options.Path "rte"`:                              func(o *transport.Options) { o.Path = "rte" },
-		`Options.Path ""`:                                 func(o *transport.Options) { o.Path = "/" },
-		"Options.Timeouts.Send must":                      func(o *transport.Options) { o.Timeouts.Send = -1 },
-		"Options.Limits.Connections must":                 func(o *transport.Options) { o.Limits.Connections = -1 },
-		"Options.Limits.OrganizationConnections must not": func(o *transport.Options) { o.Limits.OrganizationConnections = -1 },
+		"Options.Verifier is required":    func(o *transport.Options) { o.Verifier = nil },
+		"Options.Open is required":        func(o *transport.Options) { o.Open = nil },
+		`Options.Path "rte"`:              func(o *transport.Options) { o.Path = "rte" },
+		`Options.Path ""`:                 func(o *transport.Options) { o.Path = "/" },
+		"Options.Timeouts.Send must":      func(o *transport.Options) { o.Timeouts.Send = -1 },
+		"Options.Limits.Connections must": func(o *transport.Options) { o.Limits.Connections = -1 },
+		"Options.Limits.OrganizationConnections must not": func(
+			o *transport.Options,
+		) {
+			o.Limits.OrganizationConnections = -1
+		},
 	} {
 		o := good
 		change(&o)

@@ -42,8 +42,8 @@ type accepted struct {
 }
 
 // Serve serves a port with server, whose Handler must be h and which must have no ConnContext and no ConnState. It sets
-// the idle timeout of server. It returns the error of server.Serve after server was shut down or closed. Then no goroutine
-// that waited for requests is left.
+// the idle timeout of server. It returns the error of server.Serve after server was shut down or closed. Then no
+// goroutine that waited for requests is left.
 func (h *Handler) Serve(server *http.Server, listener net.Listener) error {
 	e := &entrance{
 		Listener: listener,

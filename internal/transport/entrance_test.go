@@ -21,7 +21,8 @@ import (
 
 // upgradeHead returns the head of a plain upgrade of a target, with more headers.
 func upgradeHead(target string, headers ...string) string {
-	return "GET " + target + " HTTP/1.1\r\nHost: rte\r\n" + strings.Join(append(headers, upgradeHeaders...), "\r\n") + "\r\n\r\n"
+	return "GET " + target + " HTTP/1.1\r\nHost: rte\r\n" + strings.Join(append(headers, upgradeHeaders...), "\r\n") +
+		"\r\n\r\n"
 }
 
 const aliceHeader = "Authorization: Bearer alice"
@@ -64,19 +65,29 @@ func TestEntrance_SameAnswers(t *testing.T) {
 		taken    float64
 	}{
 		{name: "upgrade", pieces: []string{upgradeHead("/rte", aliceHeader)}, begins: "HTTP/1.1 101 ", taken: 1},
-		{name: "token in the query", pieces: []string{upgradeHead("/RTE/?access_token=alice")}, begins: "HTTP/1.1 101 ", taken: 1},
-		{name: "escaped token in the query", pieces: []string{upgradeHead("/rte?access_token=%61lice")}, begins: "HTTP/1.1 101 ", taken: 1},
+		{
+			name: "token in the query", pieces: []string{upgradeHead("/RTE/?access_token=alice")}, begins: "HTTP/1.1 101 ",
+			taken: 1,
+		},
+		{
+			name: "escaped token in the query", pieces: []string{upgradeHead("/rte?access_token=%61lice")},
+			begins: "HTTP/1.1 101 ", taken: 1,
+		},
 		{name: "negotiated", pieces: []string{upgradeHead("/rte?id=%id", aliceHeader)}, begins: "HTTP/1.1 101 ", taken: 1},
 		{
 			name: "bytes behind the head", pieces: []string{upgradeHead("/rte", aliceHeader) + handshake},
 			begins: "HTTP/1.1 101 ", ends: welcome, taken: 1,
 		},
 		{
-			name: "head in two segments", pieces: []string{upgradeHead("/rte")[:30], upgradeHead("/rte", aliceHeader)[30:] + handshake},
+			name: "head in two segments", pieces: []string{
+				upgradeHead("/rte")[:30], upgradeHead("/rte", aliceHeader)[30:] + handshake,
+			},
 			begins: "HTTP/1.1 101 ", ends: welcome,
 		},
 		{
-			name: "head of more than a buffer", pieces: []string{upgradeHead("/rte", aliceHeader, "X: "+strings.Repeat("x", 4100)) + handshake},
+			name: "head of more than a buffer", pieces: []string{
+				upgradeHead("/rte", aliceHeader, "X: "+strings.Repeat("x", 4100)) + handshake,
+			},
 			begins: "HTTP/1.1 101 ", ends: welcome,
 		},
 		{name: "escape in the path", pieces: []string{upgradeHead("/%72te", aliceHeader)}, begins: "HTTP/1.1 404 "},
@@ -84,42 +95,75 @@ func TestEntrance_SameAnswers(t *testing.T) {
 		{name: "no token", pieces: []string{upgradeHead("/rte")}, begins: "HTTP/1.1 401 "},
 		{name: "two tokens", pieces: []string{upgradeHead("/rte?access_token=bob", aliceHeader)}, begins: "HTTP/1.1 400 "},
 		{name: "unknown id", pieces: []string{upgradeHead("/rte?id=unknown", aliceHeader)}, begins: "HTTP/1.1 404 "},
-		{name: "id of another", pieces: []string{upgradeHead("/rte?id=%id", "Authorization: Bearer bob")}, begins: "HTTP/1.1 404 "},
+		{
+			name: "id of another", pieces: []string{upgradeHead("/rte?id=%id", "Authorization: Bearer bob")},
+			begins: "HTTP/1.1 404 ",
+		},
 		{
 			name: "wrong version", pieces: []string{strings.Replace(upgradeHead("/rte", aliceHeader), ": 13", ": 8", 1)},
 			begins: "HTTP/1.1 426 ",
 		},
-		{name: "bad key", pieces: []string{strings.Replace(upgradeHead("/rte", aliceHeader), "dGhl", "!", 1)}, begins: "HTTP/1.1 400 "},
-		{name: "two keys", pieces: []string{upgradeHead("/rte", aliceHeader, "Sec-WebSocket-Key: x")}, begins: "HTTP/1.1 400 "},
+		{
+			name: "bad key", pieces: []string{strings.Replace(upgradeHead("/rte", aliceHeader), "dGhl", "!", 1)},
+			begins: "HTTP/1.1 400 ",
+		},
+		{
+			name: "two keys", pieces: []string{upgradeHead("/rte", aliceHeader, "Sec-WebSocket-Key: x")},
+			begins: "HTTP/1.1 400 ",
+		},
 		{name: "two hosts", pieces: []string{upgradeHead("/rte", aliceHeader, "Host: x")}, begins: "HTTP/1.1 400 "},
 		{name: "folded header", pieces: []string{upgradeHead("/rte", aliceHeader, "X: y\r\n z")}, begins: "HTTP/1.1 101 "},
-		{name: "bare line feeds", pieces: []string{strings.ReplaceAll(upgradeHead("/rte", aliceHeader), "\r\n", "\n")}, begins: "HTTP/1.1 101 "},
-		{name: "HTTP/1.0", pieces: []string{strings.Replace(upgradeHead("/rte", aliceHeader), "/1.1", "/1.0", 1)}, begins: "HTTP/1.0 400 "},
-		{name: "body", pieces: []string{upgradeHead("/rte", aliceHeader, "Content-Length: 1") + "x"}, begins: "HTTP/1.1 400 "},
+		{
+			name: "bare line feeds", pieces: []string{strings.ReplaceAll(upgradeHead("/rte", aliceHeader), "\r\n", "\n")},
+			begins: "HTTP/1.1 101 ",
+		},
+		{
+			name: "HTTP/1.0", pieces: []string{strings.Replace(upgradeHead("/rte", aliceHeader), "/1.1", "/1.0", 1)},
+			begins: "HTTP/1.0 400 ",
+		},
+		{
+			name: "body", pieces: []string{upgradeHead("/rte", aliceHeader, "Content-Length: 1") + "x"},
+			begins: "HTTP/1.1 400 ",
+		},
 		{name: "expectation", pieces: []string{upgradeHead("/rte", aliceHeader, "Expect: x")}, begins: "HTTP/1.1 417 "},
-		{name: "draining", pieces: []string{upgradeHead("/rte", aliceHeader)}, prepare: (*server).drain, begins: "HTTP/1.1 503 "},
+		{
+			name: "draining", pieces: []string{upgradeHead("/rte", aliceHeader)}, prepare: (*server).drain,
+			begins: "HTTP/1.1 503 ",
+		},
 		{
 			name: "bad token, draining", pieces: []string{upgradeHead("/rte", "Authorization: Bearer mallory")},
 			prepare: (*server).drain, begins: "HTTP/1.1 401 ",
 		},
 		{
-			name: "full", pieces: []string{upgradeHead("/rte", aliceHeader)}, begins: "HTTP/1.1 503 ", taken: 1, // who came before
+			// who came before
+			name: "full", pieces: []string{upgradeHead("/rte", aliceHeader)}, begins: "HTTP/1.1 503 ", taken: 1,
 			prepare: func(s *server) { s.open("json") },
 		},
-		{name: "POST", pieces: []string{"POST /rte HTTP/1.1\r\nHost: rte\r\n" + aliceHeader + "\r\nContent-Length: 0\r\n\r\n"}, begins: "HTTP/1.1 400 "},
+		{
+			name:   "POST",
+			pieces: []string{"POST /rte HTTP/1.1\r\nHost: rte\r\n" + aliceHeader + "\r\nContent-Length: 0\r\n\r\n"},
+			begins: "HTTP/1.1 400 ",
+		},
 		{
 			name: "negotiate", begins: "HTTP/1.1 200 ",
-			pieces: []string{"POST /rte/negotiate?negotiateVersion=1 HTTP/1.1\r\nHost: rte\r\n" + aliceHeader + "\r\nContent-Length: 0\r\n\r\n"},
+			pieces: []string{
+				"POST /rte/negotiate?negotiateVersion=1 HTTP/1.1\r\nHost: rte\r\n" + aliceHeader + "\r\nContent-Length: 0\r\n\r\n",
+			},
 		},
 		{name: "other path", pieces: []string{upgradeHead("/other", aliceHeader)}, begins: "HTTP/1.1 404 "},
 		{name: "no HTTP", pieces: []string{"hello\r\n\r\n"}, begins: "HTTP/1.1 400 "},
 		{name: "no request", pieces: nil},
-		{name: "header too large", pieces: []string{upgradeHead("/rte", aliceHeader, "X: "+strings.Repeat("x", 8000))}, begins: "HTTP/1.1 431 "},
+		{
+			name: "header too large", pieces: []string{upgradeHead("/rte", aliceHeader, "X: "+strings.Repeat("x", 8000))},
+			begins: "HTTP/1.1 431 ",
+		},
 		{name: "slow client", pieces: []string{upgradeHead("/rte", aliceHeader)[:50]}, keepOpen: true},
 		{name: "silent client", keepOpen: true},
 		{
 			name: "two requests", begins: "HTTP/1.1 404 ",
-			pieces: []string{upgradeHead("/rte?id=unknown", aliceHeader) + upgradeHead("/rte?id=unknown", "Authorization: Bearer mallory")},
+			pieces: []string{
+				upgradeHead("/rte?id=unknown", aliceHeader) + upgradeHead("/rte?id=unknown", "Authorization: Bearer mallory"),
+			},
 		},
 	}
 	for _, test := range tests {
@@ -156,7 +200,8 @@ func TestEntrance_SameAnswers(t *testing.T) {
 			}
 			want, _ := answer(withoutEntrance)
 			got, s := answer(nil)
-			if got != want || !strings.HasPrefix(got, test.begins) || !strings.HasSuffix(got, test.ends) || (test.begins == "") != (got == "") {
+			if got != want || !strings.HasPrefix(got, test.begins) || !strings.HasSuffix(got, test.ends) ||
+				(test.begins == "") != (got == "") {
 				t.Errorf("%q\nwithout entrance: %q\nwant %q ... %q", got, want, test.begins, test.ends)
 			}
 			if taken := s.count("rte_transport_arrivals_total", "way", "upgraded"); taken != test.taken {
@@ -197,7 +242,8 @@ func TestEntrance_VerifiesOnce(t *testing.T) {
 		}
 	}
 	s = startServer(t, func(o *setup) { o.Refused = func(string, string, string) { refused.Add(1) } })
-	if response, _ := s.connect().upgrade("/rte", "mallory"); response.StatusCode != http.StatusUnauthorized || refused.Load() != 2 {
+	if response, _ := s.connect().upgrade("/rte", "mallory"); response.StatusCode != http.StatusUnauthorized ||
+		refused.Load() != 2 {
 		t.Errorf("%s, refused %d times", response.Status, refused.Load())
 	}
 	if n := s.count("rte_transport_requests_refused_total", "request", "hub", "reason", "token"); n != 1 {

@@ -149,9 +149,9 @@ type hubPath [2]string
 
 func newHubPath(path string) hubPath { return hubPath{path, (&url.URL{Path: path}).EscapedPath()} }
 
-// is reports whether the path of a request, as it was sent, is the hub's with a suffix: in any case, and with or without
-// a slash behind it. A path with other percent signs is none of the hub's, so that a proxy that has rules for paths sees
-// the path that counts here.
+// is reports whether the path of a request, as it was sent, is the hub's with a suffix: in any case, and with or
+// without a slash behind it. A path with other percent signs is none of the hub's, so that a proxy that has rules for
+// paths sees the path that counts here.
 func (p hubPath) is(path, suffix string) bool {
 	path = strings.TrimSuffix(path, "/")
 	return strings.EqualFold(path, p[0]+suffix) || strings.EqualFold(path, p[1]+suffix)
@@ -229,5 +229,6 @@ func answer(w http.ResponseWriter, status int, text string) {
 	}
 }
 
-// retryAfter returns how many seconds a client should wait after a 503: 5 to 15, so that clients do not come back at once.
+// retryAfter returns how many seconds a client should wait after a 503: 5 to 15, so that clients do not come back at
+// once.
 func retryAfter() string { return strconv.Itoa(5 + rand.IntN(11)) } //nolint:gosec // it protects nothing

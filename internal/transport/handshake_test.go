@@ -138,7 +138,9 @@ func TestDrain(t *testing.T) {
 	silent := s.dial()
 
 	s.Drain()
-	if response, body := s.do(http.MethodPost, "/rte/negotiate", "alice"); response.StatusCode != http.StatusServiceUnavailable {
+	if response, body := s.do(
+		http.MethodPost, "/rte/negotiate", "alice",
+	); response.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("negotiate: %s %q", response.Status, body)
 	}
 	for _, target := range []string{"/rte", "/rte?id=" + token} {

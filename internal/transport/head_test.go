@@ -47,8 +47,12 @@ func TestParseHead_Understood(t *testing.T) {
 		"escapes in the query":   {"GET", "GET /rte?id=%41 HTTP/1.1", "/rte", "id=%41", []string{"Bearer token"}},
 		"another path":           {"GET", "GET //x/../y HTTP/1.1", "//x/../y", "", []string{"Bearer token"}},
 		"no token in the header": {"Authorization", "", "/rte", "id=abc.def&access_token=ghi", nil},
-		"another scheme":         {"Authorization", "authorization:Basic  x ", "/rte", "id=abc.def&access_token=ghi", []string{"Basic  x"}},
-		"names in another case":  {"Host", "hOST:  [::1]:80 ", "/rte", "id=abc.def&access_token=ghi", []string{"Bearer token"}},
+		"another scheme": {
+			"Authorization", "authorization:Basic  x ", "/rte", "id=abc.def&access_token=ghi", []string{"Basic  x"},
+		},
+		"names in another case": {
+			"Host", "hOST:  [::1]:80 ", "/rte", "id=abc.def&access_token=ghi", []string{"Bearer token"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, rest, ok := parseHead(append(headWith(test.instead, test.line), "behind"...))

@@ -47,7 +47,8 @@ func TestIndependentClient(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			call := `{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[],"x":"` + strings.Repeat("x", 20_000) + `"}` + separator
+			call := `{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[],"x":"` +
+				strings.Repeat("x", 20_000) + `"}` + separator
 			for part := range slices.Chunk([]byte(call), 1000) {
 				if _, err := message.Write(part); err != nil {
 					t.Fatal(err)

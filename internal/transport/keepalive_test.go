@@ -56,11 +56,23 @@ func TestKeepAlive_Expiry(t *testing.T) {
 		ok      bool
 		next    time.Duration
 	}{
-		"the last moment":      {Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, claims, 21*time.Second - 1, true, 1},
-		"expired":              {Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, claims, 21 * time.Second, false, 0},
-		"expired before":       {Options{Tokens: TokenOptions{CloseAtExpiry: true}}, &authz.Claims{ExpiresAt: start.Add(-time.Hour)}, time.Minute, false, 0},
-		"in the year 9999":     {Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, &authz.Claims{ExpiresAt: time.Unix(253402300799, 0)}, time.Hour, true, 15 * time.Second},
-		"never expires":        {Options{Tokens: TokenOptions{CloseAtExpiry: true}}, &authz.Claims{}, time.Hour, true, 15 * time.Second},
+		"the last moment": {
+			Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, claims, 21*time.Second - 1, true, 1,
+		},
+		"expired": {
+			Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, claims, 21 * time.Second, false, 0,
+		},
+		"expired before": {
+			Options{Tokens: TokenOptions{CloseAtExpiry: true}}, &authz.Claims{ExpiresAt: start.Add(-time.Hour)}, time.Minute,
+			false, 0,
+		},
+		"in the year 9999": {
+			Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}},
+			&authz.Claims{ExpiresAt: time.Unix(253402300799, 0)}, time.Hour, true, 15 * time.Second,
+		},
+		"never expires": {
+			Options{Tokens: TokenOptions{CloseAtExpiry: true}}, &authz.Claims{}, time.Hour, true, 15 * time.Second,
+		},
 		"not closed at expiry": {Options{}, claims, time.Hour, true, 15 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -82,8 +94,8 @@ func TestKeepAlive_Expiry(t *testing.T) {
 	}
 }
 
-// A token that expired a moment ago is accepted, because clocks differ. Its connection was closed at once, and a client that
-// returned with the same token did so hundreds of times a second.
+// A token that expired a moment ago is accepted, because clocks differ. Its connection was closed at once, and a client
+// that returned with the same token did so hundreds of times a second.
 func TestKeepAlive_expiredWithinTheLeeway(t *testing.T) {
 	start := time.Now()
 	options := Options{Tokens: TokenOptions{CloseAtExpiry: true}}

@@ -79,7 +79,9 @@ func TestQuota_ofAUser(t *testing.T) {
 		if response.StatusCode != http.StatusServiceUnavailable || !strings.HasPrefix(body, "This user has no room") {
 			t.Errorf("upgrade: %s %q", response.Status, body)
 		}
-		if response, _ := s.do(http.MethodPost, "/rte/negotiate", token); response.StatusCode != http.StatusServiceUnavailable {
+		if response, _ := s.do(
+			http.MethodPost, "/rte/negotiate", token,
+		); response.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("negotiate: %s", response.Status)
 		}
 	}
@@ -174,8 +176,8 @@ func TestServe_closesIdleHTTPConnections(t *testing.T) {
 	s.eventually("it is not counted any more", func() bool { return s.count("rte_transport_http_connections") == 0 })
 }
 
-// With 300 descriptors, 200 clients that connected at once took a minute: each idle connection of negotiate was in the way
-// of an upgrade.
+// With 300 descriptors, 200 clients that connected at once took a minute: each idle connection of negotiate was in the
+// way of an upgrade.
 func TestServe_closesIdleConnectionsWhenDescriptorsRunShort(t *testing.T) {
 	s := startServer(t, func(s *setup) { s.Timeouts.Idle, s.Limits.Descriptors = time.Hour, 8 })
 	idle := make([]*wire, 5)

@@ -167,7 +167,8 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 	}
 	if reg != nil {
 		for _, c := range []prometheus.Collector{
-			connections, limit, refused, m.negotiated, m.refreshed, m.clockDifferences, m.waiting, arrivals, m.handshakes, handshakesFailed,
+			connections, limit, refused, m.negotiated, m.refreshed, m.clockDifferences, m.waiting, arrivals, m.handshakes,
+			handshakesFailed,
 			m.receivedBytes, received, protocolErrors, throttled, m.failures, m.held, m.pending, pendingLimit,
 			m.httpConnections,
 		} {

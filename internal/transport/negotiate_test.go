@@ -117,7 +117,9 @@ func TestN6_Version0(t *testing.T) {
 	if match == nil {
 		t.Fatal(body)
 	}
-	if response, body := s.connect().upgrade("/rte?id="+match[1], "alice"); response.StatusCode != http.StatusSwitchingProtocols {
+	if response, body := s.connect().upgrade(
+		"/rte?id="+match[1], "alice",
+	); response.StatusCode != http.StatusSwitchingProtocols {
 		t.Errorf("with the connection id: %s %s", response.Status, body)
 	}
 }
@@ -148,7 +150,9 @@ func TestN8_IDs(t *testing.T) {
 func TestN8_ConnectionIDIsNoToken(t *testing.T) {
 	s := startServer(t)
 	answer := s.negotiate("alice")
-	if response, _ := s.connect().upgrade("/rte?id="+answer.ConnectionID, "alice"); response.StatusCode != http.StatusNotFound {
+	if response, _ := s.connect().upgrade(
+		"/rte?id="+answer.ConnectionID, "alice",
+	); response.StatusCode != http.StatusNotFound {
 		t.Error(response.Status)
 	}
 }
@@ -172,10 +176,14 @@ func TestN10_NoRedirect(t *testing.T) {
 		t.Error(body)
 	}
 	token := one.negotiate("alice").ConnectionToken
-	if response, body := stranger.connect().upgrade("/rte?id="+token, "alice"); response.StatusCode != http.StatusNotFound {
+	if response, body := stranger.connect().upgrade(
+		"/rte?id="+token, "alice",
+	); response.StatusCode != http.StatusNotFound {
 		t.Errorf("at a node with another secret: %s %s", response.Status, body)
 	}
-	if response, body := two.connect().upgrade("/rte?id="+token, "alice"); response.StatusCode != http.StatusSwitchingProtocols {
+	if response, body := two.connect().upgrade(
+		"/rte?id="+token, "alice",
+	); response.StatusCode != http.StatusSwitchingProtocols {
 		t.Errorf("at another node: %s %s", response.Status, body)
 	}
 }

@@ -53,8 +53,13 @@ func TestNotices_JSON(t *testing.T) {
 	}
 	active, _ := notified.call("2", "ActiveSubscriptions")
 	s.hub.Recheck(authz.Change{All: true})
-	notified.expectText(`{"type":1,"target":"SubscriptionsEnded","arguments":[{"code":"unauthorized","total":1,"subscriptions":` + active + `}]}`)
-	s.eventually("the stock client's subscription has ended", func() bool { return s.count("rte_hub_subscriptions_active") == 0 })
+	notified.expectText(
+		`{"type":1,"target":"SubscriptionsEnded","arguments":[{"code":"unauthorized","total":1,"subscriptions":` + active +
+			`}]}`,
+	)
+	s.eventually(
+		"the stock client's subscription has ended", func() bool { return s.count("rte_hub_subscriptions_active") == 0 },
+	)
 	stock.expectNothing()
 }
 
@@ -62,11 +67,15 @@ func TestNotices_MessagePack(t *testing.T) {
 	s := startServer(t, takeBack)
 	notified := s.openWith("notices", "messagepack")
 	notified.binary(packed(t, 1, map[string]any{}, "1", "Subscribe", []any{[]any{
-		map[string]any{"EntityId": noticeEntity, "EventName": "UserStatus"}, map[string]any{"EntityId": "x", "EventName": "y"},
+		map[string]any{
+			"EntityId": noticeEntity, "EventName": "UserStatus",
+		}, map[string]any{"EntityId": "x", "EventName": "y"},
 	}}, []any{}))
 	results := []any{
 		map[string]any{"Subscribed": true, "Message": nil, "EntityId": noticeEntity, "EventName": "userstatus", "Code": "ok"},
-		map[string]any{"Subscribed": false, "Message": "Invalid entity id", "EntityId": "x", "EventName": "y", "Code": "invalid_entity"},
+		map[string]any{
+			"Subscribed": false, "Message": "Invalid entity id", "EntityId": "x", "EventName": "y", "Code": "invalid_entity",
+		},
 	}
 	if diff := cmp.Diff([]any{int8(3), map[string]any{}, "1", int8(3), results}, notified.unpacked()); diff != "" {
 		t.Errorf("completion: %s", diff)
@@ -78,7 +87,8 @@ func TestNotices_MessagePack(t *testing.T) {
 	}
 	argument := notice[4].([]any)[0].(map[string]any)
 	list := argument["Subscriptions"].([]any)
-	if argument["Code"] != "unauthorized" || argument["Total"] != int8(1) || len(list) != 1 || list[0].(map[string]any)["EntityId"] != noticeEntity {
+	if argument["Code"] != "unauthorized" || argument["Total"] != int8(1) || len(list) != 1 ||
+		list[0].(map[string]any)["EntityId"] != noticeEntity {
 		t.Errorf("notice is %v", argument)
 	}
 }

@@ -46,8 +46,8 @@ type Options struct {
 	Open func(conn hub.Conn, claims *authz.Claims) (Session, error)
 	// Verifier checks the token of every request. Required.
 	Verifier Verifier
-	// Refused is called for each request that is refused because of its token, with its address, a reason, which is a word of
-	// token.Reason or "two_tokens", and the name of the wrong claim, if there is one. It must not wait. nil: no call.
+	// Refused is called for each request that is refused because of its token, with its address, a reason, which is a word
+	// of token.Reason or "two_tokens", and the name of the wrong claim, if there is one. It must not wait. nil: no call.
 	Refused func(remote, reason, claim string)
 	// Ended is called at the end of each connection, also of those whose handshake failed. It must not wait. nil: no call.
 	Ended func(End)
@@ -157,8 +157,8 @@ type Timeouts struct {
 	Send time.Duration
 	// Close is how long the peer may take to answer the end of a connection (W8). 0: 5 s.
 	Close time.Duration
-	// Hold is how long a negotiate or an upgrade is held at most when connections of its user fail again and again. It must
-	// be shorter than the write timeout of the HTTP server. 0: 10 s.
+	// Hold is how long a negotiate or an upgrade is held at most when connections of its user fail again and again. It
+	// must be shorter than the write timeout of the HTTP server. 0: 10 s.
 	Hold time.Duration
 	// Idle is how long an HTTP connection may wait for its next request. Clients of .NET keep the connection of negotiate
 	// open, which takes a second descriptor. 0: 5 s.

@@ -5,8 +5,8 @@ import "time"
 // burst is how far a client may be ahead of a rate: what it may send in this time counts at once.
 const burst = 10 * time.Second
 
-// pace is the rate of one kind of input of one connection (generic cell rate algorithm). It takes 8 bytes per connection,
-// where a rate.Limiter of golang.org/x/time takes 56. Its zero value is ready. One goroutine may use it.
+// pace is the rate of one kind of input of one connection (generic cell rate algorithm). It takes 8 bytes per
+// connection, where a rate.Limiter of golang.org/x/time takes 56. Its zero value is ready. One goroutine may use it.
 type pace struct {
 	due time.Duration // when a client that keeps to the rate would send next, since Handler.started
 }

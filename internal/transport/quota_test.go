@@ -27,7 +27,8 @@ func TestNetworkOf(t *testing.T) {
 			t.Errorf("%s: %s, want %s", address, text, want)
 		}
 	}
-	if networkOf(remoteAddr("not an address")).IsValid() || remoteAddr("192.0.2.1:99") != netip.MustParseAddr("192.0.2.1") {
+	if networkOf(remoteAddr("not an address")).IsValid() ||
+		remoteAddr("192.0.2.1:99") != netip.MustParseAddr("192.0.2.1") {
 		t.Error("remote addresses are not parsed")
 	}
 }

@@ -167,8 +167,8 @@ func (c *Conn) consume(p []byte) {
 	}
 }
 
-// pong returns the answer to a ping; nil: the client sends pings faster than its rate. A ping without a payload, as most
-// are, takes no memory.
+// pong returns the answer to a ping; nil: the client sends pings faster than its rate. A ping without a payload, as
+// most are, takes no memory.
 func (c *Conn) pong(payload []byte) []byte {
 	switch {
 	case !c.pingPace.allow(c.h.options.Limits.PingRate, time.Since(c.h.started)):
@@ -213,9 +213,9 @@ var errNoMemory = errors.New("too many large messages at once")
 // smallMessage is the size up to which an incomplete message needs no share of Limits.PendingBytes.
 const smallMessage = 32 << 10
 
-// reserve makes the connection hold n bytes of Limits.PendingBytes, for a large message that is incomplete or in a call.
-// It returns false if there are not as many. A client that has sent half of a large message must send the rest within
-// the client timeout, whether or not it has sent a ping.
+// reserve makes the connection hold n bytes of Limits.PendingBytes, for a large message that is incomplete or in a
+// call. It returns false if there are not as many. A client that has sent half of a large message must send the rest
+// within the client timeout, whether or not it has sent a ping.
 func (c *Conn) reserve(n int) bool {
 	if n <= smallMessage {
 		n = 0

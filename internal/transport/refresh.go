@@ -28,14 +28,14 @@ const (
 	refreshFailed refreshOutcome = "failed"
 )
 
-// connectionTokenHeader names the connection whose token is refreshed. Clients of the previews of .NET 11 named it in the
-// query. ASP.NET Core 11.0.0 refuses them, and so does this server.
+// connectionTokenHeader names the connection whose token is refreshed. Clients of the previews of .NET 11 named it in
+// the query. ASP.NET Core 11.0.0 refuses them, and so does this server.
 const connectionTokenHeader = "X-Signalr-Connection-Token"
 
-// serveRefresh replaces the token of a connection by that of the request. Requests and answers are those of ASP.NET Core
-// 11: the connection token names the connection, and an error is a word in a JSON object. Two answers differ: a token of
-// another organization is refused like that of another user, and a token that ends earlier than the one in force is
-// answered with the lifetime in force.
+// serveRefresh replaces the token of a connection by that of the request. Requests and answers are those of ASP.NET
+// Core 11: the connection token names the connection, and an error is a word in a JSON object. Two answers differ: a
+// token of another organization is refused like that of another user, and a token that ends earlier than the one in
+// force is answered with the lifetime in force.
 func (h *Handler) serveRefresh(w http.ResponseWriter, r *request) {
 	if r.Method != http.MethodPost {
 		h.refuse(w, requestRefresh, refusedMethod)
@@ -75,9 +75,9 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *request) {
 	}
 }
 
-// refreshByToken replaces the claims of the connection that a connection token names, on whatever node it is. It returns
-// the expiry in force. A connection that was negotiated and not opened yet has no claims to replace: its upgrade will
-// show a token of its own.
+// refreshByToken replaces the claims of the connection that a connection token names, on whatever node it is. It
+// returns the expiry in force. A connection that was negotiated and not opened yet has no claims to replace: its
+// upgrade will show a token of its own.
 func (h *Handler) refreshByToken(
 	ctx context.Context, named *connToken, claims *authz.Claims,
 ) (outcome refreshOutcome, expires time.Time) {
@@ -98,9 +98,9 @@ func (h *Handler) refreshByToken(
 }
 
 // replaceClaims replaces the claims of a connection of this node, and moves the time at which it ends. It returns the
-// expiry in force and does not wait. Claims that end earlier than those in force change nothing, so that of two refreshes
-// the later token wins in any order. The caller must Recheck the session of the returned connection; nil: there is
-// nothing to recheck.
+// expiry in force and does not wait. Claims that end earlier than those in force change nothing, so that of two
+// refreshes the later token wins in any order. The caller must Recheck the session of the returned connection; nil:
+// there is nothing to recheck.
 func (h *Handler) replaceClaims(id connID, claims *authz.Claims) (*Conn, refreshOutcome, time.Time) {
 	c, ended := h.connections.find(id, time.Now())
 	switch {

@@ -94,8 +94,8 @@ func (rs *refreshRequests) open(message []byte) (*refreshMessage, error) {
 	return &opened, nil
 }
 
-// forwardRefresh sends a refresh request to all other nodes and waits for the answer of the one that has the connection,
-// or had it. It returns refreshUnknown if none answers.
+// forwardRefresh sends a refresh request to all other nodes and waits for the answer of the one that has the
+// connection, or had it. It returns refreshUnknown if none answers.
 func (h *Handler) forwardRefresh(
 	ctx context.Context, id connID, claims *authz.Claims,
 ) (outcome refreshOutcome, expires time.Time) {

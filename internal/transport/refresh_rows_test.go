@@ -143,7 +143,9 @@ func refreshRows() []refreshRow {
 // doBody is do for a POST with a body.
 func (s *server) doBody(target, bearer, body string, headers ...string) (*http.Response, string) {
 	s.t.Helper()
-	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+s.addr+target, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(
+		s.t.Context(), http.MethodPost, "http://"+s.addr+target, strings.NewReader(body),
+	)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -183,7 +185,8 @@ func (row *refreshRow) check(t *testing.T, r *rows) {
 	_, connection := r.owner.openToken("alice")
 	response, body := row.request(r, connection)
 	good := map[string]bool{"hour": isHour(body), "minutes": strings.HasPrefix(body, `{"tokenLifetimeSeconds":59`)}
-	if matches, lifetime := good[row.body]; response.StatusCode != row.status || lifetime && !matches || !lifetime && body != row.body {
+	if matches, lifetime := good[row.body]; response.StatusCode != row.status || lifetime && !matches ||
+		!lifetime && body != row.body {
 		t.Errorf("%s %s, want %d %s", response.Status, body, row.status, row.body)
 	}
 	contentType := "application/json"
@@ -238,7 +241,8 @@ func TestRefresh_preflight(t *testing.T) {
 	}
 }
 
-// Two refreshes that race on two nodes left the older token in force if it came last: the connection then ended with it.
+// Two refreshes that race on two nodes left the older token in force if it came last: the connection then ended with
+// it.
 func TestRefresh_laterTokenWinsARace(t *testing.T) {
 	rowSetup := func(s *setup) { s.Verifier, s.Timeouts.Refresh = rowBearers(), 500*time.Millisecond }
 	b := &bus{}

@@ -19,12 +19,16 @@ func expiring() verifier {
 	soon, later := time.Now().Add(2*time.Second), time.Now().Add(time.Hour)
 	alice, bob := bearers["alice"], bearers["bob"]
 	return verifier{
-		"alice":           {User: alice.User, Organization: organization, Role: authz.RoleSupervisor, ExpiresAt: soon},
-		"alice later":     {User: alice.User, Organization: organization, Role: authz.RoleAgent, ExpiresAt: later, TokenID: "later"},
+		"alice": {User: alice.User, Organization: organization, Role: authz.RoleSupervisor, ExpiresAt: soon},
+		"alice later": {
+			User: alice.User, Organization: organization, Role: authz.RoleAgent, ExpiresAt: later, TokenID: "later",
+		},
 		"alice for ever":  {User: alice.User, Organization: organization, Role: authz.RoleAgent},
 		"alice elsewhere": {User: alice.User, Organization: events.ID{7}, Role: authz.RoleAgent, ExpiresAt: later},
-		"alice revoked":   {User: alice.User, Organization: organization, Role: authz.RoleAgent, ExpiresAt: later, TokenID: "revoked"},
-		"bob":             {User: bob.User, Organization: organization, Role: authz.RoleAgent, ExpiresAt: later},
+		"alice revoked": {
+			User: alice.User, Organization: organization, Role: authz.RoleAgent, ExpiresAt: later, TokenID: "revoked",
+		},
+		"bob": {User: bob.User, Organization: organization, Role: authz.RoleAgent, ExpiresAt: later},
 	}
 }
 
@@ -51,7 +55,9 @@ func (s *server) openToken(token string) (*wire, string) {
 	s.t.Helper()
 	id := s.negotiate(token).ConnectionToken
 	w := s.connect()
-	if response, body := w.upgrade("/rte?features=notices&id="+id, token); response.StatusCode != http.StatusSwitchingProtocols {
+	if response, body := w.upgrade(
+		"/rte?features=notices&id="+id, token,
+	); response.StatusCode != http.StatusSwitchingProtocols {
 		s.t.Fatalf("upgrade: %s %q", response.Status, body)
 	}
 	w.text(`{"protocol":"json","version":1}` + separator)
@@ -113,7 +119,9 @@ func TestRefresh_negotiateHasTheLifetime(t *testing.T) {
 	s := startServer(t, withRefresh)
 	for token, want := range map[string]bool{"bob": true, "alice for ever": false} {
 		_, body := s.do(http.MethodPost, "/rte/negotiate?negotiateVersion=1", token)
-		if has := strings.Contains(body, `,"tokenLifetimeSeconds":359`); has != want || strings.Contains(body, "Lifetime") != want {
+		if has := strings.Contains(
+			body, `,"tokenLifetimeSeconds":359`,
+		); has != want || strings.Contains(body, "Lifetime") != want {
 			t.Errorf("%s: %s", token, body)
 		}
 	}
@@ -147,7 +155,9 @@ func (b *bus) forward(_ context.Context, message []byte) error {
 // join starts a node on the bus.
 func (b *bus) join(t *testing.T, changes ...func(*setup)) *server {
 	t.Helper()
-	s := startServer(t, append([]func(*setup){withRefresh, func(s *setup) { s.Refresh.Forward = b.forward }}, changes...)...)
+	s := startServer(
+		t, append([]func(*setup){withRefresh, func(s *setup) { s.Refresh.Forward = b.forward }}, changes...)...,
+	)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.nodes = append(b.nodes, s)
@@ -198,7 +208,8 @@ func TestHandleRefresh_refusesForgeries(t *testing.T) {
 	changed := bytes.Clone(good)
 	changed[len(changed)-2] ^= 1
 	for name, message := range map[string][]byte{
-		"nothing": nil, "text": []byte("{}"), "changed": changed, "cut": good[:len(good)-1], "huge": bytes.Repeat([]byte{1}, 1<<20),
+		"nothing": nil, "text": []byte("{}"), "changed": changed, "cut": good[:len(good)-1],
+		"huge": bytes.Repeat([]byte{1}, 1<<20),
 	} {
 		if err := s.HandleRefresh(message); err == nil {
 			t.Errorf("%s was understood", name)

@@ -33,7 +33,9 @@ var (
 		"alice": {User: mustID("aa9730c4-ce86-e611-80c9-00505689257e"), Organization: organization, Role: authz.RoleAgent},
 		"bob":   {User: mustID("bb9730c4-ce86-e611-80c9-00505689257e"), Organization: organization, Role: authz.RoleAgent},
 		// The same user with another token: clients fetch one for each request.
-		"carol":       {User: mustID("cc9730c4-ce86-e611-80c9-00505689257e"), Organization: events.ID{0xcc}, Role: authz.RoleAgent},
+		"carol": {
+			User: mustID("cc9730c4-ce86-e611-80c9-00505689257e"), Organization: events.ID{0xcc}, Role: authz.RoleAgent,
+		},
 		"alice again": {User: mustID("aa9730c4-ce86-e611-80c9-00505689257e"), Organization: organization},
 	}
 )
@@ -135,7 +137,9 @@ func startServer(t *testing.T, changes ...func(*setup)) *server {
 	o.Timeouts.Hold = time.Nanosecond // most tests fail more than once as one user
 	o.fanout = fanout.Options{
 		Tick: 5 * time.Millisecond, Registerer: s.metrics,
-		JSON: hubprotocol.NewJSONEncoder(s.catalog), MessagePack: hubprotocol.NewMessagePackEncoder(s.catalog, events.PascalKeys),
+		JSON: hubprotocol.NewJSONEncoder(s.catalog), MessagePack: hubprotocol.NewMessagePackEncoder(
+			s.catalog, events.PascalKeys,
+		),
 	}
 	o.hub = hub.Options{
 		Catalog: s.catalog, Authorization: hub.Authorization{Authorizer: openDoor{s.catalog}}, Lanes: s.lanes, Pool: 2,

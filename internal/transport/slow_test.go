@@ -18,7 +18,9 @@ func TestSlowClient_getsCloseMessage(t *testing.T) {
 		}
 		return s.count("rte_fanout_dropped_total", "reason", "slow") > 0
 	})
-	if waiting, capacity := s.count("rte_fanout_outbox_waiting_bytes"), s.count("rte_fanout_outbox_capacity_bytes"); waiting == 0 || capacity != 64<<10 {
+	if waiting, capacity := s.count(
+		"rte_fanout_outbox_waiting_bytes",
+	), s.count("rte_fanout_outbox_capacity_bytes"); waiting == 0 || capacity != 64<<10 {
 		t.Errorf("%v bytes wait, of %v", waiting, capacity)
 	}
 

@@ -148,7 +148,9 @@ func TestTokens_clocksOfNodesDiffer(t *testing.T) {
 		{other, ttl + tolerance, false, true},
 	} {
 		token, authentic := test.node.parse(text, claims)
-		if ok, differ := test.node.inTime(&token, issued.Add(test.after)); !authentic || ok != test.ok || differ != test.clocksDiffer {
+		if ok, differ := test.node.inTime(
+			&token, issued.Add(test.after),
+		); !authentic || ok != test.ok || differ != test.clocksDiffer {
 			t.Errorf("foreign %v, after %s: %v, %v; want %v, %v",
 				token.foreign, test.after, ok, differ, test.ok, test.clocksDiffer)
 		}

@@ -197,7 +197,9 @@ func TestW8_ServerCloses(t *testing.T) {
 	t.Run("the client goes on talking", func(t *testing.T) {
 		s := startServer(t, func(s *setup) { s.Timeouts.Close = 500 * time.Millisecond })
 		w := s.open("json")
-		w.text(`{"type":7}` + separator + `{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[]}` + separator)
+		w.text(
+			`{"type":7}` + separator + `{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[]}` + separator,
+		)
 		w.text(`{"type":1,"invocationId":"2","target":"UnsubscribeAll","arguments":[]}` + separator)
 		w.write(frame(fin|opPing, nil))
 		w.expectText(`{"type":7}`)
@@ -241,7 +243,9 @@ func TestW9_SlowClient(t *testing.T) {
 	entity := mustID("c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3")
 	frozen, reader := s.open("json"), s.open("json")
 	for _, w := range []*wire{frozen, reader} {
-		if result, failure := w.call("1", "Subscribe", []subscription{{entity.String(), "QueueCallInArrived"}}); failure != "" {
+		if result, failure := w.call(
+			"1", "Subscribe", []subscription{{entity.String(), "QueueCallInArrived"}},
+		); failure != "" {
 			t.Fatal(result, failure)
 		}
 	}

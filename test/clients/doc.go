@@ -16,9 +16,9 @@
 //	{"id": 2, "do": "invoke", "connection": 1, "target": "Subscribe", "args": [...]}
 //	{"id": 3, "do": "close", "connection": 1}
 //
-// The .NET adapter also opens with a tokenUrl, which it asks for each token. Version 11 opens with refreshBefore, too: it
-// hands in a new token that many milliseconds before the old one expires. It then has a command "refresh", which does so
-// at once, and prints the events "refreshed" and "refreshFailed".
+// The .NET adapter also opens with a tokenUrl, which it asks for each token. Version 11 opens with refreshBefore, too:
+// it hands in a new token that many milliseconds before the old one expires. It then has a command "refresh", which
+// does so at once, and prints the events "refreshed" and "refreshFailed".
 //
 // skipNegotiation is absent or true. With retryDelays, in milliseconds, the client reconnects automatically. The
 // adapter prints events of a connection when they happen:

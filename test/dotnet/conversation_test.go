@@ -70,7 +70,9 @@ func (c *conversation) play(ctx context.Context, hub, token string, silence time
 		return nil, err
 	}
 	parser := &answers{binary: c.binary, silence: silence}
-	if found = parser.next(ctx, conn, func(o outcome) bool { return len(o) > 0 }); len(found) != 1 || found[0] != "handshake {}" {
+	if found = parser.next(
+		ctx, conn, func(o outcome) bool { return len(o) > 0 },
+	); len(found) != 1 || found[0] != "handshake {}" {
 		return found, nil
 	}
 	kind := websocket.MessageText

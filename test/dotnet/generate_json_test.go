@@ -57,17 +57,21 @@ func (g jsonGenerator) target() string {
 func (g jsonGenerator) arguments() string {
 	item := jsonItem(entityID, "UserStatus")
 	return pick(g.Rand,
-		"["+"["+item+"]"+"]", "["+"["+item+","+item+"]"+"]", "[[]]", "[]", "[null]", "[[null]]", "[{}]", `["x"]`, "[1]", "[[1]]",
+		"["+"["+item+"]"+"]", "["+"["+item+","+item+"]"+"]", "[[]]", "[]", "[null]", "[[null]]", "[{}]", `["x"]`, "[1]",
+		"[[1]]",
 		`[["x"]]`, "[[{}]]", `[[{"EntityId":1,"EventName":"UserStatus"}]]`, `[[{"entityId":"x","eventname":"y"}]]`,
 		`[[{"EntityId":null,"EventName":null}]]`, `[[{"EntityId":"x","EventName":"y","More":{"a":[1,2,{"b":null}]}}]]`,
-		"[["+item+"],1]", "[["+item+"],["+item+"]]", "[["+item+",]]", "[[["+item+"]]]", "[[],[]]", "[1,2,3]", `[[{"EntityId":"x"}]]`,
+		"[["+item+"],1]", "[["+item+"],["+item+"]]", "[["+item+",]]", "[[["+item+"]]]", "[[],[]]", "[1,2,3]",
+		`[[{"EntityId":"x"}]]`,
 		`[[{"EntityId":"`+"\u00e9\u4e2d"+`","EventName":"\ud83d\ude00"}]]`)
 }
 
 // value is any JSON value, and some that are none.
 func (g jsonGenerator) value() string {
-	return pick(g.Rand, "null", "true", "false", "0", "1", "-1", "1.0", "1.5", "1e0", "1e400", "99999999999", "01", `""`, `"x"`, `"1"`,
-		"[]", "[[]]", "{}", `{"a":1}`, `{"a":1,"a":2}`, strings.Repeat("[", 70)+strings.Repeat("]", 70), `"\ud800"`, `"\x"`, "NaN", "'x'",
+	return pick(g.Rand, "null", "true", "false", "0", "1", "-1", "1.0", "1.5", "1e0", "1e400", "99999999999", "01", `""`,
+		`"x"`, `"1"`,
+		"[]", "[[]]", "{}", `{"a":1}`, `{"a":1,"a":2}`, strings.Repeat("[", 70)+strings.Repeat("]", 70), `"\ud800"`, `"\x"`,
+		"NaN", "'x'",
 		`"a`+"\n"+`b"`, `"`+"\xff"+`"`)
 }
 
@@ -90,10 +94,16 @@ func (g jsonGenerator) next() *conversation {
 			members = append(members, jsonMember{members[i].name, g.value()})
 			changes = append(changes, "again "+members[i].name)
 		case 3:
-			members[i].name = pick(g.Rand, strings.ToUpper(members[i].name), " "+members[i].name, `\u00`+fmt.Sprintf("%x", members[i].name[0])+members[i].name[1:])
+			members[i].name = pick(
+				g.Rand, strings.ToUpper(members[i].name), " "+members[i].name,
+				`\u00`+fmt.Sprintf("%x", members[i].name[0])+members[i].name[1:],
+			)
 			changes = append(changes, "named "+members[i].name)
 		case 4:
-			members = append(members, jsonMember{pick(g.Rand, "more", "headers", "streamIds", "sequenceId", "error", "item", "result"), g.value()})
+			members = append(
+				members,
+				jsonMember{pick(g.Rand, "more", "headers", "streamIds", "sequenceId", "error", "item", "result"), g.value()},
+			)
 			changes = append(changes, "more")
 		default:
 			members[i].value = g.value()
@@ -153,7 +163,8 @@ func handshakes() (all []*conversation) {
 		`{"protocol":"json","version":0}`, `{"protocol":"json","version":-1}`, `{"protocol":"json","version":2}`,
 		`{"protocol":"json","version":3}`, `{"protocol":"json","version":"1"}`, `{"protocol":"json","version":1.5}`,
 		`{"protocol":"json","version":null}`, `{"protocol":"json"}`, `{"version":1}`, `{}`, `[]`, `null`, `1`, `"x"`, ``, `{`,
-		`{"protocol":"xyz","version":1}`, `{"protocol":"","version":1}`, `{"protocol":null,"version":1}`, `{"protocol":1,"version":1}`,
+		`{"protocol":"xyz","version":1}`, `{"protocol":"","version":1}`, `{"protocol":null,"version":1}`,
+		`{"protocol":1,"version":1}`,
 		`{"protocol":"it's","version":1}`, `{"protocol":"a<b>&é","version":1}`, `{"Protocol":"json","Version":1}`,
 		`{"protocol":"json","version":1,"more":{"a":[1]}}`, `{"protocol":"json","version":1,"type":1}`,
 		`{"protocol":"json","version":1,"protocol":"xyz"}`, ` {"protocol" : "json" , "version" : 1 } `,

@@ -91,9 +91,14 @@ func (g packGenerator) base() (name string, message []any) {
 func (g packGenerator) arguments() any {
 	item := packItem(entityID, "UserStatus")
 	return pick[any](g.Rand,
-		[]any{[]any{item}}, []any{[]any{item, item}}, []any{[]any{}}, []any{}, []any{nil}, []any{[]any{nil}}, []any{map[string]any{}},
-		[]any{"x"}, []any{1}, []any{[]any{1}}, []any{[]any{"x"}}, []any{[]any{map[string]any{}}}, []any{[]any{packItem(1, "UserStatus")}},
-		[]any{[]any{packItem(nil, nil)}}, []any{[]any{ordered{"EntityId", "x", "EventName", "y", "More", []any{1, ordered{"b", nil}}}}},
+		[]any{[]any{item}}, []any{[]any{item, item}}, []any{[]any{}}, []any{}, []any{nil}, []any{[]any{nil}},
+		[]any{map[string]any{}},
+		[]any{"x"}, []any{1}, []any{[]any{1}}, []any{[]any{"x"}}, []any{
+			[]any{map[string]any{}},
+		}, []any{[]any{packItem(1, "UserStatus")}},
+		[]any{
+			[]any{packItem(nil, nil)},
+		}, []any{[]any{ordered{"EntityId", "x", "EventName", "y", "More", []any{1, ordered{"b", nil}}}}},
 		[]any{[]any{item}, 1}, []any{[]any{item}, []any{item}}, []any{[]any{[]any{item}}}, []any{1, 2, 3},
 		[]any{[]any{ordered{"EntityId", "x"}}}, []any{[]any{packItem("é中", "😀")}}, []any{[]any{packItem(1.5, true)}},
 		[]any{raw{0xc4, 1, 'x'}}, []any{raw{0xd6, 0xff, 0, 0, 0, 1}})
@@ -101,10 +106,15 @@ func (g packGenerator) arguments() any {
 
 // value is any value of MessagePack, and some that are none.
 func (g packGenerator) value() any {
-	return pick[any](g.Rand, nil, true, 0, 1, -1, 300, 70000, 1.5, "", "x", []any{}, []any{[]any{}}, map[string]any{}, ordered{"a", 1},
+	return pick[any](g.Rand, nil, true, 0, 1, -1, 300, 70000, 1.5, "", "x", []any{}, []any{[]any{}}, map[string]any{},
+		ordered{"a", 1},
 		ordered{"a", "b"}, ordered{1, "b"}, raw{0xc1}, raw{0xc4, 1, 'x'}, raw{0xd6, 0xff, 0, 0, 0, 1}, raw{0xc7, 1, 5, 0},
-		raw(strings.Repeat("\x91", 70)+"\x90"), raw{0xa1, 0xff}, raw{0xdd, 0xff, 0xff, 0xff, 0xff}, raw{0xdf, 0, 1, 0, 0}, raw{0xdb, 0, 0, 1, 0},
-		raw{0xd0, 1}, raw{0xcd, 0, 1}, raw{0xcf, 0, 0, 0, 0, 0, 0, 0, 1}, raw{0xd9, 1, 'x'}, raw{0xdc, 0, 0}, raw{0xde, 0, 0}, raw{0xca, 0x3f, 0x80, 0, 0})
+		raw(
+			strings.Repeat("\x91", 70)+"\x90",
+		), raw{0xa1, 0xff}, raw{0xdd, 0xff, 0xff, 0xff, 0xff}, raw{0xdf, 0, 1, 0, 0}, raw{0xdb, 0, 0, 1, 0},
+		raw{0xd0, 1}, raw{0xcd, 0, 1}, raw{
+			0xcf, 0, 0, 0, 0, 0, 0, 0, 1,
+		}, raw{0xd9, 1, 'x'}, raw{0xdc, 0, 0}, raw{0xde, 0, 0}, raw{0xca, 0x3f, 0x80, 0, 0})
 }
 
 // next makes a message.

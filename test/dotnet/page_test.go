@@ -89,8 +89,8 @@ func TestPage_SamplesShowTheQueues(t *testing.T) {
 	}
 }
 
-// mustStartLines starts a program that ends with its standard input, and returns a function that waits for the next line
-// of its standard output. The end of the test ends the program.
+// mustStartLines starts a program that ends with its standard input, and returns a function that waits for the next
+// line of its standard output. The end of the test ends the program.
 func mustStartLines(t *testing.T, cmd *exec.Cmd) func() string {
 	t.Helper()
 	stdin, err := cmd.StdinPipe()

@@ -59,9 +59,13 @@ func rules() []rule {
 				fails(d.theirs) && !fails(d.ours)
 		}},
 		{"properties of other types", func(d difference) bool {
-			return !d.binary && strings.Contains(d.name, "more") && (!fails(d.ours) || bytes.Contains(d.message, []byte(`"item":`)))
+			return !d.binary && strings.Contains(d.name, "more") && (!fails(d.ours) ||
+				bytes.Contains(d.message, []byte(`"item":`)))
 		}},
-		{"calls of streams", func(d difference) bool { return d.base() == "stream invocation" && (!fails(d.ours) || d.withoutID()) }},
+		{
+			"calls of streams",
+			func(d difference) bool { return d.base() == "stream invocation" && (!fails(d.ours) || d.withoutID()) },
+		},
 		{"stream ids", func(d difference) bool { return d.binary && fails(d.theirs) && !fails(d.ours) }},
 		{"lengths that are wrong", func(d difference) bool {
 			return strings.Contains(d.name, "a length that is too small") && fails(d.ours)

@@ -38,7 +38,8 @@ func (r *request) String() string {
 // upgradeHeaders returns the headers of an upgrade.
 func upgradeHeaders() []string {
 	return []string{
-		"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+		"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 	}
 }
 
@@ -53,7 +54,8 @@ func requests() (all []*request) {
 		all = append(all, &request{method: method, target: target, version: "HTTP/1.1", headers: headers})
 	}
 	paths := []string{
-		"/rte/negotiate", "/rte/negotiate/", "/RTE/Negotiate", "/rte%2fnegotiate", "/rte/%6eegotiate", "/rte//negotiate", "/rte/negotiate/x",
+		"/rte/negotiate", "/rte/negotiate/", "/RTE/Negotiate", "/rte%2fnegotiate", "/rte/%6eegotiate", "/rte//negotiate",
+		"/rte/negotiate/x",
 		"/rte", "/rte/", "/RTE", "/", "/other", "/rte/other", "/rtenegotiate", "/%72te",
 	}
 	methods := []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"}
@@ -64,10 +66,14 @@ func requests() (all []*request) {
 		}
 	}
 	for _, query := range []string{
-		"negotiateVersion=0", "negotiateVersion=1", "negotiateVersion=2", "negotiateVersion=99", "negotiateVersion=-1", "negotiateVersion=x",
-		"negotiateVersion=", "negotiateVersion=1.0", "negotiateVersion=+1", "negotiateVersion=%201", "NegotiateVersion=1", "NEGOTIATEVERSION=1",
-		"negotiateVersion=1&negotiateVersion=0", "negotiateVersion=99999999999", "useStatefulReconnect=true&negotiateVersion=1",
-		"negotiateVersion=1&a=b&c", "negotiateVersion=%31", "%6eegotiateVersion=1", "negotiateVersion=1;a=b", "negotiateVersion",
+		"negotiateVersion=0", "negotiateVersion=1", "negotiateVersion=2", "negotiateVersion=99", "negotiateVersion=-1",
+		"negotiateVersion=x",
+		"negotiateVersion=", "negotiateVersion=1.0", "negotiateVersion=+1", "negotiateVersion=%201", "NegotiateVersion=1",
+		"NEGOTIATEVERSION=1",
+		"negotiateVersion=1&negotiateVersion=0", "negotiateVersion=99999999999",
+		"useStatefulReconnect=true&negotiateVersion=1",
+		"negotiateVersion=1&a=b&c", "negotiateVersion=%31", "%6eegotiateVersion=1", "negotiateVersion=1;a=b",
+		"negotiateVersion",
 	} {
 		add("POST", "/rte/negotiate?"+query, bearer)
 	}
@@ -79,7 +85,8 @@ func requests() (all []*request) {
 		join := map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")]
 		for _, authorization := range []string{
 			"Authorization: Bearer", "Authorization: Bearer ", "Authorization: bearer TOKEN", "Authorization: BEARER TOKEN",
-			"Authorization: Basic TOKEN", "Authorization: TOKEN", "Authorization: Bearer TOKENx", "Authorization: Bearer EXPIRED",
+			"Authorization: Basic TOKEN", "Authorization: TOKEN", "Authorization: Bearer TOKENx",
+			"Authorization: Bearer EXPIRED",
 			"Authorization: Bearer x.y.z", "Authorization: Bearer  TOKEN", "authorization: Bearer TOKEN",
 		} {
 			add(method, path, authorization)
@@ -120,8 +127,12 @@ func requests() (all []*request) {
 	all = append(
 		all,
 		&request{"POST", "/rte/negotiate", "HTTP/1.1", []string{bearer, "Content-Length: 5"}, "hello"},
-		&request{"POST", "/rte/negotiate", "HTTP/1.1", []string{bearer, "Content-Type: application/json", "Content-Length: 2"}, "{}"},
-		&request{"POST", "/rte/negotiate", "HTTP/1.1", []string{bearer, "Transfer-Encoding: chunked"}, "5\r\nhello\r\n0\r\n\r\n"},
+		&request{
+			"POST", "/rte/negotiate", "HTTP/1.1", []string{bearer, "Content-Type: application/json", "Content-Length: 2"}, "{}",
+		},
+		&request{
+			"POST", "/rte/negotiate", "HTTP/1.1", []string{bearer, "Transfer-Encoding: chunked"}, "5\r\nhello\r\n0\r\n\r\n",
+		},
 		&request{"POST", "/rte/negotiate", "HTTP/1.1", []string{bearer}, ""},
 		&request{"POST", "http://HOST/rte/negotiate", "HTTP/1.1", []string{bearer, "Content-Length: 0"}, ""},
 	)
@@ -164,7 +175,9 @@ func (r *request) send(host, token, expired string) (outcome, error) {
 // compareRequests sends each request to both servers.
 func (p *pair) compareRequests(t *testing.T) {
 	t.Helper()
-	expired := rtetest.MustTokenFor(t, authz.Claims{User: rtetest.MustID(t, entityID), Role: authz.RoleAgent}, -time.Minute)
+	expired := rtetest.MustTokenFor(
+		t, authz.Claims{User: rtetest.MustID(t, entityID), Role: authz.RoleAgent}, -time.Minute,
+	)
 	y := &tally{meant: map[string]int{}}
 	next := make(chan *request)
 	var workers sync.WaitGroup

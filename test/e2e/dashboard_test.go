@@ -16,8 +16,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestDashboard_everyQueryReturnsData runs the queries of deploy/grafana against a Prometheus that scrapes a node with a
-// client and an event: a panel with a renamed metric would stay empty without an error.
+// TestDashboard_everyQueryReturnsData runs the queries of deploy/grafana against a Prometheus that scrapes a node with
+// a client and an event: a panel with a renamed metric would stay empty without an error.
 func TestDashboard_everyQueryReturnsData(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr})

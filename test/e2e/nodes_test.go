@@ -81,8 +81,8 @@ func TestTwoNodes(t *testing.T) {
 	})
 }
 
-// TestWebServers puts the other load balancers of deploy/ in front of two nodes. A token of nearly 16 KiB has to pass, in
-// the header of negotiate and in the query of the upgrade.
+// TestWebServers puts the other load balancers of deploy/ in front of two nodes. A token of nearly 16 KiB has to pass,
+// in the header of negotiate and in the query of the upgrade.
 func TestWebServers(t *testing.T) {
 	for name, mustStart := range map[string]func(testing.TB, ...*rtetest.Server) *rtetest.WebServer{
 		"nginx": rtetest.MustStartNginx, "caddy": rtetest.MustStartCaddy,

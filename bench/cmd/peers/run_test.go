@@ -56,7 +56,9 @@ func TestWrite_replacesTheTablesOfDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"before\n", "4.0 KB", "the median of 2 runs", "in 1 of 1 measurements others", tableEnd + "after\n"} {
+	for _, want := range []string{
+		"before\n", "4.0 KB", "the median of 2 runs", "in 1 of 1 measurements others", tableEnd + "after\n",
+	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the document lacks %q:\n%s", want, text)
 		}
@@ -79,8 +81,12 @@ func TestRuns_describesRuns(t *testing.T) {
 	for want, measurements := range map[string][]runner.Measurement{
 		"one run":              nil,
 		"the median of 2 runs": {{Scenario: "idle", Run: 1}, {Scenario: "idle", Run: 2}},
-		"one run, of trickle the median of 3 runs":                            {{Scenario: "idle", Run: 1}, {Scenario: "trickle", Run: 3}},
-		"one run; in 1 of 2 measurements others used more than 5 % of a core": {{Scenario: "idle", Run: 1, Others: 0.06}, {Scenario: "miss", Run: 1}},
+		"one run, of trickle the median of 3 runs": {
+			{Scenario: "idle", Run: 1}, {Scenario: "trickle", Run: 3},
+		},
+		"one run; in 1 of 2 measurements others used more than 5 % of a core": {
+			{Scenario: "idle", Run: 1, Others: 0.06}, {Scenario: "miss", Run: 1},
+		},
 	} {
 		if got := runs(measurements); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -11,9 +11,9 @@ import (
 // userParts divides the slots of a source: one user may occupy a half of them.
 const userParts = 2
 
-// slots bounds the readings in progress and shares them fairly. A free slot goes to the organizations that wait in turn,
-// and within an organization to its users in turn, so that a user with many connections delays neither the colleagues
-// nor other organizations. Its methods may be called from any goroutine.
+// slots bounds the readings in progress and shares them fairly. A free slot goes to the organizations that wait in
+// turn, and within an organization to its users in turn, so that a user with many connections delays neither the
+// colleagues nor other organizations. Its methods may be called from any goroutine.
 type slots struct {
 	userLimit int // static
 

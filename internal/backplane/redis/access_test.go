@@ -69,7 +69,9 @@ func TestAccess_nodeUser(t *testing.T) {
 	ev := backplanetest.NewEvent(topic, 1)
 	backplanetest.MustPublish(t, publisher, ev)
 	sink.Wait(t, 1)
-	if err := subscriber.Revocations().Keep(t.Context(), []byte(`{"jti":"one"}`), time.Now().Add(time.Hour), []byte("{}")); err != nil {
+	if err := subscriber.Revocations().Keep(
+		t.Context(), []byte(`{"jti":"one"}`), time.Now().Add(time.Hour), []byte("{}"),
+	); err != nil {
 		t.Errorf("a node that may revoke: %v", err)
 	}
 	if got := kept(t, subscriber.Revocations()); len(got) != 1 {
@@ -131,7 +133,9 @@ func TestAccess_wrongPassword(t *testing.T) {
 	o.Catalog, o.Sink = events.Builtin(), backplanetest.NewRecorder()
 	b := mustRun(t, o)
 	topic := backplanetest.Topic(events.NewID(), events.NewID())
-	if errs := b.Acquire(t.Context(), []events.Topic{topic}); len(errs) != 1 || !errors.Is(errs[0], backplane.ErrUnavailable) {
+	if errs := b.Acquire(
+		t.Context(), []events.Topic{topic},
+	); len(errs) != 1 || !errors.Is(errs[0], backplane.ErrUnavailable) {
 		t.Errorf("acquire: %v", errs)
 	}
 	if h := b.Health(); h.Connected || h.Detail == "" {
@@ -176,7 +180,8 @@ func TestAccess_channelRefused(t *testing.T) {
 	defer client.Close()
 	waitFor(t, "the channel is refused", func() bool {
 		entries, err := client.ACLLog(t.Context(), 100).Result()
-		return err == nil && slices.ContainsFunc(entries, func(e *goredis.ACLLogEntry) bool { return e.Object == backplane.RevokeChannel })
+		return err == nil &&
+			slices.ContainsFunc(entries, func(e *goredis.ACLLogEntry) bool { return e.Object == backplane.RevokeChannel })
 	})
 	mustSetUser(t, server, "node", "&rte:c:*")
 	await(t, "the subscription", missed)

@@ -40,7 +40,9 @@ type source struct {
 
 func newSource(b *testing.B, server *rtetest.Redis, topics []events.Topic) *source {
 	b.Helper()
-	s := &source{client: goredis.NewClient(&goredis.Options{Addr: server.Addr, ReadTimeout: time.Minute, Protocol: 2}), first: 1}
+	s := &source{
+		client: goredis.NewClient(&goredis.Options{Addr: server.Addr, ReadTimeout: time.Minute, Protocol: 2}), first: 1,
+	}
 	b.Cleanup(func() { _ = s.client.Close() })
 	for _, topic := range topics {
 		// The last 12 digits of the Id are the number.
@@ -145,7 +147,10 @@ func BenchmarkReceive(b *testing.B) {
 		name        string
 		event       events.Type
 		subscribers int
-	}{{"dropped", events.UserCallInArrived, 0}, {"1Subscriber", events.UserCallInArrived, 1}, {"droppedState", events.UserStatus, 0}} {
+	}{
+		{"dropped", events.UserCallInArrived, 0}, {"1Subscriber", events.UserCallInArrived, 1},
+		{"droppedState", events.UserStatus, 0},
+	} {
 		topics := topics[test.event]
 		b.Run(test.name, func(b *testing.B) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
@@ -154,7 +159,10 @@ func BenchmarkReceive(b *testing.B) {
 				sink.subscribed[topic] = test.subscribers
 			}
 			node := mustRun(b, redis.Options{
-				Options:   backplane.Options{Catalog: events.Builtin(), Decoder: events.NewIngress(events.IngressOptions{Catalog: events.Builtin()}), Sink: sink},
+				Options: backplane.Options{
+					Catalog: events.Builtin(), Decoder: events.NewIngress(events.IngressOptions{Catalog: events.Builtin()}),
+					Sink: sink,
+				},
 				Addresses: []string{server.Addr}, LaneQueue: 64 << 20,
 			})
 			waitHealth(b, node, true)

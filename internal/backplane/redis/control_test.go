@@ -63,7 +63,8 @@ func TestControl_worksInEveryTopology(t *testing.T) {
 
 			until := time.Now().Add(time.Hour).Truncate(time.Second)
 			store := b.Revocations()
-			for _, until := range []time.Time{until.Add(-500 * time.Millisecond), until.Add(-time.Minute)} { // a shorter time changes nothing
+			// a shorter time changes nothing
+			for _, until := range []time.Time{until.Add(-500 * time.Millisecond), until.Add(-time.Minute)} {
 				if err := store.Keep(t.Context(), []byte(`{"jti":"one"}`), until, []byte("message")); err != nil {
 					t.Fatal(err)
 				}

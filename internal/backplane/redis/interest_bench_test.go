@@ -41,7 +41,9 @@ func BenchmarkInterest(b *testing.B) {
 	}
 	catalog := events.Builtin()
 	node := mustRun(b, redis.Options{
-		Options:   backplane.Options{Catalog: catalog, Decoder: events.NewIngress(events.IngressOptions{Catalog: catalog}), Sink: sink},
+		Options: backplane.Options{
+			Catalog: catalog, Decoder: events.NewIngress(events.IngressOptions{Catalog: catalog}), Sink: sink,
+		},
 		Addresses: []string{server.Addr},
 	})
 	waitHealth(b, node, true)

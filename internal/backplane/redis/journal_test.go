@@ -79,7 +79,9 @@ func TestRepair_readsAroundHugeEntries(t *testing.T) {
 	defer client.Close()
 	node, sink, _ := mustNode(t, quick(proxy.Addr))
 	other, _, _ := mustNode(t, quick(server.Addr))
-	huge, normal := backplanetest.Topic(events.NewID(), events.NewID()), backplanetest.Topic(events.NewID(), events.NewID())
+	huge, normal := backplanetest.Topic(
+		events.NewID(), events.NewID(),
+	), backplanetest.Topic(events.NewID(), events.NewID())
 	backplanetest.MustAcquire(t, node, huge, normal)
 	for _, topic := range []events.Topic{huge, normal} {
 		backplanetest.MustPublish(t, other, backplanetest.NewEvent(topic, 0))

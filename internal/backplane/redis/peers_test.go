@@ -71,7 +71,9 @@ func TestPeerQuery_ignoresForgedQueries(t *testing.T) {
 	p.proxy.Open()
 	p.sink.Wait(t, 2)
 	n := &rigNode{metrics: p.metrics}
-	if answers, lost := n.value(t, "rte_backplane_peer_answers_total"), n.value(t, "rte_backplane_losses_total"); answers != 1 || lost != 0 {
+	if answers, lost := n.value(
+		t, "rte_backplane_peer_answers_total",
+	), n.value(t, "rte_backplane_losses_total"); answers != 1 || lost != 0 {
 		t.Errorf("%.0f answers came, %.0f losses were reported", answers, lost)
 	}
 }

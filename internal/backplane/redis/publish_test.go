@@ -62,7 +62,9 @@ func TestPublish_withoutIdOnlyOnce(t *testing.T) {
 	if err := publisher.Publish(t.Context(), nameless(1)); !errors.Is(err, backplane.ErrUnavailable) {
 		t.Errorf("publish: %v", err)
 	}
-	if errs := publisher.PublishBatch(t.Context(), [][]byte{nameless(2)}); len(errs) != 1 || !errors.Is(errs[0], backplane.ErrUnavailable) {
+	if errs := publisher.PublishBatch(
+		t.Context(), [][]byte{nameless(2)},
+	); len(errs) != 1 || !errors.Is(errs[0], backplane.ErrUnavailable) {
 		t.Errorf("publish a batch: %v", errs)
 	}
 	backplanetest.MustPublish(t, subscriber, backplanetest.NewEvent(topic, 3))

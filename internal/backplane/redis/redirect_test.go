@@ -40,7 +40,9 @@ func TestBackplane_newLaneOfMovedSlot(t *testing.T) {
 // busy for ever, even after the lanes belonged to another master, and a third lane with a gap stayed held.
 func TestBackplane_journalsOfMovingSlots(t *testing.T) {
 	c := rtetest.MustStartCluster(t, 3, 0, 5*time.Second)
-	node, sink, metrics := mustNode(t, redis.Options{Addresses: c.Addrs(), Cluster: true, CheckInterval: 20 * time.Millisecond})
+	node, sink, metrics := mustNode(
+		t, redis.Options{Addresses: c.Addrs(), Cluster: true, CheckInterval: 20 * time.Millisecond},
+	)
 	from, to := c.Servers[0].Client(), c.Servers[1].Client()
 	defer from.Close()
 	defer to.Close()

@@ -117,7 +117,8 @@ func TestBackplane_malformedMessages(t *testing.T) {
 	client := server.Client()
 	defer client.Close()
 	for _, message := range []string{
-		"", "{", "[1]", "#", "#1", "#1 2\n{}", "#x 1-1\n{}", "#1 1-1 {}", strings.Repeat("x", 1<<20), strings.Repeat("x", 3<<20),
+		"", "{", "[1]", "#", "#1", "#1 2\n{}", "#x 1-1\n{}", "#1 1-1 {}", strings.Repeat("x", 1<<20),
+		strings.Repeat("x", 3<<20),
 		`{"EventType":7}`, string(backplanetest.NewEvent(other, 1).JSON()),
 		"#7 1-1\n" + string(backplanetest.NewEvent(other, 1).JSON()),
 	} {
@@ -269,21 +270,27 @@ func TestFunction_checksBeforeItWrites(t *testing.T) {
 		args []any
 		want string
 	}{
-		"its own":               {own, []any{lane, "{}", 10, 0}, ""},
-		"with a snapshot":       {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:a}:x"}, []any{lane, "{}", 10, 5}, ""},
-		"journal of another":    {[]string{"rte:j:{rte:org:b}", "rte:n:{rte:org:a}"}, []any{lane, "{}", 10, 0}, "RTEKEY"},
-		"counter of another":    {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:b}"}, []any{lane, "{}", 10, 0}, "RTEKEY"},
-		"snapshot of another":   {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:b}:x"}, []any{lane, "{}", 10, 5}, "RTEKEY"},
-		"snapshot with no name": {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:a}"}, []any{lane, "{}", 10, 5}, "RTEKEY"},
-		"another command":       {own, []any{lane, "{}", 10, 0, "DEL"}, "RTEARG"},
-		"a part of an entry":    {own, []any{lane, "{}", "10.5", 0}, ""},
-		"no length":             {own, []any{lane, "{}"}, "RTEARG"},
-		"a word for a length":   {own, []any{lane, "{}", "many", 0}, "RTEARG"},
-		"less than no entries":  {own, []any{lane, "{}", -1, 0}, "RTEARG"},
-		"endless":               {own, []any{lane, "{}", "inf", 0}, "RTEARG"},
-		"no number":             {own, []any{lane, "{}", "nan", 0}, "RTEARG"},
-		"no event":              {own, []any{lane}, "RTEARG"},
-		"nothing":               {own, nil, "RTEKEY"},
+		"its own": {own, []any{lane, "{}", 10, 0}, ""},
+		"with a snapshot": {
+			[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:a}:x"}, []any{lane, "{}", 10, 5}, "",
+		},
+		"journal of another": {[]string{"rte:j:{rte:org:b}", "rte:n:{rte:org:a}"}, []any{lane, "{}", 10, 0}, "RTEKEY"},
+		"counter of another": {[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:b}"}, []any{lane, "{}", 10, 0}, "RTEKEY"},
+		"snapshot of another": {
+			[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:b}:x"}, []any{lane, "{}", 10, 5}, "RTEKEY",
+		},
+		"snapshot with no name": {
+			[]string{"rte:j:{rte:org:a}", "rte:n:{rte:org:a}", "rte:s:{rte:org:a}"}, []any{lane, "{}", 10, 5}, "RTEKEY",
+		},
+		"another command":      {own, []any{lane, "{}", 10, 0, "DEL"}, "RTEARG"},
+		"a part of an entry":   {own, []any{lane, "{}", "10.5", 0}, ""},
+		"no length":            {own, []any{lane, "{}"}, "RTEARG"},
+		"a word for a length":  {own, []any{lane, "{}", "many", 0}, "RTEARG"},
+		"less than no entries": {own, []any{lane, "{}", -1, 0}, "RTEARG"},
+		"endless":              {own, []any{lane, "{}", "inf", 0}, "RTEARG"},
+		"no number":            {own, []any{lane, "{}", "nan", 0}, "RTEARG"},
+		"no event":             {own, []any{lane}, "RTEARG"},
+		"nothing":              {own, nil, "RTEKEY"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			state := func() (entries, counter int64) {
@@ -312,7 +319,9 @@ func TestFunction_lifetimesAreWholeSeconds(t *testing.T) {
 		ttl  any
 		want string // the end of the snapshot; empty: there is none
 	}{{60, "60"}, {"2.5", "2.5"}, {"0.5", ""}, {"inf", "inf"}, {"nan", ""}} {
-		if err := client.FCall(t.Context(), "rte_publish", keys, "rte:org:a", fmt.Sprint(test.ttl), 10, test.ttl).Err(); err != nil {
+		if err := client.FCall(
+			t.Context(), "rte_publish", keys, "rte:org:a", fmt.Sprint(test.ttl), 10, test.ttl,
+		).Err(); err != nil {
 			t.Fatal(err)
 		}
 		got, _ := client.Get(t.Context(), keys[2]).Result()

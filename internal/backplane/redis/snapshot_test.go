@@ -34,7 +34,9 @@ func TestSnapshot_journalGone(t *testing.T) {
 	backplanetest.MustPublish(t, publisher, backplanetest.NewEvent(topic, 7))
 	client := server.Client()
 	defer client.Close()
-	if n, err := client.Del(t.Context(), "rte:j:{rte:org:"+topic.Organization.String()+"}").Result(); err != nil || n != 1 {
+	if n, err := client.Del(
+		t.Context(), "rte:j:{rte:org:"+topic.Organization.String()+"}",
+	).Result(); err != nil || n != 1 {
 		t.Fatalf("del: %d, %v", n, err)
 	}
 	node, _, _ := mustNode(t, quick(server.Addr))
@@ -52,11 +54,13 @@ func TestSnapshot_withoutPosition(t *testing.T) {
 	client := server.Client()
 	defer client.Close()
 	for name, text := range map[string]string{
-		"an event":                string(backplanetest.NewEvent(topic, 1).JSON()),
-		"nonsense":                "nonsense",
-		"a broken position":       "#1 x\n{}",
-		"of another topic":        "#1 1-1\n" + string(backplanetest.NewEvent(backplanetest.Topic(topic.Organization, events.NewID()), 1).JSON()),
-		"of another organization": "#1 1-1\n" + string(backplanetest.NewEvent(backplanetest.Topic(events.NewID(), topic.Entity), 1).JSON()),
+		"an event":          string(backplanetest.NewEvent(topic, 1).JSON()),
+		"nonsense":          "nonsense",
+		"a broken position": "#1 x\n{}",
+		"of another topic": "#1 1-1\n" +
+			string(backplanetest.NewEvent(backplanetest.Topic(topic.Organization, events.NewID()), 1).JSON()),
+		"of another organization": "#1 1-1\n" +
+			string(backplanetest.NewEvent(backplanetest.Topic(events.NewID(), topic.Entity), 1).JSON()),
 	} {
 		if err := client.Set(t.Context(), snapshotKey(topic), text, time.Minute).Err(); err != nil {
 			t.Fatal(err)
@@ -132,7 +136,9 @@ func TestSnapshot_fieldsOfSeveralPublishers(t *testing.T) {
 		ev.CallBack = events.ID{byte(1 + number%2)}
 		if number < 4 || number == 7 {
 			backplanetest.MustPublish(t, publisher, ev)
-		} else if err := client.FCall(t.Context(), "rte_publish", keys, lane, ev.JSON(), 100, 60, "PUBLISH", "mine:"+ev.CallBack.String()).Err(); err != nil {
+		} else if err := client.FCall(
+			t.Context(), "rte_publish", keys, lane, ev.JSON(), 100, 60, "PUBLISH", "mine:"+ev.CallBack.String(),
+		).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,13 +160,17 @@ func TestSnapshot_fieldIsTheCallback(t *testing.T) {
 	backplanetest.MustPublish(t, publisher, ev)
 	client := server.Client()
 	defer client.Close()
-	if fields, err := client.HKeys(t.Context(), snapshotKey(topic)).Result(); err != nil || len(fields) != 1 || fields[0] != ev.CallBack.String() {
+	if fields, err := client.HKeys(
+		t.Context(), snapshotKey(topic),
+	).Result(); err != nil || len(fields) != 1 || fields[0] != ev.CallBack.String() {
 		t.Errorf("the fields are %v, %v, want %s", fields, err, ev.CallBack)
 	}
 	lane := "rte:org:" + topic.Organization.String()
 	keys := []string{"rte:j:{" + lane + "}", "rte:n:{" + lane + "}", snapshotKey(topic)}
 	ev.TTLSeconds = 0
-	if err := client.FCall(t.Context(), "rte_publish", keys, lane, ev.JSON(), 100, 0, "PUBLISH", ev.CallBack.String()).Err(); err != nil {
+	if err := client.FCall(
+		t.Context(), "rte_publish", keys, lane, ev.JSON(), 100, 0, "PUBLISH", ev.CallBack.String(),
+	).Err(); err != nil {
 		t.Fatal(err)
 	}
 	node, _, _ := mustNode(t, quick(server.Addr))

@@ -254,7 +254,8 @@ func TestFault_soak(t *testing.T) {
 		at := time.Now()
 		f.do()
 		s.waitWhole()
-		t.Logf("%s: %s, whole after %.1f s; %d goroutines, %d MB, %s", at.Format(time.TimeOnly), f.name, time.Since(at).Seconds(),
+		t.Logf("%s: %s, whole after %.1f s; %d goroutines, %d MB, %s", at.Format(time.TimeOnly), f.name,
+			time.Since(at).Seconds(),
 			runtime.NumGoroutine(), memory()>>20, s.twice())
 		lasts(time.Until(next))
 	}
@@ -267,5 +268,8 @@ func TestFault_soak(t *testing.T) {
 	waitFor(t, fmt.Sprintf("there are no more than the %d goroutines of the start", goroutines), func() bool {
 		return runtime.NumGoroutine() <= goroutines
 	})
-	t.Logf("%d goroutines before, %d after; %d MB in use before, %d after", goroutines, runtime.NumGoroutine(), heap>>20, memory()>>20)
+	t.Logf(
+		"%d goroutines before, %d after; %d MB in use before, %d after", goroutines, runtime.NumGoroutine(), heap>>20,
+		memory()>>20,
+	)
 }

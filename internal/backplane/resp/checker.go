@@ -21,9 +21,9 @@ type Limits struct {
 // maxDepth bounds the arrays within arrays. Replies to our commands have 5 levels at most.
 const maxDepth = 16
 
-// Checker checks the replies that a server sends, as they arrive (RESP2 and RESP3), before a client library allocates what
-// they announce: a reply that announces 10^9 elements would take 16 GB. It keeps no bytes of them. A Checker belongs to one
-// goroutine. Make it with NewChecker.
+// Checker checks the replies that a server sends, as they arrive (RESP2 and RESP3), before a client library allocates
+// what they announce: a reply that announces 10^9 elements would take 16 GB. It keeps no bytes of them. A Checker
+// belongs to one goroutine. Make it with NewChecker.
 type Checker struct {
 	limits Limits
 
@@ -42,7 +42,8 @@ type Checker struct {
 // NewChecker makes a Checker.
 func NewChecker(limits Limits) *Checker { return &Checker{limits: limits} }
 
-// Check takes the next bytes of the server. Its error wraps ErrTooLarge or ErrProtocol; the connection is then unusable.
+// Check takes the next bytes of the server. Its error wraps ErrTooLarge or ErrProtocol; the connection is then
+// unusable.
 func (c *Checker) Check(data []byte) error {
 	for len(data) > 0 {
 		if c.skip > 0 {

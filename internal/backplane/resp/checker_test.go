@@ -14,7 +14,9 @@ func TestChecker_boundsReplies(t *testing.T) {
 		in   string
 		want error
 	}{
-		"all kinds":              {"+OK\r\n-ERR x\r\n:-1\r\n$3\r\na\r\n\r\n$-1\r\n*-1\r\n*0\r\n_\r\n#t\r\n,1.5\r\n(123\r\n=5\r\ntxt:x\r\n", nil},
+		"all kinds": {
+			"+OK\r\n-ERR x\r\n:-1\r\n$3\r\na\r\n\r\n$-1\r\n*-1\r\n*0\r\n_\r\n#t\r\n,1.5\r\n(123\r\n=5\r\ntxt:x\r\n", nil,
+		},
 		"arrays":                 {"*2\r\n*1\r\n$1\r\nx\r\n%1\r\n+a\r\n:1\r\n|1\r\n+a\r\n+b\r\n:1\r\n", nil},
 		"as many as permitted":   {"*100\r\n" + many(100, ":1\r\n"), nil},
 		"many replies":           {many(1000, "*50\r\n"+many(50, ":1\r\n")), nil},
@@ -62,7 +64,11 @@ func FuzzChecker(f *testing.F) {
 }
 
 func BenchmarkChecker(b *testing.B) {
-	reply := []byte("*50\r\n" + strings.Repeat("*2\r\n$15\r\n1700000000000-0\r\n*2\r\n$1\r\nd\r\n$1024\r\n"+strings.Repeat("x", 1024)+"\r\n", 50))
+	reply := []byte(
+		"*50\r\n" + strings.Repeat(
+			"*2\r\n$15\r\n1700000000000-0\r\n*2\r\n$1\r\nd\r\n$1024\r\n"+strings.Repeat("x", 1024)+"\r\n", 50,
+		),
+	)
 	c := NewChecker(Limits{Elements: 1 << 20, Bulk: 1 << 20, Total: 1 << 30})
 	b.SetBytes(int64(len(reply)))
 	for b.Loop() {

@@ -14,17 +14,19 @@ const testLimit = 1 << 20
 
 // wire has replies of servers and their meaning. want is empty for replies that are refused.
 var wire = map[string]struct{ in, want string }{
-	"message":           {"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nhello\r\n", "message c hello 0"},
-	"sharded message":   {"*3\r\n$8\r\nsmessage\r\n$1\r\nc\r\n$0\r\n\r\n", "message c  0"},
-	"binary message":    {"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$4\r\n\r\n\x00\n\r\n", "message c \r\n\x00\n 0"},
-	"subscribed":        {"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n", "subscribed c  0"},
-	"ssubscribed":       {"*3\r\n$10\r\nssubscribe\r\n$1\r\nc\r\n:1\r\n", "subscribed c  0"},
-	"unsubscribed":      {"*3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n", "unsubscribed c  0"},
-	"sunsubscribed":     {"*3\r\n$12\r\nsunsubscribe\r\n$1\r\nc\r\n:0\r\n", "unsubscribed c  0"},
-	"pong":              {"*2\r\n$4\r\npong\r\n$0\r\n\r\n", "pong   0"},
-	"simple pong":       {"+PONG\r\n", "pong   0"},
-	"error":             {"-NOPERM no\r\n", "error  NOPERM no 0"},
-	"message too long":  {"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1048577\r\n" + strings.Repeat("x", 1048577) + "\r\n", "message c  1048577"},
+	"message":         {"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nhello\r\n", "message c hello 0"},
+	"sharded message": {"*3\r\n$8\r\nsmessage\r\n$1\r\nc\r\n$0\r\n\r\n", "message c  0"},
+	"binary message":  {"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$4\r\n\r\n\x00\n\r\n", "message c \r\n\x00\n 0"},
+	"subscribed":      {"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n", "subscribed c  0"},
+	"ssubscribed":     {"*3\r\n$10\r\nssubscribe\r\n$1\r\nc\r\n:1\r\n", "subscribed c  0"},
+	"unsubscribed":    {"*3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n", "unsubscribed c  0"},
+	"sunsubscribed":   {"*3\r\n$12\r\nsunsubscribe\r\n$1\r\nc\r\n:0\r\n", "unsubscribed c  0"},
+	"pong":            {"*2\r\n$4\r\npong\r\n$0\r\n\r\n", "pong   0"},
+	"simple pong":     {"+PONG\r\n", "pong   0"},
+	"error":           {"-NOPERM no\r\n", "error  NOPERM no 0"},
+	"message too long": {
+		"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1048577\r\n" + strings.Repeat("x", 1048577) + "\r\n", "message c  1048577",
+	},
 	"null message":      {"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$-1\r\n", ""},
 	"pattern message":   {"*4\r\n$8\r\npmessage\r\n$1\r\np\r\n$1\r\nc\r\n$1\r\nx\r\n", ""},
 	"another kind":      {"*3\r\n$3\r\nfoo\r\n$1\r\nc\r\n:1\r\n", ""},
@@ -75,7 +77,10 @@ func TestReader_slicesStayValid(t *testing.T) {
 	const count = 5000
 	size := func(i int) int { return i * 7919 % 3000 }
 	for i := range count {
-		fmt.Fprintf(&in, "*3\r\n$7\r\nmessage\r\n$4\r\n%04d\r\n$%d\r\n%s\r\n", i, size(i), strings.Repeat(string(rune('a'+i%26)), size(i)))
+		fmt.Fprintf(
+			&in, "*3\r\n$7\r\nmessage\r\n$4\r\n%04d\r\n$%d\r\n%s\r\n", i, size(i),
+			strings.Repeat(string(rune('a'+i%26)), size(i)),
+		)
 	}
 	r := NewReader(&in, testLimit, &Pool{})
 	var all []Reply
@@ -87,7 +92,8 @@ func TestReader_slicesStayValid(t *testing.T) {
 		all = append(all, m)
 	}
 	for i, m := range all {
-		if string(m.Channel) != fmt.Sprintf("%04d", i) || string(m.Payload) != strings.Repeat(string(rune('a'+i%26)), size(i)) {
+		if string(m.Channel) != fmt.Sprintf("%04d", i) ||
+			string(m.Payload) != strings.Repeat(string(rune('a'+i%26)), size(i)) {
 			t.Fatalf("message %d is %.40q on %q", i, m.Payload, m.Channel)
 		}
 	}
@@ -128,7 +134,9 @@ func FuzzReader(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, in []byte, limit byte) {
-		whole, bytewise := NewReader(bytes.NewReader(in), int(limit), &Pool{}), NewReader(iotest.OneByteReader(bytes.NewReader(in)), int(limit), &Pool{})
+		whole, bytewise := NewReader(
+			bytes.NewReader(in), int(limit), &Pool{},
+		), NewReader(iotest.OneByteReader(bytes.NewReader(in)), int(limit), &Pool{})
 		for range 100 {
 			a, err1 := whole.Next()
 			b, err2 := bytewise.Next()
@@ -154,7 +162,10 @@ func TestAppendCommand(t *testing.T) {
 func BenchmarkReader(b *testing.B) {
 	for _, size := range []int{256, 1024} {
 		b.Run(fmt.Sprintf("%dBytes", size), func(b *testing.B) {
-			one := fmt.Sprintf("*3\r\n$7\r\nmessage\r\n$44\r\nrte:org:29f6e823-b484-e611-80c9-00505689257e\r\n$%d\r\n%s\r\n", size, strings.Repeat("x", size))
+			one := fmt.Sprintf(
+				"*3\r\n$7\r\nmessage\r\n$44\r\nrte:org:29f6e823-b484-e611-80c9-00505689257e\r\n$%d\r\n%s\r\n", size,
+				strings.Repeat("x", size),
+			)
 			r := NewReader(&endless{data: []byte(strings.Repeat(one, 1000))}, testLimit, &Pool{})
 			b.SetBytes(int64(size))
 			b.ReportAllocs()

@@ -69,7 +69,8 @@ const (
 	organization = "29f6e823-b484-e611-80c9-00505689257e"
 	lane         = "rte:org:" + organization
 	user         = "aa9730c4-ce86-e611-80c9-00505689257e"
-	event        = `{"OrganizationId":"` + organization + `","EntityType":"User","EntityId":"` + user + `","EventType":"UserStatus"}`
+	event        = `{"OrganizationId":"` + organization + `","EntityType":"User","EntityId":"` + user +
+		`","EventType":"UserStatus"}`
 )
 
 // talk sends text and QUIT. It returns everything that the server answers until it closes the connection.
@@ -121,17 +122,25 @@ func TestServer_Commands(t *testing.T) {
 		"called with little":      {bulk("FCALL", "rte_publish", "2", "j"), "-ERR wrong number"},
 		"called with too few":     {bulk("FCALL", "rte_publish", "9", "j", "n", lane), "-ERR wrong number"},
 		"another function":        {bulk("FCALL", "f", "0"), "-ERR Function not found"},
-		"no event":                {bulk("PUBLISH", lane, `{"EventType":"UserStatus"}`), "-ERR malformed event: wrong_entity_type"},
-		"no lane":                 {bulk("PUBLISH", "rte:org:42", event), "-ERR \"rte:org:42\" is no lane"},
-		"lane of another":         {bulk("PUBLISH", "rte:org:"+user, event), "-ERR the event belongs to another organization"},
-		"publish without event":   {bulk("PUBLISH", lane), "-ERR wrong number"},
-		"backplane away":          {bulk("PUBLISH", lane, event[:len(event)-1]+`,"Display":"away"}`), "-ERR backplane  unavailable\r\n"},
-		"not Redis":               {bulk("GET", "x"), `-ERR unknown command "GET": this is the publishing port of "rte-server dev", not Redis`},
-		"web page":                {"POST / HTTP/1.1\r\nHost: x\r\n\r\nPUBLISH " + lane + " '" + event + "'\r\n", "-ERR this is no web server\r\n"},
-		"too many arguments":      {"*65\r\n", "-ERR protocol error: want an array"},
-		"no number of arguments":  {"*x\r\n", "-ERR protocol error: want an array"},
-		"argument too long":       {"*1\r\n$1001\r\n", "-ERR protocol error: want a bulk string of at most 1000 bytes"},
-		"argument of no length":   {"*1\r\nx\r\n", "-ERR protocol error: want a bulk string"},
+		"no event": {
+			bulk("PUBLISH", lane, `{"EventType":"UserStatus"}`), "-ERR malformed event: wrong_entity_type",
+		},
+		"no lane":               {bulk("PUBLISH", "rte:org:42", event), "-ERR \"rte:org:42\" is no lane"},
+		"lane of another":       {bulk("PUBLISH", "rte:org:"+user, event), "-ERR the event belongs to another organization"},
+		"publish without event": {bulk("PUBLISH", lane), "-ERR wrong number"},
+		"backplane away": {
+			bulk("PUBLISH", lane, event[:len(event)-1]+`,"Display":"away"}`), "-ERR backplane  unavailable\r\n",
+		},
+		"not Redis": {
+			bulk("GET", "x"), `-ERR unknown command "GET": this is the publishing port of "rte-server dev", not Redis`,
+		},
+		"web page": {
+			"POST / HTTP/1.1\r\nHost: x\r\n\r\nPUBLISH " + lane + " '" + event + "'\r\n", "-ERR this is no web server\r\n",
+		},
+		"too many arguments":     {"*65\r\n", "-ERR protocol error: want an array"},
+		"no number of arguments": {"*x\r\n", "-ERR protocol error: want an array"},
+		"argument too long":      {"*1\r\n$1001\r\n", "-ERR protocol error: want a bulk string of at most 1000 bytes"},
+		"argument of no length":  {"*1\r\nx\r\n", "-ERR protocol error: want a bulk string"},
 		"argument of wrong length": {
 			"*1\r\n$3\r\nPING\r\n", "-ERR protocol error: a bulk string is longer",
 		},
@@ -151,7 +160,9 @@ func TestServer_LongCommand(t *testing.T) {
 	address, _ := start(t, respserver.Options{MaxBytes: 100_000})
 	const size = 90_000
 	text := fmt.Sprintf("*2\r\n$%d\r\n%s\r\n$%d\r\n", size, strings.Repeat("x", size), size)
-	if got := talk(t, address, text); !strings.HasPrefix(got, "-ERR protocol error: a command has more than 165536 bytes") {
+	if got := talk(t, address, text); !strings.HasPrefix(
+		got, "-ERR protocol error: a command has more than 165536 bytes",
+	) {
 		t.Errorf("answered %q", got)
 	}
 }
@@ -229,10 +240,14 @@ func TestServer_Connections(t *testing.T) {
 }
 
 func FuzzServer(f *testing.F) {
-	for _, text := range []string{"PING\r\n", "*1\r\n$4\r\nPING\r\n", "*2\r\n$5\r\n", "FCALL rte_publish 2 a\r\n", "HELLO 3\r\n", "'\r\n", "* \r\n"} {
+	for _, text := range []string{
+		"PING\r\n", "*1\r\n$4\r\nPING\r\n", "*2\r\n$5\r\n", "FCALL rte_publish 2 a\r\n", "HELLO 3\r\n", "'\r\n", "* \r\n",
+	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		respserver.Talk(t.Context(), respserver.Options{Publisher: &recorder{}, Catalog: events.Builtin(), MaxBytes: 100}, text)
+		respserver.Talk(
+			t.Context(), respserver.Options{Publisher: &recorder{}, Catalog: events.Builtin(), MaxBytes: 100}, text,
+		)
 	})
 }

@@ -74,7 +74,8 @@ func (l *Lane) replaced(h Host, entries []Message) bool {
 // subscribed, after the entries known to be delivered, before the time of the era, and not so long ago that its Id may
 // have been removed.
 func (l *Lane) overdue(m *Message) bool {
-	if l.era == nil || m.ID.Compare(before(l.era.ServerTime, auditAge)) > 0 || l.localTime(m.ID).Before(l.joined.Add(auditAge)) {
+	if l.era == nil || m.ID.Compare(before(l.era.ServerTime, auditAge)) > 0 ||
+		l.localTime(m.ID).Before(l.joined.Add(auditAge)) {
 		return false
 	}
 	known := l.covered(later(l.read, before(l.era.ServerTime, ringSpan)))

@@ -270,7 +270,9 @@ func writeCSharpNames(out *bytes.Buffer, c *events.Catalog) {
 
 // writeCSharpContext writes what System.Text.Json needs to serialize the classes without reflection.
 func writeCSharpContext(out *bytes.Buffer, c *events.Catalog) {
-	out.WriteString("/// <summary>Serializes the classes without reflection, as trimming and native AOT need it.</summary>\n")
+	out.WriteString(
+		"/// <summary>Serializes the classes without reflection, as trimming and native AOT need it.</summary>\n",
+	)
 	out.WriteString("[JsonSourceGenerationOptions(PropertyNameCaseInsensitive = true,\n")
 	out.WriteString("    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]\n")
 	for _, name := range []string{

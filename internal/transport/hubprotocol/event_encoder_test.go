@@ -78,7 +78,8 @@ func TestMessagePackEncoder(t *testing.T) {
 		}
 		checkIDOffset(t, frame.Bytes, frame.IDOffset)
 		// The part before the argument is that of section 1.10.
-		if want := "960180c0af" + hex.EncodeToString([]byte("MessageReceived")) + "91"; !strings.HasPrefix(hex.EncodeToString(bodyOf(message)), want) {
+		if want := "960180c0af" + hex.EncodeToString([]byte("MessageReceived")) +
+			"91"; !strings.HasPrefix(hex.EncodeToString(bodyOf(message)), want) {
 			t.Errorf("%x, want %s", message, want)
 		}
 		var got []any
@@ -155,7 +156,9 @@ func TestEncoders_Malformed(t *testing.T) {
 		if _, err := NewJSONEncoder(events.Builtin()).Encode(ev); !errors.Is(err, events.ErrMalformed) {
 			t.Errorf("JSON: %v", err)
 		}
-		if _, err := NewMessagePackEncoder(events.Builtin(), events.PascalKeys).Encode(ev); !errors.Is(err, events.ErrMalformed) {
+		if _, err := NewMessagePackEncoder(
+			events.Builtin(), events.PascalKeys,
+		).Encode(ev); !errors.Is(err, events.ErrMalformed) {
 			t.Errorf("MessagePack: %v", err)
 		}
 	}

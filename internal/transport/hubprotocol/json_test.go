@@ -42,12 +42,14 @@ func TestJSONDecode(t *testing.T) {
 			TypeInvocation, &Invocation{Target: "S"},
 		},
 		{
-			"null for what is not there", `{"type":1,"invocationId":null,"target":"S","arguments":[],"streamIds":null,"headers":null}`,
+			"null for what is not there",
+			`{"type":1,"invocationId":null,"target":"S","arguments":[],"streamIds":null,"headers":null}`,
 			TypeInvocation, &Invocation{Target: "S"},
 		},
 		{
 			"white space, escapes and unknown properties",
-			" { \"type\" : 1 , \"x\" : {\"y\":[ ]} ,\r\n\t\"t\\u0061rget\" : \"\\u0053\\\"\\ud83d\\ude00\" , \"arguments\" : [ 1.5e3 , [ ] ] } ",
+			" { \"type\" : 1 , \"x\" : {\"y\":[ ]} ,\r\n\t\"t\\u0061rget\" : \"\\u0053\\\"\\ud83d\\ude00\" , \"arguments\" : " +
+				"[ 1.5e3 , [ ] ] } ",
 			TypeInvocation, &Invocation{Target: "S\"\U0001f600", Arguments: raw("1.5e3", "[ ]")},
 		},
 		{

@@ -98,8 +98,8 @@ func atCollection(r *msgpack.Reader) bool {
 	return ok && (f&0xf0 == msgpack.FixMap || f&0xf0 == msgpack.FixArray || f >= msgpack.Array16 && f <= msgpack.Map16+1)
 }
 
-// appendFloatAsJSON adds a floating-point number. JSON has no infinity and no NaN: both become 0. No parameter is a number,
-// so an argument that matters does not bind either way, and one in a property that nothing reads does no harm.
+// appendFloatAsJSON adds a floating-point number. JSON has no infinity and no NaN: both become 0. No parameter is a
+// number, so an argument that matters does not bind either way, and one in a property that nothing reads does no harm.
 func appendFloatAsJSON(dst []byte, r *msgpack.Reader) []byte {
 	value, bits := r.Float()
 	if math.IsNaN(value) || math.IsInf(value, 0) {

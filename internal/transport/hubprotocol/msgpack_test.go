@@ -135,7 +135,9 @@ func TestMessagePackDecode(t *testing.T) {
 		want    *Invocation
 	}{
 		{
-			"as JavaScript sends it, 5 elements", framed(t, 1, none, "0", "Subscribe", []any{[]any{map[string]any{"EntityId": "x"}}}),
+			"as JavaScript sends it, 5 elements", framed(
+				t, 1, none, "0", "Subscribe", []any{[]any{map[string]any{"EntityId": "x"}}},
+			),
 			TypeInvocation, &Invocation{ID: "0", Target: "Subscribe", Arguments: raw(`[{"EntityId":"x"}]`)},
 		},
 		{
@@ -315,12 +317,19 @@ func TestMessagePackToJSON(t *testing.T) {
 }
 
 func FuzzMessagePackDecode(f *testing.F) {
-	f.Add(framed(f, 1, map[string]string{"a": "b"}, "0", "S", []any{1, -1, 1.5, "x", nil, []any{true}, map[string]any{"k": []byte{1}}}))
+	f.Add(
+		framed(
+			f, 1, map[string]string{"a": "b"}, "0", "S",
+			[]any{1, -1, 1.5, "x", nil, []any{true}, map[string]any{"k": []byte{1}}},
+		),
+	)
 	f.Add([]byte{2, 0x91, 6})
 	f.Add([]byte{3, 0x92, 7, 0xc0})
 	f.Add([]byte{0x0d, 0x95, 0x01, 0x80, 0xc0, 0xa1, 0x53, 0x91, 0xd7, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Add(keysInKeys(8))
-	f.Add(framed(f, 1, map[string]string{}, "0", "S", []any{map[any]any{false: false, true: true, nil: 1e-300, 1.5: "\x00"}}))
+	f.Add(
+		framed(f, 1, map[string]string{}, "0", "S", []any{map[any]any{false: false, true: true, nil: 1e-300, 1.5: "\x00"}}),
+	)
 	f.Fuzz(func(t *testing.T, message []byte) {
 		n, done, err := takeMessagePack(nil, message, 32<<10)
 		if err != nil || !done {
@@ -363,7 +372,9 @@ func TestEncode_Resync(t *testing.T) {
 	if diff := cmp.Diff(want+"\x1e", string(jsonCodec{}.appendNotice(nil, notice.Target(), notice))); diff != "" {
 		t.Error(diff)
 	}
-	for style, moment := range map[events.PackStyle]any{events.PascalKeys: from, events.TextTimes: "2026-11-23T06:00:00.25Z"} {
+	for style, moment := range map[events.PackStyle]any{
+		events.PascalKeys: from, events.TextTimes: "2026-11-23T06:00:00.25Z",
+	} {
 		frame := (&messagePackCodec{keys: packKeys{style}}).appendNotice(nil, notice.Target(), notice)
 		if n, done, err := takeMessagePack(nil, frame, 1<<20); n != len(frame) || !done || err != nil {
 			t.Fatalf("length prefix: %d, %v, %v", n, done, err)

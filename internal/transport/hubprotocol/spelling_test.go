@@ -11,8 +11,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// Ids that were published in upper case come out in two spellings within one message: docs/events.md states what clients
-// can compare. An EventType in any case comes out in the spelling of the catalog.
+// Ids that were published in upper case come out in two spellings within one message: docs/events.md states what
+// clients can compare. An EventType in any case comes out in the spelling of the catalog.
 func TestEncoders_spellIDsAndEventType(t *testing.T) {
 	const id = "aa9730c4-ce86-e611-80c9-00505689257e"
 	upper := strings.ToUpper(id)

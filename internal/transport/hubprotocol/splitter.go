@@ -17,8 +17,8 @@ type Splitter struct {
 // length prefix included (D8).
 func NewSplitter(limit int) Splitter { return Splitter{take: takeJSON, limit: limit} }
 
-// Switch makes the Splitter expect messages of a protocol from now on, with a limit of their own. It may be called between
-// messages only.
+// Switch makes the Splitter expect messages of a protocol from now on, with a limit of their own. It may be called
+// between messages only.
 func (s *Splitter) Switch(p *Protocol, limit int) { s.take, s.limit = p.codec.take, limit }
 
 // Pending returns the memory of the incomplete message.

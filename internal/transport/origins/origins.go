@@ -1,6 +1,6 @@
-// Package origins owns the origins of web pages that may use the hub: how they are written in the configuration, and which
-// origins of browsers they match. The check of the configuration and the server use the same code. It imports nothing of
-// ours.
+// Package origins owns the origins of web pages that may use the hub: how they are written in the configuration, and
+// which origins of browsers they match. The check of the configuration and the server use the same code. It imports
+// nothing of ours.
 package origins
 
 import (

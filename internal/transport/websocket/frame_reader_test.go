@@ -79,8 +79,14 @@ func TestFrameReader(t *testing.T) {
 		{"1.1.1 empty text", [][]byte{clientFrame(0x81, nil)}, "", Violation{}},
 		{"1.1.2 text", [][]byte{clientFrame(0x81, []byte("hello"))}, `data "hello"`, Violation{}},
 		{"1.1.2 text of 125 bytes", [][]byte{clientFrame(0x81, []byte(long))}, fmt.Sprintf("data %q", long), Violation{}},
-		{"1.1.3 text of 126 bytes", [][]byte{clientFrame(0x81, []byte(long+"1"))}, fmt.Sprintf("data %q", long+"1"), Violation{}},
-		{"1.1.4 text of 127 bytes", [][]byte{clientFrame(0x81, []byte(long+"12"))}, fmt.Sprintf("data %q", long+"12"), Violation{}},
+		{
+			"1.1.3 text of 126 bytes", [][]byte{clientFrame(0x81, []byte(long+"1"))}, fmt.Sprintf("data %q", long+"1"),
+			Violation{},
+		},
+		{
+			"1.1.4 text of 127 bytes", [][]byte{clientFrame(0x81, []byte(long+"12"))}, fmt.Sprintf("data %q", long+"12"),
+			Violation{},
+		},
 		{
 			"1.1.6 text of 65535 bytes",
 			[][]byte{clientFrame(0x81, bytes.Repeat([]byte("x"), 65535))},
@@ -277,7 +283,10 @@ func TestSealFrame(t *testing.T) {
 
 func FuzzFrameReader(f *testing.F) {
 	f.Add(clientFrame(0x81, []byte("hello")), uint8(3))
-	f.Add(bytes.Join([][]byte{clientFrame(0x01, []byte("a")), clientFrame(0x89, []byte("p")), clientFrame(0x80, nil)}, nil), uint8(1))
+	f.Add(
+		bytes.Join([][]byte{clientFrame(0x01, []byte("a")), clientFrame(0x89, []byte("p")), clientFrame(0x80, nil)}, nil),
+		uint8(1),
+	)
 	f.Add(clientFrame(0x88, []byte("\x03\xe8bye")), uint8(2))
 	f.Add([]byte{0x82, maskBit | 127, 0, 0, 0, 0, 0x40, 0, 0, 0, 1, 2, 3, 4}, uint8(5))
 	f.Fuzz(func(t *testing.T, stream []byte, piece uint8) {

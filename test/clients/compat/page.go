@@ -64,9 +64,12 @@ are left out. In the other cases the server meets the suite's expectation, with 
 const aboutMeant = `
 ## Differences that are meant
 
-A test (` + "`test/dotnet`" + `) sends the same generated messages and requests, byte for byte, to the built program and to a hub
-on ASP.NET Core 10.0.12, and compares the answers. It runs where there is a ` + "`dotnet`" + ` on the PATH, and fails on any
-difference that is not in these tables. Besides, with ` + "`auth.refresh`" + `, a token of another organization is refused as one of
+A test (` + "`test/dotnet`" +
+	`) sends the same generated messages and requests, byte for byte, to the built program and to a hub
+on ASP.NET Core 10.0.12, and compares the answers. It runs where there is a ` + "`dotnet`" +
+	` on the PATH, and fails on any
+difference that is not in these tables. Besides, with ` + "`auth.refresh`" +
+	`, a token of another organization is refused as one of
 another user, and a token that ends earlier than the one in force is answered with the lifetime in force.
 `
 

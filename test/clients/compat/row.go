@@ -181,7 +181,8 @@ func sections() []section {
 		{"Keep-alive, close and drain (1.8, 1.9)", []row{
 			{
 				"1.8",
-				"A ping every 15 s; the client may send no message for 30 s, counted from its first ping and not while a call runs. WebSocket pings are no messages.",
+				"A ping every 15 s; the client may send no message for 30 s, counted from its first ping and not while a call " +
+					"runs. WebSocket pings are no messages.",
 				[]string{
 					"TestKeepAlive", "TestKeepAlive_ServerPings", "TestKeepAlive_ClientTimeout",
 					"TestKeepAlive_PausedWhileAnInvocationRuns", "TestKeepAlive_webSocketPingsAreNoSignOfLife",

@@ -20,7 +20,8 @@ func Messages() []Difference {
 			"A later version of the protocol may have more types. It is an error of ASP.NET Core.",
 		},
 		{
-			"spelling of methods", "An error names the method as the hub has it.", "An error names the method as the client wrote it.",
+			"spelling of methods", "An error names the method as the hub has it.",
+			"An error names the method as the client wrote it.",
 			"The client finds its own text. Methods are found in any case by both.",
 		},
 		{
@@ -33,7 +34,8 @@ func Messages() []Difference {
 		},
 		{
 			"invalid UTF-8", "A text frame ends the connection with status 1007; in MessagePack the id comes back with U+FFFD.",
-			"The message is malformed: the Close message says so, and the status is 1000; in MessagePack the id comes back as it was.",
+			"The message is malformed: the Close message says so, and the status is 1000; in MessagePack the id comes back as " +
+				"it was.",
 			"Hub messages may be split over frames of either type, so frames are not checked one by one.",
 		},
 		{
@@ -46,7 +48,8 @@ func Messages() []Difference {
 			"Whoever sends it is broken or hostile, and a gateway may read it otherwise than we do.",
 		},
 		{
-			"names that occur twice", "Which of them counts depends on the name.", "The last one counts, and each has to be of the right type.",
+			"names that occur twice", "Which of them counts depends on the name.",
+			"The last one counts, and each has to be of the right type.",
 			"No client sends them.",
 		},
 		{
@@ -63,12 +66,14 @@ func Messages() []Difference {
 			"Without streams and client results nothing depends on their content.",
 		},
 		{
-			"properties of other types", "`item`, `result`, `sequenceId` in a call are checked; a call with an `item` is lost without an answer.",
+			"properties of other types",
+			"`item`, `result`, `sequenceId` in a call are checked; a call with an `item` is lost without an answer.",
 			"Properties that a type does not have are ignored.", "A call gets an answer.",
 		},
 		{
 			"calls of streams", "A streaming call without an id is ignored; of several errors another one is reported.",
-			"A streaming call without an id is malformed.", "The hub has no streams: a client that calls one is wrong in any case.",
+			"A streaming call without an id is malformed.",
+			"The hub has no streams: a client that calls one is wrong in any case.",
 		},
 		{
 			"stream ids", "In MessagePack, stream ids that are nil or no texts end the connection.", "They are read as none.",
@@ -85,7 +90,8 @@ func Messages() []Difference {
 func Requests() []Difference {
 	return []Difference{
 		{
-			"paths beside the hub", "404 without a body.", "404 with a body, `404 page not found`.", "The body helps who tries it by hand.",
+			"paths beside the hub", "404 without a body.", "404 with a body, `404 page not found`.",
+			"The body helps who tries it by hand.",
 		},
 		{
 			"malformed upgrades", "A malformed upgrade is no upgrade: 400 `Connection ID required`.",
