@@ -177,7 +177,7 @@ func FuzzParseKeySet(f *testing.F) {
 func FuzzParseObject(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, ` { } `, `{"a":1}`, `{"a" : {"b":[1,"}",{}]} , "c\"":"\\","":null}`, `{"\u0061":true,"a":false}`, `[1]`, `"{"`,
-		`{"é":"\ud800","x":"\u2028"}`, "{\"a\":\t[\r\n]}", `{"a":"\\","b":-1.5e+3}`,
+		`{"é":"\ud800","x":"\u2028"}`, "{\"a\":\t[\r\n]}", `{"a":"\\","b":-1.5e+3}`, "{\"\xa9\":\"\"}",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -193,7 +193,7 @@ func FuzzParseObject(f *testing.F) {
 			}
 			return
 		}
-		if err != nil { // for an object, only because of two members of one name or too many
+		if err != nil { // only because of two members of one name, too many, or a name that is not UTF-8
 			return
 		}
 		if len(got) != len(want) {

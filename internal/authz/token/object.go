@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"unicode/utf8"
 
 	"github.com/rte-server/rte-server/internal/jsonscan"
 )
@@ -17,6 +18,7 @@ var (
 	errNotObject      = errors.New("not a JSON object")
 	errMemberTwice    = errors.New("a member occurs twice")
 	errTooManyMembers = errors.New("too many members")
+	errNotUTF8        = errors.New("a name is not UTF-8")
 )
 
 // object is a JSON object. Two members of one name are an error, and names are case-sensitive, unlike in encoding/json:
@@ -45,6 +47,9 @@ func (o object) get(name string) (value []byte, ok bool) {
 func parseObject(data []byte) (object, error) {
 	o := make(object, 0, 12)
 	err := jsonscan.Members(data, jsonLevels, func(name, value []byte) error {
+		if !utf8.Valid(name) {
+			return errNotUTF8
+		}
 		if _, twice := o.get(string(name)); twice {
 			return errMemberTwice
 		}

@@ -40,9 +40,6 @@ func (p *payload) GetIssuer() (string, error)                   { return p.issue
 func (p *payload) GetAudience() (jwt.ClaimStrings, error)       { return p.audience, nil }
 func (p *payload) GetSubject() (string, error)                  { return "", nil }
 
-// The paths of the registered claims.
-func registered(name string) *path { return &path{text: name, steps: []string{name}} }
-
 // read parses a claims set, which must be valid JSON and must not change afterwards; null has no claims. The error
 // wraps ErrClaims.
 func (p *payload) read(data []byte) (err error) {
@@ -64,10 +61,14 @@ func (p *payload) read(data []byte) (err error) {
 	if p.issuedAt, err = p.date("iat"); err != nil {
 		return err
 	}
-	if p.issuer, err = p.text(registered("iss")); err != nil {
-		return err
+	if value, ok := p.get("iss"); ok {
+		issuer, err := unquote(value)
+		if err != nil {
+			return badClaim("iss", err.Error())
+		}
+		p.issuer = string(issuer)
 	}
-	p.audience, err = p.texts(registered(claimAudience))
+	p.audience, err = p.texts(claimAudience)
 	return err
 }
 
@@ -203,18 +204,18 @@ func (p *payload) unquote(claim *path) ([]byte, error) {
 	return text, nil
 }
 
-// texts returns the claim, a string or a list of strings, as a list. Absent: nil.
-func (p *payload) texts(claim *path) ([]string, error) {
-	value, ok, err := claim.find(p.object)
-	if !ok || err != nil {
-		return nil, err
+// texts returns a claim of the standards, a string or a list of strings, as a list. Absent: nil.
+func (p *payload) texts(name string) ([]string, error) {
+	value, ok := p.get(name)
+	if !ok {
+		return nil, nil
 	}
 	if text, ok := jsonscan.Unquote(value); ok {
 		return []string{string(text)}, nil
 	}
 	list, err := stringList(value)
 	if err != nil {
-		return nil, badClaim(claim.text, "not a string or a list of strings")
+		return nil, badClaim(name, "not a string or a list of strings")
 	}
 	return list, nil
 }

@@ -126,20 +126,16 @@ func (r *Requirements) parse() (claims []requiredClaim, err error) {
 	return claims, nil
 }
 
-// checkAudience checks that a token is for one of the audiences.
+// checkAudience checks that a token is for one of the audiences. AudienceClaims must have their default.
 func (r *Requirements) checkAudience(p *payload) error {
 	if len(r.Audiences) == 0 {
 		return nil
 	}
-	claims := r.AudienceClaims
-	if len(claims) == 0 {
-		claims = []string{claimAudience}
-	}
-	for _, claim := range claims {
+	for _, claim := range r.AudienceClaims {
 		values := []string(p.audience)
 		if claim != claimAudience {
 			var err error
-			if values, err = p.texts(&path{text: claim, steps: []string{claim}}); err != nil {
+			if values, err = p.texts(claim); err != nil {
 				return err
 			}
 		}
@@ -147,7 +143,7 @@ func (r *Requirements) checkAudience(p *payload) error {
 			return nil
 		}
 	}
-	return &ClaimError{ErrAudience, strings.Join(claims, ", "), "absent or not accepted"}
+	return &ClaimError{ErrAudience, strings.Join(r.AudienceClaims, ", "), "absent or not accepted"}
 }
 
 // checkScopes checks that a token has all required scopes.
@@ -157,7 +153,7 @@ func (r *Requirements) checkScopes(p *payload) error {
 	}
 	claim, scopes := "scope", []string(nil)
 	for _, name := range []string{"scope", "scp"} {
-		values, err := p.texts(&path{text: name, steps: []string{name}})
+		values, err := p.texts(name)
 		if err != nil {
 			return err
 		}

@@ -49,6 +49,9 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 		return nil, err
 	}
 	o.Keys.Algorithms = algorithms
+	if len(o.Require.AudienceClaims) == 0 {
+		o.Require.AudienceClaims = []string{claimAudience}
+	}
 	v := &Verifier{
 		options: o, validator: jwt.NewValidator(validation(&o.Require)...), metrics: newVerifierMetrics(o.Registerer),
 	}
