@@ -104,6 +104,7 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 		Protocol: transport.ProtocolOptions{MessagePackStyle: packStyle(c), DetailedErrors: c.DetailedErrors},
 		Tokens: transport.TokenOptions{
 			TTL: c.Timeouts.Negotiate, CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
+			Leeway: c.Auth.Leeway,
 		},
 		Refresh: transport.RefreshOptions{
 			Enabled: c.Auth.Refresh, Refreshed: n.audit.refreshed, Forward: forward(n.backplane),

@@ -98,6 +98,8 @@ type TokenOptions struct {
 	// false: the token counts when the connection is opened.
 	CloseAtExpiry bool
 	ExpiryGrace   time.Duration
+	// Leeway is how long after its expiry the Verifier, also that of another node, accepts a token.
+	Leeway time.Duration
 }
 
 // retention returns how long a used connection token must be remembered: any node may accept it for as long.

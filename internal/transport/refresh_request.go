@@ -168,7 +168,8 @@ func (h *Handler) HandleRefresh(message []byte) error {
 	if !ok {
 		return errors.New("refresh: not a connection")
 	}
-	if expires := received.Claims.ExpiresAt; !expires.IsZero() && !expires.After(time.Now()) || !h.requests.reserve() {
+	expired := time.Now().Add(-h.options.Tokens.Leeway)
+	if expires := received.Claims.ExpiresAt; !expires.IsZero() && !expires.After(expired) || !h.requests.reserve() {
 		return nil // the client tries again, or gets a new connection
 	}
 	c, outcome, expires := h.replaceClaims(id, received.Claims)

@@ -222,3 +222,23 @@ func TestHandleRefresh_refusesForgeries(t *testing.T) {
 		t.Error("a message of nodes with another secret was understood")
 	}
 }
+
+// A token that had expired a moment ago, by the clock of this node, was accepted on the node of the connection and refused on
+// every other one.
+func TestRefresh_throughAnotherNodeWithinTheLeeway(t *testing.T) {
+	b := &bus{}
+	late := func(s *setup) {
+		s.Tokens.Leeway, s.Tokens.CloseAtExpiry = time.Minute, false
+		tokens := expiring()
+		tokens["alice late"] = &authz.Claims{
+			User: bearers["alice"].User, Organization: organization, Role: authz.RoleAgent,
+			ExpiresAt: time.Now().Add(-time.Second),
+		}
+		s.Verifier = tokens
+	}
+	owner, other := b.join(t, late), b.join(t, late)
+	_, id := owner.openToken("alice")
+	if response, body := other.refresh(id, "alice late"); response.StatusCode != 200 {
+		t.Errorf("%s %s", response.Status, body)
+	}
+}
