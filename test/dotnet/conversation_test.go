@@ -30,9 +30,9 @@ const separator = 0x1e
 // probe is a call that every hub answers.
 const probe = `{"type":1,"invocationId":"probe","target":"UnsubscribeAll","arguments":[]}` + "\x1e"
 
-// silence is how long a server may take to answer. What takes longer is reported as silent, and asked for again with
-// more patience if that is not expected.
-const silence = 2 * time.Second
+// answerLimit is how long a server may take to answer. What takes longer is reported as silent, and asked for again
+// with more patience if that is not expected.
+const answerLimit = 2 * time.Second
 
 // outcome is what a server answered, in a form that can be compared.
 type outcome []string
@@ -40,7 +40,7 @@ type outcome []string
 func (o outcome) String() string { return strings.Join(o, " | ") }
 
 // play has the conversation with a hub.
-func (c *conversation) play(ctx context.Context, hub, token string, silence time.Duration) (outcome, error) {
+func (c *conversation) play(ctx context.Context, hub, token string, answerLimit time.Duration) (outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	conn, response, err := websocket.Dial(ctx, hub, &websocket.DialOptions{
@@ -69,7 +69,7 @@ func (c *conversation) play(ctx context.Context, hub, token string, silence time
 	if err := conn.Write(ctx, websocket.MessageText, frames[0]); err != nil {
 		return nil, err
 	}
-	parser := &answers{binary: c.binary, silence: silence}
+	parser := &answers{binary: c.binary, answerLimit: answerLimit}
 	if found = parser.next(
 		ctx, conn, func(o outcome) bool { return len(o) > 0 },
 	); len(found) != 1 || found[0] != "handshake {}" {
@@ -96,16 +96,16 @@ func binaryProbe() []byte {
 
 // answers makes hub messages of the bytes that come.
 type answers struct {
-	silence time.Duration
-	binary  bool
-	shaken  bool // whether the answer to the handshake has come
-	rest    []byte
+	answerLimit time.Duration
+	binary      bool
+	shaken      bool // whether the answer to the handshake has come
+	rest        []byte
 }
 
 // next reads until done holds for what has come, the connection ends, or nothing comes.
 func (a *answers) next(ctx context.Context, conn *websocket.Conn, done func(outcome) bool) (found outcome) {
 	for {
-		read, cancel := context.WithTimeout(ctx, a.silence)
+		read, cancel := context.WithTimeout(ctx, a.answerLimit)
 		_, data, err := conn.Read(read)
 		late := read.Err() != nil
 		cancel()

@@ -131,7 +131,7 @@ func (y *tally) report(t *testing.T) {
 
 // ask has a conversation with both servers: again where one was silent and that explains the difference.
 func (p *pair) ask(ctx context.Context, c *conversation) (ours, theirs outcome, err error) {
-	for patience := silence; ; patience *= 10 {
+	for patience := answerLimit; ; patience *= 10 {
 		if ours, err = c.play(ctx, "ws://"+p.server+"/rte", p.token, patience); err != nil {
 			return nil, nil, fmt.Errorf("rte-server: %w", err)
 		}
@@ -139,7 +139,7 @@ func (p *pair) ask(ctx context.Context, c *conversation) (ours, theirs outcome, 
 			return nil, nil, fmt.Errorf("ASP.NET Core: %w", err)
 		}
 		silent := slices.Contains(slices.Concat(ours, theirs), "silent")
-		if !silent || patience > silence || slices.Equal(ours, theirs) || reasonOf(c, ours, theirs) != "" {
+		if !silent || patience > answerLimit || slices.Equal(ours, theirs) || reasonOf(c, ours, theirs) != "" {
 			return ours, theirs, nil
 		}
 	}
