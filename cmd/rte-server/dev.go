@@ -54,9 +54,9 @@ func (p *program) devCommand() *cobra.Command {
 
 // dev runs a development server until ctx ends or a signal arrives.
 func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulation, redisPort string) error {
-	log := p.openLog(c)
-	defer log.close()
-	logger := log.Logger
+	out := p.openLog(c)
+	defer out.close()
+	logger := out.Logger
 	for _, warning := range c.Warnings() {
 		logger.Warn("configuration warning", zap.String("option", warning))
 	}
@@ -72,7 +72,7 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 	}
 	organization := demo.NewOrganization()
 	n, err := node.New(node.Options{
-		Config: c, Logger: logger, Sink: log.sink, Version: programVersion(),
+		Config: c, Logger: logger, Sink: out.sink, Version: programVersion(),
 		Directory: demo.NewDirectory(organization),
 		Next: demo.NewHandler(demo.HandlerOptions{
 			Organization: organization, Sign: node.NewSigner(&c.Auth).Sign, HubPath: c.Path, Origins: c.Origins,
@@ -88,7 +88,7 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 	simulator := simulation.simulator(organization, n.Backplane(), logger, n.Registry())
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	log.closeAfter(ctx, c.Shutdown.Timeout)
+	out.closeAfter(ctx, c.Shutdown.Timeout)
 	also := []node.Task{simulator.Run, p.greet(n, c.Path, publishers, organization.ID)}
 	if publishers != nil {
 		also = append(also, serveRedis(n, c, publishers))

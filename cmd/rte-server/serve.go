@@ -32,22 +32,22 @@ func (p *program) serveCommand() *cobra.Command {
 
 // serve runs a server until ctx ends or a signal arrives.
 func (p *program) serve(ctx context.Context, c *config.Config) error {
-	log := p.openLog(c)
-	defer log.close()
-	log.Info("starting", zap.String("version", programVersion()))
+	out := p.openLog(c)
+	defer out.close()
+	out.Info("starting", zap.String("version", programVersion()))
 	for _, warning := range c.Warnings() {
-		log.Warn("configuration warning", zap.String("option", warning))
+		out.Warn("configuration warning", zap.String("option", warning))
 	}
 	if len(c.Redis.Addresses) == 0 {
-		log.Info("running as a single node on the in-process backplane, because redis.addresses is not set")
+		out.Info("running as a single node on the in-process backplane, because redis.addresses is not set")
 	}
-	n, err := node.New(node.Options{Config: c, Logger: log.Logger, Sink: log.sink, Version: programVersion()})
+	n, err := node.New(node.Options{Config: c, Logger: out.Logger, Sink: out.sink, Version: programVersion()})
 	if err != nil {
 		return err
 	}
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	log.closeAfter(ctx, c.Shutdown.Timeout)
+	out.closeAfter(ctx, c.Shutdown.Timeout)
 	return n.Run(ctx)
 }
 

@@ -113,7 +113,7 @@ func TestServe_LargeEvents(t *testing.T) {
 	c.ws.SetReadLimit(16 << 20)
 	c.subscribe(testUser, "UserAvailability")
 
-	large := func(id int, size int) string {
+	large := func(id, size int) string {
 		event := strings.Replace(eventLine(id), "UserStatus", "UserAvailability", 1)
 		return event[:len(event)-1] + `,"Note":"` + strings.Repeat("x", size-len(event)-len(`,"Note":""`)) + `"}`
 	}

@@ -75,8 +75,8 @@ func (p *program) simulateCommand() *cobra.Command {
 func (p *program) simulate(
 	ctx context.Context, c *config.Config, simulation *simulation, duration time.Duration,
 ) error {
-	log := p.openLog(c)
-	defer log.close()
+	out := p.openLog(c)
+	defer out.close()
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	if duration > 0 {
@@ -88,7 +88,7 @@ func (p *program) simulate(
 	if err != nil {
 		return err
 	}
-	return withPublisher(ctx, c, catalog, log.Logger, func(ctx context.Context, to demo.Publisher) error {
-		return simulation.simulator(demo.NewOrganization(), to, log.Logger, nil).Run(ctx)
+	return withPublisher(ctx, c, catalog, out.Logger, func(ctx context.Context, to demo.Publisher) error {
+		return simulation.simulator(demo.NewOrganization(), to, out.Logger, nil).Run(ctx)
 	})
 }

@@ -32,7 +32,7 @@ type Sink struct {
 	out     io.Writer
 	work    wakeup.Signal
 	ended   chan struct{} // closed when the goroutine has ended
-	dropped atomic.Uint64
+	dropped atomic.Int64
 
 	mu      sync.Mutex
 	waiting []byte        // guarded by mu: lines that the goroutine has not taken
@@ -84,7 +84,7 @@ func (s *Sink) Close(limit time.Duration) error {
 }
 
 // Dropped returns the number of lines that were dropped.
-func (s *Sink) Dropped() uint64 { return s.dropped.Load() }
+func (s *Sink) Dropped() int64 { return s.dropped.Load() }
 
 // Waiting returns the number of bytes that wait to be written.
 func (s *Sink) Waiting() int {
@@ -93,7 +93,7 @@ func (s *Sink) Waiting() int {
 	return len(s.waiting) + s.writing
 }
 
-func (s *Sink) drop(lines []byte) { s.dropped.Add(uint64(bytes.Count(lines, []byte{'\n'}))) }
+func (s *Sink) drop(lines []byte) { s.dropped.Add(int64(bytes.Count(lines, []byte{'\n'}))) }
 
 // flush waits until nothing is left, or until the limit.
 func (s *Sink) flush(limit time.Duration) error {

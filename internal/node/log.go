@@ -55,7 +55,7 @@ func reportDropped(sink *logsink.Sink, logger *zap.Logger, interval time.Duratio
 	return func(ctx context.Context) error {
 		ticker := time.NewTicker(interval)
 		defer ticker.Stop()
-		for reported := uint64(0); ; {
+		for reported := int64(0); ; {
 			select {
 			case <-ticker.C:
 			case <-ctx.Done():
@@ -65,7 +65,7 @@ func reportDropped(sink *logsink.Sink, logger *zap.Logger, interval time.Duratio
 			if dropped == reported || sink.Waiting() > logsink.Capacity/2 {
 				continue
 			}
-			logger.Warn("log lines were dropped", zap.Uint64("lines", dropped-reported))
+			logger.Warn("log lines were dropped", zap.Int64("lines", dropped-reported))
 			reported = dropped
 		}
 	}
