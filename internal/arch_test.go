@@ -19,8 +19,8 @@ const (
 	commands = module + "cmd/"
 )
 
-// mayImport has a line for each package: its name, and the packages of ours that it may import. It is a text, not a Go map,
-// so that a changed line does not align all others again.
+// mayImport has a line for each package: its name, and the packages of ours that it may import. A line that begins with a
+// space continues the one before. It is a text, not a Go map, so that a changed line does not align all others again.
 const mayImport = `
 events: jsonscan msgpack
 jsonscan:
@@ -45,7 +45,8 @@ backplane/redis/peer: backplane backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
 config: authz authz/directory authz/token backplane loopback subscriptions transport/origins
-node: authz authz/directory authz/token backplane backplane/redis config console events fanout hub ingest logsink transport transport/hubprotocol
+node: authz authz/directory authz/token backplane backplane/redis config console events fanout hub ingest logsink
+ transport transport/hubprotocol
 console: authz authz/token events hub loopback
 ingest: backplane events jsonscan
 loadgen:
@@ -71,16 +72,20 @@ github.com/golang-jwt/jwt: authz/token rtetest
 github.com/MicahParks/jwkset: authz/token
 github.com/philippseith/signalr: cmd hub/invoker rtetest transport
 github.com/redis/go-redis: backplane/redis backplane/redis/command rtetest
-net: authz/token backplane/redis backplane/respserver cmd config demo hub loopback node rtetest transport transport/websocket
+net: authz/token backplane/redis backplane/respserver cmd config demo hub loopback node rtetest transport
+ transport/websocket
 net/http: authz/directory authz/token cmd console demo ingest loadgen node rtetest transport
 `
 
 // lists reads lines of a name, a colon and a list.
 func lists(text string) map[string][]string {
 	all := map[string][]string{}
+	latest := ""
 	for line := range strings.Lines(text) {
-		if name, list, ok := strings.Cut(line, ":"); ok {
-			all[name] = strings.Fields(list)
+		if strings.HasPrefix(line, " ") {
+			all[latest] = append(all[latest], strings.Fields(line)...)
+		} else if name, list, ok := strings.Cut(line, ":"); ok {
+			all[name], latest = strings.Fields(list), name
 		}
 	}
 	return all

@@ -7,9 +7,9 @@ import (
 
 func TestParse_readsFigures(t *testing.T) {
 	got, err := parse(`goos: linux
-BenchmarkMemory_NoSubscribers/Call        	 4123456	       574.0 ns/op	   1742160 events/s	       0 B/op	       0 allocs/op
-BenchmarkMemory_NoSubscribers/Call        	 4123456	       500.0 ns/op	   2000000 events/s	       0 B/op	       0 allocs/op
-BenchmarkMemory_NoSubscribers/State-2     	 2123456	      1160 ns/op	    862069 events/s	       0 B/op	       0 allocs/op
+BenchmarkMemory_NoSubscribers/Call        	 4123456	       574.0 ns/op	   1742160 events/s
+BenchmarkMemory_NoSubscribers/Call        	 4123456	       500.0 ns/op	   2000000 events/s
+BenchmarkMemory_NoSubscribers/State-2     	 2123456	      1160 ns/op	    862069 events/s
 PASS
 `, 2)
 	if err != nil || len(got) != 3 {

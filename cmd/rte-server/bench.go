@@ -27,7 +27,8 @@ func (p *program) benchCommand() *cobra.Command {
 			"and reports deliveries, latency, and events that were lost, duplicated or out of order. If there are any, the " +
 			"exit\n" +
 			"code is 1. The server must let clients subscribe to users that it does not know, as directory.kind claims does.\n" +
-			"Without --token, the command signs a token with auth.hmac_secret. Clients and server share the processors of this\n" +
+			"Without --token, the command signs a token with auth.hmac_secret. Clients and server share the processors of " +
+			"this\n" +
 			"machine unless the server runs elsewhere: compare results, do not quote them.",
 		Args: cobra.NoArgs,
 	}

@@ -42,7 +42,8 @@ func TestServe_deliversKnownAndFreshEvents(t *testing.T) {
 	eventually(t, "the subscriptions", func() bool { return p.metric("rte_hub_subscriptions_active") == "2" })
 
 	event := func(name string, made time.Time, more string) string {
-		return fmt.Sprintf(`{"RootEntityType":"Organization","RootEntityId":%q,"OrganizationId":%q,"EventType":%q,"EntityType":"User",`+
+		return fmt.Sprintf(`{"RootEntityType":"Organization","RootEntityId":%q,"OrganizationId":%q,"EventType":%q,`+
+			`"EntityType":"User",`+
 			`"EntityId":%q,"Id":%q,"Timestamp":%q,"MessageTTLSeconds":60%s}`,
 			testOrganization, testOrganization, name, testUser, events.NewID(), made.UTC().Format(time.RFC3339), more)
 	}

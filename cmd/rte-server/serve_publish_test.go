@@ -13,7 +13,8 @@ import (
 
 // eventLine is a UserStatus of the test's user, as published.
 func eventLine(id int) string {
-	return fmt.Sprintf(`{"Id":"0d000000-0000-4000-8000-%012d","OrganizationId":"%s","EntityType":"User","EntityId":"%s","EventType":"UserStatus","MessageTTLSeconds":60}`,
+	return fmt.Sprintf(`{"Id":"0d000000-0000-4000-8000-%012d","OrganizationId":"%s","EntityType":"User",`+
+		`"EntityId":"%s","EventType":"UserStatus","MessageTTLSeconds":60}`,
 		id, testOrganization, testUser)
 }
 

@@ -55,7 +55,8 @@ func (w *warnings) addLimits(c *Config) {
 	w.add(l.Items > l.Subscriptions, "limits.items",
 		"above limits.subscriptions (%d), the items of one call cannot all be subscribed", l.Subscriptions)
 	w.add(l.FrameBytes < l.MessageBytes, "limits.frame_bytes",
-		"below limits.message_bytes (%s), it is the limit for clients, which send a message as one frame", bytesOf(l.MessageBytes))
+		"below limits.message_bytes (%s), it is the limit for clients, which send a message as one frame",
+		bytesOf(l.MessageBytes))
 	w.add(l.HeaderBytes < c.Auth.MaxTokenBytes+headerRoom, "limits.header_bytes",
 		"a header with a token of auth.max_token_bytes (%s) may not fit; its request gets 431 instead of 401",
 		bytesOf(c.Auth.MaxTokenBytes))
@@ -79,10 +80,12 @@ func (w *warnings) addLimits(c *Config) {
 func (w *warnings) addTimes(c *Config) {
 	t := &c.Timeouts
 	w.add(t.Subscribe >= t.Invocation, "timeouts.subscribe",
-		"not below timeouts.invocation (%s), a call ends before Subscribe can report that Redis is slow", timeOf(t.Invocation))
+		"not below timeouts.invocation (%s), a call ends before Subscribe can report that Redis is slow",
+		timeOf(t.Invocation))
 	w.add((c.Directory.Kind == "redis" || c.Directory.Kind == "http") && c.Directory.Timeout >= t.Invocation,
 		"directory.timeout",
-		"not below timeouts.invocation (%s), a call ends before it can report that the directory is slow", timeOf(t.Invocation))
+		"not below timeouts.invocation (%s), a call ends before it can report that the directory is slow",
+		timeOf(t.Invocation))
 	least := c.Shutdown.Delay + c.Shutdown.Drain
 	w.add(c.Shutdown.Timeout > least && c.Shutdown.Timeout < least+t.Close, "shutdown.timeout",
 		"below shutdown.delay, shutdown.drain and timeouts.close together (%s), a stop cuts off slow clients",

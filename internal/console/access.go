@@ -38,7 +38,7 @@ func newAccess(reg prometheus.Registerer) *access {
 	a := &access{
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rte_console_requests_refused_total",
-			Help: "Requests to the operator port that were refused: without a token, with a wrong one, or to another host.",
+			Help: "Refused requests to the operator port, by reason.",
 		}, []string{"reason"}),
 		delayed: make(chan struct{}, maxDelayed),
 	}

@@ -60,7 +60,8 @@ func (h *Hub) check(inv *Invocation) (m method, requests []authz.Request, refusa
 }
 
 // notBound is the problem of arguments that are not what the method expects.
-const notBound = "Error binding arguments. Make sure that the types of the provided values match the types of the hub " +
+const notBound = "Error binding arguments. Make sure that the types of the provided values match the types of the " +
+	"hub " +
 	"method being invoked."
 
 // bind checks number and shape of the arguments of a method, and reads the list of Subscribe and Unsubscribe. It

@@ -238,7 +238,8 @@ func TestPublish_continuesAfterFailure(t *testing.T) {
 		t.Errorf("a key with a space: %d", w.Code)
 	}
 	w = publish(server, strings.NewReader("1\n2\nbad\n4\n5\n"), "key")
-	want := `{"published":2,"refused":1,"refusals":[{"line":3,"error":"no_event"}],"error":"backplane unavailable","line":4}`
+	want := `{"published":2,"refused":1,"refusals":[{"line":3,"error":"no_event"}],"error":"backplane unavailable",` +
+		`"line":4}`
 	if got := strings.TrimSpace(w.Body.String()); w.Code != 503 || got != want || w.Header().Get("Retry-After") == "" {
 		t.Errorf("answered %d %s", w.Code, got)
 	}
@@ -386,8 +387,10 @@ func BenchmarkPublish(b *testing.B) {
 			Take: memory.PublishBatch, Receipts: memory, Timeout: time.Minute, MaxBytes: 16 << 20, MaxEvent: 64 << 10,
 		},
 	)
-	const line = `{"Id":"0d000000-0000-4000-8000-000000000009","OrganizationId":"0d000000-0000-4000-8000-000000000001","EntityType":"User",` +
-		`"EntityId":"0d000000-0000-4000-8000-000000000002","EventType":"UserCallIncoming","CallId":"0d000000-0000-4000-8000-000000000003"}` + "\n"
+	const line = `{"Id":"0d000000-0000-4000-8000-000000000009",` +
+		`"OrganizationId":"0d000000-0000-4000-8000-000000000001","EntityType":"User",` +
+		`"EntityId":"0d000000-0000-4000-8000-000000000002","EventType":"UserCallIncoming",` +
+		`"CallId":"0d000000-0000-4000-8000-000000000003"}` + "\n"
 	for _, batch := range []int{1, 1000} {
 		b.Run(fmt.Sprintf("%d in a request", batch), func(b *testing.B) {
 			body := strings.Repeat(line, batch)

@@ -69,7 +69,8 @@ func idle(context.Context) error { return nil }
 // newDirectory makes the configured directory. Its task calls changed when an entity is no longer what it was.
 // documents reads the documents of a directory in Redis.
 func newDirectory(
-	c *config.Config, documents directory.DocumentReader, changed func(authz.Change), logger *zap.Logger, reg prometheus.Registerer,
+	c *config.Config, documents directory.DocumentReader, changed func(authz.Change), logger *zap.Logger,
+	reg prometheus.Registerer,
 ) (liveDirectory, error) {
 	switch c.Directory.Kind {
 	case "claims":

@@ -124,7 +124,8 @@ func TestSnapshots_fitToWhatFollows(t *testing.T) {
 		number := published[user].Load() + 1
 		if err := nodes[0].backplane.Publish(t.Context(), fmt.Appendf(nil,
 			`{"Id":%q,"RootEntityType":"Organization","RootEntityId":%q,`+
-				`"OrganizationId":%[2]q,"EntityType":"User","EntityId":%[3]q,"EventType":"UserStatus","MessageTTLSeconds":60,"ActiveQueues":%[4]d}`,
+				`"OrganizationId":%[2]q,"EntityType":"User","EntityId":%[3]q,"EventType":"UserStatus","MessageTTLSeconds":60,`+
+				`"ActiveQueues":%[4]d}`,
 			events.NewID(), organization, users[user], number)); err != nil {
 			t.Errorf("publish: %v", err)
 		}

@@ -38,7 +38,8 @@ func TestD2_OneAtATimeInOrder(t *testing.T) {
 	w := s.open("json")
 	s.lanes.blocked.Lock()
 	w.text(
-		`{"type":1,"invocationId":"slow","target":"Subscribe","arguments":[[{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"QueueStatus"}]]}` + separator,
+		`{"type":1,"invocationId":"slow","target":"Subscribe",` +
+			`"arguments":[[{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"QueueStatus"}]]}` + separator,
 	)
 	const count = 1000
 	var calls strings.Builder
@@ -306,7 +307,8 @@ func TestKeepAlive_PausedWhileAnInvocationRuns(t *testing.T) {
 	s.lanes.blocked.Lock()
 	w.text(
 		`{"type":6}` + separator +
-			`{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"QueueStatus"}]]}` + separator,
+			`{"type":1,"invocationId":"1","target":"Subscribe",` +
+			`"arguments":[[{"EntityId":"c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3","EventName":"QueueStatus"}]]}` + separator,
 	)
 	for range 5 { // 150 ms, longer than the client timeout
 		w.expectText(`{"type":6}`)

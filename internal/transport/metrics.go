@@ -83,7 +83,8 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 	}, []string{"reason"})
 	throttled := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_transport_throttled_total",
-		Help: "Times that a connection was above its rate: of frames or calls it was read more slowly, of pings not answered.",
+		Help: "Times that a connection was above its rate: of frames or calls it was read more slowly, of pings not " +
+			"answered.",
 	}, []string{"rate"})
 	m := &metrics{
 		throttled: map[string]prometheus.Counter{},

@@ -51,7 +51,8 @@ func (g jsonGenerator) base() (name string, members []jsonMember) {
 
 func (g jsonGenerator) target() string {
 	return pick(g.Rand, `"Subscribe"`, `"Subscribe"`, `"Unsubscribe"`, `"UnsubscribeAll"`, `"AvailableSubscriptions"`,
-		`"ActiveSubscriptions"`, `"subscribe"`, `"SUBSCRIBE"`, `"Subscr\u0069be"`, `"NoSuch"`, `"OnConnectedAsync"`, `"Subscribe "`, `""`)
+		`"ActiveSubscriptions"`, `"subscribe"`, `"SUBSCRIBE"`, `"Subscr\u0069be"`, `"NoSuch"`,
+		`"OnConnectedAsync"`, `"Subscribe "`, `""`)
 }
 
 func (g jsonGenerator) arguments() string {

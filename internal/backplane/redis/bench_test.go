@@ -23,7 +23,8 @@ import (
 // ARGV are the number of events, the number of the first one, and the text before and after the varying part of their
 // Ids.
 const burst = `for i = 0, ARGV[1] - 1 do
-  redis.call('PUBLISH', KEYS[i % #KEYS + 1], ARGV[2 * (i % #KEYS) + 3] .. string.format('%012x', ARGV[2] + i) .. ARGV[2 * (i % #KEYS) + 4])
+  local at = 2 * (i % #KEYS)
+  redis.call('PUBLISH', KEYS[i % #KEYS + 1], ARGV[at + 3] .. string.format('%012x', ARGV[2] + i) .. ARGV[at + 4])
 end
 return 0`
 

@@ -99,7 +99,8 @@ func mustStartTLS(t *testing.T) (addr string, roots *x509.CertPool) {
 	addr = rtetest.MustFreeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	rtetest.MustStartRedis(t, "--tls-port", port, "--tls-auth-clients", "no",
-		"--tls-cert-file", certificate.ServerFile, "--tls-key-file", certificate.ServerFile, "--tls-ca-cert-file", certificate.AuthorityFile)
+		"--tls-cert-file", certificate.ServerFile, "--tls-key-file", certificate.ServerFile,
+		"--tls-ca-cert-file", certificate.AuthorityFile)
 	return addr, roots
 }
 
