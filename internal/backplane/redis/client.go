@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -50,6 +51,24 @@ func (c *checked) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// newChecked returns conn with checked replies. go-redis looks at an idle connection before it uses it, if the connection
+// is a syscall.Conn, and replaces one that Redis has closed. Hiding that made the first command after a cut fail.
+func newChecked(conn net.Conn) net.Conn {
+	c := checked{Conn: conn, checker: resp.NewChecker(replyLimits())}
+	if raw, ok := conn.(syscall.Conn); ok {
+		return &checkedSocket{checked: c, socket: raw}
+	}
+	return &c
+}
+
+// checkedSocket is a checked connection without TLS.
+type checkedSocket struct {
+	checked
+	socket syscall.Conn
+}
+
+func (c *checkedSocket) SyscallConn() (syscall.RawConn, error) { return c.socket.SyscallConn() }
+
 // errRedial stops go-redis from replacing a subscribed connection by itself.
 var errRedial = errors.New("an epoch has one connection")
 
@@ -59,7 +78,7 @@ func (o *Options) dialChecked(ctx context.Context, network, address string) (net
 	if err != nil {
 		return nil, err
 	}
-	return &checked{Conn: conn, checker: resp.NewChecker(replyLimits())}, nil
+	return newChecked(conn), nil
 }
 
 // dial opens a connection, with TLS if configured.
@@ -217,7 +236,7 @@ func (o *Options) openSubscriber(ctx context.Context, address string) (*subscrib
 			return nil, errRedial
 		}
 		dialed = conn
-		return &checked{Conn: conn, checker: resp.NewChecker(replyLimits())}, nil
+		return newChecked(conn), nil
 	}
 	s := &subscriber{address: address, client: goredis.NewClient(options)}
 	err := s.client.Ping(ctx).Err()
