@@ -14,11 +14,11 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// The tests of this file are attacks, one each, on an authorizer set up as in production.
+// Each test of this file is an attack on an authorizer with a production setup.
 
-// TestAttack_SpellingsOfEntities asks for an entity by everything that some GUID parser takes for it. One entity must
-// have one spelling, or limits could be walked around.
-func TestAttack_SpellingsOfEntities(t *testing.T) {
+// TestAttack_spellingsOfEntities requests an entity by every spelling that some GUID parser accepts. An entity must
+// have one spelling, or a client could evade limits.
+func TestAttack_spellingsOfEntities(t *testing.T) {
 	gate := mustGate(t, callCentre())
 	id := me.String()
 	for name, spelling := range map[string]string{
@@ -44,9 +44,9 @@ func TestAttack_SpellingsOfEntities(t *testing.T) {
 	}
 }
 
-// TestAttack_GuessingEntities compares what a caller learns of an entity of another organization with what it learns of
-// one that does not exist: every event, every role, whatever grants claim.
-func TestAttack_GuessingEntities(t *testing.T) {
+// TestAttack_guessingEntities compares the decisions about a foreign entity with those about one that does not exist,
+// for every event and role, with grants for both.
+func TestAttack_guessingEntities(t *testing.T) {
 	for _, d := range []authz.Directory{callCentre(), mustCached(t, organization())} {
 		gate := mustGate(t, d)
 		for _, role := range []authz.Role{authz.RoleAgent, authz.RoleSupervisor, authz.RoleService} {
@@ -66,8 +66,8 @@ func TestAttack_GuessingEntities(t *testing.T) {
 	}
 }
 
-// TestAttack_OrganizationsNotOnesOwn claims further organizations in every way that is not a signed claim of that name.
-func TestAttack_OrganizationsNotOnesOwn(t *testing.T) {
+// TestAttack_foreignOrganizations claims further organizations in every way except the right claim of a signed token.
+func TestAttack_foreignOrganizations(t *testing.T) {
 	verifier := rtetest.MustVerifier(t)
 	gate := mustGate(t, callCentre())
 	for _, extra := range []map[string]any{
@@ -98,9 +98,9 @@ func TestAttack_OrganizationsNotOnesOwn(t *testing.T) {
 	}
 }
 
-// TestAttack_TopicCarriesTheOrganization: with a directory that trusts the token anybody may ask for anything; what
-// comes of it are topics of the caller's own organization, on which nothing foreign arrives.
-func TestAttack_TopicCarriesTheOrganization(t *testing.T) {
+// TestAttack_topicCarriesTheOrganization checks that a directory that trusts the token allows only topics of the
+// caller's own organization, on which no foreign event arrives.
+func TestAttack_topicCarriesTheOrganization(t *testing.T) {
 	gate := mustGate(t, directory.FromClaims{})
 	for _, claims := range []*authz.Claims{
 		{User: me, Organization: home, Role: authz.RoleService},

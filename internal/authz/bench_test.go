@@ -9,7 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// mustWarm is a gate on a cached directory that holds the entities of organization.
+// mustWarm makes a gate with a cached directory that has read the entities of organization.
 func mustWarm(tb testing.TB) *authz.Gate {
 	tb.Helper()
 	s := organization()

@@ -11,8 +11,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// TestExplain_AgreesWithAuthorize asks both about every event of every entity for every role.
-func TestExplain_AgreesWithAuthorize(t *testing.T) {
+// TestExplain_agreesWithAuthorize compares both for every event of every entity and every role.
+func TestExplain_agreesWithAuthorize(t *testing.T) {
 	d := callCentre()
 	gate := mustGate(t, d)
 	entities := []string{"", "garbage", unknownEntity.String()}
@@ -45,7 +45,7 @@ func TestExplain_AgreesWithAuthorize(t *testing.T) {
 	}
 }
 
-func TestExplain_Reasons(t *testing.T) {
+func TestExplain_reasons(t *testing.T) {
 	gate := mustGate(t, callCentre())
 	agent := &authz.Claims{
 		User: me, Organization: home, Role: authz.RoleAgent, Grants: []authz.Grant{{Event: "UserAlert"}},
@@ -114,7 +114,7 @@ func TestExplain_Reasons(t *testing.T) {
 	}
 }
 
-func TestExplain_JSON(t *testing.T) {
+func TestExplain_json(t *testing.T) {
 	gate := mustGate(t, callCentre())
 	data, err := json.Marshal(gate.Explain(t.Context(), agentOfHome, authz.Request{EntityID: "x"}))
 	if err != nil {

@@ -65,7 +65,7 @@ func callCentre() *centre {
 	}}
 }
 
-func TestAuthorize_PublishedSteps(t *testing.T) {
+func TestAuthorize_publishedSteps(t *testing.T) {
 	agent := authz.Claims{User: me, Organization: home, Role: authz.RoleAgent}
 	service := authz.Claims{User: me, Organization: home, Role: authz.RoleService}
 	for name, test := range map[string]struct {
@@ -117,7 +117,7 @@ func TestAuthorize_PublishedSteps(t *testing.T) {
 	}
 }
 
-func TestAuthorize_AnswersInOrderFromOneLook(t *testing.T) {
+func TestAuthorize_answersInOrderFromOneLook(t *testing.T) {
 	d := callCentre()
 	gate := mustGate(t, d)
 	claims := authz.Claims{User: me, Organization: home, Organizations: []events.ID{other}, Role: authz.RoleSupervisor}
@@ -163,7 +163,7 @@ func TestAuthorize_withoutRequests(t *testing.T) {
 	}
 }
 
-func TestAuthorize_ClaimsDirectory(t *testing.T) {
+func TestAuthorize_claimsDirectory(t *testing.T) {
 	gate := mustGate(t, directory.FromClaims{})
 	agent := authz.Claims{User: me, Organization: home, Organizations: []events.ID{other}, Role: authz.RoleAgent}
 	for _, name := range events.Builtin().Names() {
@@ -197,7 +197,7 @@ func definition(tb testing.TB, name string) *events.Definition {
 	return catalog.Definition(number)
 }
 
-func TestAuthorize_AllocatesNothing(t *testing.T) {
+func TestAuthorize_allocatesNothing(t *testing.T) {
 	for name, gate := range map[string]*authz.Gate{"Claims": mustGate(t, directory.FromClaims{}), "Cached": mustWarm(t)} {
 		for _, entity := range []events.ID{queue, foreignQueue, unknownEntity} {
 			requests := []authz.Request{{EntityID: entity.String(), EventName: "queueStatus"}}
@@ -211,7 +211,7 @@ func TestAuthorize_AllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestPolicy_decides asks the default policy about every event of every relation for every role.
+// TestPolicy_decides checks the default policy for every event, relation and role.
 func TestPolicy_decides(t *testing.T) {
 	personal := []string{"UserAlert", "UserSetting"}
 	presence := []string{"UserStatus", "UserAvailability"}
@@ -312,7 +312,7 @@ func TestPolicy_decides(t *testing.T) {
 	}
 }
 
-func TestParsePolicy_RefusesMistakes(t *testing.T) {
+func TestParsePolicy_refusesMistakes(t *testing.T) {
 	for name, text := range map[string]string{
 		"Empty":           ``,
 		"NoRules":         `rules: []`,
@@ -334,7 +334,7 @@ func TestParsePolicy_RefusesMistakes(t *testing.T) {
 	}
 }
 
-func TestAuthorize_PolicyFile(t *testing.T) {
+func TestAuthorize_policyFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	rtetest.MustReplaceFile(
 		t, path, []byte(`{rules: [{roles: [agent], relation: organization, events: ["queue*"], except: [QueueStatus]}]}`),
@@ -362,8 +362,8 @@ func TestAuthorize_PolicyFile(t *testing.T) {
 	}
 }
 
-// TestGate_Concurrent is for the race detector: the working memory of a batch is shared through a pool.
-func TestGate_Concurrent(t *testing.T) {
+// TestGate_concurrent is for the race detector: the working memory of a batch is shared through a pool.
+func TestGate_concurrent(t *testing.T) {
 	gate := mustGate(t, directory.FromClaims{})
 	var callers sync.WaitGroup
 	for range 4 {

@@ -47,20 +47,20 @@ func TestRecheck(t *testing.T) {
 	if d.requested != 3 {
 		t.Errorf("the directory got %d requests", d.requested)
 	}
-	// Still the caller's, but the topic carries the organization before: its events will never come.
+	// The entity is still the caller's, but the topic carries its previous organization: its events will never come.
 	both := &authz.Claims{User: me, Organization: home, Organizations: []events.ID{foreign}, Role: authz.RoleService}
 	if allowed := gate.Recheck(t.Context(), both, topics[2:3]); allowed[0] {
 		t.Error("a topic of another organization stays")
 	}
 }
 
-// fickle is a directory that can be away.
-type fickle struct {
+// unreliable is a directory that can be unavailable.
+type unreliable struct {
 	authz.Directory
 	away atomic.Bool
 }
 
-func (d *fickle) Lookup(ctx context.Context, caller directory.Caller, ids []events.ID, entities []directory.Entity) {
+func (d *unreliable) Lookup(ctx context.Context, caller directory.Caller, ids []events.ID, entities []directory.Entity) {
 	if !d.away.Load() {
 		d.Directory.Lookup(ctx, caller, ids, entities)
 		return
@@ -70,13 +70,12 @@ func (d *fickle) Lookup(ctx context.Context, caller directory.Caller, ids []even
 	}
 }
 
-// TestRecheck_DirectoryAway checks that a change that cannot be looked at is not forgotten: it is looked at again, less
-// and less often, until the directory is back.
-func TestRecheck_DirectoryAway(t *testing.T) {
+// TestRecheck_directoryAway checks that a change is retried, less and less often, until the directory is available.
+func TestRecheck_directoryAway(t *testing.T) {
 	status, _ := events.Builtin().Lookup("QueueStatus")
 	lost := []events.Topic{{Organization: home, Entity: queue, Type: status}}
 	synctest.Test(t, func(t *testing.T) {
-		d, registry := &fickle{Directory: callCentre()}, prometheus.NewPedanticRegistry()
+		d, registry := &unreliable{Directory: callCentre()}, prometheus.NewPedanticRegistry()
 		d.away.Store(true)
 		var gate *authz.Gate
 		var attempts, ended atomic.Int64
@@ -98,7 +97,7 @@ func TestRecheck_DirectoryAway(t *testing.T) {
 		stop := rtetest.Start(t, gate.Run)
 		defer stop()
 		if !gate.Recheck(t.Context(), agentOfHome, lost)[0] {
-			t.Error("it ends while the directory is away")
+			t.Error("a subscription ends while the directory is unavailable")
 		}
 		if n := rtetest.MustReadMetric(t, registry, "rte_authz_recheck_undecided"); n != 1 {
 			t.Errorf("%v are undecided", n)
@@ -116,13 +115,13 @@ func TestRecheck_DirectoryAway(t *testing.T) {
 		before := attempts.Load()
 		time.Sleep(time.Hour)
 		if attempts.Load() != before {
-			t.Error("what was decided is looked at again")
+			t.Error("a decided change is checked again")
 		}
 		if n := rtetest.MustReadMetric(t, registry, "rte_authz_recheck_repeated_total"); n != float64(before) {
 			t.Errorf("%v are counted, want %d", n, before)
 		}
 
-		// The next outage begins with small pauses again, and may concern more than can be named.
+		// The next outage begins with small pauses again, and may concern more entities than a change can list.
 		d.away.Store(true)
 		many := make([]events.Topic, 10_001)
 		for i := range many {
@@ -143,7 +142,7 @@ func TestRecheck_DirectoryAway(t *testing.T) {
 	})
 }
 
-func TestAuthorize_PolicyFileIsWatched(t *testing.T) {
+func TestAuthorize_policyFileIsWatched(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	rtetest.MustReplaceFile(t, path, authz.DefaultPolicy)
 	synctest.Test(t, func(t *testing.T) {
@@ -184,6 +183,6 @@ func TestAuthorize_PolicyFileIsWatched(t *testing.T) {
 	})
 }
 
-func TestRun_WithoutAnythingToWatch(t *testing.T) {
+func TestRun_withoutFiles(t *testing.T) {
 	rtetest.Start(t, mustGate(t, directory.FromClaims{}).Run)()
 }

@@ -81,7 +81,7 @@ var (
 	away           = directory.Entity{State: directory.StateUnavailable}
 )
 
-func TestCached_OneReadingForABatch(t *testing.T) {
+func TestCached_oneReadingForABatch(t *testing.T) {
 	s := organization()
 	registry := prometheus.NewPedanticRegistry()
 	d := mustCached(t, directory.CachedOptions{Source: s, Registerer: registry})
@@ -101,7 +101,7 @@ func TestCached_OneReadingForABatch(t *testing.T) {
 	if s.readings.Load() != 1 || s.ids.Load() != 5 {
 		t.Errorf("%d readings of %d records, want 1 of 5", s.readings.Load(), s.ids.Load())
 	}
-	want[4].Member = false // not kept of a foreign record
+	want[4].Member = false // a foreign record is cached without its members
 	if diff := cmp.Diff(want, lookup(t, d, agentOfHome, ids...)); diff != "" {
 		t.Error(diff)
 	}
@@ -114,7 +114,7 @@ func TestCached_OneReadingForABatch(t *testing.T) {
 	}
 }
 
-func TestCached_TimesOfLife(t *testing.T) {
+func TestCached_lifetimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := organization()
 		d := mustCached(t, directory.CachedOptions{Source: s, KnownTTL: time.Minute, UnknownTTL: time.Second})
@@ -138,9 +138,9 @@ func TestCached_TimesOfLife(t *testing.T) {
 	})
 }
 
-// TestCached_ForeignTakesAsLongAsUnknown: requests of other organizations must not make an answer
+// TestCached_foreignTakesAsLongAsUnknown: requests of other organizations must not make an answer
 // faster, or guessing would tell which entities exist.
-func TestCached_ForeignTakesAsLongAsUnknown(t *testing.T) {
+func TestCached_foreignTakesAsLongAsUnknown(t *testing.T) {
 	s := organization()
 	d := mustCached(t, directory.CachedOptions{Source: s})
 	lookup(t, d, agentOfForeign, foreignQueue)
@@ -154,8 +154,8 @@ func TestCached_ForeignTakesAsLongAsUnknown(t *testing.T) {
 	}
 }
 
-// What is foreign to one caller of an organization may not be to the next, who belongs to more of them.
-func TestCached_ForeignToSome(t *testing.T) {
+// An entity that is foreign to one caller of an organization may belong to the next one, who has more organizations.
+func TestCached_foreignToSome(t *testing.T) {
 	s := organization()
 	d := mustCached(t, directory.CachedOptions{Source: s})
 	agentOfBoth := directory.Caller{User: me, Organization: home, Organizations: []events.ID{other}}
@@ -171,7 +171,7 @@ func TestCached_ForeignToSome(t *testing.T) {
 	}
 }
 
-func TestCached_ReadingsAreShared(t *testing.T) {
+func TestCached_readingsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := organization()
 		s.delay = time.Second
@@ -193,7 +193,7 @@ func TestCached_ReadingsAreShared(t *testing.T) {
 	})
 }
 
-func TestCached_WhoLeavesDoesNotTakeTheReadingAlong(t *testing.T) {
+func TestCached_readingOutlivesItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := organization()
 		s.delay = time.Second
@@ -207,7 +207,7 @@ func TestCached_WhoLeavesDoesNotTakeTheReadingAlong(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 		})
-		callers.Go(func() { // waits for the reading of another, and not for ever
+		callers.Go(func() { // waits for the reading of another caller, but not for ever
 			entities := make([]directory.Entity, 1)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			defer cancel()
@@ -222,7 +222,7 @@ func TestCached_WhoLeavesDoesNotTakeTheReadingAlong(t *testing.T) {
 	})
 }
 
-func TestCached_FailsClosedAndComesBack(t *testing.T) {
+func TestCached_failsClosedAndComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := organization()
 		registry := prometheus.NewPedanticRegistry()
@@ -241,7 +241,7 @@ func TestCached_FailsClosedAndComesBack(t *testing.T) {
 			t.Errorf("a source that fails got %d requests", readings-1)
 		}
 		if rtetest.MustReadMetric(t, registry, "rte_authz_directory_breaker_open") != 1 {
-			t.Error("the metric does not tell")
+			t.Error("wrong metric")
 		}
 		time.Sleep(3*time.Second + 1)
 		lookup(t, d, agentOfHome, callList)
@@ -255,12 +255,12 @@ func TestCached_FailsClosedAndComesBack(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		if rtetest.MustReadMetric(t, registry, "rte_authz_directory_breaker_open") != 0 {
-			t.Error("the metric does not tell")
+			t.Error("wrong metric")
 		}
 	})
 }
 
-func TestCached_SourceHangs(t *testing.T) {
+func TestCached_sourceHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := organization()
 		s.delay = time.Hour
@@ -284,7 +284,7 @@ func TestCached_SourceHangs(t *testing.T) {
 	})
 }
 
-func TestCached_Invalidate(t *testing.T) {
+func TestCached_invalidate(t *testing.T) {
 	s := organization()
 	d := mustCached(t, directory.CachedOptions{Source: s})
 	lookup(t, d, agentOfHome, queue, callList, unknownEntity)
@@ -313,9 +313,9 @@ func TestCached_Invalidate(t *testing.T) {
 	}
 }
 
-// TestCached_ChangeDuringReading: the answer that is under way when a record changes may be the old one. It
-// must neither stay nor be used.
-func TestCached_ChangeDuringReading(t *testing.T) {
+// TestCached_changeDuringReading checks that the result of a reading during which the record changed, and which may be
+// the old record, is neither used nor cached.
+func TestCached_changeDuringReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := organization()
 		s.delay = time.Second
@@ -336,13 +336,13 @@ func TestCached_ChangeDuringReading(t *testing.T) {
 	})
 }
 
-func TestCached_IsBounded(t *testing.T) {
+func TestCached_isBounded(t *testing.T) {
 	const limit = 40_000
 	s := organization()
 	registry := prometheus.NewPedanticRegistry()
 	d := mustCached(t, directory.CachedOptions{Source: s, CacheBytes: limit, Registerer: registry})
 	lookup(t, d, agentOfHome, queue)
-	for range 500 { // guesses: they must not drive out what is known
+	for range 500 { // guesses, which must not evict known records
 		lookup(t, d, agentOfHome, events.NewID())
 		if size := rtetest.MustReadMetric(t, registry, "rte_authz_directory_cache_bytes"); size > limit {
 			t.Fatalf("%v bytes, the limit is %d", size, limit)
@@ -364,9 +364,9 @@ func TestCached_IsBounded(t *testing.T) {
 	}
 }
 
-// TestCached_Concurrent mixes readings and changes for the race detector, and checks at the end that the cache
+// TestCached_concurrent mixes readings and changes for the race detector, and checks at the end that the cache
 // agrees with the source.
-func TestCached_Concurrent(t *testing.T) {
+func TestCached_concurrent(t *testing.T) {
 	s := organization()
 	d := mustCached(t, directory.CachedOptions{Source: s, CacheBytes: 8000})
 	ids := []events.ID{me, queue, callList, otherQueue, foreignQueue, unknownEntity}
@@ -393,7 +393,7 @@ func TestCached_Concurrent(t *testing.T) {
 	}
 }
 
-func TestNewCached_RefusesMistakes(t *testing.T) {
+func TestNewCached_refusesMistakes(t *testing.T) {
 	for n, o := range []directory.CachedOptions{
 		{}, {Source: organization(), KnownTTL: -1}, {
 			Source: organization(), Concurrency: -1,

@@ -14,8 +14,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// A version that cannot be read for a while, here because the process has no descriptors left, is in force afterwards.
-func TestFile_ReadableLater(t *testing.T) {
+// A version that is unreadable for a while, here because the process has no descriptors left, was never in force.
+func TestFile_retriesUnreadableVersions(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "directory.yaml")
 	rtetest.MustReplaceFile(t, path, []byte("entities:\n"+entity("Queue", queue, home)))
 	synctest.Test(t, func(t *testing.T) {

@@ -26,7 +26,7 @@ func entity(kind string, id, organization events.ID, members ...events.ID) strin
 	return text + "]}\n"
 }
 
-func TestFile_Lookup(t *testing.T) {
+func TestFile_lookup(t *testing.T) {
 	yaml := "entities:\n" + entity("User", me, home) + entity("Queue", queue, home, colleague, me, me) +
 		entity("CallList", callList, home, colleague) + entity("Queue", foreignQueue, foreign)
 	json := `{"entities": [
@@ -58,7 +58,7 @@ func TestFile_Lookup(t *testing.T) {
 	}
 }
 
-func TestFile_RefusesMistakes(t *testing.T) {
+func TestFile_refusesMistakes(t *testing.T) {
 	user := entity("User", me, home)
 	for name, text := range map[string]string{
 		"empty.yaml":        "",
@@ -89,7 +89,7 @@ func TestFile_RefusesMistakes(t *testing.T) {
 	}
 }
 
-func TestFile_IsWatched(t *testing.T) {
+func TestFile_isWatched(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "directory.yaml")
 	rtetest.MustReplaceFile(t, path, []byte("entities:\n"+entity("Queue", queue, home)))
 	synctest.Test(t, func(t *testing.T) {
@@ -131,11 +131,11 @@ func TestFile_IsWatched(t *testing.T) {
 	})
 }
 
-// watchOffset keeps what a test does away from the instants, full seconds, at which files are looked at.
+// watchOffset separates the steps of a test from the checks of the file, at full seconds.
 const watchOffset = 500 * time.Millisecond
 
-// TestFile_HalfWritten stands for an editor that writes a file in place: the first half is valid by itself.
-func TestFile_HalfWritten(t *testing.T) {
+// TestFile_ignoresHalfWrittenFiles writes a file in place, as an editor does: its first half is a valid file.
+func TestFile_ignoresHalfWrittenFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "directory.yaml")
 	rtetest.MustReplaceFile(t, path, []byte("entities:\n"+entity("Queue", queue, home)+entity("User", me, home)))
 	synctest.Test(t, func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestFile_HalfWritten(t *testing.T) {
 		caller := directory.Caller{User: me, Organization: home}
 		time.Sleep(watchOffset)
 		text := "entities:\n"
-		for range 20 { // longer at every look
+		for range 20 { // longer at every check
 			text += entity("Queue", events.NewID(), home)
 			rtetest.MustReplaceFile(t, path, []byte(text))
 			time.Sleep(time.Second)

@@ -20,7 +20,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// mustHTTP makes a cached directory in front of an API that answers as handler does.
+// mustHTTP makes a cached directory whose source is an API with this handler.
 func mustHTTP(
 	tb testing.TB, handler http.HandlerFunc, o directory.HTTPSourceOptions, c directory.CachedOptions,
 ) *directory.Cached {
@@ -37,7 +37,7 @@ func mustHTTP(
 	return mustCached(tb, c)
 }
 
-func TestHTTPSource_Protocol(t *testing.T) {
+func TestHTTPSource_protocol(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
 	registry := prometheus.NewPedanticRegistry()
 	d := mustHTTP(t, func(w http.ResponseWriter, r *http.Request) {
@@ -81,7 +81,7 @@ func TestHTTPSource_Protocol(t *testing.T) {
 	}
 }
 
-func TestHTTPSource_Failures(t *testing.T) {
+func TestHTTPSource_failures(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"Status500":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
 		"Status204":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
@@ -117,8 +117,8 @@ func TestHTTPSource_Failures(t *testing.T) {
 	}
 }
 
-// TestHTTPSource_ThousandItems looks up a thousand entities that are not in the cache.
-func TestHTTPSource_ThousandItems(t *testing.T) {
+// TestHTTPSource_thousandItems looks up a thousand entities that are not in the cache.
+func TestHTTPSource_thousandItems(t *testing.T) {
 	var requested atomic.Int32
 	d := mustHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		requested.Add(1)
@@ -160,7 +160,7 @@ func TestHTTPSource_ThousandItems(t *testing.T) {
 	}
 }
 
-func TestNewHTTPSource_RefusesMistakes(t *testing.T) {
+func TestNewHTTPSource_refusesMistakes(t *testing.T) {
 	for _, u := range []string{"", "ftp://a.test", "a.test/directory", "http://"} {
 		if _, err := directory.NewHTTPSource(directory.HTTPSourceOptions{URL: u}); err == nil {
 			t.Errorf("%q is accepted", u)

@@ -24,11 +24,11 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// The tests of this file are attacks, one each, on a verifier or an authorizer set up as in production.
+// Each test of this file is an attack on a verifier with a production setup.
 
-// TestAttack_PublicKeyAsSecret signs by HMAC with everything that a public key can look like. A verifier that picks the
+// TestAttack_publicKeyAsSecret signs by HMAC with every form of a public key. A verifier that picks the
 // algorithm by the header and the key by configuration would accept it.
-func TestAttack_PublicKeyAsSecret(t *testing.T) {
+func TestAttack_publicKeyAsSecret(t *testing.T) {
 	key := mustRSA(t)
 	path := mustPEM(t, &key.PublicKey)
 	file, err := os.ReadFile(path)
@@ -64,8 +64,8 @@ func TestAttack_PublicKeyAsSecret(t *testing.T) {
 	}
 }
 
-// TestAttack_SignatureOfAnotherAlgorithm shows each key to the algorithms of the other kinds of keys.
-func TestAttack_SignatureOfAnotherAlgorithm(t *testing.T) {
+// TestAttack_signatureOfAnotherAlgorithm signs with each key for the algorithms of the other kinds of keys.
+func TestAttack_signatureOfAnotherAlgorithm(t *testing.T) {
 	rsaKey, p256 := mustRSA(t), mustECDSA(t, elliptic.P256())
 	verifier := mustVerifier(
 		t,
@@ -88,8 +88,8 @@ func TestAttack_SignatureOfAnotherAlgorithm(t *testing.T) {
 	}
 }
 
-// TestAttack_KeyID looks for a verifier that uses kid as a file name, a query or a URL.
-func TestAttack_KeyID(t *testing.T) {
+// TestAttack_keyID looks for a verifier that uses kid as a file name, a query or a URL.
+func TestAttack_keyID(t *testing.T) {
 	key := mustECDSA(t, elliptic.P256())
 	i := startIssuer(t, "https://a.test")
 	i.publish(t, map[string]any{"one": &key.PublicKey})
@@ -112,11 +112,11 @@ func TestAttack_KeyID(t *testing.T) {
 	}
 }
 
-// TestAttack_KeyInTheHeader sends tokens that bring their key along, or say where it is.
-func TestAttack_KeyInTheHeader(t *testing.T) {
+// TestAttack_keyInTheHeader sends tokens whose header contains or locates their key.
+func TestAttack_keyInTheHeader(t *testing.T) {
 	attacker := mustECDSA(t, elliptic.P256())
 	place := startIssuer(t, "")
-	place.handle(func(http.ResponseWriter, *http.Request) { t.Error("a place named in a header was visited") })
+	place.handle(func(http.ResponseWriter, *http.Request) { t.Error("a URL in a header was read") })
 	key := mustECDSA(t, elliptic.P256())
 	i := startIssuer(t, "https://a.test")
 	i.publish(t, map[string]any{"one": &key.PublicKey})
@@ -129,9 +129,9 @@ func TestAttack_KeyInTheHeader(t *testing.T) {
 	} {
 		compact := rtetest.MustSign(t, attacker, `{"alg":"ES256","kid":"one",`+field+`}`, mustJSON(with("iss", i.name)))
 		if _, err := verifier.Verify(compact); err == nil {
-			t.Errorf("the key in %s is believed", name)
+			t.Errorf("the key in %s is accepted", name)
 		}
-		// A good token that carries them is still a good token.
+		// A good token with such a header stays a good token.
 		compact = rtetest.MustSign(t, key, `{"alg":"ES256","kid":"one",`+field+`}`, mustJSON(with("iss", i.name)))
 		if _, err := verifier.Verify(compact); err != nil {
 			t.Errorf("with %s: %v", name, err)
@@ -139,8 +139,8 @@ func TestAttack_KeyInTheHeader(t *testing.T) {
 	}
 }
 
-// TestAttack_ECDSAZeroSignature is a signature of zeros, which careless implementations verify for any text.
-func TestAttack_ECDSAZeroSignature(t *testing.T) {
+// TestAttack_zeroSignature sends signatures of zeros, which careless implementations accept for any text.
+func TestAttack_zeroSignature(t *testing.T) {
 	key := mustECDSA(t, elliptic.P256())
 	verifier := mustVerifier(t, token.VerifierOptions{Keys: token.KeyOptions{PublicKeyFile: mustPEM(t, &key.PublicKey)}})
 	text := rtetest.MustSign(t, nil, `{"alg":"ES256"}`, mustJSON(fields()))
@@ -153,8 +153,8 @@ func TestAttack_ECDSAZeroSignature(t *testing.T) {
 	}
 }
 
-// TestAttack_ClaimsForAnotherReader writes claims so that readers disagree about them.
-func TestAttack_ClaimsForAnotherReader(t *testing.T) {
+// TestAttack_claimsForAnotherReader sends claims that different readers understand differently.
+func TestAttack_claimsForAnotherReader(t *testing.T) {
 	verifier := mustVerifier(t, token.VerifierOptions{Keys: token.KeyOptions{Secret: rtetest.Secret}})
 	good := fmt.Sprintf(`"sub":%q,"org":%q`, me, home)
 	for name, claims := range map[string]string{
@@ -173,7 +173,7 @@ func TestAttack_ClaimsForAnotherReader(t *testing.T) {
 			t.Errorf("%s is accepted", name)
 		}
 	}
-	// A name in another case is another claim, and no claim of ours.
+	// A name in another case is another claim.
 	compact := rtetest.MustSign(t, []byte(rtetest.Secret), `{"alg":"HS256"}`,
 		`{`+good+fmt.Sprintf(`,"Org":%q,"ROLE":"service","Exp":1}`, foreign))
 	claims, err := verifier.Verify(compact)
@@ -182,8 +182,8 @@ func TestAttack_ClaimsForAnotherReader(t *testing.T) {
 	}
 }
 
-// TestAttack_TokenInTheLog drives a verifier through refusals and key changes with a log that keeps everything.
-func TestAttack_TokenInTheLog(t *testing.T) {
+// TestAttack_tokenInTheLog checks that refusals and key changes log no part of a token, at any level.
+func TestAttack_tokenInTheLog(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
 	i := startIssuer(t, "https://a.test")
 	key := mustECDSA(t, elliptic.P256())
@@ -210,7 +210,7 @@ func TestAttack_TokenInTheLog(t *testing.T) {
 		fmt.Fprintln(&reported, entry.Message, entry.ContextMap())
 	}
 	if logs.Len() == 0 {
-		t.Error("nothing was logged: the test shows nothing")
+		t.Error("nothing was logged: the test proves nothing")
 	}
 	for _, compact := range tokens {
 		for part := range strings.SplitSeq(compact, ".") {
@@ -224,7 +224,7 @@ func TestAttack_TokenInTheLog(t *testing.T) {
 	}
 }
 
-// selfSigned is a certificate for a key.
+// selfSigned makes a certificate for a key.
 func selfSigned(tb testing.TB, key *ecdsa.PrivateKey) []byte {
 	tb.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}

@@ -37,8 +37,7 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// BenchmarkVerifyNew verifies tokens that were never seen before, as they come after a node was lost: one each, of one
-// issuer.
+// BenchmarkVerifyNew verifies each token once, as after the loss of another node; all have one issuer.
 func BenchmarkVerifyNew(b *testing.B) {
 	tokens := make([]string, 1<<14)
 	expiry := time.Now().Add(time.Hour).Unix()

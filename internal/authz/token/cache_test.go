@@ -15,7 +15,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-func TestTokenCache_OneVerificationPerToken(t *testing.T) {
+func TestCache_oneVerificationPerToken(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	o := standard()
 	o.Registerer = registry
@@ -38,7 +38,7 @@ func TestTokenCache_OneVerificationPerToken(t *testing.T) {
 	}
 }
 
-func TestTokenCache_EndsWithTheToken(t *testing.T) {
+func TestCache_entryEndsWithItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := standard()
 		o.Require.Leeway = 2 * time.Second
@@ -52,7 +52,7 @@ func TestTokenCache_EndsWithTheToken(t *testing.T) {
 	})
 }
 
-func TestTokenCache_DoesNotKnowTokensByTheirClaims(t *testing.T) {
+func TestCache_comparesWholeTokens(t *testing.T) {
 	verifier := mustVerifier(t, standard())
 	compact := mustHS256(t, fields())
 	verifies(t, verifier, compact, nil)
@@ -62,7 +62,7 @@ func TestTokenCache_DoesNotKnowTokensByTheirClaims(t *testing.T) {
 	verifies(t, verifier, compact, nil)
 }
 
-func TestTokenCache_IsBounded(t *testing.T) {
+func TestCache_isBounded(t *testing.T) {
 	const limit = 20_000
 	registry := prometheus.NewPedanticRegistry()
 	o := standard()
@@ -80,7 +80,7 @@ func TestTokenCache_IsBounded(t *testing.T) {
 	verifies(t, mustVerifier(t, o), mustHS256(t, fields()), nil)
 }
 
-func TestTokenCache_Concurrent(t *testing.T) {
+func TestCache_concurrent(t *testing.T) {
 	o := standard()
 	o.CacheSize = 5000
 	verifier := mustVerifier(t, o)
@@ -102,7 +102,7 @@ func TestTokenCache_Concurrent(t *testing.T) {
 	clients.Wait()
 }
 
-func TestVerify_Revoked(t *testing.T) {
+func TestVerify_revoked(t *testing.T) {
 	revocations := token.NewRevocations(0, nil)
 	o := standard()
 	o.Revocations = revocations

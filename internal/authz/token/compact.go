@@ -15,7 +15,7 @@ var base64Strict = base64.RawURLEncoding.Strict()
 
 // compact is a token in compact form (RFC 7515, section 7.1), parsed but not verified.
 //
-// The parser of the JWT library is not used: it costs 47 instead of 15 allocations and 7.9 instead of 4.3 us for a new
+// The parser of the JWT library is not used: it costs 47 instead of 14 allocations and 7.9 instead of 4.3 us for a new
 // HS256 token. FuzzVerifyAsTheLibrary checks that both accept and refuse the same tokens.
 type compact struct {
 	segment   string // the encoded header

@@ -25,7 +25,7 @@ func ReadKeySet(data []byte) (keys, skipped []string, err error) {
 	return keys, skipped, err
 }
 
-// Members splits a JSON object, which must be valid JSON, into its members.
+// Members splits a JSON object into its members.
 func Members(data []byte) (map[string]string, error) {
 	o, err := parseObject(data)
 	members := map[string]string{}
@@ -35,7 +35,7 @@ func Members(data []byte) (map[string]string, error) {
 	return members, err
 }
 
-// KnownHeaders says how many headers are remembered.
+// KnownHeaders returns the number of cached headers.
 func (v *Verifier) KnownHeaders() int {
 	if list := v.headers.list.Load(); list != nil {
 		return len(*list)

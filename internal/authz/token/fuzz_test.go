@@ -16,8 +16,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// FuzzVerify signs whatever comes as header and payload. What is accepted must be what an ordinary JSON reader takes
-// the claims for.
+// FuzzVerify signs any header and payload. The claims of an accepted token must be those that encoding/json reads.
 func FuzzVerify(f *testing.F) {
 	header := `{"alg":"HS256","typ":"JWT"}`
 	f.Add(header, mustJSON(fields()))
@@ -60,9 +59,9 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzVerifyAsTheLibrary compares Verify with what the parser of the JWT library makes of the same token. Header and
-// payload are encoded, or segments as they stand; without a signature they get a good one. Each token is verified
-// twice, by verifiers that have seen all tokens before it: the second time its header may be known.
+// FuzzVerifyAsTheLibrary compares Verify with the parser of the JWT library. Header and payload are encoded, or are raw
+// segments; without a signature they get a valid one. Each token is verified twice, because the second time its header
+// may come from the cache.
 func FuzzVerifyAsTheLibrary(f *testing.F) {
 	good := fmt.Sprintf(
 		`{"sub":%q,"org":%q,"iss":%q,"aud":[%q],"exp":1e11,"jti":"one"}`, me, home, rtetest.Issuer, rtetest.Audience,

@@ -68,7 +68,7 @@ func mustJSON(value any) string {
 	return string(data)
 }
 
-// rename is fields with a claim under another name.
+// rename returns fields with a claim under another name.
 func rename(from, to string) map[string]any {
 	f := fields()
 	f[to] = f[from]
@@ -84,7 +84,7 @@ func many[T any](n int, value T) []T {
 	return list
 }
 
-// next is the base64url digit after the one given: with a signature of 32 bytes it differs in bits that carry nothing.
+// next returns the following base64url digit: at the end of a signature of 32 bytes it differs only in unused bits.
 func next(digit byte) string {
 	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	for i := range digits {

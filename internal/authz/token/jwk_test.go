@@ -129,7 +129,7 @@ var keySetVariants = map[string]keySetVariant{
 	"advice-malformed": {keys: []string{"a", "b"}}, // x5c, x5t, x5u and others of the wrong types
 }
 
-func TestReadKeySet_Variants(t *testing.T) {
+func TestReadKeySet_variants(t *testing.T) {
 	files, err := filepath.Glob("testdata/key_sets/*.json")
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func TestReadKeySet_Variants(t *testing.T) {
 	}
 }
 
-func TestReadKeySet_KeepsTheFirst64(t *testing.T) {
+func TestReadKeySet_keepsTheFirst64(t *testing.T) {
 	data, err := os.ReadFile("testdata/key_sets/okta.json")
 	if err != nil {
 		t.Fatal(err)

@@ -19,10 +19,9 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// Auth0 and WorkOS publish an x5t that is not the thumbprint of the certificate. The library dropped such keys without
-// a word, and one entry whose kid was a number spoiled the whole set: every token was refused as signed by an unknown
-// key.
-func TestKeySet_OddEntriesSpoilNothing(t *testing.T) {
+// Auth0 and WorkOS publish an x5t that is not the thumbprint of the certificate. The library dropped such keys
+// silently, and one entry whose kid was a number made the whole set unusable: the key of every token was unknown.
+func TestKeySet_oddEntriesAreSkipped(t *testing.T) {
 	t.Parallel()
 	key := mustECDSA(t, elliptic.P256())
 	odd := mustJWK(t, &key.PublicKey, jwkset.JWKMetadataOptions{KID: "one"})
@@ -47,7 +46,7 @@ func TestKeySet_OddEntriesSpoilNothing(t *testing.T) {
 
 // A token without a kid was tried with every key of the set: 64 RSA keys took 2.8 ms of CPU time, before anything about
 // the client was known.
-func TestKeySet_CandidatesAreBounded(t *testing.T) {
+func TestKeySet_candidatesAreBounded(t *testing.T) {
 	t.Parallel()
 	keys, all := map[string]any{}, make([]*ecdsa.PrivateKey, 64)
 	for n := range all {
@@ -78,7 +77,7 @@ func TestKeySet_CandidatesAreBounded(t *testing.T) {
 	}
 }
 
-func TestKeySet_KeyWithTheNameOfTheTokenIsTriedFirst(t *testing.T) {
+func TestKeySet_keyWithTheNameOfTheTokenIsTriedFirst(t *testing.T) {
 	t.Parallel()
 	key := mustECDSA(t, elliptic.P256())
 	var set jwkset.JWKSMarshal
@@ -92,7 +91,7 @@ func TestKeySet_KeyWithTheNameOfTheTokenIsTriedFirst(t *testing.T) {
 }
 
 // While no key was ever read, every token was refused with 401, so that clients threw good tokens away.
-func TestKeySet_NeverReadIsUnavailable(t *testing.T) {
+func TestKeySet_neverReadIsUnavailable(t *testing.T) {
 	t.Parallel()
 	key := mustECDSA(t, elliptic.P256())
 	i := startIssuer(t, "https://a.test")
@@ -110,7 +109,7 @@ func TestKeySet_NeverReadIsUnavailable(t *testing.T) {
 	if logs.Len() != 1 || logs.All()[0].Level != zap.ErrorLevel {
 		t.Errorf("the log is %v", logs.All())
 	}
-	// What does not depend on the set is decided as ever.
+	// Tokens that need no key of the set are decided as usual.
 	verifies(t, verifier, mustHS256(t, with("iss", nil)), nil)
 	verifies(t, verifier, mustHS256(t, with("iss", i.name)), token.ErrKey)
 	verifies(t, verifier, "garbage", token.ErrMalformed)
@@ -118,7 +117,7 @@ func TestKeySet_NeverReadIsUnavailable(t *testing.T) {
 }
 
 // The first client came while the set was being read for the first time, and waited for a second reading.
-func TestKeySet_FirstClientWaitsForTheFirstReading(t *testing.T) {
+func TestKeySet_firstClientWaitsForTheFirstReading(t *testing.T) {
 	t.Parallel()
 	key := mustECDSA(t, elliptic.P256())
 	i := startIssuer(t, "https://a.test")
@@ -149,7 +148,7 @@ func TestKeySet_FirstClientWaitsForTheFirstReading(t *testing.T) {
 	}
 }
 
-func TestKeySet_OutagesAreReportedOncePerInterval(t *testing.T) {
+func TestKeySet_outagesAreReportedOncePerInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.WarnLevel)
 		report := token.ReportFailures(zap.New(core))
@@ -166,7 +165,7 @@ func TestKeySet_OutagesAreReportedOncePerInterval(t *testing.T) {
 	})
 }
 
-func TestPublicKeyFile_TooManyKeysOfOneKind(t *testing.T) {
+func TestPublicKeyFile_tooManyKeysOfOneKind(t *testing.T) {
 	keys := make([]any, 9)
 	for n := range keys {
 		keys[n] = &mustECDSA(t, elliptic.P256()).PublicKey

@@ -50,14 +50,14 @@ func startIssuer(tb testing.TB, name string) *issuer {
 	return i
 }
 
-// handle sets how requests are answered from now on.
+// handle replaces the handler of the issuer.
 func (i *issuer) handle(handler http.HandlerFunc) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.handler = handler
 }
 
-// answer sets what is answered from now on.
+// answer makes the issuer answer with this status and body.
 func (i *issuer) answer(status int, body string) {
 	i.handle(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -65,7 +65,7 @@ func (i *issuer) answer(status int, body string) {
 	})
 }
 
-// publish answers with a set of keys, by key id.
+// publish makes the issuer answer with a set of keys, by key id.
 func (i *issuer) publish(tb testing.TB, keys map[string]any) {
 	tb.Helper()
 	var set jwkset.JWKSMarshal
@@ -113,12 +113,12 @@ func verifies(t *testing.T, verifier *token.Verifier, compact string, want error
 	}
 }
 
-func TestKeySet_IsReadWhenNeeded(t *testing.T) {
+func TestKeySet_isReadWhenNeeded(t *testing.T) {
 	t.Parallel()
 	key := mustECDSA(t, elliptic.P256())
 	i := startIssuer(t, "https://a.test")
 	i.publish(t, map[string]any{"one": &key.PublicKey})
-	verifier := mustVerifier(t, i.options()) // and not Run
+	verifier := mustVerifier(t, i.options()) // without Run
 
 	verifies(t, verifier, i.sign(t, "one", key, fields()), nil)
 	verifies(t, verifier, i.sign(t, "one", key, with("jti", "two")), nil)
@@ -127,9 +127,9 @@ func TestKeySet_IsReadWhenNeeded(t *testing.T) {
 	}
 }
 
-// TestKeySet_Rotation connects a thousand times a second while the issuer takes a new key into use again and again and
-// signs with it at once. No good token may be refused.
-func TestKeySet_Rotation(t *testing.T) {
+// TestKeySet_rotation verifies a thousand tokens per second while the issuer rotates its key repeatedly and signs with
+// the new one at once. No good token may be refused.
+func TestKeySet_rotation(t *testing.T) {
 	t.Parallel()
 	const perSecond, lasting, rotations = 1000, 3 * time.Second, 4
 	keys := make([]*ecdsa.PrivateKey, rotations)
@@ -175,7 +175,7 @@ func TestKeySet_Rotation(t *testing.T) {
 	}
 }
 
-func TestKeySet_AwayAfterTheFirstReading(t *testing.T) {
+func TestKeySet_awayAfterTheFirstReading(t *testing.T) {
 	t.Parallel()
 	key, next := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P256())
 	i := startIssuer(t, "https://a.test")
@@ -199,7 +199,7 @@ func TestKeySet_AwayAfterTheFirstReading(t *testing.T) {
 	}
 }
 
-func TestKeySet_AwayAtStart(t *testing.T) {
+func TestKeySet_awayAtStart(t *testing.T) {
 	t.Parallel()
 	key := mustECDSA(t, elliptic.P256())
 	i := startIssuer(t, "https://a.test")
@@ -217,8 +217,8 @@ func TestKeySet_AwayAtStart(t *testing.T) {
 	})
 }
 
-// TestKeySet_UnknownKeysAreRateLimited sends tokens with invented key ids: they share readings, however many they are.
-func TestKeySet_UnknownKeysAreRateLimited(t *testing.T) {
+// TestKeySet_unknownKeysAreRateLimited sends tokens with invented key ids: they share readings, however many there are.
+func TestKeySet_unknownKeysAreRateLimited(t *testing.T) {
 	t.Parallel()
 	key := mustECDSA(t, elliptic.P256())
 	i := startIssuer(t, "https://a.test")
@@ -237,7 +237,7 @@ func TestKeySet_UnknownKeysAreRateLimited(t *testing.T) {
 	}
 }
 
-func TestKeySet_SeveralIssuers(t *testing.T) {
+func TestKeySet_severalIssuers(t *testing.T) {
 	t.Parallel()
 	keyA, keyB := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P256())
 	a, b := startIssuer(t, "https://a.test"), startIssuer(t, "https://b.test")
@@ -260,7 +260,7 @@ func TestKeySet_SeveralIssuers(t *testing.T) {
 	verifies(t, mustVerifier(t, o), b.sign(t, "key", keyB, fields()), token.ErrIssuer)
 }
 
-func TestKeySet_ForEveryIssuerBesideAFile(t *testing.T) {
+func TestKeySet_forAllIssuersWithAFile(t *testing.T) {
 	t.Parallel()
 	fileKey, setKey := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P256())
 	i := startIssuer(t, "https://a.test")
@@ -275,7 +275,7 @@ func TestKeySet_ForEveryIssuerBesideAFile(t *testing.T) {
 	verifies(t, verifier, i.sign(t, "set", setKey, fields()), nil)
 }
 
-func TestKeySet_TakesOnlyKeysForSignatures(t *testing.T) {
+func TestKeySet_takesOnlyKeysForSignatures(t *testing.T) {
 	t.Parallel()
 	key, encryption := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P256())
 	derivation := mustECDSA(t, elliptic.P256())
@@ -321,7 +321,7 @@ func TestKeySet_TakesOnlyKeysForSignatures(t *testing.T) {
 	verifies(t, verifier, text, token.ErrKey)
 }
 
-func TestKeySet_BadAnswers(t *testing.T) {
+func TestKeySet_badAnswers(t *testing.T) {
 	t.Parallel()
 	key := mustECDSA(t, elliptic.P256())
 	good := mustJSON(
@@ -345,9 +345,8 @@ func TestKeySet_BadAnswers(t *testing.T) {
 	}
 }
 
-// TestKeySet_RemovedKeyIsForgotten verifies a token, takes its key out of the set and verifies it again: that it was
-// verified before must not matter.
-func TestKeySet_RemovedKeyIsForgotten(t *testing.T) {
+// TestKeySet_removedKeyIsForgotten removes the key of a cached token from the set: the token must be refused.
+func TestKeySet_removedKeyIsForgotten(t *testing.T) {
 	t.Parallel()
 	key, next := mustECDSA(t, elliptic.P256()), mustECDSA(t, elliptic.P256())
 	i := startIssuer(t, "https://a.test")
@@ -368,7 +367,7 @@ func TestKeySet_RemovedKeyIsForgotten(t *testing.T) {
 	}
 }
 
-func TestKeySet_RunEndsWhileTheIssuerHangs(t *testing.T) {
+func TestKeySet_runEndsWhileTheIssuerHangs(t *testing.T) {
 	t.Parallel()
 	hanging := make(chan struct{})
 	i := startIssuer(t, "https://a.test")

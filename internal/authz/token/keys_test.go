@@ -22,7 +22,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-func TestVerify_Algorithms(t *testing.T) {
+func TestVerify_algorithms(t *testing.T) {
 	rsaKey := mustRSA(t)
 	_, edKey, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -74,7 +74,7 @@ func TestVerify_Algorithms(t *testing.T) {
 	}
 }
 
-func TestVerify_PreviousSecret(t *testing.T) {
+func TestVerify_previousSecret(t *testing.T) {
 	o := standard()
 	o.Keys.Secret, o.Keys.PreviousSecret = "the secret of today, long enough", rtetest.Secret
 	verifier := mustVerifier(t, o)
@@ -90,7 +90,7 @@ func TestVerify_PreviousSecret(t *testing.T) {
 	}
 }
 
-func TestVerifier_PublicKeyFileIsWatched(t *testing.T) {
+func TestVerifier_publicKeyFileIsWatched(t *testing.T) {
 	first, second := mustRSA(t), mustRSA(t)
 	path := mustPEM(t, &first.PublicKey)
 	synctest.Test(t, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestVerifier_PublicKeyFileIsWatched(t *testing.T) {
 	})
 }
 
-func TestNewVerifier_RefusesMistakes(t *testing.T) {
+func TestNewVerifier_refusesMistakes(t *testing.T) {
 	weak, err := rsa.GenerateKey(rand.Reader, 1024) // too short on purpose
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-func TestVerify_Requirements(t *testing.T) {
+func TestVerify_requirements(t *testing.T) {
 	type requirements = token.Requirements
 	claim := func(path, value string) requirements {
 		return requirements{Claims: []token.RequiredClaim{{Claim: path, Value: value}}}
@@ -79,7 +79,7 @@ func TestVerify_Requirements(t *testing.T) {
 }
 
 // Operators could not tell which claim of a token was wrong.
-func TestVerify_NamesTheWrongClaim(t *testing.T) {
+func TestVerify_namesTheWrongClaim(t *testing.T) {
 	now := time.Now().Unix()
 	for name, test := range map[string]struct {
 		fields map[string]any
@@ -105,7 +105,7 @@ func TestVerify_NamesTheWrongClaim(t *testing.T) {
 	}
 }
 
-func TestVerify_IssuerTemplate(t *testing.T) {
+func TestVerify_issuerTemplate(t *testing.T) {
 	const (
 		template = "https://login.microsoftonline.com/{tenantid}/v2.0"
 		ours     = "72f988bf-86f1-41af-91ab-2d7cd011db47"
@@ -137,7 +137,7 @@ func TestVerify_IssuerTemplate(t *testing.T) {
 }
 
 // RFC 9864 gives EdDSA with Ed25519 a name of its own, which Keycloak and others use already.
-func TestVerify_Ed25519ByBothNames(t *testing.T) {
+func TestVerify_ed25519ByBothNames(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func TestVerify_Ed25519ByBothNames(t *testing.T) {
 	)
 }
 
-func TestNewVerifier_RefusesWhatCanNeverMatch(t *testing.T) {
+func TestNewVerifier_refusesWhatCanNeverMatch(t *testing.T) {
 	type requirements = token.Requirements
 	for name, o := range map[string]token.VerifierOptions{
 		"RolePath":    {Claims: token.ClaimNames{Role: "realm_access..roles"}},
@@ -219,8 +219,8 @@ func TestParseRequiredClaim(t *testing.T) {
 	}
 }
 
-// The signer of the command line meets whatever the same configuration requires.
-func TestSigner_MeetsTheRequirements(t *testing.T) {
+// Tokens of the command line must meet the requirements of the same configuration.
+func TestSigner_meetsTheRequirements(t *testing.T) {
 	o := token.VerifierOptions{
 		Keys: token.KeyOptions{Secret: rtetest.Secret},
 		Require: token.Requirements{

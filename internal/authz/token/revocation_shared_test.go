@@ -20,11 +20,11 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// cupboard is a store of revocations that can be away.
-type cupboard struct {
+// memoryStore is a store of revocations that can be unavailable.
+type memoryStore struct {
 	mu       sync.Mutex
-	away     bool // nothing works
-	closed   bool // it can only be read
+	away     bool // every operation fails
+	closed   bool // it is read-only
 	members  map[string]time.Time
 	notified []string
 	reads    int
@@ -32,7 +32,7 @@ type cupboard struct {
 
 var errAway = errors.New("away")
 
-func (c *cupboard) Keep(_ context.Context, member []byte, until time.Time, message []byte) error {
+func (c *memoryStore) Keep(_ context.Context, member []byte, until time.Time, message []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.away || c.closed {
@@ -43,7 +43,7 @@ func (c *cupboard) Keep(_ context.Context, member []byte, until time.Time, messa
 	return nil
 }
 
-func (c *cupboard) Kept(_ context.Context, each func([]byte, time.Time)) error {
+func (c *memoryStore) Kept(_ context.Context, each func([]byte, time.Time)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reads++
@@ -56,7 +56,7 @@ func (c *cupboard) Kept(_ context.Context, each func([]byte, time.Time)) error {
 	return nil
 }
 
-func (c *cupboard) set(away bool) {
+func (c *memoryStore) set(away bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.away = away
@@ -65,7 +65,7 @@ func (c *cupboard) set(away bool) {
 // sharing is a node that shares its revocations.
 type sharing struct {
 	*token.SharedRevocations
-	*cupboard
+	*memoryStore
 	list     *token.Revocations
 	registry *prometheus.Registry
 
@@ -73,9 +73,9 @@ type sharing struct {
 	enforced [][]token.Revocation // guarded by mu
 }
 
-func newSharing(t *testing.T, c *cupboard) *sharing {
+func newSharing(t *testing.T, c *memoryStore) *sharing {
 	t.Helper()
-	s := &sharing{cupboard: c, registry: prometheus.NewPedanticRegistry()}
+	s := &sharing{memoryStore: c, registry: prometheus.NewPedanticRegistry()}
 	if c.members == nil {
 		c.members = map[string]time.Time{}
 	}
@@ -112,7 +112,7 @@ func (s *sharing) run(t *testing.T) {
 	})
 }
 
-// rounds takes what was enforced until now, by the number of revocations; -1 stands for too many to be named.
+// rounds takes the calls of Enforce, as numbers of revocations; -1 means too many to list.
 func (s *sharing) rounds() (counts []int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +130,7 @@ func (s *sharing) rounds() (counts []int) {
 func TestSharedRevocations_readAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		later := time.Now().Add(time.Hour)
-		s := newSharing(t, &cupboard{members: map[string]time.Time{
+		s := newSharing(t, &memoryStore{members: map[string]time.Time{
 			`{"jti":"one"}`: later,
 			fmt.Sprintf(`{"user":%q,"before":%d}`, me, time.Now().Unix()): later,
 			`{"jti":"over"}`: time.Now(),
@@ -157,9 +157,9 @@ func TestSharedRevocations_readAtStart(t *testing.T) {
 
 func TestSharedRevocations_receive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSharing(t, &cupboard{})
+		s := newSharing(t, &memoryStore{})
 		s.run(t)
-		for range 2 { // the second time it is no news
+		for range 2 { // the second time it is known
 			if err := s.Receive([]byte(`{"jti":"one"}`)); err != nil {
 				t.Fatal(err)
 			}
@@ -176,11 +176,11 @@ func TestSharedRevocations_receive(t *testing.T) {
 				t.Errorf("%.20s is understood", message)
 			}
 		}
-		time.Sleep(time.Hour) // which it counts if it does not say until when
+		time.Sleep(time.Hour) // the lifetime of a revocation without an end
 		if s.list.Check(&token.Claims{TokenID: "one"}) {
 			t.Error("it counts too long")
 		}
-		for i := range 3000 { // too many to be named
+		for i := range 3000 { // too many to list
 			if err := s.Receive(fmt.Appendf(nil, `{"jti":"%d"}`, i)); err != nil {
 				t.Fatal(err)
 			}
@@ -194,10 +194,10 @@ func TestSharedRevocations_receive(t *testing.T) {
 	})
 }
 
-// TestSharedRevocations_storeAway checks that what is revoked while the store is away gets there when it is back.
+// TestSharedRevocations_storeAway checks that a revocation reaches a store that was unavailable.
 func TestSharedRevocations_storeAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSharing(t, &cupboard{away: true})
+		s := newSharing(t, &memoryStore{away: true})
 		s.run(t)
 		<-s.Tried()
 		if s.Current() {
@@ -214,14 +214,14 @@ func TestSharedRevocations_storeAway(t *testing.T) {
 			t.Errorf("%v wait", n)
 		}
 		time.Sleep(5 * time.Second)
-		s.cupboard.mu.Lock()
+		s.memoryStore.mu.Lock()
 		s.away, s.members[`{"jti":"of others"}`] = false, one.Until
-		s.cupboard.mu.Unlock()
+		s.memoryStore.mu.Unlock()
 		time.Sleep(1100 * time.Millisecond)
 		synctest.Wait()
 		message, _ := json.Marshal(one)
-		s.cupboard.mu.Lock()
-		defer s.cupboard.mu.Unlock()
+		s.memoryStore.mu.Lock()
+		defer s.memoryStore.mu.Unlock()
 		if !slices.Equal(s.notified, []string{string(message)}) || !s.members[`{"jti":"one"}`].Equal(one.Until) {
 			t.Errorf("notified %v, kept %v", s.notified, s.members)
 		}
@@ -234,11 +234,11 @@ func TestSharedRevocations_storeAway(t *testing.T) {
 	})
 }
 
-// TestSharedRevocations_readOnly checks that a node that may not write knows all the same what others revoke.
+// TestSharedRevocations_readOnly checks that a node without write permission reads the revocations of others.
 func TestSharedRevocations_readOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		later := time.Now().Add(time.Hour)
-		s := newSharing(t, &cupboard{closed: true, members: map[string]time.Time{`{"jti":"one"}`: later}})
+		s := newSharing(t, &memoryStore{closed: true, members: map[string]time.Time{`{"jti":"one"}`: later}})
 		if err := s.Share(t.Context(), token.Revocation{TokenID: "own", Until: later}); !errors.Is(err, token.ErrNotShared) {
 			t.Errorf("shared: %v", err)
 		}
@@ -250,7 +250,7 @@ func TestSharedRevocations_readOnly(t *testing.T) {
 	})
 }
 
-// TestSharedRevocations_storeEmptied checks that a store that has lost everything gets it back, and nothing twice.
+// TestSharedRevocations_storeEmptied checks that a store that lost its data gets every revocation back, once.
 func TestSharedRevocations_storeEmptied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		later := time.Now().Add(time.Hour).Truncate(time.Second)
@@ -259,15 +259,15 @@ func TestSharedRevocations_storeEmptied(t *testing.T) {
 			fmt.Sprintf(`{"user":%q}`, me): later,
 			fmt.Sprintf(`{"user":%q,"before":%d}`, me, later.Unix()): later,
 		}
-		s := newSharing(t, &cupboard{members: maps.Clone(members)})
+		s := newSharing(t, &memoryStore{members: maps.Clone(members)})
 		s.run(t)
 		synctest.Wait()
 		if len(s.notified) != 0 {
 			t.Errorf("notified %v", s.notified)
 		}
-		s.cupboard.mu.Lock()
+		s.memoryStore.mu.Lock()
 		clear(s.members)
-		s.cupboard.mu.Unlock()
+		s.memoryStore.mu.Unlock()
 		s.Reread()
 		s.Reread()
 		synctest.Wait()
@@ -277,17 +277,17 @@ func TestSharedRevocations_storeEmptied(t *testing.T) {
 	})
 }
 
-// TestSharedRevocations_reread checks when the store is read: at once when messages may have been missed, and in any
-// case from time to time.
+// TestSharedRevocations_reread checks that the store is read at once when messages may have been missed, and
+// periodically.
 func TestSharedRevocations_reread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSharing(t, &cupboard{})
+		s := newSharing(t, &memoryStore{})
 		s.run(t)
 		reads := func(want int) {
 			t.Helper()
 			synctest.Wait()
-			s.cupboard.mu.Lock()
-			defer s.cupboard.mu.Unlock()
+			s.memoryStore.mu.Lock()
+			defer s.memoryStore.mu.Unlock()
 			if s.reads != want {
 				t.Errorf("%d readings, want %d", s.reads, want)
 			}
@@ -306,7 +306,7 @@ func TestSharedRevocations_reread(t *testing.T) {
 }
 
 func TestSharedRevocations_tooManyUnsaved(t *testing.T) {
-	s := newSharing(t, &cupboard{away: true})
+	s := newSharing(t, &memoryStore{away: true})
 	until := time.Now().Add(time.Hour)
 	for i := range 10_000 {
 		if err := s.Share(

@@ -16,7 +16,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-func TestRevocations_Check(t *testing.T) {
+func TestRevocations_check(t *testing.T) {
 	now := time.Now()
 	hour := now.Add(time.Hour)
 	older := token.Claims{User: me, TokenID: "one", IssuedAt: now.Add(-time.Minute)}
@@ -70,7 +70,7 @@ func TestRevocations_Check(t *testing.T) {
 	}
 }
 
-func TestRevocations_EndAndMakeRoom(t *testing.T) {
+func TestRevocations_endAndMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry := prometheus.NewPedanticRegistry()
 		list := token.NewRevocations(3, registry)
@@ -110,7 +110,7 @@ func TestRevocations_EndAndMakeRoom(t *testing.T) {
 	})
 }
 
-func TestRevocation_JSON(t *testing.T) {
+func TestRevocation_json(t *testing.T) {
 	until := time.UnixMilli(1_700_000_000_500)
 	for text, want := range map[string]token.Revocation{
 		`{"jti":"one","until":1700000000.5}`:                {TokenID: "one", Until: until},

@@ -13,7 +13,7 @@ import (
 	"github.com/rte-server/rte-server/internal/authz/token"
 )
 
-func TestVerify_Role(t *testing.T) {
+func TestVerify_role(t *testing.T) {
 	mapping := []token.RoleMapping{
 		{"rte-supervisor", token.RoleSupervisor}, {"rte-service", token.RoleService}, {"agent-eu", token.RoleAgent},
 	}
@@ -98,8 +98,8 @@ func TestVerify_Role(t *testing.T) {
 	}
 }
 
-// A member that occurs twice in a nested object is refused like one of the token: readers would differ.
-func TestVerify_NestedMemberTwice(t *testing.T) {
+// Two members of one name in a nested object are refused too: readers would understand the token differently.
+func TestVerify_nestedMemberTwice(t *testing.T) {
 	o := standard()
 	o.Claims.Role = "realm_access.roles"
 	claims := mustJSON(fields())
@@ -107,7 +107,7 @@ func TestVerify_NestedMemberTwice(t *testing.T) {
 	verifies(t, mustVerifier(t, o), mustHeaderAndClaims(t, `{"alg":"HS256"}`, claims), token.ErrClaims)
 }
 
-func TestVerify_DefaultRoleIsLogged(t *testing.T) {
+func TestVerify_defaultRoleIsLogged(t *testing.T) {
 	for name, test := range map[string]struct {
 		claim   string
 		options token.RoleOptions

@@ -21,7 +21,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// standard are options for the tokens of rtetest.
+// standard returns the options for the tokens of rtetest.
 func standard() token.VerifierOptions {
 	return token.VerifierOptions{
 		Keys:    token.KeyOptions{Secret: rtetest.Secret},
@@ -38,7 +38,7 @@ func mustVerifier(tb testing.TB, o token.VerifierOptions) *token.Verifier {
 	return verifier
 }
 
-// fields are the claims of a good token, to be changed by a test.
+// fields returns the claims of a good token, which a test may change.
 func fields() map[string]any {
 	now := time.Now().Unix()
 	return map[string]any{
@@ -47,7 +47,7 @@ func fields() map[string]any {
 	}
 }
 
-// with changes fields; nil takes one away.
+// with returns fields with one change; nil removes a claim.
 func with(name string, value any) map[string]any {
 	f := fields()
 	if f[name] = value; value == nil {
@@ -70,7 +70,7 @@ func mustHS256(tb testing.TB, claims map[string]any) string {
 	return mustSign(tb, jwt.SigningMethodHS256, []byte(rtetest.Secret), claims)
 }
 
-func TestVerify_Claims(t *testing.T) {
+func TestVerify_claims(t *testing.T) {
 	grants := []map[string]string{
 		{"entity": queue.String()}, {"event": "UserAlert"}, {"entity": me.String(), "event": "UserStatus"},
 	}
@@ -120,8 +120,8 @@ func TestVerify_Claims(t *testing.T) {
 	}
 }
 
-// Nodes tell each other claims as JSON, which has no year 10000, and that is what the last second is east of Greenwich.
-func TestVerify_LastSecond(t *testing.T) {
+// Nodes send each other claims as JSON, which has no year 10000. East of Greenwich the last second is in that year.
+func TestVerify_lastSecond(t *testing.T) {
 	local := time.Local
 	time.Local = time.FixedZone("Helsinki", 2*60*60)
 	defer func() { time.Local = local }()
@@ -134,7 +134,7 @@ func TestVerify_LastSecond(t *testing.T) {
 	}
 }
 
-func TestVerify_ClaimNames(t *testing.T) {
+func TestVerify_claimNames(t *testing.T) {
 	o := standard()
 	o.Claims = token.ClaimNames{
 		User: "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier", Organization: "tid", Role: "r",
@@ -163,7 +163,7 @@ func TestVerify_ClaimNames(t *testing.T) {
 	}
 }
 
-func TestVerify_Refusals(t *testing.T) {
+func TestVerify_refusals(t *testing.T) {
 	rsaKey := mustRSA(t)
 	now := time.Now()
 	header := `{"alg":"HS256","typ":"JWT"}`
@@ -287,7 +287,7 @@ func TestVerify_Refusals(t *testing.T) {
 	}
 }
 
-func TestVerify_Types(t *testing.T) {
+func TestVerify_types(t *testing.T) {
 	for _, header := range []string{
 		`{"alg":"HS256"}`, `{"alg":"HS256","typ":"JWT"}`, `{"alg":"HS256","typ":"jwt"}`, `{"alg":"HS256","typ":"at+jwt"}`,
 		`{"alg":"HS256","typ":"application/at+jwt"}`,
@@ -299,9 +299,9 @@ func TestVerify_Types(t *testing.T) {
 	}
 }
 
-// TestVerify_AtTheSecond moves the clock to the edges: exp is the first second at which a token is no longer valid,
-// nbf the first at which it is (RFC 7519, sections 4.1.4 and 4.1.5).
-func TestVerify_AtTheSecond(t *testing.T) {
+// TestVerify_atTheSecond checks the limits: a token is no longer valid from exp on, and valid from nbf on (RFC 7519,
+// sections 4.1.4 and 4.1.5).
+func TestVerify_atTheSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		strict, lenient := standard(), standard()
@@ -336,7 +336,7 @@ func TestVerify_AtTheSecond(t *testing.T) {
 	})
 }
 
-func TestVerify_RequireExpiry(t *testing.T) {
+func TestVerify_requireExpiry(t *testing.T) {
 	o := standard()
 	o.Require.Expiry = true
 	if _, err := mustVerifier(t, o).Verify(mustHS256(t, with("exp", nil))); !errors.Is(err, token.ErrClaims) {
@@ -347,7 +347,7 @@ func TestVerify_RequireExpiry(t *testing.T) {
 	}
 }
 
-func TestVerify_NoIssuerNoAudienceConfigured(t *testing.T) {
+func TestVerify_noIssuerNoAudienceConfigured(t *testing.T) {
 	verifier := mustVerifier(t, token.VerifierOptions{Keys: token.KeyOptions{Secret: rtetest.Secret}})
 	for _, f := range []map[string]any{fields(), with("iss", nil), with("aud", nil)} {
 		if _, err := verifier.Verify(mustHS256(t, f)); err != nil {

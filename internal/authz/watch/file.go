@@ -45,6 +45,9 @@ type File struct {
 
 // New reads the file for the first time. The error names the file.
 func New(o Options) (*File, error) {
+	if o.Load == nil {
+		return nil, errors.New("watch: Options.Load is required")
+	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
