@@ -133,7 +133,7 @@ type Redis struct {
 	SentinelMaster                     string
 	SentinelUsername, SentinelPassword string
 	Cluster, Sharded                   bool
-	Lanes                              int
+	Lanes, Connections                 int
 	Linger, Watch                      time.Duration
 	ProbeInterval, ProbeTimeout        time.Duration
 	DialTimeout, CommandTimeout        time.Duration

@@ -133,6 +133,9 @@ func (k *keyList) addRedis(c *Redis) {
 		"the servers at redis.addresses, or the masters of redis.sentinel_master, are independent: server "+
 			"number crc32(lane) mod their count has a lane")
 	k.count(&c.Lanes, "redis.lanes", 1, "number of lanes of each organization; publishers must use the same number")
+	positive(k.count(&c.Connections, "redis.connections", 8,
+		"subscribed connections to each Redis, over which the organizations are spread; with more than one, the node "+
+			"opens another to isolate those that overflow the output buffers of Redis"))
 	positive(k.span(&c.Linger, "redis.linger", time.Minute,
 		"how long a lane stays subscribed after its last subscriber"))
 	positive(k.span(&c.Watch, "redis.watch", time.Minute,

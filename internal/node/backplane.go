@@ -45,7 +45,8 @@ func RedisOptions(c *config.Redis, o backplane.Options) (redis.Options, error) {
 	return redis.Options{
 		Options: o, Addresses: c.Addresses, Username: c.Username, Password: c.Password, DB: c.DB, TLS: secure,
 		SentinelMaster: c.SentinelMaster, SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
-		Cluster: c.Cluster, Sharded: c.Sharded, Linger: c.Linger, Watch: c.Watch, ProbeInterval: c.ProbeInterval, ProbeTimeout: c.ProbeTimeout,
+		Cluster: c.Cluster, Sharded: c.Sharded, Connections: c.Connections,
+		Linger: c.Linger, Watch: c.Watch, ProbeInterval: c.ProbeInterval, ProbeTimeout: c.ProbeTimeout,
 		DialTimeout: c.DialTimeout, CommandTimeout: c.CommandTimeout,
 		LaneQueue: c.LaneQueueBytes, TotalQueue: c.TotalQueueBytes,
 	}, nil

@@ -243,6 +243,39 @@ func TestExamples_haveAllProperties(t *testing.T) {
 	}
 }
 
+// The users of the documentation for Redis 6.2, which refuses to start with commands that it does not know.
+func TestUsers_olderRedis(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "users.acl"), []byte(mustBlock(t, "acl")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(doc), "\n    sed -E ")
+	arguments, _, _ := strings.Cut(rest, "\n")
+	if !found {
+		t.Fatal("docs/redis.md has no sed")
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "sed -E "+arguments)
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, newer := range []string{"spublish", "ssubscribe", "sunsubscribe", "fcall", "function", "%R"} {
+		if strings.Contains(string(out), newer) {
+			t.Errorf("Redis 6.2 does not know %s", newer)
+		}
+	}
+	path := filepath.Join(dir, "older.acl")
+	if err := os.WriteFile(path, out, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rtetest.MustStartRedis(t, "--aclfile", path)
+}
+
 // TestUsers checks the rights of the users, and that they have no other rights.
 func TestUsers(t *testing.T) {
 	server := mustRedis(t)

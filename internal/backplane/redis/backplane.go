@@ -46,7 +46,7 @@ type Backplane struct {
 	states    backplane.StatesLimit
 	reads     chan struct{} // holds a token for each read of states under way
 
-	shards  []*link  // nil in a cluster
+	shards  []*group // nil in a cluster
 	cluster *cluster // nil if there is none
 }
 
@@ -89,7 +89,7 @@ func New(o Options) (*Backplane, error) {
 	b.wanted = b.wants
 	b.pages.room = wakeup.New()
 	b.scheduler = newScheduler(o.Workers, b.work)
-	b.index = newLaneIndex(o.Linger, b.route, func(l *lane) { b.post(l, left{}) })
+	b.index = newLaneIndex(o.Linger, o.Connections, b.route, func(l *lane) { b.post(l, left{}) })
 	b.states.Bytes, b.recent.Bytes = int64(o.SnapshotMemory), int64(o.PeerMemory)
 	b.peers = b.newExchange()
 	b.commands = o.newCommands()
@@ -104,30 +104,41 @@ func New(o Options) (*Backplane, error) {
 }
 
 // newShards makes the links to the servers, or to the masters that Sentinels watch.
-func (b *Backplane) newShards() []*link {
-	var links []*link
+func (b *Backplane) newShards() []*group {
+	var groups []*group
 	for _, server := range b.commands.Servers() {
-		name := server.Name
-		k := newLink(b, name, server.Client, fixed(name))
+		g := newGroup(b, server.Name, server.Client, fixed(server.Name))
 		if b.options.SentinelMaster != "" {
-			s := &sentinels{options: &b.options, master: name}
-			k.address, k.watch = s.address, s.watch
+			g.followSentinels(&sentinels{options: &b.options, master: server.Name})
 		}
-		links = append(links, k)
+		groups = append(groups, g)
 	}
-	return links
+	return groups
 }
 
 // route returns the link of a lane. The caller holds index.mu.
-func (b *Backplane) route(lane string) *link {
+func (b *Backplane) route(l *lane) *link {
+	var g *group
 	if b.cluster != nil {
-		return b.cluster.route(lane)
+		g = b.cluster.slots[slot(l.name)]
+	} else {
+		g = b.shards[command.ServerIndex(l.name, len(b.shards))]
 	}
-	return b.shard(lane)
+	if g == nil {
+		return nil
+	}
+	return g.links[l.number]
 }
 
-func (b *Backplane) shard(lane string) *link {
-	return b.shards[command.ServerIndex(lane, len(b.shards))]
+// separate moves organizations away from a link that was cut off alone.
+func (b *Backplane) separate(k *link) {
+	moved := b.index.separate(k)
+	if moved == 0 {
+		return
+	}
+	b.log.Warn("redis closed one connection, probably for its output buffer", func() []zap.Field {
+		return []zap.Field{zap.String("server", k.name), zap.Int("connection", k.number), zap.Int("organizations", moved)}
+	})
 }
 
 // refresh looks at the cluster again, as lanes seem to have moved.
@@ -143,8 +154,8 @@ func (b *Backplane) Run(ctx context.Context) error {
 	relieving.Go(b.scheduler.relieve)
 	others.Go(func() { b.sweep(ctx) })
 	others.Go(func() { b.peers.Run(ctx) })
-	for _, k := range b.shards {
-		others.Go(func() { k.run(ctx) })
+	for _, g := range b.shards {
+		others.Go(func() { g.run(ctx) })
 	}
 	if b.cluster != nil {
 		others.Go(func() { b.cluster.run(ctx) })

@@ -36,19 +36,19 @@ type cluster struct {
 	b       *Backplane
 	changed wakeup.Signal // set to refresh at once
 
-	slots [slotCount]*link // guarded by index.mu; nil: the owner of the slot is unknown
+	slots [slotCount]*group // guarded by index.mu; nil: the owner of the slot is unknown
 
 	mu        sync.Mutex
-	known     []string                // guarded by mu; addresses of servers to read from
-	links     map[string]*clusterLink // guarded by mu; by address
-	uncovered int                     // guarded by mu; slots without a master
+	known     []string                  // guarded by mu; addresses of servers to read from
+	servers   map[string]*clusterServer // guarded by mu; by address
+	uncovered int                       // guarded by mu; slots without a master
 
 	running sync.WaitGroup // the links, including those that ended
 }
 
-// clusterLink is a running link.
-type clusterLink struct {
-	*link
+// clusterServer has the running links to a server.
+type clusterServer struct {
+	*group
 	stop context.CancelFunc
 }
 
@@ -57,12 +57,9 @@ func newCluster(b *Backplane) *cluster {
 		b:       b,
 		changed: wakeup.New(),
 		known:   slices.Clone(b.options.Addresses),
-		links:   map[string]*clusterLink{},
+		servers: map[string]*clusterServer{},
 	}
 }
-
-// route returns the link of a lane's slot. The caller holds index.mu.
-func (c *cluster) route(lane string) *link { return c.slots[slot(lane)] }
 
 // refresh requests a new view of the cluster.
 func (c *cluster) refresh() { c.changed.Set() }
@@ -94,10 +91,10 @@ func (c *cluster) run(ctx context.Context) {
 // stop ends all links and waits for them.
 func (c *cluster) stop() {
 	c.mu.Lock()
-	links := c.links
-	c.links = nil
+	servers := c.servers
+	c.servers = nil
 	c.mu.Unlock()
-	for _, k := range links {
+	for _, k := range servers {
 		k.stop()
 	}
 	c.running.Wait()
@@ -209,7 +206,7 @@ func slotRange(text string) (first, last int) {
 func (c *cluster) follow(ctx context.Context, owners []owner) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	needed := map[string]*link{}
+	needed := map[string]*group{}
 	var known []string
 	c.uncovered = 0
 	for _, o := range owners {
@@ -220,12 +217,12 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 		if needed[o.address] != nil {
 			continue
 		}
-		k := c.links[o.address]
+		k := c.servers[o.address]
 		if k == nil {
 			k = c.start(ctx, o.address)
-			c.links[o.address] = k
+			c.servers[o.address] = k
 		}
-		needed[o.address] = k.link
+		needed[o.address] = k.group
 		known = append(known, o.address)
 	}
 	c.known = append(known, c.b.options.Addresses...)
@@ -240,30 +237,32 @@ func (c *cluster) follow(ctx context.Context, owners []owner) {
 	if changed {
 		c.b.commands.Cluster().ReloadState(ctx) // go-redis would notice by itself, some seconds later
 	}
-	for address, k := range c.links {
+	for address, k := range c.servers {
 		if needed[address] == nil {
-			delete(c.links, address)
+			delete(c.servers, address)
 			k.stop()
 		}
 	}
 }
 
-func (c *cluster) start(ctx context.Context, address string) *clusterLink {
-	k := &clusterLink{}
-	k.link = newLink(c.b, address, c.b.commands.Cluster(), fixed(address))
-	k.canary = func(name string) string { return c.canary(k.link, name) }
+func (c *cluster) start(ctx context.Context, address string) *clusterServer {
+	k := &clusterServer{}
+	k.group = newGroup(c.b, address, c.b.commands.Cluster(), fixed(address))
+	for _, link := range k.links {
+		link.canary = func(name string) string { return c.canary(k.group, name) }
+	}
 	ctx, k.stop = context.WithCancel(ctx)
 	c.running.Go(func() { k.run(ctx) })
 	return k
 }
 
-// canary returns a channel name in a slot of the link's master. If the master has no slot by now, it returns the name
+// canary returns a channel name in a slot of the server. If the master has no slot by now, it returns the name
 // unchanged, which the server will refuse.
-func (c *cluster) canary(k *link, name string) string {
+func (c *cluster) canary(g *group, name string) string {
 	var own [slotCount]bool
 	c.b.index.mu.Lock()
 	for s := range own {
-		own[s] = c.slots[s] == k
+		own[s] = c.slots[s] == g
 	}
 	c.b.index.mu.Unlock()
 	for i := range slotCount * 4 {
@@ -278,14 +277,14 @@ func (c *cluster) canary(k *link, name string) string {
 func (c *cluster) health() backplane.Health {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.links) == 0 {
+	if len(c.servers) == 0 {
 		return backplane.Health{Detail: "cluster not seen yet"}
 	}
-	links := make([]*link, 0, len(c.links))
-	for _, k := range c.links {
-		links = append(links, k.link)
+	groups := make([]*group, 0, len(c.servers))
+	for _, k := range c.servers {
+		groups = append(groups, k.group)
 	}
-	h := health(links)
+	h := health(groups)
 	if h.Connected && c.uncovered > 0 {
 		return backplane.Health{Detail: fmt.Sprintf("cluster: %d slots have no master", c.uncovered)}
 	}

@@ -82,7 +82,10 @@ func newEpoch(k *link, server *server, conn *subscriber, canary string) *epoch {
 func (e *epoch) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	loops := []func(context.Context) error{e.receive, e.reconcile, e.probe, e.lookUpJournals, e.maintain}
+	loops := []func(context.Context) error{e.receive, e.reconcile, e.probe, e.lookUpJournals}
+	if e.link.number == 0 {
+		loops = append(loops, e.maintain)
+	}
 	for range repairers {
 		loops = append(loops, e.repair)
 	}

@@ -13,8 +13,8 @@ import (
 // laneIndex has the lanes of this node: their topics, and what must be requested from Redis.
 type laneIndex struct {
 	linger time.Duration
-	route  func(lane string) *link // called with mu held; nil: the server of the lane is unknown
-	gone   func(l *lane)           // called with mu held, for a lane that is given up; the lane calls drained
+	route  func(l *lane) *link // called with mu held; nil: the server of the lane is unknown
+	gone   func(l *lane)       // called with mu held, for a lane that is given up; the lane calls drained
 
 	mu        sync.Mutex
 	lanes     map[string]*lane    // guarded by mu; by name
@@ -23,15 +23,17 @@ type laneIndex struct {
 	strays    map[*lane]struct{}  // guarded by mu; lanes that a server sent elsewhere since the last reroute
 	refused   map[*lane]struct{}  // guarded by mu; those whose failed is set
 
+	organizations []int // guarded by mu; how many organizations each connection has; without that for isolation
+
 	// Guarded by mu: how many channels are not lanes; how many lanes are confirmed, and refused.
 	channels, confirmed, failed int
 }
 
-func newLaneIndex(linger time.Duration, route func(string) *link, gone func(*lane)) *laneIndex {
+func newLaneIndex(linger time.Duration, connections int, route func(*lane) *link, gone func(*lane)) *laneIndex {
 	return &laneIndex{
 		linger: linger, route: route, gone: gone,
 		lanes: map[string]*lane{}, loads: map[events.ID]*load{}, lingering: map[*lane]struct{}{},
-		strays: map[*lane]struct{}{}, refused: map[*lane]struct{}{},
+		strays: map[*lane]struct{}{}, refused: map[*lane]struct{}{}, organizations: make([]int, connections),
 	}
 }
 
@@ -59,7 +61,8 @@ func (t *laneIndex) acquire(name string, n int) *lane {
 			return nil
 		}
 		l = &lane{name: name, organization: organization, load: t.loadLocked(organization)}
-		l.link.Store(t.route(name))
+		l.number = l.load.number
+		l.link.Store(t.route(l))
 		t.lanes[name] = l
 	}
 	l.refs += n
@@ -78,7 +81,7 @@ func (t *laneIndex) subscribeChannel(name string, handle func(payload []byte), m
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := &lane{name: name, load: &load{}, handle: handle, missed: missed, refs: 1, located: true}
-	l.link.Store(t.route(name))
+	l.link.Store(t.route(l))
 	t.lanes[name] = l
 	t.channels++
 	t.enqueueLocked(l)
@@ -169,7 +172,7 @@ func (t *laneIndex) drained(l *lane) {
 	delete(t.strays, l)
 	t.failLocked(l, nil)
 	if l.load.lanes--; l.load.lanes == 0 {
-		delete(t.loads, l.organization)
+		t.unloadLocked(l.organization, l.load)
 	}
 }
 
@@ -353,22 +356,27 @@ func (t *laneIndex) reroute(change func() bool) {
 		}
 		return
 	}
-	for name, l := range t.lanes {
-		from, to := l.link.Load(), t.route(name)
-		switch {
-		case from == to && l.state == unsubscribed && l.failed == nil:
-			t.enqueueLocked(l) // it was moved away and came back
-		case from != to:
-			if from != nil && (l.state == subscribed || l.state == subscribing) {
-				from.orphans = append(from.orphans, l)
-				from.joins.work.Set()
-			}
-			l.link.Store(to)
-			l.queued = false
-			t.setLocked(l, unsubscribed)
-			t.failLocked(l, nil)
-			t.enqueueLocked(l)
+	for _, l := range t.lanes {
+		t.relocateLocked(l)
+	}
+}
+
+// relocateLocked moves a lane to the link where it belongs.
+func (t *laneIndex) relocateLocked(l *lane) {
+	from, to := l.link.Load(), t.route(l)
+	switch {
+	case from == to && l.state == unsubscribed && l.failed == nil:
+		t.enqueueLocked(l) // it was moved away and came back
+	case from != to:
+		if from != nil && (l.state == subscribed || l.state == subscribing) {
+			from.orphans = append(from.orphans, l)
+			from.joins.work.Set()
 		}
+		l.link.Store(to)
+		l.queued = false
+		t.setLocked(l, unsubscribed)
+		t.failLocked(l, nil)
+		t.enqueueLocked(l)
 	}
 }
 

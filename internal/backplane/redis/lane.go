@@ -34,10 +34,12 @@ type lane struct {
 	handle       func(payload []byte) // takes the messages of a channel without an organization; else nil
 	missed       func()               // is called when messages of such a channel may have been missed; may be nil
 
-	// link is where the lane belongs; nil while that is unknown. It is written under index.mu.
+	// link is where the lane belongs, by its server and connection; nil while the server is unknown. It is written under
+	// index.mu.
 	link atomic.Pointer[link]
 
 	// Guarded by index.mu.
+	number  int                // of its link in the group
 	refs    int                // topics that were acquired and not released
 	expires time.Time          // when to unsubscribe a lane without topics; zero: it has topics, or is given up
 	state   subscription       // in the link's present epoch

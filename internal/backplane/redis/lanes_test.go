@@ -67,8 +67,9 @@ func manyLanes(t *testing.T, count int) {
 		}
 	}
 	sink.Wait(t, 100)
-	if ended := (&rigNode{metrics: metrics}).value(t, "rte_backplane_epochs_total"); ended != 1 {
-		t.Errorf("%.0f connections ended, want the one that was killed", ended)
+	// A connection that exceeds the buffers of Redis is lost again; a busy machine may end others.
+	if lost := (&rigNode{metrics: metrics}).value(t, "rte_backplane_epochs_total", "lost"); lost != 9 {
+		t.Errorf("%.0f connections were lost, want the 9 that were killed", lost)
 	}
 }
 

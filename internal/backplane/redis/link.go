@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -17,6 +18,8 @@ import (
 // link is the subscribed connection to one Redis master, over all its epochs.
 type link struct {
 	b        *Backplane
+	group    *group
+	number   int                     // in the group
 	name     string                  // of the server or the master, for logs and Health
 	commands goredis.UniversalClient // publishes to this server, as publishers do
 	address  addressFunc
@@ -36,6 +39,9 @@ type link struct {
 
 	healthy atomic.Bool  // a canary arrived in the present epoch, so that the next one need not wait
 	proof   atomic.Int64 // when the last canary arrived, in nanoseconds since the backplane's start; 0: never
+
+	ended atomic.Int64 // when the latest epoch ended, in nanoseconds since the backplane's start; 0: never
+	cut   atomic.Int64 // the same, if a working connection was lost and none has followed; else 0
 
 	former sync.WaitGroup // the goroutines that watch former masters
 
@@ -80,14 +86,23 @@ func (k *link) run(ctx context.Context) {
 	defer k.former.Wait()
 	backoff := backoffFirst
 	for ctx.Err() == nil {
+		k.group.awaitLeader(ctx, k)
 		err := k.epoch(ctx)
+		if k.number == 0 {
+			k.group.leads.Store(false)
+		}
 		if ctx.Err() != nil {
 			return
+		}
+		now := int64(time.Since(k.b.started))
+		k.ended.Store(now)
+		if why, ok := errors.AsType[*ended](err); ok && why.reason == endLost && k.healthy.Load() {
+			k.cut.Store(now)
 		}
 		k.set(backplane.Health{Detail: k.name + ": " + err.Error()})
 		k.b.metrics.ended(err)
 		k.b.log.Warn("redis connection ended", func() []zap.Field {
-			return []zap.Field{zap.String("server", k.name), zap.Error(err)}
+			return []zap.Field{zap.String("server", k.name), zap.Int("connection", k.number), zap.Error(err)}
 		})
 		if k.healthy.Swap(false) {
 			backoff = backoffFirst
@@ -116,12 +131,19 @@ func (k *link) epoch(ctx context.Context) error {
 	if err != nil {
 		return end(endDial, "%w", err)
 	}
-	if old := k.move(address); old != "" && old != address {
+	if old := k.move(address); k.number == 0 && old != "" && old != address {
 		k.former.Go(func() { k.watchFormerMaster(ctx, old) })
+	}
+	if k.number == 0 {
+		k.group.leads.Store(true)
+	}
+	if k.group.cutAlone(k) {
+		k.b.separate(k)
 	}
 	number := k.b.epochs.Add(1)
 	k.b.logger.Info("redis connected",
-		zap.String("server", k.name), zap.String("address", address), zap.Uint64("epoch", number))
+		zap.String("server", k.name), zap.Int("connection", k.number), zap.String("address", address),
+		zap.Uint64("epoch", number))
 	canary := fmt.Sprintf("rte:hb:%s:%d", k.b.node, number)
 	if k.canary != nil {
 		canary = k.canary(canary)
@@ -168,19 +190,4 @@ func (k *link) get() backplane.Health {
 		health.Detail = k.name + ": " + k.writes.Error()
 	}
 	return health
-}
-
-// health returns the worst health of several links.
-func health(links []*link) backplane.Health {
-	worst := backplane.Health{Connected: true}
-	for _, k := range links {
-		h := k.get()
-		if !h.Connected {
-			return h
-		}
-		if worst.Detail == "" {
-			worst = h
-		}
-	}
-	return worst
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 
 	"github.com/rte-server/rte-server/internal/events"
@@ -9,6 +10,7 @@ import (
 // load is what the lanes of one organization take up of the node, and what it may use.
 type load struct {
 	lanes  int          // guarded by index.mu
+	number int          // guarded by index.mu; of the connection of its new lanes
 	queued atomic.Int64 // bytes of entries that wait for a worker
 
 	stalled int     // guarded by scheduler.mu; workers that the sink makes wait with its events
@@ -22,9 +24,84 @@ const quotaDivisor = 4
 func (t *laneIndex) loadLocked(organization events.ID) *load {
 	l := t.loads[organization]
 	if l == nil {
-		l = &load{}
+		l = &load{number: t.leastLocked()}
+		t.countLocked(l, 1)
 		t.loads[organization] = l
 	}
 	l.lanes++
 	return l
+}
+
+// unloadLocked forgets an organization without lanes.
+func (t *laneIndex) unloadLocked(organization events.ID, l *load) {
+	t.countLocked(l, -1)
+	delete(t.loads, organization)
+}
+
+// countLocked counts an organization at its connection, unless that is the one for isolation.
+func (t *laneIndex) countLocked(l *load, n int) {
+	if l.number < len(t.organizations) {
+		t.organizations[l.number] += n
+	}
+}
+
+// leastLocked returns the connection with the fewest organizations. The first one, which has the channels of nodes and
+// back ends, comes last.
+func (t *laneIndex) leastLocked() (least int) {
+	for i, n := range t.organizations {
+		if n <= t.organizations[least] && (i > 0 && least == 0 || n < t.organizations[least]) {
+			least = i
+		}
+	}
+	return least
+}
+
+// separate moves organizations away from a link that was cut off alone: half of them to the isolation connection, or
+// half of them back if it is that one. Which of them exceeded the output buffer is unknown, as Redis discards the
+// messages. But repeated cuts leave it with fewer and fewer others. It returns how many it moved. Their lanes are not
+// subscribed now, so that moving them loses nothing more.
+func (t *laneIndex) separate(link *link) (moved int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	here := map[*load][]*lane{}
+	for _, l := range t.lanes {
+		if l.handle == nil && l.link.Load() == link {
+			here[l.load] = append(here[l.load], l)
+		}
+	}
+	if len(here) < 2 {
+		return 0
+	}
+	loads := make([]*load, 0, len(here))
+	for l := range here {
+		loads = append(loads, l)
+	}
+	rand.Shuffle(len(loads), func(i, j int) { loads[i], loads[j] = loads[j], loads[i] }) //nolint:gosec // no secret
+	isolated := link.number == len(t.organizations)
+	for _, l := range loads[:len(loads)/2] {
+		to := len(t.organizations)
+		if isolated {
+			to = t.leastLocked()
+		}
+		t.countLocked(l, -1)
+		l.number = to
+		t.countLocked(l, 1)
+		for _, lane := range here[l] {
+			lane.number = to
+			t.relocateLocked(lane)
+		}
+		moved++
+	}
+	return moved
+}
+
+// isolated returns how many organizations are on the isolation connection.
+func (t *laneIndex) isolated() (count int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	count = len(t.loads)
+	for _, n := range t.organizations {
+		count -= n
+	}
+	return count
 }

@@ -104,6 +104,8 @@ func registerGauges(reg prometheus.Registerer, b *Backplane) {
 		}
 		return 0
 	})
+	gauge("rte_backplane_isolated_organizations", "Organizations on the isolation connection of a Redis.", nil,
+		func() float64 { return float64(b.index.isolated()) })
 	gauge("rte_backplane_queue_bytes", "Messages that arrived and wait for the fan-out, in bytes.", nil,
 		func() float64 { return float64(b.queued.Load()) })
 	gauge("rte_backplane_queue_limit_bytes", "Bound of the queue, in bytes.", nil,

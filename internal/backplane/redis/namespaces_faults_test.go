@@ -125,7 +125,7 @@ func checkDemoted(t *testing.T, s *rtetest.Sentinels, r *rig, fault string) {
 	r.checkForks(fault)
 	for i, n := range r.nodes {
 		// The probes, the timeout of the Sentinels and the election.
-		if outage := n.value(t, "rte_backplane_outage_seconds"); outage > (downAfter + 5*time.Second).Seconds() {
+		if outage := n.outage(t); outage > (downAfter + 5*time.Second).Seconds() {
 			t.Errorf("node %d was without Redis for %.1f s", i, outage)
 		}
 	}

@@ -38,6 +38,9 @@ type Options struct {
 	// at Addresses or, with Sentinels, the masters that SentinelMaster names, separated by commas. All nodes and
 	// publishers must list them in the same order.
 	Sharded bool
+	// Connections is over how many subscribed connections to each server the organizations are spread. One more
+	// isolates those whose messages exceed the output buffers of Redis; 1: there is only one connection. Default 8.
+	Connections int
 	// Losses receives what subscribers must reload; may be nil.
 	Losses backplane.Losses
 
@@ -112,6 +115,7 @@ func (o Options) withDefaults() (Options, error) {
 		keepAlive := net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 		o.Dial = (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext
 	}
+	o.Connections = cmp.Or(o.Connections, 8)
 	o.Linger = cmp.Or(o.Linger, time.Minute)
 	o.ConfirmTimeout = cmp.Or(o.ConfirmTimeout, 2*time.Second)
 	o.ProbeInterval = cmp.Or(o.ProbeInterval, 500*time.Millisecond)

@@ -283,6 +283,21 @@ func (n *rigNode) value(t testing.TB, name string, label ...string) float64 {
 	return sum
 }
 
+// outage returns how long the connections were lost, in seconds, on average.
+func (n *rigNode) outage(t testing.TB) float64 {
+	t.Helper()
+	families, err := n.metrics.Gather()
+	if err != nil {
+		t.Fatalf("gather: %v", err)
+	}
+	for _, f := range families {
+		if h := f.GetMetric()[0].GetHistogram(); f.GetName() == "rte_backplane_outage_seconds" && h.GetSampleCount() > 0 {
+			return h.GetSampleSum() / float64(h.GetSampleCount())
+		}
+	}
+	return 0
+}
+
 // tally is the result of one tier at one node.
 type tally struct {
 	published, acked, delivered, missing, duplicates, disorders int
@@ -434,7 +449,7 @@ func (r *rig) report(fault string) [][tiers]tally {
 		}
 		r.t.Logf("%s, node %d:%s\n  repaired %.0f, losses%s, epochs %.0f, outage %.2f s, memory at most %d MB", fault, i, line.String(),
 			n.value(r.t, "rte_backplane_repaired_events_total"), losses,
-			n.value(r.t, "rte_backplane_epochs_total"), n.value(r.t, "rte_backplane_outage_seconds"), r.peak>>20)
+			n.value(r.t, "rte_backplane_epochs_total"), n.outage(r.t), r.peak>>20)
 	}
 	if r.peak > memoryLimit {
 		r.t.Errorf("%d MB of memory were in use", r.peak>>20)
