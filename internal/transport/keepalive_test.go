@@ -63,7 +63,8 @@ func TestKeepAlive_Expiry(t *testing.T) {
 			Options{Tokens: TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}}, claims, 21 * time.Second, false, 0,
 		},
 		"expired before": {
-			Options{Tokens: TokenOptions{CloseAtExpiry: true}}, &authz.Claims{ExpiresAt: start.Add(-time.Hour)}, time.Minute,
+			Options{Tokens: TokenOptions{CloseAtExpiry: true}},
+			&authz.Claims{ExpiresAt: start.Add(-time.Hour)}, time.Minute,
 			false, 0,
 		},
 		"in the year 9999": {

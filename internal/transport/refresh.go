@@ -30,7 +30,7 @@ const (
 
 // connectionTokenHeader names the connection whose token is refreshed. Clients of the previews of .NET 11 named it in
 // the query. ASP.NET Core 11.0.0 refuses them, and so does this server.
-const connectionTokenHeader = "X-Signalr-Connection-Token"
+const connectionTokenHeader = "X-Signalr-Connection-Token" //nolint:gosec // a name, no token
 
 // serveRefresh replaces the token of a connection by that of the request. Requests and answers are those of ASP.NET
 // Core 11: the connection token names the connection, and an error is a word in a JSON object. Two answers differ: a

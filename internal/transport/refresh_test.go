@@ -223,8 +223,8 @@ func TestHandleRefresh_refusesForgeries(t *testing.T) {
 	}
 }
 
-// A token that had expired a moment ago, by the clock of this node, was accepted on the node of the connection and refused on
-// every other one.
+// A token that had expired a moment ago, by the clock of this node, was accepted on the node of the connection and
+// refused on every other one.
 func TestRefresh_throughAnotherNodeWithinTheLeeway(t *testing.T) {
 	b := &bus{}
 	late := func(s *setup) {

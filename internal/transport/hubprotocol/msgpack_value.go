@@ -58,7 +58,7 @@ func (m *messagePackCodec) appendValue(dst []byte, v reflect.Value) []byte {
 		if v.IsNil() {
 			return append(dst, msgpack.Nil)
 		}
-		if moment, ok := v.Interface().(*time.Time); ok {
+		if moment, ok := reflect.TypeAssert[*time.Time](v); ok {
 			return m.appendTime(dst, *moment)
 		}
 		return m.appendValue(dst, v.Elem())

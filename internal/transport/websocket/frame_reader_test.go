@@ -80,11 +80,15 @@ func TestFrameReader(t *testing.T) {
 		{"1.1.2 text", [][]byte{clientFrame(0x81, []byte("hello"))}, `data "hello"`, Violation{}},
 		{"1.1.2 text of 125 bytes", [][]byte{clientFrame(0x81, []byte(long))}, fmt.Sprintf("data %q", long), Violation{}},
 		{
-			"1.1.3 text of 126 bytes", [][]byte{clientFrame(0x81, []byte(long+"1"))}, fmt.Sprintf("data %q", long+"1"),
+			"1.1.3 text of 126 bytes",
+			[][]byte{clientFrame(0x81, []byte(long+"1"))},
+			fmt.Sprintf("data %q", long+"1"),
 			Violation{},
 		},
 		{
-			"1.1.4 text of 127 bytes", [][]byte{clientFrame(0x81, []byte(long+"12"))}, fmt.Sprintf("data %q", long+"12"),
+			"1.1.4 text of 127 bytes",
+			[][]byte{clientFrame(0x81, []byte(long+"12"))},
+			fmt.Sprintf("data %q", long+"12"),
 			Violation{},
 		},
 		{
