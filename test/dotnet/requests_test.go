@@ -176,7 +176,7 @@ func (r *request) send(host, token, expired string) (outcome, error) {
 func (p *pair) compareRequests(t *testing.T) {
 	t.Helper()
 	expired := rtetest.MustTokenFor(
-		t, authz.Claims{User: rtetest.MustID(t, entityID), Role: authz.RoleAgent}, -time.Minute,
+		t, authz.Claims{User: rtetest.MustID(t, entityID), Role: authz.RoleAgent}, -time.Hour,
 	)
 	y := &tally{meant: map[string]int{}}
 	next := make(chan *request)

@@ -30,7 +30,7 @@ func TestAttackTokens(t *testing.T) {
 	}))
 	defer lure.Close()
 
-	srv := startServer(t, rtetest.Settings{"auth.public_key_file": keyFile})
+	srv := startServer(t, rtetest.Settings{"auth.public_key_file": keyFile, "auth.leeway": "0s"})
 	secret := []byte(rtetest.Secret)
 	sign := func(key any, header, payload string) string { return rtetest.MustSign(t, key, header, payload) }
 	hs256 := func(payload string) string { return sign(secret, `{"alg":"HS256","typ":"JWT"}`, payload) }

@@ -67,7 +67,7 @@ func TestRefresh(t *testing.T) {
 			t.Errorf("with a new token: %d %s, good for %d s", status, problem, lifetime)
 		}
 		if status, problem, _ := kept.refresh(
-			rtetest.MustTokenFor(t, agent, -time.Minute),
+			rtetest.MustTokenFor(t, agent, -time.Hour),
 		); status != 401 || problem != "invalid_token" {
 			t.Errorf("with an expired token: %d %s", status, problem)
 		}
