@@ -41,7 +41,7 @@ func (p *program) benchCommand() *cobra.Command {
 	)
 	cmd.Flags().StringVar(&b.Token, "token", "", "`token` of all clients")
 	cmd.Flags().StringVar(&b.Organization, "org", "", "`GUID` of the organization")
-	cmd.Flags().IntVar(&b.Clients, "clients", 100, "`number` of connections")
+	cmd.Flags().IntVar(&b.Clients, "clients", 100, "`number` of connections; quotas.user_connections must allow them")
 	cmd.Flags().IntVar(&b.Topics, "topics", 100, "`number` of users with events")
 	cmd.Flags().IntVar(&b.Subscriptions, "subscriptions", 10, "`number` of users that each client subscribes to")
 	cmd.Flags().IntVar(&b.Rate, "rate", 100, "events per `second`")
