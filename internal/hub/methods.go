@@ -26,11 +26,11 @@ func (c *call) run() any {
 	return c.result
 }
 
-// Sizes of the parts of an answer, in bytes of JSON, which takes more than MessagePack.
+// Sizes of the parts of an answer, in bytes of JSON, which takes more than MessagePack: of a SubscriptionResult with its
+// longest message, code and trace id, but without entity and event, and of a Subscription.
 const (
-	// of a SubscriptionResult with its longest message, code and trace id, without entity and event
 	resultBytes       = 240
-	subscriptionBytes = 420 // of a Subscription
+	subscriptionBytes = 420
 )
 
 // answerSize returns about how large the answer to a call will be, rather too much than too little.
