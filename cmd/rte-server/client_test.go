@@ -12,14 +12,14 @@ import (
 	"github.com/coder/websocket"
 )
 
-// client is a client that sees every record that the server sends.
+// client is a client that shows every record of the server.
 type client struct {
 	t       *testing.T
 	ws      *websocket.Conn
-	records []string // that have come and are not taken yet
+	records []string // received, and not returned by next yet
 }
 
-// connect opens a connection and shakes hands. query is what the URL has besides.
+// connect opens a connection and does the handshake. query is appended to the URL.
 func (p *running) connect(token, query string) *client {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
@@ -45,7 +45,7 @@ func (c *client) send(record string) {
 	}
 }
 
-// next is the next record that is not a ping; the text of the error if there is none.
+// next returns the next record that is not a ping, or the text of an error.
 func (c *client) next() string {
 	for {
 		for len(c.records) > 0 {
@@ -65,7 +65,7 @@ func (c *client) next() string {
 	}
 }
 
-// subscribe asks for an event of an entity and returns the answer.
+// subscribe subscribes to an event of an entity and returns the answer.
 func (c *client) subscribe(entity, event string) string {
 	c.t.Helper()
 	c.send(
@@ -75,7 +75,7 @@ func (c *client) subscribe(entity, event string) string {
 	return c.next()
 }
 
-// expect wants the next record to contain a text.
+// expect fails the test unless the next record contains a text.
 func (c *client) expect(want string) {
 	c.t.Helper()
 	if got := c.next(); !strings.Contains(got, want) {
@@ -83,7 +83,7 @@ func (c *client) expect(want string) {
 	}
 }
 
-// post sends a body to the operator's port.
+// post sends a body to the operator port.
 func (p *running) post(path, body string) (status int, answer string) {
 	p.t.Helper()
 	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.operators+path, strings.NewReader(body))
@@ -93,7 +93,7 @@ func (p *running) post(path, body string) (status int, answer string) {
 	return p.do(request)
 }
 
-// do sends a request.
+// do sends a request and returns the answer.
 func (p *running) do(request *http.Request) (status int, answer string) {
 	p.t.Helper()
 	httpClient := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -109,7 +109,7 @@ func (p *running) do(request *http.Request) (status int, answer string) {
 	return response.StatusCode, string(text)
 }
 
-// claimOf is the text of a claim of a token.
+// claimOf returns a claim of a token that is a text.
 func claimOf(t *testing.T, token, name string) string {
 	t.Helper()
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])

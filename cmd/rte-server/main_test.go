@@ -13,8 +13,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"rte-server": main})
 }
 
-// TestScripts_run runs the command lines of testdata/script. Besides the commands of testscript they know
-// "exitcode N ARG...", which runs rte-server and wants it to end with N.
+// TestScripts_run runs the command lines of testdata/script. They have one command more than testscript:
+// "exitcode N ARG..." runs rte-server and fails unless it ends with N.
 func TestScripts_run(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",

@@ -18,10 +18,10 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// patience is how long a test waits for what must happen.
+// patience bounds the wait for an outcome that must come.
 const patience = 20 * time.Second
 
-// running is the program, running in this process with ports of its own.
+// running is the program in this process, with ports of its own.
 type running struct {
 	t      *testing.T
 	cancel context.CancelFunc
@@ -31,11 +31,11 @@ type running struct {
 	clients, operators string // URLs
 }
 
-// start runs a command that serves, and waits until it listens. The end of the test stops it.
+// start runs a command that serves, and waits until its ports are open. The end of the test stops it.
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
-	// The driver's search for a server that is gone sleeps for a second at a time.
+	// go-redis sleeps for a second between two attempts to reach a server.
 	dialing := goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial")
 	t.Cleanup(func() { goleak.VerifyNone(t, before, dialing) })
 	ctx, cancel := context.WithCancel(context.Background())
@@ -58,10 +58,10 @@ func start(t *testing.T, args ...string) *running {
 	return p
 }
 
-// tokenPattern is what looks like a JWT: a random id may begin alike, but has no dot.
+// tokenPattern matches the beginning of a JWT. A random id may begin alike, but has no dot.
 var tokenPattern = regexp.MustCompile(`eyJ[\w-]+\.`)
 
-// stop stops the program as a signal would, and checks that it ends well.
+// stop stops the program as a signal does, and checks that it ends without an error.
 func (p *running) stop() {
 	p.t.Helper()
 	p.cancel()
@@ -101,7 +101,7 @@ func (p *running) logged(message string) logLine {
 	}
 }
 
-// metric is the value of a metric; empty if there is none of that name.
+// metric returns the value of a metric; empty if there is none with that name.
 func (p *running) metric(name string) string {
 	p.t.Helper()
 	_, body := fetch(p.t, http.MethodGet, p.operators+"/metrics")
@@ -113,9 +113,9 @@ func (p *running) metric(name string) string {
 	return ""
 }
 
-// recorder keeps what is written to it, and hands out lines.
+// recorder records the output of the program and passes on its lines.
 type recorder struct {
-	lines chan string // nil: not wanted; those that find no place are left out
+	lines chan string // nil: not passed on; lines without room are skipped
 
 	mu  sync.Mutex
 	all bytes.Buffer // guarded by mu
@@ -134,7 +134,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.all.Write(p)
 }
 
-// text is everything that was written.
+// text returns the output so far.
 func (r *recorder) text() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -189,7 +189,7 @@ func command(t *testing.T, stdin string, args ...string) (stdout, stderr string,
 	return out.String(), errOut.String(), err
 }
 
-// mustCommand is command for one that succeeds.
+// mustCommand runs a command that must succeed.
 func mustCommand(t *testing.T, stdin string, args ...string) (stdout string) {
 	t.Helper()
 	stdout, stderr, err := command(t, stdin, args...)

@@ -21,7 +21,7 @@ func redisCLI(t *testing.T, server *rtetest.Redis, stdin string, args ...string)
 	return strings.TrimSpace(string(out))
 }
 
-// What a publisher of docs/redis.md says, in the tier with the function.
+// The arguments of a publisher of docs/redis.md that calls the function.
 const (
 	testLane = "rte:org:" + testOrganization
 	testJSON = `{"OrganizationId":"` + testOrganization + `","EntityType":"User","EntityId":"` + testUser +
@@ -57,7 +57,7 @@ func TestRedisFunctions_printsAndLoads(t *testing.T) {
 
 	redisCLI(t, server, "", "FUNCTION", "FLUSH")
 	if got := mustCommand(t, "", "redis", "functions", "--load", "--redis.addresses="+server.Addr); got != "loaded\n" {
-		t.Errorf("--load says %s", got)
+		t.Errorf("--load printed %s", got)
 	}
 	if got := redisCLI(t, server, "", "FCALL_RO", "rte_version", "0"); got != version {
 		t.Errorf("loaded version %s, want %s", got, version)
@@ -78,8 +78,8 @@ func TestRedisFunctions_refusesMistakes(t *testing.T) {
 	}
 }
 
-// TestServe_loadsFunctions checks that a node brings Redis its functions when they are missing or old, at the latest
-// when it publishes.
+// TestServe_loadsFunctions checks that a node loads missing or old functions into Redis, at the latest when it
+// publishes.
 func TestServe_loadsFunctions(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	want := printedVersion(t)
@@ -98,7 +98,7 @@ func TestServe_loadsFunctions(t *testing.T) {
 	}
 }
 
-// printedVersion is the version that the printed library says it is.
+// printedVersion returns the version in the printed library.
 func printedVersion(t *testing.T) string {
 	t.Helper()
 	_, rest, _ := strings.Cut(mustCommand(t, "", "redis", "functions"), "version ")

@@ -18,7 +18,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// mustCertificate writes a certificate that signs itself, for 127.0.0.1, and its key.
+// mustCertificate writes a self-signed certificate for 127.0.0.1, and its key.
 func mustCertificate(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -47,7 +47,7 @@ func mustCertificate(t *testing.T) (certFile, keyFile string) {
 	return write("cert.pem", "CERTIFICATE", certificate), write("key.pem", "PRIVATE KEY", private)
 }
 
-// TestPublish_verifiesRedisWithTLS publishes to a Redis that wants to be trusted, and to know who comes.
+// TestPublish_verifiesRedisWithTLS publishes to a Redis with a certificate, which verifies that of its client.
 func TestPublish_verifiesRedisWithTLS(t *testing.T) {
 	cert, key := mustCertificate(t)
 	address := rtetest.MustFreeAddr(t)

@@ -12,7 +12,7 @@ type auditEntry struct {
 	Logger, Msg, Connection, User, Organization, Entity, Event, Code, Trace string
 }
 
-// refusals are the entries about refused items so far.
+// refusals returns the entries about refused items so far.
 func (p *running) refusals() (all []auditEntry) {
 	p.t.Helper()
 	for line := range strings.Lines(p.output.text()) {
@@ -27,8 +27,8 @@ func (p *running) refusals() (all []auditEntry) {
 	return all
 }
 
-// TestServe_auditsRefusals checks that each refused item is in the audit log, with what the operator needs to ask why,
-// and without anything that a client can put there.
+// TestServe_auditsRefusals checks that each refused item is in the audit log, with all that an operator needs to get
+// the reason, and without text of the client.
 func TestServe_auditsRefusals(t *testing.T) {
 	p := start(t, serveArgs()...)
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
@@ -76,7 +76,7 @@ func TestServe_auditsRefusals(t *testing.T) {
 	}
 }
 
-// TestServe_boundsAuditOfRefusals asks for more than the audit log has room for.
+// TestServe_boundsAuditOfRefusals makes more entries than the audit log has room for.
 func TestServe_boundsAuditOfRefusals(t *testing.T) {
 	p := start(t, serveArgs("--log.audit_rate=5")...)
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))

@@ -26,7 +26,7 @@ func newDirectoryWriter(t testing.TB, redis *rtetest.Redis) directoryWriter {
 	return directoryWriter{t, client}
 }
 
-// put writes the document of an entity as docs/authorization.md has it.
+// put writes the document of an entity, as docs/authorization.md describes.
 func (w directoryWriter) put(id, document string) {
 	w.t.Helper()
 	if err := w.Set(context.Background(), "rte:d:e:"+id, document, 0).Err(); err != nil {
@@ -42,7 +42,7 @@ func (w directoryWriter) notify(channel, message string) {
 	}
 }
 
-// TestServe_followsDirectoryInRedis asks a directory in Redis, which changes, holds garbage, goes away and comes back.
+// TestServe_followsDirectoryInRedis uses a directory in Redis that changes, has garbage, and is away for a while.
 func TestServe_followsDirectoryInRedis(t *testing.T) {
 	const (
 		queue, another = "c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3", "d9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"
@@ -118,7 +118,7 @@ func TestServe_followsDirectoryInRedis(t *testing.T) {
 			`"EventType":"UserStatus","EntityType":"User","EntityId":%q,"MessageTTLSeconds":60}`, testOrganization, testUser))
 	c.expect(`"eventType":"UserStatus"`)
 
-	// What changed while the node was cut off, with a message that it could not hear.
+	// A change while the node was cut off, whose message did not reach it.
 	cutOff()
 	writer.put(another, ofQueue(testOrganization, ""))
 	writer.notify("rte:c:directory", `{"entities":["`+another+`"]}`)
@@ -178,7 +178,7 @@ func TestServe_subscribesToThousandWithOneCommand(t *testing.T) {
 	for _, some := range users {
 		fastest = min(fastest, mustSubscribeMany(t, c, some))
 	}
-	if fastest > limit { // the others may have met a busy machine
+	if fastest > limit { // the machine may be busy during the others
 		t.Errorf("it took %s at least, want %s", fastest, limit)
 	}
 	stats, err := writer.Info(t.Context(), "commandstats").Result()

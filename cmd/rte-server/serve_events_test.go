@@ -14,8 +14,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestServe_deliversKnownAndFreshEvents takes events of all kinds of quality through Redis: what is known and fresh
-// reaches the client, what is late, unknown or wrong is counted and, where somebody has to look into it, quarantined.
+// TestServe_deliversKnownAndFreshEvents publishes good and bad events to Redis. Known and fresh events reach the
+// client. Late, unknown and malformed ones are counted, and those that a publisher must repair are quarantined.
 func TestServe_deliversKnownAndFreshEvents(t *testing.T) {
 	catalog := filepath.Join(t.TempDir(), "events.yaml")
 	if err := os.WriteFile(

@@ -85,7 +85,7 @@ func (p *process) fillLog(c *client) (dropped int) {
 	return dropped
 }
 
-// checkServes checks that clients are served: one that is connected already, and a new one.
+// checkServes checks that connected clients and a new one are served.
 func (p *process) checkServes(token string, connected ...*client) {
 	p.t.Helper()
 	for _, c := range append(connected, p.connect(token, "")) {
@@ -95,8 +95,8 @@ func (p *process) checkServes(token string, connected ...*client) {
 	}
 }
 
-// A log reader that had stopped made the node a black hole: it shook hands and answered no call, and SIGTERM could not
-// end it, because every line of the log waited for the pipe.
+// A log reader had stopped, and every line of the log waited for the pipe: the node did handshakes, but answered no
+// call, and SIGTERM could not stop it.
 func TestServe_goesOnWithoutALogReader(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/rte-server/rte-server/internal/console"
 )
 
-// refusedClose is how the end of a connection begins whose client must not come back.
+// refusedClose is the beginning of a close message that forbids the client to reconnect.
 const refusedClose = `{"type":7,"error":"Connection closed with an error."}`
 
 func TestServe_revokesTokens(t *testing.T) {
@@ -77,7 +77,7 @@ func TestServe_refusesBadRevocations(t *testing.T) {
 	}
 }
 
-// TestServe_boundsAudit checks that connections in masses cannot fill the log, and that what is left out is counted.
+// TestServe_boundsAudit checks that a mass of connections cannot fill the log, and that dropped entries are counted.
 func TestServe_boundsAudit(t *testing.T) {
 	p := start(t, serveArgs("--log.audit_rate=1")...)
 	token := mustServiceToken(t, testOrganization)
@@ -88,7 +88,7 @@ func TestServe_boundsAudit(t *testing.T) {
 	})
 }
 
-// otherOrganization has nothing to do with testOrganization.
+// otherOrganization is a foreign organization for testUser.
 const otherOrganization = "39f6e823-b484-e611-80c9-00505689257e"
 
 func TestServe_explainsDecisions(t *testing.T) {
@@ -115,10 +115,10 @@ func TestServe_explainsDecisions(t *testing.T) {
 		"invalid entity": {
 			"user=" + testUser + "&entity=x&event=UserStatus", 200, `"message":"Invalid entity id"`,
 		},
-		"somebody who is not there": {
+		"user without a connection": {
 			"user=" + colleague + "&entity=" + colleague + "&event=UserStatus", 400, "say of which organization",
 		},
-		"nobody":                       {"entity=" + colleague + "&event=UserStatus", 400, "user: must be a GUID"},
+		"no user":                      {"entity=" + colleague + "&event=UserStatus", 400, "user: must be a GUID"},
 		"unknown role":                 {"user=" + testUser + "&role=king", 400, "role: must be"},
 		"organization that is no GUID": {"user=" + testUser + "&organization=x", 400, "organization: must be a GUID"},
 		"misspelt":                     {"usr=" + testUser, 400, "unknown parameter"},
@@ -170,7 +170,7 @@ func TestServe_listsAndDisconnects(t *testing.T) {
 		}
 		return l
 	}
-	// they begin behind the answer to the handshake
+	// they begin after the answer to the handshake
 	eventually(t, "both sessions", func() bool { return list("").Open == 2 })
 	all := list("user=" + testUser)
 	if all.Open != 2 || all.Matching != 2 || len(all.Connections) != 2 {
@@ -207,7 +207,7 @@ func TestServe_listsAndDisconnects(t *testing.T) {
 	another.expect(`{"type":7,"allowReconnect":true}`)
 }
 
-// TestServe_closesAtExpiry checks that a client is sent away when its token has expired, and only if that is wanted.
+// TestServe_closesAtExpiry checks that auth.close_at_expiry closes a connection when its token has expired.
 func TestServe_closesAtExpiry(t *testing.T) {
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization, "--ttl=2s"))
 	p := start(t, serveArgs("--auth.close_at_expiry", "--auth.expiry_grace=0s", "--auth.leeway=0s")...)

@@ -11,14 +11,14 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// eventLine is a UserStatus of the test's user, as published.
+// eventLine returns a UserStatus of testUser, as published.
 func eventLine(id int) string {
 	return fmt.Sprintf(`{"Id":"0d000000-0000-4000-8000-%012d","OrganizationId":"%s","EntityType":"User",`+
 		`"EntityId":"%s","EventType":"UserStatus","MessageTTLSeconds":60}`,
 		id, testOrganization, testUser)
 }
 
-// postOnce is post with an Idempotency-Key.
+// postOnce sends a body with an Idempotency-Key.
 func (p *running) postOnce(path, body, key string) (status int, answer string) {
 	p.t.Helper()
 	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.operators+path, strings.NewReader(body))
@@ -42,7 +42,7 @@ func TestServe_publishesOverHTTP(t *testing.T) {
 	c.expect(`"id":"0d000000-0000-4000-8000-000000000001"`)
 	c.expect(`"id":"0d000000-0000-4000-8000-000000000002"`)
 
-	// Also where nobody listens, an event is looked at to its end.
+	// An event without subscribers is decoded completely, too.
 	unheard := strings.ReplaceAll(eventLine(1), testUser, testOrganization)
 	status, answer = p.post("/api/publish", unheard[:len(unheard)-1])
 	if status != 400 || !strings.Contains(answer, `{"line":1,"error":"not_json"}`) {
@@ -63,7 +63,7 @@ func TestServe_publishesOverHTTP(t *testing.T) {
 	}
 }
 
-// TestServe_publishesOnceOverTwoNodes publishes at two nodes of one Redis, the second time in vain.
+// TestServe_publishesOnceOverTwoNodes sends a request to two nodes of one Redis. The second one publishes nothing.
 func TestServe_publishesOnceOverTwoNodes(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	one := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
@@ -87,7 +87,7 @@ func TestServe_publishesOnceOverTwoNodes(t *testing.T) {
 	}
 }
 
-// TestServe_reportsUnpublishedEvents checks that nothing is said to be published that Redis did not take.
+// TestServe_reportsUnpublishedEvents checks that the answer does not count events that Redis did not take.
 func TestServe_reportsUnpublishedEvents(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	one := start(t, serveArgs("--redis.addresses="+redis.Addr)...)

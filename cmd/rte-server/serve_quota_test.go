@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestServe_enforcesQuotas: what is configured reaches the parts that keep to it.
+// TestServe_enforcesQuotas checks that the configured quotas reach the parts that enforce them.
 func TestServe_enforcesQuotas(t *testing.T) {
 	const other = "d9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"
 	p := start(t, serveArgs("--quotas.connections=1", "--quotas.subscriptions=1", "--quotas.events=1")...)
@@ -35,7 +35,7 @@ func TestServe_enforcesQuotas(t *testing.T) {
 		t.Errorf("published: %d %s", status, answer)
 	}
 	c.expect(`"id":"0d000000-0000-4000-8000-000000000001"`)
-	c.expect(`"id":"0d000000-0000-4000-8000-000000000003"`) // 2 was held back when 3 took its place
+	c.expect(`"id":"0d000000-0000-4000-8000-000000000003"`) // 3 replaced 2, which was held back
 	if n := p.metric(`rte_fanout_quota_events_total{outcome="superseded"}`); n != "1" {
 		t.Errorf("%s states were superseded", n)
 	}

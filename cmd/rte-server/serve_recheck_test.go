@@ -10,14 +10,14 @@ import (
 // testQueue is a queue of testOrganization.
 const testQueue = "c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"
 
-// queueOf is a directory with testUser and testQueue, which has that member, or none.
+// queueOf returns a directory with testUser and testQueue. member is the only member of the queue; empty: none.
 func queueOf(member string) string {
 	return "entities:\n" +
 		"- {id: " + testUser + ", kind: User, organization: " + testOrganization + "}\n" +
 		"- {id: " + testQueue + ", kind: Queue, organization: " + testOrganization + ", members: [" + member + "]}\n"
 }
 
-// mustReplace puts another file into the place of one, in one step.
+// mustReplace replaces a file in one step.
 func mustReplace(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
@@ -28,7 +28,8 @@ func mustReplace(t *testing.T, path, text string) {
 	}
 }
 
-// TestServe_endsSubscriptionsNoLongerAllowed changes files under running subscriptions. What is no longer allowed ends.
+// TestServe_endsSubscriptionsNoLongerAllowed changes the directory and the policy during subscriptions. Those that are
+// no longer allowed end.
 func TestServe_endsSubscriptionsNoLongerAllowed(t *testing.T) {
 	dir := t.TempDir()
 	directory, policy := filepath.Join(dir, "directory.yaml"), filepath.Join(dir, "policy.yaml")

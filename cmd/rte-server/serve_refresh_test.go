@@ -17,7 +17,7 @@ func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 		"--auth.leeway=0s",
 	)
 	owner, other := start(t, args...), start(t, args...)
-	defer owner.stop() // before the end of the other is looked at
+	defer owner.stop() // before the goroutines of the other are checked
 	token := func(user, ttl string) string {
 		t.Helper()
 		return strings.TrimSpace(mustCommand(t, "", "token", "--user", user, "--org", testOrganization, "--ttl="+ttl))
@@ -74,7 +74,7 @@ func TestServe_refreshesThroughAnotherNode(t *testing.T) {
 	}
 }
 
-// TestServe_refreshesOnSingleNode is the same on a single node without Redis.
+// TestServe_refreshesOnSingleNode lets a client replace its token on a single node without Redis.
 func TestServe_refreshesOnSingleNode(t *testing.T) {
 	p := start(t, serveArgs("--auth.refresh")...)
 	token := mustServiceToken(t, testOrganization)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestServe_sendsSnapshotsByMode: snapshots.mode decides who gets the last state of what it subscribes to.
+// TestServe_sendsSnapshotsByMode checks which clients get last states with each snapshots.mode.
 func TestServe_sendsSnapshotsByMode(t *testing.T) {
 	for mode, gets := range map[string]struct{ stock, requesting bool }{
 		"off":    {},

@@ -13,7 +13,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// serveArgs are the flags of a server that stops at once.
+// serveArgs returns the flags of a server that stops without a delay.
 func serveArgs(more ...string) []string {
 	return append(
 		[]string{"serve", "--auth.hmac_secret=" + rtetest.Secret, "--shutdown.delay=0s", "--shutdown.drain=0s"}, more...,
@@ -26,7 +26,7 @@ const (
 	testOrganization = "29f6e823-b484-e611-80c9-00505689257e"
 )
 
-// mustServiceToken makes a token that may listen to everything of an organization.
+// mustServiceToken makes a token that may subscribe to everything of an organization.
 func mustServiceToken(t *testing.T, organization string) string {
 	t.Helper()
 	return strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", organization, "--role", "service",
@@ -52,7 +52,7 @@ func TestServe_servesBothPorts(t *testing.T) {
 			"POST", p.clients + "/rte/negotiate?negotiateVersion=1", []string{"Authorization", "Bearer " + token}, 200,
 			`"connectionToken"`,
 		},
-		// What a development server has, and an operator's port, this port has not.
+		// This port has no paths of a development server or of the operator port.
 		{"GET", p.clients + "/", nil, 404, ""},
 		{"GET", p.clients + "/token/me/rte/", nil, 404, ""},
 		{"GET", p.clients + "/metrics", nil, 404, ""},
@@ -65,7 +65,7 @@ func TestServe_servesBothPorts(t *testing.T) {
 		}
 	}
 	if log := p.output.text(); strings.Count(log, "single node") != 1 || strings.Contains(log, `"warn"`) {
-		t.Errorf("the log says\n%s", log)
+		t.Errorf("the log is\n%s", log)
 	}
 
 	p.stop()
@@ -77,7 +77,7 @@ func TestServe_servesBothPorts(t *testing.T) {
 	}
 }
 
-// TestServe_stopsInOrder checks that a stopping node tells the load balancer before it refuses clients.
+// TestServe_stopsInOrder checks that a stopping node is unready before it refuses clients.
 func TestServe_stopsInOrder(t *testing.T) {
 	p := start(t, append(serveArgs(), "--shutdown.delay=1s")...)
 	token := mustServiceToken(t, testOrganization)
@@ -109,12 +109,11 @@ func TestServe_warnsOfUnsafeOptions(t *testing.T) {
 	p := start(t, serveArgs("--auth.require_expiry=false")...)
 	if log := p.output.text(); !strings.Contains(log, `"level":"warn"`) ||
 		!strings.Contains(log, "auth.require_expiry: ") {
-		t.Errorf("the log says\n%s", log)
+		t.Errorf("the log is\n%s", log)
 	}
 }
 
-// TestServe_closesFirstPortIfSecondIsTaken checks that a node that cannot open its second port gives the first one
-// back.
+// TestServe_closesFirstPortIfSecondIsTaken checks that a node closes its first port if it cannot open the second.
 func TestServe_closesFirstPortIfSecondIsTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -133,7 +132,7 @@ func TestServe_closesFirstPortIfSecondIsTaken(t *testing.T) {
 	}
 }
 
-// TestPublish_reachesTap takes every published sample from a file through Redis to a client.
+// TestPublish_reachesTap publishes every sample of the published API and receives it with a client.
 func TestPublish_reachesTap(t *testing.T) {
 	const organization = "00000000-0000-0000-0000-000000000000" // of the samples
 	redis := rtetest.MustStartRedis(t)
@@ -201,7 +200,7 @@ func TestPublish_reachesTap(t *testing.T) {
 	}
 }
 
-// mustLine is a file of JSON in one line.
+// mustLine returns a JSON file as one line.
 func mustLine(t *testing.T, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -214,7 +213,7 @@ func mustLine(t *testing.T, file string) string {
 func TestPublish_reportsEachLine(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	good := mustLine(t, "../../testdata/events/UserStatus.json")        // of 2020
-	broken := good[:strings.LastIndex(good, "}")] + `, "Rest": [1,,2]}` // behind all that routing reads
+	broken := good[:strings.LastIndex(good, "}")] + `, "Rest": [1,,2]}` // malformed after all routing fields
 	stdin := strings.Join([]string{good, "", "nonsense", `{"EventType":"UserStatus"}`, good, broken}, "\n")
 	stdout, stderr, err := command(t, stdin, "publish", "-", "--redis.addresses", redis.Addr)
 	if exitCode(err) != 1 || !strings.Contains(stderr, "3 events were not published") {
@@ -264,8 +263,7 @@ func TestSimulate_publishesEvents(t *testing.T) {
 	}
 }
 
-// TestServe_stopsBesideSlowRequests: a request that did not come to its end held up the end of all connections, for as
-// long as reading it may take.
+// An incomplete request delayed the close of all connections until its time limit.
 func TestServe_stopsBesideSlowRequests(t *testing.T) {
 	p := start(t, serveArgs("--timeouts.read_header=5s")...) // a request may take twice as long
 	c := p.connect(mustServiceToken(t, testOrganization), "")

@@ -13,7 +13,7 @@ import (
 	"github.com/philippseith/signalr"
 )
 
-// TestAwait_orders has the library hand over what it does in the orders that it does it in.
+// TestAwait_orders checks all orders in which the library sends results.
 func TestAwait_orders(t *testing.T) {
 	lost := errors.New("the connection is lost")
 	tests := map[string]struct {
@@ -41,14 +41,14 @@ func TestAwait_orders(t *testing.T) {
 	}
 }
 
-// TestTap_printsSnapshotsAndNotices asks for what only those get who ask: the state that there is already, why
-// something was refused, and that a subscription has ended.
+// TestTap_printsSnapshotsAndNotices requests the extensions: the last state, the trace of a refusal, and the notice of
+// an ended subscription.
 func TestTap_printsSnapshotsAndNotices(t *testing.T) {
 	directory := filepath.Join(t.TempDir(), "directory.yaml")
 	mustReplace(t, directory, queueOf(testUser))
 	p := start(t, serveArgs("--directory.kind=file", "--directory.file="+directory)...)
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
-	p.connect(token, "").subscribe(testUser, "UserStatus") // so that the node listens to the organization
+	p.connect(token, "").subscribe(testUser, "UserStatus") // so that the node subscribes to the lane of the organization
 	if status, answer := p.post("/api/publish", eventLine(1)); status != http.StatusOK {
 		t.Fatalf("published: %d %s", status, answer)
 	}

@@ -12,8 +12,8 @@ func (k *keyList) addPorts(c *Config) {
 	k.text(&c.Listen, "listen", ":8080", "address for clients, as host:port")
 	k.text(&c.Path, "path", "/rte", "path of the hub")
 	k.list(&c.Origins, "origins",
-		"origins whose web pages may connect: https://desk.example.com, https://*.example.com, app://name or null; none: only pages of the "+
-			"server's own origin")
+		"origins whose web pages may connect: https://desk.example.com, https://*.example.com, app://name or null; "+
+			"none: only pages of the server's own origin")
 	k.secret(&c.Connection.Secret, "connection.secret",
 		"secret that all nodes share; the key of connection tokens is derived from it, so that a client may "+
 			"negotiate with one node and connect to another; none: auth.hmac_secret")
@@ -55,7 +55,8 @@ func (k *keyList) addAuth(c *Auth) {
 	k.list(&c.RequiredClaims, "auth.required_claims",
 		"claims that a token must have, all of them, as CLAIM=VALUE, such as token_use=access; a list must "+
 			"contain the value")
-	k.span(&c.Leeway, "auth.leeway", time.Minute, "tolerated difference between the clocks of token issuers and of this node")
+	k.span(&c.Leeway, "auth.leeway", time.Minute,
+		"tolerated difference between the clocks of token issuers and of this node")
 	k.toggle(&c.RequireExpiry, "auth.require_expiry", true, "refuse tokens without an expiry")
 	positive(k.size(&c.MaxTokenBytes, "auth.max_token_bytes", 16<<10, "size of the largest accepted token"))
 	k.span(&c.RevocationTTL, "auth.revocation_ttl", 30*24*time.Hour,

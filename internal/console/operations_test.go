@@ -14,7 +14,7 @@ import (
 	"github.com/rte-server/rte-server/internal/console"
 )
 
-// newOperations makes a server without a token whose operations answer what they were asked.
+// newOperations makes a server without a token, with operations that return their parameters.
 func newOperations() *console.Server {
 	return console.New(console.Options{
 		Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(),
@@ -36,7 +36,7 @@ func newOperations() *console.Server {
 	})
 }
 
-// echo answers with the user that it is asked about.
+// echo returns the parameter user.
 func echo(_ context.Context, query url.Values) (any, error) { return query.Get("user"), nil }
 
 func TestServer_carriesOutOperations(t *testing.T) {

@@ -107,12 +107,12 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, "/metrics\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n/api/revoke\n/api/explain\n"+
-		"/api/connections\n/api/disconnect\n/debug/pprof/\n") // a caller that has gone needs no answer
+		"/api/connections\n/api/disconnect\n/debug/pprof/\n") // an error means that the caller has gone
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // a caller that has gone needs no answer
+	_ = json.NewEncoder(w).Encode(body) // an error means that the caller has gone
 }

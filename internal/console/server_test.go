@@ -120,8 +120,8 @@ func TestServer_exposesReadiness(t *testing.T) {
 	}
 }
 
-// A request without a token whose body did not arrive was held for ever: the answer waited for the body, and nothing
-// limited that wait.
+// A request without a token whose body did not arrive was held forever: the answer waited for the body, without a
+// limit.
 func TestServer_refusesBeforeTheBody(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	server := httptest.NewServer(console.New(console.Options{
@@ -194,7 +194,7 @@ func TestServer_delaysWrongTokens(t *testing.T) {
 	})
 }
 
-// TestServer_limitsAnswers checks that a caller that does not take its answer is let go.
+// TestServer_limitsAnswers checks that the server closes the connection of a caller that does not read its answer.
 func TestServer_limitsAnswers(t *testing.T) {
 	released := make(chan struct{})
 	server := httptest.NewUnstartedServer(console.New(console.Options{

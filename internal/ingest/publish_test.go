@@ -23,12 +23,12 @@ import (
 	"github.com/rte-server/rte-server/internal/ingest"
 )
 
-// shelf is a Take that keeps what it gets. Events that contain "bad" are refused; while full is set it is that error.
+// shelf has a Take that records events. It refuses events that contain "bad". While full is set, it returns that error.
 type shelf struct {
 	mu    sync.Mutex
 	taken []string // guarded by mu
 	full  error    // guarded by mu
-	room  int      // guarded by mu; events it still takes before it is full; negative: any number
+	room  int      // guarded by mu; number of events before it is full; negative: any
 }
 
 func (s *shelf) take(_ context.Context, batch [][]byte) (errs []error) {
@@ -49,7 +49,7 @@ func (s *shelf) take(_ context.Context, batch [][]byte) (errs []error) {
 	return errs
 }
 
-// newPublishServer makes a server without a token that publishes to s.
+// newPublishServer makes a handler that publishes to s.
 func newPublishServer(s *shelf, reg *prometheus.Registry) http.Handler {
 	memory := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}})
 	return ingest.New(ingest.Options{
@@ -79,7 +79,7 @@ func publish(s http.Handler, body io.Reader, key string) *httptest.ResponseRecor
 	return w
 }
 
-// requests is how many requests are counted that ended so.
+// requests returns the number of counted requests with an outcome.
 func requests(t *testing.T, reg *prometheus.Registry, outcome string) float64 {
 	t.Helper()
 	families, err := reg.Gather()
@@ -161,7 +161,7 @@ func TestPublish_readsBodies(t *testing.T) {
 				s := &shelf{}
 				w := publish(newPublishServer(s, prometheus.NewRegistry()), body, "")
 				if _, whole := body.(*strings.Reader); !whole && w.Code == 413 {
-					continue // found out later, and says how far it came
+					continue // the error comes later, and the answer then has a line
 				}
 				if got := strings.TrimSpace(w.Body.String()); w.Code != test.status || got != test.answer {
 					t.Errorf("answered %d %.300s, want %d %s", w.Code, got, test.status, test.answer)
@@ -174,7 +174,7 @@ func TestPublish_readsBodies(t *testing.T) {
 	}
 }
 
-// oneByte reads a byte at a time, and does not tell how many there are.
+// oneByte reads a byte at a time and hides the length of the body.
 type oneByte struct{ from io.Reader }
 
 func (o oneByte) Read(p []byte) (int, error) { return o.from.Read(p[:min(len(p), 1)]) }
@@ -244,7 +244,7 @@ func TestPublish_continuesAfterFailure(t *testing.T) {
 		t.Errorf("answered %d %s", w.Code, got)
 	}
 
-	// The same request goes on where it stopped, once.
+	// A retry continues where the request stopped, once.
 	s.full = nil
 	want = `{"published":4,"refused":1,"refusals":[{"line":3,"error":"no_event"}]}`
 	for i := range 3 {
@@ -270,8 +270,8 @@ func TestPublish_continuesAfterFailure(t *testing.T) {
 	}
 }
 
-// TestPublish_refusesRunningTwin checks what a request hears whose twin is under way, also when that never says how it
-// ended.
+// TestPublish_refusesRunningTwin checks the answer to a request while another one with its key is running, and after
+// the result of that one has expired.
 func TestPublish_refusesRunningTwin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
@@ -293,7 +293,7 @@ func TestPublish_refusesRunningTwin(t *testing.T) {
 		if len(s.taken) != 1 {
 			t.Errorf("took %v", s.taken)
 		}
-		time.Sleep(61 * time.Second) // forgotten
+		time.Sleep(61 * time.Second) // longer than Window
 		publish(server, strings.NewReader("1"), "key")
 		if len(s.taken) != 2 {
 			t.Errorf("took %v", s.taken)
@@ -301,7 +301,7 @@ func TestPublish_refusesRunningTwin(t *testing.T) {
 	})
 }
 
-// TestPublish_waitsForRoom checks that a request waits for a backplane that has no room, and gives up in time.
+// TestPublish_waitsForRoom checks that a request waits for a backplane without room until its time limit.
 func TestPublish_waitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy := func(ctx context.Context, batch [][]byte) []error {
@@ -356,7 +356,7 @@ func TestPublish_passesStalledBodies(t *testing.T) {
 	}
 }
 
-// TestPublish_limitsSlowBody checks that a client that does not go on sending is let go.
+// TestPublish_limitsSlowBody checks that a request whose body stalls ends at its time limit.
 func TestPublish_limitsSlowBody(t *testing.T) {
 	s := &shelf{}
 	server := httptest.NewServer(
@@ -379,7 +379,7 @@ func TestPublish_limitsSlowBody(t *testing.T) {
 	}
 }
 
-// BenchmarkPublish publishes small events that noSubscribers listens to, without a network.
+// BenchmarkPublish publishes small events without subscribers, without a network.
 func BenchmarkPublish(b *testing.B) {
 	memory := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}})
 	server := ingest.New(
@@ -405,8 +405,8 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// A backplane may take what stands behind an event that it did not take: that of another organization, which does not
-// have to wait, or what another server has. Sent again, it was published again.
+// A backplane may publish events after one that it did not: of another organization, which does not have to wait, or of
+// another server of Redis. A retry published them again.
 func TestPublish_retriesOnlyTheRest(t *testing.T) {
 	waits := map[string]bool{"2": true, "5": true}
 	var taken []string
@@ -426,7 +426,7 @@ func TestPublish_retriesOnlyTheRest(t *testing.T) {
 		Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100,
 	})
 	for _, try := range []struct {
-		waits  string // what does not any more
+		waits  string // the event that no longer waits
 		status int
 		answer string
 	}{

@@ -17,8 +17,7 @@ var (
 const chunk = 64 << 10
 
 // splitter cuts a body into events without reading them: NDJSON at its line feeds, an array (RFC 8259 section 5) at the
-// ends of its elements. It copies only the events that lie across two chunks. jsonscan does not fit: it needs a whole
-// value in memory, and the splitter must find the end of a value that is still arriving, in any encoding errors.
+// ends of its elements. It copies only the events that lie across two chunks.
 type splitter struct {
 	body  io.Reader
 	limit int // of an event, in bytes

@@ -9,8 +9,8 @@ import (
 	"testing/iotest"
 )
 
-// FuzzSplitter checks that what is cut does not depend on how the body arrives, and that arrays are cut as
-// encoding/json does.
+// FuzzSplitter checks that the events do not depend on how the body arrives, and that arrays have the elements that
+// encoding/json finds.
 func FuzzSplitter(f *testing.F) {
 	for _, body := range []string{
 		"", "\n\n", "{}\n{}", "[]", `[{"a":[{},"]\\\""]}, 1 ]`, "[1,]", "[,", "[[[", "]", `["`, `["\`, "[}]", "[1]2",
@@ -45,7 +45,7 @@ func FuzzSplitter(f *testing.F) {
 	})
 }
 
-// splitAll cuts a body into events; the error is nil at its end.
+// splitAll returns the events of a body. The error is nil at its end.
 func splitAll(body io.Reader, limit int) (all [][]byte, err error) {
 	s := newSplitter(limit)
 	s.reset(body, nil, nil)

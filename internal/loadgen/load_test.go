@@ -2,7 +2,7 @@ package loadgen
 
 import "testing"
 
-// TestResult_countsDeliveries checks what is made of what arrives.
+// TestResult_countsDeliveries checks the counts of deliveries.
 func TestResult_countsDeliveries(t *testing.T) {
 	c := &client{last: map[int]int{}}
 	for _, number := range []int{1, 2, 2, 4, 3, 5} { // 2 comes twice, 3 late
@@ -14,7 +14,7 @@ func TestResult_countsDeliveries(t *testing.T) {
 		)
 	}
 	l := &Load{Clients: 3, Topics: 4, Subscriptions: 2}
-	// Listeners of the topics: 2, 2, 1, 1. Of five events two are about the first.
+	// Subscribers of the topics: 2, 2, 1, 1. Two of five events are of the first topic.
 	if got := l.expected(5); got != 2*2+2+1+1 {
 		t.Errorf("expected %d", got)
 	}

@@ -21,13 +21,13 @@ func TestNextPercent_followsRate(t *testing.T) {
 		{25, cheapRate, 25},
 		{25, cheapRate + 1, 50},
 		{25, 3 * cheapRate, 100},
-		{25, 1 << 40, 200}, // at once, and no further
+		{25, 1 << 40, 200}, // at once, up to the bound
 		{200, 1 << 40, 200},
-		{200, 0, 50}, // one step after the other
+		{200, 0, 50}, // one step at a time
 		{100, 0, 25},
 		{50, 0, 25},
 		{200, 2 * cheapRate, 100},
-		{200, 3 * cheapRate, 200}, // it would soon go up again
+		{200, 3 * cheapRate, 200}, // a step down would soon be followed by one up
 		{50, cheapRate, 50},
 		{50, cheapRate / 2, 25},
 	} {

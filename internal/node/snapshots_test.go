@@ -50,7 +50,7 @@ func (r *wire) EncodeCompletion(*hub.Completion) []byte           { return []byt
 func (r *wire) EncodeNotice(hub.Notice) []byte                    { return nil }
 func (r *wire) EncodeClose(hub.CloseReason) []byte                { return nil }
 
-// arrivals are the user and the number of each event, after "answer".
+// arrivals returns the user and the number of each event after "answer".
 func (r *wire) arrivals(t *testing.T) (users []string, numbers []int) {
 	t.Helper()
 	r.mu.Lock()
@@ -105,9 +105,9 @@ func mustRunNode(t *testing.T, redis string) *Node {
 	return n
 }
 
-// TestSnapshots_fitToWhatFollows has clients of two nodes subscribe at random while the states of three users are
-// published. What a client receives of a user are consecutive numbers: the snapshot or what came in its place, and then
-// all newer ones, each once.
+// TestSnapshots_fitToWhatFollows lets clients of two nodes subscribe at random times while the states of three users
+// are published. A client must receive consecutive numbers of each user: the snapshot, or a newer state in its place,
+// and then each newer state once.
 func TestSnapshots_fitToWhatFollows(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	nodes := []*Node{mustRunNode(t, redis.Addr), mustRunNode(t, redis.Addr)}
@@ -195,7 +195,7 @@ func TestSnapshots_fitToWhatFollows(t *testing.T) {
 	publisher.Wait()
 }
 
-// patience is how long a test waits for what must happen.
+// patience bounds the wait for an outcome that must come.
 const patience = 20 * time.Second
 
 // eventually waits until a condition holds.
