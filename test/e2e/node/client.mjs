@@ -58,11 +58,12 @@ const commands = {
   invoke: ({ target, args }) => connection.invoke(target, ...args),
   send: ({ target, args }) => connection.send(target, ...args),
   refresh: async ({ token }) => {
-    const response = await fetch(`${options.url}/refresh?id=${encodeURIComponent(httpClient.connectionToken)}`, {
+    const response = await fetch(`${options.url}/refresh`, {
       method: "POST",
-      headers: { Authorization: `Bearer ${token}` },
+      headers: { Authorization: `Bearer ${token}`, "X-SignalR-Connection-Token": httpClient.connectionToken },
     });
-    return { status: response.status, ...(await response.json()) };
+    const text = await response.text();
+    return { status: response.status, ...(text ? JSON.parse(text) : {}) };
   },
 };
 
