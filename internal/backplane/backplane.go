@@ -7,8 +7,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// ErrUnavailable is in the errors of Acquire and Publish when the backplane cannot be reached or does not answer in
-// time. A later attempt may succeed.
+// ErrUnavailable is in the errors of Publish when the backplane cannot be reached or does not answer in time, and in
+// those of Acquire when it is given up. A later attempt may succeed.
 var ErrUnavailable = errors.New("backplane unavailable")
 
 // ErrRefused is in the errors of Acquire and Publish when Redis refuses the lane or the event to this node, for
@@ -41,8 +41,9 @@ type Backplane interface {
 	// Run receives until ctx ends. It does not fail while Redis is away: it keeps trying, and Health reports the state.
 	Run(ctx context.Context) error
 	// Acquire makes sure that the events of the topics reach this node: every event published after Acquire returns
-	// does. It returns nil, or one error per topic (nil for those that worked). Release must follow for each topic that
-	// worked.
+	// does, or lies within a Loss that is reported later. So Acquire succeeds at once while the backplane is away, and
+	// when ctx reaches its deadline. It returns nil, or one error per topic (nil for those that worked). Release must
+	// follow for each topic that worked.
 	Acquire(ctx context.Context, topics []events.Topic) []error
 	// Release gives back topics that Acquire counted. The lane lingers a while before it is unsubscribed.
 	Release(topics []events.Topic)

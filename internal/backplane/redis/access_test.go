@@ -132,12 +132,7 @@ func TestAccess_wrongPassword(t *testing.T) {
 	o.Password = "wrong"
 	o.Catalog, o.Sink = events.Builtin(), backplanetest.NewRecorder()
 	b := mustRun(t, o)
-	topic := backplanetest.Topic(events.NewID(), events.NewID())
-	if errs := b.Acquire(
-		t.Context(), []events.Topic{topic},
-	); len(errs) != 1 || !errors.Is(errs[0], backplane.ErrUnavailable) {
-		t.Errorf("acquire: %v", errs)
-	}
+	backplanetest.MustAcquire(t, b, backplanetest.Topic(events.NewID(), events.NewID()))
 	if h := b.Health(); h.Connected || h.Detail == "" {
 		t.Errorf("health: %+v", h)
 	}

@@ -203,7 +203,9 @@ func (b *Backplane) sweep(ctx context.Context) {
 
 // refused records lanes that the server refuses.
 func (b *Backplane) refused(k *link, lanes []*lane, text string) {
-	b.index.refuse(k, lanes, fmt.Errorf("%w: %s", backplane.ErrRefused, text))
+	b.index.refuse(k, lanes, fmt.Errorf("%w: %s", backplane.ErrRefused, text), func(l *lane, from time.Time) {
+		b.post(l, missed{from})
+	})
 	if len(lanes) == 1 {
 		b.log.Warn("lane refused", func() []zap.Field {
 			return []zap.Field{zap.String("lane", lanes[0].name), zap.String("answer", text)}
@@ -211,7 +213,8 @@ func (b *Backplane) refused(k *link, lanes []*lane, text string) {
 	}
 }
 
-// Acquire implements backplane.Backplane. It waits until Redis has confirmed the lanes of the topics.
+// Acquire implements backplane.Backplane. It waits until Redis has confirmed the lanes of the topics, or they are in
+// doubt.
 func (b *Backplane) Acquire(ctx context.Context, topics []events.Topic) []error {
 	names, counts := b.lanes(topics)
 	lanes := make(map[string]*lane, len(counts))
@@ -222,7 +225,7 @@ func (b *Backplane) Acquire(ctx context.Context, topics []events.Topic) []error 
 	defer cancel()
 	var failed map[string]error
 	for name, l := range lanes {
-		if err := b.confirmed(ctx, l); err != nil {
+		if err := b.acquired(ctx, l); err != nil {
 			if failed == nil {
 				failed = map[string]error{}
 			}
@@ -239,21 +242,6 @@ func (b *Backplane) Acquire(ctx context.Context, topics []events.Topic) []error 
 		errs[i] = failed[name]
 	}
 	return errs
-}
-
-// confirmed waits until a lane is confirmed.
-func (b *Backplane) confirmed(ctx context.Context, l *lane) error {
-	for {
-		done, changed, err := b.index.state(l)
-		if done {
-			return err
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("%w: lane not confirmed: %w", backplane.ErrUnavailable, ctx.Err())
-		}
-	}
 }
 
 // Release implements backplane.Backplane.

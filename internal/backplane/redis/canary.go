@@ -87,8 +87,10 @@ func (e *epoch) canaryArrived(payload []byte) {
 
 // proven records that the present epoch works, and how long no epoch did.
 func (k *link) proven(now time.Time) {
+	before := time.Duration(k.proof.Swap(int64(now.Sub(k.b.started))))
+	k.lapsed.Store(0)
 	k.healthy.Store(true)
-	if before := time.Duration(k.proof.Load()); before > 0 {
+	if before > 0 {
 		k.b.metrics.outage.Observe((now.Sub(k.b.started) - before).Seconds())
 	}
 }

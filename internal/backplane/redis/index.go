@@ -106,6 +106,7 @@ func (t *laneIndex) release(name string, n int) {
 	if l.refs -= n; l.refs > 0 {
 		return
 	}
+	l.promised = time.Time{}
 	if l.state != subscribed {
 		t.enqueueLocked(l) // it has nothing worth keeping
 		return
@@ -157,7 +158,7 @@ func (t *laneIndex) enqueueLocked(l *lane) {
 // forgetLocked ends a lane. It stays in the index until its messages are handled: if it is acquired again before that,
 // they come before those of the next subscription.
 func (t *laneIndex) forgetLocked(l *lane) {
-	l.located, l.era, l.history = false, nil, ""
+	l.located, l.era, l.history, l.begun = false, nil, "", false
 	t.gone(l)
 }
 
@@ -235,6 +236,7 @@ func (t *laneIndex) finish(link *link, joined map[string]*lane, era *sequence.Er
 		}
 		l.queued = false
 		t.setLocked(l, unsubscribed)
+		l.notifyLocked()
 		t.enqueueLocked(l)
 	}
 }
@@ -282,8 +284,9 @@ func (t *laneIndex) join(link *link, l *lane, history string) *joined {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := &joined{
-		origin:  l.origin,
-		counted: l.counted,
+		origin:   l.origin,
+		counted:  l.counted,
+		promised: l.takePromiseLocked(),
 		lapse: sequence.Break{
 			Era:     l.era,
 			Changed: l.history != history || history == "",
@@ -293,7 +296,7 @@ func (t *laneIndex) join(link *link, l *lane, history string) *joined {
 	if l.link.Load() != link || l.state != subscribing {
 		return n // it belongs, or belonged meanwhile, to another link: later requests follow
 	}
-	l.alone = false
+	l.alone, l.begun = false, true
 	t.setLocked(l, subscribed)
 	t.failLocked(l, nil)
 	l.notifyLocked()
@@ -381,8 +384,8 @@ func (t *laneIndex) relocateLocked(l *lane) {
 }
 
 // refuse records that the server refused a command for these lanes. If there are several, each one is requested again
-// by itself, to find those that are not permitted.
-func (t *laneIndex) refuse(link *link, lanes []*lane, err error) {
+// by itself, to find those that are not permitted. missed is called with mu held for a lane with subscribers.
+func (t *laneIndex) refuse(link *link, lanes []*lane, err error, missed func(l *lane, from time.Time)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range lanes {
@@ -397,6 +400,9 @@ func (t *laneIndex) refuse(link *link, lanes []*lane, err error) {
 		}
 		t.failLocked(l, err)
 		l.notifyLocked()
+		if from, must := l.warnLocked(); must {
+			missed(l, from)
+		}
 	}
 }
 

@@ -53,6 +53,11 @@ type lane struct {
 	era     *sequence.Era      // the latest before its subscription ended; nil: none
 	history string             // replication history of the server then; empty: unknown
 
+	// Guarded by index.mu, for lanes in doubt.
+	begun    bool      // it was subscribed and not given up since: its order goes on
+	promised time.Time // since when it counts as acquired without a subscription; zero: it does not
+	warned   bool      // its subscribers were notified that the server refuses it
+
 	mailbox mailbox
 
 	// Owned by the worker that has the lane.

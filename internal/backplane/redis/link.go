@@ -39,6 +39,7 @@ type link struct {
 
 	healthy atomic.Bool  // a canary arrived in the present epoch, so that the next one need not wait
 	proof   atomic.Int64 // when the last canary arrived, in nanoseconds since the backplane's start; 0: never
+	lapsed  atomic.Int64 // the same of the first epoch that ended since then; 0: none did
 
 	ended atomic.Int64 // when the latest epoch ended, in nanoseconds since the backplane's start; 0: never
 	cut   atomic.Int64 // the same, if a working connection was lost and none has followed; else 0
@@ -100,6 +101,7 @@ func (k *link) run(ctx context.Context) {
 			k.cut.Store(now)
 		}
 		k.set(backplane.Health{Detail: k.name + ": " + err.Error()})
+		k.lapse()
 		k.b.metrics.ended(err)
 		k.b.log.Warn("redis connection ended", func() []zap.Field {
 			return []zap.Field{zap.String("server", k.name), zap.Int("connection", k.number), zap.Error(err)}
@@ -149,9 +151,15 @@ func (k *link) epoch(ctx context.Context) error {
 		canary = k.canary(canary)
 	}
 	e := newEpoch(k, server, conn, canary)
-	defer func() { k.b.index.finish(k, e.lanes, e.era, server.history) }()
+	defer func() {
+		k.lapse()
+		k.b.index.finish(k, e.lanes, e.era, server.history)
+	}()
 	return e.run(ctx)
 }
+
+// lapse records that an epoch ended.
+func (k *link) lapse() { k.lapsed.CompareAndSwap(0, int64(time.Since(k.b.started))) }
 
 // move changes the present address and returns the one before.
 func (k *link) move(address string) (before string) {

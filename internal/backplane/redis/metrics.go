@@ -23,6 +23,7 @@ type metrics struct {
 	canary      prometheus.Histogram
 	overflow    *prometheus.CounterVec // by bound
 	unconfirmed prometheus.Counter
+	doubtful    prometheus.Counter
 	duplicates  *prometheus.CounterVec // by kind
 	gaps        *prometheus.CounterVec // by kind
 	repaired    prometheus.Counter
@@ -60,6 +61,8 @@ func newMetrics(reg prometheus.Registerer, b *Backplane) *metrics {
 			"bound", boundLane, boundOrganization, boundTotal, boundHeld),
 		unconfirmed: counter("rte_backplane_unconfirmed_total",
 			"Lanes that could not be acquired."),
+		doubtful: counter("rte_backplane_acquired_in_doubt_total",
+			"Lanes that were acquired before Redis confirmed them; a loss is reported if that cost events."),
 		duplicates: vec("rte_backplane_duplicates_total",
 			"Duplicate events that were dropped, by how they were recognized.",
 			"kind", sequence.DuplicateSequence.String(), sequence.DuplicateID.String()),
@@ -79,8 +82,8 @@ func newMetrics(reg prometheus.Registerer, b *Backplane) *metrics {
 			"Reports that events of a lane are, or may be, missing, by reason.", "reason", lossReasons()...),
 	}
 	if reg != nil {
-		reg.MustRegister(m.epochs, m.outage, m.canary, m.overflow, m.unconfirmed, m.duplicates, m.gaps, m.repaired,
-			m.repairs, m.readErrors, m.peerAnswers, m.losses)
+		reg.MustRegister(m.epochs, m.outage, m.canary, m.overflow, m.unconfirmed, m.doubtful, m.duplicates, m.gaps,
+			m.repaired, m.repairs, m.readErrors, m.peerAnswers, m.losses)
 		registerGauges(reg, b)
 	}
 	return m

@@ -46,7 +46,7 @@ type Options struct {
 
 	// Linger is how long a lane stays subscribed after its last subscriber has gone. Default 60 s.
 	Linger time.Duration
-	// ConfirmTimeout is how long Acquire waits for the confirmation of Redis. Default 2 s.
+	// ConfirmTimeout is how long Acquire waits for the confirmation of Redis; then the lane is in doubt. Default 2 s.
 	ConfirmTimeout time.Duration
 	// ProbeInterval is the time between two PINGs, and between two canaries. Default 500 ms.
 	ProbeInterval time.Duration

@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -47,12 +48,10 @@ func TestBackplane_redisAwayAtStart(t *testing.T) {
 	o.Catalog, o.Sink = events.Builtin(), sink
 	b := mustRun(t, o)
 	topic := backplanetest.Topic(events.NewID(), events.NewID())
-	started := time.Now()
-	errs := b.Acquire(t.Context(), []events.Topic{topic, topic})
-	if took := time.Since(started); took > 3*time.Second {
-		t.Errorf("acquire took %s", took)
-	}
-	if len(errs) != 2 || !errors.Is(errs[0], backplane.ErrUnavailable) || !errors.Is(errs[1], backplane.ErrUnavailable) {
+	backplanetest.MustAcquire(t, b, topic, topic)
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if errs := b.Acquire(canceled, []events.Topic{topic}); errs != nil && !errors.Is(errs[0], backplane.ErrUnavailable) {
 		t.Errorf("acquire: %v", errs)
 	}
 	if err := b.Publish(t.Context(), backplanetest.NewEvent(topic, 0).JSON()); !errors.Is(err, backplane.ErrUnavailable) {
@@ -92,9 +91,7 @@ func TestBackplane_oneOfSeveralServersAway(t *testing.T) {
 		backplanetest.MustPublish(t, b, backplanetest.NewEvent(topic, number))
 	}
 	sink.Wait(t, 2)
-	if errs := b.Acquire(t.Context(), topics[1][1:2]); len(errs) != 1 || !errors.Is(errs[0], backplane.ErrUnavailable) {
-		t.Errorf("acquire: %v", errs)
-	}
+	backplanetest.MustAcquire(t, b, topics[1][1])
 	servers[1].Start()
 	waitHealth(t, b, true)
 	backplanetest.MustAcquire(t, b, topics[1][1])

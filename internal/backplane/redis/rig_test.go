@@ -346,7 +346,11 @@ func (r *rig) tally(n *rigNode, how tier) (sum tally) {
 
 // covered reports whether one of the losses of a lane covers a time.
 func covered(losses []backplane.Loss, at time.Time) bool {
-	const slack = 2 * time.Second // between the publisher's clock and the node's
+	return coveredWithin(losses, at, 2*time.Second)
+}
+
+// coveredWithin is covered with a given slack between the time at which a publisher began to publish and the node's.
+func coveredWithin(losses []backplane.Loss, at time.Time, slack time.Duration) bool {
 	return slices.ContainsFunc(losses, func(l backplane.Loss) bool {
 		return at.After(l.From.Add(-slack)) && at.Before(l.To.Add(slack))
 	})

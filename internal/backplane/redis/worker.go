@@ -181,6 +181,8 @@ type joined struct {
 	origin  backplane.Position // of a lane that was not subscribed before
 	counted bool
 	lapse   sequence.Break // of a lane that was
+	// promised is since when a lane that was not subscribed before had subscribers; zero: it had none.
+	promised time.Time
 }
 
 func (n *joined) run(w *worker, l *lane, now time.Time) {
@@ -194,6 +196,9 @@ func (n *joined) run(w *worker, l *lane, now time.Time) {
 		l.recent.Clear(now, &w.b.recent)
 		l.sequence.Watch = w.b.options.Watch
 		l.sequence.Start(now, n.origin, n.counted)
+		if !n.promised.IsZero() {
+			missed{n.promised}.run(w, l, now)
+		}
 	}
 }
 
