@@ -19,8 +19,8 @@ const (
 	commands = module + "cmd/"
 )
 
-// mayImport has a line for each package: its name, and the packages of ours that it may import. A line that begins with a
-// space continues the one before. It is a text, not a Go map, so that a changed line does not align all others again.
+// mayImport has a line for each package: its name, and the packages of ours that it may import. A line that begins with
+// a space continues the one before. It is a text, not a Go map, so that a changed line does not align all others again.
 const mayImport = `
 events: jsonscan msgpack
 jsonscan:

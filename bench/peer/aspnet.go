@@ -43,7 +43,8 @@ func launchAspnet(s Setup) Launch {
 	}
 }
 
-// Installed returns the peers that this machine can build, and the names of the others, which need a dotnet on the PATH.
+// Installed returns the peers that this machine can build, and the names of the others, which need a dotnet on the
+// PATH.
 func Installed(peers []Peer) (found []Peer, missing []string) {
 	_, err := exec.LookPath("dotnet")
 	found = slices.DeleteFunc(slices.Clone(peers), func(p Peer) bool {

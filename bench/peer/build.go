@@ -39,7 +39,8 @@ func Build(ctx context.Context, peers []Peer, bench, binaries string) error {
 		cmd := exec.CommandContext(ctx, "go", "build", "-o", output, pkg) //nolint:gosec // the names above
 		if p.Kind == aspnetKind {
 			// In one process: servers of the compiler would outlive it.
-			cmd = exec.CommandContext(ctx, "dotnet", "build", "-c", "Release", "--nologo", "-verbosity:quiet", //nolint:gosec // as above
+			//nolint:gosec // as above
+			cmd = exec.CommandContext(ctx, "dotnet", "build", "-c", "Release", "--nologo", "-verbosity:quiet",
 				"-maxcpucount:1", "-p:UseSharedCompilation=false", "-o", output)
 		}
 		cmd.Dir = dir

@@ -60,7 +60,9 @@ type unreliable struct {
 	away atomic.Bool
 }
 
-func (d *unreliable) Lookup(ctx context.Context, caller directory.Caller, ids []events.ID, entities []directory.Entity) {
+func (d *unreliable) Lookup(
+	ctx context.Context, caller directory.Caller, ids []events.ID, entities []directory.Entity,
+) {
 	if !d.away.Load() {
 		d.Directory.Lookup(ctx, caller, ids, entities)
 		return

@@ -67,7 +67,8 @@ func TestHandler_signsTokens(t *testing.T) {
 			"ws://localhost/rte", agent,
 		},
 		{
-			"behind a proxy with TLS", "http://rte.example/token/me/rte/", []string{"X-Forwarded-Proto", "https"},
+			"behind a proxy with TLS", "http://rte.example/token/me/rte/",
+			[]string{"X-Forwarded-Proto", "https"},
 			"wss://rte.example/rte", supervisor,
 		},
 	} {

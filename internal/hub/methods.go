@@ -26,8 +26,8 @@ func (c *call) run() any {
 	return c.result
 }
 
-// Sizes of the parts of an answer, in bytes of JSON, which takes more than MessagePack: of a SubscriptionResult with its
-// longest message, code and trace id, but without entity and event, and of a Subscription.
+// Sizes of the parts of an answer, in bytes of JSON, which takes more than MessagePack: of a SubscriptionResult with
+// its longest message, code and trace id, but without entity and event, and of a Subscription.
 const (
 	resultBytes       = 240
 	subscriptionBytes = 420

@@ -129,8 +129,8 @@ func (y *tally) report(t *testing.T) {
 	}
 }
 
-// ask has a conversation with both servers: again where one was silent and that explains the difference.
-func (p *pair) ask(ctx context.Context, c *conversation) (ours, theirs outcome, err error) {
+// exchange has a conversation with both servers: again where one was silent and that explains the difference.
+func (p *pair) exchange(ctx context.Context, c *conversation) (ours, theirs outcome, err error) {
 	for patience := answerLimit; ; patience *= 10 {
 		if ours, err = c.play(ctx, "ws://"+p.server+"/rte", p.token, patience); err != nil {
 			return nil, nil, fmt.Errorf("rte-server: %w", err)
@@ -154,7 +154,7 @@ func (p *pair) compare(t *testing.T, all []*conversation) {
 	for range 4 {
 		workers.Go(func() {
 			for c := range next {
-				ours, theirs, err := p.ask(t.Context(), c)
+				ours, theirs, err := p.exchange(t.Context(), c)
 				if err != nil {
 					t.Errorf("%s: %v", c.name, err)
 					continue

@@ -195,8 +195,8 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// mustValidate fails the test if a node would quarantine an event. The events of all examples lacked properties and had one
-// that does not exist.
+// mustValidate fails the test if a node would quarantine an event. The events of all examples lacked properties and had
+// one that does not exist.
 func mustValidate(t *testing.T, data string) {
 	t.Helper()
 	catalog := events.Builtin()

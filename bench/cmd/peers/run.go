@@ -50,7 +50,9 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&c.out, "out", "out", "folder for measurements.json, table.md and chart.svg")
 	flags.StringVar(&c.readme, "readme", "", "file for the summary; empty: none")
 	flags.StringVar(&c.docs, "docs", "", "folder with performance.md, for table and chart; empty: none")
-	flags.StringVar(&c.peers, "peers", "limit,signalr,aspnet,centrifugo,rte", "peers or kinds of peers, separated by commas")
+	flags.StringVar(
+		&c.peers, "peers", "limit,signalr,aspnet,centrifugo,rte", "peers or kinds of peers, separated by commas",
+	)
 	flags.StringVar(&c.scenarios, "scenarios", "", "scenarios, separated by commas; empty: all")
 	flags.IntVar(&c.runs, "runs", 1, "least number of runs; the table shows the median run")
 	flags.BoolVar(&c.quick, "quick", false, "play the short variants, whose figures have no meaning")
@@ -59,7 +61,10 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.IntVar(&c.loadCore, "load-core", -1, "core of publisher and clients; -1: the first one")
 	flags.Int64Var(&c.maxRSS, "max-rss", 10<<10, "memory limit of a server in megabytes")
 	flags.DurationVar(&c.quiet, "quiet", 0, "longest wait for idle cores before each server")
-	flags.BoolVar(&c.profiles, "profiles", false, "write CPU profiles of rte-server into the folder of results; slows it down a little")
+	flags.BoolVar(
+		&c.profiles, "profiles", false,
+		"write CPU profiles of rte-server into the folder of results; slows it down a little",
+	)
 	flags.BoolVar(&c.keep, "keep", false, "add to the measurements in the folder instead of replacing them")
 	flags.BoolVar(&c.reportOnly, "report", false, "only write table and chart of the measurements in the folder")
 	if err := flags.Parse(args); err != nil {

@@ -193,7 +193,7 @@ func TestCached_readingsAreShared(t *testing.T) {
 	})
 }
 
-func TestCached_readingOutlivesItsCaller(t *testing.T) {
+func TestCached_readingContinuesWithoutItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := organization()
 		s.delay = time.Second

@@ -51,24 +51,24 @@ func (e *epoch) probe(ctx context.Context) error {
 func (e *epoch) sendCanary(ctx context.Context, number uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, e.b.options.CommandTimeout)
 	defer cancel()
-	asked := time.Now()
+	requested := time.Now()
 	serverTime, err := e.server.clock(ctx)
 	if command.Denied(err) {
-		asked = asked.Add(-clockless)
-		serverTime = backplane.StreamID{Milliseconds: uint64(asked.UnixMilli())}
+		requested = requested.Add(-clockless)
+		serverTime = backplane.StreamID{Milliseconds: uint64(requested.UnixMilli())}
 	} else if err != nil {
 		return err
 	}
-	payload := fmt.Sprintf("%d %d %d %s", number, asked.Sub(e.started), time.Since(e.started), serverTime)
+	payload := fmt.Sprintf("%d %d %d %s", number, requested.Sub(e.started), time.Since(e.started), serverTime)
 	return command.Publish(ctx, e.link.commands, e.b.options.Cluster, e.canary.name, payload).Err()
 }
 
 // canaryArrived takes a canary that came back.
 func (e *epoch) canaryArrived(payload []byte) {
 	var number uint64
-	var asked, sent time.Duration
+	var requested, sent time.Duration
 	var text string
-	if _, err := fmt.Sscan(string(payload), &number, &asked, &sent, &text); err != nil {
+	if _, err := fmt.Sscan(string(payload), &number, &requested, &sent, &text); err != nil {
 		return
 	}
 	serverTime, ok := backplane.ParseStreamID(text)
@@ -76,7 +76,7 @@ func (e *epoch) canaryArrived(payload []byte) {
 		return
 	}
 	now := time.Now()
-	e.era = &sequence.Era{ServerTime: serverTime, At: now, Asked: e.started.Add(asked)}
+	e.era = &sequence.Era{ServerTime: serverTime, At: now, Requested: e.started.Add(requested)}
 	e.b.metrics.canary.Observe((now.Sub(e.started) - sent).Seconds())
 	if e.canaries.Swap(number) == 0 {
 		e.link.proven(now)

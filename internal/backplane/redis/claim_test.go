@@ -3,7 +3,7 @@ package redis
 import "testing"
 
 func TestClaim_addresses(t *testing.T) {
-	const asked = "redis.example:7000"
+	const queried = "redis.example:7000"
 	for name, test := range map[string]struct{ field, want string }{
 		"an address":                {"10.0.0.1:6379@16379", "10.0.0.1:6379"},
 		"with a name":               {"10.0.0.1:6379@16379,one.example", "10.0.0.1:6379"},
@@ -13,7 +13,7 @@ func TestClaim_addresses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			owners := make([]owner, slotCount)
-			claim(owners, "id "+test.field+" myself,master - 0 0 1 connected 0-16383\n", asked)
+			claim(owners, "id "+test.field+" myself,master - 0 0 1 connected 0-16383\n", queried)
 			if got := owners[7].address; got != test.want {
 				t.Errorf("the address is %q, want %q", got, test.want)
 			}

@@ -36,8 +36,8 @@ func replyLimits() resp.Limits {
 	return resp.Limits{Elements: 1 << 20, Bulk: 16 << 20, Total: 64 << 20}
 }
 
-// checked is a connection of go-redis. go-redis allocates what a reply announces before it arrives; this connection fails
-// instead if a reply exceeds replyLimits.
+// checked is a connection of go-redis. go-redis allocates what a reply announces before it arrives; this connection
+// fails instead if a reply exceeds replyLimits.
 type checked struct {
 	net.Conn
 	checker *resp.Checker
@@ -51,8 +51,9 @@ func (c *checked) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newChecked returns conn with checked replies. go-redis looks at an idle connection before it uses it, if the connection
-// is a syscall.Conn, and replaces one that Redis has closed. Hiding that made the first command after a cut fail.
+// newChecked returns conn with checked replies. go-redis looks at an idle connection before it uses it, if the
+// connection is a syscall.Conn, and replaces one that Redis has closed. Hiding that made the first command after a cut
+// fail.
 func newChecked(conn net.Conn) net.Conn {
 	c := checked{Conn: conn, checker: resp.NewChecker(replyLimits())}
 	if raw, ok := conn.(syscall.Conn); ok {

@@ -142,8 +142,8 @@ func (c *cluster) nodes(ctx context.Context, address string) (string, error) {
 	return client.ClusterNodes(ctx).Result()
 }
 
-// claim enters the slots of the masters in a view (CLUSTER NODES) that the server at address asked returned.
-func claim(owners []owner, view, asked string) {
+// claim enters the slots of the masters in a view (CLUSTER NODES) of the server at the address queried.
+func claim(owners []owner, view, queried string) {
 	for line := range strings.Lines(view) {
 		fields := strings.Fields(line)
 		if len(fields) < 9 {
@@ -153,7 +153,7 @@ func claim(owners []owner, view, asked string) {
 		if !slices.Contains(flags, "master") || slices.Contains(flags, "fail") || slices.Contains(flags, "noaddr") {
 			continue
 		}
-		address, ok := announced(fields[1], asked)
+		address, ok := announced(fields[1], queried)
 		epoch, err := strconv.ParseUint(fields[6], 10, 64)
 		if !ok || err != nil {
 			continue
@@ -170,7 +170,7 @@ func claim(owners []owner, view, asked string) {
 
 // announced parses the address in "ip:port@busport,hostname". An IPv6 address has no brackets there. A single server
 // does not know its own address; then the address is that of the server that was read.
-func announced(text, asked string) (address string, ok bool) {
+func announced(text, queried string) (address string, ok bool) {
 	text, _, _ = strings.Cut(text, "@")
 	colon := strings.LastIndexByte(text, ':')
 	if colon < 0 {
@@ -178,7 +178,7 @@ func announced(text, asked string) (address string, ok bool) {
 	}
 	host := text[:colon]
 	if host == "" {
-		host, _, _ = net.SplitHostPort(asked)
+		host, _, _ = net.SplitHostPort(queried)
 	}
 	return net.JoinHostPort(host, text[colon+1:]), true
 }
@@ -306,8 +306,8 @@ func slot(key string) int {
 }
 
 // crc16 is the table of CRC16 (CCITT, as in XMODEM) by byte.
-var crc16 = func() (table [1 << 8]uint16) {
-	for i := range table {
+var crc16 = func() (values [1 << 8]uint16) {
+	for i := range values {
 		crc := uint16(i) << 8
 		for range 8 {
 			carry := crc & 0x8000
@@ -316,7 +316,7 @@ var crc16 = func() (table [1 << 8]uint16) {
 				crc ^= 0x1021
 			}
 		}
-		table[i] = crc
+		values[i] = crc
 	}
-	return table
+	return values
 }()

@@ -48,7 +48,7 @@ func (r *routed) lookedUp(at int, lanes []*lane, n uint64) {
 func (r *routed) mustRequest(t *testing.T, at int, want verb) {
 	t.Helper()
 	if v, lanes := r.batch(r.links[at], 1); v != want || len(lanes) != 1 {
-		t.Fatalf("asked is %d for %d lanes, want %d for one", v, len(lanes), want)
+		t.Fatalf("requested is %d for %d lanes, want %d for one", v, len(lanes), want)
 	}
 }
 

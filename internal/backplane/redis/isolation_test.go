@@ -50,7 +50,9 @@ func TestIsolation_burstOfOneOrganization(t *testing.T) {
 			o.Catalog, o.Sink, o.Losses, o.Registerer = events.Builtin(), g, g, metrics
 			node := mustRun(t, o)
 			waitHealth(t, node, true)
-			attacker, other := backplanetest.Topic(events.NewID(), events.NewID()), backplanetest.Topic(events.NewID(), events.NewID())
+			attacker, other := backplanetest.Topic(
+				events.NewID(), events.NewID(),
+			), backplanetest.Topic(events.NewID(), events.NewID())
 			backplanetest.MustAcquire(t, node, attacker, other)
 			lane := backplane.Layout{}.Lane(other.Organization, other.Entity)
 			const count = 50

@@ -57,7 +57,8 @@ func manyLanes(t *testing.T, count int) {
 	waitValue(t, metrics, "rte_backplane_lanes", "confirmed", float64(count))
 	confirmed := time.Since(started)
 	waitHealth(t, b, true)
-	t.Logf("and again in %s, healthy after %s; %d bytes of memory per lane before, %d after", confirmed.Round(time.Millisecond),
+	t.Logf("and again in %s, healthy after %s; %d bytes of memory per lane before, %d after",
+		confirmed.Round(time.Millisecond),
 		time.Since(started).Round(time.Millisecond), heap/uint64(count), memory()/uint64(count))
 	for i := range 100 {
 		topic := topics[i*count/100]
@@ -103,7 +104,10 @@ func TestBackplane_costFollowsInterest(t *testing.T) {
 		}
 	}
 	// Redis itself publishes to 10,000 lanes that this node does not want.
-	const others = `for i = 1, 10000 do redis.call('PUBLISH', 'rte:org:' .. string.format('%08x', i) .. '-0000-0000-0000-000000000000', ARGV[1]) end return 0`
+	const others = `for i = 1, 10000 do
+		redis.call('PUBLISH', 'rte:org:' .. string.format('%08x', i) .. '-0000-0000-0000-000000000000', ARGV[1])
+	end
+	return 0`
 	for number := range 5 {
 		round(number, wanted)
 		text := string(backplanetest.NewEvent(wanted[0], number).JSON())
@@ -148,7 +152,9 @@ func TestBackplane_skimsUnwantedEvents(t *testing.T) {
 		broken, string(backplanetest.NewEvent(state, 1).JSON()), string(again.JSON()), string(again.JSON()),
 		string(backplanetest.NewEvent(wanted, 3).JSON()),
 	} {
-		if err := client.Publish(t.Context(), backplane.Layout{}.Lane(wanted.Organization, wanted.Entity), text).Err(); err != nil {
+		if err := client.Publish(
+			t.Context(), backplane.Layout{}.Lane(wanted.Organization, wanted.Entity), text,
+		).Err(); err != nil {
 			t.Fatalf("publish: %v", err)
 		}
 	}
@@ -157,7 +163,9 @@ func TestBackplane_skimsUnwantedEvents(t *testing.T) {
 		t.Errorf("%d events were dispatched, want the 2 that are wanted", n)
 	}
 	var states int
-	err := b.Snapshot(t.Context(), []events.Topic{state}, func(_ []events.Topic, last []*events.Event) { states = len(last) })
+	err := b.Snapshot(
+		t.Context(), []events.Topic{state}, func(_ []events.Topic, last []*events.Event) { states = len(last) },
+	)
 	if err != nil || states != 1 {
 		t.Errorf("%d states, %v; want 1", states, err)
 	}
@@ -301,7 +309,10 @@ func TestBackplane_clientsComeAndGo(t *testing.T) {
 		total += p.acked.Load()
 	}
 	reached := float64(total) / time.Since(began).Seconds()
-	t.Logf("%d events published, %.0f/s, %d deliveries in %d subscriptions of %d clients", total, reached, received.Load(), visits.Load(), clients)
+	t.Logf(
+		"%d events published, %.0f/s, %d deliveries in %d subscriptions of %d clients", total, reached, received.Load(),
+		visits.Load(), clients,
+	)
 	if !rtetest.RaceEnabled && reached < 0.95*rate {
 		t.Errorf("%.0f events were published per second, want %d", reached, rate)
 	}

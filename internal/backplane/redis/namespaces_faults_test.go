@@ -26,7 +26,8 @@ func wired(t *testing.T) (*rtetest.Network, *rtetest.Redis, *rig) {
 	network := rtetest.MustMakeNetwork(t)
 	server := network.MustStartRedis()
 	client := goredis.NewClient(&goredis.Options{
-		Addr: server.Addr, Dialer: network.MustAddHost().Dial, MaxRetries: -1, Protocol: 2, ReadTimeout: time.Second, DialTimeout: time.Second,
+		Addr: server.Addr, Dialer: network.MustAddHost().Dial, MaxRetries: -1, Protocol: 2, ReadTimeout: time.Second,
+		DialTimeout: time.Second,
 	})
 	t.Cleanup(func() { _ = client.Close() })
 	return network, server, newRig(t, client, 16)

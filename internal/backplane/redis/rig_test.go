@@ -437,7 +437,8 @@ func (r *rig) report(fault string) [][tiers]tally {
 		for how := range tiers {
 			s := r.tally(n, how)
 			row[how] = s
-			fmt.Fprintf(&line, "\n  T%d published %d acknowledged %d delivered %d missing %d (not reported %d) duplicated %d out of order %d",
+			fmt.Fprintf(&line,
+				"\n  T%d published %d acknowledged %d delivered %d missing %d (not reported %d) duplicated %d out of order %d",
 				how, s.published, s.acked, s.delivered, s.missing, s.unflagged, s.duplicates, s.disorders)
 		}
 		all = append(all, row)
@@ -451,7 +452,8 @@ func (r *rig) report(fault string) [][tiers]tally {
 		for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 			losses += fmt.Sprintf(" %s %d", reason, reasons[reason])
 		}
-		r.t.Logf("%s, node %d:%s\n  repaired %.0f, losses%s, epochs %.0f, outage %.2f s, memory at most %d MB", fault, i, line.String(),
+		r.t.Logf("%s, node %d:%s\n  repaired %.0f, losses%s, epochs %.0f, outage %.2f s, memory at most %d MB", fault, i,
+			line.String(),
 			n.value(r.t, "rte_backplane_repaired_events_total"), losses,
 			n.value(r.t, "rte_backplane_epochs_total"), n.outage(r.t), r.peak>>20)
 	}

@@ -16,9 +16,9 @@ import (
 
 // believer answers like a Sentinel that takes a server for the master.
 type believer struct {
-	address string
-	port    atomic.Int64 // of that server
-	asked   atomic.Int64 // how often it was queried
+	address   string
+	port      atomic.Int64 // of that server
+	requested atomic.Int64 // number of queries
 }
 
 func mustBelieve(t *testing.T, port int64) *believer {
@@ -61,7 +61,7 @@ func (s *believer) answer(conn net.Conn) {
 		}
 		answer := "-ERR unknown command\r\n"
 		if strings.EqualFold(command[1], "sentinel") {
-			s.asked.Add(1)
+			s.requested.Add(1)
 			port := strconv.FormatInt(s.port.Load(), 10)
 			answer = fmt.Sprintf("*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%s\r\n", len(port), port)
 		}
@@ -82,10 +82,10 @@ func TestSentinels_ignoreOneOldView(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.watch(ctx, "127.0.0.1:2222") }()
-	for old.asked.Load() < 5 {
+	for old.requested.Load() < 5 {
 		select {
 		case err := <-ended:
-			t.Fatalf("asked %d times: %v", old.asked.Load(), err)
+			t.Fatalf("requested %d times: %v", old.requested.Load(), err)
 		case <-time.After(time.Millisecond):
 		}
 	}

@@ -211,10 +211,10 @@ func TestSnapshot_redisFrozen(t *testing.T) {
 // lateAnswer is a connection whose reader waits for the answer to a read of states.
 type lateAnswer struct {
 	net.Conn
-	next  *atomic.Bool  // the next read of states, on any connection, must wait
-	asked chan struct{} // closed when it was answered
-	open  chan struct{} // closed when it may go on
-	late  atomic.Bool
+	next      *atomic.Bool  // the next read of states, on any connection, must wait
+	requested chan struct{} // closed when it was answered
+	open      chan struct{} // closed when it may go on
+	late      atomic.Bool
 }
 
 func (c *lateAnswer) Write(p []byte) (int, error) {
@@ -227,7 +227,7 @@ func (c *lateAnswer) Write(p []byte) (int, error) {
 func (c *lateAnswer) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && c.late.CompareAndSwap(true, false) {
-		close(c.asked)
+		close(c.requested)
 		<-c.open
 	}
 	return n, err
@@ -240,7 +240,7 @@ func TestSnapshot_endedMeanwhile(t *testing.T) {
 	topic := backplanetest.Topic(events.NewID(), events.NewID())
 	backplanetest.MustPublish(t, publisher, backplanetest.NewEvent(topic, 1))
 	var next atomic.Bool
-	asked, open := make(chan struct{}), make(chan struct{})
+	requested, open := make(chan struct{}), make(chan struct{})
 	o := quick(server.Addr)
 	o.CommandTimeout = rtetest.Patience
 	o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -248,14 +248,14 @@ func TestSnapshot_endedMeanwhile(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		return &lateAnswer{Conn: conn, next: &next, asked: asked, open: open}, nil
+		return &lateAnswer{Conn: conn, next: &next, requested: requested, open: open}, nil
 	}
 	node, sink, _ := mustNode(t, o)
 	backplanetest.MustAcquire(t, node, topic)
 	next.Store(true)
 	got := make(chan []int, 1)
 	go func() { got <- backplanetest.MustSnapshot(t, node, topic)[topic] }()
-	<-asked
+	<-requested
 	over := backplanetest.NewEvent(topic, 2)
 	over.TTLSeconds = 0
 	backplanetest.MustPublish(t, publisher, over)

@@ -101,7 +101,7 @@ func (w *worker) requestRead(l *lane) {
 	switch read, ok := l.sequence.Want(); {
 	case !ok:
 	case read.Peers:
-		w.b.peers.Ask(l, read)
+		w.b.peers.Query(l, read)
 	default:
 		link.journal.add(l, read)
 	}

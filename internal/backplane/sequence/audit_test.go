@@ -28,7 +28,9 @@ func (h *host) arrive(m sequence.Message) {
 func (h *host) prove() {
 	m := h.entry(9999, 99, h.now)
 	m.Position = backplane.Position{}
-	m.Era = &sequence.Era{ServerTime: backplane.StreamID{Milliseconds: uint64(h.now.UnixMilli())}, At: h.now, Asked: h.now}
+	m.Era = &sequence.Era{
+		ServerTime: backplane.StreamID{Milliseconds: uint64(h.now.UnixMilli())}, At: h.now, Requested: h.now,
+	}
 	h.Live(h, h.now, &m)
 }
 

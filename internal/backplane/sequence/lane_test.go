@@ -114,7 +114,7 @@ func (w *world) receive(n int) {
 		next := w.wire[0]
 		w.wire = w.wire[1:]
 		if !next.canary.IsZero() {
-			w.era = &sequence.Era{ServerTime: next.canary, At: w.time(), Asked: next.sent}
+			w.era = &sequence.Era{ServerTime: next.canary, At: w.time(), Requested: next.sent}
 			continue
 		}
 		if next.query != nil {
@@ -157,7 +157,7 @@ func (w *world) trim(keep int) {
 	}
 }
 
-func (w *world) ask() {
+func (w *world) request() {
 	r, ok := w.lane.Want()
 	switch {
 	case ok && r.Peers:
@@ -210,7 +210,7 @@ func (w *world) finish() {
 		if turns > 1000 {
 			w.t.Fatal("a repair does not end")
 		}
-		w.ask()
+		w.request()
 		w.answer()
 		w.receive(len(w.wire))
 		w.now += time.Millisecond
@@ -246,7 +246,7 @@ func (w *world) steps(t *rapid.T, faults ...func()) {
 		func() { w.publish(counted) },
 		func() { w.receive(rapid.IntRange(1, 4).Draw(t, "messages")) },
 		func() { w.receive(rapid.IntRange(1, 4).Draw(t, "messages")) },
-		w.ask,
+		w.request,
 		w.answer,
 		func() { w.wire = append(w.wire, packet{canary: w.serverID(), sent: w.time()}) },
 		func() { w.now += time.Duration(rapid.IntRange(1, 4000).Draw(t, "pause")) * time.Millisecond },

@@ -88,9 +88,9 @@ type Era struct {
 	ServerTime backplane.StreamID
 	// At is the time of the proof by this node's clock.
 	At time.Time
-	// Asked is the time of the request for the server's time, by this node's clock. Everything published before it has
+	// Requested is the time of the request for the server's time, by this node's clock. Everything published before it has
 	// arrived.
-	Asked time.Time
+	Requested time.Time
 }
 
 // Break describes an interruption in which messages of a lane may have been missed.

@@ -354,7 +354,7 @@ func (l *Lane) finish(h Host, now time.Time, p *Page) {
 func (l *Lane) report(h Host, now time.Time, r *repair) {
 	loss := backplane.Loss{To: now}
 	if r.era != nil {
-		loss.From = r.era.Asked
+		loss.From = r.era.Requested
 	}
 	kind := GapRepaired
 	if !r.answered && l.plainLoss(now, r) {

@@ -7,7 +7,7 @@
 //
 // The asking node, for one repair of one lane (Exchange.waiting and Conversation):
 //
-//	         Ask                  query published
+//	         Query                query published
 //	(idle) ───────▶ queued ──────────────────────────▶ waiting ──── part of an answer ───▶ collecting
 //	   ▲              │                                 │    │                                 │
 //	   │              │ too many queries, or           │    │ every other node denied,        │ last part came, and

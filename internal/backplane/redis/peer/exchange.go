@@ -99,8 +99,8 @@ func NewExchange(o Options) *Exchange {
 // channel is the channel on which this node receives answers.
 func (x *Exchange) channel() string { return channelPrefix + x.options.Node }
 
-// Ask asks the other nodes for the missing events of a lane. The lane always gets an answer.
-func (x *Exchange) Ask(l Lane, r sequence.Read) {
+// Query asks the other nodes for the missing events of a lane. The lane always gets an answer.
+func (x *Exchange) Query(l Lane, r sequence.Read) {
 	x.mu.Lock()
 	refused := len(x.queries) >= maxWaiting
 	if !refused {

@@ -216,5 +216,5 @@ func (r *Recent) Answer(q *Query, era *sequence.Era) (data [][]byte, ok bool) {
 	}
 	//nolint:gosec // both are times
 	age := time.Duration(int64(era.ServerTime.Milliseconds)-int64(since.Milliseconds)) * time.Millisecond
-	return r.from(era.Asked.Add(-age - sinceMargin))
+	return r.from(era.Requested.Add(-age - sinceMargin))
 }
