@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
@@ -172,9 +173,7 @@ func TestDirectory_looksUpEntities(t *testing.T) {
 		{State: directory.StateKnown, Kind: events.KindCallList, Organization: o.ID, Member: true},
 		{},
 	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("entity %d: %+v, want %+v", i, got[i], want[i])
-		}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap"
@@ -100,8 +101,8 @@ func TestSimulator_propertiesEqualTheSamples(t *testing.T) {
 		if seen[event.EventType]++; seen[event.EventType] > 1 {
 			continue
 		}
-		if got := properties(t, data); !slices.Equal(got, wanted[event.EventType]) {
-			t.Errorf("%s has\n%s\nwant\n%s", event.EventType, got, wanted[event.EventType])
+		if diff := cmp.Diff(wanted[event.EventType], properties(t, data)); diff != "" {
+			t.Errorf("%s: %s", event.EventType, diff)
 		}
 	}
 	t.Logf("%d types: %v", len(seen), seen)

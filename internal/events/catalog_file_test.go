@@ -1,9 +1,10 @@
 package events_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/rte-server/rte-server/internal/events"
 )
@@ -43,8 +44,9 @@ func TestLoadCatalog_addsToBuiltin(t *testing.T) {
 	}
 
 	t.Run("ExtendsBuiltin", func(t *testing.T) {
-		if want := append(events.Builtin().Names(), "ParcelChanged", "ParcelLost"); !slices.Equal(c.Names(), want) {
-			t.Errorf("got %v", c.Names())
+		want := append(events.Builtin().Names(), "ParcelChanged", "ParcelLost")
+		if diff := cmp.Diff(want, c.Names()); diff != "" {
+			t.Error(diff)
 		}
 		for _, name := range events.Builtin().Names() {
 			here, _ := c.Lookup(name)

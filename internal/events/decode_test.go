@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/rte-server/rte-server/internal/events"
 )
 
@@ -100,9 +102,8 @@ func TestDecode_readsRoutingFields(t *testing.T) {
 				t.Errorf("got data %q", got.Data)
 			}
 			got.Data = nil
-			if got.Topic != tc.want.Topic || got.TTLSeconds != tc.want.TTLSeconds ||
-				!got.Timestamp.Equal(tc.want.Timestamp) || got.ID != tc.want.ID {
-				t.Errorf("got  %+v\nwant %+v", got, tc.want)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -255,8 +255,8 @@ func TestIngress_readsOnlyWantedEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, ok, err := in.DecodeIf([]byte(routed), func(events.Topic) bool { return true })
-		if !ok || err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("got %+v, %v, %v, want %+v", got, ok, err, want)
+		if diff := cmp.Diff(want, got); !ok || err != nil || diff != "" {
+			t.Errorf("%v, %v\n%s", ok, err, diff)
 		}
 	})
 
@@ -269,16 +269,14 @@ func TestIngress_readsOnlyWantedEvents(t *testing.T) {
 		}
 		for _, data := range []string{last, strings.Replace(routed, "{", `{"Id":"`+entityText+`",`, 1)} {
 			want := events.Event{Topic: full.Topic, ID: full.ID, Data: []byte(data)}
-			if got, ok, err := in.Skim(
-				[]byte(data), none,
-			); ok || err != nil || !reflect.DeepEqual(got, want) || got.ID == (events.ID{}) {
-				t.Errorf("got %+v, %v, %v, want %+v", got, ok, err, want)
+			got, ok, err := in.Skim([]byte(data), none)
+			if diff := cmp.Diff(want, got); ok || err != nil || diff != "" || got.ID == (events.ID{}) {
+				t.Errorf("%v, %v\n%s", ok, err, diff)
 			}
 		}
-		if got, ok, err := in.Skim(
-			[]byte(last), func(events.Topic) bool { return true },
-		); !ok || err != nil || !reflect.DeepEqual(got, full) {
-			t.Errorf("got %+v, %v, %v, want %+v", got, ok, err, full)
+		got, ok, err := in.Skim([]byte(last), func(events.Topic) bool { return true })
+		if diff := cmp.Diff(full, got); !ok || err != nil || diff != "" {
+			t.Errorf("%v, %v\n%s", ok, err, diff)
 		}
 	})
 
