@@ -102,7 +102,10 @@ func faults(m *runner.Measurement, group string) string {
 		what string
 		n    uint64
 	}{
-		{"lost", g.Missing}, {"repeated", g.Duplicates}, {"out of order", g.Late}, {"foreign", g.Foreign},
+		{"lost", g.Missing},
+		{"repeated", g.Duplicates},
+		{"out of order", g.Late},
+		{"foreign", g.Foreign},
 		{"closed", g.Closed},
 	} {
 		if f.n > 0 {

@@ -71,10 +71,12 @@ var targets = []target{
 	{"fairness: p99 of the quiet organization over its p99 alone", 2, true, func(s *Set, rte string) float64 {
 		return p99(s.Get("fairness", "together", rte), "quiet") / p99(s.Get("fairness", "alone", rte), "quiet")
 	}, times},
-	{"stored: CPU per delivery with 1,000,000 more subscriptions over without", 1.1, true,
+	{
+		"stored: CPU per delivery with 1,000,000 more subscriptions over without", 1.1, true,
 		func(s *Set, rte string) float64 {
 			return cpuPerDelivery(s.Get("stored", "million", rte)) / cpuPerDelivery(s.Get("stored", "few", rte))
-		}, times},
+		}, times,
+	},
 }
 
 // targetTable reports which targets were reached. It omits figures that were not measured.

@@ -49,7 +49,9 @@ func TestServe_servesBothPorts(t *testing.T) {
 		{"GET", p.operators + "/metrics", nil, 200, "go_goroutines "},
 		{"POST", p.clients + "/rte/negotiate?negotiateVersion=1", nil, 401, ""},
 		{
-			"POST", p.clients + "/rte/negotiate?negotiateVersion=1", []string{"Authorization", "Bearer " + token}, 200,
+			"POST", p.clients + "/rte/negotiate?negotiateVersion=1",
+			[]string{"Authorization", "Bearer " + token},
+			200,
 			`"connectionToken"`,
 		},
 		// This port has no paths of a development server or of the operator port.

@@ -48,7 +48,9 @@ func TestCollector_appliesAndRestores(t *testing.T) {
 		"by itself":     {config.Memory{}, nil, leastPercent, math.MaxInt64},
 		"as configured": {config.Memory{GCPercent: 70, Limit: 4 << 30}, nil, 70, 4 << 30},
 		"as the environment says": {
-			config.Memory{GCPercent: 70, Limit: 4 << 30}, map[string]string{"GOGC": "90", "GOMEMLIMIT": "1GiB"}, before,
+			config.Memory{GCPercent: 70, Limit: 4 << 30},
+			map[string]string{"GOGC": "90", "GOMEMLIMIT": "1GiB"},
+			before,
 			math.MaxInt64,
 		},
 		"and each of them as such": {

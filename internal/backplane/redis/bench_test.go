@@ -149,7 +149,8 @@ func BenchmarkReceive(b *testing.B) {
 		event       events.Type
 		subscribers int
 	}{
-		{"dropped", events.UserCallInArrived, 0}, {"1Subscriber", events.UserCallInArrived, 1},
+		{"dropped", events.UserCallInArrived, 0},
+		{"1Subscriber", events.UserCallInArrived, 1},
 		{"droppedState", events.UserStatus, 0},
 	} {
 		topics := topics[test.event]
