@@ -36,8 +36,9 @@ func TestDocumentSource(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
 	registry := prometheus.NewPedanticRegistry()
 	d := mustCached(t, directory.CachedOptions{Source: directory.NewDocumentSource(store{
-		queue:    fmt.Sprintf(`{"kind":"Queue","organization":%q,"members":[%q]}`, home, me),
-		me:       fmt.Sprintf(`{"kind":"User","organization":%q,"name":"Anna","email":"ignored"}`, home),
+		queue: fmt.Sprintf(`{"kind":"Queue","organization":%q,"members":[%q]}`, home, me),
+		// The id and the name are not used, so they must not spoil the document.
+		me:       fmt.Sprintf(`{"id":7,"kind":"User","organization":%q,"name":{"first":"Anna"},"email":"ignored"}`, home),
 		callList: `{"kind":"CallList"}`,
 		ownQueue: ``,
 	}, zap.New(core), registry)})

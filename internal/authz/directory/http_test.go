@@ -55,7 +55,7 @@ func TestHTTPSource_protocol(t *testing.T) {
 			t.Errorf("got %s %s, %v", r.Method, r.URL, r.Header)
 		}
 		fmt.Fprintf(w, `{"entities": [
-			{"id": %q, "kind": "User", "organization": %q, "name": "Anna", "email": "ignored"},
+			{"id": %q, "kind": "User", "organization": %q, "name": 7, "email": "ignored"},
 			{"id": %q, "kind": "Queue", "organization": %q, "members": [%q, %q]},
 			{"id": %q, "kind": "Nonsense", "organization": %q},
 			{"id": "not requested"},

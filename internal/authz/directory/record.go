@@ -20,12 +20,18 @@ type Record struct {
 	Members      []events.ID // users, sorted; empty for a user
 }
 
-// document is the form of a record in files, in Redis and in responses over HTTP. Name is for human readers.
+// document is the form of a record in files and in responses over HTTP. Name is for human readers and may be anything.
 type document struct {
-	ID           string   `json:"id"           yaml:"id"`
+	ID   string `json:"id"   yaml:"id"`
+	Name any    `json:"name" yaml:"name"`
+
+	content `yaml:",inline"`
+}
+
+// content is the form of a record in Redis, whose key has the id.
+type content struct {
 	Kind         string   `json:"kind"         yaml:"kind"`
 	Organization string   `json:"organization" yaml:"organization"`
-	Name         string   `json:"name"         yaml:"name"`
 	Members      []string `json:"members"      yaml:"members"`
 }
 
@@ -37,7 +43,7 @@ func NewRecord(kind events.Kind, organization events.ID, members ...events.ID) *
 }
 
 // record checks a document and makes a record of it.
-func (d *document) record() (*Record, error) {
+func (d *content) record() (*Record, error) {
 	kind, ok := events.ParseKind(d.Kind)
 	if !ok {
 		return nil, errors.New("kind: want User, Queue or CallList")
@@ -84,7 +90,7 @@ func compareIDs(a, b events.ID) int { return bytes.Compare(a[:], b[:]) }
 
 // ParseRecord reads the JSON form of a record. The error names what is wrong and quotes nothing.
 func ParseRecord(data []byte) (*Record, error) {
-	var d document
+	var d content
 	if err := json.Unmarshal(data, &d); err != nil {
 		return nil, errNotDocument
 	}

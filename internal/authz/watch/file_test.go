@@ -65,6 +65,7 @@ func TestFile_loadsChangedVersions(t *testing.T) {
 				rtetest.MustReplaceFile(t, path, []byte(step.text))
 			}
 			time.Sleep(10 * time.Second)
+			synctest.Wait()
 			if diff := cmp.Diff(step.loaded, o.loaded); diff != "" {
 				t.Errorf("%q: %s", step.text, diff)
 			}
@@ -100,6 +101,7 @@ func TestFile_waitsForTheEndOfWriting(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if diff := cmp.Diff([]string{"0", "xxxxxx"}, o.loaded); diff != "" {
 			t.Error(diff)
 		}
