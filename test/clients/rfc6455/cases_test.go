@@ -22,12 +22,14 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// startNode starts a node that sends nothing on its own and accepts large messages.
+// startNode starts a node that sends nothing on its own, accepts large messages, and slows no client down: most cases
+// break the protocol on purpose, all of one user.
 func startNode(t *testing.T) *rtetest.Server {
 	t.Helper()
 	return rtetest.MustStartServer(t, programs.MustBuild(t), rtetest.Settings{
 		"timeouts.keep_alive": "1h", "timeouts.client": "2h", "limits.message_bytes": "32MiB", "limits.frame_bytes": "16MiB",
 		"limits.outbox_bytes": "64MiB", "log.level": "warn",
+		"timeouts.hold": "1ms", "limits.frame_rate": "0", "limits.ping_rate": "0",
 	})
 }
 
