@@ -142,7 +142,8 @@ func (c *cluster) nodes(ctx context.Context, address string) (string, error) {
 	return client.ClusterNodes(ctx).Result()
 }
 
-// claim enters the slots of the masters in a view (CLUSTER NODES) of the server at the address queried.
+// claim enters the slots of the masters in a view (CLUSTER NODES) of the server at the address queried. go-redis
+// parses CLUSTER SLOTS and SHARDS, which lack the configuration epoch.
 func claim(owners []owner, view, queried string) {
 	for line := range strings.Lines(view) {
 		fields := strings.Fields(line)
@@ -305,7 +306,7 @@ func slot(key string) int {
 	return int(crc % slotCount)
 }
 
-// crc16 is the table of CRC16 (CCITT, as in XMODEM) by byte.
+// crc16 is the table of CRC16 (CCITT, as in XMODEM) by byte. go-redis has one, but does not export it.
 var crc16 = func() (values [1 << 8]uint16) {
 	for i := range values {
 		crc := uint16(i) << 8

@@ -104,6 +104,24 @@ func TestBackplane_reportsRefusedWrites(t *testing.T) {
 	}
 }
 
+// After FUNCTION FLUSH the functions were missing until a node had another connection: publishers of T2 could not
+// publish.
+func TestBackplane_loadsFlushedFunctions(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	_, _, metrics := mustNode(t, quick(server.Addr))
+	loaded := func() bool { return client.FCallRO(t.Context(), "rte_version", nil).Err() == nil }
+	waitFor(t, "the library", loaded)
+	if err := client.FunctionFlush(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the library again", loaded)
+	if ended := (&rigNode{metrics: metrics}).value(t, "rte_backplane_epochs_total"); ended != 0 {
+		t.Errorf("%.0f connections ended", ended)
+	}
+}
+
 // A server without INFO, CLIENT and TIME, which operators rename away, left the node unconnected for ever.
 func TestBackplane_renamedCommands(t *testing.T) {
 	var renamed []string

@@ -34,8 +34,8 @@ type lane struct {
 	handle       func(payload []byte) // takes the messages of a channel without an organization; else nil
 	missed       func()               // is called when messages of such a channel may have been missed; may be nil
 
-	// link is where the lane belongs, by its server and connection; nil while the server is unknown. It is written under
-	// index.mu.
+	// link is where the lane belongs, by its server and connection; nil while the server is unknown. It is written
+	// under index.mu.
 	link atomic.Pointer[link]
 
 	// Guarded by index.mu.
