@@ -349,7 +349,7 @@ func schemas(c *events.Catalog) object {
 			}, annotations()...)},
 		}},
 		{"Subscription", object{
-			{"description", "An active subscription."},
+			{"description", "An active subscription. Its ids are in lower case."},
 			{"type", "object"},
 			{"required", []any{
 				"id", "allRootEntities", "rootEntityId", "rootEntityType", "organizationId", "eventType", "entityType", "entityId",

@@ -51,7 +51,7 @@ export type SubscriptionCode =
   | "not_subscribed"
   | (string & {});
 
-/** An active subscription. */
+/** An active subscription. Its ids are in lower case. */
 export interface Subscription<Name extends string = EventName> {
   id: Guid;
   allRootEntities: boolean;
