@@ -31,7 +31,10 @@ func TestCheck_refusesBoundsSmallerThanAnEvent(t *testing.T) {
 		},
 		"no snapshots":       {[]string{"--snapshots.memory_bytes=0"}, ""},
 		"as large as can be": {[]string{"--events.max_bytes=2MiB", "--limits.outbox_bytes=8MiB"}, ""},
-		"too large":          {[]string{"--events.max_bytes=2049KiB"}, "events.max_bytes: must be at most 2097152"},
+		"message in pieces": {
+			[]string{"--limits.pending_bytes=64KiB"}, "limits.pending_bytes: must be at least limits.message_bytes",
+		},
+		"too large": {[]string{"--events.max_bytes=2049KiB"}, "events.max_bytes: must be at most 2097152"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

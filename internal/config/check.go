@@ -208,6 +208,9 @@ func (p *problems) checkBounds(c *Config) {
 	if c.Events.MaxBytes > maxEventBytes {
 		p.add("events.max_bytes", "must be at most %d", maxEventBytes)
 	}
+	if c.Limits.PendingBytes < c.Limits.MessageBytes {
+		p.add("limits.pending_bytes", "must be at least limits.message_bytes (%d)", c.Limits.MessageBytes)
+	}
 	// Every part that an event passes must have room for it. Where several wait, it must have room for a burst.
 	burst := burstEvents * c.Events.MaxBytes
 	for _, bound := range []struct {

@@ -11,6 +11,9 @@ const (
 	itemBytes, callBytes = 128, 1 << 10
 	// headerRoom is the size of the header of a browser's request without its token.
 	headerRoom = 4 << 10
+	// outboxUsers and outboxMemory divide the memory of all outboxes: what one user may have of it, and what it may be of
+	// memory.limit.
+	outboxUsers, outboxMemory = 16, 4
 )
 
 // warnings collects the warnings of a configuration.
@@ -54,6 +57,15 @@ func (w *warnings) addLimits(c *Config) {
 		l.Items, bytesOf(callBytes+itemBytes*l.Items))
 	w.add(l.Items > l.Subscriptions, "limits.items",
 		"above limits.subscriptions (%d), the items of one call cannot all be subscribed", l.Subscriptions)
+	w.add(l.AgentSubscriptions > 0 && l.Items > l.AgentSubscriptions && l.Items <= l.Subscriptions, "limits.items",
+		"above limits.agent_subscriptions (%d), the items of one call of an agent cannot all be subscribed",
+		l.AgentSubscriptions)
+	total, share := "limits.total_outbox_bytes", l.TotalOutboxBytes/outboxUsers
+	if limit := c.Memory.Limit; limit > 0 && limit/outboxMemory < l.TotalOutboxBytes {
+		total, share = "a quarter of memory.limit", limit/outboxMemory/outboxUsers
+	}
+	w.add(l.OutboxBytes > share, "limits.outbox_bytes",
+		"one user may have a sixteenth of %s, which is only %s", total, bytesOf(share))
 	w.add(l.FrameBytes < l.MessageBytes, "limits.frame_bytes",
 		"below limits.message_bytes (%s), it is the limit for clients, which send a message as one frame",
 		bytesOf(l.MessageBytes))

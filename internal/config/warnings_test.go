@@ -34,7 +34,7 @@ func TestWarnings_reportContradictions(t *testing.T) {
 	}{
 		"defaults": {nil, nil},
 		"items": {
-			[]string{"--limits.items=3000"},
+			[]string{"--limits.items=3000", "--limits.agent_subscriptions=0"},
 			[]string{"limits.message_bytes: a call with limits.items (3000) items needs up to 376KiB;"},
 		},
 		"short messages": {
@@ -43,6 +43,13 @@ func TestWarnings_reportContradictions(t *testing.T) {
 		"fewer of both": {[]string{"--limits.message_bytes=32KiB", "--limits.items=240"}, nil},
 		"few subscriptions": {
 			[]string{"--limits.subscriptions=1000"}, []string{"limits.items: above limits.subscriptions (1000)"},
+		},
+		"few of an agent": {
+			[]string{"--limits.agent_subscriptions=1000"}, []string{"limits.items: above limits.agent_subscriptions (1000)"},
+		},
+		"small outboxes": {
+			[]string{"--limits.total_outbox_bytes=8MiB"},
+			[]string{"limits.outbox_bytes: one user may have a sixteenth of limits.total_outbox_bytes, which is only 512KiB"},
 		},
 		"short frames": {
 			[]string{"--limits.frame_bytes=64KiB"}, []string{"limits.frame_bytes: below limits.message_bytes (256KiB)"},
@@ -53,7 +60,10 @@ func TestWarnings_reportContradictions(t *testing.T) {
 		"useless quota": {
 			[]string{"--quotas.connections=9", "--limits.connections=8"}, []string{"quotas.connections: above"},
 		},
-		"little memory": {[]string{"--memory.limit=32MiB"}, []string{"memory.limit: redis.total_queue_bytes"}},
+		"little memory": {[]string{"--memory.limit=63MiB"}, []string{
+			"limits.outbox_bytes: one user may have a sixteenth of a quarter of memory.limit, which is only 1008KiB",
+			"memory.limit: redis.total_queue_bytes",
+		}},
 		"memory for Redis": {
 			[]string{"--memory.limit=256MiB", "--redis.addresses=a:1"}, []string{"memory.limit: redis.total_queue_bytes"},
 		},

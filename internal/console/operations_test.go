@@ -15,8 +15,9 @@ import (
 )
 
 // newOperations makes a server without a token, with operations that return their parameters.
-func newOperations() *console.Server {
-	return console.New(console.Options{
+func newOperations(t *testing.T) *console.Server {
+	t.Helper()
+	return mustNew(t, console.Options{
 		Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(),
 		Operations: console.Operations{
 			Revoke: func(_ context.Context, revocation []byte) (any, error) {
@@ -40,7 +41,7 @@ func newOperations() *console.Server {
 func echo(_ context.Context, query url.Values) (any, error) { return query.Get("user"), nil }
 
 func TestServer_carriesOutOperations(t *testing.T) {
-	s := newOperations()
+	s := newOperations(t)
 	for name, test := range map[string]struct {
 		method, target, body string
 		header               []string
@@ -80,7 +81,7 @@ func TestServer_carriesOutOperations(t *testing.T) {
 }
 
 func TestServer_hasNoPathWithoutOperation(t *testing.T) {
-	s := console.New(console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry()})
+	s := mustNew(t, console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry()})
 	if status, _ := fetch(t, s, http.MethodPost, "http://localhost/api/revoke"); status != http.StatusNotFound {
 		t.Errorf("answered %d", status)
 	}

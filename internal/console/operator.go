@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -43,11 +44,19 @@ type Operator struct {
 	audit       *zap.Logger
 }
 
-// NewOperator makes the operator of a node.
-func NewOperator(o OperatorOptions) *Operator {
+// NewOperator makes the operator of a node. Its error names the field that is missing.
+func NewOperator(o OperatorOptions) (*Operator, error) {
+	for field, missing := range map[string]bool{
+		"Hub": o.Hub == nil, "Gate": o.Gate == nil, "Revocations": o.Revocations == nil,
+		"RevocationTTL": o.RevocationTTL <= 0, "Others": o.Others == nil, "Audit": o.Audit == nil,
+	} {
+		if missing {
+			return nil, fmt.Errorf("console: OperatorOptions.%s is required", field)
+		}
+	}
 	return &Operator{
 		hub: o.Hub, gate: o.Gate, revocations: o.Revocations, ttl: o.RevocationTTL, others: o.Others, audit: o.Audit,
-	}
+	}, nil
 }
 
 // Operations returns the actions for the operator port.

@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/pprof"
@@ -41,8 +42,14 @@ type Server struct {
 
 var _ http.Handler = (*Server)(nil)
 
-// New makes a Server.
-func New(o Options) *Server {
+// New makes a Server. Its error names the field that is missing.
+func New(o Options) (*Server, error) {
+	switch {
+	case o.Readiness == nil:
+		return nil, errors.New("console: Options.Readiness is required")
+	case o.Gatherer == nil:
+		return nil, errors.New("console: Options.Gatherer is required")
+	}
 	registerMetrics(o.Registerer, o.Readiness)
 	s := &Server{readiness: o.Readiness, mux: http.NewServeMux()}
 
@@ -80,7 +87,7 @@ func New(o Options) *Server {
 	if o.AnswerTimeout > 0 {
 		s.handler = limitAnswer(o.AnswerTimeout, s.mux)
 	}
-	return s
+	return s, nil
 }
 
 // ServeHTTP implements http.Handler.

@@ -16,6 +16,16 @@ import (
 	"github.com/rte-server/rte-server/internal/console"
 )
 
+// mustNew makes a server.
+func mustNew(t *testing.T, o console.Options) *console.Server {
+	t.Helper()
+	s, err := console.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // fetch sends a request to a server and returns status and body.
 func fetch(t *testing.T, s http.Handler, method, target string, header ...string) (int, string) {
 	t.Helper()
@@ -35,7 +45,7 @@ func fetch(t *testing.T, s http.Handler, method, target string, header ...string
 func TestServer_reportsReadiness(t *testing.T) {
 	problem := ""
 	readiness := console.NewReadiness(console.Check{Name: "backplane", Problem: func() string { return problem }})
-	s := console.New(console.Options{Readiness: readiness, Gatherer: prometheus.NewRegistry()})
+	s := mustNew(t, console.Options{Readiness: readiness, Gatherer: prometheus.NewRegistry()})
 
 	for _, step := range []struct {
 		name   string
@@ -66,8 +76,8 @@ func TestServer_reportsReadiness(t *testing.T) {
 
 func TestServer_guardsPaths(t *testing.T) {
 	const token = "let me in"
-	open := console.New(console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry()})
-	closed := console.New(
+	open := mustNew(t, console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry()})
+	closed := mustNew(t,
 		console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), Token: token},
 	)
 
@@ -106,7 +116,7 @@ func TestServer_guardsPaths(t *testing.T) {
 func TestServer_exposesReadiness(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	readiness := console.NewReadiness(console.Check{Name: "backplane", Problem: func() string { return "away" }})
-	s := console.New(console.Options{Readiness: readiness, Gatherer: reg, Registerer: reg})
+	s := mustNew(t, console.Options{Readiness: readiness, Gatherer: reg, Registerer: reg})
 	readiness.Ready()
 
 	_, body := fetch(t, s, "GET", "http://localhost/metrics")
@@ -124,7 +134,7 @@ func TestServer_exposesReadiness(t *testing.T) {
 // limit.
 func TestServer_refusesBeforeTheBody(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
-	server := httptest.NewServer(console.New(console.Options{
+	server := httptest.NewServer(mustNew(t, console.Options{
 		Readiness: console.NewReadiness(), Gatherer: reg, Registerer: reg, Token: "let me in",
 	}))
 	defer server.Close()
@@ -161,7 +171,7 @@ func TestServer_refusesBeforeTheBody(t *testing.T) {
 // nor slows down the right token.
 func TestServer_delaysWrongTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := console.New(
+		s := mustNew(t,
 			console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), Token: "let me in"},
 		)
 		const requests = 200
@@ -197,7 +207,7 @@ func TestServer_delaysWrongTokens(t *testing.T) {
 // TestServer_limitsAnswers checks that the server closes the connection of a caller that does not read its answer.
 func TestServer_limitsAnswers(t *testing.T) {
 	released := make(chan struct{})
-	server := httptest.NewUnstartedServer(console.New(console.Options{
+	server := httptest.NewUnstartedServer(mustNew(t, console.Options{
 		Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), AnswerTimeout: 100 * time.Millisecond,
 		Quarantine: func() any { return strings.Repeat("x", 64<<20) }, // more than fits into the buffers of a connection
 	}))
@@ -220,5 +230,20 @@ func TestServer_limitsAnswers(t *testing.T) {
 	case <-released:
 	case <-time.After(20 * time.Second):
 		t.Error("the connection is held")
+	}
+}
+
+func TestNew_namesTheMissingField(t *testing.T) {
+	for want, o := range map[string]console.Options{
+		"console: Options.Readiness is required": {Gatherer: prometheus.NewRegistry()},
+		"console: Options.Gatherer is required":  {Readiness: console.NewReadiness()},
+	} {
+		if _, err := console.New(o); err == nil || err.Error() != want {
+			t.Errorf("New: %v, want %s", err, want)
+		}
+	}
+	_, err := console.NewOperator(console.OperatorOptions{})
+	if err == nil || !strings.HasPrefix(err.Error(), "console: OperatorOptions.") {
+		t.Errorf("NewOperator: %v", err)
 	}
 }

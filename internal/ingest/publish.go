@@ -120,13 +120,25 @@ func newBatchReader(limit int) *batchReader {
 	return &batchReader{splitter: newSplitter(limit), batch: make([][]byte, 0, maxBatch), lines: make([]int, 0, maxBatch)}
 }
 
-// New makes the handler of POST /api/publish.
-func New(o Options) http.Handler {
-	readers := min(max(readerBytes/(chunk+max(o.MaxEvent, 1)), minReaders), maxReaders)
+// New makes the handler of POST /api/publish. Its error names the field that is missing.
+func New(o Options) (http.Handler, error) {
+	switch {
+	case o.Take == nil:
+		return nil, errors.New("ingest: Options.Take is required")
+	case o.Receipts == nil:
+		return nil, errors.New("ingest: Options.Receipts is required")
+	case o.Timeout <= 0:
+		return nil, errors.New("ingest: Options.Timeout is required")
+	case o.MaxBytes <= 0:
+		return nil, errors.New("ingest: Options.MaxBytes is required")
+	case o.MaxEvent <= 0:
+		return nil, errors.New("ingest: Options.MaxEvent is required")
+	}
+	readers := min(max(readerBytes/(chunk+o.MaxEvent), minReaders), maxReaders)
 	return &publisher{
 		Options: o, slots: semaphore.NewWeighted(publishers), reading: semaphore.NewWeighted(int64(readers)),
 		metrics: newPublishMetrics(o.Registerer),
-	}
+	}, nil
 }
 
 // ServeHTTP publishes the events of a request.

@@ -49,10 +49,26 @@ func (s *shelf) take(_ context.Context, batch [][]byte) (errs []error) {
 	return errs
 }
 
+// mustNew makes a handler.
+func mustNew(t testing.TB, o ingest.Options) http.Handler {
+	t.Helper()
+	h, err := ingest.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// newReceipts makes receipts in memory.
+func newReceipts() ingest.Receipts {
+	return backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}})
+}
+
 // newPublishServer makes a handler that publishes to s.
-func newPublishServer(s *shelf, reg *prometheus.Registry) http.Handler {
+func newPublishServer(t *testing.T, s *shelf, reg *prometheus.Registry) http.Handler {
+	t.Helper()
 	memory := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}})
-	return ingest.New(ingest.Options{
+	return mustNew(t, ingest.Options{
 		Take: s.take, Receipts: memory, Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100,
 		Registerer: reg,
 	})
@@ -159,7 +175,7 @@ func TestPublish_readsBodies(t *testing.T) {
 			// Whole, and a byte at a time.
 			for _, body := range []io.Reader{strings.NewReader(test.body), oneByte{strings.NewReader(test.body)}} {
 				s := &shelf{}
-				w := publish(newPublishServer(s, prometheus.NewRegistry()), body, "")
+				w := publish(newPublishServer(t, s, prometheus.NewRegistry()), body, "")
 				if _, whole := body.(*strings.Reader); !whole && w.Code == 413 {
 					continue // the error comes later, and the answer then has a line
 				}
@@ -188,7 +204,7 @@ func TestPublish_keepsOrderOfManyEvents(t *testing.T) {
 		want.Write(line)
 	}
 	s := &shelf{}
-	w := publish(newPublishServer(s, prometheus.NewRegistry()), strings.NewReader(body.String()), "")
+	w := publish(newPublishServer(t, s, prometheus.NewRegistry()), strings.NewReader(body.String()), "")
 	if w.Code != 200 || !strings.Contains(w.Body.String(), `"published":20000,`) {
 		t.Errorf("answered %d %s", w.Code, w.Body)
 	}
@@ -199,7 +215,7 @@ func TestPublish_keepsOrderOfManyEvents(t *testing.T) {
 
 func TestPublish_boundsRefusals(t *testing.T) {
 	w := publish(
-		newPublishServer(&shelf{}, prometheus.NewRegistry()), strings.NewReader(strings.Repeat("bad\n", 1000)), "",
+		newPublishServer(t, &shelf{}, prometheus.NewRegistry()), strings.NewReader(strings.Repeat("bad\n", 1000)), "",
 	)
 	if n := strings.Count(
 		w.Body.String(), `"line"`,
@@ -209,7 +225,7 @@ func TestPublish_boundsRefusals(t *testing.T) {
 }
 
 func TestPublish_checksHeaders(t *testing.T) {
-	s := newPublishServer(&shelf{}, prometheus.NewRegistry())
+	s := newPublishServer(t, &shelf{}, prometheus.NewRegistry())
 	for name, test := range map[string]struct {
 		header, value string
 		status        int
@@ -232,7 +248,7 @@ func TestPublish_checksHeaders(t *testing.T) {
 func TestPublish_continuesAfterFailure(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	s := &shelf{full: errors.New("backplane unavailable"), room: 2}
-	server := newPublishServer(s, reg)
+	server := newPublishServer(t, s, reg)
 	w := publish(server, strings.NewReader("1\n2\nbad\n4\n5\n"), "a key")
 	if w.Code != 400 {
 		t.Errorf("a key with a space: %d", w.Code)
@@ -275,7 +291,7 @@ func TestPublish_continuesAfterFailure(t *testing.T) {
 func TestPublish_refusesRunningTwin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
-		server := newPublishServer(s, prometheus.NewRegistry())
+		server := newPublishServer(t, s, prometheus.NewRegistry())
 		body, more := io.Pipe()
 		first := make(chan int, 1)
 		go func() { first <- publish(server, body, "key").Code }()
@@ -308,7 +324,9 @@ func TestPublish_waitsForRoom(t *testing.T) {
 			<-ctx.Done()
 			return []error{ctx.Err()}
 		}
-		server := ingest.New(ingest.Options{Take: busy, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100})
+		server := mustNew(t, ingest.Options{
+			Take: busy, Receipts: newReceipts(), Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100,
+		})
 		began := time.Now()
 		answers := make(chan int)
 		const requests = 200 // more than may publish at a time
@@ -331,7 +349,7 @@ func TestPublish_passesStalledBodies(t *testing.T) {
 	for name, begin := range map[string]string{"before the first byte": "", "in the middle": "{}\n{"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				server := newPublishServer(&shelf{}, prometheus.NewRegistry())
+				server := newPublishServer(t, &shelf{}, prometheus.NewRegistry())
 				var stalled sync.WaitGroup
 				var bodies []*io.PipeWriter
 				for range 100 { // more than may publish at a time
@@ -360,7 +378,9 @@ func TestPublish_passesStalledBodies(t *testing.T) {
 func TestPublish_limitsSlowBody(t *testing.T) {
 	s := &shelf{}
 	server := httptest.NewServer(
-		ingest.New(ingest.Options{Take: s.take, Timeout: 100 * time.Millisecond, MaxBytes: 1 << 20, MaxEvent: 100}),
+		mustNew(t, ingest.Options{
+			Take: s.take, Receipts: newReceipts(), Timeout: 100 * time.Millisecond, MaxBytes: 1 << 20, MaxEvent: 100,
+		}),
 	)
 	defer server.Close()
 	body, more := io.Pipe()
@@ -382,7 +402,7 @@ func TestPublish_limitsSlowBody(t *testing.T) {
 // BenchmarkPublish publishes small events without subscribers, without a network.
 func BenchmarkPublish(b *testing.B) {
 	memory := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}})
-	server := ingest.New(
+	server := mustNew(b,
 		ingest.Options{
 			Take: memory.PublishBatch, Receipts: memory, Timeout: time.Minute, MaxBytes: 16 << 20, MaxEvent: 64 << 10,
 		},
@@ -421,7 +441,7 @@ func TestPublish_retriesOnlyTheRest(t *testing.T) {
 		}
 		return errs
 	}
-	server := ingest.New(ingest.Options{
+	server := mustNew(t, ingest.Options{
 		Take: take, Receipts: backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}}),
 		Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100,
 	})
@@ -442,5 +462,11 @@ func TestPublish_retriesOnlyTheRest(t *testing.T) {
 	}
 	if got := strings.Join(taken, " "); got != "1 3 4 6 2 5" {
 		t.Errorf("took %s", got)
+	}
+}
+
+func TestNew_namesTheMissingField(t *testing.T) {
+	if _, err := ingest.New(ingest.Options{}); err == nil || err.Error() != "ingest: Options.Take is required" {
+		t.Errorf("New: %v", err)
 	}
 }

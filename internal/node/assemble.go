@@ -160,10 +160,13 @@ func (n *Node) assembleControl(*Options) (err error) {
 			return err
 		}
 	}
-	n.operator = console.NewOperator(console.OperatorOptions{
+	n.operator, err = console.NewOperator(console.OperatorOptions{
 		Hub: n.hub, Gate: n.gate, Revocations: n.revocations, RevocationTTL: n.config.Auth.RevocationTTL,
 		Others: n.others, Audit: n.audit.log,
 	})
+	if err != nil {
+		return err
+	}
 	n.readiness = console.NewReadiness(
 		console.Check{Name: "backplane", Problem: n.backplaneProblem},
 		console.Check{Name: "revocations", Problem: n.revocationsProblem},
@@ -188,32 +191,42 @@ func (n *Node) listen(*Options) (err error) {
 	if c.Console.Listen == "" {
 		return nil
 	}
-	n.operators, err = newServer(c.Console.Listen, n.logger.Named("console"), &http.Server{
-		Handler: console.New(console.Options{
-			Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() },
-			Operations: n.operator.Operations(), Publish: n.newIngestHandler(),
-			Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
-			AnswerTimeout: 2*c.Timeouts.ReadHeader + c.Timeouts.Send + c.Publish.Timeout,
-		}),
-		ReadHeaderTimeout: c.Timeouts.ReadHeader,
-		ReadTimeout:       2 * c.Timeouts.ReadHeader, // /api/publish has a limit of its own
-	})
-	if err != nil {
+	if err := n.listenForOperators(); err != nil {
 		n.clients.close()
-		return fmt.Errorf("console.listen: %w", err)
+		return err
 	}
 	return nil
 }
 
-// newIngestHandler makes the handler of POST /api/publish.
-func (n *Node) newIngestHandler() http.Handler {
+// listenForOperators opens the operator port.
+func (n *Node) listenForOperators() error {
 	c := n.config
-	return ingest.New(ingest.Options{
-		Take: ingest.Take(
-			n.ingress, n.backplane, expires(&c.Events),
-		), Receipts: n.backplane, Window: c.Publish.Window, Timeout: c.Publish.Timeout,
+	publish, err := ingest.New(ingest.Options{
+		Take: ingest.Take(n.ingress, n.backplane, expires(&c.Events)), Receipts: n.backplane,
+		Window: c.Publish.Window, Timeout: c.Publish.Timeout,
 		MaxBytes: c.Publish.MaxBytes, MaxEvent: c.Events.MaxBytes, Registerer: n.registry,
 	})
+	if err != nil {
+		return err
+	}
+	handler, err := console.New(console.Options{
+		Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() },
+		Operations: n.operator.Operations(), Publish: publish,
+		Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
+		AnswerTimeout: 2*c.Timeouts.ReadHeader + c.Timeouts.Send + c.Publish.Timeout,
+	})
+	if err != nil {
+		return err
+	}
+	n.operators, err = newServer(c.Console.Listen, n.logger.Named("console"), &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: c.Timeouts.ReadHeader,
+		ReadTimeout:       2 * c.Timeouts.ReadHeader, // /api/publish has a limit of its own
+	})
+	if err != nil {
+		return fmt.Errorf("console.listen: %w", err)
+	}
+	return nil
 }
 
 // open starts the session of a connection.
