@@ -60,12 +60,12 @@ func (w *warnings) addLimits(c *Config) {
 	w.add(l.AgentSubscriptions > 0 && l.Items > l.AgentSubscriptions && l.Items <= l.Subscriptions, "limits.items",
 		"above limits.agent_subscriptions (%d), the items of one call of an agent cannot all be subscribed",
 		l.AgentSubscriptions)
-	total, share := "limits.total_outbox_bytes", l.TotalOutboxBytes/outboxUsers
+	total, part := "limits.total_outbox_bytes", l.TotalOutboxBytes/outboxUsers
 	if limit := c.Memory.Limit; limit > 0 && limit/outboxMemory < l.TotalOutboxBytes {
-		total, share = "a quarter of memory.limit", limit/outboxMemory/outboxUsers
+		total, part = "a quarter of memory.limit", limit/outboxMemory/outboxUsers
 	}
-	w.add(l.OutboxBytes > share, "limits.outbox_bytes",
-		"one user may have a sixteenth of %s, which is only %s", total, bytesOf(share))
+	w.add(l.OutboxBytes > part, "limits.outbox_bytes",
+		"one user may have a sixteenth of %s, which is only %s", total, bytesOf(part))
 	w.add(l.FrameBytes < l.MessageBytes, "limits.frame_bytes",
 		"below limits.message_bytes (%s), it is the limit for clients, which send a message as one frame",
 		bytesOf(l.MessageBytes))
