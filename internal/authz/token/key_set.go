@@ -57,10 +57,10 @@ func ParseKeySet(text string) (KeySetOptions, error) {
 func (s *KeySetOptions) check() error {
 	u, err := url.Parse(s.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return errors.New("key set: not an http or https URL")
+		return errors.New("not an http or https URL")
 	}
 	if strings.ContainsAny(s.URL, "{}") {
-		return errors.New("key set: a URL has no placeholder; identity providers with many tenants publish one set for all")
+		return errors.New("a URL has no placeholder; identity providers with many tenants publish one set for all")
 	}
 	return nil
 }

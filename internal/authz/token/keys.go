@@ -84,7 +84,7 @@ func allowed(configured []string, secrets, publicKeys bool) ([]string, error) {
 		configured[i] = name
 		if !slices.Contains(possible, name) {
 			return nil, fmt.Errorf(
-				"token: VerifierOptions.Algorithms: %q is not supported or has no key, want some of %v", name, possible,
+				"token: VerifierOptions.Keys.Algorithms: %q is not supported or has no key, want some of %v", name, possible,
 			)
 		}
 	}

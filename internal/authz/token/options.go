@@ -76,7 +76,7 @@ func (o *VerifierOptions) check() error {
 	}
 	for i := range o.Keys.Sets {
 		if err := o.Keys.Sets[i].check(); err != nil {
-			return err
+			return fmt.Errorf("token: VerifierOptions.Keys.Sets: %w", err)
 		}
 	}
 	if err := o.Roles.Check(); err != nil {
