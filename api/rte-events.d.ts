@@ -84,12 +84,13 @@ export interface SubscriptionsEnded {
 
 /**
  * The argument of the client method `Resync`, which the server invokes with `features=notices` only: the client may
- * have missed events that the server cannot recover. Fetch the state of these entities again.
+ * have missed events that the server cannot recover. Fetch the state of these entities again. With the reason
+ * `unavailable` it names none: subscribe again to what was refused with the code `unavailable`.
  */
 export interface Resync {
   organizationId: Guid;
   /** Why events may be missing. */
-  reason: "trimmed" | "fork" | "outage" | "overflow" | (string & {});
+  reason: "trimmed" | "fork" | "outage" | "overflow" | "unavailable" | (string & {});
   /** When the first missing event was published; null if unknown. */
   from: DateTime | null;
   /** When the last missing event was published; null if unknown. */

@@ -26,18 +26,20 @@ var (
 
 // Hub opens sessions and runs the calls of their clients. Its methods may be called from any goroutine.
 type Hub struct {
-	options  Options
-	metrics  *metrics
-	invoker  *invoker.Invoker
-	sessions Sessions
-	quota    quota
-	rechecks rechecks
-	refusals refusals
-	losses   losses
-	answers  *answerMemory
-	indices  topicIndices
-	made     time.Time
-	names    []string // answer of AvailableSubscriptions
+	options   Options
+	metrics   *metrics
+	invoker   *invoker.Invoker
+	sessions  Sessions
+	quota     quota
+	rechecks  rechecks
+	refusals  refusals
+	losses    losses
+	undecided undecided
+	idle      idle
+	answers   *answerMemory
+	indices   topicIndices
+	made      time.Time
+	names     []string // answer of AvailableSubscriptions
 }
 
 // New makes a Hub. Calls wait until Run.
@@ -47,7 +49,8 @@ func New(o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		answers: newAnswerMemory(o.Limits.AnswerBytes),
-		options: o, made: time.Now(), names: o.Catalog.Names(), rechecks: newRechecks(), losses: newLosses(),
+		options: o, made: time.Now(), names: o.Catalog.Names(),
+		rechecks: newRechecks(), losses: newLosses(), undecided: newUndecided(),
 		quota: quota{limit: o.Limits.Quota, used: map[events.ID]int{}}, sessions: Sessions{open: map[*Session]struct{}{}},
 	}
 	h.metrics = newMetrics(o.Registerer, h)
@@ -61,11 +64,13 @@ func New(o Options) (*Hub, error) {
 
 // Run runs calls until ctx ends and the calls that it has begun are answered, which takes no longer than the
 // invocation limit. Calls that come later are answered with an error. Run also does the work that Recheck and Lost
-// request. It does not close sessions: see Drain.
+// request, and notifies clients when it can decide about what was temporarily unavailable. It does not close sessions:
+// see Drain.
 func (h *Hub) Run(ctx context.Context) error {
 	var others sync.WaitGroup
 	others.Go(func() { h.recheck(ctx) })
 	others.Go(func() { h.resync(ctx) })
+	others.Go(func() { h.decide(ctx) })
 	h.invoker.Run(ctx)
 	others.Wait()
 	return nil
@@ -74,7 +79,7 @@ func (h *Hub) Run(ctx context.Context) error {
 // Open begins the session of a connection whose handshake succeeded. The caller must make sure that the session is
 // closed, also when the connection ends by itself. The error is ErrDraining or ErrRevoked; conn was not used then.
 func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
-	s := &Session{hub: h, conn: conn, opened: uint32(time.Since(h.made) / time.Second)} //nolint:gosec // 136 years
+	s := &Session{hub: h, conn: conn, opened: h.second()}
 	s.claims.Store(claims)
 	// Drain may close the session as soon as it is in the list, but not before it has its outbox.
 	s.mu.Lock()
@@ -88,6 +93,7 @@ func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
 		h.sessions.remove(s)
 		return nil, ErrRevoked
 	}
+	h.idle.add(s.opened)
 	s.outbox = h.options.Dispatcher.Open(conn, conn.Protocol())
 	return s, nil
 }

@@ -35,12 +35,14 @@ func (l Loss) with(other Loss) Loss {
 	return l
 }
 
-// losses collects the losses that Run has not planned yet. The lanes of the node bound their number.
+// losses collects the losses that Run has not planned yet, and the sessions whose undecided items can be decided. The
+// lanes and the sessions of the node bound their numbers.
 type losses struct {
 	came wakeup.Signal // static; set when there is a loss
 
-	mu     sync.Mutex
-	byLane map[string]Loss // guarded by mu
+	mu        sync.Mutex
+	byLane    map[string]Loss // guarded by mu
+	undecided []*Session      // guarded by mu
 }
 
 func newLosses() losses { return losses{came: wakeup.New(), byLane: map[string]Loss{}} }
@@ -56,11 +58,19 @@ func (l *losses) add(loss Loss) {
 	l.came.Set()
 }
 
-// take returns and clears the losses.
-func (l *losses) take() map[string]Loss {
+// addUndecided adds a session.
+func (l *losses) addUndecided(s *Session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	byLane := l.byLane
-	l.byLane = map[string]Loss{}
-	return byLane
+	l.undecided = append(l.undecided, s)
+	l.came.Set()
+}
+
+// take returns and clears the losses and the sessions.
+func (l *losses) take() (byLane map[string]Loss, undecided []*Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	byLane, undecided = l.byLane, l.undecided
+	l.byLane, l.undecided = map[string]Loss{}, nil
+	return byLane, undecided
 }

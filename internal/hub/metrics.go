@@ -40,6 +40,14 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		Help: "Sessions that are open.",
 	}, func() float64 { return float64(h.sessions.Len()) })
 	auto.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rte_hub_sessions_without_subscriptions",
+		Help: "Sessions that were opened more than a few seconds ago and have no subscription.",
+	}, func() float64 { return float64(h.idle.old(h.second())) })
+	auto.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rte_hub_sessions_undecided",
+		Help: "Sessions with items of Subscribe that were temporarily unavailable and are not decided yet.",
+	}, func() float64 { return float64(h.undecided.len()) })
+	auto.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rte_hub_refusals_kept",
 		Help: "Refusals that can be looked up by their trace.",
 	}, func() float64 { return float64(h.refusals.len()) })
@@ -93,7 +101,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		}),
 		resyncing: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_hub_resync_waiting",
-			Help: "Clients that wait to be notified of a loss of events.",
+			Help: "Clients that wait to be notified of a loss of events, or that they can subscribe again.",
 		}),
 	}
 	closed := auto.NewCounterVec(prometheus.CounterOpts{
@@ -105,8 +113,8 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 	}
 	resynced := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_hub_resync_clients_total",
-		Help: "Clients that had to be notified of a loss of events: by a notice, by the end of the connection, or gone " +
-			"before.",
+		Help: "Clients that had to be notified of a loss of events, or that they can subscribe again: by a notice, by the " +
+			"end of the connection, or gone before.",
 	}, []string{"how"})
 	for how := range numNotifications {
 		m.resynced[how] = resynced.WithLabelValues(how.String())

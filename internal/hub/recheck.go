@@ -153,7 +153,7 @@ func (s *Session) end(forbidden []fanout.Subscription) (ended int) {
 				Code: codeUnauthorized, Total: len(list), Subscriptions: s.hub.describeFirst(list),
 			})
 		}
-		s.active = s.active.without(removed)
+		s.setActiveLocked(s.active.without(removed))
 		s.outbox.Apply(fanout.Change{Frame: notice, Remove: removed})
 		s.hub.metrics.subscriptions.Sub(float64(len(removed)))
 		s.hub.quota.release(s.Claims().Organization, len(removed))

@@ -53,9 +53,10 @@ type resyncPlan struct {
 
 // plannedResync is a session that has to be notified.
 type plannedResync struct {
-	session *Session
-	due     time.Time
-	losses  []Loss // one per lane
+	session   *Session
+	due       time.Time
+	losses    []Loss // one per lane
+	undecided bool   // its undecided items can be decided
 }
 
 // add adds a loss.
@@ -98,31 +99,25 @@ func (h *Hub) resync(ctx context.Context) {
 	}
 }
 
-// add plans the notification of all sessions that losses concern: evenly spread over the window, each at a random
-// moment of its slot, and no faster than the rate allows, earlier losses included. A session that already waits is
-// notified of everything at once.
-func (p *resyncPlan) add(byLane map[string]Loss) {
-	if len(byLane) == 0 {
+// add plans the notification of all sessions that losses concern, and of those whose undecided items can be decided:
+// evenly spread over the window, each at a random moment of its slot, and no faster than the rate allows, earlier
+// losses included. A session that already waits is notified of everything at once.
+func (p *resyncPlan) add(byLane map[string]Loss, undecided []*Session) {
+	if len(byLane) == 0 && len(undecided) == 0 {
 		return // an earlier call took them
 	}
-	organizations := map[events.ID]bool{}
-	for _, loss := range byLane {
-		organizations[loss.Organization] = true
-	}
 	var added []*plannedResync
-	for s := range p.hub.sessions.All() {
-		for _, lane := range s.lanes(organizations) {
-			loss, ok := byLane[lane]
-			if !ok {
-				continue
-			}
-			if p.bySession[s] == nil {
-				p.bySession[s] = &plannedResync{session: s}
-				added = append(added, p.bySession[s])
-			}
-			p.bySession[s].add(loss)
+	planned := func(s *Session) *plannedResync {
+		if p.bySession[s] == nil {
+			p.bySession[s] = &plannedResync{session: s}
+			added = append(added, p.bySession[s])
 		}
+		return p.bySession[s]
 	}
+	for _, s := range undecided {
+		planned(s).undecided = true
+	}
+	p.hub.concerned(byLane, func(s *Session, loss Loss) { planned(s).add(loss) })
 	o := &p.hub.options.Resync
 	slot := max(o.Window/time.Duration(max(len(added), 1)), 1)
 	now := time.Now()
@@ -132,8 +127,27 @@ func (p *resyncPlan) add(byLane map[string]Loss) {
 	p.waiting = append(p.waiting, added...)
 	slices.SortFunc(p.waiting, func(a, b *plannedResync) int { return cmp.Compare(a.due.UnixNano(), b.due.UnixNano()) })
 	over := p.space(time.Second / time.Duration(o.Rate))
-	p.hub.options.Logger.Info("clients will be notified of lost events", zap.Int("lanes", len(byLane)),
-		zap.Int("clients", len(added)), zap.Duration("over", over))
+	p.hub.options.Logger.Info("clients will be notified of lost events or asked to subscribe again",
+		zap.Int("lanes", len(byLane)), zap.Int("undecided", len(undecided)), zap.Int("clients", len(added)),
+		zap.Duration("over", over))
+}
+
+// concerned calls found with each session and each loss in a lane of its subscriptions.
+func (h *Hub) concerned(byLane map[string]Loss, found func(*Session, Loss)) {
+	if len(byLane) == 0 {
+		return
+	}
+	organizations := map[events.ID]bool{}
+	for _, loss := range byLane {
+		organizations[loss.Organization] = true
+	}
+	for s := range h.sessions.All() {
+		for _, lane := range s.lanes(organizations) {
+			if loss, ok := byLane[lane]; ok {
+				found(s, loss)
+			}
+		}
+	}
 }
 
 // space postpones sessions that are due less than pace behind the one before. It returns how long all of them take.
@@ -156,9 +170,21 @@ func (p *resyncPlan) notifyDue() {
 		planned := p.waiting[n]
 		delete(p.bySession, planned.session)
 		p.last = planned.due
-		p.hub.metrics.resynced[planned.session.resync(planned.losses)].Inc()
+		p.hub.metrics.resynced[planned.notify()].Inc()
 	}
 	p.waiting = slices.Delete(p.waiting, 0, n)
+}
+
+// notify notifies the session.
+func (p *plannedResync) notify() notification {
+	how := notNotified
+	if p.undecided {
+		how = p.session.notifyUndecided()
+	}
+	if byLoss := p.session.resync(p.losses); byLoss != notNotified {
+		return byLoss
+	}
+	return how
 }
 
 // notification is the way in which a session was notified of a loss.

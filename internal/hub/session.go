@@ -205,7 +205,7 @@ func (s *Session) commit(c *call, frame []byte) bool {
 	}
 	// A recheck may have ended some of them meanwhile.
 	c.removed = slices.DeleteFunc(c.removed, func(e *fanout.Entry) bool { return !s.active.has(e.Topic()) })
-	s.active = s.active.without(c.removed).with(c.added)
+	s.setActiveLocked(s.active.without(c.removed).with(c.added))
 	c.replay = s.replayFor(c)
 	s.outbox.Apply(fanout.Change{Answer: c.answerWith(frame), Add: c.added, Remove: c.removed, Replay: c.replay})
 	s.hub.metrics.subscriptions.Add(float64(len(c.added) - len(c.removed)))
@@ -238,7 +238,10 @@ func (s *Session) Close(reason CloseReason) (first bool) {
 	}
 	s.closed = true
 	entries, cancel := s.active.entries(), s.cancel
-	s.active, s.cancel = nil, nil
+	if s.cancel = nil; len(s.active) == 0 {
+		s.hub.idle.remove(s.opened)
+	}
+	s.active = nil
 	s.mu.Unlock()
 
 	if cancel != nil {
@@ -247,6 +250,7 @@ func (s *Session) Close(reason CloseReason) (first bool) {
 	s.outbox.Close(s.conn.EncodeClose(reason), entries)
 	s.hub.releaseLanes(entries)
 	s.hub.sessions.remove(s)
+	s.hub.undecided.take(s)
 	s.hub.metrics.subscriptions.Sub(float64(len(entries)))
 	s.hub.quota.release(s.Claims().Organization, len(entries))
 	s.hub.metrics.closed[reason].Inc()

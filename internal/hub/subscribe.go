@@ -37,6 +37,7 @@ func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionRes
 		results[i].refuse(refusedLimit)
 	}
 	s.hub.metrics.count(results)
+	s.keepUndecided(requests, results)
 	trace := ""
 	if s.conn.Features().Notices {
 		trace = s.trace(c, requests, results)
@@ -140,6 +141,7 @@ func (s *Session) unsubscribe(c *call, requests []authz.Request) []SubscriptionR
 			}
 		}
 	}
+	s.hub.undecided.drop(s, requests)
 	if s.conn.Features().Notices {
 		annotate(results, "")
 	}
@@ -151,6 +153,7 @@ func (s *Session) unsubscribeAll(c *call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.removed = s.active.entries()
+	s.hub.undecided.take(s)
 	return true
 }
 
@@ -196,6 +199,11 @@ func (s *Session) results(requests []authz.Request) []SubscriptionResult {
 		}
 	}
 	return results
+}
+
+// unavailable reports whether the request could not be decided about.
+func (r *SubscriptionResult) unavailable() bool {
+	return r.Message != nil && *r.Message == authz.RefusedUnavailable
 }
 
 // refuse sets the result to a refusal with a message.

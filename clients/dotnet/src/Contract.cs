@@ -131,7 +131,7 @@ public sealed class Resync
     /// <summary>Whose events they were.</summary>
     public Guid OrganizationId { get; set; }
 
-    /// <summary>Why: outage, trimmed, fork, overflow, or a word that later versions have.</summary>
+    /// <summary>Why: outage, trimmed, fork, overflow, unavailable, or a word that later versions have.</summary>
     public string? Reason { get; set; }
 
     /// <summary>When the first of them was published; null: not known.</summary>

@@ -86,12 +86,15 @@ func annotations() []member {
 // noticeSchemas returns the schemas of the arguments of notices.
 func noticeSchemas(guid object) object {
 	moment := object{{"type", []any{"string", "null"}}, {"format", "date-time"}}
-	named := []member{
-		{
-			"total",
-			object{{"type", "integer"}, {"minimum", 1}, {"description", "Number of subscriptions; the list has at most 500."}},
-		},
-		{"subscriptions", object{{"type", "array"}, {"maxItems", 500}, {"items", ref("#/components/schemas/Subscription")}}},
+	named := func(least int) []member {
+		return []member{
+			{"total", object{
+				{"type", "integer"},
+				{"minimum", least},
+				{"description", "Number of subscriptions; the list has at most 500."},
+			}},
+			{"subscriptions", object{{"type", "array"}, {"maxItems", 500}, {"items", ref("#/components/schemas/Subscription")}}},
+		}
 	}
 	return object{
 		{"SubscriptionsEnded", object{
@@ -100,21 +103,23 @@ func noticeSchemas(guid object) object {
 			{"required", []any{"code", "total", "subscriptions"}},
 			{"properties", append(object{
 				{"code", object{{"type", "string"}, {"examples", []any{"unauthorized"}}}},
-			}, named...)},
+			}, named(1)...)},
 		}},
 		{"Resync", object{
 			{
 				"description",
-				"The client may have missed events of these subscriptions. They were published between from and to, if known.",
+				"The client may have missed events of these subscriptions. They were published between from and to, if known. " +
+					"With the reason unavailable there are no subscriptions: the client can subscribe again to what was " +
+					"temporarily unavailable since from.",
 			},
 			{"type", "object"},
 			{"required", []any{"organizationId", "reason", "from", "to", "total", "subscriptions"}},
 			{"properties", append(object{
 				{"organizationId", guid},
-				{"reason", object{{"type", "string"}, {"examples", []any{"trimmed", "fork", "outage", "overflow"}}}},
+				{"reason", object{{"type", "string"}, {"examples", []any{"trimmed", "fork", "outage", "overflow", "unavailable"}}}},
 				{"from", moment},
 				{"to", moment},
-			}, named...)},
+			}, named(0)...)},
 		}},
 	}
 }
