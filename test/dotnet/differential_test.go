@@ -30,7 +30,9 @@ func mustStartPair(t *testing.T) *pair {
 		return nil
 	}
 	path := programs.MustBuild(t, "reference")
-	node := rtetest.MustStartServer(t, path, rtetest.Settings{"log.level": "error"})
+	node := rtetest.MustStartServer(t, path, rtetest.Settings{
+		"log.level": "error", "timeouts.hold": "1ms", "limits.frame_rate": "0", // one user sends all that is malformed
+	})
 	lines := mustStartLines(t, exec.Command(dotnet, repository+"/build/dotnet/Reference/bin/Release/net10.0/Reference.dll",
 		rtetest.Secret, rtetest.Issuer, rtetest.Audience, "--urls", "http://127.0.0.1:0"))
 	return &pair{

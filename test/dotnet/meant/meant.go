@@ -94,6 +94,11 @@ func Requests() []Difference {
 			"The body helps who tries it by hand.",
 		},
 		{
+			"escaped paths", "Characters of the path that are escaped needlessly, such as `/%72te`, are decoded.",
+			"The path counts as it was sent: 404.",
+			"A proxy with rules for paths sees the path that counts here. No client escapes it.",
+		},
+		{
 			"malformed upgrades", "A malformed upgrade is no upgrade: 400 `Connection ID required`.",
 			"426 for another version, 400 `The WebSocket upgrade is malformed.` for the rest.",
 			"RFC 6455 section 4.4 wants 426, and the text says what is wrong.",
