@@ -2,6 +2,7 @@ package redis
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 
 	"github.com/rte-server/rte-server/internal/events"
@@ -11,6 +12,7 @@ import (
 type load struct {
 	lanes  int          // guarded by index.mu
 	number int          // guarded by index.mu; of the connection of its new lanes
+	cuts   int          // guarded by index.mu; how often Redis closed its connection alone
 	queued atomic.Int64 // bytes of entries that wait for a worker
 
 	stalled int     // guarded by scheduler.mu; workers that the sink makes wait with its events
@@ -57,9 +59,10 @@ func (t *laneIndex) leastLocked() (least int) {
 }
 
 // separate moves organizations away from a link that was cut off alone: half of them to the isolation connection, or
-// half of them back if it is that one. Which of them exceeded the output buffer is unknown, as Redis discards the
-// messages. But repeated cuts leave it with fewer and fewer others. It returns how many it moved. Their lanes are not
-// subscribed now, so that moving them loses nothing more.
+// half of them back if it is that one. Redis discards the messages, so it is unknown which organization exceeded the
+// output buffer. But its connection is closed each time: those whose connections were closed most often are isolated
+// first and return last. separate returns how many organizations it moved. Their lanes are not subscribed now, so that
+// moving them loses nothing more.
 func (t *laneIndex) separate(link *link) (moved int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -74,11 +77,18 @@ func (t *laneIndex) separate(link *link) (moved int) {
 	}
 	loads := make([]*load, 0, len(here))
 	for l := range here {
+		l.cuts++
 		loads = append(loads, l)
 	}
 	rand.Shuffle(len(loads), func(i, j int) { loads[i], loads[j] = loads[j], loads[i] }) //nolint:gosec // no secret
+	slices.SortStableFunc(loads, func(a, b *load) int { return b.cuts - a.cuts })
+	half := (len(loads) + 1) / 2
 	isolated := link.number == len(t.organizations)
-	for _, l := range loads[:len(loads)/2] {
+	moving := loads[:half]
+	if isolated {
+		moving = loads[half:]
+	}
+	for _, l := range moving {
 		to := len(t.organizations)
 		if isolated {
 			to = t.leastLocked()

@@ -122,12 +122,23 @@ func (x *Exchange) offer(a *answer) {
 		a.due = a.due.Add(rand.N(jitter)) //nolint:gosec // jitter
 	}
 	x.mu.Lock()
-	if size := a.size(); len(x.answers) < maxWaiting && x.bytes+size <= maxAnswerBytes {
+	if size := a.size(); len(x.answers) < maxWaiting && x.bytes+size <= maxAnswerBytes && x.roomLocked(a.lane, size) {
 		x.answers = append(x.answers, a)
 		x.bytes += size
 	}
 	x.mu.Unlock()
 	x.work.Set()
+}
+
+// roomLocked reports whether a lane may queue an answer of that size: its answers may take a quarter of the bytes, as
+// anyone who may publish on the lane can ask.
+func (x *Exchange) roomLocked(lane string, size int) bool {
+	for _, a := range x.answers {
+		if a.lane == lane {
+			size += a.size()
+		}
+	}
+	return size <= maxAnswerBytes/4
 }
 
 // announced drops this node's own answer: another node will give it.
