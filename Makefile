@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn soak faults deps alerts chart shell lint fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr map picture image release check clean
+.PHONY: help build dev test churn soak faults deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr map picture image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ lint: build/golangci-lint ## check the code with the pinned linters, and that go
 	go mod tidy -diff
 	build/golangci-lint run --allow-serial-runners ./...
 	cd bench && go mod tidy -diff && ../build/golangci-lint run --allow-serial-runners ./...
+
+generate: build ## make what is generated: catalog (api/, docs/events.md, Go, C#), docs/configuration.md, the import graph
+	go generate ./internal/events
+	bin/rte-server config doc >docs/configuration.md
+	scripts/map.sh
 
 fmt: build/golangci-lint ## format the code and put imports in order
 	build/golangci-lint fmt ./...

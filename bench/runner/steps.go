@@ -34,7 +34,7 @@ type usage struct {
 	at        int64
 	server    proc.Times
 	load      proc.Times       // broker included
-	cores     [2]time.Duration // of server and load, for all processes
+	cores     [2]time.Duration // CPU time of all processes on the server's core and on the load's core
 	published uint64
 	delivered map[string]uint64
 	bytes     map[string]uint64

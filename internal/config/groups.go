@@ -12,7 +12,7 @@ func (k *keyList) addPorts(c *Config) {
 	k.text(&c.Listen, "listen", ":8080", "address for clients, as host:port")
 	k.text(&c.Path, "path", "/rte", "path of the hub")
 	k.list(&c.Origins, "origins",
-		"origins whose web pages may connect: https://desk.example.com, https://*.example.com, app://name or null; "+
+		"origins whose web pages may read the answers to HTTP requests such as negotiate (CORS): https://desk.example.com, https://*.example.com, app://name or null; "+
 			"none: only pages of the server's own origin")
 	k.secret(&c.Connection.Secret, "connection.secret",
 		"secret that all nodes share; the key of connection tokens is derived from it, so that a client may "+
@@ -131,8 +131,8 @@ func (k *keyList) addRedis(c *Redis) {
 	k.secret(&c.SentinelPassword, "redis.sentinel_password", "password of that user")
 	k.toggle(&c.Cluster, "redis.cluster", false, "redis.addresses are members of a Redis Cluster")
 	k.toggle(&c.Sharded, "redis.sharded", false,
-		"the servers at redis.addresses, or the masters of redis.sentinel_master, are independent: server "+
-			"number crc32(lane) mod their count has a lane")
+		"the servers at redis.addresses, or the masters of redis.sentinel_master, are independent: a "+
+			"lane is on the server with the number crc32(lane) mod their count")
 	k.count(&c.Lanes, "redis.lanes", 1, "number of lanes of each organization; publishers must use the same number")
 	positive(k.count(&c.Connections, "redis.connections", 8,
 		"subscribed connections to each Redis, over which the organizations are spread; with more than one, the node "+
@@ -193,7 +193,7 @@ func (k *keyList) addLimits(c *Config) {
 	k.count(&l.AgentSubscriptions, "limits.agent_subscriptions", 2_000,
 		"subscriptions of one connection whose token has the role agent, if that is less than "+
 			"limits.subscriptions; 0: limits.subscriptions")
-	positive(k.count(&l.Items, "limits.items", 2_000, "items of one Subscribe or Unsubscribe"))
+	positive(k.count(&l.Items, "limits.items", 2_000, "items of one Subscribe"))
 	positive(k.size(&l.MessageBytes, "limits.message_bytes", 256<<10,
 		"size of the largest message of a client; a call with limits.items items must fit"))
 	positive(k.size(&l.PendingBytes, "limits.pending_bytes", 64<<20,
@@ -251,7 +251,8 @@ func (k *keyList) addTimeouts(c *Timeouts) {
 	positive(k.span(&c.KeepAlive, "timeouts.keep_alive", 15*time.Second, "time between two pings to a client"))
 	positive(k.span(&c.Client, "timeouts.client", 30*time.Second,
 		"how long a client may send no message before its connection is closed; WebSocket pings are no messages"))
-	positive(k.span(&c.Send, "timeouts.send", 10*time.Second, "time limit of one write to a client"))
+	positive(k.span(&c.Send, "timeouts.send", 10*time.Second,
+		"time limit of each 64 KiB that a client must take; beyond it the connection ends as failed"))
 	positive(k.span(&c.Close, "timeouts.close", 5*time.Second,
 		"time limit for a client to confirm the end of its connection"))
 	positive(k.span(&c.Idle, "timeouts.idle", 5*time.Second,
@@ -261,7 +262,7 @@ func (k *keyList) addTimeouts(c *Timeouts) {
 	positive(k.span(&c.Invocation, "timeouts.invocation", 10*time.Second,
 		"time limit of a call of a client, its waiting included"))
 	positive(k.span(&c.Subscribe, "timeouts.subscribe", 2*time.Second,
-		"how long Subscribe waits for Redis to confirm a lane"))
+		"how long Subscribe waits for Redis to confirm a lane; it does not wait while Redis is away"))
 	positive(k.span(&c.Snapshot, "timeouts.snapshot", 500*time.Millisecond,
 		"how long the node looks for last states after the answer to Subscribe; the next call of the client "+
 			"waits"))
@@ -269,7 +270,8 @@ func (k *keyList) addTimeouts(c *Timeouts) {
 
 // addInternals adds the keys of the fan-out, the hub, notices of lost events and snapshots.
 func (k *keyList) addInternals(c *Config) {
-	k.count(&c.Fanout.Shards, "fanout.shards", 0, "goroutines that write to clients; 0: one per processor")
+	k.count(&c.Fanout.Shards, "fanout.shards", 0,
+		"goroutines that write to clients; 0: one per processor, or GOMAXPROCS - 1 where that is set")
 	positive(k.count(&c.Fanout.Backlog, "fanout.backlog", 1<<14,
 		"deliveries that may wait for the clients of one organization; beyond it, the events of that "+
 			"organization wait in their lane"))

@@ -99,7 +99,7 @@ func (p *problems) checkTokens(c *Auth) {
 	}
 }
 
-// addError adds an error that begins with its key, if there is one.
+// addError adds err, which begins with its key. nil adds nothing.
 func (p *problems) addError(err error) {
 	if err != nil {
 		*p = append(*p, err)

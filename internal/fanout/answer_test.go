@@ -63,7 +63,7 @@ func TestAwaitAnswer_waitsUntilTheSocketHasTakenIt(t *testing.T) {
 
 				c.answer(frame)
 				c.expectWaiting(t, false, 3)
-				c.answer("") // of a call that wants none
+				c.answer("") // the call wants no answer
 				c.expectWaiting(t, false, 4)
 				want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
 			})

@@ -57,9 +57,9 @@ type Subscription struct {
 // Change is a step in the life of an outbox. It happens as a whole: the frame or the answer is sent, and behind it each
 // new subscription receives every event that is dispatched after Apply has returned.
 type Change struct {
-	Frame  []byte         // that answers no call; nil: none
+	Frame  []byte         // a frame that is not the answer to a call; nil: none
 	Answer *Answer        // to a call; nil: none. AwaitAnswer must have returned nil since the one before
-	Add    []Subscription // acquired from the outbox, to topics that it does not subscribe to
+	Add    []Subscription // from Acquire; the outbox has no subscription to these topics yet
 	Remove []*Entry       // of subscriptions that the outbox has
 	Replay *Replay        // of states to some of Add; nil: none. EndReplay must end it
 }

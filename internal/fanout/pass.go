@@ -7,9 +7,9 @@ import (
 )
 
 // pass delivers events of one topic to its subscribers, one subscriber after the other. It can be interrupted between
-// two subscribers. While the turn queue has events of this topic only, an event joins the pass where it is and leaves
-// it when it comes round to that place. Under a flood the pass never ends, and each subscriber is written what has come
-// since its last write. An event then takes one round; waiting for the next pass would cost it up to two.
+// two subscribers. While the turn queue has events of one topic only, a new event joins at the present subscriber and
+// leaves when the pass returns to that subscriber. So under a flood the pass never ends, and each write to a subscriber
+// has all events since the last one. An event takes one round; waiting for the next pass would cost it up to two.
 type pass struct {
 	first, last *command // its events, in order; nil: there is no pass
 	list        *subscribers

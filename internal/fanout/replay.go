@@ -50,7 +50,7 @@ func (o *Outbox) Replay(ctx context.Context, r *Replay, states []State) error {
 		}
 		b := c.broadcast
 		if o.shard.held.contains(b.entry.Organization(), stateKey{b.entry, b.key}) {
-			o.shard.metrics.replays[replaySuperseded].Inc() // by the one that is held back
+			o.shard.metrics.replays[replaySuperseded].Inc() // the held state will be sent instead
 			continue
 		}
 		if len(batch) > 0 && batch[0].broadcast.entry.Organization() != b.entry.Organization() {

@@ -31,7 +31,7 @@ type turnQueue struct {
 
 	round      round
 	batches    bool      // resting saves writes: the queue rests between rounds
-	restsUntil time.Time // no round begins before
+	restsUntil time.Time // no round begins before this time
 	resting    bool      // it is neither in the ring nor retired
 	listed     bool      // it is in the list of resting queues
 }

@@ -13,7 +13,9 @@
 //
 // Extensions are opt-in (Features): notices, with codes and trace ids of refusals, and snapshots.
 //
-// To add a method, add it to method in method.go, where check binds its arguments, and to call.run in methods.go.
+// To add a method, add it to method, String and bind in method.go, and to call.run in methods.go; answerSize in
+// methods.go, if its answer can be large; methods in events/generate/asyncapi.go and hub.d.ts, for the contract; and
+// appendResult of hubprotocol, for a new type of result.
 //
 // Rows such as D1 in comments are those of docs/compatibility.md. Hazards such as H2 are those of
 // docs/decisions/0001-library-behind-a-filter.md.

@@ -14,7 +14,7 @@ type Notice interface {
 }
 
 // maxDescribed is the number of subscriptions that a notice lists. A client with more of them calls
-// ActiveSubscriptions. It keeps the frame below 200 KB.
+// ActiveSubscriptions. This bound keeps the frame below 200 KB.
 const maxDescribed = 500
 
 // SubscriptionsEnded notifies a client that the server has ended subscriptions.

@@ -107,7 +107,7 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	}
 }
 
-// whenClosed makes Close call cancel; nil: nothing. It reports whether the session is still open.
+// whenClosed sets the function that Close calls; nil: none. It reports whether the session is still open.
 func (s *Session) whenClosed(cancel context.CancelFunc) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,8 +6,9 @@
 //   - Nothing is upgraded without a verified token.
 //   - Serve handles plain upgrades in front of net/http. Its answers are those of net/http and ServeHTTP.
 //   - An idle connection has one goroutine, which waits without a buffer. It has no goroutine that writes and no timer.
-//   - Until its session is open, only the reader goroutine of a connection writes to its socket. From then on only the
-//     shard that owns the connection's outbox writes. Every write hands over whole frames.
+//   - One goroutine at a time writes to a socket: the one that answers the upgrade, then the reader until the session is
+//     open, then the shard that owns the connection's outbox, or the one goroutine that the shard starts for a full
+//     socket. Every write hands over whole frames.
 //   - Everything that a client sends is bounded before it is kept.
 //
 // Row names such as N5, W6 or D7 refer to docs/compatibility.md. It lists what Microsoft's clients expect of a server

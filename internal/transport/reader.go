@@ -364,8 +364,8 @@ func (c *Conn) lost() {
 	c.phase = phaseOver
 }
 
-// closeSession closes the session, if there is one, once. The reader's reason counts unless the shard was first: a peer
-// that closes then only answers.
+// closeSession closes the session, if there is one, once. The reader's reason counts, unless the shard ended the
+// connection first: then the peer's Close frame is only an answer.
 func (c *Conn) closeSession(reason hub.CloseReason) {
 	if c.session != nil && !c.closed {
 		c.closed = true

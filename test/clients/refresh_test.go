@@ -32,8 +32,8 @@ const (
 // refreshBefore is how long before the end of its token the client hands in a new one.
 func refreshBefore(lifetime time.Duration) time.Duration { return lifetime * 3 / 4 }
 
-// refreshSpan returns how long connections stay that live on refreshed tokens: two refreshes, or RTE_REFRESH_SPAN, for
-// which a minute is a good choice.
+// refreshSpan returns how long the test keeps connections open with refreshed tokens: long enough for two refreshes, or
+// RTE_REFRESH_SPAN (a minute is a good choice).
 func refreshSpan(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("RTE_REFRESH_SPAN")
@@ -94,8 +94,8 @@ func startSplit(t *testing.T, sockets, others *rtetest.Server) string {
 	return server.URL + "/rte"
 }
 
-// TestRefresh_ofTheDotnetClient lets Microsoft's .NET client replace its tokens by itself, which live for 8 s: on one
-// node, and where every request but that of the socket goes to another node.
+// TestRefresh_ofTheDotnetClient lets Microsoft's .NET client replace its tokens of 8 s by itself: once on one node, once
+// with every request except the WebSocket sent to another node.
 func TestRefresh_ofTheDotnetClient(t *testing.T) {
 	program, err := exec.LookPath("dotnet")
 	if err != nil {

@@ -30,8 +30,8 @@ const separator = 0x1e
 // probe is a call that every hub answers.
 const probe = `{"type":1,"invocationId":"probe","target":"UnsubscribeAll","arguments":[]}` + "\x1e"
 
-// answerLimit is how long a server may take to answer. What takes longer is reported as silent, and asked for again
-// with more patience if that is not expected.
+// answerLimit is how long a server may take to answer. A slower server counts as silent. If that is not
+// expected, the test asks again with a longer limit.
 const answerLimit = 2 * time.Second
 
 // outcome is what a server answered, in a form that can be compared.

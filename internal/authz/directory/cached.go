@@ -44,7 +44,7 @@ type CachedOptions struct {
 	Source      Source        // required
 	KnownTTL    time.Duration // lifetime of a cached record of the caller's organizations
 	UnknownTTL  time.Duration // lifetime of the information that an entity does not exist or is foreign
-	CacheBytes  int           // approximate memory for records; unknown and foreign entities use a quarter of it
+	CacheBytes  int           // approximate memory for records; unknown and foreign entities may use a quarter of it
 	Timeout     time.Duration // of one reading, including the wait for its turn
 	Concurrency int           // concurrent readings; of one user, half as many
 

@@ -93,7 +93,7 @@ func (t *recordCache) drop(key recordKey) {
 	}
 }
 
-// evict removes, of a few entities in the random order of the map, the one whose newest record expires first.
+// evict looks at a few entities (the order of a map is random) and removes the one whose newest record expires first.
 func (t *recordCache) evict() {
 	var victim events.ID
 	var until time.Duration

@@ -16,7 +16,7 @@ func TestCached_sharesReadingsFairly(t *testing.T) {
 	neighbour := directory.Caller{User: colleague, Organization: home}
 	for name, test := range map[string]struct {
 		caller directory.Caller
-		most   time.Duration // until its lookup is done
+		most   time.Duration // longest time that its lookup may take
 	}{
 		"of another organization": {agentOfForeign, reading},
 		"of a colleague":          {neighbour, reading},

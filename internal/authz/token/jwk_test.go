@@ -13,7 +13,7 @@ import (
 )
 
 // keySetVariant is the expected outcome of reading a key set: the key ids and algorithms of its keys, the key ids and
-// reasons of the skipped entries, those of wrong ones behind an exclamation mark, and the error.
+// reasons of the skipped entries (an exclamation mark precedes wrong entries), and the error.
 type keySetVariant struct {
 	keys, skipped []string
 	err           string

@@ -74,8 +74,8 @@ func (t *laneIndex) continues(l *lane) bool {
 	return l.begun && !l.alone && l.state != unsubscribing
 }
 
-// promise records that a lane was acquired at a time, although it is not subscribed: join, or refuse, will report what
-// its subscribers may have missed since.
+// promise records that a lane was acquired at a time, although it is not subscribed. The next join or refuse reports
+// what its subscribers may have missed since.
 func (t *laneIndex) promise(l *lane, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -344,8 +344,8 @@ func (t *laneIndex) moved(link *link, lanes []*lane, era *sequence.Era, history 
 }
 
 // reroute changes the links of lanes by calling change, which reports whether it changed any, and subscribes the lanes
-// that moved at their new link. It gives them up at the old one. Lanes that a server sent elsewhere and that belong to
-// it by now are requested again. Without a change, reroute looks at no other lanes: there may be hundreds of
+// that moved at their new link. It gives them up at the old one. It retries lanes that a server had sent elsewhere, if
+// they belong to that server after all. Without a change, reroute looks at no other lanes: there may be hundreds of
 // thousands.
 func (t *laneIndex) reroute(change func() bool) {
 	t.mu.Lock()

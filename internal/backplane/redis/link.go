@@ -35,7 +35,7 @@ type link struct {
 	joins   queue   // lanes whose subscription may differ from the wanted one
 	orphans []*lane // lanes that are subscribed here and belong elsewhere
 	journal *journal
-	spare   map[string]*lane // empty, with room for the lanes of the epoch before; belongs to run
+	spare   map[string]*lane // empty, with room for the lanes of the last epoch; owned by run
 
 	healthy atomic.Bool  // a canary arrived in the present epoch, so that the next one need not wait
 	proof   atomic.Int64 // when the last canary arrived, in nanoseconds since the backplane's start; 0: never

@@ -47,7 +47,7 @@ func (e *epoch) lookUpJournals(ctx context.Context) error {
 type place struct {
 	backplane.Position
 	counted   bool
-	elsewhere error // see redirected; nil: the server has the journal
+	elsewhere error // the error, if another server has the journal (see redirected); nil: this one has it
 }
 
 // locate reads the counter and the last entry of each lane. The counter comes first: if an event is added in between,

@@ -83,7 +83,7 @@ func (m *mailbox) appendLocked(e entry) (schedule bool) {
 	return schedule
 }
 
-// overflow appends that messages were dropped. If the last entry already states that, overflow adds to it, and merged
+// overflow appends a note that messages were dropped. If the last entry is such a note, overflow adds to it, and merged
 // is true: a lane that falls behind for long has one such entry, not one per message.
 func (m *mailbox) overflow(n *overflowed) (merged, schedule bool) {
 	m.mu.Lock()

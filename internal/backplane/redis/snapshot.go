@@ -100,7 +100,7 @@ func (b *Backplane) lookUp(ctx context.Context, l *lane, n *stateLookup) (missin
 	return n.missing, nil
 }
 
-// stateLookup applies the states that a lane knows.
+// stateLookup is an action: it passes the states that the lane has in memory to apply.
 type stateLookup struct {
 	topics []events.Topic
 	apply  func(topics []events.Topic, last []*events.Event)

@@ -1,5 +1,7 @@
 // Package sequence orders the messages of a lane. It decides whether a message is the next one, a duplicate, or proof
-// that others are missing. Missing messages are read from the lane's journal while later ones are held back.
+// that others are missing. While later ones are held back, missing messages are read from the lane's journal or, for
+// events of publishers without a journal, requested from other nodes. An audit now and then compares the plain events
+// that arrived with the journal.
 //
 // The package does no I/O, starts no goroutine and reads no clock. A Lane belongs to one goroutine at a time; the
 // caller passes the time and makes the reads that the lane wants.

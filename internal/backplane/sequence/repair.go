@@ -15,8 +15,8 @@ const (
 	// pageBytes is the target size of a page, estimated from the largest event so far.
 	pageBytes = 1 << 20
 
-	// plainSpan is how far back the journal is read to check whether it has the plain events that arrived: the events of
-	// this time and, unless it is older than plainReach, the latest one.
+	// plainSpan is how much of the recent past the journal must account for: all plain events that arrived in it, and
+	// the latest one even if it is older, up to plainReach.
 	plainSpan  = 5 * time.Second
 	plainReach = 5 * time.Minute
 	// plainMargin allows for the time between the journal's entry and the arrival of its event.

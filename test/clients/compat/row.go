@@ -39,7 +39,7 @@ type section struct {
 // sections are the tables of the server. The clients have another table.
 func sections() []section {
 	return []section{
-		{"Negotiate", []row{
+		{"Negotiate (1.1)", []row{
 			{"N1", "`POST {hub}/negotiate` only; other methods get 405, `text/plain`, no body.", nil},
 			{"N2", "No body is needed. Names of query parameters are case-insensitive; unknown parameters are ignored.", nil},
 			{"N3", "200, `application/json` without a charset, Content-Length, one object and nothing after it.", nil},
@@ -51,7 +51,7 @@ func sections() []section {
 			{"N6", "Version 0: no `connectionToken`; the WebSocket URL takes the `connectionId`.", nil},
 			{
 				"N7",
-				"`useStatefulReconnect` is never granted, so never written; clients that request it run as others do (1.11).", nil,
+				"`useStatefulReconnect` is never granted, so never written; clients that request it run as others do.", nil,
 			},
 			{
 				"N8", "The connection id is 22 characters and public, the token secret; both need no escaping in a URL.",
