@@ -6,7 +6,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// organization holds a value of the registry's owner for one organization while its topics are in use. All its entries share it.
+// organization holds a value of the registry's owner for one organization while its topics are in use.
+// All its entries share it.
 type organization[O any] struct {
 	value O
 	id    events.ID

@@ -94,8 +94,8 @@ func startSplit(t *testing.T, sockets, others *rtetest.Server) string {
 	return server.URL + "/rte"
 }
 
-// TestRefresh_ofTheDotnetClient lets Microsoft's .NET client replace its tokens of 8 s by itself: once on one node, once
-// with every request except the WebSocket sent to another node.
+// TestRefresh_ofTheDotnetClient lets Microsoft's .NET client replace its tokens of 8 s by itself: once on one
+// node, once with every request except the WebSocket sent to another node.
 func TestRefresh_ofTheDotnetClient(t *testing.T) {
 	program, err := exec.LookPath("dotnet")
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 
 // group has the links to one server: Options.Connections of them, over which the organizations are spread, and one
 // more for isolation. Redis closes a subscribed connection whose messages exceed its output buffer. So if the
-// publishers of one organization send too much at once, the others on its connection lose events; organizations on other
-// connections lose none. When Redis closes a single connection, half of its organizations move to the
+// publishers of one organization send too much at once, the others on its connection lose events; organizations on
+// other connections lose none. When Redis closes a single connection, half of its organizations move to the
 // isolation connection, see laneIndex.separate. With one connection there is no isolation.
 //
 // The first link is the leader: while it is not connected, the others do not dial, so that a server that comes back
