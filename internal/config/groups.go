@@ -12,7 +12,8 @@ func (k *keyList) addPorts(c *Config) {
 	k.text(&c.Listen, "listen", ":8080", "address for clients, as host:port")
 	k.text(&c.Path, "path", "/rte", "path of the hub")
 	k.list(&c.Origins, "origins",
-		"origins whose web pages may read the answers to HTTP requests such as negotiate (CORS): https://desk.example.com, https://*.example.com, app://name or null; "+
+		"origins whose web pages may read the answers to HTTP requests such as negotiate (CORS): "+
+			"https://desk.example.com, https://*.example.com, app://name or null; "+
 			"none: only pages of the server's own origin")
 	k.secret(&c.Connection.Secret, "connection.secret",
 		"secret that all nodes share; the key of connection tokens is derived from it, so that a client may "+
