@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ type client struct {
 	t       *testing.T
 	ws      *websocket.Conn
 	records []string // received, and not returned by next yet
+	ignored []string // targets of notices that next skips
 }
 
 // connect opens a connection and does the handshake. query is appended to the URL.
@@ -51,7 +53,7 @@ func (c *client) next() string {
 		for len(c.records) > 0 {
 			record := c.records[0]
 			c.records = c.records[1:]
-			if record != `{"type":6}` {
+			if record != `{"type":6}` && !c.ignores(record) {
 				return record
 			}
 		}
@@ -63,6 +65,13 @@ func (c *client) next() string {
 		}
 		c.records = strings.Split(strings.TrimSuffix(string(data), "\x1e"), "\x1e")
 	}
+}
+
+// ignores reports whether a record is a notice that the test does not want.
+func (c *client) ignores(record string) bool {
+	return slices.ContainsFunc(c.ignored, func(target string) bool {
+		return strings.Contains(record, `"target":"`+target+`"`)
+	})
 }
 
 // subscribe subscribes to an event of an entity and returns the answer.

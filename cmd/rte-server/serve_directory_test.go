@@ -67,7 +67,8 @@ func TestServe_followsDirectoryInRedis(t *testing.T) {
 
 	p := start(t, serveArgs("--redis.addresses="+proxy.Addr, "--directory.kind=redis")...)
 	token := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
-	c := p.connect(token, "")
+	c := p.connect(token, "?features=notices") // it stays when events are lost
+	c.ignored = []string{"Resync", "SubscriptionsEnded"}
 	const allowed, refused, away = `"subscribed":true`, `"message":"Unauthorized"`, `"message":"Temporarily unavailable"`
 	for _, test := range []struct{ entity, event, want string }{
 		{testUser, "UserStatus", allowed},
@@ -113,7 +114,11 @@ func TestServe_followsDirectoryInRedis(t *testing.T) {
 		func() bool { return strings.Contains(c.subscribe(another, "QueueStatus"), allowed) },
 	)
 	active("2")
-	writer.notify("rte:org:"+testOrganization,
+	lane := "rte:org:" + testOrganization
+	eventually(t, "the lane to be subscribed again", func() bool {
+		return writer.PubSubNumSub(t.Context(), lane).Val()[lane] > 0
+	})
+	writer.notify(lane,
 		fmt.Sprintf(`{"RootEntityType":"Organization","RootEntityId":%q,"OrganizationId":%[1]q,`+
 			`"EventType":"UserStatus","EntityType":"User","EntityId":%q,"MessageTTLSeconds":60}`, testOrganization, testUser))
 	c.expect(`"eventType":"UserStatus"`)
