@@ -8,15 +8,17 @@ if ! command -v dotnet >/dev/null; then
   exit 0
 fi
 
-# build PROJECT SOURCE...: builds a project when one of its sources is newer than the last time.
+# build PROJECT SOURCE...: builds a project, with the properties in $properties, when one of its sources is newer than
+# the last time.
+properties=()
 build() {
   local project=$1 stamp
-  stamp=build/dotnet/$(basename "$project").built
+  stamp=build/dotnet/$(basename "$project")${properties[*]}.built
   # The sources of a project may be folders.
   if [[ -n $(find "$@" -newer "$stamp" 2>&1) ]]; then
     # In this process alone: servers of the compiler would outlive it.
     MSBUILDDISABLENODEREUSE=1 dotnet build --nologo -verbosity:quiet -maxcpucount:1 -p:Configuration=Release \
-      -p:UseSharedCompilation=false "$project"
+      -p:UseSharedCompilation=false "${properties[@]}" "$project"
     touch "$stamp"
   fi
 }
@@ -24,4 +26,7 @@ build() {
 build test/clients/dotnet/versions.proj examples/dotnet/*.*
 build examples/dotnet/published/Published.csproj examples/dotnet/published examples/dotnet/Directory.Build.props
 build clients/dotnet/RteServer.Client.slnx clients/dotnet
+properties=(-p:OldFramework=true)
+build clients/dotnet/tests/RteServer.Client.Tests.csproj clients/dotnet
+properties=()
 build test/dotnet/reference/Reference.csproj test/dotnet/reference

@@ -1,6 +1,7 @@
 package dotnet
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,10 +45,12 @@ func mustFindDotnet(t *testing.T, built string) string {
 // mustRun runs a command of dotnet at the root of the repository and returns what it prints.
 func mustRun(t *testing.T, limit time.Duration, environment []string, program string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = repository
 	cmd.Env = append(os.Environ(), environment...)
-	cmd.WaitDelay = limit
+	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("dotnet %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -62,10 +65,16 @@ func TestPackage(t *testing.T) {
 		return
 	}
 	server := programs.MustBuild(t, repository+"/clients/dotnet", repository+"/testdata/events")
-	// West of UTC, where times without a zone overflow most easily.
-	out := mustRun(t, 5*time.Minute, []string{"RTESERVER=" + server, "TZ=America/New_York"}, dotnet,
-		"test", "--nologo", "--no-build", "-c", "Release", "clients/dotnet/tests")
-	t.Log(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])
+	for name, folder := range map[string]string{
+		"net8.0, client 8.0.34": "RteServer.Client.Tests", "netstandard2.0, client 11.0.0": "RteServer.Client.Tests.Old",
+	} {
+		t.Run(name, func(t *testing.T) {
+			// West of UTC, where times without a zone overflow most easily.
+			out := mustRun(t, 5*time.Minute, []string{"RTESERVER=" + server, "TZ=America/New_York"}, dotnet,
+				"vstest", "build/dotnet/"+folder+"/bin/Release/net10.0/RteServer.Client.Tests.dll")
+			t.Log(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])
+		})
+	}
 }
 
 // TestPackage_IsPackedWithoutWarnings makes the package that a registry would get.

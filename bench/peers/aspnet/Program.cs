@@ -1,9 +1,11 @@
-// A hub on ASP.NET Core SignalR, built as its documentation teaches it: one hub, and a group for each topic. Subscribe adds
+// A hub on ASP.NET Core SignalR, built as its documentation teaches it: one hub, and a group for each topic.
+// Subscribe adds
 // the connection to groups, and an event goes to its group. Logging is off; everything else has default settings.
 //
 //   dotnet Aspnet.dll CLIENTS EVENTS [REDIS]
 //
-// The arguments are addresses, as host:port: for clients, for events by the protocol of bench/ingest, and of Redis, through
+// The arguments are addresses, as host:port: for clients, for events by the protocol of bench/ingest, and of Redis,
+// through
 // which events then go to all nodes.
 
 using System.Buffers.Binary;

@@ -42,8 +42,10 @@ public class EventTests
     public void PublishedSample_isTheSameInMessagePackWithEitherCase(string name)
     {
         var published = JsonNode.Parse(Sample(name))!.AsObject();
-        var want = JsonSerializer.Serialize(JsonSerializer.Deserialize(Sample(name), TypeOf(name), RteJsonContext.Default), TypeOf(name), RteJsonContext.Default);
-        var camel = new JsonObject(published.Select(p => KeyValuePair.Create(JsonNamingPolicy.CamelCase.ConvertName(p.Key), p.Value?.DeepClone())));
+        var want = JsonSerializer.Serialize(JsonSerializer.Deserialize(Sample(name), TypeOf(name),
+            RteJsonContext.Default), TypeOf(name), RteJsonContext.Default);
+        var camel = new JsonObject(published.Select(p =>
+            KeyValuePair.Create(JsonNamingPolicy.CamelCase.ConvertName(p.Key), p.Value?.DeepClone())));
         foreach (var node in new[] { published, camel })
         {
             var bytes = MessagePackSerializer.Serialize(JsonSerializer.SerializeToElement(node), Packed);
@@ -62,16 +64,19 @@ public class EventTests
     [InlineData("2023-10-19T14:21:19.123456789+03:00", "2023-10-19T11:21:19.1234567+00:00")]
     public void Time_isUtcAndSurvivesSentinels(string text, string want)
     {
-        var value = JsonSerializer.Deserialize($$"""{"EndTime":"{{text}}"}""", RteJsonContext.Default.UserAvailability)!;
+        var value = JsonSerializer.Deserialize($$"""{"EndTime":"{{text}}"}""",
+            RteJsonContext.Default.UserAvailability)!;
         Assert.Equal(want, value.EndTime.ToString("O"));
         var written = JsonSerializer.Serialize(value, RteJsonContext.Default.UserAvailability);
-        Assert.Equal(value.EndTime, JsonSerializer.Deserialize(written, RteJsonContext.Default.UserAvailability)!.EndTime);
+        Assert.Equal(value.EndTime, JsonSerializer.Deserialize(written,
+            RteJsonContext.Default.UserAvailability)!.EndTime);
     }
 
     [Fact]
     public void Time_ofMessagePack_isRead()
     {
-        foreach (var time in new[] { DateTime.MaxValue, DateTime.MinValue, new DateTime(2023, 10, 19, 14, 21, 19, DateTimeKind.Utc) })
+        foreach (var time in new[] { DateTime.MaxValue, DateTime.MinValue, new DateTime(2023, 10, 19, 14, 21, 19,
+            DateTimeKind.Utc) })
         {
             var utc = DateTime.SpecifyKind(time, DateTimeKind.Utc);
             var bytes = MessagePackSerializer.Serialize(new Dictionary<string, object> { ["EndTime"] = utc }, Packed);
@@ -83,13 +88,16 @@ public class EventTests
     [Fact]
     public void UnknownValues_survive()
     {
-        var availability = JsonSerializer.Deserialize("""{"availability":"Sabbatical"}""", RteJsonContext.Default.UserAvailability)!.Availability;
+        var availability = JsonSerializer.Deserialize("""{"availability":"Sabbatical"}""",
+            RteJsonContext.Default.UserAvailability)!.Availability;
         Assert.Equal(new Availability("Sabbatical"), availability);
         Assert.False(availability!.Value.IsKnown);
-        Assert.Equal((OpenStatus)17, JsonSerializer.Deserialize("""{"openStatus":17}""", RteJsonContext.Default.QueueStatus)!.OpenStatus);
+        Assert.Equal((OpenStatus)17, JsonSerializer.Deserialize("""{"openStatus":17}""",
+            RteJsonContext.Default.QueueStatus)!.OpenStatus);
         foreach (var text in new[] { "3", "\"3\"" })
         {
-            var call = JsonSerializer.Deserialize($$"""{"publicity":{{text}}}""", RteJsonContext.Default.UserCallInArrived)!;
+            var call = JsonSerializer.Deserialize($$"""{"publicity":{{text}}}""",
+                RteJsonContext.Default.UserCallInArrived)!;
             Assert.Equal("3", call.Publicity!.Value.Value);
         }
     }
@@ -97,7 +105,8 @@ public class EventTests
     [Fact]
     public void Numbers_areReadAsTheCatalogHasThem()
     {
-        var status = JsonSerializer.Deserialize("""{"maxWaitTime":3000000000,"nbrOfAllocated":3.0,"openStatus":5.0}""", RteJsonContext.Default.QueueStatus)!;
+        const string text = """{"maxWaitTime":3000000000,"nbrOfAllocated":3.0,"openStatus":5.0}""";
+        var status = JsonSerializer.Deserialize(text, RteJsonContext.Default.QueueStatus)!;
         Assert.Equal(3_000_000_000, status.MaxWaitTime);
         Assert.Equal(3, status.NbrOfAllocated);
         Assert.Equal(OpenStatus.Open, status.OpenStatus);
@@ -111,7 +120,8 @@ public class EventTests
     [Fact]
     public void UnknownProperties_areKept()
     {
-        var status = JsonSerializer.Deserialize("""{"queueName":"Sales","colour":"red"}""", RteJsonContext.Default.QueueStatus)!;
+        var status = JsonSerializer.Deserialize("""{"queueName":"Sales","colour":"red"}""",
+            RteJsonContext.Default.QueueStatus)!;
         Assert.Equal("red", status.Extra!["colour"].GetString());
     }
 
@@ -130,8 +140,11 @@ public class EventTests
     public void HubUrl_hasTheFeatures()
     {
         static string Url(RteClientOptions options) => options.HubUrl().AbsoluteUri;
-        Assert.Equal("https://rte.example.com/rte?features=notices,snapshot", Url(new() { Url = new("wss://rte.example.com/rte") }));
-        Assert.Equal("http://127.0.0.1:8080/rte?a=b&features=notices", Url(new() { Url = new("ws://127.0.0.1:8080/rte?a=b"), Snapshots = false }));
-        Assert.Equal("https://rte.example.com/rte", Url(new() { Url = new("https://rte.example.com/rte"), Snapshots = false, Notices = false }));
+        Assert.Equal("https://rte.example.com/rte?features=notices,snapshot",
+            Url(new() { Url = new("wss://rte.example.com/rte") }));
+        Assert.Equal("http://127.0.0.1:8080/rte?a=b&features=notices",
+            Url(new() { Url = new("ws://127.0.0.1:8080/rte?a=b"), Snapshots = false }));
+        Assert.Equal("https://rte.example.com/rte", Url(new() { Url = new("https://rte.example.com/rte"),
+            Snapshots = false, Notices = false }));
     }
 }

@@ -43,7 +43,8 @@ public sealed class FakeHub : IAsyncDisposable
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
-        builder.Services.AddSignalR(options => options.MaximumReceiveMessageSize = 32 << 10).AddMessagePackProtocol(packed =>
+        builder.Services.AddSignalR(options =>
+            options.MaximumReceiveMessageSize = 32 << 10).AddMessagePackProtocol(packed =>
             packed.SerializerOptions = packed.SerializerOptions.WithResolver(
                 CompositeResolver.Create(RteMessagePackResolver.Instance, ContractlessStandardResolver.Instance)));
         FakeHub? hub = null;
@@ -60,7 +61,7 @@ public sealed class FakeHub : IAsyncDisposable
         .Clients.All.SendAsync(method, JsonSerializer.Deserialize<JsonElement>(json));
 
     public Task SendEventAsync(string name, string data) => SendAsync("MessageReceived",
-        $$"""{"subscription":{"id":"{{Guid.NewGuid()}}","eventType":"{{name}}","entityId":"{{Guid.NewGuid()}}"},"data":{{data}}}""");
+        $$"""{"subscription":{"id":"{{Guid.NewGuid()}}","eventType":"{{name}}"},"data":{{data}}}""");
 
     public void AbortAll()
     {
@@ -103,7 +104,8 @@ public sealed class FakeHub : IAsyncDisposable
             var message = refusal(item);
             return (object)new SubscriptionResult
             {
-                Subscribed = message == null, Message = message, EntityId = item.EntityId, EventName = item.EventName.ToLowerInvariant(),
+                Subscribed = message == null, Message = message, EntityId = item.EntityId,
+                    EventName = item.EventName.ToLowerInvariant(),
             };
         }).ToArray();
     }
@@ -134,7 +136,8 @@ public sealed class Log
         }
         catch (TimeoutException)
         {
-            throw new TimeoutException($"waited in vain for \"{begin}\"; there was {string.Join("; ", before)}");
+            var last = string.Join("; ", before.TakeLast(20));
+            throw new TimeoutException($"waited in vain for \"{begin}\"; there was {last}");
         }
     }
 }

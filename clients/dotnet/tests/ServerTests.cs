@@ -32,13 +32,15 @@ public class ServerTests : IClassFixture<RteServerFixture>
         });
         client.StateChanged += state => log.Add(state.Kind + " " + state.Why);
         client.BindingFailed += failure => log.Add("cannot bind " + failure.Exception.Message);
-        client.On<QueueStatus>((status, subscription) => log.Add($"{status.QueueName} {status.NbrOfAllocated} {status.MaxWaitTime} {subscription.EntityType}"));
+        client.On<QueueStatus>((status, subscription) =>
+            log.Add($"{status.QueueName} {status.NbrOfAllocated} {status.MaxWaitTime} {subscription.EntityType}"));
         return client;
     }
 
     private static async Task Right(RteClient client)
     {
-        for (var deadline = DateTime.UtcNow.AddSeconds(30); client.State.Kind != RteStateKind.Right; await Task.Delay(20))
+        var deadline = DateTime.UtcNow.AddSeconds(30);
+        for (; client.State.Kind != RteStateKind.Right; await Task.Delay(20))
         {
             Assert.True(DateTime.UtcNow < deadline, "the client is " + client.State);
         }
@@ -66,7 +68,8 @@ public class ServerTests : IClassFixture<RteServerFixture>
         await server.RestartAsync("--messagepack.keys=" + keys);
         await log.Expect("Customer Service ");
         await Right(client);
-        await server.PublishAsync("QueueStatus", new JsonObject { ["QueueName"] = "Ours", ["NbrOfAllocated"] = 3, ["MaxWaitTime"] = 3_000_000_000 });
+        await server.PublishAsync("QueueStatus", new JsonObject { ["QueueName"] = "Ours", ["NbrOfAllocated"] = 3,
+            ["MaxWaitTime"] = 3_000_000_000 });
         await log.Expect("Ours 3 3000000000 Queue");
         await client.UnsubscribeAsync(client.Wants);
         Assert.Empty(await client.ActiveSubscriptionsAsync());
@@ -78,9 +81,11 @@ public class ServerTests : IClassFixture<RteServerFixture>
     public async Task HubConnection_takesTheClasses(bool packed)
     {
         var builder = new HubConnectionBuilder().WithUrl(
-            server.Hub.AbsoluteUri.Replace("ws:", "http:"), options => options.AccessTokenProvider = () => server.TokenAsync(default));
+            server.Hub.AbsoluteUri.Replace("ws:", "http:"), options => options.AccessTokenProvider = () =>
+                server.TokenAsync(default));
         await using var connection = (packed ? builder.AddRteMessagePackProtocol() : builder).Build();
-        connection.On<MessageReceived<QueueStatus>>("MessageReceived", message => log.Add(message.Data!.QueueName + " " + message.Subscription!.EventType));
+        connection.On<MessageReceived<QueueStatus>>("MessageReceived", message =>
+            log.Add(message.Data!.QueueName + " " + message.Subscription!.EventType));
         await connection.StartAsync();
         var results = await connection.InvokeAsync<SubscriptionResult[]>(
             "Subscribe", new[] { new EntitySubscription(server.Queue, RteEvents.QueueStatus) });

@@ -58,12 +58,14 @@ public class DeclarationTests(RteServerFixture server) : IClassFixture<RteServer
     [Theory]
     [InlineData(false, true)]
     [InlineData(true, false)]
-    public Task TextForATime_isLostInMessagePack(bool packed, bool arrives) => Check<Message<WithText>>(packed, "1", arrives);
+    public Task TextForATime_isLostInMessagePack(bool packed, bool arrives) => Check<Message<WithText>>(packed, "1",
+        arrives);
 
     [Theory]
     [InlineData(false, true)]
     [InlineData(true, false)]
-    public Task Decimal_isLostInMessagePack(bool packed, bool arrives) => Check<Message<WithDecimal>>(packed, "1", arrives);
+    public Task Decimal_isLostInMessagePack(bool packed, bool arrives) => Check<Message<WithDecimal>>(packed, "1",
+        arrives);
 
     [Theory]
     [InlineData(false)]
@@ -118,13 +120,15 @@ public class DeclarationTests(RteServerFixture server) : IClassFixture<RteServer
     [Theory]
     [InlineData(false, true)]
     [InlineData(true, false)]
-    public Task PrivateClass_isLostInMessagePack(bool packed, bool arrives) => Check<PrivateMessage>(packed, "1", arrives);
+    public Task PrivateClass_isLostInMessagePack(bool packed, bool arrives) => Check<PrivateMessage>(packed, "1",
+        arrives);
 
     [Fact]
     public async Task Handler_hasExactlyOneArgument()
     {
         await Check(false, "1", false, (connection, called) => connection.On("MessageReceived", called));
-        await Check(false, "1", false, (connection, called) => connection.On<object, object>("MessageReceived", (_, _) => called()));
+        await Check(false, "1", false, (connection, called) => connection.On<object, object>("MessageReceived", (_,
+            _) => called()));
         await Check(false, "1", true, (connection, called) => connection.On<object>("MessageReceived", _ => called()));
     }
 
@@ -135,12 +139,14 @@ public class DeclarationTests(RteServerFixture server) : IClassFixture<RteServer
     private async Task Check(bool packed, string maxWaitTime, bool arrives, Action<HubConnection, Action> register)
     {
         var builder = new HubConnectionBuilder().WithUrl(
-            server.Hub.AbsoluteUri.Replace("ws:", "http:"), options => options.AccessTokenProvider = () => server.TokenAsync(default));
+            server.Hub.AbsoluteUri.Replace("ws:", "http:"), options => options.AccessTokenProvider = () =>
+                server.TokenAsync(default));
         await using var connection = (packed ? builder.AddMessagePackProtocol() : builder).Build();
         var called = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         register(connection, () => called.TrySetResult());
         await connection.StartAsync();
-        await connection.InvokeAsync<object>("Subscribe", new[] { new { EntityId = server.Queue.ToString(), EventName = "QueueStatus" } });
+        await connection.InvokeAsync<object>("Subscribe", new[] { new { EntityId = server.Queue.ToString(),
+            EventName = "QueueStatus" } });
         await server.PublishAsync("QueueStatus", new JsonObject { ["MaxWaitTime"] = JsonNode.Parse(maxWaitTime) });
         if (arrives)
         {

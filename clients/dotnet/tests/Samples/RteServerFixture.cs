@@ -8,7 +8,7 @@ using System.Threading;
 using System.Threading.Tasks;
 using Xunit;
 
-/// <summary>An rte-server with a demo organization, for the tests of a class. Nothing happens there but what they publish.</summary>
+/// <summary>An rte-server with a demo organization. Nothing happens there but what the tests of a class publish.</summary>
 public sealed class RteServerFixture : IAsyncLifetime
 {
     private readonly HttpClient http = new();
@@ -30,7 +30,8 @@ public sealed class RteServerFixture : IAsyncLifetime
         {
             RedirectStandardOutput = true,
         };
-        foreach (var argument in new[] { "dev", "--listen=" + listen, "--console.listen=" + operators, "--rate=0.001", "--log.level=error" })
+        foreach (var argument in new[] { "dev", "--listen=" + listen, "--console.listen=" + operators,
+            "--rate=0.001", "--log.level=error" })
         {
             start.ArgumentList.Add(argument);
         }
