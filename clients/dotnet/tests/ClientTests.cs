@@ -168,7 +168,7 @@ public class ClientTests : IAsyncLifetime
         await log.Expect("Right");
         hub.Calls.Clear();
         await hub.SendAsync("Resync",
-            """{"organizationId":"29f6e823-b484-e611-80c9-00505689257e","reason":"outage","total":700,"subscriptions":[]}""");
+            """{"organizationId":"29f6e823-b484-e611-80c9-00505689257e","reason":"outage","total":700}""");
         await log.Expect("Behind events were lost: outage");
         await log.Expect("fetch outage");
         Assert.Equal(RteStateKind.Behind, client.State.Kind);

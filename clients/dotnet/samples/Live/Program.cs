@@ -12,7 +12,7 @@ await using var client = new RteClient(new RteClientOptions
         (await http.GetFromJsonAsync<JsonObject>("/token/me/rte/", stop))!["Token"]!.GetValue<string>(),
 });
 client.On<QueueStatus>(queue =>
-    Console.WriteLine($"{queue.QueueName}: {queue.NbrOfQueuingRequesters} wait, {queue.NbrOfAgentsImmediatelyFree} free"));
+    Console.WriteLine($"{queue.QueueName}: {queue.NbrOfQueuingRequesters} wait, {queue.NbrOfConnected} talk"));
 client.StateChanged += state => Console.WriteLine(state);
 client.BindingFailed += failure => Console.Error.WriteLine($"{failure.EventName}: {failure.Exception.Message}");
 await client.StartAsync();

@@ -8,7 +8,7 @@ using System.Threading;
 using System.Threading.Tasks;
 using Xunit;
 
-/// <summary>An rte-server with a demo organization. Nothing happens there but what the tests of a class publish.</summary>
+/// <summary>An rte-server with a demo organization, where nothing happens but what the tests publish.</summary>
 public sealed class RteServerFixture : IAsyncLifetime
 {
     private readonly HttpClient http = new();
