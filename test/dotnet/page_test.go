@@ -106,7 +106,7 @@ func mustStartLines(t *testing.T, cmd *exec.Cmd) func() string {
 		t.Fatal(err)
 	}
 	// Killed when it hangs, so that reading its lines ends.
-	hung := time.AfterFunc(4*rtetest.Patience, func() { _ = cmd.Process.Kill() })
+	hung := time.AfterFunc(15*time.Minute, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
 		_ = stdin.Close()
 		_ = cmd.Wait() // it ends with its input
