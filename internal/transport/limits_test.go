@@ -138,11 +138,11 @@ func TestLimits_aSubscribeOfAllItemsFits(t *testing.T) {
 	items := make([]subscription, 2000)
 	for i := range items {
 		entity := events.ID{1, byte(i), byte(i >> 8)}
-		items[i] = subscription{strings.ToUpper(entity.String()), "QueueCallInCallbackRequested"}
+		items[i] = subscription{strings.ToUpper(entity.String()), "UserCallAvailableForMonitoring"}
 	}
 	result, failure := w.call("1", "Subscribe", items)
-	if failure != "" || strings.Count(result, `"entityId"`) != len(items) {
-		t.Errorf("%d results, %s", strings.Count(result, `"entityId"`), failure)
+	if failure != "" || strings.Count(result, `"subscribed":true`) != len(items) {
+		t.Errorf("%d results, %s", strings.Count(result, `"subscribed":true`), failure)
 	}
 }
 
