@@ -20,7 +20,7 @@ COPY --from=build /rte-server /rte-server
 # A user of no other container. It owns nothing: the server writes no files.
 USER 65532:65532
 
-# Clients, and the operator's port.
+# Clients, and the operator port.
 EXPOSE 8080 9090
 ENTRYPOINT ["/rte-server"]
 CMD ["serve"]

@@ -31,7 +31,7 @@ func TestBench_refusesMistakes(t *testing.T) {
 		"too many clients":   {[]string{"--org", testOrganization, "--clients=1000000"}, 2},
 		"more than there is": {[]string{"--org", testOrganization, "--topics=1"}, 2},
 		"wrong token":        {[]string{"--org", testOrganization, "--token=x", "--url", p.clients + "/rte"}, 1},
-		"no operators' port": {
+		"no operator port": {
 			[]string{"--org", testOrganization, "--clients=1", "--url", p.clients + "/rte", "--operators", p.clients}, 1,
 		},
 	} {

@@ -23,7 +23,7 @@ const (
 type Load struct {
 	Hub, Operators string // URLs
 	Token          string // of all clients
-	ConsoleToken   string // of the operator's port; empty: none
+	ConsoleToken   string // of the operator port; empty: none
 	Organization   string
 
 	Clients, Topics, Subscriptions int // Subscriptions is the number of each client
