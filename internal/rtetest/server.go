@@ -139,7 +139,13 @@ func (s *Server) Stop() {
 		return
 	}
 	s.stopped = true
-	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM) // an error means that it has ended, which is checked below
+	// make passes the signal on. A program that got it from make and from us would take the second one as an order to
+	// end at once.
+	receiver := -s.cmd.Process.Pid
+	if filepath.Base(s.cmd.Path) == "make" {
+		receiver = s.cmd.Process.Pid
+	}
+	_ = syscall.Kill(receiver, syscall.SIGTERM) // it may have ended already, which is found below
 	select {
 	case <-s.done:
 	case <-time.After(Patience):
