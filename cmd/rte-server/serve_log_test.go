@@ -103,11 +103,11 @@ func TestServe_goesOnWithoutALogReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	p := startProcess(t, writer, "--log.audit_rate=1000000")
+	p := startProcess(t, writer, "--log.audit_rate=1000000", "--quotas.user_connections=0")
 	_ = writer.Close()
 	token := mustServiceToken(t, testOrganization)
 	agent := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
-	clients := make([]*client, 200)
+	clients := make([]*client, 1000)
 	for i := range clients {
 		clients[i] = p.connect(token, "")
 	}
