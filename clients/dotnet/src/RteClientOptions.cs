@@ -34,7 +34,7 @@ public sealed class RteClientOptions
     public int MaxBatchItems { get; set; } = 2000;
 
     /// <summary>
-    /// Largest number of bytes of the items of one Subscribe: a little less than the server's limits.message_bytes.
+    /// Largest number of bytes of the items of one Subscribe. It must be less than the server's limits.message_bytes.
     /// </summary>
     public int MaxBatchBytes { get; set; } = 30_000;
 
