@@ -57,7 +57,11 @@ func (b *Backplane) untilDoubt(l *lane, began time.Time) time.Duration {
 	if k == nil { // no server of the cluster has the lane
 		return time.Until(began.Add(reconnectGrace))
 	}
-	if lapsed := k.lapsed.Load(); lapsed > 0 {
+	lapsed := k.lapsed.Load()
+	if lapsed == 0 && !k.healthy.Load() {
+		lapsed = k.group.links[0].lapsed.Load() // the link waits for the first one
+	}
+	if lapsed > 0 {
 		return time.Until(b.started.Add(time.Duration(lapsed) + reconnectGrace))
 	}
 	if !k.healthy.Load() {

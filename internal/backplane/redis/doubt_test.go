@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -164,6 +165,23 @@ func TestBackplane_acquiresHeldLaneWhileAway(t *testing.T) {
 		backplanetest.MustPublish(t, b, backplanetest.NewEvent(added, 1))
 		return sink.Count() > 0
 	})
+}
+
+// The connections of a node that starts without Redis wait for the first of them.
+func TestBackplane_acquiresAtOnceAtStart(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	server.Kill()
+	o := quick(server.Addr)
+	o.Catalog, o.Sink = events.Builtin(), backplanetest.NewRecorder()
+	b := mustRun(t, o)
+	waitFor(t, "an attempt fails", func() bool { return strings.Contains(b.Health().Detail, "refused") })
+	for range 20 { // on all connections
+		began := time.Now()
+		backplanetest.MustAcquire(t, b, backplanetest.Topic(events.NewID(), events.NewID()))
+		if took := time.Since(began); took > atOnce {
+			t.Errorf("acquire took %s", took)
+		}
+	}
 }
 
 // A lane was acquired while Redis was away, and Redis turns out to refuse it: its subscribers are notified, and again
