@@ -149,7 +149,8 @@ func (t *tapping) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 }
 
-// tapBatch bounds the items of a Subscribe: an item has 90 bytes, and a message may have 32 KiB by default.
+// tapBatch bounds the items of a Subscribe: an item has 90 bytes, so they fit into the 32 KiB that servers usually
+// allow.
 const tapBatch = 200
 
 // subscribe subscribes to the topics and prints refusals.

@@ -15,7 +15,7 @@ const (
 	pingInterval = 10 * time.Second
 	// publishTick is the time between two requests to publish, unless the rate needs more.
 	publishTick = 5 * time.Millisecond
-	// batchItems bounds the items of a Subscribe: an item has 90 bytes, and a message may have 32 KiB by default.
+	// batchItems bounds the items of a Subscribe: an item has 90 bytes, so they fit into a message of 32 KiB.
 	batchItems = 200
 )
 
