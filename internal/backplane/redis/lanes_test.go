@@ -274,6 +274,7 @@ func TestBackplane_clientsComeAndGo(t *testing.T) {
 	for range 2 {
 		a := &audience{clients: map[events.Topic]map[*client]struct{}{}}
 		o := redis.Options{Addresses: []string{server.Addr}, Linger: 20 * time.Millisecond, ConfirmTimeout: rtetest.Patience}
+		o.ProbeTimeout, o.CommandTimeout = rtetest.Patience, rtetest.Patience // a busy machine must not end a connection
 		o.Catalog, o.Sink = events.Builtin(), a
 		b := mustRun(t, o)
 		waitHealth(t, b, true)
