@@ -85,6 +85,8 @@ func (p *problems) checkAddresses(c *Config) {
 	}
 	if !strings.HasPrefix(c.Path, "/") || strings.Trim(c.Path, "/") == "" {
 		p.add("path", "must begin with a slash and have a name")
+	} else if !isReachable(c.Path) {
+		p.add("path", "must have no ?, # or backslash, and no element that is empty, . or ..: no client requests such a path")
 	}
 	if _, err := origins.Parse(c.Origins); err != nil {
 		p.add("origins", "%v", err)
@@ -98,6 +100,20 @@ func (p *problems) checkAddresses(c *Config) {
 		p.add("console.token",
 			"must be set where console.listen (%s) can be reached from other machines", c.Console.Listen)
 	}
+}
+
+// isReachable reports whether a client that has the path in its URL requests this path. It cuts the path at a question
+// mark or a hash, reads a backslash as a slash, and resolves dots; proxies merge slashes.
+func isReachable(path string) bool {
+	if strings.ContainsAny(path, `?#\`) {
+		return false
+	}
+	for element := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+		if element == "" || element == "." || element == ".." {
+			return false
+		}
+	}
+	return !strings.HasPrefix(path, "//")
 }
 
 // checkAddress checks the address of a listener.

@@ -15,8 +15,8 @@ func Doc() string {
 		"Set a key in a YAML file (`--config FILE` or `RTE_CONFIG`), in the environment or on the command line. Later\n" +
 		"sources in this list override earlier ones, and so do later files where `--config` is repeated. The key\n" +
 		"`redis.tls.ca_file` is the variable `RTE_REDIS_TLS_CA_FILE` and the flag `--redis.tls.ca_file`. A file may nest\n" +
-		"keys or write them with dots, and may have YAML lists; elsewhere commas separate the elements of a list. An\n" +
-		"empty variable counts as not set.\n\n" +
+		"keys or write them with dots, and may have YAML lists; elsewhere commas separate the elements of a list. A\n" +
+		"repeated flag of a list adds elements. An empty variable counts as not set.\n\n" +
 		"An unknown key, an unknown variable with the prefix `RTE_` or an invalid value stops the start with exit code 2\n" +
 		"and a message that names it. `rte-server config check` reports whether the server would start.\n" +
 		"`rte-server config print` shows every value and its source, but never a secret. Do not put secrets on a command\n" +

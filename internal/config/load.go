@@ -31,6 +31,11 @@ type Loaded struct {
 func NewSources(environ []string, defaults map[string]string) *Sources {
 	s := &Sources{environ: environ, defaults: defaults}
 	s.flags = s.newKeyList(&Config{}).flags
+	s.flags.VisitAll(func(f *pflag.Flag) {
+		if values, ok := f.Value.(*list); ok {
+			f.Value = &repeatable{list: values}
+		}
+	})
 	return s
 }
 

@@ -37,6 +37,21 @@ func (v *list) Set(s string) error {
 func (v *list) String() string { return strings.Join(*v, ",") }
 func (v *list) Type() string   { return "list" }
 
+// repeatable is a list on the command line. A repeated flag adds to the values of the one before.
+type repeatable struct {
+	*list
+
+	isSet bool
+}
+
+func (v *repeatable) Set(s string) error {
+	if v.isSet && v.String() != "" {
+		s = v.String() + "," + s
+	}
+	v.isSet = true
+	return v.list.Set(s)
+}
+
 // choice is one of several words.
 type choice struct {
 	value *string

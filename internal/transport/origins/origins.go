@@ -5,7 +5,9 @@ package origins
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -66,10 +68,27 @@ func check(origin string) error {
 		return fmt.Errorf("may have an asterisk in place of its first label only: %s", form)
 	case strings.IndexFunc(host, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0:
 		return fmt.Errorf("must have its host in ASCII, as browsers send it (xn--...)")
+	case !isPort(u.Port()):
+		return fmt.Errorf("must have a port between 1 and 65535, without leading zeros")
+	case strings.HasPrefix(host, "[") && !isCanonical(u.Hostname()):
+		return fmt.Errorf("must have its IPv6 address in the shortest form, as browsers send it, such as [::1]")
 	case scheme == "https" && u.Port() == "443", scheme == "http" && u.Port() == "80":
 		return fmt.Errorf("must not have the default port, which browsers leave out")
 	}
 	return nil
+}
+
+// isPort reports whether browsers send the port. An origin need not have one.
+func isPort(port string) bool {
+	number, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && number != 0 && port == strconv.FormatUint(number, 10)
+}
+
+// isCanonical reports whether an IPv6 address has the form that browsers send: the shortest one, without a zone.
+// Browsers write an address that embeds one of IPv4 without dots.
+func isCanonical(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Zone() == "" && (ip.Is4In6() || ip.String() == host) && !strings.Contains(host, ".")
 }
 
 // Empty reports whether the set allows no origin.
@@ -84,9 +103,15 @@ func (s *Set) Allows(origin string) bool {
 	for _, w := range s.wildcard {
 		rest, isScheme := strings.CutPrefix(origin, w.scheme)
 		label, isSubdomain := strings.CutSuffix(rest, w.suffix)
-		if isScheme && isSubdomain && label != "" && !strings.ContainsAny(label, "/@:[]") {
+		if isScheme && isSubdomain && label != "" && strings.IndexFunc(label, isForeign) < 0 {
 			return true
 		}
 	}
 	return false
+}
+
+// isForeign reports whether no name of a host has the character. Behind # or ? or a backslash, a URL has another host
+// than its end suggests.
+func isForeign(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.' && r != '_'
 }

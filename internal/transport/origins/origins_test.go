@@ -31,6 +31,13 @@ func TestSet_Allows(t *testing.T) {
 		"https://a.example.org:8443":          false,
 		"https://a.example.org.evil.com":      false,
 		"https://evil.com/.example.org":       false,
+		"https://evil.com#.example.org":       false,
+		"https://evil.com?.example.org":       false,
+		`https://evil.com\.example.org`:       false,
+		"https://evil.com .example.org":       false,
+		"https://evil.com%2f.example.org":     false,
+		"https://*.example.org":               false,
+		"https://a_b-1.example.org":           true,
 		"https://evil.com:1@a.example.org":    false,
 		"http://a.example.org":                false,
 		"https://a.example.net:8443":          true,
@@ -57,7 +64,9 @@ func TestSet_Allows(t *testing.T) {
 // An origin that no browser sends is an error in the configuration.
 func TestParse_refusesWhatNeverMatches(t *testing.T) {
 	for _, origin := range []string{
-		"", "*", "desk.example.com", "https://", "https:///", "https://a.example.com/", "https://a.example.com/x",
+		"https://a.example.com:0", "https://a.example.com:99999", "https://a.example.com:08443", "https://[0:0::1]:8080",
+		"https://[::ffff:127.0.0.1]", "", "*", "desk.example.com", "https://", "https:///", "https://a.example.com/",
+		"https://a.example.com/x",
 		"https://a.example.com?x", "https://a.example.com#x", "https://user@a.example.com", "https://*", "https://*.",
 		"https://a.*.example.com", "https://*a.example.com", "https://**.example.com", "https://a.example.com:443",
 		"http://a.example.com:80", "https://*.example.com:443", "https://b\u00fccher.example", "https://a b.example.com",

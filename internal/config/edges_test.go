@@ -1,0 +1,45 @@
+package config_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rte-server/rte-server/internal/config"
+)
+
+// load reads a configuration of a server from the command line.
+func load(t *testing.T, flags ...string) (*config.Loaded, error) {
+	t.Helper()
+	s := config.NewSources(nil, nil)
+	flags = append([]string{"--auth.hmac_secret=" + strings.Repeat("s", config.MinSecret)}, flags...)
+	if err := s.Flags().Parse(flags); err != nil {
+		t.Fatal(err)
+	}
+	return s.Load(nil, config.CheckServer)
+}
+
+// The last flag of a list replaced the ones before it without a word: only one origin was accepted.
+func TestLoad_repeatedFlagAddsToList(t *testing.T) {
+	l, err := load(t, "--origins=https://a.example.com,https://b.example.com", "--origins=https://c.example.com",
+		"--path=/a", "--path=/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"https://a.example.com", "https://b.example.com", "https://c.example.com"}
+	if !slices.Equal(l.Origins, want) || l.Path != "/b" {
+		t.Errorf("origins %q, path %q; want %q and the last path", l.Origins, l.Path, want)
+	}
+}
+
+// Paths that no client requests could be used: the server answered 404 to everybody.
+func TestCheck_refusesUnreachablePath(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/rte": true, "/rte/": true, "/a/b": true, "/a.b": true, "/größe": true,
+		"/rte?x": false, "/rte#x": false, `/rte\x`: false, "//rte": false, "/a//b": false, "/./rte": false, "/a/../b": false,
+	} {
+		if _, err := load(t, "--path="+path); (err == nil) != want {
+			t.Errorf("%q: %v, want it accepted: %v", path, err, want)
+		}
+	}
+}
