@@ -81,23 +81,27 @@ func TestTwoNodes(t *testing.T) {
 	})
 }
 
-// TestWebServers puts the other load balancers of deploy/ in front of two nodes. A token of nearly 16 KiB has to pass,
-// in the header of negotiate and in the query of the upgrade.
-func TestWebServers(t *testing.T) {
-	for name, mustStart := range map[string]func(testing.TB, ...*rtetest.Server) *rtetest.WebServer{
-		"nginx": rtetest.MustStartNginx, "caddy": rtetest.MustStartCaddy,
+// TestLoadBalancers puts each load balancer of deploy/, with TLS and without sticky sessions, in front of two nodes. A
+// token of nearly 16 KiB has to pass. A node that stops sends its clients to the other one.
+func TestLoadBalancers(t *testing.T) {
+	for name, mustStart := range map[string]func(testing.TB, ...*rtetest.Server) (hubURL string){
+		"haproxy": func(t testing.TB, nodes ...*rtetest.Server) string {
+			return rtetest.MustStartHAProxy(t, "leastconn", nodes...).HubURL
+		},
+		"nginx": func(t testing.TB, nodes ...*rtetest.Server) string { return rtetest.MustStartNginx(t, nodes...).HubURL },
+		"caddy": func(t testing.TB, nodes ...*rtetest.Server) string { return rtetest.MustStartCaddy(t, nodes...).HubURL },
 	} {
 		t.Run(name, func(t *testing.T) {
 			redis := rtetest.MustStartRedis(t)
-			nodes := [2]*rtetest.Server{}
-			for i := range nodes {
-				nodes[i] = startServer(t, rtetest.Settings{"redis.addresses": redis.Addr})
+			settings := rtetest.Settings{"redis.addresses": redis.Addr}
+			if name == "haproxy" {
+				settings["shutdown.delay"] = "3s" // its probes need time to notice that a node stops
 			}
-			balancer := mustStart(t, nodes[:]...)
-			token := mustLargeToken(t, 15<<10)
+			nodes := [2]*rtetest.Server{startServer(t, settings), startServer(t, settings)}
+			hubURL, token := mustStart(t, nodes[:]...), mustLargeToken(t, 15<<10)
 			var clients []*client
 			for range 4 {
-				c := connect(t, clientOptions{URL: balancer.HubURL, Token: token, Reconnect: true})
+				c := connect(t, clientOptions{URL: hubURL, Token: token, Reconnect: true})
 				var results []subscriptionResult
 				c.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))
 				clients = append(clients, c)
@@ -117,41 +121,6 @@ func TestWebServers(t *testing.T) {
 			nodes[1].WaitFor("all clients to reconnect", func() bool { return nodes[1].Metric("rte_hub_sessions_open") == 4 })
 		})
 	}
-}
-
-// TestLoadBalancer puts deploy/haproxy.cfg, with TLS and without sticky sessions, in front of two nodes.
-func TestLoadBalancer(t *testing.T) {
-	redis := rtetest.MustStartRedis(t)
-	nodes := [2]*rtetest.Server{}
-	for i := range nodes {
-		// The load balancer needs time to notice that a node stops.
-		nodes[i] = startServer(t, rtetest.Settings{"redis.addresses": redis.Addr, "shutdown.delay": "3s"})
-	}
-	balancer := rtetest.MustStartHAProxy(t, "leastconn", nodes[:]...)
-	token := mustLargeToken(t, 15<<10) // HAProxy's default buffer is too small for it
-
-	var clients []*client
-	for range 4 {
-		c := connect(t, clientOptions{URL: balancer.HubURL, Token: token, Reconnect: true})
-		var results []subscriptionResult
-		c.mustInvoke(&results, "Subscribe", subscribeTo(ourAgent, "UserStatus"))
-		clients = append(clients, c)
-	}
-	for _, node := range nodes {
-		if n := node.Metric("rte_hub_sessions_open"); n != 2 {
-			t.Errorf("a node has %v sessions, want 2 of 4", n)
-		}
-	}
-	publish(t, redis, lane(ourOrganization), userStatus(ourOrganization, ourAgent, 7))
-	for _, c := range clients {
-		if got := c.next().Data["activeQueues"]; got != 7.0 {
-			t.Errorf("received event %v, want 7", got)
-		}
-	}
-
-	// A node that stops sends its clients to the other one.
-	nodes[0].Stop()
-	nodes[1].WaitFor("all clients to come over", func() bool { return nodes[1].Metric("rte_hub_sessions_open") == 4 })
 }
 
 // mustLargeToken returns a token of our agent with a claim that nothing reads, of about so many bytes.
