@@ -125,13 +125,15 @@ public sealed class SubscriptionsEnded
     public IReadOnlyList<Subscription> Subscriptions { get; set; } = Array.Empty<Subscription>();
 }
 
-/// <summary>Events may be missing that the server cannot get any more.</summary>
+/// <summary>Events may be missing that will not come any more.</summary>
 public sealed class Resync
 {
     /// <summary>Whose events they were.</summary>
     public Guid OrganizationId { get; set; }
 
-    /// <summary>Why: outage, trimmed, fork, overflow, unavailable, or a word that later versions have.</summary>
+    /// <summary>
+    /// Why: outage, trimmed, fork, overflow, unavailable, or reconnect of this client; later versions may have more.
+    /// </summary>
     public string? Reason { get; set; }
 
     /// <summary>When the first of them was published; null: not known.</summary>

@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
-using System.Text;
 using System.Text.Json;
 using System.Threading;
 using System.Threading.Tasks;
@@ -17,7 +16,9 @@ public sealed partial class RteClient
     private readonly Dictionary<EntitySubscription, Wanted> wanted = new(); // guarded by gate
     private readonly List<Ending> endings = new(); // guarded by gate
     private readonly List<Resync> losses = new(); // guarded by gate
-    private int fetching; // how many OnResync run; guarded by gate
+    private readonly List<Resync> fetches = new(); // what the application has to fetch; guarded by gate
+    private bool fetching; // whether OnResync runs; guarded by gate
+    private DateTimeOffset? interruptedAt; // of the last connection, for what has to be fetched; guarded by gate
 
     // Losses beyond this are one: everything is fetched again.
     private const int MaxLosses = 16;
@@ -142,6 +143,7 @@ public sealed partial class RteClient
                 await SubscribeBatch(batch, stop).ConfigureAwait(false);
                 continue;
             }
+            StartFetches(stop);
             if (!pending)
             {
                 SetState(RteStateKind.Right, "");
@@ -153,11 +155,17 @@ public sealed partial class RteClient
         return await ended.ConfigureAwait(false);
     }
 
-    // Renew makes everything pending: a new connection has no subscriptions.
+    // Renew makes everything pending: a new connection has no subscriptions. What happened meanwhile has to be fetched.
     private void Renew()
     {
         lock (gate)
         {
+            if (interruptedAt is { } from && wanted.Count > 0)
+            {
+                var now = DateTimeOffset.UtcNow;
+                QueueFetch(new Resync { Reason = "reconnect", From = from, To = now, Total = wanted.Count });
+            }
+            interruptedAt = null;
             foreach (var entry in wanted.Values)
             {
                 entry.Pending = true;
@@ -185,7 +193,7 @@ public sealed partial class RteClient
         var bytes = 0;
         lock (gate)
         {
-            pending = fetching > 0;
+            pending = fetching || fetches.Count > 0;
             next = TimeSpan.FromMinutes(1);
             foreach (var entry in wanted.Values)
             {
@@ -312,85 +320,6 @@ public sealed partial class RteClient
         }
     }
 
-    private void Enqueue(Resync loss)
-    {
-        lock (gate)
-        {
-            if (losses.Count == MaxLosses)
-            {
-                losses.RemoveAt(0);
-                loss.Total = int.MaxValue; // more than are named
-            }
-            losses.Add(loss);
-        }
-        work.Set();
-    }
-
-    // RecoverLosses has the states that may be old sent again, and lets the application fetch the rest.
-    private async Task RecoverLosses(CancellationToken stop)
-    {
-        Resync[] due;
-        lock (gate)
-        {
-            due = losses.ToArray();
-            losses.Clear();
-        }
-        foreach (var loss in due)
-        {
-            var why = "events were lost: " + loss.Reason;
-            SetState(RteStateKind.Behind, why);
-            var again = options.Snapshots ? StatesOf(loss) : new List<Wanted>();
-            await Unsubscribe(again.Select(entry => entry.Item).ToList(), stop).ConfigureAwait(false);
-            lock (gate)
-            {
-                again.ForEach(entry => entry.Pending = true);
-                if (options.OnResync != null)
-                {
-                    fetching++;
-                    _ = Task.Run(() => Fetch(loss, stop), CancellationToken.None);
-                }
-            }
-        }
-    }
-
-    private List<Wanted> StatesOf(Resync loss)
-    {
-        var named = new HashSet<EntitySubscription>(
-            loss.Subscriptions.Select(s => new EntitySubscription(s.EntityId, s.EventType)));
-        lock (gate)
-        {
-            return wanted.Values.Where(entry =>
-                RteEvents.States.Contains(entry.Item.EventName, StringComparer.OrdinalIgnoreCase) &&
-                (loss.Total > loss.Subscriptions.Count || named.Contains(entry.Item))).ToList();
-        }
-    }
-
-    private async Task Fetch(Resync loss, CancellationToken stop)
-    {
-        for (var attempts = 0L; !stop.IsCancellationRequested; attempts++)
-        {
-            try
-            {
-                await options.OnResync!(loss, stop).ConfigureAwait(false);
-                break;
-            }
-            catch (Exception exception) when (!stop.IsCancellationRequested)
-            {
-                Fail(exception);
-                await Pause(RetryDelay(attempts, exception), stop).ConfigureAwait(false);
-            }
-            catch (OperationCanceledException)
-            {
-                break;
-            }
-        }
-        lock (gate)
-        {
-            fetching--;
-        }
-        work.Set();
-    }
-
     // Drop forgets what the server has ended. If it does not name all, subscribing again shows which.
     private void Drop(SubscriptionsEnded ended)
     {
@@ -453,79 +382,5 @@ public sealed partial class RteClient
         timeout.CancelAfter(options.CallTimeout);
         var arguments = argument is { } value ? new object?[] { value } : Array.Empty<object?>();
         return await connection.InvokeCoreAsync<JsonElement>(method, arguments, timeout.Token).ConfigureAwait(false);
-    }
-
-    private sealed class Wanted
-    {
-        public Wanted(EntitySubscription item)
-        {
-            Item = item;
-            Bytes = Size(item);
-        }
-
-        public EntitySubscription Item { get; }
-        public int Bytes { get; }
-        public bool Pending { get; set; }
-        public long Attempts { get; set; }
-        public DateTimeOffset NextTry { get; set; }
-        public List<TaskCompletionSource<SubscriptionResult>> Waiters { get; } = new();
-
-        // The most that an item takes in a message: what is not ASCII is six characters in JSON.
-        public static int Size(EntitySubscription item) => 32 + Size(item.EntityId) + Size(item.EventName);
-
-        private static int Size(string text) =>
-            Encoding.UTF8.GetByteCount(text) == text.Length ? text.Length : 6 * text.Length;
-
-        public void Finish(SubscriptionResult result)
-        {
-            Waiters.ForEach(waiter => waiter.TrySetResult(result));
-            Waiters.Clear();
-        }
-
-        public void Abandon(Exception exception)
-        {
-            foreach (var waiter in Waiters)
-            {
-                waiter.TrySetException(exception);
-                _ = waiter.Task.Exception; // observed, whether somebody still waits or not
-            }
-            Waiters.Clear();
-        }
-    }
-
-    private sealed class Ending
-    {
-        public Ending(List<EntitySubscription> items) => Items = items;
-
-        public List<EntitySubscription> Items { get; }
-        public TaskCompletionSource<bool> Done { get; } = New<bool>();
-    }
-
-    // Signal wakes one waiter up, now or when it comes.
-    private sealed class Signal
-    {
-        private readonly SemaphoreSlim slot = new(0, 1);
-
-        public void Set()
-        {
-            try
-            {
-                slot.Release();
-            }
-            catch (SemaphoreFullException)
-            {
-            }
-        }
-
-        public async Task WaitAsync(CancellationToken stop)
-        {
-            try
-            {
-                await slot.WaitAsync(stop).ConfigureAwait(false);
-            }
-            catch (OperationCanceledException)
-            {
-            }
-        }
     }
 }

@@ -51,6 +51,7 @@ public sealed partial class RteClient : IAsyncDisposable, IDisposable
         connection.Reconnecting += failure =>
         {
             interrupted = Why(failure);
+            Interrupt();
             work.Set();
             return Task.CompletedTask;
         };
@@ -171,6 +172,7 @@ public sealed partial class RteClient : IAsyncDisposable, IDisposable
                 return;
             }
             SetState(RteStateKind.Behind, Why(failure));
+            Interrupt();
             var delay = options.RetryPolicy.NextRetryDelay(new RetryContext
             {
                 PreviousRetryCount = attempts++, ElapsedTime = lost.Elapsed, RetryReason = failure,
@@ -184,6 +186,18 @@ public sealed partial class RteClient : IAsyncDisposable, IDisposable
         }
         await LeaveAsync().ConfigureAwait(false);
         End("stopped");
+    }
+
+    // Interrupt notes since when events are missing: not before there was a connection.
+    private void Interrupt()
+    {
+        lock (gate)
+        {
+            if (started.Task.IsCompleted)
+            {
+                interruptedAt ??= DateTimeOffset.UtcNow;
+            }
+        }
     }
 
     private async Task LeaveAsync()

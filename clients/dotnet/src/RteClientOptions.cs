@@ -22,8 +22,9 @@ public sealed class RteClientOptions
     public Func<CancellationToken, Task<string?>>? AccessToken { get; set; }
 
     /// <summary>
-    /// Fetches what was missed after the server has lost events. The state is behind until it returns. States that are
-    /// subscribed to come again by themselves; what happened to calls has to be fetched.
+    /// Fetches what was missed: after the server has lost events, and, with the reason "reconnect", after a connection
+    /// was lost. The state is behind until it returns; what it throws is tried again. States that are subscribed to
+    /// come again by themselves; what happened to calls has to be fetched.
     /// </summary>
     public Func<Resync, CancellationToken, Task>? OnResync { get; set; }
 

@@ -65,6 +65,21 @@ public class ClientTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Subscribe_triesAgainAtOnceWhenTheServerCanDecide()
+    {
+        hub.Refusal = _ => "Temporarily unavailable";
+        var options = Options();
+        options.RetryPolicy = new RteRetryPolicy(TimeSpan.FromHours(1), TimeSpan.FromHours(1));
+        await Make(options).StartAsync();
+        var subscribing = client!.SubscribeAsync(new[] { Queue });
+        await log.Expect("Behind subscribing: Temporarily unavailable");
+        hub.Refusal = _ => null;
+        await hub.SendAsync("Resync", """{"reason":"unavailable","total":0,"subscriptions":[]}""");
+        Assert.True((await subscribing)[0].Subscribed);
+        await log.Expect("Right");
+    }
+
+    [Fact]
     public async Task Subscribe_cutsBatchesToTheLimits()
     {
         await Make(Options()).StartAsync();
@@ -176,6 +191,27 @@ public class ClientTests : IAsyncLifetime
         await log.Expect("Right");
         // What happened to calls has no last state: it stays subscribed.
         Assert.Equal(new[] { "Unsubscribe QueueStatus", "Subscribe QueueStatus" }, hub.Calls);
+    }
+
+    [Fact]
+    public async Task Reconnect_letsTheApplicationFetch()
+    {
+        var options = Options();
+        var attempts = 0;
+        options.OnResync = (loss, _) =>
+        {
+            log.Add($"fetch {loss.Reason} {loss.Total} {loss.From < loss.To}");
+            return ++attempts == 1 ? throw new InvalidOperationException("not yet") : Task.CompletedTask;
+        };
+        await Make(options).StartAsync();
+        await client!.SubscribeAsync(new[] { Queue, Call });
+        await log.Expect("Right");
+        hub.AbortAll();
+        await log.Expect("Behind");
+        await log.Expect("fetch reconnect 2 True");
+        await log.Expect("failed not yet");
+        await log.Expect("fetch reconnect 2 True");
+        await log.Expect("Right");
     }
 
     [Fact]
