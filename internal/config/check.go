@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/rte-server/rte-server/internal/loopback"
 	"github.com/rte-server/rte-server/internal/subscriptions"
@@ -86,7 +87,8 @@ func (p *problems) checkAddresses(c *Config) {
 	if !strings.HasPrefix(c.Path, "/") || strings.Trim(c.Path, "/") == "" {
 		p.add("path", "must begin with a slash and have a name")
 	} else if !isReachable(c.Path) {
-		p.add("path", "must have no ?, # or backslash, and no element that is empty, . or ..: no client requests such a path")
+		p.add("path",
+			"must have no ?, #, backslash or newline, and no element that is empty, . or ..: no client requests such a path")
 	}
 	if _, err := origins.Parse(c.Origins); err != nil {
 		p.add("origins", "%v", err)
@@ -105,7 +107,7 @@ func (p *problems) checkAddresses(c *Config) {
 // isReachable reports whether a client that has the path in its URL requests this path. It cuts the path at a question
 // mark or a hash, reads a backslash as a slash, and resolves dots; proxies merge slashes.
 func isReachable(path string) bool {
-	if strings.ContainsAny(path, `?#\`) {
+	if strings.ContainsAny(path, `?#\`) || strings.ContainsFunc(path, unicode.IsControl) {
 		return false
 	}
 	for element := range strings.SplitSeq(strings.Trim(path, "/"), "/") {

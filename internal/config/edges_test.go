@@ -36,7 +36,8 @@ func TestLoad_repeatedFlagAddsToList(t *testing.T) {
 func TestCheck_refusesUnreachablePath(t *testing.T) {
 	for path, want := range map[string]bool{
 		"/rte": true, "/rte/": true, "/a/b": true, "/a.b": true, "/größe": true,
-		"/rte?x": false, "/rte#x": false, `/rte\x`: false, "//rte": false, "/a//b": false, "/./rte": false, "/a/../b": false,
+		"/rte?x": false, "/rte#x": false, "/rte\n": false, `/rte\x`: false,
+		"//rte": false, "/a//b": false, "/./rte": false, "/a/../b": false,
 	} {
 		if _, err := load(t, "--path="+path); (err == nil) != want {
 			t.Errorf("%q: %v, want it accepted: %v", path, err, want)

@@ -94,6 +94,8 @@ func (w *warnings) addTimes(c *Config) {
 	w.add(t.Subscribe >= t.Invocation, "timeouts.subscribe",
 		"not below timeouts.invocation (%s), a call ends before Subscribe can report that Redis is slow",
 		timeOf(t.Invocation))
+	w.add(c.Snapshots.Mode != SnapshotsOff && t.Snapshot >= t.Invocation, "timeouts.snapshot",
+		"not below timeouts.invocation (%s), the call after a Subscribe can end before it begins", timeOf(t.Invocation))
 	w.add((c.Directory.Kind == "redis" || c.Directory.Kind == "http") && c.Directory.Timeout >= t.Invocation,
 		"directory.timeout",
 		"not below timeouts.invocation (%s), a call ends before it can report that the directory is slow",

@@ -71,6 +71,10 @@ func TestWarnings_reportContradictions(t *testing.T) {
 		"slow Subscribe": {
 			[]string{"--timeouts.subscribe=10s"}, []string{"timeouts.subscribe: not below timeouts.invocation (10s)"},
 		},
+		"slow snapshots": {
+			[]string{"--timeouts.snapshot=10s"}, []string{"timeouts.snapshot: not below timeouts.invocation (10s)"},
+		},
+		"slow snapshots, off": {[]string{"--timeouts.snapshot=10s", "--snapshots.mode=off"}, nil},
 		"slow directory": {
 			[]string{"--directory.kind=redis", "--directory.timeout=1m"}, []string{"directory.timeout: not below"},
 		},
