@@ -2,6 +2,7 @@ package hubprotocol
 
 import (
 	"encoding/binary"
+	"unicode/utf8"
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/msgpack"
@@ -20,12 +21,21 @@ func (m *messagePackCodec) appendCompletion(dst []byte, c *Completion) []byte {
 	dst = msgpack.AppendString(dst, c.ID)
 	if c.Error != "" {
 		dst = append(dst, resultError)
-		dst = msgpack.AppendString(dst, c.Error)
+		dst = msgpack.AppendString(dst, validText(c.Error))
 	} else {
 		dst = append(dst, resultValue)
 		dst = m.appendResult(dst, c.Result)
 	}
 	return endPackMessage(dst, start)
+}
+
+// validText returns a text with U+FFFD for each byte that is not UTF-8. An error quotes the name of the method as the
+// client wrote it, and clients may refuse a string of MessagePack that is not UTF-8.
+func validText(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	return string([]rune(text))
 }
 
 // appendNotice adds [1, {}, nil, target, [argument], []].

@@ -39,6 +39,10 @@ func TestMessagePackEncode_Bytes(t *testing.T) {
 		{"completion true", codec.appendCompletion(nil, &Completion{ID: "0", Result: true}), "07 95 03 80 a1 30 03 c3"},
 		{"completion false", codec.appendCompletion(nil, &Completion{ID: "0", Result: false}), "07 95 03 80 a1 30 03 c2"},
 		{
+			"completion error, not UTF-8", codec.appendCompletion(nil, &Completion{ID: "0", Error: "'\xff\xfe'"}),
+			"0f 95 03 80 a1 30 01 a8 27 ef bf bd ef bf bd 27",
+		},
+		{
 			"completion error", codec.appendCompletion(nil, &Completion{ID: "0", Error: "Error"}),
 			"0c 95 03 80 a1 30 01 a5 4572726f72",
 		},
