@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn soak faults deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr map picture image release check clean
+.PHONY: help build dev test churn soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr map picture image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: deps build alerts chart shell ## run every test, after installing what the
 faults: deps ## run what can go wrong with Redis, longer and with Sentinels and clusters: about 12 minutes
 	go test -tags faults -race -timeout 30m -v -run 'TestFault_' -skip '600000Lanes' ./internal/backplane/redis/
 	go test -tags faults -timeout 10m -v -run 'TestFault_.*600000Lanes|TestBackplane_clientsComeAndGo' ./internal/backplane/redis/
+
+attacks: ## attack the program, measure its healthy clients, and write the table of docs/security.md (4 minutes)
+	RTE_ATTACKS=full RTE_ATTACKS_DOC=docs/security.md go test -timeout 15m -count 1 -v ./test/attacks/
 
 soak: ## run faults of all kinds for an hour, one each 20 s (RTE_SOAK_SPAN: another time)
 	RTE_SOAK_SPAN=$(or $(RTE_SOAK_SPAN),1h) go test -tags faults -timeout 24h -v -count 1 -run 'TestFault_soak' ./internal/backplane/redis/

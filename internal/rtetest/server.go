@@ -212,6 +212,9 @@ func (s *Server) Readiness() (report Readiness) {
 	return report
 }
 
+// PID returns the id of the process that was started last.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Log returns the output of the program so far.
 func (s *Server) Log() string { return s.log.text() }
 
