@@ -22,5 +22,8 @@ USER 65532:65532
 
 # Clients, and the operator port.
 EXPOSE 8080 9090
+
+# Probes the operator port. The command finds it in console.listen: of the environment, or the default.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["/rte-server", "health"]
 ENTRYPOINT ["/rte-server"]
 CMD ["serve"]

@@ -70,6 +70,7 @@ const anyMayImport = "wakeup"
 const livesIn = `
 github.com/golang-jwt/jwt: authz/token rtetest
 github.com/MicahParks/jwkset: authz/token
+github.com/coreos/go-systemd: node
 github.com/philippseith/signalr: cmd hub/invoker rtetest transport
 github.com/redis/go-redis: backplane/redis backplane/redis/command rtetest
 net: authz/token backplane/redis backplane/respserver cmd config demo hub loopback node rtetest transport

@@ -67,3 +67,17 @@ for alert in "${alerts[@]}"; do
     grep -q "$alert" "$file" || { echo "$alert is not in $file" >&2; exit 1; }
   done
 done
+
+echo "== rte-server.service"
+unit=deploy/systemd/rte-server.service
+mkdir "$work/units"
+sed "s#^ExecStart=/usr/local/bin/rte-server #ExecStart=$work/rte-server #" $unit >"$work/units/rte-server.service"
+grep -q "^ExecStart=$work/rte-server " "$work/units/rte-server.service" || { echo "$unit starts another program" >&2; exit 1; }
+systemd-analyze verify --man=no "$work/units/rte-server.service"
+# The scale ends at 10, "unsafe"; the threshold is in tenths.
+systemd-analyze security --no-pager --offline=true --threshold=20 "$work/units/rte-server.service" >"$work/security" ||
+  { cat "$work/security" >&2; exit 1; }
+# systemd must not end the server before the server gives up by itself.
+gives_up=$("$work/rte-server" config doc | sed -n 's/^| .shutdown\.timeout. |[^|]*| .\([0-9]*\)s. |.*/\1/p')
+ends=$(sed -n 's/^TimeoutStopSec=\([0-9]*\)s$/\1/p' $unit)
+((gives_up > 0 && ends > gives_up)) || { echo "$unit: TimeoutStopSec=$ends, shutdown.timeout is $gives_up" >&2; exit 1; }

@@ -19,6 +19,7 @@ programs=(
   yamllint:yamllint
   jq:jq
   openssl:openssl
+  systemd-analyze:systemd
   node:nodejs
   npm:npm
   java:openjdk-17-jdk-headless

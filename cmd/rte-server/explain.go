@@ -65,14 +65,18 @@ func (p *program) explainCommand() *cobra.Command {
 	return cmd
 }
 
-// consoleURL returns the URL of the configured operator port, for use on this machine.
+// consoleURL returns the URL of the configured operator port, for use on this machine. A port on all addresses gets a
+// loopback address, not "localhost": the image has no hosts file of its own.
 func consoleURL(c *config.Config) (string, error) {
 	host, port, err := net.SplitHostPort(c.Console.Listen)
 	if err != nil {
 		return "", errors.New("console.listen: there is no operator port; use --url")
 	}
-	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
-		host = "localhost"
+	switch ip := net.ParseIP(host); {
+	case host == "", ip.Equal(net.IPv4zero):
+		host = "127.0.0.1"
+	case ip.IsUnspecified():
+		host = "::1"
 	}
 	return "http://" + net.JoinHostPort(host, port), nil
 }

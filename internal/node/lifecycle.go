@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 )
@@ -35,6 +36,7 @@ func (n *Node) Run(ctx context.Context, also ...Task) error {
 	n.awaitRevocations(ctx, failed)
 	start(n.clients.serve)
 	n.readiness.Ready()
+	n.notifyManager(daemon.SdNotifyReady)
 	n.logger.Info("listening for clients", zap.Stringer("address", n.ClientAddr()))
 
 	select {
@@ -57,6 +59,14 @@ func (n *Node) Run(ctx context.Context, also ...Task) error {
 	}
 }
 
+// notifyManager sends a state to the service manager, systemd, as sd_notify(3) describes. It does nothing if no manager
+// gave the process a NOTIFY_SOCKET.
+func (n *Node) notifyManager(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		n.logger.Warn("service manager not notified", zap.String("state", state), zap.Error(err))
+	}
+}
+
 // awaitRevocations waits until the node knows the revocations of other nodes. If Redis is away it gives up: no event
 // arrives either, and connections with revoked tokens end when Redis is back.
 func (n *Node) awaitRevocations(ctx, failed context.Context) {
@@ -74,6 +84,7 @@ func (n *Node) awaitRevocations(ctx, failed context.Context) {
 func (n *Node) stop(deadline, failed context.Context) {
 	c := &n.config.Shutdown
 	n.readiness.Stopping()
+	n.notifyManager(daemon.SdNotifyStopping)
 	n.logger.Info("stopping",
 		zap.Int("connections", n.transport.Connections()), zap.Duration("delay", c.Delay), zap.Duration("drain", c.Drain))
 	select {
