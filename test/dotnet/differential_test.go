@@ -120,7 +120,11 @@ func (y *tally) report(t *testing.T) {
 		reasons = append(reasons, fmt.Sprintf("%d %s", n, reason))
 	}
 	slices.Sort(reasons)
-	t.Logf("%d alike, %d meant to differ (%s), %d other", y.alike, meant, strings.Join(reasons, ", "), len(y.other))
+	line := fmt.Sprintf(
+		"%d alike, %d meant to differ (%s), %d other", y.alike, meant, strings.Join(reasons, ", "), len(y.other),
+	)
+	t.Log(line)
+	rtetest.Report(t, strings.ReplaceAll(t.Name(), "/", "-"), line)
 	slices.Sort(y.other)
 	for i, difference := range y.other {
 		if i == 60 {

@@ -72,7 +72,9 @@ func TestPackage(t *testing.T) {
 			// West of UTC, where times without a zone overflow most easily.
 			out := mustRun(t, 5*time.Minute, []string{"RTESERVER=" + server, "TZ=America/New_York"}, dotnet,
 				"vstest", "build/dotnet/"+folder+"/bin/Release/net10.0/RteServer.Client.Tests.dll")
-			t.Log(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])
+			counts := strings.TrimSpace(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:])
+			t.Log(counts)
+			rtetest.Report(t, strings.ReplaceAll(t.Name(), "/", "-"), counts)
 		})
 	}
 }
