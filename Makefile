@@ -33,7 +33,7 @@ faults: deps ## run what can go wrong with Redis, longer and with Sentinels and 
 	go test -tags faults -race -timeout 30m -v -run 'TestFault_' -skip '600000Lanes' ./internal/backplane/redis/
 	go test -tags faults -timeout 10m -v -run 'TestFault_.*600000Lanes|TestBackplane_clientsComeAndGo' ./internal/backplane/redis/
 
-attacks: ## attack the program, measure its healthy clients, and write the table of docs/security.md (4 minutes)
+attacks: ## attack the program, measure its healthy clients, and write the table of docs/security.md (2 minutes)
 	RTE_ATTACKS=full RTE_ATTACKS_DOC=docs/security.md go test -timeout 15m -count 1 -v ./test/attacks/
 
 soak: ## run faults of all kinds for an hour, one each 20 s (RTE_SOAK_SPAN: another time)
