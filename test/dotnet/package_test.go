@@ -49,7 +49,7 @@ func mustRun(t *testing.T, limit time.Duration, environment []string, program st
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = repository
-	cmd.Env = append(os.Environ(), environment...)
+	cmd.Env = append(rtetest.Unconfigured(os.Environ()), environment...)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
