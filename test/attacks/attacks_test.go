@@ -48,14 +48,6 @@ const shortSlowest = 10 * time.Second
 type attack struct {
 	name     string
 	settings rtetest.Settings
-	// isForeign leaves healthy clients out of the organization of the attacker, who may harm it.
-	isForeign bool
-	// redisArgs are arguments of Redis.
-	redisArgs []string
-	// prepare starts what the server needs and returns more settings; nil: nothing.
-	prepare func(*stage) rtetest.Settings
-	// before runs once before the healthy clients are measured alone; nil: nothing.
-	before func(*stage)
 	// run attacks until it is done or the context of the stage ends, and counts what it does.
 	run func(*stage)
 	// check checks what was counted; nil: nothing.
@@ -148,15 +140,12 @@ func mustRun(t *testing.T, a attack, full bool) row {
 		t: t, full: full, here: events.NewID(), others: events.NewID(),
 		sent: map[string]int{}, answered: map[string]int{},
 	}
-	s.redis = rtetest.MustStartRedis(t, a.redisArgs...)
+	s.redis = rtetest.MustStartRedis(t)
 	settings := rtetest.Settings{
 		"redis.addresses": s.redis.Addr, "memory.limit": strconv.Itoa(memoryLimit), "log.level": "warn",
 		"timeouts.close": "1s",
 	}
 	maps.Copy(settings, a.settings)
-	if a.prepare != nil {
-		maps.Copy(settings, a.prepare(s))
-	}
 	s.srv = rtetest.MustStartServer(t, programs.MustBuild(t), settings)
 
 	alone, limit := 300*time.Millisecond, 6*time.Second
@@ -165,11 +154,7 @@ func mustRun(t *testing.T, a attack, full bool) row {
 	}
 	var crowds []*crowd
 	var ends, stops []func()
-	organizations := []events.ID{s.others, s.here}
-	if a.isForeign {
-		organizations = organizations[:1]
-	}
-	for _, organization := range organizations {
+	for _, organization := range []events.ID{s.others, s.here} {
 		c, end, stop := mustStartCrowd(t.Context(), t, s.srv.Host, s.redis, organization)
 		crowds, ends, stops = append(crowds, c), append(ends, end), append(stops, stop)
 	}
@@ -180,10 +165,6 @@ func mustRun(t *testing.T, a attack, full bool) row {
 		return all
 	}
 	var cancel context.CancelFunc
-	if a.before != nil {
-		s.ctx = t.Context()
-		a.before(s)
-	}
 	pause(t.Context(), alone/3) // the first events meet a program that was just started
 	take()
 	pause(t.Context(), alone)
