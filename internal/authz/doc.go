@@ -4,7 +4,7 @@
 // Package authz/token turns tokens into claims, authz/directory describes entities, authz/watch reads files again when
 // they change.
 //
-// What always holds: a topic carries the organization that the directory names, so the events of another organization
+// Invariants: a topic carries the organization that the directory names, so the events of another organization
 // never match it; a refusal never tells a foreign entity from one that does not exist; a directory that cannot answer
 // refuses new subscriptions and ends none.
 package authz

@@ -32,7 +32,7 @@ func TestWatched_staysSmallWhileReplaysOverlap(t *testing.T) {
 			note(10*n + key) // states that come once
 		}
 		if len(overlapping) > 3 {
-			// Those that began at different times end in any order.
+			// Replays that began at different times end in any order.
 			i := n % len(overlapping)
 			s.endReplay(overlapping[i].outbox, overlapping[i].replay)
 			overlapping = append(overlapping[:i], overlapping[i+1:]...)

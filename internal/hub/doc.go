@@ -3,7 +3,7 @@
 // A Session is the authenticated life of one connection. Its invocations run one at a time and in order. The package
 // invoker runs them on the SignalR library; an idle connection holds nothing of the library.
 //
-// What always holds:
+// Invariants:
 //
 //   - Only the five methods reach the library, with arguments that the hub has already read. All other calls are
 //     answered before, in the words of ASP.NET Core.

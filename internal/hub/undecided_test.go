@@ -169,7 +169,7 @@ func TestUndecided_staysWithWhatCannotBeDecided(t *testing.T) {
 		if n := len(c.active(t)); n != 1 {
 			t.Errorf("%d subscriptions", n)
 		}
-		// What is kept of a client with many items is bounded; all of them are decided by itself.
+		// The node keeps a bounded number of items of one client, and later decides about all of them.
 		f.set(always)
 		many := slices.Repeat([]int{0}, 100)
 		for i := range many {

@@ -1,7 +1,7 @@
 // Package transport owns the edge of the SignalR hub: HTTP, negotiate, the upgrade, connections, the hub handshake,
 // keep-alive, limits, close and drain. WebSocket frames are in package websocket, hub messages in package hubprotocol.
 //
-// What always holds:
+// Invariants:
 //
 //   - Nothing is upgraded without a verified token.
 //   - Serve handles plain upgrades in front of net/http. Its answers are those of net/http and ServeHTTP.

@@ -9,7 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/msgpack"
 )
 
-// raw are bytes that stand in a message as they are.
+// raw are bytes that a message contains unchanged.
 type raw []byte
 
 // ordered is a map in a fixed order, with keys of any kind.

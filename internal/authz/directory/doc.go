@@ -2,7 +2,7 @@
 // The description comes from a file, from documents in a key-value store, from an HTTP API, or from nowhere
 // (FromClaims).
 //
-// What always holds: a slow source is read through one bounded cache (Cached), once per batch; a source that fails
+// Invariants: a slow source is read through one bounded cache (Cached), once per batch; a source that fails
 // makes entities unavailable and never known; a caller cannot tell a foreign entity from one that does not exist,
 // neither by the answer nor by its time.
 package directory

@@ -5,7 +5,7 @@
 // memory. Invoke hands a Call to a loop that has a place for it; the library reads the message of the call, runs the
 // function of the call on a goroutine and encodes its result as a completion.
 //
-// What always holds:
+// Invariants:
 //
 //   - The library reads only messages that this package wrote: an id and no text of a client.
 //   - Of everything the library writes, only the one completion that a call waits for leaves this package.

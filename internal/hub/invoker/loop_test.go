@@ -62,7 +62,7 @@ func TestH1_writesAreFilteredAndNeverKept(t *testing.T) {
 	if want := `{"type":1,"invocationId":"1","target":"Invoke","arguments":["1"]}` + "\x1e"; message != want {
 		t.Errorf("message %q, want %q", message, want)
 	}
-	// What the library may write at any time, from fifty goroutines.
+	// The library may write these messages at any time, here from fifty goroutines.
 	others := []string{
 		"{}\x1e",              // H4
 		`{"type":6}` + "\x1e", // H14

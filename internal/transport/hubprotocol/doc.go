@@ -1,7 +1,7 @@
 // Package hubprotocol owns the hub protocols of SignalR: JSON and MessagePack. It cuts the stream of a client into hub
 // messages, decodes them, and makes the frames of answers, notices and events.
 //
-// What always holds:
+// Invariants:
 //
 //   - Protocols and encoders hold no state of a connection. Any goroutine may use them.
 //   - A frame holds complete hub messages only (W6) and begins with its WebSocket header.

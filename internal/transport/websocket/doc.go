@@ -1,7 +1,7 @@
 // Package websocket owns the WebSocket protocol on the server's side (RFC 6455): the frames of both directions and the
 // sockets that carry them. It knows no hub protocol and imports nothing of ours.
 //
-// What always holds:
+// Invariants:
 //
 //   - A waiting Socket holds no buffer.
 //   - TryWrite never blocks and never allocates.

@@ -26,7 +26,6 @@
 //	                              │
 //	                              └─ time is up ──▶ announcement published, parts sent
 //
-// What others can make a node keep is bounded: queries and answers by number, answers by bytes, answers of a lane per
-// second, and recent events by the bytes of all lanes together. What exceeds a bound is not answered; its lane then
-// reports a loss.
+// Bounds: queries and answers by number, answers by bytes, answers of a lane per second, and recent events by the bytes
+// of all lanes together. A node does not answer a query beyond a bound; the lane of that query then reports a loss.
 package peer
