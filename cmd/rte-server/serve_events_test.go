@@ -109,7 +109,11 @@ func TestServe_refusesBadCatalog(t *testing.T) {
 // Redis refused all messages above 1 MiB, whatever events.max_bytes was.
 func TestServe_LargeEvents(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
-	p := start(t, serveArgs("--redis.addresses="+redis.Addr, "--events.max_bytes=2MiB", "--limits.outbox_bytes=8MiB")...)
+	// All events of the burst fit into the queue of the lane, also where the machine is slow.
+	p := start(t, serveArgs(
+		"--redis.addresses="+redis.Addr, "--events.max_bytes=2MiB", "--limits.outbox_bytes=8MiB",
+		"--redis.lane_queue_bytes=32MiB",
+	)...)
 	c := p.connect(mustServiceToken(t, testOrganization), "")
 	c.ws.SetReadLimit(16 << 20)
 	c.subscribe(testUser, "UserAvailability")
