@@ -190,7 +190,12 @@ func TestServe_subscribesToThousandWithOneCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("cmdstat_mget:calls=%d,", rounds); !strings.Contains(stats, want) {
-		t.Errorf("no %s in\n%s", want, stats)
+	// One command reads the directory for each round. The journal of the new lane may take two.
+	calls := 0
+	if _, rest, found := strings.Cut(stats, "cmdstat_mget:calls="); found {
+		_, _ = fmt.Sscan(rest, &calls) // 0 if it is no number
+	}
+	if calls < rounds || calls > rounds+2 {
+		t.Errorf("%d MGET, want %d to %d, in\n%s", calls, rounds, rounds+2, stats)
 	}
 }
