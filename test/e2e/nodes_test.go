@@ -84,13 +84,7 @@ func TestTwoNodes(t *testing.T) {
 // TestLoadBalancers puts each load balancer of deploy/, with TLS and without sticky sessions, in front of two nodes. A
 // token of nearly 16 KiB has to pass. A node that stops sends its clients to the other one.
 func TestLoadBalancers(t *testing.T) {
-	for name, mustStart := range map[string]func(testing.TB, ...*rtetest.Server) (hubURL string){
-		"haproxy": func(t testing.TB, nodes ...*rtetest.Server) string {
-			return rtetest.MustStartHAProxy(t, "leastconn", nodes...).HubURL
-		},
-		"nginx": func(t testing.TB, nodes ...*rtetest.Server) string { return rtetest.MustStartNginx(t, nodes...).HubURL },
-		"caddy": func(t testing.TB, nodes ...*rtetest.Server) string { return rtetest.MustStartCaddy(t, nodes...).HubURL },
-	} {
+	for _, name := range []string{"haproxy", "nginx", "caddy"} {
 		t.Run(name, func(t *testing.T) {
 			redis := rtetest.MustStartRedis(t)
 			settings := rtetest.Settings{"redis.addresses": redis.Addr}
@@ -98,7 +92,7 @@ func TestLoadBalancers(t *testing.T) {
 				settings["shutdown.delay"] = "3s" // its probes need time to notice that a node stops
 			}
 			nodes := [2]*rtetest.Server{startServer(t, settings), startServer(t, settings)}
-			hubURL, token := mustStart(t, nodes[:]...), mustLargeToken(t, 15<<10)
+			hubURL, token := mustStartBalancer(t, name, nodes[:]...), mustLargeToken(t, 15<<10)
 			var clients []*client
 			for range 4 {
 				c := connect(t, clientOptions{URL: hubURL, Token: token, Reconnect: true})
@@ -120,6 +114,19 @@ func TestLoadBalancers(t *testing.T) {
 			nodes[0].Stop()
 			nodes[1].WaitFor("all clients to reconnect", func() bool { return nodes[1].Metric("rte_hub_sessions_open") == 4 })
 		})
+	}
+}
+
+// mustStartBalancer starts a load balancer of deploy/ in front of nodes and returns the URL of the hub behind it.
+func mustStartBalancer(t *testing.T, name string, nodes ...*rtetest.Server) (hubURL string) {
+	t.Helper()
+	switch name {
+	case "nginx":
+		return rtetest.MustStartNginx(t, nodes...).HubURL
+	case "caddy":
+		return rtetest.MustStartCaddy(t, nodes...).HubURL
+	default:
+		return rtetest.MustStartHAProxy(t, "leastconn", nodes...).HubURL
 	}
 }
 
