@@ -25,8 +25,8 @@ func (b *Backplane) newExchange() *peer.Exchange {
 		},
 		Received:   func(l peer.Lane, p *peer.Part) { b.post(l.(*lane), peerPart{p}) },
 		Unanswered: func(l peer.Lane, a sequence.Answer) { b.post(l.(*lane), &unanswered{a}) },
-		Subscribe: func(channel string, message func(payload []byte)) (confirmed func() bool) {
-			l := b.index.subscribeChannel(channel, message, nil)
+		Subscribe: func(channel string, message func(payload []byte), missed func()) (confirmed func() bool) {
+			l := b.index.subscribeChannel(channel, message, missed)
 			return func() bool {
 				done, _, refused := b.index.state(l)
 				return done && refused == nil

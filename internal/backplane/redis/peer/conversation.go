@@ -11,21 +11,21 @@ import (
 // Conversation is the part of one lane in the exchange among nodes. It belongs to the worker that has the lane. The
 // zero value is ready.
 type Conversation struct {
-	generation uint64
-	by         string // the node whose answer is collected
-	parts      int    // how many of its parts came
-	events     []events.Event
-	complete   bool // the last part came
-	passed     bool // this node's own query came, and with it everything before it
+	serial   uint64 // of the query
+	by       string // the node whose answer is collected
+	parts    int    // how many of its parts came
+	events   []events.Event
+	complete bool // the last part came
+	passed   bool // this node's own query came, and with it everything before it
 
 	answers int       // how many answers this node has given since then
 	since   time.Time // the beginning of the second in which answers are counted
 }
 
-// about returns the conversation about a repair. It begins anew if the one before was about another repair.
-func (c *Conversation) about(generation uint64) *Conversation {
-	if c.generation != generation {
-		*c = Conversation{generation: generation, answers: c.answers, since: c.since}
+// about returns the conversation about a query. It begins anew if the one before was about another query.
+func (c *Conversation) about(serial uint64) *Conversation {
+	if c.serial != serial {
+		*c = Conversation{serial: serial, answers: c.answers, since: c.since}
 	}
 	return c
 }
@@ -35,13 +35,13 @@ func (c *Conversation) Part(
 	x *Exchange, l Lane, p *Part, decode func(data []byte) (events.Event, bool),
 ) *sequence.Answer {
 	if p.Unknown {
-		x.deny(l, p.Generation)
+		x.count(l, p.Serial, 0, 1)
 		return nil
 	}
-	if !x.waitsFor(l, p.Generation) {
+	if !x.waitsFor(l, p.Serial) {
 		return nil
 	}
-	c.about(p.Generation)
+	c.about(p.Serial)
 	if c.complete || c.by != "" && c.by != p.By || p.Number != c.parts {
 		return nil // an answer is useless if one of its parts got lost
 	}
@@ -69,8 +69,8 @@ func (c *Conversation) Message(
 	case q.By != "":
 		x.announced(l.Name(), q)
 	case q.Node == x.options.Node:
-		if x.waitsFor(l, q.Generation) { // else another program published it in this node's name
-			c.about(q.Generation).passed = true
+		if x.waitsFor(l, q.Serial) { // else another program published it in this node's name
+			c.about(q.Serial).passed = true
 			return c.conclude(x, l)
 		}
 	default:
@@ -81,10 +81,14 @@ func (c *Conversation) Message(
 
 // conclude ends the wait when the answer and everything before the own query have come.
 func (c *Conversation) conclude(x *Exchange, l Lane) *sequence.Answer {
-	if !c.complete || !c.passed || !x.finish(l, c.generation) {
+	if !c.complete || !c.passed {
 		return nil
 	}
-	a := &sequence.Answer{Generation: c.generation, Events: c.events, Complete: true}
+	generation, ok := x.finish(l, c.serial)
+	if !ok {
+		return nil
+	}
+	a := &sequence.Answer{Generation: generation, Events: c.events, Complete: true}
 	c.events = nil
 	return a
 }
@@ -105,7 +109,7 @@ func (c *Conversation) answer(x *Exchange, l Lane, q *Query, now time.Time, know
 	c.answers++
 	a := &answer{lane: l.Name(), Query: *q}
 	a.Node = node.String()
-	head := part{Lane: l.Name(), Generation: q.Generation, By: x.options.Node}
+	head := part{Lane: l.Name(), Serial: q.Serial, By: x.options.Node}
 	if data, ok := known(q); ok {
 		a.parts = encodeAnswer(head, data)
 	}

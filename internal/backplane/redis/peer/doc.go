@@ -16,7 +16,9 @@
 //	   └────────── unknown ◀────────────────────────────┴─ unknown                         complete ──▶ (idle)
 //
 // In each end state the lane gets a sequence.Answer: incomplete if unknown, else with the events. A part that is
-// missing leaves the lane in collecting until its deadline.
+// missing leaves the lane in collecting until its deadline. A lane in waiting or collecting goes back to queued when
+// the channel of the node was subscribed again, because the answer may have gone to the connection before. It asks
+// three times at most. Each query has a serial number, so that answers to the one before do not count.
 //
 // A node that receives the query of another:
 //

@@ -13,9 +13,14 @@ import (
 )
 
 const (
-	// patience is how long a node waits for an answer, unless all others deny. The lane holds back its messages
-	// meanwhile.
+	// patience is how long a node waits for an answer to a query, unless all others deny. The lane holds back its
+	// messages meanwhile.
 	patience = 2 * time.Second
+	// maxQueries is how often a query is published before its lane gives up.
+	maxQueries = 3
+	// maxPause is how much of a pause between two turns of Run counts as waiting. In a longer pause the process did not
+	// run, and answers may have arrived that it has not read.
+	maxPause = 10 * jitter
 	// jitter is the longest time that a node waits for the announcement of another before it announces its own answer.
 	jitter = 20 * time.Millisecond
 	// maxWaiting bounds the answers, and the queries, that wait to be sent. maxAnswerBytes bounds the bytes of the
@@ -48,8 +53,9 @@ type Options struct {
 	Received func(l Lane, p *Part)
 	// Unanswered hands the worker of a lane the answer that no node knows the events.
 	Unanswered func(l Lane, a sequence.Answer)
-	// Subscribe subscribes the channel of this node, and returns a function that reports whether it is confirmed.
-	Subscribe func(channel string, message func(payload []byte)) (confirmed func() bool)
+	// Subscribe subscribes the channel of this node, and returns a function that reports whether it is confirmed. It
+	// calls missed whenever messages may have been missed, including at each subscription.
+	Subscribe func(channel string, message func(payload []byte), missed func()) (confirmed func() bool)
 	// Publish publishes messages, those through the same connection in order, and sets their results.
 	Publish func(ctx context.Context, messages []Message)
 }
@@ -63,6 +69,8 @@ type Exchange struct {
 	mu      sync.Mutex
 	waiting map[Lane]wait // guarded by mu; the lanes that wait for an answer
 	queries []Lane        // guarded by mu; those whose query is not sent yet
+	serial  uint64        // guarded by mu; of the latest query
+	ran     time.Duration // guarded by mu; how long Run has run, without its pauses beyond maxPause
 	answers []*answer     // guarded by mu; answers that wait for their time
 	bytes   int           // guarded by mu; of answers
 }
@@ -70,9 +78,11 @@ type Exchange struct {
 // wait is the wait of a lane for an answer.
 type wait struct {
 	sequence.Read
-	until     time.Time
-	receivers int64 // how many nodes received the query, this one included; 0: not sent yet
-	denials   int64 // how many of them do not know the events
+	serial    uint64        // of the query; 0: not sent yet
+	sent      int           // how often the query was published
+	until     time.Duration // when the wait ends, by Exchange.ran
+	receivers int64         // how many nodes received the query, this one included; 0: not known yet
+	denials   int64         // how many of them do not know the events
 }
 
 // answer is an answer that this node gives unless another node is faster.
@@ -104,7 +114,7 @@ func (x *Exchange) Query(l Lane, r sequence.Read) {
 	x.mu.Lock()
 	refused := len(x.queries) >= maxWaiting
 	if !refused {
-		x.waiting[l] = wait{Read: r, until: time.Now().Add(patience)}
+		x.waiting[l] = wait{Read: r, until: x.ran + patience}
 		x.queries = append(x.queries, l)
 	}
 	x.mu.Unlock()
@@ -146,7 +156,7 @@ func (x *Exchange) announced(lane string, q Query) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.removeLocked(func(a *answer) bool {
-		return a.lane == lane && a.Node == q.Node && a.Generation == q.Generation
+		return a.lane == lane && a.Node == q.Node && a.Serial == q.Serial
 	})
 }
 
@@ -161,32 +171,48 @@ func (x *Exchange) removeLocked(these func(a *answer) bool) {
 	})
 }
 
-// waitsFor reports whether a lane waits for an answer about this repair.
-func (x *Exchange) waitsFor(l Lane, generation uint64) bool {
+// waitsFor reports whether a lane waits for an answer to this query.
+func (x *Exchange) waitsFor(l Lane, serial uint64) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	w, ok := x.waiting[l]
-	return ok && w.Generation == generation
+	w := x.waiting[l]
+	return w.serial != 0 && w.serial == serial
 }
 
-// finish ends the wait of a lane. It reports whether the lane still waited for this.
-func (x *Exchange) finish(l Lane, generation uint64) bool {
+// finish ends the wait of a lane, and returns the generation of the repair. ok is false if the lane does not wait for
+// an answer to this query.
+func (x *Exchange) finish(l Lane, serial uint64) (generation uint64, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	w, ok := x.waiting[l]
-	if !ok || w.Generation != generation {
-		return false
+	w := x.waiting[l]
+	if w.serial == 0 || w.serial != serial {
+		return 0, false
 	}
 	delete(x.waiting, l)
-	return true
+	return w.Generation, true
+}
+
+// queryAgain queues the queries that were sent and not answered, because their answers may have been missed. The
+// answers to the earlier ones no longer count.
+func (x *Exchange) queryAgain() {
+	x.mu.Lock()
+	for l, w := range x.waiting {
+		if w.serial == 0 || w.sent >= maxQueries || len(x.queries) >= maxWaiting {
+			continue
+		}
+		x.waiting[l] = wait{Read: w.Read, sent: w.sent, until: x.ran + patience}
+		x.queries = append(x.queries, l)
+	}
+	x.mu.Unlock()
+	x.work.Set()
 }
 
 // Run sends queries and answers until ctx ends.
 func (x *Exchange) Run(ctx context.Context) {
-	confirmed := x.options.Subscribe(x.channel(), x.receive)
+	confirmed := x.options.Subscribe(x.channel(), x.receive, x.queryAgain)
 	tick := time.NewTicker(jitter / 4)
 	defer tick.Stop()
-	for {
+	for began, ended := time.Now(), time.Now(); ; ended = time.Now() {
 		next := tick.C
 		if x.idle() {
 			next = nil
@@ -197,12 +223,19 @@ func (x *Exchange) Run(ctx context.Context) {
 		case <-x.work.C():
 		case <-next:
 		}
-		x.giveUp(time.Now())
+		now := time.Now()
+		x.giveUp(ran(began, ended, now))
+		began = now
 		if confirmed() {
 			x.sendQueries(ctx)
 		}
 		x.sendAnswers(ctx)
 	}
+}
+
+// ran returns how long a turn of Run and the pause behind it were.
+func ran(began, ended, next time.Time) time.Duration {
+	return ended.Sub(began) + min(next.Sub(ended), maxPause)
 }
 
 func (x *Exchange) idle() bool {
@@ -222,12 +255,13 @@ func (x *Exchange) receive(payload []byte) {
 	}
 }
 
-// giveUp ends the waits that took too long.
-func (x *Exchange) giveUp(now time.Time) {
+// giveUp ends the waits that took too long. ran is how long Run has run since the last call.
+func (x *Exchange) giveUp(ran time.Duration) {
 	x.mu.Lock()
+	x.ran += ran
 	var late []Lane
 	for l, w := range x.waiting {
-		if now.After(w.until) {
+		if x.ran > w.until {
 			late = append(late, l)
 		}
 	}
@@ -238,11 +272,12 @@ func (x *Exchange) giveUp(now time.Time) {
 	}
 }
 
-// count counts nodes that received the query of a lane, and nodes that denied an answer. If no node is left, the wait
-// ends.
-func (x *Exchange) count(l Lane, receivers, denials int64) {
+// count counts nodes that received a query of a lane, and nodes that denied an answer to it. If no node is left, the
+// wait ends.
+func (x *Exchange) count(l Lane, serial uint64, receivers, denials int64) {
 	x.mu.Lock()
-	w, ok := x.waiting[l]
+	w := x.waiting[l]
+	ok := w.serial != 0 && w.serial == serial
 	w.receivers += receivers
 	w.denials += denials
 	if ok {
@@ -251,13 +286,6 @@ func (x *Exchange) count(l Lane, receivers, denials int64) {
 	x.mu.Unlock()
 	if ok && w.receivers > 0 && w.denials >= w.receivers-1 {
 		x.fail(l)
-	}
-}
-
-// deny counts a node that does not know the events.
-func (x *Exchange) deny(l Lane, generation uint64) {
-	if x.waitsFor(l, generation) {
-		x.count(l, 0, 1)
 	}
 }
 
@@ -275,12 +303,16 @@ func (x *Exchange) fail(l Lane) {
 // sendQueries publishes the queued queries. A query that only this node received has no answer.
 func (x *Exchange) sendQueries(ctx context.Context) {
 	x.mu.Lock()
-	lanes := x.queries
+	lanes, first := x.queries, x.serial+1
 	x.queries = nil
 	messages := make([]Message, len(lanes))
 	for i, l := range lanes {
+		x.serial++
 		w := x.waiting[l]
-		q := Query{Node: x.options.Node, Generation: w.Generation}
+		w.serial = x.serial
+		w.sent++
+		x.waiting[l] = w
+		q := Query{Node: x.options.Node, Serial: w.serial}
 		if w.Known != (events.ID{}) {
 			q.Known = w.Known.String()
 		} else {
@@ -290,20 +322,25 @@ func (x *Exchange) sendQueries(ctx context.Context) {
 	}
 	x.mu.Unlock()
 	x.publish(ctx, messages)
-	var again []Lane
 	for i, m := range messages {
-		if m.Err != nil {
-			again = append(again, lanes[i])
+		if serial := first + uint64(i); m.Err != nil {
+			x.unsent(lanes[i], serial)
 		} else {
-			x.count(lanes[i], m.Receivers, 0)
+			x.count(lanes[i], serial, m.Receivers, 0)
 		}
 	}
+}
+
+// unsent queues a query again that could not be published, unless its wait ended meanwhile.
+func (x *Exchange) unsent(l Lane, serial uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.queries = append(x.queries, slices.DeleteFunc(again, func(l Lane) bool {
-		_, ok := x.waiting[l]
-		return !ok // its wait ended meanwhile
-	})...)
+	if w := x.waiting[l]; w.serial == serial {
+		w.serial = 0
+		w.sent--
+		x.waiting[l] = w
+		x.queries = append(x.queries, l)
+	}
 }
 
 // sendAnswers publishes the answers that are due.
@@ -316,7 +353,7 @@ func (x *Exchange) sendAnswers(ctx context.Context) {
 			return false
 		}
 		if !a.denial {
-			announcement := Query{Node: a.Node, Generation: a.Generation, By: x.options.Node}
+			announcement := Query{Node: a.Node, Serial: a.Serial, By: x.options.Node}
 			messages = append(messages, Message{Channel: a.lane, Payload: announcement.encode()})
 		}
 		for _, text := range a.parts {

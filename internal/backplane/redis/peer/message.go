@@ -15,9 +15,9 @@ const channelPrefix = "rte:peer:"
 // Query is a peer query about a repair or, if By is set, the announcement of an answer. It is published on the lane
 // concerned.
 type Query struct {
-	// Node is the asking node, and Generation the repair of the lane.
-	Node       string `json:"node"`
-	Generation uint64 `json:"generation"`
+	// Node is the asking node, and Serial the number of its query.
+	Node   string `json:"node"`
+	Serial uint64 `json:"generation"`
 	// Known is the Id of the last event that the asking node has. If it is empty, the node has none and asks for the
 	// events Since a time of the server, as a stream id. Both are empty in an announcement.
 	Known string `json:"known,omitempty"`
@@ -36,9 +36,9 @@ func (q *Query) encode() []byte {
 
 // part is the first line of a message with an answer, or with a part of one. Events follow, each after its length.
 type part struct {
-	Lane       string `json:"lane"`
-	Generation uint64 `json:"generation"`
-	By         string `json:"by"`
+	Lane   string `json:"lane"`
+	Serial uint64 `json:"generation"` // of the query
+	By     string `json:"by"`
 	// Number counts the parts of an answer from 0: a part may get lost.
 	Number int  `json:"number,omitempty"`
 	Last   bool `json:"last"`
