@@ -63,6 +63,25 @@ func TestServe_publishesOverHTTP(t *testing.T) {
 	}
 }
 
+// Publishing for an organization whose counter in Redis is another kind of key was answered with 503 for ever, and the
+// events of other organizations behind it were never published.
+func TestServe_refusesEventsOfSpoiltLane(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	client := redis.Client()
+	defer client.Close()
+	counter := "rte:n:{rte:org:" + testOrganization + "}"
+	if err := client.LPush(t.Context(), counter, "x").Err(); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
+	other := strings.ReplaceAll(eventLine(2), testOrganization, "0c000000-0000-4000-8000-000000000009")
+	status, answer := p.post("/api/publish", eventLine(1)+"\n"+other+"\n")
+	if status != 207 || !strings.Contains(answer, `"published":1`) ||
+		!strings.Contains(answer, `"error":"wrong_key_type"`) || !strings.Contains(answer, counter) {
+		t.Errorf("published: %d %s", status, answer)
+	}
+}
+
 // TestServe_publishesOnceOverTwoNodes sends a request to two nodes of one Redis. The second one publishes nothing.
 func TestServe_publishesOnceOverTwoNodes(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)

@@ -15,6 +15,10 @@ var ErrUnavailable = errors.New("backplane unavailable")
 // instance by an access control list. Another attempt would fail, too.
 var ErrRefused = errors.New("backplane refused")
 
+// ErrWrongType is in the errors of Publish, beside ErrRefused, when the journal or the counter of the lane is a key of
+// another type. All events of this lane fail until an operator deletes the key.
+var ErrWrongType = errors.New("a key of the lane has the wrong type")
+
 // Sink receives the events of a backplane. The events of one lane arrive one at a time, in the order published. Its
 // methods may be called from any goroutine.
 type Sink interface {

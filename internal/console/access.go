@@ -55,7 +55,11 @@ func newAccess(reg prometheus.Registerer) *access {
 func (a *access) requireBearer(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		scheme, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		var scheme, sent string
+		// Of two headers, a proxy in front of the port may have checked the other one.
+		if values := r.Header.Values("Authorization"); len(values) == 1 {
+			scheme, sent, _ = strings.Cut(values[0], " ")
+		}
 		got := sha256.Sum256([]byte(strings.TrimSpace(sent)))
 		if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
 			next.ServeHTTP(w, r)

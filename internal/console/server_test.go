@@ -113,6 +113,20 @@ func TestServer_guardsPaths(t *testing.T) {
 	}
 }
 
+// The first of two Authorization headers counted; a proxy may have checked the other one.
+func TestServer_refusesTwoTokens(t *testing.T) {
+	s := mustNew(t,
+		console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), Token: "let me in"},
+	)
+	r := httptest.NewRequest(http.MethodGet, "http://localhost/metrics", nil)
+	r.Header["Authorization"] = []string{"Bearer let me in", "Bearer something else"}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	if w.Code != http.StatusUnauthorized {
+		t.Errorf("answered %d", w.Code)
+	}
+}
+
 func TestServer_exposesReadiness(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	readiness := console.NewReadiness(console.Check{Name: "backplane", Problem: func() string { return "away" }})

@@ -155,6 +155,8 @@ func (p *publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *publisher) serve(w http.ResponseWriter, r *http.Request) (status int, body report) {
 	key := r.Header.Get("Idempotency-Key")
 	switch {
+	case len(r.Header.Values("Idempotency-Key")) > 1:
+		return http.StatusBadRequest, report{Error: "Idempotency-Key: want one header"}
 	case r.ContentLength > int64(p.MaxBytes):
 		return http.StatusRequestEntityTooLarge, report{Error: p.tooLarge()}
 	case r.Header.Get("Content-Encoding") != "":

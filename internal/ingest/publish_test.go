@@ -470,3 +470,15 @@ func TestNew_namesTheMissingField(t *testing.T) {
 		t.Errorf("New: %v", err)
 	}
 }
+
+// Two keys named one request: the first one counted, and a proxy or a client that repeats the last one published twice.
+func TestPublish_refusesTwoKeys(t *testing.T) {
+	s := &shelf{room: -1}
+	r := httptest.NewRequest(http.MethodPost, "http://localhost/api/publish", strings.NewReader(`{"a":1}`))
+	r.Header["Idempotency-Key"] = []string{"one", "two"}
+	w := httptest.NewRecorder()
+	newPublishServer(t, s, prometheus.NewRegistry()).ServeHTTP(w, r)
+	if w.Code != 400 || !strings.Contains(w.Body.String(), "want one header") || len(s.taken) != 0 {
+		t.Errorf("%d %s, taken %q", w.Code, w.Body, s.taken)
+	}
+}

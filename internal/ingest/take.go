@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/rte-server/rte-server/internal/backplane"
@@ -10,6 +11,10 @@ import (
 
 // Expires returns the time after which an event is not delivered, the zero time for an event that never expires.
 type Expires func(*events.Event) time.Time
+
+// wrongKeyType is the reason of an event of a lane whose keys have the wrong type in Redis. A retry would hold up the
+// events of other lanes behind it.
+const wrongKeyType = "wrong_key_type"
 
 // Take returns a function for Options.Take that publishes to a backplane. It decodes each event first, because the
 // in-process backplane reads only the topic of an event without subscribers. It refuses events that have expired, which
@@ -25,6 +30,8 @@ func Take(
 		for i, err := range errs {
 			if reason, ok := events.ReasonOf(err); ok {
 				errs[i] = Refused{Reason: reason.String()}
+			} else if errors.Is(err, backplane.ErrWrongType) {
+				errs[i] = Refused{Reason: wrongKeyType, Detail: err.Error()}
 			}
 		}
 		return errs

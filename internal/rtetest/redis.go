@@ -100,7 +100,7 @@ func (r *Redis) Start() {
 	defer client.Close()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		err := client.Ping(context.Background()).Err()
-		if err == nil || goredis.HasErrorPrefix(err, "NOAUTH") {
+		if err == nil || goredis.HasErrorPrefix(err, "NOAUTH") || goredis.HasErrorPrefix(err, "unknown command") {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -245,6 +246,29 @@ func TestEndpoint_rawPath(t *testing.T) {
 		if response, _ := umlaut.do(http.MethodPost, target, "alice"); response.StatusCode != want {
 			t.Errorf("%s: %s", target, response.Status)
 		}
+	}
+}
+
+// A request with a Content-Length and a Transfer-Encoding was answered, and its connection stayed open: a proxy that
+// believes the length sees another request behind it than the server.
+func TestEndpoint_refusesTwoLengths(t *testing.T) {
+	s := startServer(t)
+	for _, lengths := range []string{
+		"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+		"Transfer-Encoding: chunked\r\n",
+	} {
+		w := s.connect()
+		w.write([]byte("POST /rte/negotiate HTTP/1.1\r\nHost: rte\r\n" + aliceHeader + "\r\n" + lengths + "\r\n0\r\n\r\n" +
+			"GET /rte HTTP/1.1\r\nHost: rte\r\n\r\n"))
+		answer, err := io.ReadAll(w)
+		text := string(answer)
+		if err != nil || !strings.HasPrefix(text, "HTTP/1.1 400 ") || strings.Count(text, "HTTP/1.1") != 1 {
+			t.Errorf("%q: answered %q, %v", lengths, text, err)
+		}
+	}
+	response, _ := s.do(http.MethodPost, "/rte/negotiate", "alice")
+	if response.StatusCode != http.StatusOK {
+		t.Error(response.Status)
 	}
 }
 

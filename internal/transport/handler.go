@@ -110,6 +110,13 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 
 // ServeHTTP serves the hub. It passes requests for other paths to Options.Next.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(r.TransferEncoding) > 0 {
+		// Such a request may also have a Content-Length, which net/http hides: a proxy that believes it sees other requests
+		// in this stream than net/http (RFC 9112 section 6.3). Clients of a hub send no bodies.
+		w.Header().Set("Connection", "close")
+		h.refuse(w, requestHub, refusedEncoding)
+		return
+	}
 	var (
 		serve func(http.ResponseWriter, *request)
 		kind  requestKind

@@ -42,7 +42,7 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *request) {
 		return
 	}
 	text := r.Header.Get(connectionTokenHeader)
-	if text == "" {
+	if text == "" || len(r.Header.Values(connectionTokenHeader)) > 1 {
 		h.refuseRefresh(w, refusedNoID, "missing_connection_token")
 		return
 	}

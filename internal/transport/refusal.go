@@ -44,6 +44,7 @@ const (
 	refusedUserQuota
 	refusedAddressQuota
 	refusedHold
+	refusedEncoding
 	numRefusals
 )
 
@@ -89,6 +90,9 @@ var refusals = [numRefusals]struct {
 	},
 	refusedHold: {
 		"backoff", http.StatusServiceUnavailable, "This user connects and fails too often.",
+	},
+	refusedEncoding: {
+		"transfer_encoding", http.StatusBadRequest, "Requests with a Transfer-Encoding are not accepted.",
 	},
 	refusedOtherUser: {"other_user", http.StatusForbidden, ""},
 	refusedForward:   {"forward", http.StatusServiceUnavailable, ""},

@@ -241,6 +241,9 @@ func (o *Options) openSubscriber(ctx context.Context, address string) (*subscrib
 	}
 	s := &subscriber{address: address, client: goredis.NewClient(options)}
 	err := s.client.Ping(ctx).Err()
+	if command.Unsupported(err) {
+		err = nil // it is renamed; the connection works
+	}
 	mu.Lock()
 	s.Conn, over = dialed, true
 	mu.Unlock()

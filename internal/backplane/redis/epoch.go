@@ -254,6 +254,8 @@ func (e *epoch) refused(c *request, text string) error {
 	mine := c.verb == verbJoin && c.lanes[0] != e.canary
 	moved := strings.HasPrefix(text, "MOVED")
 	switch {
+	case c.verb == verbPing && strings.Contains(text, "unknown command"):
+		// Operators rename PING. Any answer is a sign of life.
 	case mine && strings.HasPrefix(text, "NOPERM"):
 		e.b.refused(e.link, c.lanes, text)
 	case mine && moved:

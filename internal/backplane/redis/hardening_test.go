@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"errors"
 	"net"
 	"runtime"
 	"strings"
@@ -122,19 +123,70 @@ func TestBackplane_loadsFlushedFunctions(t *testing.T) {
 	}
 }
 
-// A server without INFO, CLIENT and TIME, which operators rename away, left the node unconnected for ever.
+// A server without commands that operators rename away (INFO, CLIENT, TIME, PING) left the node unconnected for ever.
+// Without FUNCTION, or without FCALL and EVAL, publishing failed for ever, in the second case with a healthy node.
 func TestBackplane_renamedCommands(t *testing.T) {
-	var renamed []string
-	for _, command := range []string{"INFO", "CLIENT", "TIME"} {
-		renamed = append(renamed, "--rename-command", command, "")
+	const impossible = "neither FCALL and FUNCTION nor"
+	for name, test := range map[string]struct {
+		renamed  []string
+		degraded string // empty: the node works
+	}{
+		"of connections":        {[]string{"INFO", "CLIENT", "TIME", "PING"}, ""},
+		"FUNCTION":              {[]string{"FUNCTION"}, ""},
+		"FCALL":                 {[]string{"FCALL", "FCALL_RO"}, ""},
+		"functions and scripts": {[]string{"FCALL", "FCALL_RO", "FUNCTION", "EVAL", "EVALSHA"}, impossible},
+		"EVAL and FUNCTION":     {[]string{"FUNCTION", "EVAL"}, impossible},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var renamed []string
+			for _, command := range test.renamed {
+				renamed = append(renamed, "--rename-command", command, "")
+			}
+			server := rtetest.MustStartRedis(t, renamed...)
+			node, sink, _ := mustNode(t, quick(server.Addr))
+			topic := backplanetest.Topic(events.NewID(), events.NewID())
+			backplanetest.MustAcquire(t, node, topic)
+			if test.degraded != "" {
+				waitFor(t, "a degraded node", func() bool { return strings.Contains(node.Health().Detail, test.degraded) })
+				return
+			}
+			backplanetest.MustPublish(t, node, backplanetest.NewEvent(topic, 1))
+			sink.Wait(t, 1)
+			if problem := node.Health().Detail; problem != "" {
+				t.Errorf("degraded: %s", problem)
+			}
+		})
 	}
-	server := rtetest.MustStartRedis(t, renamed...)
-	node, sink, _ := mustNode(t, quick(server.Addr))
-	topic := backplanetest.Topic(events.NewID(), events.NewID())
-	backplanetest.MustAcquire(t, node, topic)
-	backplanetest.MustPublish(t, node, backplanetest.NewEvent(topic, 1))
-	sink.Wait(t, 1)
-	if problem := node.Health().Detail; problem != "" {
-		t.Errorf("degraded: %s", problem)
+}
+
+// A journal or a counter that was another kind of key answered publishers like an outage: they repeated the event for
+// ever, and the events of other organizations behind it in their request waited.
+func TestPublish_refusesLaneWithForeignKeys(t *testing.T) {
+	server := rtetest.MustStartRedis(t)
+	client := server.Client()
+	defer client.Close()
+	node, _, _ := mustNode(t, quick(server.Addr))
+	for name, spoil := range map[string]func(lane string) error{
+		"a list for a journal": func(lane string) error { return client.LPush(t.Context(), "rte:j:{"+lane+"}", "x").Err() },
+		"a list for a counter": func(lane string) error { return client.LPush(t.Context(), "rte:n:{"+lane+"}", "x").Err() },
+		"a word for a counter": func(lane string) error { return client.Set(t.Context(), "rte:n:{"+lane+"}", "x", 0).Err() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			organization := events.NewID()
+			if err := spoil("rte:org:" + organization.String()); err != nil {
+				t.Fatal(err)
+			}
+			foreign := backplanetest.NewEvent(backplanetest.Topic(organization, events.NewID()), 1)
+			other := backplanetest.NewEvent(backplanetest.Topic(events.NewID(), events.NewID()), 1)
+			errs := node.PublishBatch(t.Context(), [][]byte{foreign.JSON(), other.JSON()})
+			if len(errs) != 2 || !errors.Is(errs[0], backplane.ErrWrongType) || errs[1] != nil {
+				t.Fatalf("errors %v", errs)
+			}
+			err := node.Publish(t.Context(), foreign.JSON())
+			if !errors.Is(err, backplane.ErrRefused) || !strings.Contains(err.Error(), "rte:j:{rte:org:"+organization.String()) {
+				t.Errorf("error %v", err)
+			}
+		})
 	}
 }

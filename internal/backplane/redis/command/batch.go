@@ -86,7 +86,7 @@ func (c *Client) pipeline(
 		switch err := results[k].Err(); {
 		case err == nil:
 		case Refused(err):
-			errs[i] = fmt.Errorf("publish: %w: %w", backplane.ErrRefused, err)
+			errs[i] = c.refusal(&all[i], err)
 		default:
 			if left = append(left, i); cause == nil {
 				cause = err

@@ -115,6 +115,10 @@ func Denied(err error) bool { return Refused(err) || Unsupported(err) }
 
 // Refused reports whether Redis will not answer, now or later: the node's user may not read the key, or the key has
 // another type.
-func Refused(err error) bool {
-	return goredis.HasErrorPrefix(err, "NOPERM") || goredis.HasErrorPrefix(err, "WRONGTYPE")
+func Refused(err error) bool { return goredis.HasErrorPrefix(err, "NOPERM") || wrongType(err) }
+
+// wrongType reports whether a key has another type, or a counter is no number.
+func wrongType(err error) bool {
+	return goredis.HasErrorPrefix(err, "WRONGTYPE") ||
+		err != nil && strings.Contains(err.Error(), "value is not an integer")
 }

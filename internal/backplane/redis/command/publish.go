@@ -36,7 +36,7 @@ func (c *Client) Publish(ctx context.Context, data []byte) error {
 		case err == nil:
 			return nil
 		case Refused(err):
-			return fmt.Errorf("publish: %w: %w", backplane.ErrRefused, err)
+			return c.refusal(&ev, err)
 		case tries == 0:
 			return fmt.Errorf("publish: %w: %w", backplane.ErrUnavailable, err)
 		}
@@ -46,6 +46,16 @@ func (c *Client) Publish(ctx context.Context, data []byte) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// refusal returns the error of an event that Redis refuses. It names the keys if one of them has the wrong type.
+func (c *Client) refusal(ev *events.Event, err error) error {
+	if !wrongType(err) {
+		return fmt.Errorf("publish: %w: %w", backplane.ErrRefused, err)
+	}
+	lane := c.options.Layout.Lane(ev.Organization, ev.Entity)
+	return fmt.Errorf("publish: %w: %w: %s or %s: %w",
+		backplane.ErrRefused, backplane.ErrWrongType, JournalKey(lane), CounterKey(lane), err)
 }
 
 // publication is a call of the function that publishes an event.
@@ -103,17 +113,16 @@ type once struct{ *goredis.Cmd }
 func (once) NoRetry() bool { return true }
 
 // publish calls the function. It loads the library into a server that lacks it, and uses the script on a server that
-// has no functions.
+// has no functions, or does not load any.
 func (c *Client) publish(ctx context.Context, ev *events.Event) error {
 	p := c.publicationOf(ev)
 	err := p.on(ctx, p.client).Err()
-	switch {
-	case noFunction(err):
-		if err := c.loadFor(ctx, p.client, p.keys[0]); err != nil {
-			return err
+	if noFunction(err) {
+		if err = c.loadFor(ctx, p.client, p.keys[0]); err == nil {
+			return p.on(ctx, p.client).Err()
 		}
-		return p.on(ctx, p.client).Err()
-	case Unsupported(err):
+	}
+	if Unsupported(err) {
 		return c.script.Run(ctx, p.client, p.keys, p.args...).Err()
 	}
 	return err

@@ -10,20 +10,28 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
+// probeScript writes nothing. It shows whether a server runs scripts.
+var probeScript = goredis.NewScript("return 1")
+
 // ErrWritesRefused is wrapped by the error of CheckWrites if the server refuses writes now.
 var ErrWritesRefused = errors.New("writes refused")
 
 // CheckWrites reports whether a server accepts writes. A server whose memory is full (maxmemory with noeviction) still
-// accepts PUBLISH, but neither journals nor functions. CheckWrites calls rte_writable: Redis refuses to begin a
-// function that may write when it refuses writes, and rte_writable writes nothing. A node that may not call functions
-// compares the memory in INFO instead. The error wraps ErrWritesRefused, or is another one if that cannot be found
-// out.
+// accepts PUBLISH, but neither journals nor functions. A server that has neither functions nor scripts, because its
+// operator renamed them, accepts no event of T2. CheckWrites calls rte_writable: Redis refuses to begin a function that
+// may write when it refuses writes, and rte_writable writes nothing. A node that may not call functions compares the
+// memory in INFO instead. The error wraps ErrWritesRefused, or is another one if that cannot be found out.
 func CheckWrites(ctx context.Context, server *goredis.Client) error {
 	err := server.FCall(ctx, "rte_writable", nil).Err()
 	switch {
 	case err == nil:
 		return nil
-	case noFunction(err), Denied(err):
+	case Refused(err): // a node that only receives
+		return checkMemory(ctx, server)
+	case noFunction(err), Unsupported(err):
+		if err := probeScript.Run(ctx, server, nil).Err(); Unsupported(err) {
+			return fmt.Errorf("%w: the server has neither FCALL and FUNCTION nor EVALSHA and EVAL: %w", ErrWritesRefused, err)
+		}
 		return checkMemory(ctx, server)
 	}
 	for _, prefix := range []string{"OOM", "MISCONF", "NOREPLICAS", "READONLY"} {
