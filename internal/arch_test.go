@@ -33,7 +33,9 @@ subscriptions: events
 fanout: events subscriptions
 hub: authz events fanout hub/invoker jsonscan
 hub/invoker:
-transport: authz authz/token events fanout hub jsonscan transport/hubprotocol transport/origins transport/websocket
+transport: authz authz/token events fanout hub jsonscan transport/forwarded transport/hubprotocol transport/origins
+ transport/websocket
+transport/forwarded:
 transport/hubprotocol: events fanout jsonscan msgpack transport/websocket
 transport/websocket:
 transport/origins:
@@ -44,9 +46,9 @@ backplane/redis/command: backplane events
 backplane/redis/peer: backplane backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
-config: authz authz/directory authz/token backplane loopback subscriptions transport/origins
+config: authz authz/directory authz/token backplane loopback subscriptions transport/forwarded transport/origins
 node: authz authz/directory authz/token backplane backplane/redis config console events fanout hub ingest logsink
- transport transport/hubprotocol
+ transport transport/forwarded transport/hubprotocol
 console: authz authz/token events hub loopback
 ingest: backplane events jsonscan
 loadgen:
@@ -71,6 +73,7 @@ const livesIn = `
 github.com/golang-jwt/jwt: authz/token rtetest
 github.com/MicahParks/jwkset: authz/token
 github.com/coreos/go-systemd: node
+github.com/pires/go-proxyproto: transport/forwarded
 github.com/philippseith/signalr: cmd hub/invoker rtetest transport
 github.com/redis/go-redis: backplane/redis backplane/redis/command rtetest
 net: authz/token backplane/redis backplane/respserver cmd config demo hub loopback node rtetest transport

@@ -90,6 +90,7 @@ func (p *problems) checkAddresses(c *Config) {
 		p.add("path",
 			"must have no ?, #, backslash or newline, and no element that is empty, . or ..: no client requests such a path")
 	}
+	p.checkProxies(c)
 	if _, err := origins.Parse(c.Origins); err != nil {
 		p.add("origins", "%v", err)
 	}

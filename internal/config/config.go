@@ -8,6 +8,11 @@ type Config struct {
 	Path    string
 	Origins []string
 
+	// TrustedProxies, ForwardedHeader and ProxyProtocol say who a client behind proxies is.
+	TrustedProxies  []string
+	ForwardedHeader string
+	ProxyProtocol   string
+
 	Connection struct {
 		Secret string
 	}

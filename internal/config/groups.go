@@ -15,6 +15,7 @@ func (k *keyList) addPorts(c *Config) {
 		"origins whose web pages may read the answers to HTTP requests such as negotiate (CORS): "+
 			"https://desk.example.com, https://*.example.com, app://name or null; "+
 			"none: only pages of the server's own origin")
+	k.addProxies(c)
 	k.secret(&c.Connection.Secret, "connection.secret",
 		"secret that all nodes share; the key of connection tokens is derived from it, so that a client may "+
 			"negotiate with one node and connect to another; none: auth.hmac_secret")

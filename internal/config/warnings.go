@@ -42,6 +42,7 @@ func (w *warnings) addUnsafe(c *Config) {
 	w.add(!c.Auth.RequireExpiry, "auth.require_expiry", "a stolen token without an expiry works forever")
 	w.add(c.Auth.HMACSecret != "" && len(c.Auth.HMACSecret) < MinSecret, "auth.hmac_secret",
 		"shorter than 32 bytes, it can be guessed from a token")
+	w.addProxies(c)
 	w.addKeySets(&c.Auth)
 	w.add(c.Console.Token != "" && len(c.Console.Token) < MinSecret/2, "console.token",
 		"shorter than 16 bytes, it can be guessed")

@@ -30,6 +30,11 @@ type Connection struct {
 	Features      []string   `json:"features,omitempty"` // that the client requested
 	Subscriptions int        `json:"subscriptions"`
 	Since         time.Time  `json:"since"`
+	Address       string     `json:"address,omitempty"` // of the client, in front of trusted proxies
+	Client        string     `json:"client,omitempty"`  // its library and version, in its own words
+	ReceivedBytes int64      `json:"receivedBytes"`
+	SentBytes     int64      `json:"sentBytes"`
+	WaitingBytes  int64      `json:"waitingBytes"` // of frames behind a full socket
 }
 
 // ConnectionList is the answer of /api/connections.
@@ -76,10 +81,15 @@ func (o *Operator) connections(_ context.Context, query url.Values) (any, error)
 
 // describe makes the entry of a session.
 func describe(s *hub.Session) Connection {
-	info := s.Info()
+	info, address := s.Info(), ""
+	if info.Remote.Address.IsValid() {
+		address = info.Remote.Address.String()
+	}
 	return Connection{
 		ID: info.ID, User: info.Claims.User.String(), Organization: info.Claims.Organization.String(), Role: info.Claims.Role,
 		TokenID: info.Claims.TokenID, Protocol: info.Protocol.String(), Features: info.Features.Names(),
 		Subscriptions: info.Subscriptions, Since: info.Since.UTC(),
+		Address: address, Client: info.Remote.Agent,
+		ReceivedBytes: info.Remote.Received, SentBytes: info.Remote.Sent, WaitingBytes: info.Waiting,
 	}
 }

@@ -65,6 +65,7 @@ func (s *accounts) close(a *account) {
 // hold adds bytes, which may be negative, to what waits for the socket.
 func (o *Outbox) hold(bytes int) {
 	o.shard.waitingBytes += bytes
+	o.held.Add(int64(bytes))
 	if w := o.waiting; w != nil && w.account != nil {
 		w.account.bytes.Add(int64(bytes))
 	}

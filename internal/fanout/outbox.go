@@ -21,6 +21,7 @@ type Outbox struct {
 	protocol Protocol
 
 	sends  atomic.Int32           // calls of Send in the inbox
+	held   atomic.Int64           // bytes that wait for the full socket; written by the shard
 	answer atomic.Pointer[Answer] // that is not written yet; nil: none
 
 	// Owned by the shard's goroutine from here on.
@@ -69,6 +70,9 @@ type Change struct {
 func (o *Outbox) Acquire(topic events.Topic) Subscription {
 	return Subscription{Entry: o.shard.registry.Acquire(topic), ID: events.NewID()}
 }
+
+// Waiting returns the bytes of the frames that wait for a full socket.
+func (o *Outbox) Waiting() int64 { return o.held.Load() }
 
 // Release gives back a subscription that Acquire returned and that was not passed to Apply.
 func (o *Outbox) Release(s Subscription) { o.shard.registry.Release(s.Entry) }

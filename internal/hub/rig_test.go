@@ -94,6 +94,8 @@ func (c *conn) Protocol() fanout.Protocol { return c.protocol }
 
 func (c *conn) Features() hub.Features { return c.features }
 
+func (c *conn) Remote() hub.Remote { return hub.Remote{} }
+
 func (c *conn) EncodeCompletion(completion *hub.Completion) []byte {
 	switch {
 	case completion.Record != nil:

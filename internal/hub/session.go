@@ -48,6 +48,8 @@ type Info struct {
 	Claims        *authz.Claims
 	Subscriptions int
 	Since         time.Time // in whole seconds
+	Remote        Remote
+	Waiting       int64 // bytes of frames behind a full socket
 }
 
 // Info describes the session.
@@ -61,6 +63,8 @@ func (s *Session) Info() Info {
 		Claims:        s.Claims(),
 		Subscriptions: len(s.active),
 		Since:         s.hub.made.Add(time.Duration(s.opened) * time.Second),
+		Remote:        s.conn.Remote(),
+		Waiting:       s.outbox.Waiting(),
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/ingest"
 	"github.com/rte-server/rte-server/internal/transport"
+	"github.com/rte-server/rte-server/internal/transport/forwarded"
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 )
 
@@ -97,11 +98,16 @@ func (n *Node) assembleHub(*Options) (err error) {
 // assembleTransport makes the handler of the port for clients.
 func (n *Node) assembleTransport(o *Options) (err error) {
 	c, files := n.config, descriptors()
+	proxies, err := c.Proxies()
+	if err != nil {
+		return fmt.Errorf("trusted_proxies: %w", err)
+	}
 	n.transport, err = transport.New(transport.Options{
 		Open: n.open, Verifier: n.verifier, Refused: n.audit.refused, Ended: n.audit.ended,
 		Secret: []byte(cmp.Or(c.Connection.Secret, c.Auth.HMACSecret)),
 		Path:   c.Path, Next: o.Next, Origins: c.Origins,
 		Protocol: transport.ProtocolOptions{MessagePackStyle: packStyle(c), DetailedErrors: c.DetailedErrors},
+		Proxies:  transport.ProxyOptions{Trusted: proxies, Protocol: forwarded.Mode(c.ProxyProtocol)},
 		Tokens: transport.TokenOptions{
 			TTL: c.Timeouts.Negotiate, CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
 			Leeway: c.Auth.Leeway,

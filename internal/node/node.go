@@ -41,7 +41,7 @@ type Options struct {
 type Node struct {
 	config   *config.Config
 	logger   *zap.Logger
-	audit    audit
+	audit    *audit
 	registry *prometheus.Registry // of metrics
 
 	catalog    *events.Catalog
@@ -76,7 +76,7 @@ func New(o Options) (*Node, error) {
 	registry := newMetricRegistry(o.Version)
 	n := &Node{
 		config: o.Config, logger: o.Logger, registry: registry,
-		audit: audit{newAuditLogger(o.Logger, o.Config.Log.AuditRate, registry)},
+		audit: newAudit(o.Logger, o.Config.Log.AuditRate, registry),
 	}
 	for _, assemble := range []func(*Options) error{
 		n.assembleEvents, n.assembleAuthorization, n.assembleHub, n.assembleTransport, n.assembleControl, n.listen,
@@ -90,7 +90,7 @@ func New(o Options) (*Node, error) {
 		n.tasks = append(n.tasks, reportDropped(o.Sink, n.logger, droppedInterval))
 	}
 	n.tasks = append(n.tasks, newCollector(&n.config.Memory).run, n.dispatcher.Run, n.backplane.Run, n.hub.Run,
-		n.verifier.Run, n.directory.run, n.gate.Run, n.operator.Sweep)
+		n.verifier.Run, n.directory.run, n.gate.Run, n.operator.Sweep, n.audit.dropped.run)
 	return n, nil
 }
 

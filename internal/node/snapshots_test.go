@@ -46,6 +46,7 @@ func (r *wire) Ended(fanout.EndReason)                            {}
 func (r *wire) ID() string                                        { return "wire" }
 func (r *wire) Protocol() fanout.Protocol                         { return fanout.ProtocolJSON }
 func (r *wire) Features() hub.Features                            { return hub.Features{Snapshot: true} }
+func (r *wire) Remote() hub.Remote                                { return hub.Remote{} }
 func (r *wire) EncodeCompletion(*hub.Completion) []byte           { return []byte("answer\x1e") }
 func (r *wire) EncodeNotice(hub.Notice) []byte                    { return nil }
 func (r *wire) EncodeClose(hub.CloseReason) []byte                { return nil }

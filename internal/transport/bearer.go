@@ -64,7 +64,11 @@ func headerTokens(authorization []string) []string {
 
 // refuseToken answers a request without a valid token (RFC 6750 section 3), before any upgrade. Neither the answer nor
 // the log contains any part of the token.
-func (h *Handler) refuseToken(w http.ResponseWriter, r *http.Request, kind requestKind, err error) {
+func (h *Handler) refuseToken(w http.ResponseWriter, r *http.Request, from *remote, kind requestKind, err error) {
+	address := r.RemoteAddr // has the port
+	if from.address != remoteAddr(address) {
+		address = from.address.String()
+	}
 	challenge, reason, why := `Bearer error="invalid_token"`, refusedToken, token.Reason(err)
 	switch {
 	case errors.Is(err, errNoToken):
@@ -77,9 +81,9 @@ func (h *Handler) refuseToken(w http.ResponseWriter, r *http.Request, kind reque
 	}
 	if entry := h.log.Check(zapcore.DebugLevel, "request refused"); entry != nil {
 		entry.Write(zap.Stringer("request", kind), zap.String("reason", why),
-			zap.String("claim", token.Claim(err)), zap.String("remote", r.RemoteAddr))
+			zap.String("claim", token.Claim(err)), zap.String("remote", address))
 	}
-	h.options.Refused(r.RemoteAddr, why, token.Claim(err))
+	h.options.Refused(address, why, token.Claim(err))
 	if challenge != "" {
 		w.Header().Set("WWW-Authenticate", challenge)
 	}

@@ -38,6 +38,8 @@ type Conn struct {
 	nextPing time.Duration // since h.started; 0 before the first call of KeepAlive
 
 	// Written by one half, read by the other.
+	received atomic.Int64  // bytes, WebSocket framing included
+	sent     atomic.Int64  // bytes, WebSocket framing included
 	lastRead atomic.Int64  // when bytes came last, since h.started; busy while an invocation runs
 	expires  atomic.Int64  // when the token ends the connection, since h.started; 0: never
 	greeted  atomic.Bool   // the handshake has come, or the connection ends without it
@@ -103,10 +105,27 @@ func (c *Conn) EncodeClose(reason hub.CloseReason) []byte {
 }
 
 // TryWrite hands p to the socket without waiting. It does not allocate.
-func (c *Conn) TryWrite(p []byte) (n int, err error) { return c.sock.TryWrite(p) }
+func (c *Conn) TryWrite(p []byte) (n int, err error) {
+	n, err = c.sock.TryWrite(p)
+	c.sent.Add(int64(n))
+	return n, err
+}
 
 // WriteAll hands all of p to the socket within the send timeout (W9).
-func (c *Conn) WriteAll(p []byte) error { return c.sock.WriteAll(p, c.h.options.Timeouts.Send) }
+func (c *Conn) WriteAll(p []byte) error {
+	err := c.sock.WriteAll(p, c.h.options.Timeouts.Send)
+	if err == nil {
+		c.sent.Add(int64(len(p)))
+	}
+	return err
+}
+
+// Remote describes the other end of the connection.
+func (c *Conn) Remote() hub.Remote {
+	return hub.Remote{
+		Address: c.owner.address, Agent: c.owner.agent.Value(), Received: c.received.Load(), Sent: c.sent.Load(),
+	}
+}
 
 // KeepAlive returns the ping that is due, if any, and the time until the next call. ok reports whether the client is
 // still alive (1.8) and its token valid.

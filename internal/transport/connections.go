@@ -85,7 +85,7 @@ func (cs *connections) addLocked(c *Conn) (refusal, bool) {
 	cs.live[c.id] = c
 	cs.organizations.add(c.owner.organization)
 	cs.users.add(c.owner.organizationUser())
-	cs.networks.add(c.owner.network)
+	cs.networks.add(c.owner.network())
 	return 0, true
 }
 
@@ -104,7 +104,7 @@ func (cs *connections) roomLocked(o *owner) (refusal, bool) {
 		return refusedQuota, false
 	case cs.users.full(o.organizationUser()):
 		return refusedUserQuota, false
-	case cs.networks.full(o.network):
+	case cs.networks.full(o.network()):
 		return refusedAddressQuota, false
 	}
 	return 0, true
@@ -137,7 +137,7 @@ func (cs *connections) remove(c *Conn) {
 		delete(cs.live, c.id)
 		cs.organizations.remove(c.owner.organization)
 		cs.users.remove(c.owner.organizationUser())
-		cs.networks.remove(c.owner.network)
+		cs.networks.remove(c.owner.network())
 	}
 	cs.signalLocked()
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
@@ -16,6 +17,7 @@ type End struct {
 	Reason hub.CloseReason
 	// Detail is the cause in a stable word, one of few; empty: the reason is the cause.
 	Detail   string
+	Address  netip.Addr    // of the client; zero: not known
 	Duration time.Duration // since the upgrade
 }
 
@@ -116,6 +118,7 @@ func (c *Conn) reportEnd() {
 	}
 	c.h.options.Ended(End{
 		ID: c.ID(), Claims: claims, Reason: reason, Detail: c.causeOf(reason).String(),
+		Address:  c.owner.address,
 		Duration: time.Since(c.h.started) - c.since,
 	})
 }

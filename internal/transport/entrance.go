@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/rte-server/rte-server/internal/transport/forwarded"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
@@ -160,21 +161,48 @@ func (e *entrance) await(tcp *net.TCPConn, sock *websocket.Socket) {
 		until = time.Now().Add(e.timeout)
 		sock.SetReadDeadline(until)
 	}
-	buf, n, err := sock.Read(false)
+	first, err := e.read(tcp, sock)
 	e.leave(sock)
 	if err != nil {
 		sock.Close()
 		return
 	}
-	v, taken := e.h.takeUpgrade(sock, buf[:n])
+	v, taken := e.h.takeUpgrade(sock, first.peer.Addr(), first.bytes)
 	if taken {
-		e.h.buffers.Put(buf)
+		first.release()
 		return
 	}
-	conn := &replayedConn{Conn: tcp, conn: tcp, prefix: bytes.Clone(buf[:n]), until: until, verified: v}
-	e.h.buffers.Put(buf)
+	conn := &replayedConn{Conn: tcp, conn: tcp, prefix: bytes.Clone(first.bytes), until: until, verified: v}
+	if first.named {
+		conn.client = net.TCPAddrFromAddrPort(first.peer)
+	}
+	first.release()
 	e.h.metrics.passed.Inc()
 	e.pass(accepted{conn: conn})
+}
+
+// read waits for the first bytes of the request. A trusted proxy may name the client in front of them.
+func (e *entrance) read(tcp *net.TCPConn, sock *websocket.Socket) (*firstBytes, error) {
+	first := &firstBytes{buffers: &e.h.buffers}
+	if peer, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
+		first.peer = peer.AddrPort()
+	}
+	if err := first.read(sock); err != nil {
+		return nil, err
+	}
+	mode := e.h.options.Proxies.Protocol
+	if mode == forwarded.Off {
+		return first, nil
+	}
+	result, err := first.readProxyHeader(tcp, mode, &e.h.options.Proxies.Trusted)
+	e.h.metrics.proxyHeaders[result].Inc()
+	if err == nil && len(first.bytes) == 0 {
+		err = first.read(sock)
+	}
+	if err != nil {
+		first.release()
+	}
+	return first, err
 }
 
 // enter records that a connection waits. It returns false if the entrance is closed.
@@ -205,9 +233,9 @@ func (e *entrance) recover(sock *websocket.Socket) {
 	}
 }
 
-// takeUpgrade grants the request for a WebSocket that p begins with. It returns false if net/http has to read the
-// request, or to refuse it. Then it has changed nothing, and v is set if it verified the token.
-func (h *Handler) takeUpgrade(sock *websocket.Socket, p []byte) (v *verifiedToken, taken bool) {
+// takeUpgrade grants the request of peer for a WebSocket that p begins with. It returns false if net/http has to read
+// the request, or to refuse it. Then it has changed nothing, and v is set if it verified the token.
+func (h *Handler) takeUpgrade(sock *websocket.Socket, peer netip.Addr, p []byte) (v *verifiedToken, taken bool) {
 	head, rest, ok := parseHead(p)
 	if !ok || !h.isHub(strings.TrimSuffix(head.path, "/")) || h.draining.Load() {
 		return nil, false
@@ -222,8 +250,7 @@ func (h *Handler) takeUpgrade(sock *websocket.Socket, p []byte) (v *verifiedToke
 	if err != nil {
 		return v, false
 	}
-	address, _ := netip.ParseAddrPort(sock.RemoteAddr().String())
-	u := newUpgrade(head.accept, q, claims, ownerOf(claims, address.Addr()))
+	u := newUpgrade(head.accept, q, claims, ownerOf(claims, h.remoteOfHead(peer, &head, q)))
 	if h.backoff.wait(u.owner.organizationUser(), time.Now()) > 0 {
 		return v, false
 	}

@@ -143,12 +143,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := parseQuery(r.URL.RawQuery)
+	from := h.remoteOf(r, q)
 	claims, err := h.authenticate(r, q)
 	if err != nil {
-		h.refuseToken(w, r, kind, err)
+		h.refuseToken(w, r, &from, kind, err)
 		return
 	}
-	serve(w, &request{r, q, claims, ownerOf(claims, remoteAddr(r.RemoteAddr))})
+	serve(w, &request{r, q, claims, ownerOf(claims, from)})
 }
 
 // hubPath is the path of the hub, as it is configured and as it is written in a request.

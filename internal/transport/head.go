@@ -10,7 +10,11 @@ type head struct {
 	path          string
 	rawQuery      string
 	authorization []string // nil or one value
-	accept        string   // the answer to the client's key
+	xForwardedFor []string
+	forwarded     []string
+	signalRAgent  string
+	userAgent     string
+	accept        string // the answer to the client's key
 }
 
 // endOfHead is the end of the last header and the empty line behind it.
@@ -72,6 +76,7 @@ func parseHeader(line string) (name, value string, ok bool) {
 // headersSeen records the headers that may come only once.
 type headersSeen struct {
 	host, connection, upgrade, version, key, authorization bool
+	signalRAgent, userAgent                                bool
 }
 
 // note adds a header to a head. It returns false for a header that leaves the request to net/http. It accepts any
@@ -93,6 +98,22 @@ func (s *headersSeen) note(h *head, name, value string) bool {
 	case "authorization":
 		h.authorization = []string{value}
 		return once(&s.authorization)
+	case "x-forwarded-for":
+		h.xForwardedFor = append(h.xForwardedFor, value)
+		return true
+	case "forwarded":
+		h.forwarded = append(h.forwarded, value)
+		return true
+	case "x-signalr-user-agent":
+		if once(&s.signalRAgent) {
+			h.signalRAgent = value // the first counts, as for net/http
+		}
+		return true
+	case "user-agent":
+		if once(&s.userAgent) {
+			h.userAgent = value
+		}
+		return true
 	case "content-length", "transfer-encoding", "trailer", "expect":
 		return false
 	default:

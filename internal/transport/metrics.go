@@ -28,6 +28,7 @@ type metrics struct {
 	held             prometheus.Counter
 	pending          prometheus.Gauge
 	httpConnections  prometheus.Gauge
+	proxyHeaders     map[proxyHeader]prometheus.Counter
 }
 
 const (
@@ -86,8 +87,14 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 		Help: "Times that a connection was above its rate: of frames or calls it was read more slowly, of pings not " +
 			"answered.",
 	}, []string{"rate"})
+	proxyHeaders := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_transport_proxy_headers_total",
+		Help: "Connections while proxy_protocol is on, by their header: it named the client, spoke for the proxy itself " +
+			"(local), was absent or malformed, or the connection came from an address that is not trusted.",
+	}, []string{"result"})
 	m := &metrics{
-		throttled: map[string]prometheus.Counter{},
+		proxyHeaders: map[proxyHeader]prometheus.Counter{},
+		throttled:    map[string]prometheus.Counter{},
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rte_transport_repeatable_failures_total",
 			Help: "Connections that ended because of what the client sent and will probably send again.",
@@ -166,12 +173,15 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 	for _, rate := range []string{throttledFrames, throttledCalls, throttledPings} {
 		m.throttled[rate] = throttled.WithLabelValues(rate)
 	}
+	for _, result := range proxyHeaderResults {
+		m.proxyHeaders[result] = proxyHeaders.WithLabelValues(string(result))
+	}
 	if reg != nil {
 		for _, c := range []prometheus.Collector{
 			connections, limit, refused, m.negotiated, m.refreshed, m.clockDifferences, m.waiting, arrivals, m.handshakes,
 			handshakesFailed,
 			m.receivedBytes, received, protocolErrors, throttled, m.failures, m.held, m.pending, pendingLimit,
-			m.httpConnections,
+			m.httpConnections, proxyHeaders,
 		} {
 			reg.MustRegister(c)
 		}

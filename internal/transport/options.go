@@ -14,6 +14,7 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/transport/forwarded"
 )
 
 // Verifier checks a token and returns its claims. *token.Verifier is one.
@@ -64,6 +65,7 @@ type Options struct {
 	Origins []string
 
 	Protocol ProtocolOptions
+	Proxies  ProxyOptions
 	Tokens   TokenOptions
 	Refresh  RefreshOptions
 	Limits   Limits
@@ -181,6 +183,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("transport: Options.Verifier is required")
 	}
 	setDefault(&o.Path, "/rte")
+	setDefault(&o.Proxies.Protocol, forwarded.Off)
 	setDefault(&o.Tokens.TTL, minTokenTTL)
 	setDefault(&o.Tokens.ClockTolerance, 30*time.Second)
 	o.Tokens.ClockTolerance = max(o.Tokens.ClockTolerance, 0)

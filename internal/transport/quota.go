@@ -9,39 +9,46 @@ import (
 
 // owner is who has a connection, as quotas count it.
 type owner struct {
+	remote
+
 	organization events.ID
 	user         events.ID
-	network      netip.Addr // zero: not counted
 }
 
-// ownerOf returns the owner of a connection from a remote address with verified claims.
-func ownerOf(claims *authz.Claims, remote netip.Addr) owner {
-	return owner{claims.Organization, claims.User, networkOf(remote)}
+// ownerOf returns the owner of a connection that came from a place with verified claims.
+func ownerOf(claims *authz.Claims, from remote) owner {
+	return owner{from, claims.Organization, claims.User}
 }
 
 // organizationUser returns the user of the connection.
 func (o *owner) organizationUser() organizationUser { return organizationUser{o.organization, o.user} }
 
-// networkOf returns the unit in which addresses are counted: an address of IPv4, and a /64 of IPv6, which one site has.
-// Loopback and private addresses are not counted: load balancers have them.
+// networkOf returns the unit in which the addresses of peers are counted. Loopback and private addresses are not
+// counted: load balancers have them.
 func networkOf(remote netip.Addr) netip.Addr {
 	remote = remote.Unmap()
 	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10) // RFC 6598
 	switch {
 	case !remote.IsValid(), remote.IsLoopback(), remote.IsPrivate(), remote.IsLinkLocalUnicast(), shared.Contains(remote):
 		return netip.Addr{}
-	case remote.Is6():
-		prefix, _ := remote.WithZone("").Prefix(64) // 64 bits are in range
-		return prefix.Addr()
 	default:
-		return remote
+		return unitOf(remote)
 	}
+}
+
+// unitOf returns the unit of an address: an address of IPv4, and a /64 of IPv6, which one site has.
+func unitOf(address netip.Addr) netip.Addr {
+	if !address.Is6() {
+		return address
+	}
+	prefix, _ := address.WithZone("").Prefix(64) // 64 bits are in range
+	return prefix.Addr()
 }
 
 // remoteAddr parses http.Request.RemoteAddr. The zero address is that of another kind of network.
 func remoteAddr(text string) netip.Addr {
 	address, _ := netip.ParseAddrPort(text)
-	return address.Addr()
+	return address.Addr().Unmap()
 }
 
 // counts counts connections by a key, up to a quota.

@@ -76,6 +76,7 @@ func (c *Conn) read(buffered []byte) {
 			continue
 		}
 		c.h.metrics.receivedBytes.Add(float64(n))
+		c.received.Add(int64(n))
 		c.consume(buf[:n])
 		c.h.buffers.Put(buf)
 		c.throttle()

@@ -67,7 +67,7 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *request) {
 	case refreshOtherUser:
 		h.refuseRefresh(w, refusedOtherUser, "user_changed")
 	case refreshRevoked:
-		h.refuseToken(w, r.Request, requestRefresh, token.ErrRevoked)
+		h.refuseToken(w, r.Request, &r.owner.remote, requestRefresh, token.ErrRevoked)
 	case refreshFailed:
 		h.refuseRefresh(w, refusedForward, "temporarily_unavailable")
 	default:

@@ -12,6 +12,15 @@ type replayedConn struct {
 	prefix   []byte         // bytes that were read and are not read again yet
 	until    time.Time      // deadline for the head of the request, since the connection began; zero: none
 	verified *verifiedToken // nil: the entrance did not check the token
+	client   net.Addr       // that a trusted proxy has named; nil: none
+}
+
+// RemoteAddr returns the address of the client.
+func (c *replayedConn) RemoteAddr() net.Addr {
+	if c.client != nil {
+		return c.client
+	}
+	return c.Conn.RemoteAddr()
 }
 
 // Read returns the bytes that were read before, then new ones.
