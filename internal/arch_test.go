@@ -30,7 +30,8 @@ authz/directory: authz/watch events
 authz/token: authz/watch events jsonscan
 authz/watch:
 subscriptions: events
-fanout: events subscriptions
+fanout: events subscriptions trace
+trace: events
 hub: authz events fanout hub/invoker jsonscan
 hub/invoker:
 transport: authz authz/token events fanout hub jsonscan transport/forwarded transport/hubprotocol transport/origins
@@ -39,7 +40,7 @@ transport/forwarded:
 transport/hubprotocol: events fanout jsonscan msgpack transport/websocket
 transport/websocket:
 transport/origins:
-backplane: events
+backplane: events trace
 backplane/sequence: backplane events
 backplane/redis: backplane backplane/redis/command backplane/redis/peer backplane/resp backplane/sequence events
 backplane/redis/command: backplane events
@@ -48,7 +49,7 @@ backplane/resp:
 backplane/respserver: backplane backplane/resp events
 config: authz authz/directory authz/token backplane loopback subscriptions transport/forwarded transport/origins
 node: authz authz/directory authz/token backplane backplane/redis config console events fanout hub ingest logsink
- transport transport/forwarded transport/hubprotocol
+ trace transport transport/forwarded transport/hubprotocol
 console: authz authz/token events hub loopback
 ingest: backplane events jsonscan
 loadgen:

@@ -222,11 +222,13 @@ var errBusy = errors.New("busy")
 // take publishes an event. Without wait, the error is errBusy if the event would have to wait, or if its organization
 // is in waiting.
 func (m *Memory) take(data []byte, wait bool, waiting map[events.ID]bool) (organization events.ID, err error) {
-	ev, ok, err := m.receiver.decoder.DecodeIf(data, m.wanted)
+	ev, ok, err := m.receiver.decoder.Skim(data, m.wanted)
+	ev.Tier = events.TierLocal
 	if err != nil {
 		return organization, fmt.Errorf("publish: %w", err)
 	}
 	if !ok {
+		m.receiver.Unwanted(&ev, time.Now())
 		return ev.Organization, nil
 	}
 	if !wait && waiting[ev.Organization] {
@@ -261,6 +263,9 @@ func (m *Memory) publish(ev *events.Event, wait bool) (l *memoryLane, tidy, ok b
 		}
 	}
 	now := m.started.Add(time.Since(m.started)) // reads one clock; time.Now reads two
+	if !wanted {
+		m.receiver.Unwanted(ev, now)
+	}
 	l.states.Add(m.catalog, ev, now, &m.limit)
 	if tidy = now.Sub(l.tidied) > tidyInterval || !wanted && !l.states.Any(); tidy {
 		l.tidied = now

@@ -21,6 +21,15 @@ type metrics struct {
 	refused    *prometheus.CounterVec // by reason
 }
 
+// RefusedReasons returns the reasons for which a Receiver refuses messages.
+func RefusedReasons() []string {
+	reasons := []string{refusedFrame, refusedForeign}
+	for _, reason := range events.Reasons() {
+		reasons = append(reasons, reason.String())
+	}
+	return reasons
+}
+
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		received: prometheus.NewCounter(prometheus.CounterOpts{
@@ -36,11 +45,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Messages that are not an event of the organization of their lane, by reason.",
 		}, []string{"reason"}),
 	}
-	for _, reason := range events.Reasons() {
-		m.refused.WithLabelValues(reason.String())
+	for _, reason := range RefusedReasons() {
+		m.refused.WithLabelValues(reason)
 	}
-	m.refused.WithLabelValues(refusedFrame)
-	m.refused.WithLabelValues(refusedForeign)
 	if reg != nil {
 		reg.MustRegister(m.received, m.dispatched, m.refused)
 	}

@@ -5,25 +5,20 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/trace"
 )
 
 // Decoder decodes messages to events. *events.Ingress implements it.
 type Decoder interface {
 	// Decode decodes a whole event.
 	Decode(data []byte) (events.Event, error)
-	// DecodeIf decodes a whole event if its topic is wanted. ok is false if it is not.
-	DecodeIf(data []byte, wanted func(events.Topic) bool) (ev events.Event, ok bool, err error)
-	// Skim is DecodeIf, but it also returns the topic, the Id and the Data of an event whose topic is not wanted.
+	// Skim decodes a whole event if its topic is wanted. If it is not, ok is false, and the event has only its topic, its
+	// Id and its Data.
 	Skim(data []byte, wanted func(events.Topic) bool) (ev events.Event, ok bool, err error)
 }
 
 // catalogDecoder is the default Decoder. It decodes every event, wanted or not.
 type catalogDecoder struct{ *events.Catalog }
-
-func (d catalogDecoder) DecodeIf(data []byte, _ func(events.Topic) bool) (ev events.Event, ok bool, err error) {
-	ev, err = d.Decode(data)
-	return ev, err == nil, err
-}
 
 func (d catalogDecoder) Skim(data []byte, _ func(events.Topic) bool) (ev events.Event, ok bool, err error) {
 	ev, err = d.Decode(data)
@@ -43,6 +38,8 @@ type Options struct {
 	// SnapshotMemory bounds the retained states of all lanes, in bytes. Default: DefaultSnapshotMemory. Negative: the
 	// backplane retains none.
 	SnapshotMemory int
+	// Trace records the messages that do not reach the sink. nil: nothing is recorded.
+	Trace *trace.Log
 	// Logger logs changes of the backplane's state. nil: it logs nothing.
 	Logger *zap.Logger
 	// Registerer receives the metrics. nil: they are not exported.

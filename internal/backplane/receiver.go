@@ -2,10 +2,12 @@ package backplane
 
 import (
 	"errors"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/trace"
 )
 
 // errForeign refuses an event that arrived on the lane of another organization. An access control list can confine a
@@ -19,6 +21,7 @@ type Receiver struct {
 	sink    Sink
 	log     *Throttle
 	metrics *metrics
+	trace   *trace.Log
 }
 
 // NewReceiver returns a Receiver and registers the metrics that all backplanes have.
@@ -32,6 +35,7 @@ func NewReceiver(o Options) *Receiver {
 		sink:    o.Sink,
 		log:     NewThrottle(o.Logger),
 		metrics: newMetrics(o.Registerer),
+		trace:   o.Trace,
 	}
 }
 
@@ -58,7 +62,7 @@ func (r *Receiver) accepts(organization events.ID, ev *events.Event, data []byte
 		err = errForeign
 	}
 	if err != nil {
-		r.count(organization, len(data), err)
+		r.count(organization, data, len(data), err)
 		*ev = events.Event{}
 	}
 	return err == nil
@@ -75,6 +79,11 @@ func (r *Receiver) DecodeAgain(organization events.ID, data []byte) (events.Even
 
 // Arrived counts a message that came over a lane.
 func (r *Receiver) Arrived() { r.metrics.received.Inc() }
+
+// Unwanted records an event that the sink does not want, see Sink.Wants.
+func (r *Receiver) Unwanted(ev *events.Event, now time.Time) {
+	r.trace.Event(ev, now, trace.Unmatched, 0)
+}
 
 // Dispatch hands an event to the sink.
 func (r *Receiver) Dispatch(ev *events.Event) {
@@ -94,10 +103,10 @@ func (r *Receiver) Offer(ev *events.Event) bool {
 // Refuse counts a message of size bytes that did not reach Decode: its frame is malformed (ErrFrame), or it is too
 // large (events.ReasonTooLarge).
 func (r *Receiver) Refuse(organization events.ID, size int, err error) {
-	r.count(organization, size, err)
+	r.count(organization, nil, size, err)
 }
 
-func (r *Receiver) count(organization events.ID, size int, err error) {
+func (r *Receiver) count(organization events.ID, data []byte, size int, err error) {
 	reason := refusedFrame
 	if errors.Is(err, errForeign) {
 		reason = refusedForeign
@@ -105,6 +114,7 @@ func (r *Receiver) count(organization events.ID, size int, err error) {
 		reason = why.String()
 	}
 	r.metrics.refused.WithLabelValues(reason).Inc()
+	r.trace.Refused(organization, data, size, reason)
 	r.log.Warn("message refused", func() []zap.Field {
 		return []zap.Field{
 			zap.Stringer("organization", organization), zap.String("reason", reason), zap.Int("bytes", size),

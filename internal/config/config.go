@@ -48,7 +48,11 @@ type Config struct {
 		Pool int
 	}
 	Snapshots Snapshots
-	Resync    struct {
+	Trace     struct {
+		Bytes   int
+		Entries int
+	}
+	Resync struct {
 		Window time.Duration
 		Rate   int
 	}

@@ -287,6 +287,11 @@ func (k *keyList) addInternals(c *Config) {
 	positive(k.count(&c.Resync.Rate, "resync.rate", 500,
 		"clients notified per second; with more clients it takes longer than the window"))
 
+	k.size(&c.Trace.Bytes, "trace.bytes", 16<<20,
+		"memory for the records of the latest events, which answer why a client did not receive one; 0: none are kept")
+	k.count(&c.Trace.Entries, "trace.entries", 100_000,
+		"events that are remembered, if there is memory for so many; 0: none are kept")
+
 	modes := []string{SnapshotsOff, SnapshotsOptIn, SnapshotsAlways}
 	k.choice(&c.Snapshots.Mode, "snapshots.mode", SnapshotsOptIn, modes,
 		"clients that get the last state of a new subscription: none, those that ask with features=snapshot, "+

@@ -8,6 +8,8 @@ import (
 // Event is one published message with its routing fields.
 type Event struct {
 	Topic
+	// Tier is how the event came to this node. Decode leaves it at TierRepair.
+	Tier Tier
 	// TTLSeconds is MessageTTLSeconds, or the value of the catalog if the message has none. If it is negative, the event
 	// never expires.
 	TTLSeconds int

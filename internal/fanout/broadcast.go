@@ -17,6 +17,7 @@ type broadcast struct {
 	// state reports whether a newer event of the same entry and key replaces this one.
 	state bool
 	key   events.ID
+	id    events.ID // of the event
 }
 
 func (b *broadcast) expired(now time.Time) bool { return !b.expires.IsZero() && now.After(b.expires) }

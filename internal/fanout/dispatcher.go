@@ -9,6 +9,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/subscriptions"
+	"github.com/rte-server/rte-server/internal/trace"
 )
 
 // Dispatcher delivers events to the outboxes that subscribe to their topics. It owns the registry of subscriptions;
@@ -63,8 +64,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 
 // Open returns an outbox that writes to w. Once Run has ended, the outbox has ended too, and w.Ended has been called.
 func (d *Dispatcher) Open(w Writer, p Protocol) *Outbox {
-	s := d.shards[d.opened.Add(1)%uint64(len(d.shards))]
-	o := &Outbox{shard: s, writer: w, protocol: p}
+	number := d.opened.Add(1)
+	s := d.shards[number%uint64(len(d.shards))]
+	o := &Outbox{shard: s, writer: w, protocol: p, number: uint32(number)} //nolint:gosec // repeats after 4 billion
 	d.open[p].Add(1)
 	if !s.inbox.put(&command{kind: commandOpen, outbox: o}) {
 		d.open[p].Add(-1)
@@ -99,24 +101,28 @@ func (d *Dispatcher) Dispatch(ev *events.Event) { d.dispatch(ev, true) }
 func (d *Dispatcher) Offer(ev *events.Event) (taken bool) { return d.dispatch(ev, false) }
 
 func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
+	now := time.Now()
 	entry := d.registry.Find(ev.Topic)
-	if entry == nil {
-		d.metrics.unmatched.Inc()
-		return true
+	var mask uint32
+	var subscribers int
+	if entry != nil {
+		mask, subscribers = entry.Shards()
 	}
-	mask, subscribers := entry.Shards()
 	if mask == 0 {
 		d.metrics.unmatched.Inc()
+		d.options.Trace.Event(ev, now, trace.Unmatched, 0)
 		return true
 	}
 	b := &broadcast{
+		id:      ev.ID,
 		entry:   entry,
 		cost:    costPerShard(mask, subscribers),
 		limit:   d.options.Flow.limit(subscribers),
 		expires: d.options.Expires(ev),
 	}
-	if !b.expires.IsZero() && b.expired(time.Now()) {
+	if b.expired(now) {
 		d.metrics.expired.Inc()
+		d.options.Trace.Event(ev, now, trace.Expired, subscribers)
 		return true
 	}
 	b.key, b.state = d.options.State(ev)
@@ -129,7 +135,7 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 			return taken
 		}
 	}
-	d.send(b, ev, mask, wait)
+	d.send(b, ev, mask, subscribers, now, wait)
 	return true
 }
 
@@ -139,18 +145,23 @@ func costPerShard(mask uint32, subscribers int) int64 {
 }
 
 // send encodes an event and puts it into the inboxes of shards. With wait it waits for room in the backlog first.
-func (d *Dispatcher) send(b *broadcast, ev *events.Event, mask uint32, wait bool) {
+func (d *Dispatcher) send(
+	b *broadcast, ev *events.Event, mask uint32, subscribers int, now time.Time, wait bool,
+) {
 	organization := b.entry.Organization()
 	// Encode after the wait: meanwhile the first connection of a protocol may have opened.
 	if wait && (organization.backlog.wait(b.limit, d.stopped) || d.total.wait(d.options.Flow.totalLimit(), d.stopped)) {
 		d.metrics.stalls.Inc()
+		now = time.Now()
 	}
 	if err := d.encode(b, ev); err != nil {
 		d.metrics.malformed.Inc()
+		d.options.Trace.Event(ev, now, trace.Malformed, subscribers)
 		d.options.Malformed(ev, err)
 		return
 	}
 	d.metrics.matched.Inc()
+	d.options.Trace.Event(ev, now, trace.Matched, subscribers)
 	for ; mask != 0; mask &= mask - 1 {
 		s := d.shards[bits.TrailingZeros32(mask)]
 		organization.backlog.add(b.cost)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/subscriptions"
+	"github.com/rte-server/rte-server/internal/trace"
 )
 
 // Options configures a Dispatcher. A number that is zero takes the default that its comment names.
@@ -35,6 +36,9 @@ type Options struct {
 
 	Outbox OutboxOptions
 	Flow   FlowOptions
+
+	// Trace records what happens to events. nil: nothing is recorded.
+	Trace *trace.Log
 
 	// Registerer receives the metrics. nil: they are not exported.
 	Registerer prometheus.Registerer

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/trace"
 )
 
 // maxSends bounds the calls of Send that a shard has not taken yet. A connection answers one ping at a time; more is a
@@ -19,6 +20,7 @@ type Outbox struct {
 	shard    *Shard
 	writer   Writer
 	protocol Protocol
+	number   uint32 // identifies it in the trace
 
 	sends  atomic.Int32           // calls of Send in the inbox
 	held   atomic.Int64           // bytes that wait for the full socket; written by the shard
@@ -210,14 +212,15 @@ func (o *Outbox) touch(q *turnQueue) {
 func (o *Outbox) enqueue(p pending) {
 	if o.state != outboxOpen {
 		if p.broadcast != nil {
-			o.shard.counts.dropped[DropClosed]++
+			o.dropped(p.broadcast, DropClosed, p.since)
 		}
 		return
 	}
 	before := o.waiting.bytes
 	options := &o.shard.options.Outbox
-	if o.waiting.push(p, options.WriteBytes, o.protocol) {
+	if b := o.waiting.push(p, options.WriteBytes, o.protocol); b != nil {
 		o.shard.counts.dropped[DropConflated]++
+		o.shard.options.Trace.Replaced(o.number, b.id, p.broadcast.id, p.since, trace.Conflated)
 	}
 	o.hold(o.waiting.bytes - before)
 	// One frame may be larger than the bound, and the client may read it at once. A partly written frame does not make
@@ -289,7 +292,7 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 	o.inFlightBytes = 0
 	s.buffers.put(buf)
 	if err != nil {
-		s.counts.dropped[DropFailed] += o.inFlight
+		o.droppedSome(o.inFlight, DropFailed, now)
 		s.completeEnd(o, EndFailed)
 		return
 	}
@@ -302,19 +305,18 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 	}
 	for {
 		waited := o.waiting.bytes
-		next, moved, expired := o.nextWrite(now)
+		next, moved := o.nextWrite(now)
 		if o.waiting.answer == 0 {
 			o.moveAnswer(answerWaits, answerCollected)
 		}
 		o.hold(o.waiting.bytes - waited)
-		s.counts.dropped[DropExpired] += expired
 		if len(next) == 0 {
 			s.buffers.put(next)
 			break
 		}
 		n, ok := s.write(o, next)
 		if !ok {
-			s.counts.dropped[DropFailed] += moved
+			o.droppedSome(moved, DropFailed, now)
 			s.completeEnd(o, EndFailed)
 			return
 		}
@@ -334,15 +336,15 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 	}
 }
 
-// nextWrite takes the frames of the next write out of those that wait. It returns the number of events in it, and of
-// the events that have expired. The write is empty when nothing waits. A large frame that no other outbox receives is
-// a write of its own.
-func (o *Outbox) nextWrite(now time.Time) (next []byte, moved, expired int) {
+// nextWrite takes the frames of the next write out of those that wait. It returns the number of events in it. The write
+// is empty when nothing waits. A large frame that no other outbox receives is a write of its own.
+func (o *Outbox) nextWrite(now time.Time) (next []byte, moved int) {
 	limit := o.shard.options.Outbox.WriteBytes
 	if frame := o.waiting.takeLarge(limit); frame != nil {
-		return frame, 0, 0
+		return frame, 0
 	}
-	return o.waiting.next(o.shard.buffers.get(), limit, o.protocol, now)
+	return o.waiting.next(o.shard.buffers.get(), limit, o.protocol, now,
+		func(b *broadcast) { o.dropped(b, DropExpired, now) })
 }
 
 // overdue reports whether a frame has waited for longer than the bound.

@@ -227,7 +227,12 @@ func (s *Shard) writeDirect(q *turnQueue, o *Outbox, to *subscriber) {
 	n, ok := s.write(o, buf)
 	switch {
 	case !ok:
-		s.counts.dropped[DropFailed] += delivered
+		now := time.Now()
+		for c := p.first; c != nil; c = c.next {
+			if c.broadcast.frames[o.protocol].Bytes != nil {
+				o.dropped(c.broadcast, DropFailed, now)
+			}
+		}
 		s.completeEnd(o, EndFailed)
 	case n < len(buf):
 		o.writeLater(append(s.buffers.get(), buf[n:]...), delivered)

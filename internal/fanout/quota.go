@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/trace"
 	"github.com/rte-server/rte-server/internal/wakeup"
 )
 
@@ -52,14 +53,18 @@ type stateKey struct {
 // taken; or, without wait, neither. With wait, an event that is no state waits here for room.
 func (d *Dispatcher) admit(b *broadcast, ev *events.Event, wait bool) (dispatch, taken bool) {
 	organization, quota := b.entry.Organization(), d.options.Flow.Quota
-	if b.state && d.held.replace(organization, stateKey{b.entry, b.key}, ev) {
-		d.metrics.superseded.Inc()
-		return false, true
+	if b.state {
+		if before, ok := d.held.replace(organization, stateKey{b.entry, b.key}, ev); ok {
+			d.metrics.superseded.Inc()
+			d.options.Trace.Replaced(0, before, ev.ID, time.Now(), trace.Superseded)
+			return false, true
+		}
 	}
 	for first := true; !organization.quota.take(time.Since(d.started), quota); first = false {
 		switch {
 		case b.state && d.held.add(organization, stateKey{b.entry, b.key}, ev):
 			d.metrics.held.Inc()
+			d.options.Trace.Event(ev, time.Now(), trace.Held, 0)
 			return false, true
 		case !wait:
 			return false, false
@@ -75,20 +80,22 @@ func (d *Dispatcher) admit(b *broadcast, ev *events.Event, wait bool) (dispatch,
 	return true, true
 }
 
-// replace puts an event in the place of an older one that is held back, if there is one: it must not overtake that.
-func (h *heldStates) replace(o *organization, key stateKey, ev *events.Event) bool {
+// replace puts an event in the place of an older one that is held back, if there is one: it must not overtake that. It
+// returns the id of the older one.
+func (h *heldStates) replace(o *organization, key stateKey, ev *events.Event) (before events.ID, ok bool) {
 	if h.total.Load() == 0 {
-		return false
+		return before, false
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ho := h.byOrganization[o]
 	if ho == nil || ho.states[key] == nil {
-		return false
+		return before, false
 	}
+	before = ho.states[key].ID
 	shared := *ev
 	ho.states[key] = &shared
-	return true
+	return before, true
 }
 
 // add holds an event back and returns true, unless a bound is reached.
@@ -175,15 +182,18 @@ func (d *Dispatcher) releaseFirstLocked(ho *heldOrganization) {
 		ho.order, ho.next = slices.Delete(ho.order, 0, ho.next), 0
 	}
 	mask, subscribers := key.entry.Shards()
+	now := time.Now()
 	if mask == 0 {
 		d.metrics.unmatched.Inc()
+		d.options.Trace.Event(ev, now, trace.Unmatched, 0)
 		return
 	}
-	b := &broadcast{entry: key.entry, state: true, key: key.key, expires: d.options.Expires(ev)}
-	if b.expired(time.Now()) {
+	b := &broadcast{id: ev.ID, entry: key.entry, state: true, key: key.key, expires: d.options.Expires(ev)}
+	if b.expired(now) {
 		d.metrics.expired.Inc()
+		d.options.Trace.Event(ev, now, trace.Expired, subscribers)
 		return
 	}
 	b.cost, b.limit = costPerShard(mask, subscribers), d.options.Flow.limit(subscribers)
-	d.send(b, ev, mask, false)
+	d.send(b, ev, mask, subscribers, now, false)
 }

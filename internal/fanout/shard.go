@@ -332,6 +332,7 @@ func (s *Shard) end(o *Outbox, reason EndReason, now time.Time, final ...byte) {
 		return
 	}
 	o.state, o.reason = outboxClosing, reason
+	o.traceEnd(reason, now)
 	if reason != EndClosed {
 		final = o.writer.Final(reason)
 	}
@@ -356,7 +357,8 @@ func (s *Shard) dropWaiting(o *Outbox, reason EndReason) {
 		o.finishAnswer()
 	}
 	o.hold(-o.waiting.bytes)
-	s.counts.dropped[dropReasonOf(reason)] += o.waiting.drop()
+	now := time.Now()
+	o.waiting.drop(func(b *broadcast) { o.dropped(b, dropReasonOf(reason), now) })
 }
 
 // completeEnd ends an outbox for good and calls Writer.Ended.
@@ -366,6 +368,8 @@ func (s *Shard) completeEnd(o *Outbox, reason EndReason) {
 	}
 	if o.state == outboxClosing {
 		reason = o.reason
+	} else {
+		o.traceEnd(reason, time.Now())
 	}
 	o.state = outboxEnded
 	if o.full {
@@ -376,7 +380,7 @@ func (s *Shard) completeEnd(o *Outbox, reason EndReason) {
 		o.full, o.waiting, o.inFlightBytes = false, nil, 0
 	}
 	if o.buf != nil {
-		s.counts.dropped[dropReasonOf(reason)] += o.collected
+		o.droppedSome(o.collected, dropReasonOf(reason), time.Now())
 		s.buffers.put(o.buf)
 		o.buf = nil
 	}

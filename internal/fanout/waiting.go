@@ -53,9 +53,9 @@ func (p *pending) size(protocol Protocol) int {
 	return pendingBytes + len(p.frame)
 }
 
-// push adds a frame at the end, or in the place of an older state that it replaces: conflated reports which. limit is
-// the size of one write.
-func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool) {
+// push adds a frame at the end, or in the place of an older state that it replaces, which it returns; else nil. limit
+// is the size of one write.
+func (w *waiting) push(p pending, limit int, protocol Protocol) (replaced *broadcast) {
 	size := p.size(protocol)
 	w.bytes += size
 	if w.head > 64 && w.head*2 > len(w.queue) {
@@ -70,13 +70,13 @@ func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool)
 		if place, ok := w.newest[key]; ok {
 			older := &w.queue[place-w.moved]
 			w.bytes -= older.size(protocol)
-			p.since = older.since
+			p.since, replaced = older.since, older.broadcast
 			*older = p
 			if w.largeAt == place {
 				w.large = 0
 			}
 			w.exempt(&p, place, size, limit)
-			return true
+			return replaced
 		}
 		if w.newest == nil {
 			w.newest = map[subscriptionState]int{}
@@ -85,7 +85,7 @@ func (w *waiting) push(p pending, limit int, protocol Protocol) (conflated bool)
 	}
 	w.exempt(&p, len(w.queue)+w.moved, size, limit)
 	w.queue = append(w.queue, p)
-	return false
+	return nil
 }
 
 // exempt notes the size of a frame at a place if it does not count towards the bound of the outbox: an answer, or the
@@ -107,9 +107,11 @@ func (w *waiting) oldest() (since time.Time, ok bool) {
 	return w.queue[w.head].since, true
 }
 
-// next moves frames into buf until it holds limit bytes or no frame waits any more. It counts the events that it moved
-// and those that it dropped because they had expired.
-func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) (_ []byte, moved, expired int) {
+// next moves frames into buf until it holds limit bytes or no frame waits any more. It counts the events that it
+// moved. It drops events that have expired and calls expired with each.
+func (w *waiting) next(
+	buf []byte, limit int, protocol Protocol, now time.Time, expired func(*broadcast),
+) (_ []byte, moved int) {
 	for w.head < len(w.queue) && len(buf) < limit {
 		p := &w.queue[w.head]
 		if p.broadcast == nil && len(p.frame) >= limit {
@@ -124,7 +126,7 @@ func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) 
 				delete(w.newest, subscriptionState{p.id, b.key})
 			}
 			if b.expired(now) {
-				expired++
+				expired(b)
 			} else {
 				buf = b.frames[protocol].splice(buf, p.id)
 				moved++
@@ -136,7 +138,7 @@ func (w *waiting) next(buf []byte, limit int, protocol Protocol, now time.Time) 
 	if w.head == len(w.queue) {
 		*w = waiting{account: w.account}
 	}
-	return buf, moved, expired
+	return buf, moved
 }
 
 // discount ends the exemption of the first frame, p, which goes out.
@@ -169,13 +171,12 @@ func (w *waiting) takeLarge(limit int) []byte {
 	return frame
 }
 
-// drop removes all frames and returns the number of events among them.
-func (w *waiting) drop() (dropped int) {
+// drop removes all frames and calls dropped with each event among them.
+func (w *waiting) drop(dropped func(*broadcast)) {
 	for i := w.head; i < len(w.queue); i++ {
-		if w.queue[i].broadcast != nil {
-			dropped++
+		if b := w.queue[i].broadcast; b != nil {
+			dropped(b)
 		}
 	}
 	*w = waiting{account: w.account}
-	return dropped
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/ingest"
+	"github.com/rte-server/rte-server/internal/trace"
 	"github.com/rte-server/rte-server/internal/transport"
 	"github.com/rte-server/rte-server/internal/transport/forwarded"
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
@@ -32,6 +33,9 @@ func (n *Node) assembleEvents(*Options) (err error) {
 	if n.ingress, err = newIngress(&c.Events, n.catalog, n.registry); err != nil {
 		return err
 	}
+	n.trace = trace.New(trace.Options{
+		Bytes: c.Trace.Bytes, Entries: c.Trace.Entries, Reasons: backplane.RefusedReasons(), Registerer: n.registry,
+	})
 	n.dispatcher, err = fanout.New(fanout.Options{
 		State: n.catalog.StateKey, Expires: expires(&c.Events),
 		Malformed: func(ev *events.Event, err error) { n.ingress.Refused(ev.Data, err) },
@@ -43,15 +47,15 @@ func (n *Node) assembleEvents(*Options) (err error) {
 			Bytes: c.Limits.OutboxBytes, TotalBytes: memoryPart(c.Limits.TotalOutboxBytes, c.Memory.Limit, 4),
 			Age: c.Limits.OutboxAge,
 		},
-		Flow:       fanout.FlowOptions{Backlog: int64(c.Fanout.Backlog), Quota: c.Quotas.Events, Rest: c.Fanout.Rest},
-		Registerer: n.registry,
+		Flow:  fanout.FlowOptions{Backlog: int64(c.Fanout.Backlog), Quota: c.Quotas.Events, Rest: c.Fanout.Rest},
+		Trace: n.trace, Registerer: n.registry,
 	})
 	if err != nil {
 		return err
 	}
 	n.backplane, err = NewBackplane(&c.Redis, n, backplane.Options{
 		Catalog: n.catalog, Decoder: n.ingress, Sink: n.dispatcher, SnapshotMemory: c.Snapshots.Memory(),
-		Registerer: n.registry, Logger: n.logger.Named("backplane"),
+		Trace: n.trace, Registerer: n.registry, Logger: n.logger.Named("backplane"),
 	})
 	return err
 }
@@ -208,7 +212,7 @@ func (n *Node) listen(*Options) (err error) {
 func (n *Node) listenForOperators() error {
 	c := n.config
 	publish, err := ingest.New(ingest.Options{
-		Take: ingest.Take(n.ingress, n.backplane, expires(&c.Events)), Receipts: n.backplane,
+		Take: ingest.Take(tracedIngress{n.ingress, n.trace}, n.backplane, expires(&c.Events)), Receipts: n.backplane,
 		Window: c.Publish.Window, Timeout: c.Publish.Timeout,
 		MaxBytes: c.Publish.MaxBytes, MaxEvent: c.Events.MaxBytes, Registerer: n.registry,
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/config"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/trace"
 )
 
 // NewCatalog makes the catalog: the built-in events and those of events.catalog_file.
@@ -45,6 +46,22 @@ func newIngress(c *config.Events, catalog *events.Catalog, reg prometheus.Regist
 		SampleEvery: uint64(c.SampleEvery), Quarantine: quarantine, //nolint:gosec // counts are not negative
 		Registerer: reg,
 	}), nil
+}
+
+// tracedIngress is the decoder of events that are published over HTTP. It records the messages that it refuses.
+type tracedIngress struct {
+	*events.Ingress
+
+	trace *trace.Log
+}
+
+// Decode implements backplane.Decoder.
+func (in tracedIngress) Decode(data []byte) (events.Event, error) {
+	ev, err := in.Ingress.Decode(data)
+	if reason, ok := events.ReasonOf(err); ok {
+		in.trace.Refused(events.ID{}, data, len(data), reason.String())
+	}
+	return ev, err
 }
 
 // expires returns the function that computes when an event expires; nil if events never do.

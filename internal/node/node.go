@@ -18,6 +18,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/logsink"
+	"github.com/rte-server/rte-server/internal/trace"
 	"github.com/rte-server/rte-server/internal/transport"
 )
 
@@ -46,6 +47,7 @@ type Node struct {
 
 	catalog    *events.Catalog
 	ingress    *events.Ingress
+	trace      *trace.Log
 	dispatcher *fanout.Dispatcher
 	backplane  backplane.Backplane
 

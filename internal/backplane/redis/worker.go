@@ -89,6 +89,12 @@ func (w *worker) arrive(en *entry, now time.Time) {
 	var whole, ok bool
 	m.Event, whole, ok = w.b.receiver.Skim(w.lane.organization, data, w.b.wanted)
 	m.Skimmed = ok && !whole
+	if m.Event.Tier = events.TierPlain; position.N > 0 {
+		m.Event.Tier = events.TierCounted
+	}
+	if m.Skimmed {
+		w.b.receiver.Unwanted(&m.Event, now)
+	}
 	w.lane.sequence.Live(w, now, m)
 }
 
@@ -115,6 +121,7 @@ func (w *worker) Deliver(ev *events.Event) {
 		w.b.checkups.add(w.lane)
 	}
 	if d := w.b.options.Catalog.Definition(ev.Type); d != nil && d.State() && !w.b.options.Sink.Wants(ev.Topic) {
+		w.b.receiver.Unwanted(ev, w.now)
 		return
 	}
 	if w.chunk != nil {
