@@ -69,5 +69,5 @@ done
 mapfile -t paths < <(render | grep -oE 'path: /[a-z]+, port: operators' | sed 's/path: //; s/,.*//' | sort -u)
 [[ ${#paths[@]} -ge 2 ]] || { echo "the chart has no probes" >&2; exit 1; }
 for path in "${paths[@]}"; do
-  curl --silent --show-error --fail --output /dev/null "http://127.0.0.1:$port$path"
+  curl --silent --show-error --fail --retry 20 --retry-delay 1 --output /dev/null "http://127.0.0.1:$port$path"
 done

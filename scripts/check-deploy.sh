@@ -77,6 +77,10 @@ systemd-analyze verify --man=no "$work/units/rte-server.service"
 # The scale ends at 10, "unsafe"; the threshold is in tenths.
 systemd-analyze security --no-pager --offline=true --threshold=20 "$work/units/rte-server.service" >"$work/security" ||
   { cat "$work/security" >&2; exit 1; }
+# systemd must not give up a start before the server has ended its wait.
+waits=$("$work/rte-server" config doc | sed -n 's/^| .startup\.timeout. |[^|]*| .\([0-9]*\)m. |.*/\1/p')
+starts=$(sed -n 's/^TimeoutStartSec=\([0-9]*\)s$/\1/p' $unit)
+((waits > 0 && starts > waits * 60)) || { echo "$unit: TimeoutStartSec=$starts, startup.timeout is $waits minutes" >&2; exit 1; }
 # systemd must not end the server before the server gives up by itself.
 gives_up=$("$work/rte-server" config doc | sed -n 's/^| .shutdown\.timeout. |[^|]*| .\([0-9]*\)s. |.*/\1/p')
 ends=$(sed -n 's/^TimeoutStopSec=\([0-9]*\)s$/\1/p' $unit)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,9 +26,9 @@ func (p *program) healthCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Check whether a running server is ready",
-		Long: "Sends the probes /healthz and /readyz to the operator port of a running server and prints one line.\n" +
-			"Ends with 0 if the server is ready, also while a check fails (degraded), and with 1 otherwise. Gives up after " +
-			healthTimeout.String() + ".",
+		Long: "Sends the probes /healthz and /readyz to the operator port of a running server. Prints one line: the state\n" +
+			"(starting, ready, degraded or draining) and what is missing. Ends with 0 if the server is ready or degraded,\n" +
+			"and with 1 otherwise. Gives up after " + healthTimeout.String() + ".",
 		Args: cobra.NoArgs,
 	}
 	settings := p.newSettings(cmd, false, nil)
@@ -73,16 +74,24 @@ func checkHealth(ctx context.Context, out io.Writer, server string, live bool) e
 	if err := json.Unmarshal(answer, &report); err != nil || report.State == "" {
 		return fmt.Errorf("not ready: /readyz answered %d without a state", status)
 	}
-	if status != http.StatusOK {
-		return fmt.Errorf("not ready: %q", report.State)
-	}
-	text := []byte("ready")
+	text := []byte(printable(report.State))
 	for i, problem := range report.Degraded {
-		text = append(text, [...]string{", degraded: ", "; "}[min(i, 1)]...)
+		text = append(text, [...]string{": ", "; "}[min(i, 1)]...)
 		text = fmt.Appendf(text, "%q: %q", problem.Check, problem.Detail)
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("not ready: %s", text)
 	}
 	_, err = out.Write(append(text, '\n'))
 	return err
+}
+
+// printable returns a word of an answer as it is if it is one, and quoted otherwise.
+func printable(word string) string {
+	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyz") == "" {
+		return word
+	}
+	return strconv.Quote(word)
 }
 
 // probe sends one GET request without a token and returns the status and the body of the answer.

@@ -17,6 +17,7 @@ import (
 
 func TestHealth_findsConfiguredPort(t *testing.T) {
 	p := start(t, serveArgs()...)
+	p.expectHealth(p.operators+"/readyz", 200)
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(p.operators, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +55,7 @@ func TestConsoleURL_usesLoopback(t *testing.T) {
 }
 
 func TestHealth_reportsState(t *testing.T) {
-	var problem string
+	problem := "not connected"
 	check := console.Check{Name: "backplane", Problem: func() string { return problem }}
 	readiness := console.NewReadiness(check)
 	server, err := console.New(console.Options{Readiness: readiness, Gatherer: prometheus.NewRegistry()})
@@ -70,14 +71,16 @@ func TestHealth_reportsState(t *testing.T) {
 			t.Errorf("ended with %d: %q, want %d: %q", code, stdout+stderr, wantCode, want)
 		}
 	}
-	expect(1, "rte-server: not ready: \"starting\"\n")
+	expect(1, "rte-server: not ready: starting: \"backplane\": \"not connected\"\n")
 	expect(0, "alive\n", "--live")
+	problem = ""
 	readiness.Ready()
 	expect(0, "ready\n")
 	problem = "no connection"
-	expect(0, "ready, degraded: \"backplane\": \"no connection\"\n")
-	readiness.Stopping()
-	expect(1, "rte-server: not ready: \"stopping\"\n")
+	expect(0, "degraded: \"backplane\": \"no connection\"\n")
+	readiness.Draining()
+	problem = ""
+	expect(1, "rte-server: not ready: draining\n")
 	expect(0, "alive\n", "--live")
 }
 

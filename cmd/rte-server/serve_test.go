@@ -35,6 +35,7 @@ func mustServiceToken(t *testing.T, organization string) string {
 
 func TestServe_servesBothPorts(t *testing.T) {
 	p := start(t, serveArgs()...)
+	p.expectHealth(p.operators+"/readyz", 200)
 	token := mustServiceToken(t, testOrganization)
 
 	for _, test := range []struct {
@@ -81,14 +82,17 @@ func TestServe_servesBothPorts(t *testing.T) {
 
 // TestServe_stopsInOrder checks that a stopping node is unready before it refuses clients.
 func TestServe_stopsInOrder(t *testing.T) {
-	p := start(t, append(serveArgs(), "--shutdown.delay=1s")...)
+	p := start(t, append(serveArgs(), "--shutdown.delay=1s", "--health.path=/health")...)
 	token := mustServiceToken(t, testOrganization)
 
 	p.cancel()
 	eventually(t, "/readyz to say that the node stops", func() bool {
 		status, body := fetch(t, "GET", p.operators+"/readyz")
-		return status == 503 && strings.Contains(body, "stopping")
+		return status == 503 && strings.Contains(body, "draining")
 	})
+	if status, body := fetch(t, "GET", p.clients+"/health"); status != 503 || !strings.Contains(body, "draining") {
+		t.Errorf("health.path of a node that stops: %d %s", status, body)
+	}
 	if status, _ := fetch(t, "POST", p.clients+"/rte/negotiate", "Authorization", "Bearer "+token); status != 200 {
 		t.Errorf("negotiate while the load balancer does not know yet: %d, want 200", status)
 	}

@@ -34,7 +34,12 @@ func TestCheck_refusesBoundsSmallerThanAnEvent(t *testing.T) {
 		"message in pieces": {
 			[]string{"--limits.pending_bytes=64KiB"}, "limits.pending_bytes: must be at least limits.message_bytes",
 		},
-		"too large": {[]string{"--events.max_bytes=2049KiB"}, "events.max_bytes: must be at most 2097152"},
+		"health of its own":     {[]string{"--health.path=/health"}, ""},
+		"health without a name": {[]string{"--health.path=/"}, "health.path: must begin with a slash and be a plain path"},
+		"health with a query":   {[]string{"--health.path=/a?b"}, "health.path: must begin with a slash and be a plain path"},
+		"health as the hub":     {[]string{"--health.path=/RTE/"}, "health.path: must lie outside path (/rte)"},
+		"health below the hub":  {[]string{"--health.path=/rte/negotiate"}, "health.path: must lie outside path (/rte)"},
+		"too large":             {[]string{"--events.max_bytes=2049KiB"}, "events.max_bytes: must be at most 2097152"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

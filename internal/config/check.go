@@ -91,6 +91,7 @@ func (p *problems) checkAddresses(c *Config) {
 			"must have no ?, #, backslash or newline, and no element that is empty, . or ..: no client requests such a path")
 	}
 	p.checkProxies(c)
+	p.checkHealthPath(c)
 	if _, err := origins.Parse(c.Origins); err != nil {
 		p.add("origins", "%v", err)
 	}
@@ -102,6 +103,19 @@ func (p *problems) checkAddresses(c *Config) {
 	} else if !loopback.Is(c.Console.Listen) && c.Console.Token == "" {
 		p.add("console.token",
 			"must be set where console.listen (%s) can be reached from other machines", c.Console.Listen)
+	}
+}
+
+// checkHealthPath checks health.path. The paths of the hub are the server's own.
+func (p *problems) checkHealthPath(c *Config) {
+	path := strings.TrimRight(strings.ToLower(c.Health.Path), "/")
+	hub := strings.TrimRight(strings.ToLower(c.Path), "/")
+	switch {
+	case c.Health.Path == "":
+	case !strings.HasPrefix(c.Health.Path, "/") || path == "" || !isReachable(c.Health.Path):
+		p.add("health.path", "must begin with a slash and be a plain path, such as /health")
+	case path == hub || strings.HasPrefix(path, hub+"/"):
+		p.add("health.path", "must lie outside path (%s)", c.Path)
 	}
 }
 

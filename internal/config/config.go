@@ -20,6 +20,9 @@ type Config struct {
 		Listen string
 		Token  string
 	}
+	Health struct {
+		Path string
+	}
 	Publish   Publish
 	Auth      Auth
 	Directory Directory
@@ -55,6 +58,9 @@ type Config struct {
 	Resync struct {
 		Window time.Duration
 		Rate   int
+	}
+	Startup struct {
+		Timeout time.Duration
 	}
 	Shutdown struct {
 		Delay   time.Duration

@@ -26,6 +26,10 @@ func (k *keyList) addPorts(c *Config) {
 	k.secret(&c.Console.Token, "console.token",
 		"bearer token of operators and Prometheus; the probes /healthz and /readyz need none")
 
+	k.text(&c.Health.Path, "health.path", "",
+		"path on the port for clients that answers as /readyz does, without reasons, for load balancers that cannot "+
+			"reach the operator port; none: off")
+
 	positive(k.size(&c.Publish.MaxBytes, "publish.max_bytes", 16<<20,
 		"size of the largest request to /api/publish on the operator port"))
 	positive(k.span(&c.Publish.Timeout, "publish.timeout", 10*time.Second,
@@ -300,8 +304,11 @@ func (k *keyList) addInternals(c *Config) {
 		"memory for last states; without Redis they are kept nowhere else")
 }
 
-// addProcess adds the keys of shutdown and the log.
+// addProcess adds the keys of start, shutdown and the log.
 func (k *keyList) addProcess(c *Config) {
+	k.span(&c.Startup.Timeout, "startup.timeout", time.Minute,
+		"how long a starting node waits for Redis, key sets and the directory before it wants connections without "+
+			"them, as degraded; without any key it waits on; 0: it waits without end")
 	k.span(&c.Shutdown.Delay, "shutdown.delay", 5*time.Second,
 		"how long a stopping node accepts clients while /readyz sends the load balancer to other nodes")
 	k.span(&c.Shutdown.Drain, "shutdown.drain", 20*time.Second,

@@ -35,9 +35,8 @@ type Options struct {
 
 // Server is the handler of the operator port. It may be used from any goroutine.
 type Server struct {
-	readiness *Readiness
-	mux       *http.ServeMux
-	handler   http.Handler // mux, with a limit for answers
+	mux     *http.ServeMux
+	handler http.Handler // mux, with a limit for answers
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -51,11 +50,11 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("console: Options.Gatherer is required")
 	}
 	registerMetrics(o.Registerer, o.Readiness)
-	s := &Server{readiness: o.Readiness, mux: http.NewServeMux()}
+	s := &Server{mux: http.NewServeMux()}
 
 	// Load balancers and kubelets send probes without a token; the answers need no protection.
 	s.mux.HandleFunc("GET /healthz", s.health)
-	s.mux.HandleFunc("GET /readyz", s.ready)
+	s.mux.HandleFunc("GET /readyz", o.Readiness.Probe)
 
 	guarded := http.NewServeMux()
 	guarded.HandleFunc("GET /{$}", s.index)
@@ -99,15 +98,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // health answers 200 as long as the process can answer.
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"state": "alive"})
-}
-
-// ready answers the report, with 200 while the node should get new connections and 503 otherwise.
-func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	status := http.StatusServiceUnavailable
-	if s.readiness.isReady() {
-		status = http.StatusOK
-	}
-	writeJSON(w, status, s.readiness.Report())
 }
 
 // index lists the paths.

@@ -56,12 +56,12 @@ func TestServer_reportsReadiness(t *testing.T) {
 		{"starting", func() {}, 503, `{"state":"starting"}`},
 		{"ready", readiness.Ready, 200, `{"state":"ready"}`},
 		{
-			"degraded and still ready", func() { problem = "connection refused" },
-			200, `{"state":"ready","degraded":[{"check":"backplane","detail":"connection refused"}]}`,
+			"degraded and still wanted", func() { problem = "connection refused" },
+			200, `{"state":"degraded","degraded":[{"check":"backplane","detail":"connection refused"}]}`,
 		},
 		{"well again", func() { problem = "" }, 200, `{"state":"ready"}`},
-		{"stopping", readiness.Stopping, 503, `{"state":"stopping"}`},
-		{"stopping for good", readiness.Ready, 503, `{"state":"stopping"}`},
+		{"draining", readiness.Draining, 503, `{"state":"draining"}`},
+		{"draining for good", readiness.Ready, 503, `{"state":"draining"}`},
 	} {
 		step.do()
 		status, body := fetch(t, s, "GET", "/readyz")
@@ -134,7 +134,10 @@ func TestServer_exposesReadiness(t *testing.T) {
 	readiness.Ready()
 
 	_, body := fetch(t, s, "GET", "http://localhost/metrics")
-	for _, line := range []string{"rte_console_ready 1", `rte_console_degraded{check="backplane"} 1`} {
+	for _, line := range []string{
+		"rte_console_ready 1", `rte_console_degraded{check="backplane"} 1`,
+		`rte_console_state{state="degraded"} 1`, `rte_console_state{state="ready"} 0`,
+	} {
 		if !strings.Contains(body, line+"\n") {
 			t.Errorf("no line %q in\n%s", line, body)
 		}

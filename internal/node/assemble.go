@@ -68,7 +68,7 @@ func (n *Node) assembleAuthorization(o *Options) (err error) {
 		return err
 	}
 	if o.Directory != nil {
-		n.directory = liveDirectory{Directory: o.Directory, run: idle}
+		n.directory = liveDirectory{Directory: o.Directory, run: idle, problem: none}
 	} else if n.directory, err = newDirectory(c, n.backplane, n.changed, logger, n.registry); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 	n.transport, err = transport.New(transport.Options{
 		Open: n.open, Verifier: n.verifier, Refused: n.audit.refused, Ended: n.audit.ended,
 		Secret: []byte(cmp.Or(c.Connection.Secret, c.Auth.HMACSecret)),
-		Path:   c.Path, Next: o.Next, Origins: c.Origins,
+		Path:   c.Path, Next: n.withHealthPath(o.Next), Origins: c.Origins,
 		Protocol: transport.ProtocolOptions{MessagePackStyle: packStyle(c), DetailedErrors: c.DetailedErrors},
 		Proxies:  transport.ProxyOptions{Trusted: proxies, Protocol: forwarded.Mode(c.ProxyProtocol)},
 		Tokens: transport.TokenOptions{
@@ -179,6 +179,8 @@ func (n *Node) assembleControl(*Options) (err error) {
 	}
 	n.readiness = console.NewReadiness(
 		console.Check{Name: "backplane", Problem: n.backplaneProblem},
+		console.Check{Name: "keys", Problem: n.verifier.KeysProblem, Useless: func() bool { return !n.verifier.HasKeys() }},
+		console.Check{Name: "directory", Problem: n.directory.problem},
 		console.Check{Name: "revocations", Problem: n.revocationsProblem},
 	)
 	return nil

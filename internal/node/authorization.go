@@ -58,10 +58,14 @@ func NewSigner(c *config.Auth) *token.Signer {
 type liveDirectory struct {
 	authz.Directory
 
-	run Task // follows changes of the directory, if it can
+	run     Task          // follows changes of the directory, if it can, and probes it
+	problem func() string // why it does not answer; empty while it does
 	// invalidate forgets what may have changed. nil for a directory without a cache that others could know to be stale.
 	invalidate func(authz.Change)
 }
+
+// none is the problem of a part that has none.
+func none() string { return "" }
 
 // idle is the task of a part that has nothing to do.
 func idle(context.Context) error { return nil }
@@ -74,7 +78,7 @@ func newDirectory(
 ) (liveDirectory, error) {
 	switch c.Directory.Kind {
 	case "claims":
-		return liveDirectory{Directory: directory.FromClaims{}, run: idle}, nil
+		return liveDirectory{Directory: directory.FromClaims{}, run: idle, problem: none}, nil
 	case "file":
 		file, err := directory.NewFile(directory.FileOptions{
 			Path: c.Directory.File, Changed: changed, Logger: logger, Registerer: reg,
@@ -82,7 +86,7 @@ func newDirectory(
 		if err != nil {
 			return liveDirectory{}, fmt.Errorf("directory.file: %w", err)
 		}
-		return liveDirectory{Directory: file, run: file.Run}, nil
+		return liveDirectory{Directory: file, run: file.Run, problem: none}, nil
 	case "http":
 		source, err := directory.NewHTTPSource(directory.HTTPSourceOptions{
 			URL: c.Directory.URL, Token: c.Directory.Token, Connections: c.Directory.Concurrency, Logger: logger,
@@ -91,7 +95,13 @@ func newDirectory(
 		if err != nil {
 			return liveDirectory{}, fmt.Errorf("directory.url: %w", err)
 		}
-		return newCachedDirectory(&c.Directory, source, logger, reg)
+		cached, err := newCachedDirectory(&c.Directory, source, logger, reg)
+		run := cached.run
+		cached.run = func(ctx context.Context) error {
+			defer source.Close()
+			return run(ctx)
+		}
+		return cached, err
 	default: // "redis"
 		return newCachedDirectory(&c.Directory, directory.NewDocumentSource(documents, logger, reg), logger, reg)
 	}
@@ -108,7 +118,9 @@ func newCachedDirectory(
 	if err != nil {
 		return liveDirectory{}, fmt.Errorf("directory: %w", err)
 	}
-	return liveDirectory{Directory: cached, run: idle, invalidate: cached.Invalidate}, nil
+	return liveDirectory{
+		Directory: cached, run: cached.Run, problem: cached.Problem, invalidate: cached.Invalidate,
+	}, nil
 }
 
 // newGate makes the gate that decides about subscriptions. Its Run calls changed when another policy is in force.

@@ -8,6 +8,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/rte-server/rte-server/internal/console"
 )
 
 // errStopTimeout is the error of a node whose parts did not end in time.
@@ -35,8 +37,7 @@ func (n *Node) Run(ctx context.Context, also ...Task) error {
 	}
 	n.awaitRevocations(ctx, failed)
 	start(n.clients.serve)
-	n.readiness.Ready()
-	n.notifyManager(daemon.SdNotifyReady)
+	start(n.awaitReady)
 	n.logger.Info("listening for clients", zap.Stringer("address", n.ClientAddr()))
 
 	select {
@@ -80,10 +81,22 @@ func (n *Node) awaitRevocations(ctx, failed context.Context) {
 	}
 }
 
+// awaitReady waits for what the node needs, until startup.timeout. Clients that come meanwhile are served.
+func (n *Node) awaitReady(ctx context.Context) error {
+	n.readiness.Await(ctx, n.config.Startup.Timeout, func(problems []console.Problem) {
+		n.notifyManager(daemon.SdNotifyReady)
+		for _, p := range problems {
+			n.logger.Warn("missing after startup.timeout", zap.String("check", p.Check), zap.String("detail", p.Detail))
+		}
+		n.logger.Info("started", zap.String("state", n.readiness.Report().State))
+	})
+	return nil
+}
+
 // stop closes all sessions and both ports. It returns by deadline, and skips the delay if a part has failed.
 func (n *Node) stop(deadline, failed context.Context) {
 	c := &n.config.Shutdown
-	n.readiness.Stopping()
+	n.readiness.Draining()
 	n.notifyManager(daemon.SdNotifyStopping)
 	n.logger.Info("stopping",
 		zap.Int("connections", n.transport.Connections()), zap.Duration("delay", c.Delay), zap.Duration("drain", c.Drain))

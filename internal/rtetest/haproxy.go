@@ -98,24 +98,24 @@ func (h *HAProxy) config(balance string, nodes []*Server) string {
 		if !strings.Contains(text, change[0]) {
 			h.t.Fatalf("deploy/haproxy.cfg has no %q", change[0])
 		}
-		text = strings.Replace(text, change[0], change[1], 1)
+		text = strings.ReplaceAll(text, change[0], change[1])
 	}
 	return text
 }
 
-// WaitFor waits until HAProxy sends clients to so many nodes.
+// WaitFor waits until so many nodes are ready, as HAProxy sees them.
 func (h *HAProxy) WaitFor(nodes int) {
 	h.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(Patience); h.up() != nodes; <-tick.C {
 		if time.Now().After(deadline) {
-			h.t.Fatalf("HAProxy sends clients to %d nodes, want %d", h.up(), nodes)
+			h.t.Fatalf("HAProxy sees %d ready nodes, want %d", h.up(), nodes)
 		}
 	}
 }
 
-// up returns the number of nodes to which HAProxy sends clients, -1 if it does not answer.
+// up returns the number of nodes that are ready, as HAProxy sees them, -1 if it does not answer.
 func (h *HAProxy) up() int {
 	conn, err := net.Dial("tcp", h.stats)
 	if err != nil {

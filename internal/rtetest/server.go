@@ -96,11 +96,14 @@ func newServer(t testing.TB, command func() *exec.Cmd) *Server {
 	return srv
 }
 
-// Start starts the server again after Stop, with the same addresses, and waits until it is ready.
+// Start starts the server again after Stop, with the same addresses, and waits until it wants connections.
 func (s *Server) Start() {
 	s.t.Helper()
 	s.start()
-	s.WaitFor("the node to be ready", func() bool { return s.Readiness().State == "ready" })
+	s.WaitFor("the node to want connections", func() bool {
+		state := s.Readiness().State
+		return state == "ready" || state == "degraded"
+	})
 }
 
 // Unconfigured removes the variables that configure the program from an environment: tests must not depend on the

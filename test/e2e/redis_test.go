@@ -14,7 +14,7 @@ import (
 func TestRedisAwayAtStart(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	redis.Kill()
-	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr})
+	srv := startServer(t, rtetest.Settings{"redis.addresses": redis.Addr, "startup.timeout": "200ms"})
 
 	srv.WaitFor("/readyz to report that Redis is away", func() bool {
 		report := srv.Readiness()

@@ -67,6 +67,8 @@ type Cached struct {
 	metrics *cachedMetrics
 	made    time.Time // the origin of the times in the caches
 
+	answered atomic.Int64 // time of the last answer of the source since made, in nanoseconds; 0: it never answered
+
 	mu       sync.RWMutex
 	known    *recordCache           // guarded by mu: records of the organization that asked
 	unknown  *recordCache           // guarded by mu: foreign records and entities that do not exist
@@ -253,6 +255,8 @@ func (d *Cached) read(ctx context.Context, owner slotOwner, ids []events.ID, rec
 		d.metrics.seconds.Observe(time.Since(began).Seconds())
 		if err != nil {
 			d.failure.Store(&err)
+		} else {
+			d.answered.Store(int64(max(time.Since(d.made), 1)))
 		}
 		return struct{}{}, err
 	})

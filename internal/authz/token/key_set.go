@@ -22,6 +22,7 @@ import (
 const (
 	keySetRefresh = 5 * time.Minute  // between two readings
 	keySetRetry   = 20 * time.Second // after a failure
+	keySetStart   = 2 * time.Second  // after a failure of a set that was never read: the node waits for it
 	keySetPause   = time.Second      // at least, between two readings for any reason
 	keySetReport  = time.Minute      // between two log entries while it cannot be read
 	keySetTimeout = 5 * time.Second
@@ -73,6 +74,15 @@ func (s *KeySetOptions) insecure() bool {
 	}
 	ip := net.ParseIP(u.Hostname())
 	return u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())
+}
+
+// host returns the host in the URL: the rest may have a secret.
+func (s *KeySetOptions) host() string {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // keySet holds the keys of a set. Its readings follow each other. A failed reading leaves the keys of the last good one
@@ -127,7 +137,10 @@ func (s *keySet) run(ctx context.Context) {
 	for {
 		s.refresh()
 		pause := keySetRefresh
-		if s.failing.Load() {
+		switch {
+		case !s.known():
+			pause = keySetStart
+		case s.failing.Load():
 			pause = keySetRetry
 		}
 		select {

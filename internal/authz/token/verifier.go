@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -128,6 +129,25 @@ func (v *Verifier) Run(ctx context.Context) error {
 	<-ctx.Done()
 	running.Wait()
 	return nil
+}
+
+// KeysProblem names the key sets that were never read; empty if there are none. It returns at once.
+func (v *Verifier) KeysProblem() string {
+	var missing []string
+	for _, set := range v.keySets {
+		if !set.known() {
+			missing = append(missing, set.host())
+		}
+	}
+	if len(missing) == 0 {
+		return ""
+	}
+	return "never read: the key set of " + strings.Join(missing, ", ")
+}
+
+// HasKeys reports whether the verifier has a key, so that it can accept some token. It returns at once.
+func (v *Verifier) HasKeys() bool {
+	return len(v.secrets) > 0 || v.pem != nil || slices.ContainsFunc(v.keySets, (*keySet).known)
 }
 
 // Verify checks a token in compact form (RFC 7515, section 7.1) and returns its claims. The error is or wraps an Error
