@@ -16,7 +16,7 @@ export type Guid = string;
 export type DateTime = string;
 
 /** The name of an event. */
-export type EventName = RteEvent["eventType"];
+export type EventName = keyof EventMap;
 
 /** One event of one entity: an element of the argument of `Subscribe` and `Unsubscribe`. */
 export interface EntitySubscription {
@@ -1136,36 +1136,40 @@ export type CallbackExtra = Record<string, unknown>;
 /** An element of CallbackRelatedItems. Its properties are not published. */
 export type CallbackRelatedItem = Record<string, unknown>;
 
+/** The events by their names. Declare events of your own catalog here, too. */
+export interface EventMap {
+  UserAlert: UserAlert;
+  UserAvailability: UserAvailability;
+  UserCallAvailableForMonitoring: UserCallAvailableForMonitoring;
+  UserCallInArrived: UserCallInArrived;
+  UserCallInComing: UserCallInComing;
+  UserCallInDisconnected: UserCallInDisconnected;
+  UserCallInOverflow: UserCallInOverflow;
+  UserCallInTransferCancelled: UserCallInTransferCancelled;
+  UserCallInTransferConnected: UserCallInTransferConnected;
+  UserCallInTransferStarted: UserCallInTransferStarted;
+  UserCallInUserAllocated: UserCallInUserAllocated;
+  UserCallInUserCancelled: UserCallInUserCancelled;
+  UserCallInUserConnected: UserCallInUserConnected;
+  UserCallInUserOverflow: UserCallInUserOverflow;
+  UserCallOutConnected: UserCallOutConnected;
+  UserCallOutDisconnected: UserCallOutDisconnected;
+  UserSetting: UserSetting;
+  UserStatus: UserStatus;
+  UserSupervisionStatus: UserSupervisionStatus;
+  UserWrapUpEnabled: UserWrapUpEnabled;
+  UserWrapUpStarted: UserWrapUpStarted;
+  UserWrapUpTerminated: UserWrapUpTerminated;
+  QueueCallInArrived: QueueCallInArrived;
+  QueueCallInComing: QueueCallInComing;
+  QueueCallInDisconnected: QueueCallInDisconnected;
+  QueueCallInOverflow: QueueCallInOverflow;
+  QueueCallInTransferCancelled: QueueCallInTransferCancelled;
+  QueueCallInTransferConnected: QueueCallInTransferConnected;
+  QueueCallInTransferStarted: QueueCallInTransferStarted;
+  QueueStatus: QueueStatus;
+  CallbackChanged: CallbackChanged;
+}
+
 /** Any event. Discriminate by `eventType`. */
-export type RteEvent =
-  | UserAlert
-  | UserAvailability
-  | UserCallAvailableForMonitoring
-  | UserCallInArrived
-  | UserCallInComing
-  | UserCallInDisconnected
-  | UserCallInOverflow
-  | UserCallInTransferCancelled
-  | UserCallInTransferConnected
-  | UserCallInTransferStarted
-  | UserCallInUserAllocated
-  | UserCallInUserCancelled
-  | UserCallInUserConnected
-  | UserCallInUserOverflow
-  | UserCallOutConnected
-  | UserCallOutDisconnected
-  | UserSetting
-  | UserStatus
-  | UserSupervisionStatus
-  | UserWrapUpEnabled
-  | UserWrapUpStarted
-  | UserWrapUpTerminated
-  | QueueCallInArrived
-  | QueueCallInComing
-  | QueueCallInDisconnected
-  | QueueCallInOverflow
-  | QueueCallInTransferCancelled
-  | QueueCallInTransferConnected
-  | QueueCallInTransferStarted
-  | QueueStatus
-  | CallbackChanged;
+export type RteEvent = EventMap[EventName];

@@ -14,7 +14,7 @@ export type Guid = string;
 export type DateTime = string;
 
 /** The name of an event. */
-export type EventName = RteEvent["eventType"];
+export type EventName = keyof EventMap;
 
 /** One event of one entity: an element of the argument of `Subscribe` and `Unsubscribe`. */
 export interface EntitySubscription {

@@ -42,8 +42,9 @@ const schemaDir = "api/schemas"
 // files returns the contents of all generated files by their path in the repository.
 func files(c *events.Catalog) (map[string][]byte, error) {
 	made := map[string][]byte{
-		"api/rte-events.d.ts": typescript(c),
-		"docs/events.md":      markdown(c),
+		"api/rte-events.d.ts":              typescript(c),
+		"clients/typescript/src/events.ts": typescriptModule(c),
+		"docs/events.md":                   markdown(c),
 	}
 	var err error
 	if made["internal/events/types_gen.go"], err = constants(c); err != nil {

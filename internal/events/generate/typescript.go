@@ -55,10 +55,39 @@ func typescript(c *events.Catalog) []byte {
 		}
 	}
 
-	out.WriteString(
-		"\n/** Any event. Discriminate by `eventType`. */\nexport type RteEvent =\n  | " + strings.Join(names, "\n  | ") +
-			";\n",
-	)
+	out.WriteString("\n/** The events by their names. Declare events of your own catalog here, too. */\n" +
+		"export interface EventMap {\n")
+	for _, name := range names {
+		fmt.Fprintf(&out, "  %s: %s;\n", name, name)
+	}
+	out.WriteString("}\n\n/** Any event. Discriminate by `eventType`. */\n" +
+		"export type RteEvent = EventMap[EventName];\n")
+	return out.Bytes()
+}
+
+// typescriptModule makes the source of the package for TypeScript: the typings, and what it must know at run time.
+func typescriptModule(c *events.Catalog) []byte {
+	out := bytes.NewBuffer(typescript(c))
+	out.WriteString(`
+/**
+ * The events that describe a state, each with the properties that distinguish the states of one entity. A newer event
+ * replaces an older one of the same state, and the server sends the last one as a snapshot.
+ */
+export const stateKeys: Readonly<Record<string, readonly string[]>> = {
+`)
+	for d := range definitions(c) {
+		if !d.State() {
+			continue
+		}
+		var keys []string
+		for _, name := range d.ConflationKey {
+			if name != "EntityId" {
+				keys = append(keys, fmt.Sprintf("%q", events.CamelCase(name)))
+			}
+		}
+		fmt.Fprintf(out, "  %s: [%s],\n", d.Name, strings.Join(keys, ", "))
+	}
+	out.WriteString("};\n")
 	return out.Bytes()
 }
 

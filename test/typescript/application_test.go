@@ -1,0 +1,209 @@
+package typescript
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// application is the program of node/view.mjs in a process.
+type application struct {
+	t     *testing.T
+	stdin io.Writer
+
+	mu      sync.Mutex
+	lastID  int                 // guarded by mu
+	answers map[int]chan answer // guarded by mu
+	done    chan struct{}       // closed at the end of the process
+}
+
+type answer struct {
+	ID     int
+	Result json.RawMessage
+	Error  string
+	Gone   string
+}
+
+// view is what the application has.
+type view struct {
+	State, Reason           string
+	Reasons, States, Errors []string
+	Discontinuities         []struct {
+		Reason string
+		From   *time.Time
+		Shown  map[string]int
+	}
+	Calls         map[string][]int
+	Last          map[string]int
+	Twice         []string
+	Subscriptions map[string]string
+}
+
+// mustBuild builds the helper and returns the folder of its node_modules.
+func mustBuild(t *testing.T) string {
+	t.Helper()
+	return client.MustBuild(t, "node")
+}
+
+// mustRun runs a program in a folder and returns what it prints.
+func mustRun(t *testing.T, dir, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), rtetest.MustLookPath(t, program, "make deps"), args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// inNode starts the application in Node with a module of the helper, such as index.js.
+func inNode(t *testing.T, s *stage, module string) *application {
+	t.Helper()
+	path := filepath.Join(mustBuild(t), "node_modules/@rte-server/client/dist", module)
+	return mustStart(t, exec.Command("node", "node/node.mjs", path, s.web.URL+"/token", s.web.URL+"/truth"))
+}
+
+// inBrowser starts the application in a page.
+func inBrowser(t *testing.T, s *stage) *application {
+	t.Helper()
+	playwright, err := filepath.Abs(repository + "/test/e2e/node_modules/playwright-core/index.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := rtetest.MustLookPath(t, "chromium", "apt-get install chromium")
+	return mustStart(t, exec.Command("node", "node/chromium.mjs", playwright, browser, s.web.URL+"/page.html"))
+}
+
+func mustStart(t *testing.T, cmd *exec.Cmd) *application {
+	t.Helper()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	a := &application{t: t, stdin: stdin, answers: map[int]chan answer{}, done: make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		a.read(stdout)
+		_ = cmd.Wait() // an application that hangs was killed
+	}()
+	t.Cleanup(func() {
+		_ = stdin.Close()
+		select {
+		case <-a.done:
+		case <-time.After(rtetest.Patience):
+			t.Error("the application did not end by itself: the helper left something behind")
+			_ = cmd.Process.Kill()
+			<-a.done
+		}
+	})
+	return a
+}
+
+func (a *application) read(stdout io.Reader) {
+	scanner := bufio.NewScanner(stdout)
+	scanner.Buffer(nil, 16<<20)
+	for scanner.Scan() {
+		var got answer
+		if err := json.Unmarshal(scanner.Bytes(), &got); err != nil {
+			a.t.Errorf("the application printed %q", scanner.Text())
+			continue
+		}
+		a.mu.Lock()
+		if waiting, ok := a.answers[got.ID]; ok {
+			waiting <- got
+			delete(a.answers, got.ID)
+		} else if got.Gone != "" {
+			a.t.Logf("the client is gone: %s", got.Gone)
+		}
+		a.mu.Unlock()
+	}
+}
+
+// do calls a function of the application.
+func (a *application) do(name string, more map[string]any, into any) {
+	a.t.Helper()
+	command := map[string]any{"do": name}
+	maps.Copy(command, more)
+	waiting := make(chan answer, 1)
+	a.mu.Lock()
+	a.lastID++
+	command["id"] = a.lastID
+	a.answers[a.lastID] = waiting
+	text, err := json.Marshal(command)
+	if err == nil {
+		_, err = a.stdin.Write(append(text, '\n'))
+	}
+	a.mu.Unlock()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	select {
+	case got := <-waiting:
+		if got.Error != "" {
+			a.t.Fatalf("%s: %s", name, got.Error)
+		}
+		if into != nil {
+			if err := json.Unmarshal(got.Result, into); err != nil {
+				a.t.Fatalf("%s answered %s: %v", name, got.Result, err)
+			}
+		}
+	case <-a.done:
+		a.t.Fatalf("%s: the application has ended", name)
+	case <-time.After(2 * rtetest.Patience):
+		a.t.Fatalf("%s: no answer", name)
+	}
+}
+
+// see returns the view.
+func (a *application) see() view {
+	a.t.Helper()
+	var v view
+	a.do("see", nil, &v)
+	return v
+}
+
+// await polls the view until a condition holds.
+func (a *application) await(what string, condition func(view) bool) view {
+	a.t.Helper()
+	for deadline := time.Now().Add(2 * rtetest.Patience); ; time.Sleep(50 * time.Millisecond) {
+		v := a.see()
+		if condition(v) {
+			return v
+		}
+		if time.Now().After(deadline) {
+			text, _ := json.MarshalIndent(v, "", "  ")
+			a.t.Fatalf("waited in vain for %s:\n%.4000s", what, text)
+		}
+	}
+}
+
+// awaitState waits for a kind of state.
+func (a *application) awaitState(kind string) view {
+	a.t.Helper()
+	return a.await("the state "+kind, func(v view) bool { return v.State == kind })
+}
+
+// subscribe subscribes to topics.
+func (a *application) subscribe(all []topic) {
+	a.t.Helper()
+	a.do("subscribe", map[string]any{"topics": all}, nil)
+}

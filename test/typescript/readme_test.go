@@ -1,0 +1,112 @@
+package typescript
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// blocks returns the code of a language in the README of the package.
+func blocks(t *testing.T, language string) []string {
+	t.Helper()
+	text, err := os.ReadFile(repository + "/clients/typescript/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	block := regexp.MustCompile("(?s)\n```" + language + "\n(.*?\n)```\n")
+	for _, found := range block.FindAllStringSubmatch(string(text), -1) {
+		all = append(all, found[1])
+	}
+	return all
+}
+
+// TestReadme_compiles compiles every sample.
+func TestReadme_compiles(t *testing.T) {
+	t.Parallel()
+	modules := filepath.Join(mustBuild(t), "node_modules")
+	dir := t.TempDir()
+	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{
+		filepath.Join(modules, "typescript/bin/tsc"), "--strict", "--noEmit", "--module", "esnext", "--moduleResolution",
+		"bundler", "--target", "es2022", "--lib", "es2022,dom", "--types", "", "--jsx", "react-jsx",
+	}
+	for language, extension := range map[string]string{"ts": "mts", "tsx": "tsx"} {
+		for i, text := range blocks(t, language) {
+			name := language + string(rune('0'+i)) + "." + extension
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args = append(args, name)
+		}
+	}
+	if len(args) < 18 {
+		t.Fatalf("the README has too few samples: %v", args)
+	}
+	mustRun(t, dir, "node", args...)
+}
+
+// TestReadme_sampleContinuesAfterARestart runs the first sample against a development server that restarts.
+func TestReadme_sampleContinuesAfterARestart(t *testing.T) {
+	t.Parallel()
+	modules := filepath.Join(mustBuild(t), "node_modules")
+	listen := rtetest.MustFreeAddr(t)
+	dir := t.TempDir()
+	sample := strings.ReplaceAll(blocks(t, "ts")[0], "http://127.0.0.1:8080", "http://"+listen)
+	if err := os.WriteFile(filepath.Join(dir, "sample.mts"), []byte(sample), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, dir, filepath.Join(modules, ".bin/esbuild"), "--log-level=error", "--outfile=sample.mjs", "sample.mts")
+	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+
+	path := programs.MustBuild(t)
+	start := func() *rtetest.Server {
+		return rtetest.MustStartProgram(t, exec.Command(path, "dev", "--listen="+listen, "--console.listen=127.0.0.1:0"))
+	}
+	server := start()
+	server.WaitFor("the URLs", func() bool { return strings.Contains(server.Log(), "wallboard") })
+	cmd := exec.CommandContext(t.Context(), "node", "sample.mjs")
+	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hung := time.AfterFunc(4*rtetest.Patience, func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() {
+		hung.Stop()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewScanner(stdout)
+	await := func(text string) {
+		t.Helper()
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), text) {
+				return
+			}
+		}
+		t.Fatalf("the sample never printed %q", text)
+	}
+	await("wait")
+	await("right")
+	server.Stop()
+	await("behind connection lost")
+	start()
+	await("wait")
+	await("topics to reload")
+	await("right")
+}
