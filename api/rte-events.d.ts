@@ -101,6 +101,18 @@ export interface Resync {
   subscriptions: Subscription[];
 }
 
+/**
+ * The argument of the client method `Closing`, which the server invokes with `features=notices` only: the server is
+ * about to close this connection and allows the client to reconnect. A client that opens its next connection before
+ * misses nothing.
+ */
+export interface Closing {
+  /** `drain`: the node stops; `shed`: it has more connections than others. */
+  reason: "drain" | "shed" | (string & {});
+  /** When the server closes the connection. */
+  at: DateTime;
+}
+
 /** The methods of the hub, for a typed wrapper around `connection.invoke`. */
 export interface Hub {
   /** Results are in the order of the request. Items that fail do not affect the others. */

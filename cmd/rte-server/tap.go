@@ -60,7 +60,7 @@ func (p *program) tapCommand() *cobra.Command {
 			"--token, the command takes the token from the variable TOKEN, which other users of the machine cannot read.\n\n" +
 			"With --features snapshot, the last states come first, as messages. With --features notices, standard error also " +
 			"has\n" +
-			"the traces of refusals and the notices about subscriptions: SubscriptionsEnded and Resync.",
+			"the traces of refusals and the notices: SubscriptionsEnded, Resync and Closing.",
 		Args: cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().StringVar(&t.url, "url", "http://127.0.0.1:8080/rte", "`URL` of the hub")
@@ -240,6 +240,9 @@ func (*tapReceiver) SubscriptionsEnded(json.RawMessage) {}
 
 // Resync is called by the library.
 func (*tapReceiver) Resync(json.RawMessage) {}
+
+// Closing is called by the library.
+func (*tapReceiver) Closing(json.RawMessage) {}
 
 // nopLogger is the logger of the library; it drops everything.
 type nopLogger struct{}

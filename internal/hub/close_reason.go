@@ -29,6 +29,8 @@ const (
 	CloseExpired
 	// CloseResync: events are missing. The client should connect again and fetch what it shows.
 	CloseResync
+	// CloseShed: this node has more connections than others. The client should connect again, to another one.
+	CloseShed
 	numCloseReasons
 )
 
@@ -36,7 +38,7 @@ const (
 func (r CloseReason) String() string {
 	return [numCloseReasons]string{
 		"gone", "client", "peer", "protocol_error", "slow", "silent", "drain", "handshake",
-		"revoked", "operator", "expired", "resync",
+		"revoked", "operator", "expired", "resync", "shed",
 	}[r]
 }
 
@@ -50,7 +52,7 @@ func (r CloseReason) Message() (text string, allowReconnect, ok bool) {
 		return "", false, true
 	case CloseProtocolError, CloseSlow, CloseSilent:
 		return errorText, true, true
-	case CloseDrain, CloseByOperator, CloseExpired, CloseResync:
+	case CloseDrain, CloseShed, CloseByOperator, CloseExpired, CloseResync:
 		return "", true, true
 	case CloseRevoked:
 		return errorText, false, true

@@ -111,30 +111,6 @@ func (h *Hub) CloseIf(reason CloseReason, match func(*Session) bool) (closed int
 	return closed
 }
 
-// Drain refuses new sessions and closes the open ones with CloseDrain, evenly spread over a time, so that clients that
-// reconnect at once, as Microsoft's do, do not come all together. When ctx ends, Drain closes the rest at once and
-// returns the error of ctx.
-func (h *Hub) Drain(ctx context.Context, over time.Duration) error {
-	sessions := h.sessions.close()
-	start := time.Now()
-	timer := time.NewTimer(over)
-	defer timer.Stop()
-	pace := over / time.Duration(max(len(sessions), 1))
-	for i, s := range sessions {
-		due := start.Add(pace * time.Duration(i))
-		// Below the resolution of timers several sessions close at a time.
-		if wait := time.Until(due); wait >= time.Millisecond && !s.isClosed() && ctx.Err() == nil {
-			timer.Reset(wait)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-			}
-		}
-		s.Close(CloseDrain)
-	}
-	return ctx.Err()
-}
-
 // releaseLanes releases the lanes of the topics of entries.
 func (h *Hub) releaseLanes(entries []*fanout.Entry) {
 	if len(entries) == 0 {

@@ -6,8 +6,8 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
-// Notice is the argument of an invocation that only clients with Features.Notices receive: *SubscriptionsEnded or
-// *Resync.
+// Notice is the argument of an invocation that only clients with Features.Notices receive: *SubscriptionsEnded,
+// *Resync or *Closing.
 type Notice interface {
 	// Target returns the name of the client method.
 	Target() string
@@ -44,6 +44,18 @@ type Resync struct {
 
 // Target returns the name of the client method.
 func (*Resync) Target() string { return "Resync" }
+
+// Closing notifies a client that the server is about to close its connection and that it may connect again. A client can
+// open the next connection first, and so miss nothing.
+type Closing struct {
+	// Reason is "drain" or "shed": the node stops, or has more connections than others.
+	Reason string `json:"reason"`
+	// At is the time at which the server closes the connection.
+	At *time.Time `json:"at"`
+}
+
+// Target returns the name of the client method.
+func (*Closing) Target() string { return "Closing" }
 
 // describeFirst describes the first maxDescribed subscriptions of a list.
 func (h *Hub) describeFirst(all []fanout.Subscription) []Subscription {

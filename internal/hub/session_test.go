@@ -232,7 +232,7 @@ func TestDrain_spreadsTheEndOfSessions(t *testing.T) {
 			start := time.Now()
 			var draining sync.WaitGroup
 			draining.Go(func() {
-				if err := r.Drain(t.Context(), 20*time.Second); err != nil {
+				if err := r.Drain(t.Context(), hub.Pace{Over: 20 * time.Second}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -261,7 +261,7 @@ func TestDrain_spreadsTheEndOfSessions(t *testing.T) {
 				time.AfterFunc(time.Second, func() { c.Close(hub.CloseByClient) })
 			}
 			start := time.Now()
-			if err := r.Drain(t.Context(), time.Minute); err != nil {
+			if err := r.Drain(t.Context(), hub.Pace{Over: time.Minute}); err != nil {
 				t.Error(err)
 			}
 			if took := time.Since(start); took > 10*time.Second {
@@ -277,7 +277,7 @@ func TestDrain_spreadsTheEndOfSessions(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			start := time.Now()
-			if err := r.Drain(ctx, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
+			if err := r.Drain(ctx, hub.Pace{Over: time.Minute}); !errors.Is(err, context.DeadlineExceeded) {
 				t.Error(err)
 			}
 			if took := time.Since(start); took != 3*time.Second || r.Sessions().Len() != 0 {
@@ -288,14 +288,14 @@ func TestDrain_spreadsTheEndOfSessions(t *testing.T) {
 	t.Run("AtOnce", func(t *testing.T) {
 		run(t, hub.Options{}, func(t *testing.T, r *rig) {
 			r.connect(t)
-			if err := r.Drain(t.Context(), 0); err != nil || r.Sessions().Len() != 0 {
+			if err := r.Drain(t.Context(), hub.Pace{}); err != nil || r.Sessions().Len() != 0 {
 				t.Errorf("%v, %d sessions are open", err, r.Sessions().Len())
 			}
 		})
 	})
 	t.Run("Empty", func(t *testing.T) {
 		run(t, hub.Options{}, func(t *testing.T, r *rig) {
-			if err := r.Drain(t.Context(), time.Minute); err != nil {
+			if err := r.Drain(t.Context(), hub.Pace{Over: time.Minute}); err != nil {
 				t.Error(err)
 			}
 		})

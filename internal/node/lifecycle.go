@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rte-server/rte-server/internal/console"
+	"github.com/rte-server/rte-server/internal/hub"
 )
 
 // errStopTimeout is the error of a node whose parts did not end in time.
@@ -116,7 +117,7 @@ func (n *Node) stop(deadline, failed context.Context) {
 	// handshake.
 	requests := make(chan error, 1)
 	go func() { requests <- n.clients.http.Shutdown(deadline) }()
-	warn("sessions", n.hub.Drain(deadline, c.Drain))
+	warn("sessions", n.hub.Drain(deadline, hub.Pace{Over: c.Drain}))
 	warn("requests", <-requests)
 	warn("connections", n.transport.Shutdown(deadline))
 	if n.operators != nil {

@@ -155,7 +155,7 @@ func TestDrain(t *testing.T) {
 		t.Errorf("connections that are open go on: %s %s", result, failure)
 	}
 
-	if err := s.hub.Drain(t.Context(), 10*time.Millisecond); err != nil {
+	if err := s.hub.Drain(t.Context(), hub.Pace{Over: 10 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	open.expectText(`{"type":7,"allowReconnect":true}`)

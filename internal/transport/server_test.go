@@ -199,7 +199,7 @@ func (s *server) run(o *setup) {
 	})
 	s.t.Cleanup(func() {
 		s.Drain()
-		_ = s.hub.Drain(ctx, 0)
+		_ = s.hub.Drain(ctx, hub.Pace{})
 		stop, stopped := context.WithTimeout(ctx, time.Second)
 		_ = s.Shutdown(stop) // aborts connections that the test left open
 		stopped()

@@ -47,6 +47,7 @@ func TestAsyncAPI_parsesWithoutError(t *testing.T) {
 		{"activeSubscriptions", "receive", 1, 1},
 		{"subscriptionsEnded", "send", 1, 0},
 		{"resync", "send", 1, 0},
+		{"closing", "send", 1, 0},
 		{"messageReceived", "send", 31, 0},
 		{"publish", "receive", 31, 0},
 	}
@@ -78,6 +79,7 @@ func TestAsyncAPI_extensionsEqualTheHub(t *testing.T) {
 	}
 	for name, value := range map[string]any{
 		"SubscriptionsEnded": hub.SubscriptionsEnded{}, "Resync": hub.Resync{}, "Subscription": hub.Subscription{},
+		"Closing":            hub.Closing{},
 		"SubscriptionResult": hub.SubscriptionResult{Code: "unauthorized", TraceID: "x"},
 	} {
 		sent := map[string]any{}

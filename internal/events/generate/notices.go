@@ -17,6 +17,11 @@ func notices() []notice {
 			"Extension, with features=notices: the client may have missed events that the server cannot recover. Fetch the " +
 				"state of these entities again. The server closes clients without this feature and asks them to reconnect.",
 		},
+		{
+			"Closing",
+			"Extension, with features=notices: the server is about to close the connection and will ask the client to " +
+				"reconnect. A client that opens its next connection before misses nothing.",
+		},
 	}
 }
 
@@ -120,6 +125,19 @@ func noticeSchemas(guid object) object {
 				{"from", moment},
 				{"to", moment},
 			}, named(0)...)},
+		}},
+		{"Closing", object{
+			{"description", "The server closes this connection at a time, and allows the client to reconnect."},
+			{"type", "object"},
+			{"required", []any{"reason", "at"}},
+			{"properties", object{
+				{"reason", object{
+					{"type", "string"},
+					{"examples", []any{"drain", "shed"}},
+					{"description", "drain: the node stops. shed: it has more connections than others."},
+				}},
+				{"at", object{{"type", "string"}, {"format", "date-time"}}},
+			}},
 		}},
 	}
 }
