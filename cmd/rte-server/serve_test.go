@@ -16,7 +16,9 @@ import (
 // serveArgs returns the flags of a server that stops without a delay.
 func serveArgs(more ...string) []string {
 	return append(
-		[]string{"serve", "--auth.hmac_secret=" + rtetest.Secret, "--shutdown.delay=0s", "--shutdown.drain=0s"}, more...,
+		[]string{
+			"serve", "--auth.hmac_secret=" + rtetest.Secret, "--shutdown.delay=0s", "--shutdown.drain=0s", "--shutdown.wait=0s",
+		}, more...,
 	)
 }
 

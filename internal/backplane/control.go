@@ -14,6 +14,8 @@ const (
 	DisconnectChannel = "rte:c:disconnect"
 	// RefreshChannel is for nodes only, which authenticate their messages on it.
 	RefreshChannel = "rte:c:refresh"
+	// NodesChannel is for nodes only: each announces its state and its number of connections.
+	NodesChannel = "rte:c:nodes"
 )
 
 // Control carries messages to all nodes that are not events. Nodes and back ends send them.

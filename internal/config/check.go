@@ -220,6 +220,12 @@ func (p *problems) checkTimes(c *Config) {
 	if c.Shutdown.Timeout < c.Shutdown.Delay+c.Shutdown.Drain {
 		p.add("shutdown.timeout", "must be at least shutdown.delay and shutdown.drain together")
 	}
+	if c.Rebalance.Below >= c.Rebalance.Above {
+		p.add("rebalance.below", "must be below rebalance.above (%d)", c.Rebalance.Above)
+	}
+	if c.Rebalance.Rate > 100 {
+		p.add("rebalance.rate", "must be at most 100")
+	}
 	if c.Redis.ProbeTimeout <= c.Redis.ProbeInterval {
 		p.add("redis.probe_timeout", "must be longer than redis.probe_interval (%s)", (*span)(&c.Redis.ProbeInterval))
 	}

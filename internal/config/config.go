@@ -65,15 +65,27 @@ type Config struct {
 	Shutdown struct {
 		Delay   time.Duration
 		Drain   time.Duration
+		Wait    time.Duration
 		Timeout time.Duration
 	}
-	Log struct {
+	Rebalance Rebalance
+	Log       struct {
 		Level     string
 		Format    string
 		AuditRate int
 	}
 
 	notes []string // warnings about the sources, each with its key
+}
+
+// Rebalance says when a node with more connections than others moves some of them.
+type Rebalance struct {
+	Enabled bool
+	Above   int // percent
+	Below   int // percent
+	Least   int
+	After   time.Duration
+	Rate    int // percent per minute
 }
 
 // Events selects the known events and the treatment of faulty and late ones.

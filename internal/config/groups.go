@@ -304,6 +304,22 @@ func (k *keyList) addInternals(c *Config) {
 		"memory for last states; without Redis they are kept nowhere else")
 }
 
+// addRebalance adds the keys of rebalance.
+func (k *keyList) addRebalance(r *Rebalance) {
+	k.toggle(&r.Enabled, "rebalance.enabled", false,
+		"move connections to other nodes while this node has far more than they; off: only log and a metric")
+	positive(k.count(&r.Above, "rebalance.above", 25,
+		"percent above the mean of all nodes from which a node has far more connections"))
+	k.count(&r.Below, "rebalance.below", 5,
+		"percent above the mean of all nodes at which moving ends; below rebalance.above")
+	positive(k.count(&r.Least, "rebalance.least", 100,
+		"connections above the mean from which a node has far more; keeps small deployments still"))
+	positive(k.span(&r.After, "rebalance.after", time.Minute,
+		"how long a node must have far more connections, and all nodes be ready, before it moves any"))
+	positive(k.count(&r.Rate, "rebalance.rate", 10,
+		"percent of its connections that a node moves in a minute at most"))
+}
+
 // addProcess adds the keys of start, shutdown and the log.
 func (k *keyList) addProcess(c *Config) {
 	k.span(&c.Startup.Timeout, "startup.timeout", time.Minute,
@@ -311,10 +327,14 @@ func (k *keyList) addProcess(c *Config) {
 			"them, as degraded; without any key it waits on; 0: it waits without end")
 	k.span(&c.Shutdown.Delay, "shutdown.delay", 5*time.Second,
 		"how long a stopping node accepts clients while /readyz sends the load balancer to other nodes")
-	k.span(&c.Shutdown.Drain, "shutdown.drain", 20*time.Second,
-		"time over which a stopping node closes its connections")
-	positive(k.span(&c.Shutdown.Timeout, "shutdown.timeout", 45*time.Second,
+	k.span(&c.Shutdown.Drain, "shutdown.drain", 60*time.Second,
+		"time over which a stopping node closes its connections, evenly for each organization")
+	k.span(&c.Shutdown.Wait, "shutdown.wait", 30*time.Second,
+		"longest time that a drain pauses while Redis is away or another node is degraded; less if "+
+			"shutdown.timeout leaves less")
+	positive(k.span(&c.Shutdown.Timeout, "shutdown.timeout", 105*time.Second,
 		"time limit of a stop; then the process ends in any case"))
+	k.addRebalance(&c.Rebalance)
 
 	k.choice(&c.Log.Level, "log.level", "info", []string{"debug", "info", "warn", "error"},
 		"lowest level of the log")

@@ -105,6 +105,9 @@ func (w *warnings) addTimes(c *Config) {
 	w.add(c.Shutdown.Timeout > least && c.Shutdown.Timeout < least+t.Close, "shutdown.timeout",
 		"below shutdown.delay, shutdown.drain and timeouts.close together (%s), a stop cuts off slow clients",
 		timeOf(least+t.Close))
+	w.add(len(c.Redis.Addresses) > 0 && c.Shutdown.Timeout < least+c.Shutdown.Wait, "shutdown.timeout",
+		"below shutdown.delay, shutdown.wait and shutdown.drain together (%s), a drain waits less for degraded nodes",
+		timeOf(least+c.Shutdown.Wait))
 }
 
 // bytesOf writes a size as a person would.

@@ -78,7 +78,11 @@ func TestWarnings_reportContradictions(t *testing.T) {
 		"slow directory": {
 			[]string{"--directory.kind=redis", "--directory.timeout=1m"}, []string{"directory.timeout: not below"},
 		},
-		"short stop": {[]string{"--shutdown.timeout=26s"}, []string{"shutdown.timeout: below shutdown.delay"}},
+		"short wait": {
+			[]string{"--shutdown.timeout=80s", "--redis.addresses=a:1"}, []string{"shutdown.timeout: below shutdown.delay"},
+		},
+		"short wait, alone": {[]string{"--shutdown.timeout=80s"}, nil},
+		"short stop":        {[]string{"--shutdown.timeout=66s"}, []string{"shutdown.timeout: below shutdown.delay"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -19,6 +19,11 @@ type Operations struct {
 	Connections Operation
 	// Disconnect ends connections of this node: POST /api/disconnect.
 	Disconnect Operation
+	// Drain, CancelDrain, Shed and CancelShed close connections evenly, or end that: POST and DELETE /api/drain and
+	// /api/shed. Departure returns what is under way: GET of both.
+	Drain, CancelDrain, Shed, CancelShed, Departure Operation
+	// Nodes lists the nodes of the deployment: GET /api/nodes.
+	Nodes Operation
 }
 
 // Operation carries out an action with the parameters of a request.
@@ -51,6 +56,9 @@ func (o *Operations) handle(mux *http.ServeMux) {
 	}
 	for pattern, operation := range map[string]Operation{
 		"GET /api/explain": o.Explain, "GET /api/connections": o.Connections, "POST /api/disconnect": o.Disconnect,
+		"POST /api/drain": o.Drain, "DELETE /api/drain": o.CancelDrain, "GET /api/drain": o.Departure,
+		"POST /api/shed": o.Shed, "DELETE /api/shed": o.CancelShed, "GET /api/shed": o.Departure,
+		"GET /api/nodes": o.Nodes,
 	} {
 		if operation != nil {
 			mux.HandleFunc(pattern, answer(func(r *http.Request) (any, error) { return operation(r.Context(), r.URL.Query()) }))

@@ -31,6 +31,7 @@ type OperatorOptions struct {
 	Revocations   *token.Revocations
 	RevocationTTL time.Duration // of revocations without an end
 	Others        Others
+	Drainer       Drainer
 	Audit         *zap.Logger
 }
 
@@ -41,6 +42,7 @@ type Operator struct {
 	revocations *token.Revocations
 	ttl         time.Duration
 	others      Others
+	drainer     Drainer
 	audit       *zap.Logger
 }
 
@@ -48,20 +50,26 @@ type Operator struct {
 func NewOperator(o OperatorOptions) (*Operator, error) {
 	for field, missing := range map[string]bool{
 		"Hub": o.Hub == nil, "Gate": o.Gate == nil, "Revocations": o.Revocations == nil,
-		"RevocationTTL": o.RevocationTTL <= 0, "Others": o.Others == nil, "Audit": o.Audit == nil,
+		"RevocationTTL": o.RevocationTTL <= 0, "Others": o.Others == nil, "Drainer": o.Drainer == nil,
+		"Audit": o.Audit == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("console: OperatorOptions.%s is required", field)
 		}
 	}
 	return &Operator{
-		hub: o.Hub, gate: o.Gate, revocations: o.Revocations, ttl: o.RevocationTTL, others: o.Others, audit: o.Audit,
+		hub: o.Hub, gate: o.Gate, revocations: o.Revocations, ttl: o.RevocationTTL, others: o.Others, drainer: o.Drainer,
+		audit: o.Audit,
 	}, nil
 }
 
 // Operations returns the actions for the operator port.
 func (o *Operator) Operations() Operations {
-	return Operations{Revoke: o.revoke, Explain: o.explain, Connections: o.connections, Disconnect: o.disconnect}
+	return Operations{
+		Revoke: o.revoke, Explain: o.explain, Connections: o.connections, Disconnect: o.disconnect,
+		Drain: o.drain, CancelDrain: o.cancelDrain, Shed: o.shed, CancelShed: o.cancelShed, Departure: o.departure,
+		Nodes: o.nodes,
+	}
 }
 
 // sweepInterval is the time between two sweeps of expired revocations.

@@ -8,8 +8,8 @@ import (
 )
 
 // Readiness reports whether this node should get new connections. It begins in the state starting, is ready or
-// degraded afterwards, and ends in the state draining. It never returns to starting. Its methods may be called from any
-// goroutine.
+// degraded afterwards, and ends in the state draining. It never returns to starting; an operator may drain it for a
+// while. Its methods may be called from any goroutine.
 type Readiness struct {
 	checks []Check // static after construction
 	phase  atomic.Uint32
@@ -54,6 +54,7 @@ const (
 const (
 	phaseStarting uint32 = iota
 	phaseServing
+	phasePaused // draining, but not for good
 	phaseDraining
 )
 
@@ -105,6 +106,16 @@ func (r *Readiness) Await(ctx context.Context, timeout time.Duration, notify fun
 // Ready ends the state starting. It does nothing in any other state.
 func (r *Readiness) Ready() { r.phase.CompareAndSwap(phaseStarting, phaseServing) }
 
+// Pause changes the state from ready or degraded to draining, or back if paused is false. It does nothing in any other
+// state.
+func (r *Readiness) Pause(paused bool) {
+	if paused {
+		r.phase.CompareAndSwap(phaseServing, phasePaused)
+	} else {
+		r.phase.CompareAndSwap(phasePaused, phaseServing)
+	}
+}
+
 // Draining changes the state to draining, for good.
 func (r *Readiness) Draining() { r.phase.Store(phaseDraining) }
 
@@ -119,7 +130,7 @@ func (r *Readiness) Report() Report {
 	switch phase := r.phase.Load(); {
 	case phase == phaseStarting:
 		report.State = StateStarting
-	case phase == phaseDraining:
+	case phase == phasePaused || phase == phaseDraining:
 		report.State = StateDraining
 	case len(report.Degraded) > 0:
 		report.State = StateDegraded

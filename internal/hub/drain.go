@@ -31,8 +31,8 @@ type Pace struct {
 
 // Drain refuses new sessions and closes the open ones with CloseDrain, at a pace, so that clients that reconnect at
 // once, as Microsoft's do, do not come all together. The sessions of each organization are spread over the whole time,
-// too: no organization loses all its clients at once. When ctx ends, Drain closes the rest at once and returns the error
-// of ctx.
+// too: no organization loses all its clients at once. When ctx ends, Drain closes the rest at once and returns the
+// error of ctx.
 func (h *Hub) Drain(ctx context.Context, pace Pace) error {
 	sessions := h.sessions.close()
 	h.sendAway(ctx, interleave(sessions), CloseDrain, pace)

@@ -45,8 +45,8 @@ type Resync struct {
 // Target returns the name of the client method.
 func (*Resync) Target() string { return "Resync" }
 
-// Closing notifies a client that the server is about to close its connection and that it may connect again. A client can
-// open the next connection first, and so miss nothing.
+// Closing notifies a client that the server is about to close its connection and that it may connect again. A client
+// can open the next connection first, and so miss nothing.
 type Closing struct {
 	// Reason is "drain" or "shed": the node stops, or has more connections than others.
 	Reason string `json:"reason"`

@@ -164,6 +164,13 @@ func orNone(limit int) int {
 
 // assembleControl makes what operators and other nodes can ask of this node.
 func (n *Node) assembleControl(*Options) (err error) {
+	n.readiness = console.NewReadiness(
+		console.Check{Name: "backplane", Problem: n.backplaneProblem},
+		console.Check{Name: "keys", Problem: n.verifier.KeysProblem, Useless: func() bool { return !n.verifier.HasKeys() }},
+		console.Check{Name: "directory", Problem: n.directory.problem},
+		console.Check{Name: "revocations", Problem: n.revocationsProblem},
+	)
+	n.assembleDrainer()
 	n.others = alone{}
 	if n.backplane.Shared() {
 		if n.others, err = n.joinOthers(); err != nil {
@@ -172,18 +179,9 @@ func (n *Node) assembleControl(*Options) (err error) {
 	}
 	n.operator, err = console.NewOperator(console.OperatorOptions{
 		Hub: n.hub, Gate: n.gate, Revocations: n.revocations, RevocationTTL: n.config.Auth.RevocationTTL,
-		Others: n.others, Audit: n.audit.log,
+		Others: n.others, Drainer: n.drainer, Audit: n.audit.log,
 	})
-	if err != nil {
-		return err
-	}
-	n.readiness = console.NewReadiness(
-		console.Check{Name: "backplane", Problem: n.backplaneProblem},
-		console.Check{Name: "keys", Problem: n.verifier.KeysProblem, Useless: func() bool { return !n.verifier.HasKeys() }},
-		console.Check{Name: "directory", Problem: n.directory.problem},
-		console.Check{Name: "revocations", Problem: n.revocationsProblem},
-	)
-	return nil
+	return err
 }
 
 // listen opens the ports.

@@ -107,6 +107,8 @@ func (n *Node) joinOthers() (others, error) {
 	c.subscribe(backplane.RevokeChannel, "revoke", shared.Receive, shared.Reread)
 	c.subscribe(backplane.DisconnectChannel, "disconnect",
 		func(message []byte) error { return n.operator.TakeDisconnection(message) }, nil)
+	c.subscribe(backplane.NodesChannel, "node", n.peers.receive, n.peers.miss)
+	n.tasks = append(n.tasks, n.peers.run)
 	if n.config.Auth.Refresh {
 		c.subscribe(backplane.RefreshChannel, "refresh", n.transport.HandleRefresh, nil)
 	}

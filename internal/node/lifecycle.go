@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rte-server/rte-server/internal/console"
-	"github.com/rte-server/rte-server/internal/hub"
 )
 
 // errStopTimeout is the error of a node whose parts did not end in time.
@@ -98,6 +97,7 @@ func (n *Node) awaitReady(ctx context.Context) error {
 func (n *Node) stop(deadline, failed context.Context) {
 	c := &n.config.Shutdown
 	n.readiness.Draining()
+	n.drainer.stop()
 	n.notifyManager(daemon.SdNotifyStopping)
 	n.logger.Info("stopping",
 		zap.Int("connections", n.transport.Connections()), zap.Duration("delay", c.Delay), zap.Duration("drain", c.Drain))
@@ -117,10 +117,12 @@ func (n *Node) stop(deadline, failed context.Context) {
 	// handshake.
 	requests := make(chan error, 1)
 	go func() { requests <- n.clients.http.Shutdown(deadline) }()
-	warn("sessions", n.hub.Drain(deadline, hub.Pace{Over: c.Drain}))
+	wait := min(c.Wait, max(c.Timeout-c.Delay-c.Drain-n.config.Timeouts.Close, 0))
+	warn("sessions", n.hub.Drain(deadline, n.drainer.pace(c.Drain, wait)))
 	warn("requests", <-requests)
 	warn("connections", n.transport.Shutdown(deadline))
 	if n.operators != nil {
 		n.operators.close()
 	}
+	n.peers.leave()
 }

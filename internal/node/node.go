@@ -59,6 +59,8 @@ type Node struct {
 	hub       *hub.Hub
 	transport *transport.Handler
 	others    others
+	peers     *peers
+	drainer   *drainer
 	operator  *console.Operator
 	readiness *console.Readiness
 

@@ -62,6 +62,7 @@ func MustStartServer(t testing.TB, path string, s Settings) *Server {
 		"log.level":        "debug",
 		"shutdown.delay":   "0s",
 		"shutdown.drain":   "100ms",
+		"shutdown.wait":    "0s",
 	}
 	maps.Copy(all, s)
 	args := []string{"serve"}

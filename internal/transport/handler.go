@@ -42,6 +42,7 @@ type Handler struct {
 	buffers     websocket.ReadBuffers
 	drained     chan struct{} // closed by Drain
 	emptyPong   []byte        // shared by all connections; never changed
+	drainOnce   sync.Once
 	draining    atomic.Bool
 }
 
@@ -76,12 +77,17 @@ func New(options Options) (*Handler, error) {
 	return h, nil
 }
 
-// Drain makes the handler refuse new negotiations and connections with 503. Open connections continue.
+// Drain makes the handler refuse new negotiations and connections with 503, for good. Open connections continue.
 func (h *Handler) Drain() {
-	if !h.draining.Swap(true) {
-		close(h.drained)
-	}
+	h.draining.Store(true)
+	h.drainOnce.Do(func() { close(h.drained) })
 }
+
+// Pause makes the handler refuse as Drain does, until Resume.
+func (h *Handler) Pause() { h.draining.Store(true) }
+
+// Resume ends a pause. The caller must not have called Drain.
+func (h *Handler) Resume() { h.draining.Store(false) }
 
 // Connections returns the number of connections, including those in their handshake and those about to end.
 func (h *Handler) Connections() int { return h.connections.len() }

@@ -1,0 +1,32 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+)
+
+// assembleDrainer makes what sends clients to other nodes, and what this node knows of them.
+func (n *Node) assembleDrainer() {
+	id := rand.Text()
+	own := func() announcement {
+		return announcement{Node: id, State: n.readiness.Report().State, Connections: n.hub.Sessions().Len()}
+	}
+	logger := n.logger.Named("drain")
+	balance := &rebalance{config: &n.config.Rebalance, logger: logger}
+	n.peers = newPeers(peersOptions{
+		own: own, away: func() bool { return !n.backplane.Health().Connected }, check: balance.check, reg: n.registry,
+		send: func(ctx context.Context, message []byte) error {
+			return n.backplane.Send(ctx, backplane.NodesChannel, message)
+		},
+	})
+	n.drainer = &drainer{
+		config: n.config, hub: n.hub, transport: n.transport, readiness: n.readiness, peers: n.peers, own: own,
+		logger: logger,
+	}
+	n.drainer.register(n.registry)
+	balance.drainer = n.drainer
+	balance.register(n.registry)
+	n.tasks = append(n.tasks, n.drainer.run)
+}
