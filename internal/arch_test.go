@@ -77,7 +77,7 @@ github.com/coreos/go-systemd: node
 github.com/pires/go-proxyproto: transport/forwarded
 github.com/philippseith/signalr: cmd hub/invoker rtetest transport
 github.com/redis/go-redis: backplane/redis backplane/redis/command rtetest
-net: authz/token backplane/redis backplane/respserver cmd config demo hub loopback node rtetest transport
+net: authz/token backplane/redis backplane/respserver cmd config console demo hub loopback node rtetest transport
  transport/websocket
 net/http: authz/directory authz/token cmd console demo ingest loadgen node rtetest transport
 `

@@ -26,6 +26,7 @@ const (
 	refusedNoToken    = "no_token"
 	refusedWrongToken = "wrong_token"
 	refusedHost       = "host"
+	refusedCrowd      = "descriptors"
 )
 
 // access decides which requests may use the guarded paths.
@@ -42,7 +43,7 @@ func newAccess(reg prometheus.Registerer) *access {
 		}, []string{"reason"}),
 		delayed: make(chan struct{}, maxDelayed),
 	}
-	for _, reason := range []string{refusedNoToken, refusedWrongToken, refusedHost} {
+	for _, reason := range []string{refusedNoToken, refusedWrongToken, refusedHost, refusedCrowd} {
 		a.refused.WithLabelValues(reason)
 	}
 	if reg != nil {

@@ -35,6 +35,7 @@ type Options struct {
 
 // Server is the handler of the operator port. It may be used from any goroutine.
 type Server struct {
+	access  *access
 	mux     *http.ServeMux
 	handler http.Handler // mux, with a limit for answers
 }
@@ -76,11 +77,11 @@ func New(o Options) (*Server, error) {
 	}
 	// A page of another origin in the operator's browser cannot read an answer, but its request could still act.
 	own := http.NewCrossOriginProtection().Handler(guarded)
-	access := newAccess(o.Registerer)
+	s.access = newAccess(o.Registerer)
 	if o.Token == "" {
-		s.mux.Handle("/", access.requireLoopbackHost(own))
+		s.mux.Handle("/", s.access.requireLoopbackHost(own))
 	} else {
-		s.mux.Handle("/", access.requireBearer(o.Token, own))
+		s.mux.Handle("/", s.access.requireBearer(o.Token, own))
 	}
 	s.handler = s.mux
 	if o.AnswerTimeout > 0 {

@@ -175,6 +175,7 @@ func TestServer_refusesBeforeTheBody(t *testing.T) {
 	want := `
 		# HELP rte_console_requests_refused_total Refused requests to the operator port, by reason.
 		# TYPE rte_console_requests_refused_total counter
+		rte_console_requests_refused_total{reason="descriptors"} 0
 		rte_console_requests_refused_total{reason="host"} 0
 		rte_console_requests_refused_total{reason="no_token"} 1
 		rte_console_requests_refused_total{reason="wrong_token"} 1

@@ -101,7 +101,7 @@ func (n *Node) assembleHub(*Options) (err error) {
 
 // assembleTransport makes the handler of the port for clients.
 func (n *Node) assembleTransport(o *Options) (err error) {
-	c, files := n.config, descriptors()
+	c := n.config
 	proxies, err := c.Proxies()
 	if err != nil {
 		return fmt.Errorf("trusted_proxies: %w", err)
@@ -120,7 +120,7 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 			Enabled: c.Auth.Refresh, Refreshed: n.audit.refreshed, Forward: forward(n.backplane),
 		},
 		Limits: transport.Limits{
-			Connections: n.maxConnections(files), Descriptors: files,
+			Connections: n.maxConnections(), Sockets: n.files.clients,
 			OrganizationConnections: c.Quotas.Connections,
 			UserConnections:         orNone(c.Quotas.UserConnections),
 			AddressConnections:      orNone(c.Quotas.AddressConnections),
@@ -136,22 +136,6 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 		Registerer: n.registry, Logger: n.logger.Named("transport"),
 	})
 	return err
-}
-
-// spareDescriptors is the number of file descriptors beside those of connections: ports, Redis, files, and the HTTP
-// connections of clients that connect, which are idle for timeouts.idle.
-const spareDescriptors = 100
-
-// maxConnections returns limits.connections, or less if the process may not open as many files. Above the limit of open
-// files, clients would wait for an answer; above this limit they get 503.
-func (n *Node) maxConnections(descriptors int) int {
-	limit := n.config.Limits.Connections
-	if room := max(descriptors-spareDescriptors, 1); descriptors > 0 && room < limit {
-		n.logger.Info("limits.connections is lowered to the limit of open files", zap.Int("configured", limit),
-			zap.Int("connections", room), zap.Int("descriptors", descriptors))
-		return room
-	}
-	return limit
 }
 
 // orNone turns 0, which means no limit in the configuration, into what means no limit in transport.Limits.
@@ -235,6 +219,9 @@ func (n *Node) listenForOperators() error {
 	})
 	if err != nil {
 		return fmt.Errorf("console.listen: %w", err)
+	}
+	if n.files.operators > 0 {
+		n.operators.listener = handler.Limit(n.operators.listener, n.files.operators)
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ type Node struct {
 	logger   *zap.Logger
 	audit    *audit
 	registry *prometheus.Registry // of metrics
+	files    files
 
 	catalog    *events.Catalog
 	ingress    *events.Ingress
@@ -80,6 +81,7 @@ func New(o Options) (*Node, error) {
 	registry := newMetricRegistry(o.Version)
 	n := &Node{
 		config: o.Config, logger: o.Logger, registry: registry,
+		files: divideFiles(descriptors(), &o.Config.Redis),
 		audit: newAudit(o.Logger, o.Config.Log.AuditRate, registry),
 	}
 	for _, assemble := range []func(*Options) error{

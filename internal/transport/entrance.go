@@ -25,15 +25,17 @@ type entrance struct {
 	h       *Handler
 	server  *http.Server
 	timeout time.Duration // for the head of a request; 0: none
+	arrived atomic.Int64  // accepted connections that are neither upgraded nor passed to net/http
 	http    atomic.Int64  // connections of net/http
-	saving  atomic.Bool   // HTTP connections are closed after each request, because descriptors run short
+	saving  atomic.Bool   // HTTP connections are closed after each request, because sockets run short
+	crowded crowd
 
 	accepted chan accepted // for net/http
 	closed   chan struct{}
 	running  sync.WaitGroup // the goroutines that accept and wait
 
 	mu      sync.Mutex
-	waiting map[*websocket.Socket]struct{} // whose first bytes have not come; nil once closed
+	waiting map[*websocket.Socket]time.Time // since when their first bytes have not come; nil once closed
 }
 
 // accepted is what Accept returns.
@@ -53,7 +55,8 @@ func (h *Handler) Serve(server *http.Server, listener net.Listener) error {
 		timeout:  cmp.Or(server.ReadHeaderTimeout, server.ReadTimeout),
 		accepted: make(chan accepted),
 		closed:   make(chan struct{}),
-		waiting:  map[*websocket.Socket]struct{}{},
+		crowded:  newCrowd(),
+		waiting:  map[*websocket.Socket]time.Time{},
 	}
 	server.ConnContext = withVerified
 	server.ConnState = e.connState
@@ -69,26 +72,29 @@ func (e *entrance) connState(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		e.h.metrics.httpConnections.Set(float64(e.http.Add(1)))
+		e.arrived.Add(-1)
 	case http.StateClosed, http.StateHijacked:
 		e.h.metrics.httpConnections.Set(float64(e.http.Add(-1)))
 	default:
 		return
 	}
-	e.saveDescriptors()
+	e.saveSockets()
 }
 
-// saveDescriptors closes idle HTTP connections while the process uses more than three quarters of its file descriptors.
-// When many clients connect at once, each has two for a moment: 200 clients of .NET with 300 descriptors took a minute.
-func (e *entrance) saveDescriptors() {
-	descriptors := e.h.options.Limits.Descriptors
-	if descriptors <= 0 {
+// sockets returns the number of open sockets of the port.
+func (e *entrance) sockets() int { return int(e.arrived.Load()+e.http.Load()) + e.h.connections.len() }
+
+// saveSockets closes idle HTTP connections while the port has more than three quarters of its sockets open. When many
+// clients connect at once, each has two for a moment: 200 clients of .NET with 300 descriptors took a minute.
+func (e *entrance) saveSockets() {
+	limit := e.h.options.Limits.Sockets
+	if limit <= 0 {
 		return
 	}
-	used := int(e.http.Load()) + e.h.connections.len()
-	switch {
-	case used > descriptors*3/4 && e.saving.CompareAndSwap(false, true):
+	switch used := e.sockets(); {
+	case used > limit*3/4 && e.saving.CompareAndSwap(false, true):
 		e.server.SetKeepAlivesEnabled(false) // closes the idle ones
-	case used < descriptors/2 && e.saving.CompareAndSwap(true, false):
+	case used < limit/2 && e.saving.CompareAndSwap(true, false):
 		e.server.SetKeepAlivesEnabled(true)
 	}
 }
@@ -122,6 +128,16 @@ func (e *entrance) Close() error {
 func (e *entrance) acceptAll() {
 	for {
 		conn, err := e.Listener.Accept()
+		if limit := e.h.options.Limits.Sockets; limit > 0 && err == nil && e.sockets() >= limit {
+			e.h.metrics.refused[requestHub][refusedDescriptors].Inc()
+			if !e.displace(time.Now()) {
+				e.crowded.turnAway(conn, &e.running)
+				continue
+			}
+		}
+		if err == nil {
+			e.arrived.Add(1)
+		}
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			if sock := websocket.NewSocket(tcp, &e.h.buffers); sock.Direct() {
 				e.running.Go(func() { e.await(tcp, sock) })
@@ -143,6 +159,7 @@ func (e *entrance) pass(a accepted) bool {
 	case <-e.closed:
 		if a.conn != nil {
 			_ = a.conn.Close() // the connection ends whether or not this works
+			e.arrived.Add(-1)
 		}
 		return false
 	}
@@ -151,6 +168,12 @@ func (e *entrance) pass(a accepted) bool {
 // await waits for the first bytes of a connection, then grants the request or passes the connection on. It closes a
 // connection without bytes and without an answer.
 func (e *entrance) await(tcp *net.TCPConn, sock *websocket.Socket) {
+	gone := false // from arrived
+	defer func() {
+		if !gone {
+			e.arrived.Add(-1)
+		}
+	}()
 	defer e.recover(sock)
 	if !e.enter(sock) {
 		sock.Close()
@@ -162,12 +185,21 @@ func (e *entrance) await(tcp *net.TCPConn, sock *websocket.Socket) {
 		sock.SetReadDeadline(until)
 	}
 	first, err := e.read(tcp, sock)
-	e.leave(sock)
+	if !e.leave(sock) {
+		gone = true // displace has closed it and does not count it any more
+		if err == nil {
+			first.release()
+		}
+		return
+	}
 	if err != nil {
 		sock.Close()
 		return
 	}
-	v, taken := e.h.takeUpgrade(sock, first.peer.Addr(), first.bytes)
+	v, taken := e.h.takeUpgrade(sock, first.peer.Addr(), first.bytes, func() {
+		gone = true
+		e.arrived.Add(-1)
+	})
 	if taken {
 		first.release()
 		return
@@ -178,6 +210,7 @@ func (e *entrance) await(tcp *net.TCPConn, sock *websocket.Socket) {
 	}
 	first.release()
 	e.h.metrics.passed.Inc()
+	gone = true
 	e.pass(accepted{conn: conn})
 }
 
@@ -212,17 +245,21 @@ func (e *entrance) enter(sock *websocket.Socket) bool {
 	if e.waiting == nil {
 		return false
 	}
-	e.waiting[sock] = struct{}{}
+	e.waiting[sock] = time.Now()
 	e.h.metrics.waiting.Inc()
 	return true
 }
 
-// leave ends what enter began.
-func (e *entrance) leave(sock *websocket.Socket) {
+// leave ends what enter began. It returns false if displace has done that.
+func (e *entrance) leave(sock *websocket.Socket) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if _, waits := e.waiting[sock]; !waits && e.waiting != nil {
+		return false
+	}
 	delete(e.waiting, sock)
 	e.h.metrics.waiting.Dec()
+	return true
 }
 
 // recover ends a connection after a panic, so that a bug that one connection triggers does not end all others.
@@ -234,8 +271,11 @@ func (e *entrance) recover(sock *websocket.Socket) {
 }
 
 // takeUpgrade grants the request of peer for a WebSocket that p begins with. It returns false if net/http has to read
-// the request, or to refuse it. Then it has changed nothing, and v is set if it verified the token.
-func (h *Handler) takeUpgrade(sock *websocket.Socket, peer netip.Addr, p []byte) (v *verifiedToken, taken bool) {
+// the request, or to refuse it. Then it has changed nothing, and v is set if it verified the token. It calls admitted
+// when the connection has a place, before the client learns of it.
+func (h *Handler) takeUpgrade(
+	sock *websocket.Socket, peer netip.Addr, p []byte, admitted func(),
+) (v *verifiedToken, taken bool) {
 	head, rest, ok := parseHead(p)
 	if !ok || !h.isHub(strings.TrimSuffix(head.path, "/")) || h.draining.Load() {
 		return nil, false
@@ -258,6 +298,7 @@ func (h *Handler) takeUpgrade(sock *websocket.Socket, peer netip.Addr, p []byte)
 	if !ok {
 		return v, false
 	}
+	admitted()
 	h.metrics.taken.Inc()
 	h.switchProtocols(c, sock, u.accept, append([]byte(nil), rest...))
 	return nil, true

@@ -179,7 +179,7 @@ func TestServe_closesIdleHTTPConnections(t *testing.T) {
 // With 300 descriptors, 200 clients that connected at once took a minute: each idle connection of negotiate was in the
 // way of an upgrade.
 func TestServe_closesIdleConnectionsWhenDescriptorsRunShort(t *testing.T) {
-	s := startServer(t, func(s *setup) { s.Timeouts.Idle, s.Limits.Descriptors = time.Hour, 8 })
+	s := startServer(t, func(s *setup) { s.Timeouts.Idle, s.Limits.Sockets = time.Hour, 8 })
 	idle := make([]*wire, 5)
 	for i := range idle {
 		idle[i] = s.connect()

@@ -123,9 +123,9 @@ type RefreshOptions struct {
 type Limits struct {
 	// Connections bounds the connections of this node. More are refused with 503. 0: 100,000.
 	Connections int
-	// Descriptors is the number of files that the process may open. Above three quarters of it idle HTTP connections are
-	// closed at once. 0: not known.
-	Descriptors int
+	// Sockets bounds the sockets that Handler.Serve has open, whatever their clients do. Further connections get 503 or
+	// are reset. Above three quarters of it, idle HTTP connections are closed at once. 0: no limit.
+	Sockets int
 	// OrganizationConnections bounds the connections of one organization, in the same way. 0: no limit.
 	OrganizationConnections int
 	// UserConnections bounds the connections of one user. 0: 1,000. A negative value is no limit, here and below.

@@ -45,6 +45,7 @@ const (
 	refusedAddressQuota
 	refusedHold
 	refusedEncoding
+	refusedDescriptors
 	numRefusals
 )
 
@@ -93,6 +94,10 @@ var refusals = [numRefusals]struct {
 	},
 	refusedEncoding: {
 		"transfer_encoding", http.StatusBadRequest, "Requests with a Transfer-Encoding are not accepted.",
+	},
+	// Counted as requests to the hub: nothing is read of them.
+	refusedDescriptors: {
+		"descriptors", http.StatusServiceUnavailable, "This node has no file descriptor for another connection.",
 	},
 	refusedOtherUser: {"other_user", http.StatusForbidden, ""},
 	refusedForward:   {"forward", http.StatusServiceUnavailable, ""},

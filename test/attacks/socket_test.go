@@ -25,6 +25,8 @@ type socket struct {
 	conn   net.Conn
 	reader *bufio.Reader
 
+	retryAfter string // of an upgrade that was refused
+
 	mu sync.Mutex // held while a frame is written
 }
 
@@ -60,7 +62,8 @@ func dial(ctx context.Context, host, token, query string) (*socket, error) {
 	response.Body.Close()
 	if response.StatusCode != http.StatusSwitchingProtocols {
 		conn.Close()
-		return nil, statusError(response.StatusCode)
+		s.retryAfter = response.Header.Get("Retry-After")
+		return s, statusError(response.StatusCode)
 	}
 	return s, nil
 }

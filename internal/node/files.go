@@ -1,0 +1,58 @@
+package node
+
+import (
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/config"
+)
+
+// The parts of the file descriptors that are not for clients.
+const (
+	// ownFiles are those of the process itself: ports, files, key sets, the directory, and clients that are turned away.
+	ownFiles = 40
+	// leastOperators is the least number of connections to the operator port: probes, Prometheus, people and publishers.
+	leastOperators = 24
+	// redisFiles are those of one Redis server beside its subscribed connections: commands, probes, journals.
+	redisFiles = 13
+)
+
+// files says who may use how many of the file descriptors of the process. An operator port that shared them with
+// clients did not answer while clients had them all, and the node could not connect to Redis again. 0: no limit.
+type files struct {
+	limit     int // of the process; 0: not known
+	clients   int // sockets of the port for clients
+	operators int // connections to the operator port
+}
+
+// divideFiles divides the file descriptors of the process.
+func divideFiles(limit int, c *config.Redis) files {
+	if limit <= 0 {
+		return files{}
+	}
+	f := files{limit: limit, operators: max(leastOperators, limit/16)}
+	masters := len(c.Addresses)
+	if c.SentinelMaster != "" {
+		masters = max(masters, strings.Count(c.SentinelMaster, ",")+1)
+	}
+	own := ownFiles + f.operators + masters*(c.Connections+redisFiles)
+	f.clients = max(limit-own, limit/4, 1)
+	return f
+}
+
+// connections returns how many sockets of clients can be connections. The others are for the answers to requests: those
+// for negotiate, and those that learn from a 503 that the node is full.
+func (f files) connections() int { return max(f.clients-max(f.clients/16, 16), f.clients/2, 1) }
+
+// maxConnections returns limits.connections, or less if the process may not open as many files. Above the limit of open
+// files, clients would wait for an answer; above this limit they get 503.
+func (n *Node) maxConnections() int {
+	limit := n.config.Limits.Connections
+	if room := n.files.connections(); n.files.limit > 0 && room < limit {
+		n.logger.Info("limits.connections is lowered to the limit of open files", zap.Int("configured", limit),
+			zap.Int("connections", room), zap.Int("descriptors", n.files.limit))
+		return room
+	}
+	return limit
+}
