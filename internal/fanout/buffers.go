@@ -5,11 +5,14 @@ const (
 	bufferBytes = 4 << 10
 	// maxKeptBuffer is the size above which a buffer is left to the garbage collector instead of being kept.
 	maxKeptBuffer = 128 << 10
-	// collectBytes bounds the buffers in which a turn queue collects events before it writes them, even in the middle of
-	// a turn: eight messages of a kilobyte for each of a thousand clients. Buffers double as they grow.
-	collectBytes = 16 << 20
-	// maxKeptBytes bounds the buffers that a shard keeps between two turns.
-	maxKeptBytes = collectBytes
+	// collectBytes is how much a turn queue collects in outboxes before it writes them, even in the middle of a turn:
+	// eight messages of a kilobyte for each of a thousand clients. Beyond that, writes gain little, and the bytes have
+	// left the processor's cache by the time they are written.
+	collectBytes = 8 << 20
+	// maxKeptBytes bounds the buffers in which a turn queue collects before it writes them, and those that a shard keeps
+	// between two turns. Buffers double as they grow, hence twice collectBytes; but those of small events are mostly
+	// empty.
+	maxKeptBytes = 2 * collectBytes
 )
 
 // buffers holds the spare buffers of a shard. Only the shard uses them, so they need no lock, and memory that one turn

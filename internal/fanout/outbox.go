@@ -180,7 +180,8 @@ func (o *Outbox) addEvent(q *turnQueue, b *broadcast, id events.ID, now time.Tim
 	}
 	o.buf = f.splice(o.buf, id)
 	o.collected++
-	o.queue.collected += cap(o.buf) - before
+	o.queue.collected += len(f.Bytes)
+	o.queue.buffered += cap(o.buf) - before
 	if len(o.buf) >= o.shard.options.Outbox.WriteBytes {
 		o.flush()
 	}

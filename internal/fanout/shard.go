@@ -227,7 +227,7 @@ func (s *Shard) serve(q *turnQueue, now time.Time) {
 		switch {
 		case q.flushing:
 			s.flushNext(q)
-		case q.collected >= collectBytes:
+		case q.collectedEnough():
 			q.flushing = true // even in the middle of a pass, whose list has no bound
 		case q.pass.first != nil:
 			s.step(q, now)
@@ -258,7 +258,7 @@ func (s *Shard) flushNext(q *turnQueue) {
 		o.flush()
 	}
 	if q.flushed == len(q.touched) {
-		q.touched, q.collected, q.flushing, q.flushed = q.touched[:0], 0, false, 0
+		q.touched, q.collected, q.buffered, q.flushing, q.flushed = q.touched[:0], 0, 0, false, 0
 	}
 }
 

@@ -25,7 +25,8 @@ type turnQueue struct {
 	pass        pass     // the events that are being delivered
 
 	touched   []*Outbox // outboxes to write; an outbox may have changed to another queue since
-	collected int       // capacity of their buf, for events
+	collected int       // bytes of events in their buf
+	buffered  int       // capacity of these
 	flushing  bool      // touched is being written, flushed of them so far; nothing is appended meanwhile
 	flushed   int
 
@@ -69,6 +70,11 @@ func switchCount(a, b *command) int {
 
 // betweenRounds reports whether nothing is under way.
 func (q *turnQueue) betweenRounds() bool { return q.pass.first == nil && len(q.touched) == 0 }
+
+// collectedEnough reports whether the queue must write before it collects more.
+func (q *turnQueue) collectedEnough() bool {
+	return q.collected >= collectBytes || q.buffered >= maxKeptBytes
+}
 
 // empty reports whether there is nothing left to do.
 func (q *turnQueue) empty() bool { return q.first == nil && q.betweenRounds() }
