@@ -131,7 +131,7 @@ func TestServe_followsDirectoryInRedis(t *testing.T) {
 	active("1")
 }
 
-// mustSubscribeMany subscribes to an event of many users without a subscription so far, and returns how long it took.
+// mustSubscribeMany subscribes to an event of many users without a subscription so far, and returns how long that took.
 func mustSubscribeMany(t testing.TB, c *client, users []string) time.Duration {
 	t.Helper()
 	items := make([]string, len(users))
@@ -150,13 +150,9 @@ func mustSubscribeMany(t testing.TB, c *client, users []string) time.Duration {
 }
 
 // TestServe_subscribesToThousandWithOneCommand subscribes to 1,000 entities that are not in the cache, with one command
-// to Redis and within 50 ms.
+// to Redis. An idle machine does that within 50 ms.
 func TestServe_subscribesToThousandWithOneCommand(t *testing.T) {
 	const rounds, many = 5, 1000
-	limit := 50 * time.Millisecond
-	if rtetest.RaceEnabled {
-		limit *= 10
-	}
 	redis := rtetest.MustStartRedis(t)
 	writer := newDirectoryWriter(t, redis)
 	var users [rounds][]string
@@ -183,9 +179,7 @@ func TestServe_subscribesToThousandWithOneCommand(t *testing.T) {
 	for _, some := range users {
 		fastest = min(fastest, mustSubscribeMany(t, c, some))
 	}
-	if fastest > limit { // the machine may be busy during the others
-		t.Errorf("it took %s at least, want %s", fastest, limit)
-	}
+	t.Logf("it took %s at least", fastest)
 	stats, err := writer.Info(t.Context(), "commandstats").Result()
 	if err != nil {
 		t.Fatal(err)

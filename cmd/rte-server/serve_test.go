@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
@@ -273,7 +272,7 @@ func TestSimulate_publishesEvents(t *testing.T) {
 
 // An incomplete request delayed the close of all connections until its time limit.
 func TestServe_stopsBesideSlowRequests(t *testing.T) {
-	p := start(t, serveArgs("--timeouts.read_header=5s")...) // a request may take twice as long
+	p := start(t, serveArgs("--timeouts.read_header=30s")...) // a request may take twice as long
 	c := p.connect(mustServiceToken(t, testOrganization), "")
 	slow, err := net.Dial("tcp", strings.TrimPrefix(p.clients, "http://"))
 	if err != nil {
@@ -289,12 +288,8 @@ func TestServe_stopsBesideSlowRequests(t *testing.T) {
 		return p.metric(`rte_transport_requests_refused_total{reason="token",request="negotiate"}`) == "1"
 	})
 
-	began := time.Now()
 	p.cancel()
-	c.expect(`"type":7`)
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("the client was notified after %s", took)
-	}
+	c.expect(`"type":7`) // within patience, which is shorter
 	slow.Close()
 	p.stop()
 }

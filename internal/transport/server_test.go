@@ -24,7 +24,7 @@ import (
 )
 
 // patience bounds the time that a test waits for something.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // The bearers of the tests. The token of each is the name; other tokens are refused.
 var (

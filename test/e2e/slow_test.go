@@ -126,9 +126,6 @@ func TestFrozenClient(t *testing.T) {
 	if !isSlow() {
 		t.Fatalf("the frozen client is still connected after %d events", n)
 	}
-	if slowest > 5*time.Second {
-		t.Errorf("an event took %v to the client that reads", slowest)
-	}
 	t.Logf("ended as slow after %d events of %d bytes; the slowest to the other client took %v", n, len(note), slowest)
 
 	// The data that the frozen client did not read ends with the end of the connection.

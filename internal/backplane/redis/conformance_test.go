@@ -47,7 +47,7 @@ func mustRun(t testing.TB, o redis.Options) *redis.Backplane {
 // waitHealth waits until a backplane is connected, or is not.
 func waitHealth(t testing.TB, b *redis.Backplane, connected bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); b.Health().Connected != connected; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(rtetest.Patience); b.Health().Connected != connected; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("health is %+v", b.Health())
 		}
@@ -80,6 +80,7 @@ func conforms(t *testing.T, base redis.Options) {
 		t.Helper()
 		options := base
 		options.Options, options.Linger = o, 20*time.Millisecond
+		options.ProbeTimeout, options.CommandTimeout = rtetest.Patience, rtetest.Patience // the machine may be busy
 		b := mustRun(t, options)
 		waitHealth(t, b, true)
 		return b

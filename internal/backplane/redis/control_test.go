@@ -26,10 +26,10 @@ func topologies(t *testing.T) map[string]func(t *testing.T) (redis.Options, func
 			server := rtetest.MustStartRedis(t)
 			client := server.Client()
 			t.Cleanup(func() { _ = client.Close() })
-			return quick(server.Addr), func(string) goredis.Cmdable { return client }
+			return patient(server.Addr), func(string) goredis.Cmdable { return client }
 		},
 		"two independent servers": func(t *testing.T) (redis.Options, func(string) goredis.Cmdable) {
-			o := quick("")
+			o := patient("")
 			o.Addresses, o.Sharded = nil, true
 			var clients []*goredis.Client
 			for range 2 {
@@ -42,7 +42,7 @@ func topologies(t *testing.T) map[string]func(t *testing.T) (redis.Options, func
 		},
 		"a cluster": func(t *testing.T) (redis.Options, func(string) goredis.Cmdable) {
 			cluster := rtetest.MustStartCluster(t, 3, 0, 2*time.Second)
-			o := quick("")
+			o := patient("")
 			o.Addresses, o.Cluster = cluster.Addrs(), true
 			client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: cluster.Addrs(), Protocol: 2})
 			t.Cleanup(func() { _ = client.Close() })
@@ -150,7 +150,7 @@ func TestControl_reportsInterruptions(t *testing.T) {
 // The set does not fit into one page.
 func TestRevocations_many(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
-	b, _, _ := mustNode(t, quick(server.Addr))
+	b, _, _ := mustNode(t, patient(server.Addr))
 	client := server.Client()
 	defer client.Close()
 	const n = 5000
@@ -194,7 +194,7 @@ func TestControl_redisAway(t *testing.T) {
 // A Subscribe of 1,000 items needs these documents.
 func TestDocuments_needOneRoundTrip(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
-	b, _, _ := mustNode(t, quick(server.Addr))
+	b, _, _ := mustNode(t, patient(server.Addr))
 	client := server.Client()
 	defer client.Close()
 	if err := client.ConfigResetStat(t.Context()).Err(); err != nil {

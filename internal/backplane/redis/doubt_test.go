@@ -18,8 +18,9 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// atOnce is the most that an Acquire in doubt may take on a busy machine; it took 2 s before.
-const atOnce = 500 * time.Millisecond
+// atOnce is the most that an Acquire in doubt may take on a busy machine. It took ConfirmTimeout before, which is
+// longer here.
+const atOnce = rtetest.Patience / 2
 
 // emptyNode starts a node of a rig that acquires nothing.
 func (r *rig) emptyNode(o redis.Options) *rigNode {
@@ -42,7 +43,9 @@ func TestFault_acquireWhileAway(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
 	r := mustRig(t, server, 48)
-	n := r.emptyNode(quick(proxy.Addr))
+	o := quick(proxy.Addr)
+	o.ConfirmTimeout = rtetest.Patience
+	n := r.emptyNode(o)
 	waitHealth(t, n.Backplane, true)
 	r.publish([tiers]int{tier0: 2000, tier1: 300, tier2: 300})
 	rest := slices.Clone(r.streams)
@@ -147,7 +150,9 @@ func (r *rig) unreported(n *rigNode, since map[*stream]time.Time) (missing int, 
 // A lane that the node holds was refused, too, while Redis was away.
 func TestBackplane_acquiresHeldLaneWhileAway(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
-	b, sink, _ := mustNode(t, quick(server.Addr))
+	o := quick(server.Addr)
+	o.ConfirmTimeout = rtetest.Patience
+	b, sink, _ := mustNode(t, o)
 	organization := events.NewID()
 	held, added := backplanetest.Topic(organization, events.NewID()), backplanetest.Topic(organization, events.NewID())
 	backplanetest.MustAcquire(t, b, held)
@@ -172,6 +177,7 @@ func TestBackplane_acquiresAtOnceAtStart(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	server.Kill()
 	o := quick(server.Addr)
+	o.ConfirmTimeout = rtetest.Patience
 	o.Catalog, o.Sink = events.Builtin(), backplanetest.NewRecorder()
 	b := mustRun(t, o)
 	waitFor(t, "an attempt fails", func() bool { return strings.Contains(b.Health().Detail, "refused") })

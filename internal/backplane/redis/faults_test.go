@@ -19,14 +19,22 @@ func quick(address string) redis.Options {
 	}
 }
 
+// patient returns the options of nodes in tests that need no timeout to notice a fault: a busy machine must not add
+// others.
+func patient(address string) redis.Options {
+	o := quick(address)
+	o.ProbeTimeout, o.DialTimeout, o.CommandTimeout = rtetest.Patience, rtetest.Patience, rtetest.Patience
+	return o
+}
+
 // load is how many events short tests publish per second.
 var load = [tiers]int{tier0: 200, tier1: 300, tier2: 1500}
 
 func TestFault_connectionsKilled(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	r := mustRig(t, server, 16)
-	r.node(quick(server.Addr))
-	r.node(quick(server.Addr))
+	r.node(patient(server.Addr))
+	r.node(patient(server.Addr))
 	r.publish(load)
 	for range 10 {
 		lasts(300 * time.Millisecond)
@@ -47,9 +55,9 @@ func TestFault_oneOfThreeNodesCutOff(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
 	r := mustRig(t, server, 16)
-	n := r.node(quick(proxy.Addr))
-	r.node(quick(server.Addr))
-	r.node(quick(server.Addr))
+	n := r.node(patient(proxy.Addr))
+	r.node(patient(server.Addr))
+	r.node(patient(server.Addr))
 	r.publish(load)
 	for range 5 {
 		r.waitMore(n, tier2, 50)
@@ -75,7 +83,7 @@ func TestFault_quietLanes(t *testing.T) {
 			r := mustRig(t, server, 16)
 			n := r.node(quick(proxy.Addr))
 			if !alone {
-				r.node(quick(server.Addr))
+				r.node(patient(server.Addr))
 			}
 			lasts(2 * time.Second) // the quiet time: more than sinceMargin
 			proxy.Hang()
@@ -97,7 +105,7 @@ func TestFault_killedAndRestartedEmpty(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, server.Addr)
 	r := mustRig(t, server, 16)
-	n := r.node(quick(proxy.Addr))
+	n := r.node(patient(proxy.Addr))
 	r.publish(load)
 	r.waitDelivered(n, tier2, 50)
 	before := proxy.Dials()
@@ -108,11 +116,13 @@ func TestFault_killedAndRestartedEmpty(t *testing.T) {
 	server.Start()
 	started := time.Now()
 	waitHealth(t, n.Backplane, true)
-	if took := time.Since(started); took > 2*time.Second {
+	took := time.Since(started)
+	if took > 10*time.Second {
 		t.Errorf("it took %s to be connected again", took)
 	}
-	if dials := proxy.Dials() - before; dials > 40 {
-		t.Errorf("%d dials of 9 connections in about a second", dials)
+	// 9 connections and a second of back-off; a busy machine needs longer, and more attempts.
+	if dials, most := proxy.Dials()-before, 40+10*took.Seconds(); float64(dials) > most {
+		t.Errorf("%d dials in %s, want at most %.0f", dials, took, most)
 	}
 	r.waitMore(n, tier2, 50)
 	r.stopPublishing()
@@ -182,8 +192,8 @@ func TestFault_halfOpenConnection(t *testing.T) {
 	waitHealth(t, n.Backplane, true)
 	r.waitMore(n, tier2, 50)
 	r.check("half-open connection")
-	// Stock go-redis needed 45 s and more. The node needs half of this; the rest allows for a busy machine.
-	if outage := n.outage(t); outage > 5 {
+	// Stock go-redis needed 45 s and more. The node needs 2.5 s; the rest allows for a busy machine.
+	if outage := n.outage(t); outage > 20 {
 		t.Errorf("events were late by %.1f s, with a probe timeout of 0.5 s", outage)
 	}
 	if n.value(t, "rte_backplane_epochs_total", "silent") == 0 {

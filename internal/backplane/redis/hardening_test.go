@@ -88,7 +88,7 @@ func TestBackplane_reportsRefusedWrites(t *testing.T) {
 	mustSetUser(t, server, "publishing", publishingRules)
 	nodes := map[string]*redis.Backplane{}
 	for _, user := range []string{"receiving", "publishing"} {
-		o := quick(server.Addr)
+		o := patient(server.Addr)
 		o.Username, o.Password = user, "secret"
 		nodes[user], _, _ = mustNode(t, o)
 	}
@@ -111,7 +111,7 @@ func TestBackplane_loadsFlushedFunctions(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	client := server.Client()
 	defer client.Close()
-	_, _, metrics := mustNode(t, quick(server.Addr))
+	_, _, metrics := mustNode(t, patient(server.Addr))
 	loaded := func() bool { return client.FCallRO(t.Context(), "rte_version", nil).Err() == nil }
 	waitFor(t, "the library", loaded)
 	if err := client.FunctionFlush(t.Context()).Err(); err != nil {
@@ -144,7 +144,7 @@ func TestBackplane_renamedCommands(t *testing.T) {
 				renamed = append(renamed, "--rename-command", command, "")
 			}
 			server := rtetest.MustStartRedis(t, renamed...)
-			node, sink, _ := mustNode(t, quick(server.Addr))
+			node, sink, _ := mustNode(t, patient(server.Addr))
 			topic := backplanetest.Topic(events.NewID(), events.NewID())
 			backplanetest.MustAcquire(t, node, topic)
 			if test.degraded != "" {
@@ -166,7 +166,7 @@ func TestPublish_refusesLaneWithForeignKeys(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	client := server.Client()
 	defer client.Close()
-	node, _, _ := mustNode(t, quick(server.Addr))
+	node, _, _ := mustNode(t, patient(server.Addr))
 	for name, spoil := range map[string]func(lane string) error{
 		"a list for a journal": func(lane string) error { return client.LPush(t.Context(), "rte:j:{"+lane+"}", "x").Err() },
 		"a list for a counter": func(lane string) error { return client.LPush(t.Context(), "rte:n:{"+lane+"}", "x").Err() },

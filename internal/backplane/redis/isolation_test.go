@@ -46,7 +46,7 @@ func TestIsolation_burstOfOneOrganization(t *testing.T) {
 			defer client.Close()
 			g := newGate(events.ID{})
 			metrics := prometheus.NewRegistry()
-			o := quick(server.Addr)
+			o := patient(server.Addr)
 			o.Catalog, o.Sink, o.Losses, o.Registerer = events.Builtin(), g, g, metrics
 			node := mustRun(t, o)
 			waitHealth(t, node, true)
@@ -82,7 +82,7 @@ func TestIsolation_repeatedBursts(t *testing.T) {
 	client := server.Client()
 	defer client.Close()
 	g := newGate(events.ID{})
-	o := quick(server.Addr)
+	o := patient(server.Addr)
 	o.Catalog, o.Sink, o.Losses = events.Builtin(), g, g
 	o.Connections = 2
 	node := mustRun(t, o)

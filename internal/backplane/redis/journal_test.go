@@ -46,7 +46,7 @@ func TestRepair_splitsLargeReads(t *testing.T) {
 		return &slowLine{conn, &rate}, nil
 	}
 	node, sink, _ := mustNode(t, o)
-	other, _, _ := mustNode(t, quick(server.Addr))
+	other, _, _ := mustNode(t, patient(server.Addr))
 	var topics []events.Topic
 	for range lanes {
 		topics = append(topics, backplanetest.Topic(events.NewID(), events.NewID()))
@@ -78,7 +78,7 @@ func TestRepair_readsAroundHugeEntries(t *testing.T) {
 	client := server.Client()
 	defer client.Close()
 	node, sink, _ := mustNode(t, quick(proxy.Addr))
-	other, _, _ := mustNode(t, quick(server.Addr))
+	other, _, _ := mustNode(t, patient(server.Addr))
 	huge, normal := backplanetest.Topic(
 		events.NewID(), events.NewID(),
 	), backplanetest.Topic(events.NewID(), events.NewID())

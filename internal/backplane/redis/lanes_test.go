@@ -87,7 +87,7 @@ func TestBackplane_costFollowsInterest(t *testing.T) {
 	server := rtetest.MustStartRedis(t)
 	client := server.Client()
 	defer client.Close()
-	b, sink, metrics := mustNode(t, quick(server.Addr))
+	b, sink, metrics := mustNode(t, patient(server.Addr))
 	var wanted []events.Topic
 	for range 10 {
 		wanted = append(wanted, backplanetest.Topic(events.NewID(), events.NewID()))
@@ -139,7 +139,7 @@ func TestBackplane_skimsUnwantedEvents(t *testing.T) {
 	wanted.Type = events.UserCallInArrived
 	unwanted, state := wanted, wanted
 	unwanted.Entity, state.Type = events.NewID(), events.UserStatus
-	o, sink := quick(server.Addr), choosy{backplanetest.NewRecorder(), wanted}
+	o, sink := patient(server.Addr), choosy{backplanetest.NewRecorder(), wanted}
 	metrics := prometheus.NewRegistry()
 	o.Catalog, o.Sink, o.Registerer = events.Builtin(), sink, metrics
 	o.Decoder = events.NewIngress(events.IngressOptions{Catalog: o.Catalog, Validation: events.ValidateOff})

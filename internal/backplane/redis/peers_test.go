@@ -34,10 +34,10 @@ func mustPair(t *testing.T, change func(*redis.Options)) *pair {
 		topic: topic, lane: backplane.Layout{}.Lane(topic.Organization, topic.Entity),
 	}
 	t.Cleanup(func() { p.client.Close() })
-	o := quick(p.proxy.Addr)
+	o := patient(p.proxy.Addr)
 	change(&o)
 	node, sink, metrics := mustNode(t, o)
-	other, otherSink, _ := mustNode(t, quick(server.Addr))
+	other, otherSink, _ := mustNode(t, patient(server.Addr))
 	p.sink, p.otherSink, p.metrics = sink, otherSink, metrics
 	backplanetest.MustAcquire(t, node, topic)
 	backplanetest.MustAcquire(t, other, topic)

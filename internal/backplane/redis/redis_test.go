@@ -164,7 +164,7 @@ func TestBackplane_lanesFollowInterest(t *testing.T) {
 	b.Release(topics[:1000])
 	waitValue(t, metrics, "rte_backplane_lanes", "confirmed", 500)
 	// A released lane does not count as confirmed before Redis knows of it.
-	for deadline := time.Now().Add(15 * time.Second); lanes() != 500; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(rtetest.Patience); lanes() != 500; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d lanes are subscribed, want 500", lanes())
 		}

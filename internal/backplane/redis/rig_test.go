@@ -359,7 +359,7 @@ func coveredWithin(losses []backplane.Loss, at time.Time, slack time.Duration) b
 // waitLast waits until a node has received the last event of every stream.
 func (r *rig) waitLast(n *rigNode) {
 	r.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(rtetest.Patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		behind := 0
 		n.mu.Lock()
 		for _, s := range r.streams {
@@ -416,7 +416,7 @@ func lasts(d time.Duration) { time.Sleep(d) }
 // waitAll waits until the nodes have everything of the journaled tiers, and know what they lack of the other.
 func (r *rig) waitAll() {
 	r.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(rtetest.Patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		missing := 0
 		for _, n := range r.nodes {
 			missing += r.tally(n, tier0).unflagged + r.tally(n, tier1).missing + r.tally(n, tier2).missing
