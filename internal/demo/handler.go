@@ -100,7 +100,11 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the token could not be signed", http.StatusInternalServerError)
 		return
 	}
-	writeJSON(w, struct{ WssEndpoint, Token string }{h.endpoint(r), token})
+	endpoint := h.endpoint(r)
+	_, address, _ := strings.Cut(endpoint, "://")
+	// The published page has both spellings. Clients that read WSSEndpoint put https:// before it. WssEndpoint comes last:
+	// it counts where the reader does not distinguish upper and lower case.
+	writeJSON(w, struct{ WSSEndpoint, WssEndpoint, Token string }{address, endpoint, token})
 }
 
 // user returns the user that a path names, or nil.

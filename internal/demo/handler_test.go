@@ -76,11 +76,14 @@ func TestHandler_signsTokens(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			w := get(h, test.target, test.header...)
 			var answer map[string]string
-			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 200 || len(answer) != 2 {
+			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 200 || len(answer) != 3 {
 				t.Fatalf("%d %s %v", w.Code, w.Body, err)
 			}
 			if answer["WssEndpoint"] != test.endpoint {
 				t.Errorf("WssEndpoint %q, want %q", answer["WssEndpoint"], test.endpoint)
+			}
+			if _, address, _ := strings.Cut(test.endpoint, "://"); answer["WSSEndpoint"] != address {
+				t.Errorf("WSSEndpoint %q, want %q", answer["WSSEndpoint"], address)
 			}
 			if token := answer["Token"]; !strings.Contains(token, test.user.ID.String()) ||
 				!strings.Contains(token, string(test.user.Role)) {

@@ -105,7 +105,7 @@ func TestDev(t *testing.T) {
 		for _, who := range []string{"me", user} {
 			var answer map[string]string
 			get(t, url+"token/"+who+"/rte/", &answer)
-			if len(answer) != 2 || answer["WssEndpoint"] == "" || answer["Token"] == "" {
+			if len(answer) != 3 || answer["WssEndpoint"] != "ws://"+answer["WSSEndpoint"] || answer["Token"] == "" {
 				t.Errorf("token/%s/rte/ answered %v", who, answer)
 			}
 			c := connect(t, clientOptions{URL: "http" + answer["WssEndpoint"][len("ws"):], Token: answer["Token"]})

@@ -1,4 +1,5 @@
 using System.Net.Http.Json;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using RteServer.Client;
 
@@ -9,7 +10,7 @@ await using var client = new RteClient(new RteClientOptions
     Url = new Uri(http.BaseAddress, "/rte"),
     // Called for every attempt to connect.
     AccessToken = async stop =>
-        (await http.GetFromJsonAsync<JsonObject>("/token/me/rte/", stop))!["Token"]!.GetValue<string>(),
+        (await http.GetFromJsonAsync<JsonElement>("/token/me/rte/", stop)).GetProperty("Token").GetString(),
 });
 client.On<QueueStatus>(queue =>
     Console.WriteLine($"{queue.QueueName}: {queue.NbrOfQueuingRequesters} wait, {queue.NbrOfConnected} talk"));

@@ -1,4 +1,5 @@
 using System.Net.Http.Json;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.SignalR.Client;
 
@@ -10,7 +11,7 @@ var wanted = entities!.Where(entity => (string?)entity!["entityType"] == "Queue"
 var connection = new HubConnectionBuilder()
     .WithUrl(new Uri(http.BaseAddress, "/rte?features=snapshot"), options =>
         options.AccessTokenProvider = async () =>
-            (await http.GetFromJsonAsync<JsonObject>("/token/me/rte/"))!["Token"]!.GetValue<string>())
+            (await http.GetFromJsonAsync<JsonElement>("/token/me/rte/")).GetProperty("Token").GetString())
     .WithAutomaticReconnect(new WithoutEnd())
     .Build();
 

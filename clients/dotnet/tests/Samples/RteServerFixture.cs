@@ -3,6 +3,7 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.Net.Http;
 using System.Net.Http.Json;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Threading;
 using System.Threading.Tasks;
@@ -74,7 +75,7 @@ public sealed class RteServerFixture : IAsyncLifetime
     }
 
     public async Task<string?> TokenAsync(CancellationToken cancellationToken) =>
-        (await http.GetFromJsonAsync<JsonObject>(urls["token"], cancellationToken))!["Token"]!.GetValue<string>();
+        (await http.GetFromJsonAsync<JsonElement>(urls["token"], cancellationToken)).GetProperty("Token").GetString();
 
     /// <summary>Publishes an event of the queue, with what every event has.</summary>
     public async Task PublishAsync(string eventType, JsonObject data)
