@@ -59,3 +59,26 @@ func TestServe_explainsTrace(t *testing.T) {
 		}
 	}
 }
+
+// The server divided the calls of clients by limits that no client could know: an agent learned of limits.items when
+// items were refused, and of limits.message_bytes when its connection was closed.
+func TestServe_statesLimits(t *testing.T) {
+	p := start(t, serveArgs("--limits.items=240", "--limits.message_bytes=32KiB", "--limits.agent_subscriptions=1000",
+		"--limits.call_rate=7")...)
+	agent := strings.TrimSpace(mustCommand(t, "", "token", "--user", testUser, "--org", testOrganization))
+	for token, subscriptions := range map[string]string{agent: "1000", mustServiceToken(t, testOrganization): "10000"} {
+		c := p.connect(token, "?features=limits")
+		want := `{"type":1,"target":"Limits","arguments":[{"items":240,"subscriptions":` + subscriptions +
+			`,"messageBytes":32768,"callsPerSecond":7}]}`
+		if got := c.next(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if got := c.subscribe(testUser, "UserStatus"); !strings.Contains(got, `"type":3`) {
+			t.Errorf("got %s", got)
+		}
+		c = p.connect(token, "?features=notices,snapshot")
+		if got := c.subscribe(testUser, "UserStatus"); !strings.Contains(got, `"type":3`) {
+			t.Errorf("without the feature: got %s", got)
+		}
+	}
+}

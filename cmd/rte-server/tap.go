@@ -66,7 +66,7 @@ func (p *program) tapCommand() *cobra.Command {
 	cmd.Flags().StringVar(&t.url, "url", "http://127.0.0.1:8080/rte", "`URL` of the hub")
 	cmd.Flags().StringVar(&t.token, "token", "", "token to connect with")
 	cmd.Flags().StringSliceVar(
-		&t.features, "features", nil, "extensions to request, separated by commas: notices, snapshot",
+		&t.features, "features", nil, "extensions to request, separated by commas: notices, snapshot, limits",
 	)
 	cmd.Flags().IntVar(&t.count, "count", 0, "`number` of messages after which to stop; 0: none")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -77,7 +77,7 @@ func (p *program) tapCommand() *cobra.Command {
 		}
 		for _, name := range t.features {
 			if len(hub.ParseFeatures(name).Names()) != 1 {
-				return usageError{fmt.Errorf("--features: there is no %q, but notices and snapshot", name)}
+				return usageError{fmt.Errorf("--features: there is no %q, but notices, snapshot and limits", name)}
 			}
 		}
 		if err := t.addFeatures(); err != nil {
@@ -243,6 +243,9 @@ func (*tapReceiver) Resync(json.RawMessage) {}
 
 // Closing is called by the library.
 func (*tapReceiver) Closing(json.RawMessage) {}
+
+// Limits is called by the library.
+func (*tapReceiver) Limits(json.RawMessage) {}
 
 // nopLogger is the logger of the library; it drops everything.
 type nopLogger struct{}

@@ -8,6 +8,8 @@ type Features struct {
 	Notices bool
 	// Snapshot: the client receives the last known state of what it subscribes to.
 	Snapshot bool
+	// Limits: the first message to the client states the limits of its connection.
+	Limits bool
 }
 
 // ParseFeatures reads the query parameter features of the hub's URL: names in any case, separated by commas. It ignores
@@ -19,6 +21,8 @@ func ParseFeatures(text string) (f Features) {
 			f.Notices = true
 		case "snapshot":
 			f.Snapshot = true
+		case "limits":
+			f.Limits = true
 		}
 	}
 	return f
@@ -31,6 +35,9 @@ func (f Features) Names() (names []string) {
 	}
 	if f.Snapshot {
 		names = append(names, "snapshot")
+	}
+	if f.Limits {
+		names = append(names, "limits")
 	}
 	return names
 }

@@ -15,6 +15,7 @@ func TestParseFeatures_readsNamesInAnyCase(t *testing.T) {
 		"nothing":            {},
 		"notices":            {"notices", hub.Features{Notices: true}},
 		"both":               {"notices,snapshot", hub.Features{Notices: true, Snapshot: true}},
+		"all":                {"limits,notices,snapshot", hub.Features{Notices: true, Snapshot: true, Limits: true}},
 		"spaces and case":    {" Snapshot ,, NOTICES", hub.Features{Notices: true, Snapshot: true}},
 		"unknown is ignored": {"replay,notices,*", hub.Features{Notices: true}},
 		"parts of names":     {"notice,snapshots", hub.Features{}},

@@ -95,6 +95,9 @@ func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
 	}
 	h.idle.add(s.opened)
 	s.outbox = h.options.Dispatcher.Open(conn, conn.Protocol())
+	if conn.Features().Limits {
+		s.outbox.Send(conn.EncodeNotice(h.limitsFor(claims))) // an empty outbox has room
+	}
 	return s, nil
 }
 

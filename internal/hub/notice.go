@@ -3,6 +3,7 @@ package hub
 import (
 	"time"
 
+	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/fanout"
 )
 
@@ -56,6 +57,30 @@ type Closing struct {
 
 // Target returns the name of the client method.
 func (*Closing) Target() string { return "Closing" }
+
+// ClientLimits states the limits of a connection to a client with Features.Limits. It is the first message of the
+// session.
+type ClientLimits struct {
+	// Items is the number of items of one Subscribe; further ones are refused.
+	Items int `json:"items"`
+	// Subscriptions is the number of subscriptions of the connection, which depends on the role.
+	Subscriptions int `json:"subscriptions"`
+	// MessageBytes is the size of the largest message of the client; a longer one ends the connection.
+	MessageBytes int `json:"messageBytes"`
+	// CallsPerSecond is the rate above which the server reads more slowly; 0: no limit.
+	CallsPerSecond int `json:"callsPerSecond"`
+}
+
+// Target returns the name of the client method.
+func (*ClientLimits) Target() string { return "Limits" }
+
+// limitsFor returns the limits of a connection with claims.
+func (h *Hub) limitsFor(claims *authz.Claims) *ClientLimits {
+	l := &h.options.Limits
+	return &ClientLimits{
+		Items: l.Items, Subscriptions: l.subscriptions(claims), MessageBytes: l.MessageBytes, CallsPerSecond: l.CallRate,
+	}
+}
 
 // describeFirst describes the first maxDescribed subscriptions of a list.
 func (h *Hub) describeFirst(all []fanout.Subscription) []Subscription {

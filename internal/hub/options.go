@@ -61,6 +61,9 @@ type Limits struct {
 	// Items is the number of items of one Subscribe that are decided; the others are answered with "Subscription limit
 	// reached". Default: 2,000.
 	Items int
+	// MessageBytes and CallRate are limits of the transport, for the notice Limits: the largest message of a client, and
+	// its calls per second (0: no limit).
+	MessageBytes, CallRate int
 	// ArgumentBytes is the largest size of the JSON text of an argument. Default: 512 KiB, twice the default size of a hub
 	// message, because MessagePack grows a little when it becomes JSON.
 	ArgumentBytes int

@@ -87,6 +87,7 @@ func (n *Node) assembleHub(*Options) (err error) {
 		Limits: hub.Limits{
 			Subscriptions: c.Limits.Subscriptions, AgentSubscriptions: c.Limits.AgentSubscriptions,
 			Quota: c.Quotas.Subscriptions, Items: c.Limits.Items,
+			MessageBytes: c.Limits.MessageBytes, CallRate: c.Limits.CallRate,
 			ArgumentBytes: 2 * c.Limits.MessageBytes, AnswerBytes: memoryPart(c.Limits.AnswerBytes, c.Memory.Limit, 8),
 			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe, Snapshot: c.Timeouts.Snapshot,
 		},

@@ -48,6 +48,7 @@ func TestAsyncAPI_parsesWithoutError(t *testing.T) {
 		{"subscriptionsEnded", "send", 1, 0},
 		{"resync", "send", 1, 0},
 		{"closing", "send", 1, 0},
+		{"limits", "send", 1, 0},
 		{"messageReceived", "send", 31, 0},
 		{"publish", "receive", 31, 0},
 	}
@@ -79,7 +80,7 @@ func TestAsyncAPI_extensionsEqualTheHub(t *testing.T) {
 	}
 	for name, value := range map[string]any{
 		"SubscriptionsEnded": hub.SubscriptionsEnded{}, "Resync": hub.Resync{}, "Subscription": hub.Subscription{},
-		"Closing":            hub.Closing{},
+		"Closing": hub.Closing{}, "Limits": hub.ClientLimits{},
 		"SubscriptionResult": hub.SubscriptionResult{Code: "unauthorized", TraceID: "x"},
 	} {
 		sent := map[string]any{}

@@ -22,13 +22,16 @@ const around = `
 import {
   DefaultHttpClient, type HttpRequest, type HttpResponse, type HubConnection, HubConnectionBuilder, NullLogger
 } from "@microsoft/signalr";
-import type { EntitySubscription, Resync, Subscription, SubscriptionResult, SubscriptionsEnded } from "rte-events";
+import type {
+  EntitySubscription, Limits, Resync, Subscription, SubscriptionResult, SubscriptionsEnded
+} from "rte-events";
 declare const url: string;
 declare const wanted: EntitySubscription[];
 declare function accessTokenFactory(): Promise<string>;
 declare const board: {
   remove(entity: string, event: string): void;
   compareWith(active: Promise<Subscription[]>): void;
+  divideBy(items: number): void;
   fetchAgain(entities: "all" | Set<string>, from: string | undefined): Promise<void>;
 };
 `

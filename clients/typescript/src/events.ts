@@ -101,6 +101,30 @@ export interface Resync {
   subscriptions: Subscription[];
 }
 
+/**
+ * The argument of the client method `Closing`, which the server invokes with `features=notices` only: the server is
+ * about to close this connection and allows the client to reconnect. A client that opens its next connection before
+ * misses nothing.
+ */
+export interface Closing {
+  /** `drain`: the node stops; `shed`: it has more connections than others. */
+  reason: "drain" | "shed" | (string & {});
+  /** When the server closes the connection. */
+  at: DateTime;
+}
+
+/** The argument of the client method `Limits`, which the server invokes first, with `features=limits` only. */
+export interface Limits {
+  /** Items of one `Subscribe`; further ones are refused. */
+  items: number;
+  /** Subscriptions of the connection, which depend on the role. */
+  subscriptions: number;
+  /** Size of the largest message to the server; a longer one ends the connection. */
+  messageBytes: number;
+  /** Rate above which the server reads more slowly; 0: no limit. */
+  callsPerSecond: number;
+}
+
 /** The methods of the hub, for a typed wrapper around `connection.invoke`. */
 export interface Hub {
   /** Results are in the order of the request. Items that fail do not affect the others. */

@@ -171,7 +171,7 @@ func hubChannel(c *events.Catalog) object {
 						"features",
 						object{
 							{"type", "string"},
-							{"description", "Extensions that the client requests, separated by commas: notices, snapshot."},
+							{"description", "Extensions that the client requests, separated by commas: notices, snapshot, limits."},
 						},
 					},
 				}},

@@ -111,6 +111,18 @@ export interface Closing {
   at: DateTime;
 }
 
+/** The argument of the client method `Limits`, which the server invokes first, with `features=limits` only. */
+export interface Limits {
+  /** Items of one `Subscribe`; further ones are refused. */
+  items: number;
+  /** Subscriptions of the connection, which depend on the role. */
+  subscriptions: number;
+  /** Size of the largest message to the server; a longer one ends the connection. */
+  messageBytes: number;
+  /** Rate above which the server reads more slowly; 0: no limit. */
+  callsPerSecond: number;
+}
+
 /** The methods of the hub, for a typed wrapper around `connection.invoke`. */
 export interface Hub {
   /** Results are in the order of the request. Items that fail do not affect the others. */

@@ -1,26 +1,30 @@
 package main
 
 // extension marks parts of the API for clients that request them with the query parameter features.
-func extension() member { return member{"x-feature", "notices"} }
+func extension(feature string) member { return member{"x-feature", feature} }
 
-// notice is an invocation for clients with the feature notices only.
-type notice struct{ target, description string }
+// notice is an invocation for clients with a feature only.
+type notice struct{ feature, target, description string }
 
 func notices() []notice {
 	return []notice{
 		{
-			"SubscriptionsEnded",
+			"notices", "SubscriptionsEnded",
 			"Extension, with features=notices: the server ended subscriptions because they are no longer allowed.",
 		},
 		{
-			"Resync",
+			"notices", "Resync",
 			"Extension, with features=notices: the client may have missed events that the server cannot recover. Fetch the " +
 				"state of these entities again. The server closes clients without this feature and asks them to reconnect.",
 		},
 		{
-			"Closing",
+			"notices", "Closing",
 			"Extension, with features=notices: the server is about to close the connection and will ask the client to " +
 				"reconnect. A client that opens its next connection before misses nothing.",
+		},
+		{
+			"limits", "Limits",
+			"Extension, with features=limits: the limits of the connection, as its first message.",
 		},
 	}
 }
@@ -35,7 +39,7 @@ func noticeMessages() (all object) {
 			{"name", n.target},
 			{"title", n.target},
 			{"summary", n.description},
-			extension(),
+			extension(n.feature),
 			{"payload", hubMessage(1, []any{
 				"type", "target", "arguments",
 			}, member{"target", object{{"const", n.target}}}, member{"arguments", object{
@@ -56,7 +60,7 @@ func noticeOperations() (all object) {
 			{"action", "send"},
 			{"title", n.target},
 			{"description", n.description},
-			extension(),
+			extension(n.feature),
 			{"channel", ref("#/channels/hub")},
 			{"messages", []any{ref("#/channels/hub/messages/" + noticed(n))}},
 		}})
@@ -78,12 +82,12 @@ func annotations() []member {
 			{"type", "string"},
 			{"examples", refusalCodes()},
 			{"description", "Extension, with features=notices: the result as a stable word. Later versions may add words."},
-			extension(),
+			extension("notices"),
 		}},
 		{"traceId", object{
 			{"type", "string"},
 			{"description", "Extension, with features=notices: the id by which an operator finds the refusal."},
-			extension(),
+			extension("notices"),
 		}},
 	}
 }
@@ -109,6 +113,17 @@ func noticeSchemas(guid object) object {
 			{"properties", append(object{
 				{"code", object{{"type", "string"}, {"examples", []any{"unauthorized"}}}},
 			}, named(1)...)},
+		}},
+		{"Limits", object{
+			{"description", "The limits of a connection."},
+			{"type", "object"},
+			{"required", []any{"items", "subscriptions", "messageBytes", "callsPerSecond"}},
+			{"properties", object{
+				limit("items", "Items of one Subscribe; further ones are refused."),
+				limit("subscriptions", "Subscriptions of the connection, which depend on the role."),
+				limit("messageBytes", "Size of the largest message to the server; a longer one ends the connection."),
+				limit("callsPerSecond", "Rate above which the server reads more slowly; 0: no limit."),
+			}},
 		}},
 		{"Resync", object{
 			{
@@ -140,4 +155,9 @@ func noticeSchemas(guid object) object {
 			}},
 		}},
 	}
+}
+
+// limit returns a property of Limits.
+func limit(name, description string) member {
+	return member{name, object{{"type", "integer"}, {"minimum", 0}, {"description", description}}}
 }
