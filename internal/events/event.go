@@ -15,6 +15,8 @@ type Event struct {
 	TTLSeconds int
 	// Timestamp is the time in UTC at which the publisher made the event; zero if the message has none.
 	Timestamp time.Time
+	// Arrived is when the event came to this node; zero: not known. Decode leaves it.
+	Arrived time.Time
 	// ID is the Id of the event, which identifies repeated publishing; zero if the message has none.
 	ID ID
 	// Data is the JSON object as published, without framing. It is shared: do not change it.

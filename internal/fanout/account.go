@@ -65,7 +65,8 @@ func (s *accounts) close(a *account) {
 // hold adds bytes, which may be negative, to what waits for the socket.
 func (o *Outbox) hold(bytes int) {
 	o.shard.waitingBytes += bytes
-	o.held.Add(int64(bytes))
+	after := o.held.Add(int64(bytes))
+	o.shard.sizes.move(int(after)-bytes, int(after))
 	if w := o.waiting; w != nil && w.account != nil {
 		w.account.bytes.Add(int64(bytes))
 	}

@@ -18,6 +18,9 @@ type broadcast struct {
 	state bool
 	key   events.ID
 	id    events.ID // of the event
+
+	arrived   time.Time // when the event came to this node
+	published time.Time // the publisher's Timestamp; zero: there is none
 }
 
 func (b *broadcast) expired(now time.Time) bool { return !b.expires.IsZero() && now.After(b.expires) }

@@ -87,6 +87,7 @@ func (d *Dispatcher) Wants(topic events.Topic) bool {
 		}
 	}
 	d.metrics.unmatched.Inc()
+	d.metrics.byType.of(topic.Type, false).Inc()
 	return false
 }
 
@@ -110,6 +111,7 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 	}
 	if mask == 0 {
 		d.metrics.unmatched.Inc()
+		d.metrics.byType.of(ev.Type, false).Inc()
 		d.options.Trace.Event(ev, now, trace.Unmatched, 0)
 		return true
 	}
@@ -119,6 +121,11 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 		cost:    costPerShard(mask, subscribers),
 		limit:   d.options.Flow.limit(subscribers),
 		expires: d.options.Expires(ev),
+
+		arrived: ev.Arrived, published: ev.Timestamp,
+	}
+	if b.arrived.IsZero() {
+		b.arrived = now
 	}
 	if b.expired(now) {
 		d.metrics.expired.Inc()
@@ -161,6 +168,7 @@ func (d *Dispatcher) send(
 		return
 	}
 	d.metrics.matched.Inc()
+	d.metrics.byType.of(ev.Type, true).Inc()
 	d.options.Trace.Event(ev, now, trace.Matched, subscribers)
 	for ; mask != 0; mask &= mask - 1 {
 		s := d.shards[bits.TrailingZeros32(mask)]

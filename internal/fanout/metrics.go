@@ -3,6 +3,8 @@ package fanout
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/rte-server/rte-server/internal/events"
 )
 
 // metrics are the metrics of a dispatcher and its shards.
@@ -17,6 +19,41 @@ type metrics struct {
 	replays                           [numReplayOutcomes]prometheus.Counter
 
 	full, waitingBytes prometheus.Gauge
+
+	sizes        [len(outboxBounds) + 1]prometheus.Gauge
+	byType       *typeCounters
+	delays, ages *ageHistogram
+	ahead        prometheus.Counter
+}
+
+// typeCounters counts events by type.
+type typeCounters struct {
+	matched, unmatched []prometheus.Counter // by Type; those of other types have the place 0
+}
+
+func newTypeCounters(auto promauto.Factory, names []string) *typeCounters {
+	events := auto.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_fanout_events_by_type_total",
+		Help: "Events dispatched, by type and by whether this node had a subscriber (heard, unheard).",
+	}, []string{"type", "outcome"})
+	c := &typeCounters{}
+	for _, name := range append([]string{"other"}, names...) {
+		c.matched = append(c.matched, events.WithLabelValues(name, "heard"))
+		c.unmatched = append(c.unmatched, events.WithLabelValues(name, "unheard"))
+	}
+	return c
+}
+
+// of returns the counter of a type.
+func (c *typeCounters) of(t events.Type, matched bool) prometheus.Counter {
+	counters := c.unmatched
+	if matched {
+		counters = c.matched
+	}
+	if int(t) >= len(counters) {
+		t = 0
+	}
+	return counters[t]
 }
 
 func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
@@ -30,16 +67,16 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 	computed := func(name, help string, f func() float64) {
 		auto.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
 	}
-	events := auto.NewCounterVec(prometheus.CounterOpts{
+	dispatched := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_fanout_events_total",
 		Help: "Events dispatched, by outcome: heard (with a subscriber on this node), unheard (without one), " +
 			"expired, malformed.",
 	}, []string{"outcome"})
 	m := &metrics{
-		matched:   events.WithLabelValues("heard"),
-		unmatched: events.WithLabelValues("unheard"),
-		expired:   events.WithLabelValues("expired"),
-		malformed: events.WithLabelValues("malformed"),
+		matched:   dispatched.WithLabelValues("heard"),
+		unmatched: dispatched.WithLabelValues("unheard"),
+		expired:   dispatched.WithLabelValues("expired"),
+		malformed: dispatched.WithLabelValues("malformed"),
 
 		deliveries: counter("rte_fanout_deliveries_total", "Event frames given to sockets."),
 		writes: counter("rte_fanout_writes_total",
@@ -51,6 +88,18 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 		full: gauge("rte_fanout_outboxes_full", "Outboxes whose socket is full."),
 		waitingBytes: gauge("rte_fanout_outbox_waiting_bytes",
 			"Memory of the frames that wait behind full sockets, in bytes; a shared frame counts for each outbox."),
+	}
+	m.sizes = newSizeGauges(auto)
+	m.byType = newTypeCounters(auto, d.options.Types)
+	m.delays = newAgeHistogram("rte_fanout_event_delay_seconds",
+		"Time from the arrival of an event at this node to its last write, once per event and shard; frames that wait "+
+			"behind a full socket do not count.")
+	m.ages = newAgeHistogram("rte_fanout_event_age_seconds",
+		"Time from the Timestamp of an event, by the clock of its publisher, to its last write, once per event and shard.")
+	m.ahead = counter("rte_fanout_event_timestamps_ahead_total",
+		"Events that had a Timestamp in the future of this node, so that their age is not known; once per shard.")
+	if reg != nil {
+		reg.MustRegister(m.delays, m.ages)
 	}
 	computed("rte_fanout_outbox_capacity_bytes", "Bytes that may wait in one outbox before its session ends as slow.",
 		func() float64 { return float64(d.options.Outbox.Bytes) })

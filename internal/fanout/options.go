@@ -37,6 +37,9 @@ type Options struct {
 	Outbox OutboxOptions
 	Flow   FlowOptions
 
+	// Types are the names of the event types, that of Type 1 first: the values of a metric label. Default: none, and
+	// events count as those of other types.
+	Types []string
 	// Trace records what happens to events. nil: nothing is recorded.
 	Trace *trace.Log
 

@@ -120,6 +120,13 @@ func (s *Shard) leave(q *turnQueue) {
 		}
 	}
 	s.account(q, b, c.left)
+	switch {
+	case p.list == nil: // the last subscriber has gone
+	case p.direct && len(q.touched) == 0:
+		s.counts.delivered(b, time.Now())
+	default:
+		q.unmeasured = append(q.unmeasured, b)
+	}
 	if p.first == nil {
 		s.endPass(p, b.entry)
 	}

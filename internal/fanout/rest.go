@@ -23,6 +23,7 @@ type round struct {
 // of them saves writes; a round of one event does not show that. It does not rest while publishers wait: events then
 // come faster than they are written and are collected anyway, and a rest would only reduce throughput.
 func (s *Shard) endRound(q *turnQueue) {
+	s.measure(q)
 	r := q.round
 	q.round = round{}
 	if r.events > 1 {

@@ -53,6 +53,7 @@ type Shard struct {
 	counts           counts
 
 	waitingBytes, reportedBytes    int
+	sizes, reportedSizes           outboxSizes
 	fullOutboxes, reportedOutboxes int
 }
 
@@ -60,6 +61,8 @@ type Shard struct {
 type counts struct {
 	deliveries, writes, bytes int
 	dropped                   [numDropReasons]int
+	delays, ages              ageCounts
+	ahead                     int // events with a Timestamp in the future
 }
 
 func newShard(index int, d *Dispatcher) *Shard {
@@ -259,6 +262,7 @@ func (s *Shard) flushNext(q *turnQueue) {
 	}
 	if q.flushed == len(q.touched) {
 		q.touched, q.collected, q.buffered, q.flushing, q.flushed = q.touched[:0], 0, 0, false, 0
+		s.measure(q)
 	}
 }
 
@@ -457,6 +461,11 @@ func (s *Shard) report() {
 	if c.deliveries > 0 {
 		m.deliveries.Add(float64(c.deliveries))
 	}
+	m.delays.take(&c.delays)
+	m.ages.take(&c.ages)
+	if c.ahead > 0 {
+		m.ahead.Add(float64(c.ahead))
+	}
 	for reason, n := range c.dropped {
 		if n > 0 {
 			m.dropped[reason].Add(float64(n))
@@ -466,6 +475,12 @@ func (s *Shard) report() {
 	if s.waitingBytes != s.reportedBytes {
 		m.waitingBytes.Add(float64(s.waitingBytes - s.reportedBytes))
 		s.reportedBytes = s.waitingBytes
+	}
+	if s.sizes != s.reportedSizes {
+		for i := range m.sizes {
+			m.sizes[i].Add(float64(s.sizes[i] - s.reportedSizes[i]))
+		}
+		s.reportedSizes = s.sizes
 	}
 	if s.fullOutboxes != s.reportedOutboxes {
 		m.full.Add(float64(s.fullOutboxes - s.reportedOutboxes))

@@ -30,6 +30,7 @@ type turnQueue struct {
 	flushing  bool      // touched is being written, flushed of them so far; nothing is appended meanwhile
 	flushed   int
 
+	unmeasured []*broadcast // events whose frames are in touched outboxes, for their ages
 	round      round
 	batches    bool      // resting saves writes: the queue rests between rounds
 	restsUntil time.Time // no round begins before this time

@@ -34,6 +34,15 @@ const (
 	numCloseReasons
 )
 
+// CloseReasons returns all reasons.
+func CloseReasons() []CloseReason {
+	all := make([]CloseReason, numCloseReasons)
+	for r := range numCloseReasons {
+		all[r] = r
+	}
+	return all
+}
+
 // String returns the reason as a metric label.
 func (r CloseReason) String() string {
 	return [numCloseReasons]string{

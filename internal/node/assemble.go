@@ -42,6 +42,7 @@ func (n *Node) assembleEvents(*Options) (err error) {
 		JSON:      hubprotocol.NewJSONEncoder(n.catalog), MessagePack: hubprotocol.NewMessagePackEncoder(
 			n.catalog, packStyle(c),
 		),
+		Types:  n.catalog.Names(),
 		Shards: c.Fanout.Shards,
 		Outbox: fanout.OutboxOptions{
 			Bytes: c.Limits.OutboxBytes, TotalBytes: memoryPart(c.Limits.TotalOutboxBytes, c.Memory.Limit, 4),

@@ -1,7 +1,10 @@
 package node
 
 import (
+	"math"
 	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -17,5 +20,30 @@ func newMetricRegistry(version string) *prometheus.Registry {
 	})
 	build.Set(1)
 	reg.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registerMemory(reg)
 	return reg
+}
+
+// registerMemory registers the memory of the Go runtime and the limit that it keeps.
+func registerMemory(reg prometheus.Registerer) {
+	reg.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "rte_memory_used_bytes", Help: "Memory of the Go runtime that counts for its limit.",
+		}, func() float64 {
+			samples := []metrics.Sample{
+				{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"},
+			}
+			metrics.Read(samples)
+			return float64(samples[0].Value.Uint64() - samples[1].Value.Uint64())
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "rte_memory_limit_bytes",
+			Help: "Limit of the memory of the Go runtime (memory.limit or GOMEMLIMIT); 0: none.",
+		}, func() float64 {
+			if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
+				return float64(limit)
+			}
+			return 0
+		}),
+	)
 }

@@ -103,14 +103,16 @@ func (c *Conn) because(d endDetail) {
 // ends records the reason for the end of the connection. The first one counts.
 func (c *Conn) ends(reason hub.CloseReason) { c.endReason.CompareAndSwap(0, uint32(reason)+1) }
 
-// reportEnd calls Options.Ended. The reader calls it once, when it is over.
+// reportEnd counts the end and calls Options.Ended. The reader calls it once, when it is over.
 func (c *Conn) reportEnd() {
-	if c.h.options.Ended == nil {
-		return
-	}
 	reason := hub.CloseGone
 	if r := c.endReason.Load(); r != 0 {
 		reason = hub.CloseReason(r - 1) //nolint:gosec // it was set from one
+	}
+	duration := time.Since(c.h.started) - c.since
+	c.h.metrics.lifetimes.ended(reason, duration)
+	if c.h.options.Ended == nil {
+		return
 	}
 	claims := c.claims
 	if c.session != nil {
@@ -119,7 +121,7 @@ func (c *Conn) reportEnd() {
 	c.h.options.Ended(End{
 		ID: c.ID(), Claims: claims, Reason: reason, Detail: c.causeOf(reason).String(),
 		Address:  c.owner.address,
-		Duration: time.Since(c.h.started) - c.since,
+		Duration: duration,
 	})
 }
 

@@ -50,6 +50,9 @@ func TestEnded_hasReasonAndDetail(t *testing.T) {
 				s.Timeouts.Client, s.Timeouts.KeepAlive = 200*time.Millisecond, 100*time.Millisecond
 			})
 			w := s.open("json")
+			if n := s.count("signalr_server_active_connections", "signalr_transport", "web_sockets"); n != 1 {
+				t.Errorf("%v active connections, want 1", n)
+			}
 			test.end(s, w)
 			for test.message != "" {
 				_, payload, err := w.next()
@@ -66,6 +69,19 @@ func TestEnded_hasReasonAndDetail(t *testing.T) {
 			}
 			w.Close()
 			expectEnd(t, ends, test.reason, test.detail)
+			if n := s.count("rte_transport_connection_seconds", "reason", test.reason.String()); n != 1 {
+				t.Errorf("%v durations, want 1", n)
+			}
+			status := "normal_closure"
+			if test.reason == hub.CloseSilent {
+				status = "timeout"
+			}
+			if n := s.count("signalr_server_connection_duration_seconds", "signalr_connection_status", status); n != 1 {
+				t.Errorf("%v durations of %s, want 1", n, status)
+			}
+			if n := s.count("signalr_server_active_connections"); n != 0 {
+				t.Errorf("%v active connections, want none", n)
+			}
 		})
 	}
 }

@@ -24,6 +24,7 @@ type metrics struct {
 	received         map[hubprotocol.MessageType]prometheus.Counter // messageOther for all that is ignored
 	protocolErrors   map[string]prometheus.Counter                  // by violationKind, and those below
 	throttled        map[string]prometheus.Counter
+	lifetimes        *lifetimes
 	failures         prometheus.Counter
 	held             prometheus.Counter
 	pending          prometheus.Gauge
@@ -93,6 +94,7 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 			"(local), was absent or malformed, or the connection came from an address that is not trusted.",
 	}, []string{"result"})
 	m := &metrics{
+		lifetimes:    newLifetimes(reg),
 		proxyHeaders: map[proxyHeader]prometheus.Counter{},
 		throttled:    map[string]prometheus.Counter{},
 		failures: prometheus.NewCounter(prometheus.CounterOpts{

@@ -50,6 +50,7 @@ const (
 // start begins to read. buffered holds the bytes that came with the request.
 func (c *Conn) start(buffered []byte) {
 	c.h.metrics.connections[protocolNone].Inc()
+	c.h.metrics.lifetimes.began()
 	c.messages = hubprotocol.NewSplitter(min(c.h.options.Limits.MessageBytes, maxHandshake))
 	c.frames.MaxFrame = uint64(c.h.options.Limits.FrameBytes) //nolint:gosec // not negative
 	go c.read(buffered)

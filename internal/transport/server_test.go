@@ -224,7 +224,7 @@ func (s *server) publish(eventType, entityType string, entity events.ID, more st
 	s.dispatcher.Dispatch(&ev)
 }
 
-// count returns the value of a metric. labels are name, value, name, value.
+// count returns the value of a metric, of a histogram how many values it has. labels are name, value, name, value.
 func (s *server) count(name string, labels ...string) float64 {
 	s.t.Helper()
 	families, err := s.metrics.Gather()
@@ -244,7 +244,8 @@ func (s *server) count(name string, labels ...string) float64 {
 					}
 				}
 			}
-			return metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+			return metric.GetCounter().GetValue() + metric.GetGauge().GetValue() +
+				float64(metric.GetHistogram().GetSampleCount())
 		}
 	}
 	s.t.Fatalf("no metric %s %v", name, labels)

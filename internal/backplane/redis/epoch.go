@@ -55,8 +55,9 @@ type epoch struct {
 	confirmed chan struct{} // closed when the canary's lane is confirmed
 
 	// Owned by receive; other goroutines may read them after it has ended.
-	lanes map[string]*lane // the subscribed lanes
-	era   *sequence.Era    // the latest; nil: no canary has arrived yet
+	lanes  map[string]*lane // the subscribed lanes
+	readAt int64            // when bytes came last, in nanoseconds of Unix time
+	era    *sequence.Era    // the latest; nil: no canary has arrived yet
 
 	mu       sync.Mutex
 	requests []*request    // guarded by mu; not fully answered, in order
@@ -124,6 +125,7 @@ func (e *epoch) Read(p []byte) (int, error) {
 	n, err := e.conn.Read(p)
 	if n > 0 {
 		e.reads.Add(1)
+		e.readAt = time.Now().UnixNano()
 	}
 	return n, err
 }
@@ -152,7 +154,7 @@ func (e *epoch) receive(context.Context) error {
 // message hands a message to its lane.
 func (e *epoch) message(r *resp.Reply) {
 	if l := e.lanes[string(r.Channel)]; l != nil {
-		en := entry{payload: r.Payload, chunk: r.Chunk, era: e.era}
+		en := entry{payload: r.Payload, chunk: r.Chunk, era: e.era, arrived: e.readAt}
 		if r.Size > 0 {
 			en.action = tooLong{r.Size}
 		}

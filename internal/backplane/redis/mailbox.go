@@ -28,6 +28,7 @@ type entry struct {
 	chunk   *resp.Chunk   // contains the payload; nil: none does
 	era     *sequence.Era // the latest when the message was read
 	action  action        // nil: it is a message
+	arrived int64         // when it was read, in nanoseconds of Unix time
 }
 
 // action is run by the worker of a lane between two messages.

@@ -92,6 +92,9 @@ func (w *worker) arrive(en *entry, now time.Time) {
 	if m.Event.Tier = events.TierPlain; position.N > 0 {
 		m.Event.Tier = events.TierCounted
 	}
+	if whole {
+		m.Event.Arrived = time.Unix(0, en.arrived)
+	}
 	if m.Skimmed {
 		w.b.receiver.Unwanted(&m.Event, now)
 	}
