@@ -48,8 +48,8 @@ backplane/redis/peer: backplane backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
 config: authz authz/directory authz/token backplane loopback subscriptions transport/forwarded transport/origins
-node: authz authz/directory authz/token backplane backplane/redis config console events fanout hub ingest logsink
- trace transport transport/forwarded transport/hubprotocol
+node: authz authz/directory authz/token authz/watch backplane backplane/redis config console events fanout hub ingest
+ logsink trace transport transport/forwarded transport/hubprotocol
 console: authz authz/token events hub loopback
 ingest: backplane events jsonscan
 loadgen:

@@ -88,7 +88,7 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 	simulator := simulation.simulator(organization, n.Backplane(), logger, n.Registry())
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	out.closeAfter(ctx, c.Shutdown.Timeout)
+	out.closeAfter(ctx, n.StopTimeout)
 	also := []node.Task{simulator.Run, p.greet(n, c.Path, publishers, organization.ID)}
 	if publishers != nil {
 		also = append(also, serveRedis(n, c, publishers))

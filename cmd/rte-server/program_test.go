@@ -88,7 +88,7 @@ func (p *running) stop() {
 
 // logLine is a line of the log.
 type logLine struct {
-	Level, Msg, Address, Option string
+	Level, Msg, Address, Option, Over string
 }
 
 // logged waits for a line of the log.

@@ -50,9 +50,8 @@ func (p *program) publishCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return withPublisher(ctx, &l.Config, catalog, node.NewLogger(
-			&l.Config, p.stderr,
-		), func(ctx context.Context, to demo.Publisher) error {
+		logger, _ := node.NewLogger(&l.Config, p.stderr)
+		return withPublisher(ctx, &l.Config, catalog, logger, func(ctx context.Context, to demo.Publisher) error {
 			return publishLines(ctx, &l.Events, catalog, to, in, p.stdout)
 		})
 	}

@@ -61,7 +61,8 @@ func (p *program) functionsCommand() *cobra.Command {
 func (p *program) loadFunctions(ctx context.Context, c *config.Config) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	o, err := node.RedisOptions(&c.Redis, backplane.Options{Logger: node.NewLogger(c, p.stderr).Named("backplane")})
+	logger, _ := node.NewLogger(c, p.stderr)
+	o, err := node.RedisOptions(&c.Redis, backplane.Options{Logger: logger.Named("backplane")})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -141,18 +140,4 @@ func TestServe_countsLogLinesOnAFullDisk(t *testing.T) {
 	eventually(t, "lines that are dropped", func() bool { return p.metric("rte_log_lines_dropped_total") != "0" })
 	p.checkServes(token)
 	p.terminate(syscall.SIGTERM)
-}
-
-// The end of a terminal killed the node by SIGHUP, without a drain.
-func TestServe_drainsAtHangup(t *testing.T) {
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := startProcess(t, writer)
-	_ = writer.Close()
-	go func() { _, _ = io.Copy(io.Discard, reader) }()
-	c := p.connect(mustServiceToken(t, testOrganization), "")
-	p.terminate(syscall.SIGHUP)
-	c.expect(`{"type":7,"allowReconnect":true}`)
 }

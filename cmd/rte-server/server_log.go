@@ -29,6 +29,7 @@ const (
 type serverLog struct {
 	*zap.Logger
 
+	level  zap.AtomicLevel
 	sink   *logsink.Sink
 	stopBy atomic.Pointer[time.Time] // nil: nothing has stopped the server
 	// unread is called if the reader of the log is stuck. It gets no further lines.
@@ -39,16 +40,17 @@ type serverLog struct {
 func (p *program) openLog(c *config.Config) *serverLog {
 	signal.Ignore(syscall.SIGPIPE) // a write to a pipe without a reader then returns an error
 	sink := logsink.Start(p.stderr)
+	logger, level := node.NewLogger(c, sink)
 	return &serverLog{
-		Logger: node.NewLogger(c, sink), sink: sink,
+		Logger: logger, level: level, sink: sink,
 		unread: func() { p.stderr = io.Discard },
 	}
 }
 
-// closeAfter makes close respect shutdown.timeout, which begins when ctx ends.
-func (l *serverLog) closeAfter(ctx context.Context, timeout time.Duration) {
+// closeAfter makes close respect shutdown.timeout, which timeout returns. The time begins when ctx ends.
+func (l *serverLog) closeAfter(ctx context.Context, timeout func() time.Duration) {
 	context.AfterFunc(ctx, func() {
-		by := time.Now().Add(timeout)
+		by := time.Now().Add(timeout())
 		l.stopBy.Store(&by)
 	})
 }
@@ -78,6 +80,11 @@ func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
+	return until(ctx, signals)
+}
+
+// until returns a context that ends with ctx, or at the first of the signals. A second one ends the process.
+func until(ctx context.Context, signals []os.Signal) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, signals...)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop

@@ -38,8 +38,12 @@ func CheckServer(c *Config) error {
 			"must be set, and the same on all nodes, where there is no auth.hmac_secret: otherwise one node refuses clients "+
 				"that negotiated with another")
 	}
-	if c.Connection.Secret != "" && len(c.Connection.Secret) < MinSecret {
-		p.add("connection.secret", "must have at least %d bytes", MinSecret)
+	for key, secret := range map[string]string{
+		"connection.secret": c.Connection.Secret, "connection.previous_secret": c.Connection.PreviousSecret,
+	} {
+		if secret != "" && len(secret) < MinSecret {
+			p.add(key, "must have at least %d bytes", MinSecret)
+		}
 	}
 	return errors.Join(p...)
 }

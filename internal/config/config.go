@@ -14,7 +14,7 @@ type Config struct {
 	ProxyProtocol   string
 
 	Connection struct {
-		Secret string
+		Secret, PreviousSecret string
 	}
 	Console struct {
 		Listen string

@@ -19,6 +19,9 @@ func (k *keyList) addPorts(c *Config) {
 	k.secret(&c.Connection.Secret, "connection.secret",
 		"secret that all nodes share; the key of connection tokens is derived from it, so that a client may "+
 			"negotiate with one node and connect to another; none: auth.hmac_secret")
+	k.secret(&c.Connection.PreviousSecret, "connection.previous_secret",
+		"second secret, accepted during the rotation of connection.secret; none: auth.previous_hmac_secret, where "+
+			"there is no connection.secret")
 
 	k.text(&c.Console.Listen, "console.listen", "127.0.0.1:9090",
 		"address of the operator port, as host:port; empty: no operator port. Other machines can use it only "+

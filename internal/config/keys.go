@@ -10,14 +10,19 @@ import (
 // keyList is the list of all configuration keys. It has a flag for each key, which writes into a Config. Files, the
 // environment and the command line all set keys through these flags.
 type keyList struct {
-	flags   *pflag.FlagSet
-	secrets map[string]bool // keys whose values are never shown
+	flags       *pflag.FlagSet
+	secrets     map[string]bool    // keys whose values are never shown
+	secretFiles map[string]*string // the values of their keys with fileSuffix
+	reloads     map[string]string  // how a running server takes over a new value; other keys need a restart
 }
 
 // newKeyList makes the list of the keys of c and sets c to the defaults. The order of the keys is that of the
 // documentation.
 func newKeyList(c *Config) *keyList {
-	k := &keyList{flags: pflag.NewFlagSet("configuration", pflag.ContinueOnError), secrets: map[string]bool{}}
+	k := &keyList{
+		flags:   pflag.NewFlagSet("configuration", pflag.ContinueOnError),
+		secrets: map[string]bool{}, secretFiles: map[string]*string{}, reloads: map[string]string{},
+	}
 	k.flags.SortFlags = false
 	k.addPorts(c)
 	k.addAuth(&c.Auth)
@@ -28,6 +33,7 @@ func newKeyList(c *Config) *keyList {
 	k.addTimeouts(&c.Timeouts)
 	k.addInternals(c)
 	k.addProcess(c)
+	k.markReloads()
 	return k
 }
 
@@ -36,10 +42,12 @@ func (k *keyList) text(target *string, key, byDefault, help string) {
 	k.flags.Var((*text)(target), key, help)
 }
 
-// secret adds a text without a default whose value is never shown.
+// secret adds a text without a default whose value is never shown, and the key of a file that can hold it.
 func (k *keyList) secret(target *string, key, help string) {
 	k.text(target, key, "", help)
 	k.secrets[key] = true
+	k.secretFiles[key] = new(string)
+	k.text(k.secretFiles[key], key+fileSuffix, "", "file with "+key+", instead of that key; the server watches it")
 }
 
 func (k *keyList) list(target *[]string, key, help string) {

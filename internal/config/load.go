@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -24,6 +25,12 @@ type Loaded struct {
 
 	keys *keyList
 	won  map[string]string // the source of each key that was set
+
+	// What Load was called with and has read, for a reload.
+	sources *Sources
+	files   []string
+	check   func(*Config) error
+	read    []assignment
 }
 
 // NewSources makes the sources of a command. environ has the form of os.Environ. defaults replaces defaults of keys for
@@ -57,33 +64,41 @@ func (s *Sources) newKeyList(c *Config) *keyList {
 	return k
 }
 
-// Load reads files, the environment and flags, in this order: later sources override earlier ones. Then it calls check.
-// Without files, RTE_CONFIG names one if it is set. The error names the faulty keys.
+// Load reads files, the environment and flags, in this order: later sources override earlier ones. Then it reads the
+// files of secrets and calls check. Without files, RTE_CONFIG names one if it is set. The error names the faulty keys.
 func (s *Sources) Load(files []string, check func(*Config) error) (*Loaded, error) {
-	l := &Loaded{}
-	l.keys = s.newKeyList(&l.Config)
-
-	if len(files) == 0 {
+	paths := files
+	if len(paths) == 0 {
 		for _, variable := range s.environ {
 			if path, ok := strings.CutPrefix(variable, envConfig+"="); ok && path != "" {
-				files = []string{path}
+				paths = []string{path}
 			}
 		}
 	}
 	var all []assignment
-	for _, path := range files {
+	for _, path := range paths {
 		fromFile, err := readFile(path)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, fromFile...)
 	}
+	return s.assemble(all, files, check)
+}
+
+// assemble makes a configuration from the assignments of files, the environment and flags.
+func (s *Sources) assemble(fromFiles []assignment, files []string, check func(*Config) error) (*Loaded, error) {
+	l := &Loaded{sources: s, files: files, check: check, read: fromFiles}
+	l.keys = s.newKeyList(&l.Config)
 	fromEnv, envErr := l.keys.readEnv(s.environ)
-	all = append(append(all, fromEnv...), readFlags(s.flags)...)
+	all := slices.Concat(fromFiles, fromEnv, readFlags(s.flags))
 
 	var err error
 	l.won, l.notes, err = l.keys.assign(all)
 	if err = errors.Join(err, envErr); err == nil {
+		err = l.keys.readSecrets()
+	}
+	if err == nil {
 		err = check(&l.Config)
 	}
 	if err != nil {
@@ -98,7 +113,10 @@ func (l *Loaded) Print(w io.Writer) error {
 	l.keys.flags.VisitAll(func(f *pflag.Flag) {
 		source := cmp.Or(l.won[f.Name], "default")
 		value := f.Value.String()
-		if l.keys.secrets[f.Name] && value != "" {
+		switch {
+		case l.keys.secrets[f.Name] && value != "" && *l.keys.secretFiles[f.Name] != "":
+			return // the line of its file follows
+		case l.keys.secrets[f.Name] && value != "":
 			fmt.Fprintf(&out, "# %s is set and not shown (%s)\n", f.Name, source)
 			return
 		}

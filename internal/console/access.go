@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +32,7 @@ const (
 
 // access decides which requests may use the guarded paths.
 type access struct {
+	token   atomic.Pointer[string] // of Server.SetToken
 	refused *prometheus.CounterVec
 	delayed chan struct{} // holds one element for each request that waits
 }
@@ -50,6 +52,17 @@ func newAccess(reg prometheus.Registerer) *access {
 		reg.MustRegister(a.refused)
 	}
 	return a
+}
+
+// guard passes on the requests that may use the guarded paths.
+func (a *access) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if token := *a.token.Load(); token == "" {
+			a.requireLoopbackHost(next).ServeHTTP(w, r)
+		} else {
+			a.requireBearer(token, next).ServeHTTP(w, r)
+		}
+	})
 }
 
 // requireBearer passes on requests with the token and refuses others. Its comparison takes the same time for any token.

@@ -17,6 +17,8 @@ type Operations struct {
 	Explain Operation
 	// Connections lists connections of this node: GET /api/connections.
 	Connections Operation
+	// Reload reads the configuration again: POST /api/reload.
+	Reload func(ctx context.Context) (answer any, err error)
 	// Disconnect ends connections of this node: POST /api/disconnect.
 	Disconnect Operation
 	// Drain, CancelDrain, Shed and CancelShed close connections evenly, or end that: POST and DELETE /api/drain and
@@ -53,6 +55,9 @@ func (o *Operations) handle(mux *http.ServeMux) {
 			}
 			return o.Revoke(r.Context(), body)
 		}))
+	}
+	if o.Reload != nil {
+		mux.HandleFunc("POST /api/reload", answer(func(r *http.Request) (any, error) { return o.Reload(r.Context()) }))
 	}
 	for pattern, operation := range map[string]Operation{
 		"GET /api/explain": o.Explain, "GET /api/connections": o.Connections, "POST /api/disconnect": o.Disconnect,

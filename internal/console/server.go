@@ -78,17 +78,17 @@ func New(o Options) (*Server, error) {
 	// A page of another origin in the operator's browser cannot read an answer, but its request could still act.
 	own := http.NewCrossOriginProtection().Handler(guarded)
 	s.access = newAccess(o.Registerer)
-	if o.Token == "" {
-		s.mux.Handle("/", s.access.requireLoopbackHost(own))
-	} else {
-		s.mux.Handle("/", s.access.requireBearer(o.Token, own))
-	}
+	s.SetToken(o.Token)
+	s.mux.Handle("/", s.access.guard(own))
 	s.handler = s.mux
 	if o.AnswerTimeout > 0 {
 		s.handler = limitAnswer(o.AnswerTimeout, s.mux)
 	}
 	return s, nil
 }
+
+// SetToken replaces Options.Token. Any goroutine may call it.
+func (s *Server) SetToken(token string) { s.access.token.Store(&token) }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -105,7 +105,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, "/metrics\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n/api/revoke\n/api/explain\n"+
-		"/api/connections\n/api/disconnect\n/api/drain\n/api/shed\n/api/nodes\n"+
+		"/api/connections\n/api/disconnect\n/api/drain\n/api/shed\n/api/nodes\n/api/reload\n"+
 		"/debug/pprof/\n") // an error means that the caller has gone
 }
 

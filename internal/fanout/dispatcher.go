@@ -21,6 +21,7 @@ type Dispatcher struct {
 	shards   []*Shard
 	accounts *accounts
 	held     heldStates
+	quota    atomic.Int64               // events per second of an organization; 0: none
 	total    backlog                    // of all organizations
 	started  time.Time                  // origin of the clock of the quotas
 	stopped  chan struct{}              // closed when the context of Run ends
@@ -38,6 +39,7 @@ func New(o Options) (*Dispatcher, error) {
 		total:   newBacklog(),
 		started: time.Now(), stopped: make(chan struct{}),
 	}
+	d.quota.Store(int64(o.Flow.Quota))
 	d.metrics = newMetrics(o.Registerer, d)
 	for i := range o.Shards {
 		d.shards = append(d.shards, newShard(i, d))
@@ -55,9 +57,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	for _, s := range d.shards {
 		running.Go(func() { s.run(ctx) })
 	}
-	if d.options.Flow.Quota > 0 {
-		running.Go(func() { d.releaseHeld(ctx) })
-	}
+	running.Go(func() { d.releaseHeld(ctx) })
 	running.Wait()
 	return nil
 }
@@ -137,7 +137,7 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 	if !wait && (organization.backlog.full(b.limit) || d.total.full(d.options.Flow.totalLimit())) {
 		return false
 	}
-	if d.options.Flow.Quota > 0 {
+	if d.quota.Load() > 0 || d.held.total.Load() > 0 {
 		if dispatch, taken := d.admit(b, ev, wait); !dispatch {
 			return taken
 		}

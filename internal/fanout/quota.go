@@ -52,7 +52,7 @@ type stateKey struct {
 // admit decides about an event where there is a quota. The caller is to dispatch it now; or it is held back, and so
 // taken; or, without wait, neither. With wait, an event that is no state waits here for room.
 func (d *Dispatcher) admit(b *broadcast, ev *events.Event, wait bool) (dispatch, taken bool) {
-	organization, quota := b.entry.Organization(), d.options.Flow.Quota
+	organization := b.entry.Organization()
 	if b.state {
 		if before, ok := d.held.replace(organization, stateKey{b.entry, b.key}, ev); ok {
 			d.metrics.superseded.Inc()
@@ -60,7 +60,7 @@ func (d *Dispatcher) admit(b *broadcast, ev *events.Event, wait bool) (dispatch,
 			return false, true
 		}
 	}
-	for first := true; !organization.quota.take(time.Since(d.started), quota); first = false {
+	for first := true; !organization.quota.take(time.Since(d.started), d.perSecond()); first = false {
 		switch {
 		case b.state && d.held.add(organization, stateKey{b.entry, b.key}, ev):
 			d.metrics.held.Inc()
@@ -72,13 +72,23 @@ func (d *Dispatcher) admit(b *broadcast, ev *events.Event, wait bool) (dispatch,
 			d.metrics.paced.Inc()
 		}
 		select {
-		case <-time.After(organization.quota.delay(time.Since(d.started), quota)):
+		case <-time.After(organization.quota.delay(time.Since(d.started), d.perSecond())):
 		case <-d.stopped:
 			return false, true
 		}
 	}
 	return true, true
 }
+
+// SetQuota replaces FlowOptions.Quota. States that are held back are sent as the new quota allows it. Any goroutine may
+// call it.
+func (d *Dispatcher) SetQuota(perSecond int) {
+	d.quota.Store(int64(perSecond))
+	d.held.wake.Set()
+}
+
+// perSecond returns the quota of an organization; 0: none.
+func (d *Dispatcher) perSecond() int { return int(d.quota.Load()) }
 
 // replace puts an event in the place of an older one that is held back, if there is one: it must not overtake that. It
 // returns the id of the older one.
@@ -153,17 +163,17 @@ func (d *Dispatcher) releaseAllowed() (next time.Duration) {
 	h, flow := &d.held, &d.options.Flow
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now := time.Since(d.started)
+	now, perSecond := time.Since(d.started), d.perSecond()
 	for o, ho := range h.byOrganization {
 		for ho.next < len(ho.order) && !o.backlog.full(flow.Backlog) && !d.total.full(flow.totalLimit()) &&
-			o.quota.take(now, flow.Quota) {
+			o.quota.take(now, perSecond) {
 			d.releaseFirstLocked(ho)
 		}
 		if ho.next == len(ho.order) {
 			delete(h.byOrganization, o)
 			continue
 		}
-		if wait := max(o.quota.delay(now, flow.Quota), releasePause); next == 0 || wait < next {
+		if wait := max(o.quota.delay(now, perSecond), releasePause); next == 0 || wait < next {
 			next = wait
 		}
 	}

@@ -13,8 +13,12 @@ type rate struct {
 	spent atomic.Int64
 }
 
-// take reports whether the rate allows one more event now, and counts it. A burst of one second's worth is allowed.
+// take reports whether the rate allows one more event now, and counts it. A burst of one second's worth is allowed. A
+// rate of 0 allows everything.
 func (r *rate) take(now time.Duration, perSecond int) bool {
+	if perSecond <= 0 {
+		return true
+	}
 	for {
 		spent := r.spent.Load()
 		next := max(time.Duration(spent), now) + time.Second/time.Duration(perSecond)
@@ -29,6 +33,9 @@ func (r *rate) take(now time.Duration, perSecond int) bool {
 
 // delay returns the time until take succeeds, provided no other caller takes.
 func (r *rate) delay(now time.Duration, perSecond int) time.Duration {
+	if perSecond <= 0 {
+		return 0
+	}
 	next := max(time.Duration(r.spent.Load()), now) + time.Second/time.Duration(perSecond)
 	return max(next-now-time.Second, 0)
 }

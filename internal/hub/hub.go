@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
@@ -31,6 +32,8 @@ type Hub struct {
 	invoker   *invoker.Invoker
 	sessions  Sessions
 	quota     quota
+	limits    atomic.Pointer[Limits]
+	resyncing atomic.Pointer[resyncPace]
 	rechecks  rechecks
 	refusals  refusals
 	losses    losses
@@ -51,8 +54,10 @@ func New(o Options) (*Hub, error) {
 		answers: newAnswerMemory(o.Limits.AnswerBytes),
 		options: o, made: time.Now(), names: o.Catalog.Names(),
 		rechecks: newRechecks(), losses: newLosses(), undecided: newUndecided(),
-		quota: quota{limit: o.Limits.Quota, used: map[events.ID]int{}}, sessions: Sessions{open: map[*Session]struct{}{}},
+		quota: quota{used: map[events.ID]int{}}, sessions: Sessions{open: map[*Session]struct{}{}},
 	}
+	h.SetLimits(o.Limits)
+	h.SetResync(o.Resync.Window, o.Resync.Rate)
 	h.metrics = newMetrics(o.Registerer, h)
 	var err error
 	h.invoker, err = invoker.New(invoker.Options{Places: o.Pool, Registerer: o.Registerer, Logger: o.Logger})

@@ -76,7 +76,7 @@ func (*ClientLimits) Target() string { return "Limits" }
 
 // limitsFor returns the limits of a connection with claims.
 func (h *Hub) limitsFor(claims *authz.Claims) *ClientLimits {
-	l := &h.options.Limits
+	l := h.limits.Load()
 	return &ClientLimits{
 		Items: l.Items, Subscriptions: l.subscriptions(claims), MessageBytes: l.MessageBytes, CallsPerSecond: l.CallRate,
 	}

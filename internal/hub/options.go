@@ -124,8 +124,7 @@ func (o *Options) complete() error {
 			return fmt.Errorf("hub: Options.%s must not be negative", name)
 		}
 	}
-	l.Subscriptions = cmp.Or(l.Subscriptions, 10_000)
-	l.Items = cmp.Or(l.Items, 2_000)
+	l.setDefaults()
 	l.ArgumentBytes = cmp.Or(l.ArgumentBytes, 512<<10)
 	l.AnswerBytes = cmp.Or(l.AnswerBytes, 64<<20)
 	l.Invocation = cmp.Or(l.Invocation, 10*time.Second)

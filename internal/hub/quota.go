@@ -2,13 +2,14 @@ package hub
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/rte-server/rte-server/internal/events"
 )
 
 // quota counts the subscriptions of each organization, including those that a running call may still grant.
 type quota struct {
-	limit int // static; 0: nothing is counted
+	limit atomic.Int64 // 0: none
 
 	mu   sync.Mutex        // guards the following field
 	used map[events.ID]int // counts above 0
@@ -16,12 +17,10 @@ type quota struct {
 
 // take counts another subscription of an organization. It reports whether the organization had room for it.
 func (q *quota) take(organization events.ID) bool {
-	if q.limit == 0 {
-		return true
-	}
+	limit := int(q.limit.Load())
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.used[organization] >= q.limit {
+	if limit > 0 && q.used[organization] >= limit {
 		return false
 	}
 	q.used[organization]++
@@ -30,7 +29,7 @@ func (q *quota) take(organization events.ID) bool {
 
 // release gives back n subscriptions that take counted.
 func (q *quota) release(organization events.ID, n int) {
-	if q.limit == 0 || n == 0 {
+	if n == 0 {
 		return
 	}
 	q.mu.Lock()

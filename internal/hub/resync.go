@@ -118,15 +118,15 @@ func (p *resyncPlan) add(byLane map[string]Loss, undecided []*Session) {
 		planned(s).undecided = true
 	}
 	p.hub.concerned(byLane, func(s *Session, loss Loss) { planned(s).add(loss) })
-	o := &p.hub.options.Resync
-	slot := max(o.Window/time.Duration(max(len(added), 1)), 1)
+	pace := p.hub.resyncing.Load()
+	slot := max(pace.window/time.Duration(max(len(added), 1)), 1)
 	now := time.Now()
 	for i, planned := range added {
 		planned.due = now.Add(slot*time.Duration(i) + rand.N(slot)) //nolint:gosec // not a secret
 	}
 	p.waiting = append(p.waiting, added...)
 	slices.SortFunc(p.waiting, func(a, b *plannedResync) int { return cmp.Compare(a.due.UnixNano(), b.due.UnixNano()) })
-	over := p.space(time.Second / time.Duration(o.Rate))
+	over := p.space(time.Second / time.Duration(pace.rate))
 	p.hub.options.Logger.Info("clients will be notified of lost events or asked to subscribe again",
 		zap.Int("lanes", len(byLane)), zap.Int("undecided", len(undecided)), zap.Int("clients", len(added)),
 		zap.Duration("over", over))

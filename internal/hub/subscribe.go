@@ -22,7 +22,7 @@ const (
 // with the answer.
 func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionResult {
 	results := s.results(requests)
-	decided := requests[:min(len(requests), s.hub.options.Limits.Items)]
+	decided := requests[:min(len(requests), s.hub.limits.Load().Items)]
 	c.change = s.hub.rechecks.number.Load()
 	decisions := s.hub.options.Authorization.Authorizer.Authorize(c.ctx, s.Claims(), decided)
 
@@ -57,7 +57,7 @@ func (s *Session) choose(
 	defer s.mu.Unlock()
 	wanted = make([]int, len(decisions))
 	claims := s.Claims()
-	limit := s.hub.options.Limits.subscriptions(claims)
+	limit := s.hub.limits.Load().subscriptions(claims)
 	indices := s.hub.indices.get()
 	defer s.hub.indices.put(indices)
 	topics = make([]events.Topic, 0, len(decisions))

@@ -54,7 +54,7 @@ func (n *Node) assembleEvents(*Options) (err error) {
 	if err != nil {
 		return err
 	}
-	n.backplane, err = NewBackplane(&c.Redis, n, backplane.Options{
+	n.backplane, err = newBackplane(&c.Redis, n, n.login, backplane.Options{
 		Catalog: n.catalog, Decoder: n.ingress, Sink: n.dispatcher, SnapshotMemory: c.Snapshots.Memory(),
 		Trace: n.trace, Registerer: n.registry, Logger: n.logger.Named("backplane"),
 	})
@@ -85,13 +85,7 @@ func (n *Node) assembleHub(*Options) (err error) {
 		Authorization: hub.Authorization{
 			Authorizer: n.gate, Rechecker: n.gate, Explain: n.gate.Explain, Denied: n.audit.denied, Revoked: n.revocations.Check,
 		},
-		Limits: hub.Limits{
-			Subscriptions: c.Limits.Subscriptions, AgentSubscriptions: c.Limits.AgentSubscriptions,
-			Quota: c.Quotas.Subscriptions, Items: c.Limits.Items,
-			MessageBytes: c.Limits.MessageBytes, CallRate: c.Limits.CallRate,
-			ArgumentBytes: 2 * c.Limits.MessageBytes, AnswerBytes: memoryPart(c.Limits.AnswerBytes, c.Memory.Limit, 8),
-			Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe, Snapshot: c.Timeouts.Snapshot,
-		},
+		Limits: hubLimits(c),
 		Snapshots: hub.SnapshotOptions{
 			Source: snapshotSource(&c.Snapshots, n.backplane), ForAll: c.Snapshots.Mode == config.SnapshotsAlways,
 		},
@@ -101,6 +95,17 @@ func (n *Node) assembleHub(*Options) (err error) {
 	return err
 }
 
+// hubLimits returns the limits of the hub.
+func hubLimits(c *config.Config) hub.Limits {
+	return hub.Limits{
+		Subscriptions: c.Limits.Subscriptions, AgentSubscriptions: c.Limits.AgentSubscriptions,
+		Quota: c.Quotas.Subscriptions, Items: c.Limits.Items,
+		MessageBytes: c.Limits.MessageBytes, CallRate: c.Limits.CallRate,
+		ArgumentBytes: 2 * c.Limits.MessageBytes, AnswerBytes: memoryPart(c.Limits.AnswerBytes, c.Memory.Limit, 8),
+		Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe, Snapshot: c.Timeouts.Snapshot,
+	}
+}
+
 // assembleTransport makes the handler of the port for clients.
 func (n *Node) assembleTransport(o *Options) (err error) {
 	c := n.config
@@ -108,10 +113,11 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("trusted_proxies: %w", err)
 	}
+	secret, previous := connectionSecrets(c)
 	n.transport, err = transport.New(transport.Options{
 		Open: n.open, Verifier: n.verifier, Refused: n.audit.refused, Ended: n.audit.ended,
-		Secret: []byte(cmp.Or(c.Connection.Secret, c.Auth.HMACSecret)),
-		Path:   c.Path, Next: n.withHealthPath(o.Next), Origins: c.Origins,
+		Secret: secret, PreviousSecrets: previous,
+		Path: c.Path, Next: n.withHealthPath(o.Next), Origins: c.Origins,
 		Protocol: transport.ProtocolOptions{MessagePackStyle: packStyle(c), DetailedErrors: c.DetailedErrors},
 		Proxies:  transport.ProxyOptions{Trusted: proxies, Protocol: forwarded.Mode(c.ProxyProtocol)},
 		Tokens: transport.TokenOptions{
@@ -121,16 +127,7 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 		Refresh: transport.RefreshOptions{
 			Enabled: c.Auth.Refresh, Refreshed: n.audit.refreshed, Forward: forward(n.backplane),
 		},
-		Limits: transport.Limits{
-			Connections: n.maxConnections(), Sockets: n.files.clients,
-			OrganizationConnections: c.Quotas.Connections,
-			UserConnections:         orNone(c.Quotas.UserConnections),
-			AddressConnections:      orNone(c.Quotas.AddressConnections),
-			FrameRate:               orNone(c.Limits.FrameRate), CallRate: orNone(c.Limits.CallRate),
-			PingRate:     orNone(c.Limits.PingRate),
-			MessageBytes: c.Limits.MessageBytes, PendingBytes: int64(c.Limits.PendingBytes),
-			FrameBytes: int64(c.Limits.FrameBytes),
-		},
+		Limits: n.transportLimits(c),
 		Timeouts: transport.Timeouts{
 			Handshake: c.Timeouts.Handshake, KeepAlive: c.Timeouts.KeepAlive, Client: c.Timeouts.Client,
 			Send: c.Timeouts.Send, Close: c.Timeouts.Close, Idle: c.Timeouts.Idle, Hold: c.Timeouts.Hold,
@@ -138,6 +135,20 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 		Registerer: n.registry, Logger: n.logger.Named("transport"),
 	})
 	return err
+}
+
+// transportLimits returns the limits of the port for clients.
+func (n *Node) transportLimits(c *config.Config) transport.Limits {
+	return transport.Limits{
+		Connections: n.maxConnections(c.Limits.Connections), Sockets: n.files.clients,
+		OrganizationConnections: c.Quotas.Connections,
+		UserConnections:         orNone(c.Quotas.UserConnections),
+		AddressConnections:      orNone(c.Quotas.AddressConnections),
+		FrameRate:               orNone(c.Limits.FrameRate), CallRate: orNone(c.Limits.CallRate),
+		PingRate:     orNone(c.Limits.PingRate),
+		MessageBytes: c.Limits.MessageBytes, PendingBytes: int64(c.Limits.PendingBytes),
+		FrameBytes: int64(c.Limits.FrameBytes),
+	}
 }
 
 // orNone turns 0, which means no limit in the configuration, into what means no limit in transport.Limits.
@@ -205,9 +216,11 @@ func (n *Node) listenForOperators() error {
 	if err != nil {
 		return err
 	}
-	handler, err := console.New(console.Options{
+	operations := n.operator.Operations()
+	operations.Reload = n.reloadOperation()
+	n.console, err = console.New(console.Options{
 		Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() },
-		Operations: n.operator.Operations(), Publish: publish,
+		Operations: operations, Publish: publish,
 		Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
 		AnswerTimeout: 2*c.Timeouts.ReadHeader + c.Timeouts.Send + c.Publish.Timeout,
 	})
@@ -215,7 +228,7 @@ func (n *Node) listenForOperators() error {
 		return err
 	}
 	n.operators, err = newServer(c.Console.Listen, n.logger.Named("console"), &http.Server{
-		Handler:           handler,
+		Handler:           n.console,
 		ReadHeaderTimeout: c.Timeouts.ReadHeader,
 		ReadTimeout:       2 * c.Timeouts.ReadHeader, // /api/publish has a limit of its own
 	})
@@ -223,7 +236,7 @@ func (n *Node) listenForOperators() error {
 		return fmt.Errorf("console.listen: %w", err)
 	}
 	if n.files.operators > 0 {
-		n.operators.listener = handler.Limit(n.operators.listener, n.files.operators)
+		n.operators.listener = n.console.Limit(n.operators.listener, n.files.operators)
 	}
 	return nil
 }

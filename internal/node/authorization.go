@@ -62,6 +62,8 @@ type liveDirectory struct {
 	problem func() string // why it does not answer; empty while it does
 	// invalidate forgets what may have changed. nil for a directory without a cache that others could know to be stale.
 	invalidate func(authz.Change)
+	// setToken replaces directory.token. nil for a directory that needs none.
+	setToken func(string)
 }
 
 // none is the problem of a part that has none.
@@ -97,6 +99,7 @@ func newDirectory(
 		}
 		cached, err := newCachedDirectory(&c.Directory, source, logger, reg)
 		run := cached.run
+		cached.setToken = source.SetToken
 		cached.run = func(ctx context.Context) error {
 			defer source.Close()
 			return run(ctx)

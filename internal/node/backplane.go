@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
+
+	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/redis"
@@ -23,6 +26,13 @@ func laneOf(c *config.Redis) func(events.Topic) string {
 // NewBackplane makes the configured backplane: Redis or, without redis.addresses, the process itself. The in-process
 // backplane loses no events and never calls losses.
 func NewBackplane(c *config.Redis, losses backplane.Losses, o backplane.Options) (backplane.Backplane, error) {
+	return newBackplane(c, losses, nil, o)
+}
+
+// newBackplane is NewBackplane with a user and a password that may change; see redis.Options.Login.
+func newBackplane(
+	c *config.Redis, losses backplane.Losses, login func() (username, password string), o backplane.Options,
+) (backplane.Backplane, error) {
 	o.Layout = backplane.Layout{Lanes: c.Lanes}
 	if len(c.Addresses) == 0 {
 		return backplane.NewMemory(o), nil
@@ -31,7 +41,7 @@ func NewBackplane(c *config.Redis, losses backplane.Losses, o backplane.Options)
 	if err != nil {
 		return nil, err
 	}
-	options.Losses = losses
+	options.Losses, options.Login = losses, login
 	return redis.New(options)
 }
 
@@ -41,15 +51,45 @@ func RedisOptions(c *config.Redis, o backplane.Options) (redis.Options, error) {
 	if err != nil {
 		return redis.Options{}, err
 	}
+	files := &tlsFiles{config: c, good: secure, log: backplane.NewThrottle(o.Logger)}
 	o.Layout = backplane.Layout{Lanes: c.Lanes}
 	return redis.Options{
-		Options: o, Addresses: c.Addresses, Username: c.Username, Password: c.Password, DB: c.DB, TLS: secure,
+		Options: o, Addresses: c.Addresses, Username: c.Username, Password: c.Password, DB: c.DB,
+		NextTLS:        files.next,
 		SentinelMaster: c.SentinelMaster, SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
 		Cluster: c.Cluster, Sharded: c.Sharded, Connections: c.Connections,
 		Linger: c.Linger, Watch: c.Watch, ProbeInterval: c.ProbeInterval, ProbeTimeout: c.ProbeTimeout,
 		DialTimeout: c.DialTimeout, CommandTimeout: c.CommandTimeout,
 		LaneQueue: c.LaneQueueBytes, TotalQueue: c.TotalQueueBytes,
 	}, nil
+}
+
+// tlsFiles are the files of TLS for Redis.
+type tlsFiles struct {
+	config *config.Redis
+	log    *backplane.Throttle
+
+	mu   sync.Mutex
+	good *tls.Config // as of the last good version of the files; nil: no TLS
+}
+
+// next returns the TLS configuration for the next connection. While the files are faulty, the last good version stays
+// in force: a certificate may be renewed at any time.
+func (f *tlsFiles) next() *tls.Config {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.good == nil {
+		return nil
+	}
+	secure, err := newTLS(f.config)
+	if err != nil {
+		f.log.Warn("files of redis.tls refused, the last good version stays in force", func() []zap.Field {
+			return []zap.Field{zap.Error(err)}
+		})
+		return f.good
+	}
+	f.good = secure
+	return secure
 }
 
 // newTLS makes the TLS configuration for Redis; nil if redis.tls.enabled is off.

@@ -22,7 +22,7 @@ func (n *Node) assembleDrainer() {
 		},
 	})
 	n.drainer = &drainer{
-		config: n.config, hub: n.hub, transport: n.transport, readiness: n.readiness, peers: n.peers, own: own,
+		config: n.live.Load, hub: n.hub, transport: n.transport, readiness: n.readiness, peers: n.peers, own: own,
 		logger: logger,
 	}
 	n.drainer.register(n.registry)

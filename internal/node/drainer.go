@@ -28,7 +28,7 @@ const (
 // drainer sends clients of this node to others: all, when an operator drains the node, or some, when it sheds. There is
 // one such action at a time. It implements console.Drainer.
 type drainer struct {
-	config    *config.Config
+	config    func() *config.Config // in force
 	hub       *hub.Hub
 	transport *transport.Handler
 	readiness *console.Readiness
@@ -81,7 +81,7 @@ func (d *drainer) register(reg prometheus.Registerer) {
 // Drain implements console.Drainer.
 func (d *drainer) Drain(over time.Duration) error {
 	if over == 0 {
-		over = d.config.Shutdown.Drain
+		over = d.config().Shutdown.Drain
 	}
 	next := &departure{action: actionDrain, leaving: d.hub.Sessions().Len(), over: over}
 	return d.begin(next, func(ctx context.Context) { d.drain(ctx, over) })
@@ -97,7 +97,7 @@ func (d *drainer) shed(connections int, over time.Duration, automatic bool) erro
 	leaving := min(connections, d.hub.Sessions().Len())
 	next := &departure{action: actionShed, leaving: leaving, over: over, automatic: automatic}
 	return d.begin(next, func(ctx context.Context) {
-		closed := d.hub.Shed(ctx, leaving, hub.CloseShed, d.pace(over, d.config.Shutdown.Wait))
+		closed := d.hub.Shed(ctx, leaving, hub.CloseShed, d.pace(over, d.config().Shutdown.Wait))
 		d.logger.Info("shed", zap.Int("closed", closed), zap.Int("connections", d.hub.Sessions().Len()),
 			zap.Bool("automatic", automatic))
 	})
@@ -167,14 +167,14 @@ func (d *drainer) drain(ctx context.Context, over time.Duration) {
 	defer d.readiness.Pause(false)
 	d.logger.Info("draining", zap.Int("connections", d.hub.Sessions().Len()))
 	select {
-	case <-time.After(d.config.Shutdown.Delay):
+	case <-time.After(d.config().Shutdown.Delay):
 	case <-ctx.Done():
 		return
 	}
 	d.transport.Pause()
 	defer d.resume()
 	for ctx.Err() == nil && d.hub.Sessions().Len() > 0 {
-		d.hub.Shed(ctx, math.MaxInt, hub.CloseDrain, d.pace(over, d.config.Shutdown.Wait))
+		d.hub.Shed(ctx, math.MaxInt, hub.CloseDrain, d.pace(over, d.config().Shutdown.Wait))
 		over = time.Second // for handshakes that were under way
 	}
 	d.logger.Info("drained", zap.Int("connections", d.hub.Sessions().Len()), zap.Bool("cancelled", ctx.Err() != nil))

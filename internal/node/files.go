@@ -45,10 +45,9 @@ func divideFiles(limit int, c *config.Redis) files {
 // for negotiate, and those that learn from a 503 that the node is full.
 func (f files) connections() int { return max(f.clients-max(f.clients/16, 16), f.clients/2, 1) }
 
-// maxConnections returns limits.connections, or less if the process may not open as many files. Above the limit of open
+// maxConnections returns limit, or less if the process may not open as many files. Above the limit of open
 // files, clients would wait for an answer; above this limit they get 503.
-func (n *Node) maxConnections() int {
-	limit := n.config.Limits.Connections
+func (n *Node) maxConnections(limit int) int {
 	if room := n.files.connections(); n.files.limit > 0 && room < limit {
 		n.logger.Info("limits.connections is lowered to the limit of open files", zap.Int("configured", limit),
 			zap.Int("connections", room), zap.Int("descriptors", n.files.limit))

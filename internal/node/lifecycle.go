@@ -44,7 +44,7 @@ func (n *Node) Run(ctx context.Context, also ...Task) error {
 	case <-ctx.Done():
 	case <-failed.Done():
 	}
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.config.Shutdown.Timeout)
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.StopTimeout())
 	defer cancel()
 	n.stop(deadline, failed)
 	stopParts()
@@ -95,7 +95,7 @@ func (n *Node) awaitReady(ctx context.Context) error {
 
 // stop closes all sessions and both ports. It returns by deadline, and skips the delay if a part has failed.
 func (n *Node) stop(deadline, failed context.Context) {
-	c := &n.config.Shutdown
+	c := &n.live.Load().Shutdown
 	n.readiness.Draining()
 	n.drainer.stop()
 	n.notifyManager(daemon.SdNotifyStopping)

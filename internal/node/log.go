@@ -14,8 +14,9 @@ import (
 	"github.com/rte-server/rte-server/internal/logsink"
 )
 
-// NewLogger makes a logger with the checked log.level and log.format. It writes to w, one line at a time.
-func NewLogger(c *config.Config, w io.Writer) *zap.Logger {
+// NewLogger makes a logger with the checked log.level and log.format, and returns its level. It writes to w, one line
+// at a time.
+func NewLogger(c *config.Config, w io.Writer) (*zap.Logger, zap.AtomicLevel) {
 	config := zap.NewProductionEncoderConfig()
 	config.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	config.EncodeDuration = zapcore.StringDurationEncoder
@@ -25,11 +26,11 @@ func NewLogger(c *config.Config, w io.Writer) *zap.Logger {
 		config.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(config)
 	}
-	level, err := zapcore.ParseLevel(c.Log.Level)
+	level, err := zap.ParseAtomicLevel(c.Log.Level)
 	if err != nil {
 		panic(err) // the key allows only these levels
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), level
 }
 
 // droppedInterval is the time between two reports of dropped log lines.

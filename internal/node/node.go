@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -27,10 +28,12 @@ type Task func(ctx context.Context) error
 
 // Options configure a Node.
 type Options struct {
-	Config  *config.Config // required; checked by config.CheckServer or config.CheckDev
-	Logger  *zap.Logger    // required
-	Sink    *logsink.Sink  // of Logger; nil: no metrics of the log
-	Version string         // of the program; shown by the metric rte_build_info
+	Config  *config.Config   // required; checked by config.CheckServer or config.CheckDev
+	Loaded  *config.Loaded   // has Config; nil: the configuration cannot be read again
+	Logger  *zap.Logger      // required
+	Level   *zap.AtomicLevel // of Logger; nil: it cannot change
+	Sink    *logsink.Sink    // of Logger; nil: no metrics of the log
+	Version string           // of the program; shown by the metric rte_build_info
 
 	// Directory replaces the directory of Config. nil: the one of Config.
 	Directory authz.Directory
@@ -40,8 +43,11 @@ type Options struct {
 
 // Node is an assembled server. New makes it; Run may be called once.
 type Node struct {
-	config   *config.Config
+	config   *config.Config                // as of the start
+	live     atomic.Pointer[config.Config] // in force
+	reloads  *reloads                      // nil: the configuration cannot be read again
 	logger   *zap.Logger
+	level    *zap.AtomicLevel // of logger; nil: it cannot change
 	audit    *audit
 	registry *prometheus.Registry // of metrics
 	files    files
@@ -65,6 +71,7 @@ type Node struct {
 	operator  *console.Operator
 	readiness *console.Readiness
 
+	console   *console.Server // nil: console.listen is empty
 	clients   *server
 	operators *server // nil: console.listen is empty
 	tasks     []Task  // besides the servers of the two ports
@@ -80,9 +87,14 @@ func New(o Options) (*Node, error) {
 	}
 	registry := newMetricRegistry(o.Version)
 	n := &Node{
-		config: o.Config, logger: o.Logger, registry: registry,
+		config: o.Config, logger: o.Logger, level: o.Level, registry: registry,
 		files: divideFiles(descriptors(), &o.Config.Redis),
 		audit: newAudit(o.Logger, o.Config.Log.AuditRate, registry),
+	}
+	n.live.Store(o.Config)
+	if o.Loaded != nil {
+		n.reloads = newReloads(o.Loaded, registry)
+		n.tasks = append(n.tasks, n.watchSecrets())
 	}
 	for _, assemble := range []func(*Options) error{
 		n.assembleEvents, n.assembleAuthorization, n.assembleHub, n.assembleTransport, n.assembleControl, n.listen,

@@ -12,12 +12,12 @@ import (
 // connections is the set of connections of this node. It also keeps the connection tokens that were used here. Any
 // goroutine may use it.
 type connections struct {
-	limit     int
 	retention time.Duration // no node accepts a connection token for longer
 
 	readers sync.WaitGroup // the reader goroutines
 
 	mu            sync.Mutex // guards the following fields
+	limit         int
 	live          map[connID]*Conn
 	organizations counts[events.ID]
 	users         counts[organizationUser]

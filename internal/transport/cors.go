@@ -5,13 +5,14 @@ import "net/http"
 // allowOrigin lets the page that made the request read the answer if its origin is allowed, for every kind of answer.
 // It echoes the origin, because an asterisk forbids credentials (Fetch standard, CORS protocol).
 func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) {
-	if h.origins.Empty() {
+	allowed := h.origins.Load()
+	if allowed.Empty() {
 		return
 	}
 	header := w.Header()
 	header.Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
-	if !h.origins.Allows(origin) {
+	if !allowed.Allows(origin) {
 		return
 	}
 	header.Set("Access-Control-Allow-Origin", origin)

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -15,7 +14,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
-	"github.com/rte-server/rte-server/internal/transport/origins"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
@@ -23,7 +21,6 @@ import (
 type Handler struct {
 	// Static after construction.
 	options   Options
-	origins   origins.Set
 	path      hubPath
 	tokens    *tokens
 	protocols map[string]*hubprotocol.Protocol // by the name that the handshake uses
@@ -34,8 +31,9 @@ type Handler struct {
 	stop      context.CancelFunc // ends invoking
 
 	refresh  sync.Mutex // held while the claims of a session and the expiry of its connection change together
-	requests refreshRequests
+	requests *refreshRequests
 
+	adjustable
 	connections *connections
 	backoff     backoff
 	pending     atomic.Int64 // bytes of large messages that are incomplete or in a call
@@ -62,15 +60,15 @@ func New(options Options) (*Handler, error) {
 		drained:     make(chan struct{}),
 		emptyPong:   websocket.AppendFrame(nil, websocket.OpPong, nil),
 		path:        newHubPath(options.Path),
+		tokens:      newTokens(options.Tokens.TTL, options.Tokens.ClockTolerance),
+		requests:    newRefreshRequests(),
 		started:     time.Now(),
 	}
-	if h.origins, err = origins.Parse(options.Origins); err != nil {
-		return nil, fmt.Errorf("transport: Options.Origins: %w", err)
-	}
-	if h.tokens, err = newTokens(options.Secret, options.Tokens.TTL, options.Tokens.ClockTolerance); err != nil {
+	h.adjustable.limits.Store(&options.Limits)
+	if err := h.SetOrigins(options.Origins); err != nil {
 		return nil, err
 	}
-	if h.requests, err = newRefreshRequests(options.Secret); err != nil {
+	if err := h.SetSecrets(options.Secret, options.PreviousSecrets...); err != nil {
 		return nil, err
 	}
 	h.invoking, h.stop = context.WithCancel(context.Background())

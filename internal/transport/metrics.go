@@ -30,6 +30,7 @@ type metrics struct {
 	pending          prometheus.Gauge
 	httpConnections  prometheus.Gauge
 	proxyHeaders     map[proxyHeader]prometheus.Counter
+	limit            prometheus.Gauge // of connections
 }
 
 const (
@@ -95,6 +96,7 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 	}, []string{"result"})
 	m := &metrics{
 		lifetimes:    newLifetimes(reg),
+		limit:        limit,
 		proxyHeaders: map[proxyHeader]prometheus.Counter{},
 		throttled:    map[string]prometheus.Counter{},
 		failures: prometheus.NewCounter(prometheus.CounterOpts{

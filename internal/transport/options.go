@@ -55,6 +55,8 @@ type Options struct {
 	// Secret is shared by all nodes. The key of connection tokens is derived from it, so that any node accepts what
 	// another negotiated. Empty: a random key; only this process accepts its tokens.
 	Secret []byte
+	// PreviousSecrets are accepted in addition to Secret while it is being replaced.
+	PreviousSecrets [][]byte
 
 	// Path is the path of the hub, in any case and with or without a trailing slash. Empty: /rte.
 	Path string

@@ -114,7 +114,7 @@ func (c *Conn) recover() {
 // down. Without it one connection could send 15 million empty frames a second, which raised the median latency of all
 // others from 2 to 104 ms.
 func (c *Conn) throttle() {
-	now, limits := time.Since(c.h.started), &c.h.options.Limits
+	now, limits := time.Since(c.h.started), c.h.limits.Load()
 	units := c.unitPace.take(c.units, limits.FrameRate, now)
 	calls := c.callPace.take(c.calls, limits.CallRate, now)
 	c.units, c.calls = 0, 0
@@ -173,7 +173,7 @@ func (c *Conn) consume(p []byte) {
 // most are, takes no memory.
 func (c *Conn) pong(payload []byte) []byte {
 	switch {
-	case !c.pingPace.allow(c.h.options.Limits.PingRate, time.Since(c.h.started)):
+	case !c.pingPace.allow(c.h.limits.Load().PingRate, time.Since(c.h.started)):
 		c.h.metrics.throttled[throttledPings].Inc()
 		return nil
 	case len(payload) == 0:

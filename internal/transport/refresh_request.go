@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -30,8 +32,8 @@ const (
 
 // refreshRequests are the refresh requests between this node and others.
 type refreshRequests struct {
-	key     []byte         // authenticates messages; static
-	running sync.WaitGroup // the goroutines that work on requests of other nodes
+	keys    atomic.Pointer[[][]byte] // the first seals messages, all open them; of Handler.SetSecrets
+	running sync.WaitGroup           // the goroutines that work on requests of other nodes
 
 	mu      sync.Mutex                 // guards the following fields
 	waiting map[string]*waitingRequest // requests of this node, by number
@@ -49,11 +51,9 @@ type waitingRequest struct {
 // organizationUser is a user. The id of a user is unique within the organization only.
 type organizationUser struct{ organization, user events.ID }
 
-func newRefreshRequests(secret []byte) (refreshRequests, error) {
-	key, err := deriveKey(secret, "refresh")
-	return refreshRequests{
-		key: key, waiting: map[string]*waitingRequest{}, users: map[organizationUser]int{},
-	}, err
+// newRefreshRequests makes refresh requests without a key.
+func newRefreshRequests() *refreshRequests {
+	return &refreshRequests{waiting: map[string]*waitingRequest{}, users: map[organizationUser]int{}}
 }
 
 // refreshMessage is a refresh request, or the answer to one, on its way between nodes. It carries verified claims,
@@ -71,19 +71,18 @@ type refreshMessage struct {
 // seal encodes a message: a MAC and the JSON.
 func (rs *refreshRequests) seal(message *refreshMessage) []byte {
 	text, _ := json.Marshal(message) // every message can be encoded
-	return append(rs.mac(text), text...)
+	return append(messageMAC((*rs.keys.Load())[0], text), text...)
 }
 
-func (rs *refreshRequests) mac(text []byte) []byte {
-	mac := hmac.New(sha256.New, rs.key)
+func messageMAC(key, text []byte) []byte {
+	mac := hmac.New(sha256.New, key)
 	mac.Write(text)
 	return mac.Sum(nil)
 }
 
 // open checks and decodes a message. It refuses one that is older than maxMessageAge, which may be a copy.
 func (rs *refreshRequests) open(message []byte) (*refreshMessage, error) {
-	if len(message) < sha256.Size || len(message) > maxMessageBytes ||
-		!hmac.Equal(message[:sha256.Size], rs.mac(message[sha256.Size:])) {
+	if len(message) < sha256.Size || len(message) > maxMessageBytes || !rs.authentic(message) {
 		return nil, errors.New("refresh: not authentic; do all nodes have the same secret?")
 	}
 	var opened refreshMessage
@@ -92,6 +91,13 @@ func (rs *refreshRequests) open(message []byte) (*refreshMessage, error) {
 		return nil, errors.New("refresh: malformed or old")
 	}
 	return &opened, nil
+}
+
+// authentic reports whether a message was sealed with one of the keys.
+func (rs *refreshRequests) authentic(message []byte) bool {
+	return slices.ContainsFunc(*rs.keys.Load(), func(key []byte) bool {
+		return hmac.Equal(message[:sha256.Size], messageMAC(key, message[sha256.Size:]))
+	})
 }
 
 // forwardRefresh sends a refresh request to all other nodes and waits for the answer of the one that has the

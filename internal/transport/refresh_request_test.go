@@ -9,10 +9,7 @@ import (
 
 // One user who sent refresh requests for ended connections took all the room. No other token could be refreshed.
 func TestRefreshRequests_oneUserLeavesRoomForOthers(t *testing.T) {
-	requests, err := newRefreshRequests([]byte("0123456789abcdef0123456789abcdef"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	requests := newRefreshRequests()
 	one, other := organizationUser{user: events.ID{1}}, organizationUser{user: events.ID{2}}
 	begun := 0
 	for requests.begin(fmt.Sprint(begun), &waitingRequest{user: one}) {

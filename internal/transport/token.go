@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
@@ -49,8 +50,8 @@ const (
 // token contains everything that another node needs to accept it, so negotiate stores nothing. It is tied to the user
 // and not to the JWT, because clients fetch a new JWT for the WebSocket (1.2).
 type tokens struct {
-	key       []byte
-	node      [nodeLen]byte // made up by each process
+	keys      atomic.Pointer[[][]byte] // the first makes tokens, all check them; of Handler.SetSecrets
+	node      [nodeLen]byte            // made up by each process
 	ttl       time.Duration
 	tolerance time.Duration // of the clocks of other nodes
 }
@@ -64,25 +65,31 @@ type connToken struct {
 	sameUser bool // the claims shown with it are those of its user
 }
 
-// newTokens derives the key from the secret that all nodes share.
-func newTokens(secret []byte, ttl, tolerance time.Duration) (*tokens, error) {
-	key, err := deriveKey(secret, "connection token")
-	t := &tokens{key: key, ttl: ttl, tolerance: tolerance}
+// newTokens makes tokens without a key.
+func newTokens(ttl, tolerance time.Duration) *tokens {
+	t := &tokens{ttl: ttl, tolerance: tolerance}
 	_, _ = rand.Read(t.node[:]) // never fails: crypto/rand ends the process instead
-	return t, err
+	return t
 }
 
-// deriveKey derives the key for a purpose from the secret that all nodes share. Without a secret the key is random.
-func deriveKey(secret []byte, purpose string) ([]byte, error) {
+// deriveKeys derives the keys for a purpose from secrets that all nodes share. Without a secret the first key is
+// random. Empty previous secrets have no key.
+func deriveKeys(purpose string, secret []byte, previous [][]byte) (keys [][]byte, err error) {
 	if len(secret) == 0 {
 		secret = make([]byte, sha256.Size)
 		_, _ = rand.Read(secret) // never fails: crypto/rand ends the process instead
 	}
-	key, err := hkdf.Key(sha256.New, secret, nil, "rte-server "+purpose, sha256.Size)
-	if err != nil {
-		return nil, fmt.Errorf("derive key of %s: %w", purpose, err)
+	for i, secret := range append([][]byte{secret}, previous...) {
+		if i > 0 && len(secret) == 0 {
+			continue
+		}
+		key, err := hkdf.Key(sha256.New, secret, nil, "rte-server "+purpose, sha256.Size)
+		if err != nil {
+			return nil, fmt.Errorf("derive key of %s: %w", purpose, err)
+		}
+		keys = append(keys, key)
 	}
-	return key, nil
+	return keys, nil
 }
 
 // make returns a token for a connection of the user of claims, negotiated in the given version.
@@ -90,8 +97,9 @@ func (t *tokens) make(id connID, version int, claims *authz.Claims, now time.Tim
 	expires := now.Add(t.ttl).UnixMilli()
 	tail := append(make([]byte, 0, tailLen), byte(version)) //nolint:gosec // 0 or 1
 	tail = append(tail, t.node[:]...)
-	tail = append(tail, t.userTag(id, claims)...)
-	tail = append(tail, t.mac(id, expires, tail)...)
+	key := (*t.keys.Load())[0]
+	tail = append(tail, userTag(key, id, claims)...)
+	tail = append(tail, tokenMAC(key, id, expires, tail)...)
 	return id.String() + "." + strconv.FormatInt(expires, 36) + "." + base64.RawURLEncoding.EncodeToString(tail)
 }
 
@@ -102,16 +110,18 @@ func (t *tokens) parse(text string, claims *authz.Claims) (token connToken, ok b
 		return connToken{}, false
 	}
 	content, mac := tail[:tailLen-macLen], tail[tailLen-macLen:]
-	if subtle.ConstantTimeCompare(mac, t.mac(id, expires, content)) != 1 {
-		return connToken{}, false
+	for _, key := range *t.keys.Load() {
+		if subtle.ConstantTimeCompare(mac, tokenMAC(key, id, expires, content)) == 1 {
+			return connToken{
+				id:       id,
+				version:  int(content[0]),
+				expires:  time.UnixMilli(expires),
+				foreign:  [nodeLen]byte(content[1:]) != t.node,
+				sameUser: subtle.ConstantTimeCompare(content[1+nodeLen:], userTag(key, id, claims)) == 1,
+			}, true
+		}
 	}
-	return connToken{
-		id:       id,
-		version:  int(content[0]),
-		expires:  time.UnixMilli(expires),
-		foreign:  [nodeLen]byte(content[1:]) != t.node,
-		sameUser: subtle.ConstantTimeCompare(content[1+nodeLen:], t.userTag(id, claims)) == 1,
-	}, true
+	return connToken{}, false
 }
 
 // splitToken returns the parts of a token, without checking its MAC; ok is false if the token has another form.
@@ -143,9 +153,9 @@ func (t *tokens) inTime(token *connToken, now time.Time) (ok, clocksDiffer bool)
 	return early <= t.tolerance && late < t.tolerance, early > clockNoise || late >= 0
 }
 
-// mac returns the MAC of the parts of a token.
-func (t *tokens) mac(id connID, expires int64, content []byte) []byte {
-	mac := hmac.New(sha256.New, t.key)
+// tokenMAC returns the MAC of the parts of a token.
+func tokenMAC(key []byte, id connID, expires int64, content []byte) []byte {
+	mac := hmac.New(sha256.New, key)
 	mac.Write(id[:])
 	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(expires))) //nolint:gosec // any bits will do
 	mac.Write(content)
@@ -153,8 +163,8 @@ func (t *tokens) mac(id connID, expires int64, content []byte) []byte {
 }
 
 // userTag ties a token to a user without naming the user.
-func (t *tokens) userTag(id connID, claims *authz.Claims) []byte {
-	mac := hmac.New(sha256.New, t.key)
+func userTag(key []byte, id connID, claims *authz.Claims) []byte {
+	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("user"))
 	mac.Write(id[:])
 	mac.Write(claims.User[:])

@@ -10,21 +10,24 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
+// mustTokens makes tokens with the key of a secret.
+func mustTokens(t *testing.T, secret []byte, ttl, tolerance time.Duration, previous ...[]byte) *tokens {
+	t.Helper()
+	keys, err := deriveKeys("connection token", secret, previous)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := newTokens(ttl, tolerance)
+	made.keys.Store(&keys)
+	return made
+}
+
 func TestTokens(t *testing.T) {
 	alice, bob := &authz.Claims{User: events.NewID()}, &authz.Claims{User: events.NewID()}
 	again := &authz.Claims{User: alice.User, TokenID: "another JWT"}
-	mine, err := newTokens([]byte("secret"), time.Minute, time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
-	peer, err := newTokens([]byte("secret"), time.Hour, time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := newTokens(nil, time.Minute, time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
+	mine := mustTokens(t, []byte("secret"), time.Minute, time.Minute)
+	peer := mustTokens(t, []byte("secret"), time.Hour, time.Minute)
+	other := mustTokens(t, nil, time.Minute, time.Minute)
 	now := time.Now()
 	id := newConnID()
 	token := mine.make(id, 1, alice, now)
@@ -120,14 +123,8 @@ func TestTokens_Expire(t *testing.T) {
 // negotiated with one and connected to another got 404. The node's own tokens still end exactly with their lifetime.
 func TestTokens_clocksOfNodesDiffer(t *testing.T) {
 	const ttl, tolerance = 15 * time.Second, 30 * time.Second
-	issuer, err := newTokens([]byte("secret"), ttl, tolerance)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := newTokens([]byte("secret"), ttl, tolerance)
-	if err != nil {
-		t.Fatal(err)
-	}
+	issuer := mustTokens(t, []byte("secret"), ttl, tolerance)
+	other := mustTokens(t, []byte("secret"), ttl, tolerance)
 	claims, issued := &authz.Claims{}, time.Now().Truncate(time.Millisecond)
 	text := issuer.make(newConnID(), 1, claims, issued)
 	for _, test := range []struct {

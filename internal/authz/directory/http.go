@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -44,6 +45,7 @@ type HTTPSourceOptions struct {
 // counted and treated as missing.
 type HTTPSource struct {
 	options   HTTPSourceOptions
+	token     atomic.Pointer[string]
 	client    *http.Client
 	malformed *malformedReporter
 }
@@ -57,7 +59,7 @@ func NewHTTPSource(o HTTPSourceOptions) (*HTTPSource, error) {
 		return nil, errors.New("directory: HTTPSourceOptions.URL is not an http or https URL")
 	}
 	o.Connections = cmp.Or(o.Connections, DefaultConcurrency)
-	return &HTTPSource{options: o, malformed: newMalformedReporter(o.Logger, o.Registerer), client: &http.Client{
+	s := &HTTPSource{options: o, malformed: newMalformedReporter(o.Logger, o.Registerer), client: &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			MaxIdleConnsPerHost:    o.Connections,
@@ -67,8 +69,13 @@ func NewHTTPSource(o HTTPSourceOptions) (*HTTPSource, error) {
 		},
 		// A redirect would send the bearer token and the request to a host that the operator did not configure.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	}}
+	s.SetToken(o.Token)
+	return s, nil
 }
+
+// SetToken replaces HTTPSourceOptions.Token. Any goroutine may call it.
+func (s *HTTPSource) SetToken(token string) { s.token.Store(&token) }
 
 // Close closes the idle connections.
 func (s *HTTPSource) Close() { s.client.CloseIdleConnections() }
@@ -91,8 +98,8 @@ func (s *HTTPSource) Records(ctx context.Context, ids []events.ID, records []*Re
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
-	if s.options.Token != "" {
-		request.Header.Set("Authorization", "Bearer "+s.options.Token)
+	if token := *s.token.Load(); token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := s.client.Do(request)
 	if err != nil {

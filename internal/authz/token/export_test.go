@@ -46,7 +46,7 @@ func (v *Verifier) KnownHeaders() int {
 // Candidates returns the number of keys that are tried for a token.
 func (v *Verifier) Candidates(issuer, keyID, algorithm string) int {
 	var stale []*keySet
-	keys, _ := v.keys(&header{method: jwt.GetSigningMethod(algorithm), keyID: keyID}, issuer, &stale)
+	keys, _ := v.keys(v.secrets.Load(), &header{method: jwt.GetSigningMethod(algorithm), keyID: keyID}, issuer, &stale)
 	return len(keys)
 }
 

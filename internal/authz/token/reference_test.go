@@ -18,7 +18,7 @@ func (v *Verifier) VerifyByLibrary(text string) (*Claims, error) {
 		return nil, ErrTooLarge
 	}
 	parser := jwt.NewParser(
-		jwt.WithValidMethods(v.options.Keys.Algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation(),
+		jwt.WithValidMethods(v.secrets.Load().algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation(),
 	)
 	p := &libraryPayload{}
 	var members map[string]any
@@ -26,7 +26,7 @@ func (v *Verifier) VerifyByLibrary(text string) (*Claims, error) {
 		members = token.Header
 		keyID, _ := members["kid"].(string)
 		var stale []*keySet
-		keys, err := v.keys(&header{method: token.Method, keyID: keyID}, p.issuer, &stale)
+		keys, err := v.keys(v.secrets.Load(), &header{method: token.Method, keyID: keyID}, p.issuer, &stale)
 		return jwt.VerificationKeySet{Keys: keys}, err
 	})
 	if err != nil {
@@ -57,7 +57,7 @@ func (v *Verifier) libraryReason(token *jwt.Token, err error) error {
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return ErrMalformed
-	case token != nil && (token.Method == nil || !slices.Contains(v.options.Keys.Algorithms, token.Method.Alg())):
+	case token != nil && (token.Method == nil || !slices.Contains(v.secrets.Load().algorithms, token.Method.Alg())):
 		return ErrAlgorithm
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		return ErrSignature

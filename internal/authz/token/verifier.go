@@ -30,8 +30,8 @@ type Verifier struct {
 	roles     *roleReader
 	headers   knownHeaders
 	validator *jwt.Validator
-	secrets   []jwt.VerificationKey // []byte each
-	pem       *watch.File           // nil: no file
+	secrets   atomic.Pointer[secretKeys]
+	pem       *watch.File // nil: no file
 	pemKeys   atomic.Pointer[[]crypto.PublicKey]
 	keySets   []*keySet
 	issuers   *issuers
@@ -45,17 +45,16 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	algorithms, err := allowed(o.Keys.Algorithms, o.Keys.Secret != "", o.Keys.PublicKeyFile != "" || len(o.Keys.Sets) > 0)
-	if err != nil {
-		return nil, err
-	}
-	o.Keys.Algorithms = algorithms
 	if len(o.Require.AudienceClaims) == 0 {
 		o.Require.AudienceClaims = []string{claimAudience}
 	}
 	v := &Verifier{
 		options: o, validator: jwt.NewValidator(validation(&o.Require)...), metrics: newVerifierMetrics(o.Registerer),
 	}
+	if err := v.SetSecrets(o.Keys.Secret, o.Keys.PreviousSecret); err != nil {
+		return nil, err
+	}
+	var err error
 	if v.paths, err = o.Claims.parse(); err != nil {
 		return nil, err
 	}
@@ -75,15 +74,6 @@ func NewVerifier(o VerifierOptions) (*Verifier, error) {
 // prepareKeys reads the configured keys and prepares the key sets.
 func (v *Verifier) prepareKeys() error {
 	o := &v.options
-	for _, secret := range []string{o.Keys.Secret, o.Keys.PreviousSecret} {
-		if secret == "" {
-			continue
-		}
-		if len(secret) < shortSecret {
-			o.Logger.Warn("a token secret is short", zap.Int("bytes", len(secret)), zap.Int("recommended", shortSecret))
-		}
-		v.secrets = append(v.secrets, []byte(secret))
-	}
 	if len(o.Keys.Sets) > 0 {
 		metrics := newKeySetMetrics(o.Registerer)
 		for _, set := range o.Keys.Sets {
@@ -147,7 +137,7 @@ func (v *Verifier) KeysProblem() string {
 
 // HasKeys reports whether the verifier has a key, so that it can accept some token. It returns at once.
 func (v *Verifier) HasKeys() bool {
-	return len(v.secrets) > 0 || v.pem != nil || slices.ContainsFunc(v.keySets, (*keySet).known)
+	return len(v.secrets.Load().secrets) > 0 || v.pem != nil || slices.ContainsFunc(v.keySets, (*keySet).known)
 }
 
 // Verify checks a token in compact form (RFC 7515, section 7.1) and returns its claims. The error is or wraps an Error
@@ -229,10 +219,11 @@ func (v *Verifier) attempt(text string, stale *[]*keySet) (*Claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(v.options.Keys.Algorithms, t.header.method.Alg()) {
+	local := v.secrets.Load()
+	if !slices.Contains(local.algorithms, t.header.method.Alg()) {
 		return nil, ErrAlgorithm
 	}
-	keys, err := v.keys(t.header, t.payload.issuer, stale)
+	keys, err := v.keys(local, t.header, t.payload.issuer, stale)
 	if err != nil {
 		return nil, err
 	}
@@ -274,16 +265,18 @@ func (v *Verifier) claims(p *payload) (*Claims, error) {
 
 // keys returns the known keys that may have signed a token of the issuer, at most maxCandidates. Without an error there
 // is at least one.
-func (v *Verifier) keys(h *header, issuer string, stale *[]*keySet) ([]jwt.VerificationKey, error) {
+func (v *Verifier) keys(
+	local *secretKeys, h *header, issuer string, stale *[]*keySet,
+) ([]jwt.VerificationKey, error) {
 	algorithm := h.method.Alg()
 	sets := v.issuers.sets[issuer]
 	var keys []jwt.VerificationKey
 	if issuer == "" || len(sets) == 0 { // the issuer has no keys of its own
 		sets = v.issuers.general
-		if !v.issuers.accepts(issuer) || len(v.secrets) == 0 && v.pem == nil && len(sets) == 0 {
+		if !v.issuers.accepts(issuer) || len(local.secrets) == 0 && v.pem == nil && len(sets) == 0 {
 			return nil, &ClaimError{ErrIssuer, "iss", "absent or not accepted"}
 		}
-		keys = v.localKeys(algorithm)
+		keys = v.localKeys(local, algorithm)
 	}
 	if !slices.Contains(hmacAlgorithms, algorithm) {
 		var named, unnamed []jwt.VerificationKey
@@ -302,9 +295,9 @@ func (v *Verifier) keys(h *header, issuer string, stale *[]*keySet) ([]jwt.Verif
 }
 
 // localKeys returns the keys of the configuration that fit.
-func (v *Verifier) localKeys(algorithm string) []jwt.VerificationKey {
+func (v *Verifier) localKeys(local *secretKeys, algorithm string) []jwt.VerificationKey {
 	if slices.Contains(hmacAlgorithms, algorithm) {
-		return slices.Clip(v.secrets)
+		return slices.Clip(local.secrets)
 	}
 	if public := v.pemKeys.Load(); public != nil {
 		return fitting(algorithm, *public)

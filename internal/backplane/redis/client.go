@@ -87,10 +87,13 @@ func (o *Options) dial(ctx context.Context, network, address string) (net.Conn, 
 	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
 	defer cancel()
 	conn, err := o.Dial(ctx, network, address)
-	if err != nil || o.TLS == nil {
+	config := o.TLS
+	if o.NextTLS != nil {
+		config = o.NextTLS()
+	}
+	if err != nil || config == nil {
 		return conn, err
 	}
-	config := o.TLS
 	if config.ServerName == "" {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
@@ -128,6 +131,7 @@ func (o *Options) client(address string) *goredis.Options {
 		Addr:                     address,
 		Username:                 o.Username,
 		Password:                 o.Password,
+		CredentialsProvider:      o.Login,
 		DB:                       o.DB,
 		OnConnect:                setClientName,
 		Dialer:                   o.dialChecked,
@@ -187,6 +191,7 @@ func (o *Options) universal(addresses []string, master string) goredis.Universal
 		IsClusterMode:            o.Cluster,
 		Username:                 c.Username,
 		Password:                 c.Password,
+		CredentialsProvider:      c.CredentialsProvider,
 		DB:                       c.DB,
 		OnConnect:                c.OnConnect,
 		Dialer:                   c.Dialer,

@@ -23,10 +23,15 @@ type Options struct {
 	Addresses []string
 	// Username and Password authenticate the node on Redis; empty: no authentication.
 	Username, Password string
+	// Login returns the user and the password of the next connection, in place of Username and Password. It must not
+	// wait, and may be called from any goroutine. nil: they never change.
+	Login func() (username, password string)
 	// DB is the number of the database. It does not separate lanes: all databases share the Redis channels.
 	DB int
 	// TLS is used on every connection, including those to the Sentinels; nil: no TLS.
 	TLS *tls.Config
+	// NextTLS returns the value of TLS for the next connection, in the same way. nil: it never changes.
+	NextTLS func() *tls.Config
 	// SentinelMaster is the name of the master that the Sentinels watch.
 	SentinelMaster string
 	// SentinelUsername and SentinelPassword authenticate the node on the Sentinels.
