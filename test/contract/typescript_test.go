@@ -23,13 +23,15 @@ import {
   DefaultHttpClient, type HttpRequest, type HttpResponse, type HubConnection, HubConnectionBuilder, NullLogger
 } from "@microsoft/signalr";
 import type {
-  EntitySubscription, Limits, Resync, Subscription, SubscriptionResult, SubscriptionsEnded
+  Closing, EntitySubscription, Limits, Resync, Subscription, SubscriptionResult, SubscriptionsEnded
 } from "rte-events";
 declare const url: string;
 declare const wanted: EntitySubscription[];
 declare function accessTokenFactory(): Promise<string>;
+declare function openConnection(): HubConnection;
 declare const board: {
   remove(entity: string, event: string): void;
+  moveTo(next: HubConnection, before: Date): void;
   compareWith(active: Promise<Subscription[]>): void;
   divideBy(items: number): void;
   fetchAgain(entities: "all" | Set<string>, from: string | undefined): Promise<void>;

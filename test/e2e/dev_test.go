@@ -137,7 +137,8 @@ func TestDev_readmeClientReconnects(t *testing.T) {
 	receives()
 }
 
-// readmeClient returns the command of the client in README.md, for a development server at another address.
+// readmeClient returns the command of the client in README.md, for a development server at another address. It makes
+// the folder with the commands of README.md, but takes the modules of these tests in place of npm install.
 func readmeClient(t *testing.T, url string) *exec.Cmd {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
@@ -149,14 +150,24 @@ func readmeClient(t *testing.T, url string) *exec.Cmd {
 	if !found {
 		t.Fatal("README.md has no client")
 	}
+	command := regexp.MustCompile(`(?s)` + "`" + `(npm init -y && .*?) &&\s+npm install @microsoft/signalr` + "`")
+	prepare := command.FindSubmatch(readme)
+	if prepare == nil {
+		t.Fatal("README.md has no commands for an empty folder")
+	}
 	dir := t.TempDir()
+	npm := exec.CommandContext(t.Context(), "bash", "-euc", string(prepare[1]))
+	npm.Dir = dir
+	if out, err := npm.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", prepare[1], err, out)
+	}
 	modules, err := filepath.Abs("node_modules")
 	if err == nil {
 		err = os.Symlink(modules, filepath.Join(dir, "node_modules"))
 	}
 	if err == nil {
 		err = os.WriteFile(
-			filepath.Join(dir, "client.mjs"),
+			filepath.Join(dir, "client.js"),
 			[]byte(strings.ReplaceAll(text, "http://127.0.0.1:8080", strings.TrimSuffix(url, "/"))), 0o600,
 		)
 	}
@@ -164,7 +175,7 @@ func readmeClient(t *testing.T, url string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := nodeCommand(t, "client.mjs")
-	cmd.Args[1] = filepath.Join(dir, "client.mjs")
+	cmd.Args[1] = filepath.Join(dir, "client.js")
 	return cmd
 }
 

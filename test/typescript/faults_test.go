@@ -257,8 +257,8 @@ func TestHelper_stops(t *testing.T) {
 // TestHelper_subscriptions covers states and reasons of subscriptions, and the limits of calls.
 func TestHelper_subscriptions(t *testing.T) {
 	t.Parallel()
-	// The helper starts with 2,000 items per call, and finds the lower limit.
-	s := newStage(t, rtetest.Settings{"limits.items": "2"})
+	// Items beyond a limit would be refused, and a longer message would end the connection.
+	s := newStage(t, rtetest.Settings{"limits.items": "2", "limits.message_bytes": "1024"})
 	a := inNode(t, s, "index.js")
 	wrong := []topic{{stranger, "UserStatus"}, {"no GUID", "UserStatus"}, {queue, "NoEvent"}, {queue, "UserStatus"}}
 	a.subscribe(append(topics(), wrong...))

@@ -34,6 +34,7 @@ export class RteClient {
   readonly #started: Promise<void>;
   #notices: Resync[] = [];
   #batchItems: number;
+  #batchBytes: number;
   #snapshotsUnderWay = false;
   // What the application has to reload: the topics with the time since when events are missing.
   #missed = new Map<TopicEntry, number>();
@@ -45,6 +46,7 @@ export class RteClient {
   constructor(options: RteClientOptions) {
     this.#options = options;
     this.#batchItems = options.batchItems ?? 2000;
+    this.#batchBytes = options.batchBytes ?? 30_000;
     this.#started = new Promise((resolve, reject) => {
       this.#connected = resolve;
       this.#ended = reject;
@@ -217,6 +219,11 @@ export class RteClient {
         this.#notices.push(notice);
         this.#work.set();
       },
+      limits: ({ items, messageBytes }) => {
+        this.#batchItems = this.#options.batchItems ?? items;
+        this.#batchBytes = this.#options.batchBytes ?? messageBytes - 100; // what is around the items
+      },
+      closing: () => undefined, // the client reconnects when the connection ends
       closed: () => this.#work.set(),
       renew: async () => (await this.#access("expiring"))?.token ?? null,
     });
@@ -309,7 +316,7 @@ export class RteClient {
     let bytes = 0;
     for (const topic of topics) {
       bytes += topic.bytes;
-      if (batch.length > 0 && (batch.length >= this.#batchItems || bytes > (this.#options.batchBytes ?? 30_000))) break;
+      if (batch.length > 0 && (batch.length >= this.#batchItems || bytes > this.#batchBytes)) break;
       batch.push(topic);
     }
     return batch;

@@ -1,7 +1,7 @@
 import {
   DefaultHttpClient, type HttpRequest, type HttpResponse, type HubConnection, HubConnectionBuilder, LogLevel, NullLogger,
 } from "@microsoft/signalr";
-import type { MessageReceived, Resync, SubscriptionsEnded } from "./events.js";
+import type { Closing, Limits, MessageReceived, Resync, SubscriptionsEnded } from "./events.js";
 import { hubUrl, type RteClientOptions } from "./options.js";
 import { textOf, within } from "./state.js";
 
@@ -10,6 +10,8 @@ export interface LinkHandlers {
   message(message: MessageReceived): void;
   ended(notice: SubscriptionsEnded): void;
   resync(notice: Resync): void;
+  limits(limits: Limits): void;
+  closing(notice: Closing): void;
   /** Called once, when the connection has ended. */
   closed(): void;
   /** Returns a token for this connection in place of one that expires soon; null: there is none. */
@@ -53,7 +55,7 @@ export class Link {
   constructor(options: RteClientOptions, url: string, private token: string, private handlers: LinkHandlers) {
     this.#timeout = options.timeout ?? 30_000;
     this.#url = new URL(hubUrl(url));
-    this.#url.searchParams.set("features", "notices,snapshot");
+    this.#url.searchParams.set("features", "notices,snapshot,limits");
     const builder = new HubConnectionBuilder()
       .withUrl(this.#url.href.replace(/%2C/gi, ","), { httpClient: this.#http, accessTokenFactory: () => this.token })
       .configureLogging(LogLevel.None);
@@ -64,6 +66,8 @@ export class Link {
     on("MessageReceived", handlers.message);
     on("SubscriptionsEnded", handlers.ended);
     on("Resync", handlers.resync);
+    on("Limits", handlers.limits);
+    on("Closing", handlers.closing);
     this.#hub.onclose((error) => this.end(error ?? new Error("the server closed the connection")));
   }
 

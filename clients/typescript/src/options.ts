@@ -31,9 +31,9 @@ export interface RteClientOptions {
    * pause is random, below 1 s at first and 30 s at last, and there is no end.
    */
   retryDelay?: (failures: number) => number;
-  /** Largest number of items of one call; default 2000, as the server's `limits.items`. The client finds a lower limit. */
+  /** Largest number of items of one call; default: what the server states, else 2000. The client finds a lower limit. */
   batchItems?: number;
-  /** Largest size of a call in bytes; default 30000. It must be below the server's `limits.message_bytes`. */
+  /** Largest size of a call in bytes, below the server's `limits.message_bytes`; default: what it states, else 30000. */
   batchBytes?: number;
   /** Longest time in milliseconds to connect, to get a token, or to wait for an answer; default 30000. */
   timeout?: number;
