@@ -95,7 +95,13 @@ func (c *client) expect(want string) {
 // post sends a body to the operator port.
 func (p *running) post(path, body string) (status int, answer string) {
 	p.t.Helper()
-	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.operators+path, strings.NewReader(body))
+	return p.send(http.MethodPost, path, body)
+}
+
+// send sends a request with a body to the operator port.
+func (p *running) send(method, path, body string) (status int, answer string) {
+	p.t.Helper()
+	request, err := http.NewRequestWithContext(p.t.Context(), method, p.operators+path, strings.NewReader(body))
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -24,6 +24,8 @@ type Operations struct {
 	// Drain, CancelDrain, Shed and CancelShed close connections evenly, or end that: POST and DELETE /api/drain and
 	// /api/shed. Departure returns what is under way: GET of both.
 	Drain, CancelDrain, Shed, CancelShed, Departure Operation
+	// Revocations lists revocations, Undo ends them: GET and DELETE /api/revocations.
+	Revocations, Undo Operation
 	// Nodes lists the nodes of the deployment: GET /api/nodes.
 	Nodes Operation
 }
@@ -63,7 +65,7 @@ func (o *Operations) handle(mux *http.ServeMux) {
 		"GET /api/explain": o.Explain, "GET /api/connections": o.Connections, "POST /api/disconnect": o.Disconnect,
 		"POST /api/drain": o.Drain, "DELETE /api/drain": o.CancelDrain, "GET /api/drain": o.Departure,
 		"POST /api/shed": o.Shed, "DELETE /api/shed": o.CancelShed, "GET /api/shed": o.Departure,
-		"GET /api/nodes": o.Nodes,
+		"GET /api/nodes": o.Nodes, "GET /api/revocations": o.Revocations, "DELETE /api/revocations": o.Undo,
 	} {
 		if operation != nil {
 			mux.HandleFunc(pattern, answer(func(r *http.Request) (any, error) { return operation(r.Context(), r.URL.Query()) }))

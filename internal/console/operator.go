@@ -68,7 +68,7 @@ func (o *Operator) Operations() Operations {
 	return Operations{
 		Revoke: o.revoke, Explain: o.explain, Connections: o.connections, Disconnect: o.disconnect,
 		Drain: o.drain, CancelDrain: o.cancelDrain, Shed: o.shed, CancelShed: o.cancelShed, Departure: o.departure,
-		Nodes: o.nodes,
+		Nodes: o.nodes, Revocations: o.listRevocations, Undo: o.undo,
 	}
 }
 

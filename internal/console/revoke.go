@@ -28,6 +28,7 @@ func (o *Operator) revoke(ctx context.Context, body []byte) (any, error) {
 	if err != nil {
 		return nil, BadRequest(err.Error())
 	}
+	o.revocations.Order(&r)
 	if r.Until.IsZero() {
 		r.Until = time.Now().Add(o.ttl)
 	}
@@ -38,16 +39,30 @@ func (o *Operator) revoke(ctx context.Context, body []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := revoked{Revocation: r, Closed: closed, Nodes: allNodes}
-	if err := o.others.Revoke(ctx, r); err != nil {
-		o.audit.Error("revocation not shared", zap.Any("revocation", r), zap.Error(err))
-		if errors.Is(err, token.ErrNeverShared) {
-			return nil, fmt.Errorf("revoked on this node only: %w", err)
-		}
-		answer.Nodes, answer.Detail = thisNode, "revoked on this node only: "+err.Error()
-		return Accepted{Answer: answer}, nil
+	answer := revoked{Revocation: r, Closed: closed}
+	answer.Nodes, answer.Detail, err = o.sendToOthers(ctx, &r)
+	return partly(answer.Nodes, answer), err
+}
+
+// sendToOthers sends a revocation to the other nodes. It returns which nodes know it, with the reason if not all do.
+func (o *Operator) sendToOthers(ctx context.Context, r *token.Revocation) (nodes reach, detail string, err error) {
+	err = o.others.Revoke(ctx, *r)
+	if err == nil {
+		return allNodes, "", nil
 	}
-	return answer, nil
+	o.audit.Error("revocation not shared", zap.Any("revocation", r), zap.Error(err))
+	if errors.Is(err, token.ErrNeverShared) {
+		return "", "", fmt.Errorf("in force on this node only: %w", err)
+	}
+	return thisNode, "in force on this node only: " + err.Error(), nil
+}
+
+// partly wraps an answer of an action that not all nodes have carried out.
+func partly(nodes reach, answer any) any {
+	if nodes == thisNode {
+		return Accepted{Answer: answer}
+	}
+	return answer
 }
 
 // enforce puts a revocation into force on this node and returns how many connections it ended.
@@ -74,18 +89,33 @@ func (o *Operator) Enforce(fresh []token.Revocation) {
 }
 
 // parseRevocation reads a revocation. A person may have written it: an unknown member is an error, because a misspelt
-// one would otherwise count as absent.
+// one would otherwise count as absent. A user without before means the tokens that were issued until now, unless all
+// says otherwise.
 func parseRevocation(body []byte) (r token.Revocation, err error) {
 	var members map[string]json.RawMessage
+	all := false
 	if err := json.Unmarshal(body, &members); err == nil {
-		for name := range members {
+		for name, value := range members {
 			switch name {
 			case "jti", "user", "before", "until":
+			case "all":
+				if err := json.Unmarshal(value, &all); err != nil {
+					return r, errors.New("revocation: all: must be true or false")
+				}
 			default:
-				return r, fmt.Errorf("revocation: unknown member %q; want jti, or user and perhaps before, and "+
+				return r, fmt.Errorf("revocation: unknown member %q; want jti, or user and perhaps before or all, and "+
 					"perhaps until", name)
 			}
 		}
 	}
-	return r, r.UnmarshalJSON(body)
+	if err := r.UnmarshalJSON(body); err != nil {
+		return r, err
+	}
+	switch {
+	case all && (r.TokenID != "" || !r.Before.IsZero()):
+		return r, errors.New("revocation: all: goes with user, without before")
+	case r.TokenID == "" && r.Before.IsZero() && !all:
+		r.Before = time.UnixMilli(time.Now().UnixMilli())
+	}
+	return r, nil
 }

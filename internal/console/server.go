@@ -104,8 +104,8 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 // index lists the paths.
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, "/metrics\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n/api/revoke\n/api/explain\n"+
-		"/api/connections\n/api/disconnect\n/api/drain\n/api/shed\n/api/nodes\n/api/reload\n"+
+	_, _ = io.WriteString(w, "/metrics\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n/api/revoke\n"+
+		"/api/revocations\n/api/explain\n/api/connections\n/api/disconnect\n/api/drain\n/api/shed\n/api/nodes\n/api/reload\n"+
 		"/debug/pprof/\n") // an error means that the caller has gone
 }
 

@@ -164,6 +164,10 @@ func (s *SharedRevocations) Receive(message []byte) error {
 	if r.Until.IsZero() {
 		r.Until = time.Now().Add(s.options.TTL)
 	}
+	// A back end that revokes again what was undone need not know that.
+	if r.At.IsZero() && s.options.List.undone(&r) {
+		s.options.List.Order(&r)
+	}
 	s.add(r)
 	s.came.Set()
 	return nil
@@ -273,12 +277,14 @@ func (s *SharedRevocations) save(ctx context.Context) (ok bool) {
 	return true
 }
 
-// load puts the stored revocations into force and returns them without their ends.
+// load puts the stored revocations into force and returns them without their ends. Those that undo others come first,
+// so that no undone revocation is in force for a moment.
 func (s *SharedRevocations) load(ctx context.Context) (stored map[Revocation]struct{}, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	malformed := 0
 	stored = map[Revocation]struct{}{}
+	var all []Revocation
 	err = s.options.Store.Kept(ctx, func(member []byte, until time.Time) {
 		var r Revocation
 		if len(member) > maxMember || r.UnmarshalJSON(member) != nil {
@@ -288,14 +294,22 @@ func (s *SharedRevocations) load(ctx context.Context) (stored map[Revocation]str
 		r.Until = time.Time{}
 		stored[r] = struct{}{}
 		r.Until = until
-		s.add(r)
+		if r.Undone {
+			s.add(r)
+		} else {
+			all = append(all, r)
+		}
 	})
+	for _, r := range all {
+		s.add(r)
+	}
 	s.metrics.malformed.Set(float64(malformed))
 	return stored, err
 }
 
 // restore stores the revocations in force that the store does not have. A store that lost its data gets it back from
-// the nodes this way; revocations are never removed before their end. It returns false if the store is unavailable.
+// the nodes this way; what was undone stays in the store until its end, too. It returns false if the store is
+// unavailable.
 func (s *SharedRevocations) restore(ctx context.Context, stored map[Revocation]struct{}) (ok bool) {
 	restored := 0
 	for _, r := range s.options.List.All() {
