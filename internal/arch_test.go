@@ -34,8 +34,9 @@ fanout: events subscriptions trace
 trace: events
 hub: authz events fanout hub/invoker jsonscan
 hub/invoker:
-transport: authz authz/token events fanout hub jsonscan transport/forwarded transport/hubprotocol transport/origins
- transport/websocket
+transport: authz authz/token events fanout hub jsonscan transport/admission transport/forwarded
+ transport/hubprotocol transport/origins transport/websocket
+transport/admission: events
 transport/forwarded:
 transport/hubprotocol: events fanout jsonscan msgpack transport/websocket
 transport/websocket:

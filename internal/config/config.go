@@ -38,11 +38,12 @@ type Config struct {
 	// DetailedErrors adds reasons to the errors that clients get.
 	DetailedErrors bool
 
-	Limits   Limits
-	Quotas   Quotas
-	Memory   Memory
-	Timeouts Timeouts
-	Fanout   struct {
+	Limits    Limits
+	Quotas    Quotas
+	Admission Admission
+	Memory    Memory
+	Timeouts  Timeouts
+	Fanout    struct {
 		Shards  int
 		Backlog int
 		Rest    time.Duration

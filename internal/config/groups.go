@@ -243,6 +243,8 @@ func (k *keyList) addLimits(c *Config) {
 			"subscribers; above it, states are held back and replaced by newer ones, and other events wait; 0: "+
 			"no limit")
 
+	k.addAdmission(&c.Admission)
+
 	k.count(&c.Memory.GCPercent, "memory.gc_percent", 0,
 		"growth of memory between two garbage collections, as GOGC, which has precedence; 0: 25 while the "+
 			"node allocates little, up to 200 while many clients connect at once")

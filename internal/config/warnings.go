@@ -33,6 +33,7 @@ func (c *Config) Warnings() []string {
 	w.addUnsafe(c)
 	w.addLimits(c)
 	w.addTimes(c)
+	w.addAdmission(&c.Admission)
 	return w
 }
 

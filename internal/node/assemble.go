@@ -132,6 +132,10 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 			Handshake: c.Timeouts.Handshake, KeepAlive: c.Timeouts.KeepAlive, Client: c.Timeouts.Client,
 			Send: c.Timeouts.Send, Close: c.Timeouts.Close, Idle: c.Timeouts.Idle, Hold: c.Timeouts.Hold,
 		},
+		Admission: transport.AdmissionOptions{
+			Rate: c.Admission.Rate, Burst: cmp.Or(c.Admission.Burst, c.Admission.Rate),
+			Wait: c.Admission.Wait, FullWait: c.Admission.FullWait,
+		},
 		Registerer: n.registry, Logger: n.logger.Named("transport"),
 	})
 	return err

@@ -30,6 +30,7 @@ func (h *Handler) SetLimits(limits Limits) {
 	h.limits.Store(&limits)
 	h.connections.setLimits(&limits)
 	h.metrics.limit.Set(float64(limits.Connections))
+	h.queue.Left() // there may be room
 }
 
 // SetSecrets replaces Options.Secret and Options.PreviousSecrets. Connection tokens and messages of other nodes that

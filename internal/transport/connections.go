@@ -12,6 +12,7 @@ import (
 // connections is the set of connections of this node. It also keeps the connection tokens that were used here. Any
 // goroutine may use it.
 type connections struct {
+	left      func()        // is called after a connection has ended; set before the first one
 	retention time.Duration // no node accepts a connection token for longer
 
 	readers sync.WaitGroup // the reader goroutines
@@ -39,6 +40,7 @@ func newConnections(limits *Limits, retention time.Duration) *connections {
 		users:         newCounts[organizationUser](limits.UserConnections),
 		networks:      newCounts[netip.Addr](limits.AddressConnections),
 		empty:         make(chan struct{}),
+		left:          func() {},
 		spent:         map[connID]struct{}{},
 	}
 }
@@ -79,7 +81,10 @@ func (cs *connections) addLocked(c *Conn) (refusal, bool) {
 	if cs.closed {
 		return refusedDraining, false
 	}
-	if reason, ok := cs.roomLocked(&c.owner); !ok {
+	if len(cs.live) >= cs.limit {
+		return refusedFull, false
+	}
+	if reason, ok := cs.quotaLocked(&c.owner); !ok {
 		return reason, false
 	}
 	cs.live[c.id] = c
@@ -89,17 +94,29 @@ func (cs *connections) addLocked(c *Conn) (refusal, bool) {
 	return 0, true
 }
 
-// room reports whether there is room for another connection of an owner, and the reason if there is not.
-func (cs *connections) room(o *owner) (refusal, bool) {
+// free returns the number of connections for which the node has room.
+func (cs *connections) free() int {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	return cs.roomLocked(o)
+	return cs.limit - len(cs.live)
 }
 
-func (cs *connections) roomLocked(o *owner) (refusal, bool) {
+// roomFor reports whether there is room for another connection from an address.
+func (cs *connections) roomFor(from *remote) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return !cs.networks.full(from.network())
+}
+
+// quota reports whether the quotas allow another connection of an owner, and the reason if they do not.
+func (cs *connections) quota(o *owner) (refusal, bool) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.quotaLocked(o)
+}
+
+func (cs *connections) quotaLocked(o *owner) (refusal, bool) {
 	switch {
-	case len(cs.live) >= cs.limit:
-		return refusedFull, false
 	case cs.organizations.full(o.organization):
 		return refusedQuota, false
 	case cs.users.full(o.organizationUser()):
@@ -132,14 +149,18 @@ func (cs *connections) spentLocked(id connID, now time.Time) bool {
 // remove forgets a connection that has ended.
 func (cs *connections) remove(c *Conn) {
 	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	if cs.live[c.id] == c {
+	known := cs.live[c.id] == c
+	if known {
 		delete(cs.live, c.id)
 		cs.organizations.remove(c.owner.organization)
 		cs.users.remove(c.owner.organizationUser())
 		cs.networks.remove(c.owner.network())
 	}
 	cs.signalLocked()
+	cs.mu.Unlock()
+	if known {
+		cs.left()
+	}
 }
 
 // shut refuses connections from now on. It returns a channel that is closed when the last connection has ended.

@@ -281,6 +281,10 @@ func (h *Handler) takeUpgrade(
 		return nil, false
 	}
 	q := parseQuery(head.rawQuery)
+	from := h.remoteOfHead(peer, &head, q)
+	if _, ok := h.refusesAll(&from, kindOfUpgrade(q.value("id"))); !ok {
+		return nil, false
+	}
 	token, err := bearer(head.authorization, q)
 	if err != nil {
 		return nil, false
@@ -290,11 +294,12 @@ func (h *Handler) takeUpgrade(
 	if err != nil {
 		return v, false
 	}
-	u := newUpgrade(head.accept, q, claims, ownerOf(claims, h.remoteOfHead(peer, &head, q)))
-	if h.backoff.wait(u.owner.organizationUser(), time.Now()) > 0 {
+	u := newUpgrade(head.accept, q, claims, ownerOf(claims, from))
+	if h.backoff.wait(u.owner.organizationUser(), time.Now()) > 0 || !h.queue.Try(u.kind()) {
 		return v, false
 	}
 	c, _, ok := h.admit(&u)
+	h.queue.Entered(u.kind())
 	if !ok {
 		return v, false
 	}

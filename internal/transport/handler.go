@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/rte-server/rte-server/internal/transport/admission"
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
@@ -35,6 +36,8 @@ type Handler struct {
 
 	adjustable
 	connections *connections
+	queue       *admission.Queue
+	admission   *admissionMetrics
 	backoff     backoff
 	pending     atomic.Int64 // bytes of large messages that are incomplete or in a call
 	buffers     websocket.ReadBuffers
@@ -64,6 +67,11 @@ func New(options Options) (*Handler, error) {
 		requests:    newRefreshRequests(),
 		started:     time.Now(),
 	}
+	h.queue = newAdmission(&options, h.connections)
+	h.connections.left = h.queue.Left
+	h.admission = newAdmissionMetrics(
+		options.Registerer, h.queue, queueCapacity(&options.Admission, &options.Limits),
+	)
 	h.adjustable.limits.Store(&options.Limits)
 	if err := h.SetOrigins(options.Origins); err != nil {
 		return nil, err
@@ -79,10 +87,14 @@ func New(options Options) (*Handler, error) {
 func (h *Handler) Drain() {
 	h.draining.Store(true)
 	h.drainOnce.Do(func() { close(h.drained) })
+	h.queue.Close()
 }
 
 // Pause makes the handler refuse as Drain does, until Resume.
-func (h *Handler) Pause() { h.draining.Store(true) }
+func (h *Handler) Pause() {
+	h.draining.Store(true)
+	h.queue.Refuse()
+}
 
 // Resume ends a pause. The caller must not have called Drain.
 func (h *Handler) Resume() { h.draining.Store(false) }
@@ -148,12 +160,32 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	q := parseQuery(r.URL.RawQuery)
 	from := h.remoteOf(r, q)
+	if isEntry(r, kind) {
+		if reason, ok := h.refusesAll(&from, kindOfEntry(kind, q)); !ok {
+			h.refuse(w, kind, reason)
+			return
+		}
+	}
 	claims, err := h.authenticate(r, q)
 	if err != nil {
 		h.refuseToken(w, r, &from, kind, err)
 		return
 	}
 	serve(w, &request{r, q, claims, ownerOf(claims, from)})
+}
+
+// isEntry reports whether a request would let a client in: it is a negotiate or an upgrade.
+func isEntry(r *http.Request, kind requestKind) bool {
+	return kind == requestNegotiate && r.Method == http.MethodPost ||
+		kind == requestHub && r.Method == http.MethodGet && isWebSocket(r)
+}
+
+// kindOfEntry returns the kind of such a request.
+func kindOfEntry(kind requestKind, q query) admission.Kind {
+	if kind == requestNegotiate {
+		return admission.Negotiate
+	}
+	return kindOfUpgrade(q.value("id"))
 }
 
 // hubPath is the path of the hub, as it is configured and as it is written in a request.

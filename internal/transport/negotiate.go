@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
+	"github.com/rte-server/rte-server/internal/transport/admission"
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 )
 
@@ -32,7 +33,14 @@ func (h *Handler) serveNegotiate(w http.ResponseWriter, r *request) {
 		h.refuse(w, requestNegotiate, refusedDraining)
 		return
 	}
-	if reason, ok := h.connections.room(&r.owner); !ok {
+	reason, ok := h.connections.quota(&r.owner)
+	if ok {
+		reason, ok = h.awaitTurn(w, r, admission.Negotiate)
+	}
+	if ok && h.draining.Load() { // meanwhile
+		reason, ok = refusedDraining, false
+	}
+	if !ok {
 		h.refuse(w, requestNegotiate, reason)
 		return
 	}

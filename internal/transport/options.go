@@ -71,7 +71,9 @@ type Options struct {
 	Tokens   TokenOptions
 	Refresh  RefreshOptions
 	Limits   Limits
-	Timeouts Timeouts
+	// Admission is what clients wait for that come all at once.
+	Admission AdmissionOptions
+	Timeouts  Timeouts
 
 	// Logger gets what happens to connections. nil: nothing is logged.
 	Logger *zap.Logger
@@ -248,6 +250,10 @@ func (o *Options) check() error {
 		{"Limits.MessageBytes", int64(o.Limits.MessageBytes)},
 		{"Limits.PendingBytes", o.Limits.PendingBytes},
 		{"Limits.FrameBytes", o.Limits.FrameBytes},
+		{"Admission.Rate", int64(o.Admission.Rate)},
+		{"Admission.Burst", int64(o.Admission.Burst)},
+		{"Admission.Wait", int64(o.Admission.Wait)},
+		{"Admission.FullWait", int64(o.Admission.FullWait)},
 		{"Timeouts.Handshake", int64(o.Timeouts.Handshake)},
 		{"Timeouts.KeepAlive", int64(o.Timeouts.KeepAlive)},
 		{"Timeouts.Client", int64(o.Timeouts.Client)},

@@ -44,6 +44,13 @@ const (
 	refusedUserQuota
 	refusedAddressQuota
 	refusedHold
+	refusedRate
+	refusedCrowded
+	refusedCrowdedOrganization
+	refusedCrowdedUser
+	refusedCrowdedAddress
+	refusedMemory
+	refusedGone
 	refusedEncoding
 	refusedDescriptors
 	numRefusals
@@ -99,6 +106,26 @@ var refusals = [numRefusals]struct {
 	refusedDescriptors: {
 		"descriptors", http.StatusServiceUnavailable, "This node has no file descriptor for another connection.",
 	},
+	refusedRate: {
+		"admission_rate", http.StatusServiceUnavailable, "This node let too few clients in in time.",
+	},
+	refusedCrowded: {
+		"admission_queue", http.StatusServiceUnavailable, "Too many clients wait to connect to this node.",
+	},
+	refusedCrowdedOrganization: {
+		"admission_organization", http.StatusServiceUnavailable, "Too many clients of this organization wait to connect.",
+	},
+	refusedCrowdedUser: {
+		"admission_user", http.StatusServiceUnavailable, "Too many clients of this user wait to connect.",
+	},
+	refusedCrowdedAddress: {
+		"admission_address", http.StatusServiceUnavailable, "Too many clients of this address wait to connect.",
+	},
+	refusedMemory: {
+		"memory", http.StatusServiceUnavailable, "This node has no memory for another connection.",
+	},
+	refusedGone: {"gone", http.StatusServiceUnavailable, ""}, // the client has given up while it waited
+
 	refusedOtherUser: {"other_user", http.StatusForbidden, ""},
 	refusedForward:   {"forward", http.StatusServiceUnavailable, ""},
 	refusedVersion0:  {"negotiate_version", http.StatusBadRequest, ""},

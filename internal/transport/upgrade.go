@@ -62,7 +62,18 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 		return
 	}
 	u := newUpgrade(accept, r.query, r.claims, r.owner)
+	if u.id != "" {
+		if token, ok := h.tokens.parse(u.id, u.claims); !ok || !token.sameUser {
+			h.refuse(w, requestHub, refusedUnknownID)
+			return
+		}
+	}
+	if reason, ok := h.awaitTurn(w, r, u.kind()); !ok {
+		h.refuse(w, requestHub, reason)
+		return
+	}
 	c, reason, ok := h.admit(&u)
+	h.queue.Entered(u.kind())
 	if !ok {
 		h.refuse(w, requestHub, reason)
 		return

@@ -1,0 +1,140 @@
+package transport
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rte-server/rte-server/internal/transport/admission"
+)
+
+// AdmissionOptions configure how fast clients come in, and how long they wait for that.
+type AdmissionOptions struct {
+	// Rate bounds the clients per second that negotiate, or connect without that. Burst is how many may come at once.
+	// Further ones wait up to Wait. A Rate of 0 is no limit.
+	Rate, Burst int
+	Wait        time.Duration
+	// FullWait is how long a negotiate or an upgrade waits for a place on a node with as many connections as it may have.
+	// 0: it is refused at once. A stock client tries four times in 44 s and then gives up; waits make that longer.
+	FullWait time.Duration
+	// Short reports whether the node has no memory for another connection. nil: it always has.
+	Short func() bool
+}
+
+const (
+	// leastHeld and mostHeld bound the requests that wait for a place on a full node: an eighth of its connections. Each
+	// takes a file descriptor and some 20 KB.
+	leastHeld, mostHeld = 64, 4096
+	// heldSockets divides Limits.Sockets: requests that wait may have half of those that no connection may have.
+	heldSockets = 16
+	// mostQueued bounds the requests that wait for the rate.
+	mostQueued = 1 << 14
+)
+
+// queueCapacity returns how many requests may wait: twice as many as the rate can serve in time. The second half is
+// refused over the wait, so that its clients come back when there is room in the queue.
+func queueCapacity(o *AdmissionOptions, l *Limits) int {
+	capacity := min(max(l.Connections/8, leastHeld), mostHeld)
+	if o.Rate > 0 {
+		capacity = max(capacity, min(int(2*float64(o.Rate)*o.Wait.Seconds()), mostQueued))
+	}
+	if l.Sockets > 0 {
+		capacity = min(capacity, max(l.Sockets/heldSockets, leastHeld/4))
+	}
+	return capacity
+}
+
+func newAdmission(o *Options, connections *connections) *admission.Queue {
+	return admission.New(admission.Options{
+		Rate: o.Admission.Rate, Burst: o.Admission.Burst, Wait: o.Admission.Wait, RoomWait: o.Admission.FullWait,
+		Capacity: queueCapacity(&o.Admission, &o.Limits), Room: connections.free,
+	})
+}
+
+// admissionMetrics are the metrics of requests that wait to come in.
+type admissionMetrics struct{ granted, refused prometheus.Observer }
+
+func newAdmissionMetrics(reg prometheus.Registerer, queue *admission.Queue, capacity int) *admissionMetrics {
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "rte_transport_admission_wait_seconds",
+		Help: "How long requests waited for the admission rate or for a place on a full node, by outcome; requests that " +
+			"did not have to wait are not counted.",
+		Buckets: []float64{.1, .5, 1, 2, 5, 10, 20, 40},
+	}, []string{"outcome"})
+	m := &admissionMetrics{seconds.WithLabelValues("granted"), seconds.WithLabelValues("refused")}
+	if reg == nil {
+		return m
+	}
+	limit := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "rte_transport_admission_capacity",
+		Help: "Largest number of requests that may wait to come in.",
+	})
+	limit.Set(float64(capacity))
+	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rte_transport_admission_waiting",
+		Help: "Negotiations and upgrades that wait for the admission rate or for a place on a full node.",
+	}, func() float64 { return float64(queue.Waiting()) })
+	reg.MustRegister(seconds, limit, waiting)
+	return m
+}
+
+// refusedBy are the reasons of requests that the queue has refused.
+var refusedBy = map[admission.Outcome]refusal{
+	admission.Full:                  refusedFull,
+	admission.Late:                  refusedRate,
+	admission.Crowded:               refusedCrowded,
+	admission.CrowdedByOrganization: refusedCrowdedOrganization,
+	admission.CrowdedByUser:         refusedCrowdedUser,
+	admission.CrowdedByAddress:      refusedCrowdedAddress,
+	admission.Stopped:               refusedDraining,
+	admission.Gone:                  refusedGone,
+}
+
+// awaitTurn waits until a client may come in. It returns the reason if the client may not.
+func (h *Handler) awaitTurn(w http.ResponseWriter, r *request, kind admission.Kind) (refusal, bool) {
+	if h.queue.Try(kind) {
+		return 0, true
+	}
+	// The deadlines of the server are those of requests that are answered at once. A test's writer has none.
+	control := http.NewResponseController(w)
+	longest := max(h.options.Admission.Wait, h.options.Admission.FullWait)
+	_ = control.SetReadDeadline(time.Time{})
+	_ = control.SetWriteDeadline(time.Now().Add(longest + 2*h.options.Timeouts.Send))
+	began := time.Now()
+	outcome := h.queue.Admit(r.Context(), kind, admission.Client{
+		Organization: r.owner.organization, User: r.owner.user, Network: r.owner.network(),
+	})
+	_ = control.SetReadDeadline(time.Now().Add(h.options.Timeouts.Send)) // for a body that nothing reads
+	if outcome == admission.Granted {
+		h.admission.granted.Observe(time.Since(began).Seconds())
+		return 0, true
+	}
+	h.admission.refused.Observe(time.Since(began).Seconds())
+	return refusedBy[outcome], false
+}
+
+// refusesAll returns the reason why the node refuses a client whoever it is, before it looks at the token. ok means
+// that there is no such reason.
+func (h *Handler) refusesAll(from *remote, kind admission.Kind) (reason refusal, ok bool) {
+	switch {
+	case h.options.Admission.Short != nil && h.options.Admission.Short():
+		return refusedMemory, false
+	case kind != admission.Announced && h.queue.Crowded():
+		return refusedCrowded, false
+	case !h.connections.roomFor(from):
+		return refusedAddressQuota, false
+	}
+	return 0, true
+}
+
+// kind returns the kind of the request.
+func (u *upgrade) kind() admission.Kind { return kindOfUpgrade(u.id) }
+
+// kindOfUpgrade returns the kind of an upgrade with a connection token, or without one.
+func kindOfUpgrade(token string) admission.Kind {
+	if token == "" {
+		return admission.Direct
+	}
+	return admission.Announced
+}
