@@ -92,7 +92,8 @@ func TestAdmission_endsWithDrain(t *testing.T) {
 	})
 	s.negotiate("alice")
 	gone := s.connect()
-	gone.write([]byte("POST /rte/negotiate HTTP/1.1\r\nHost: rte\r\nAuthorization: Bearer bob\r\nContent-Length: 0\r\n\r\n"))
+	gone.write([]byte("POST /rte/negotiate HTTP/1.1\r\nHost: rte\r\n" +
+		"Authorization: Bearer bob\r\nContent-Length: 0\r\n\r\n"))
 	waiting := s.answerOf(http.MethodPost, "/rte/negotiate", "carol")
 	upgrade := s.answerOf(http.MethodGet, "/rte", "alice", upgradeHeaders...)
 	s.eventually("both wait, or have been let in", func() bool {
