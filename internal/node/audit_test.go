@@ -48,7 +48,9 @@ func TestAudit_summarizesWhatItDrops(t *testing.T) {
 		}
 		synctest.Wait()
 		cancel()
-		<-ended
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 		if diff := cmp.Diff(append(want, map[string]int{"refused": 1}), summaries()); diff != "" {
 			t.Error(diff)
 		}

@@ -16,7 +16,7 @@ import (
 
 // A stock client that sent a message that was too large came back at once and sent it again: 853 reconnects in 5 s.
 func TestBackoff_holdsAClientThatFailsAgainAndAgain(t *testing.T) {
-	s := startServer(t, func(s *setup) { s.Timeouts.Hold = 20 * time.Millisecond })
+	s := startServer(t, func(s *setup) { s.Timeouts.Hold = 300 * time.Millisecond })
 	for round := range 5 {
 		id := s.negotiate("alice").ConnectionToken
 		w := s.connect()

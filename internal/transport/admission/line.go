@@ -18,7 +18,7 @@ func (l *line) first() *request {
 	if front == nil {
 		return nil
 	}
-	return front.Value.(*request) //nolint:forcetypeassert,errcheck // push adds only requests
+	return front.Value.(*request) //nolint:forcetypeassert // push adds only requests
 }
 
 func (l *line) remove(r *request) {

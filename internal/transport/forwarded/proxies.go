@@ -3,6 +3,7 @@ package forwarded
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -73,8 +74,8 @@ func (p *Proxies) Client(peer netip.Addr, values []string) netip.Addr {
 	if len(values) == 0 || !p.Trusts(client) {
 		return client
 	}
-	for i := len(values) - 1; i >= 0; i-- {
-		for rest, more := values[i], true; more; {
+	for _, value := range slices.Backward(values) {
+		for rest, more := value, true; more; {
 			var element string
 			if cut := strings.LastIndexByte(rest, ','); cut >= 0 {
 				rest, element = rest[:cut], rest[cut+1:]
