@@ -18,6 +18,8 @@ type Options struct {
 	Readiness *Readiness
 	// Gatherer is the source of /metrics. Required.
 	Gatherer prometheus.Gatherer
+	// Organizations is the source of /metrics/organizations. nil: no such path.
+	Organizations prometheus.Gatherer
 	// Quarantine returns the answer of /api/quarantine: faulty messages of publishers. nil: no such path.
 	Quarantine func() any
 	// Operations are the actions below /api/.
@@ -60,6 +62,9 @@ func New(o Options) (*Server, error) {
 	guarded := http.NewServeMux()
 	guarded.HandleFunc("GET /{$}", s.index)
 	guarded.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
+	if o.Organizations != nil {
+		guarded.Handle("GET /metrics/organizations", promhttp.HandlerFor(o.Organizations, promhttp.HandlerOpts{}))
+	}
 	if o.Quarantine != nil {
 		guarded.HandleFunc("GET /api/quarantine", func(w http.ResponseWriter, _ *http.Request) {
 			writeJSON(w, http.StatusOK, o.Quarantine())
@@ -104,8 +109,9 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 // index lists the paths.
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, "/metrics\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n/api/revoke\n"+
-		"/api/revocations\n/api/explain\n/api/connections\n/api/disconnect\n/api/drain\n/api/shed\n/api/nodes\n/api/reload\n"+
+	_, _ = io.WriteString(w, "/metrics\n/metrics/organizations\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n"+
+		"/api/revoke\n/api/revocations\n/api/explain\n/api/connections\n/api/disconnect\n/api/drain\n/api/shed\n"+
+		"/api/nodes\n/api/reload\n"+
 		"/debug/pprof/\n") // an error means that the caller has gone
 }
 

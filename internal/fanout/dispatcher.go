@@ -169,6 +169,7 @@ func (d *Dispatcher) send(
 	}
 	d.metrics.matched.Inc()
 	d.metrics.byType.of(ev.Type, true).Inc()
+	organization.events.Add(1)
 	d.options.Trace.Event(ev, now, trace.Matched, subscribers)
 	for ; mask != 0; mask &= mask - 1 {
 		s := d.shards[bits.TrailingZeros32(mask)]

@@ -1,6 +1,8 @@
 package fanout
 
 import (
+	"sync/atomic"
+
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
@@ -10,6 +12,24 @@ import (
 type organization struct {
 	backlog backlog // deliveries under way to its subscribers
 	quota   rate    // of its events, where Options.Quota is set
+
+	events, deliveries, bytes atomic.Int64 // for Traffic
+}
+
+// Traffic is what a node did for an organization since the organization had subscriptions there without a break.
+type Traffic struct {
+	Organization events.ID
+	Events       int64 // dispatched to subscribers
+	Deliveries   int64 // event frames given to sockets
+	Bytes        int64 // that sockets took at the first attempt
+}
+
+// Traffic returns the traffic of each organization with subscriptions on this node.
+func (d *Dispatcher) Traffic() (all []Traffic) {
+	d.registry.Organizations(func(id events.ID, o *organization) {
+		all = append(all, Traffic{id, o.events.Load(), o.deliveries.Load(), o.bytes.Load()})
+	})
+	return all
 }
 
 func newOrganization(events.ID) organization { return organization{backlog: newBacklog()} }

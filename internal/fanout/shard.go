@@ -222,6 +222,7 @@ func (s *Shard) retire(q *turnQueue) {
 
 // serve works on a turn queue until its turn is over or it has no work for now.
 func (s *Shard) serve(q *turnQueue, now time.Time) {
+	deliveries, bytes := s.counts.deliveries, s.counts.bytes
 	for q.deficit += quantum; q.deficit > 0 && q.hasWork(now); q.deficit -= s.spent {
 		s.spent = 0
 		if q.betweenRounds() {
@@ -246,6 +247,10 @@ func (s *Shard) serve(q *turnQueue, now time.Time) {
 	s.accountSteps(q)
 	if !q.hasWork(now) {
 		q.deficit = 0
+	}
+	if q.organization != nil {
+		q.organization.deliveries.Add(int64(s.counts.deliveries - deliveries))
+		q.organization.bytes.Add(int64(s.counts.bytes - bytes))
 	}
 }
 

@@ -28,6 +28,8 @@ type metrics struct {
 
 	answersWaited prometheus.Counter
 
+	slowOf, lostOf *organizationCounter
+
 	lost      prometheus.Counter
 	resyncing prometheus.Gauge
 	resynced  [numNotifications]prometheus.Counter
@@ -104,6 +106,10 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 			Help: "Clients that wait to be notified of a loss of events, or that they can subscribe again.",
 		}),
 	}
+	m.slowOf = newOrganizationCounter(auto, "rte_hub_sessions_slow_by_organization_total",
+		"Sessions that ended because the client did not keep up, of the first 100 organizations with one; other: the rest.")
+	m.lostOf = newOrganizationCounter(auto, "rte_hub_losses_by_organization_total",
+		"Losses of events in a lane, of the first 100 organizations that had one; other: the rest.")
 	closed := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_hub_sessions_closed_total",
 		Help: "Sessions that ended, by reason.",

@@ -40,6 +40,7 @@ func (h *Hub) Lost(loss Loss) {
 		return
 	}
 	h.metrics.lost.Inc()
+	h.metrics.lostOf.count(loss.Organization)
 	h.losses.add(loss)
 }
 

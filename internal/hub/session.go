@@ -258,6 +258,9 @@ func (s *Session) Close(reason CloseReason) (first bool) {
 	s.hub.metrics.subscriptions.Sub(float64(len(entries)))
 	s.hub.quota.release(s.Claims().Organization, len(entries))
 	s.hub.metrics.closed[reason].Inc()
+	if reason == CloseSlow {
+		s.hub.metrics.slowOf.count(s.Claims().Organization)
+	}
 	return true
 }
 

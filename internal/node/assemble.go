@@ -225,7 +225,8 @@ func (n *Node) listenForOperators() error {
 	n.console, err = console.New(console.Options{
 		Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() },
 		Operations: operations, Publish: publish,
-		Gatherer: n.registry, Registerer: n.registry, Token: c.Console.Token,
+		Organizations: newOrganizationMetrics(n.organizations),
+		Gatherer:      n.registry, Registerer: n.registry, Token: c.Console.Token,
 		AnswerTimeout: 2*c.Timeouts.ReadHeader + c.Timeouts.Send + c.Publish.Timeout,
 	})
 	if err != nil {

@@ -81,6 +81,16 @@ func (r *Registry[O]) Len() int {
 	return n
 }
 
+// Organizations calls each with the organizations whose topics are in use, and what the registry keeps for them. It
+// locks the organizations meanwhile: each must not use the registry.
+func (r *Registry[O]) Organizations(each func(organization events.ID, kept *O)) {
+	r.organizations.mu.Lock()
+	defer r.organizations.mu.Unlock()
+	for id, o := range r.organizations.byID {
+		each(id, &o.value)
+	}
+}
+
 // hash never returns zero, which marks a free slot.
 func (r *Registry[O]) hash(topic events.Topic) uint64 { return maphash.Comparable(r.seed, topic) | 1 }
 
