@@ -11,8 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// AnyCore leaves it to the kernel on which core a process runs.
+const AnyCore = -1
+
 // PinSelf moves all threads of this process to one core. Later threads inherit the core.
 func PinSelf(core int) error {
+	if core == AnyCore {
+		return nil
+	}
 	set := coreSet(core)
 	for {
 		// A thread that starts meanwhile may be missing from the list, and may have inherited the old cores.
@@ -57,6 +63,9 @@ func moveThreads(set *unix.CPUSet) (moved int, err error) {
 // onCore calls f on a thread that is pinned to a core. Processes that f starts inherit the core: the Go runtime of
 // such a process has one core and runs one goroutine at a time.
 func onCore(core int, f func() error) error {
+	if core == AnyCore {
+		return f()
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before unix.CPUSet

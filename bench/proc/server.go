@@ -27,7 +27,7 @@ type Spec struct {
 	Path   string
 	Args   []string
 	Env    []string // in addition to PATH and HOME
-	Core   int
+	Core   int      // AnyCore: all of them
 	Output io.Writer
 	MaxRSS int64 // bytes; a larger server is killed
 }

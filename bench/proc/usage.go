@@ -49,13 +49,16 @@ func cpu(pid int) (Times, error) {
 	return Times{u, s}, errors.Join(err1, err2)
 }
 
-// CoreBusy returns how long a core has not been idle, for any process.
+// CoreBusy returns how long a core, or with AnyCore all of them together, has not been idle, for any process.
 func CoreBusy(core int) (time.Duration, error) {
 	data, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, fmt.Errorf("read core time: %w", err)
 	}
 	name := fmt.Appendf(nil, "cpu%d ", core)
+	if core == AnyCore {
+		name = []byte("cpu ")
+	}
 	for line := range bytes.Lines(data) {
 		rest, ok := bytes.CutPrefix(line, name)
 		if !ok {

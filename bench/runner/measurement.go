@@ -61,6 +61,9 @@ func (m *Measurement) use(before, after usage) {
 	m.Kernel = ratio(server.System.Seconds(), m.ServerCPU)
 	elapsed := time.Duration(after.at - before.at).Seconds()
 	for i, own := range []float64{m.ServerCPU, m.LoadCPU} {
+		if after.together {
+			own = m.ServerCPU + m.LoadCPU
+		}
 		busy := (after.cores[i] - before.cores[i]).Seconds()
 		m.Others = max(m.Others, ratio(busy-own, elapsed))
 	}

@@ -35,6 +35,7 @@ type usage struct {
 	server    proc.Times
 	load      proc.Times       // broker included
 	cores     [2]time.Duration // CPU time of all processes on the server's core and on the load's core
+	together  bool             // both are all cores
 	published uint64
 	delivered map[string]uint64
 	bytes     map[string]uint64
@@ -56,6 +57,7 @@ func (s *session) usage(streams []*stream) (usage, error) {
 		}
 		u.load.User, u.load.System = u.load.User+broker.User, u.load.System+broker.System
 	}
+	u.together = s.o.ServerCore == proc.AnyCore
 	if u.cores, err = coresBusy(s.o); err != nil {
 		return u, err
 	}

@@ -35,6 +35,7 @@ type config struct {
 	skipBuild  bool
 	serverCore int
 	loadCore   int
+	together   bool
 	maxRSS     int64
 	quiet      time.Duration
 	profiles   bool
@@ -59,6 +60,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.BoolVar(&c.skipBuild, "skip-build", false, "use the existing programs")
 	flags.IntVar(&c.serverCore, "server-core", -1, "core of the server; -1: the last one")
 	flags.IntVar(&c.loadCore, "load-core", -1, "core of publisher and clients; -1: the first one")
+	flags.BoolVar(&c.together, "together", false, "let server, publisher and clients share all cores")
 	flags.Int64Var(&c.maxRSS, "max-rss", 10<<10, "memory limit of a server in megabytes")
 	flags.DurationVar(&c.quiet, "quiet", 0, "longest wait for idle cores before each server")
 	flags.BoolVar(
@@ -84,6 +86,10 @@ func parse(args []string, stderr io.Writer) (config, error) {
 
 // chooseCores sets the cores that no flag has set.
 func (c *config) chooseCores() error {
+	if c.together {
+		c.serverCore, c.loadCore = proc.AnyCore, proc.AnyCore
+		return nil
+	}
 	cores, err := proc.Cores()
 	if err != nil {
 		return err
