@@ -337,10 +337,14 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 	}
 }
 
+// drainBytes bounds what one write takes out of the frames that wait behind a full socket: newer states cannot replace
+// those in it any more, and a slow client takes long to read it.
+const drainBytes = 16 << 10
+
 // nextWrite takes the frames of the next write out of those that wait. It returns the number of events in it. The write
 // is empty when nothing waits. A large frame that no other outbox receives is a write of its own.
 func (o *Outbox) nextWrite(now time.Time) (next []byte, moved int) {
-	limit := o.shard.options.Outbox.WriteBytes
+	limit := min(o.shard.options.Outbox.WriteBytes, drainBytes)
 	if frame := o.waiting.takeLarge(limit); frame != nil {
 		return frame, 0
 	}

@@ -67,9 +67,11 @@ const (
 	socketClosed
 )
 
-// NewSocket returns the socket of a connection, which it owns from now on.
+// NewSocket returns the socket of a connection, which it owns from now on. On Linux it bounds what the kernel keeps of
+// the bytes that the peer has not taken: such bytes can no longer be replaced by newer ones.
 func NewSocket(conn net.Conn, buffers *ReadBuffers) *Socket {
 	s := &Socket{conn: conn, buffers: buffers}
+	boundSend(conn)
 	if s.raw, s.fd = rawConn(conn); s.raw != nil {
 		s.readFunc = s.readNow
 	}
