@@ -25,6 +25,7 @@ build() {
 
 build test/clients/dotnet/versions.proj examples/dotnet/*.*
 build examples/dotnet/published/Published.csproj examples/dotnet/published examples/dotnet/Directory.Build.props
+build examples/publishers/csharp/Publisher.csproj examples/publishers/csharp
 build clients/dotnet/RteServer.Client.slnx clients/dotnet
 properties=(-p:OldFramework=true)
 build clients/dotnet/tests/RteServer.Client.Tests.csproj clients/dotnet

@@ -316,6 +316,7 @@ func TestUsers(t *testing.T) {
 			"FCALL rte_publish 3 rte:j:{" + lane + "} rte:n:{" + lane + "} rte:s:{" + lane + "}:User:x:CallbackChanged " +
 				lane + " x 10 5 PUBLISH f",
 		},
+		{"publisher", true, "ECHO x"},
 		{"publisher", false, "PUBLISH " + other + " x"},
 		{"publisher", false, "PUBLISH " + lane + "0 x"},
 		{"publisher", false, "PUBLISH rte:c:disconnect x"},
