@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr map picture image release check clean
+.PHONY: help build dev test churn rolling soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr map picture image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ faults: deps ## run what can go wrong with Redis, longer and with Sentinels and 
 attacks: ## attack the program, measure its healthy clients, and write the table of docs/security.md (2 minutes)
 	RTE_ATTACKS=full RTE_ATTACKS_DOC=docs/security.md go test -timeout 15m -count 1 -v ./test/attacks/
 
+rolling: ## restart three nodes behind HAProxy with RTE_ROLLING clients (3000), Redis frozen meanwhile (10 minutes)
+	RTE_ROLLING=$(or $(RTE_ROLLING),3000) go test -timeout 60m -count 1 -v -run TestRollingRestart ./test/e2e/
+
 soak: ## run faults of all kinds for an hour, one each 20 s (RTE_SOAK_SPAN: another time)
 	RTE_SOAK_SPAN=$(or $(RTE_SOAK_SPAN),1h) go test -tags faults -timeout 24h -v -count 1 -run 'TestFault_soak' ./internal/backplane/redis/
 
@@ -52,7 +55,7 @@ chart: deps build ## check the Helm chart: lint, schemas of Kubernetes, configur
 	scripts/check-chart.sh
 
 shell: deps ## check the shell scripts and YAML files
-	shellcheck .ci/run scripts/*.sh
+	shellcheck .ci/run scripts/*.sh deploy/*.sh
 	yamllint --strict .
 
 lint: build/golangci-lint ## check the code with the pinned linters, and that go.mod is tidy

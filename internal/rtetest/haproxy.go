@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -23,9 +24,10 @@ type HAProxy struct {
 	// Certificate is its certificate.
 	Certificate *Certificate
 
-	t     testing.TB
-	http2 string // host and port of HTTP2URL
-	stats string // address of HAProxy's statistics, as host:port
+	t      testing.TB
+	master int    // process id
+	http2  string // host and port of HTTP2URL
+	stats  string // address of HAProxy's statistics, as host:port
 }
 
 // MustStartHAProxy starts HAProxy with deploy/haproxy.cfg and waits until it sends clients to all nodes. It changes
@@ -46,14 +48,16 @@ func MustStartHAProxy(t testing.TB, balance string, nodes ...*Server) *HAProxy {
 		t.Fatal(err)
 	}
 	log := &recorder{}
-	cmd := exec.Command(program, "-db", "-f", path)
+	cmd := exec.Command(program, "-W", "-f", path) // a master, which reloads, and a worker
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	h.master = cmd.Process.Pid
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // killed
+		_ = syscall.Kill(-h.master, syscall.SIGKILL) // the workers, too
+		_ = cmd.Wait()                               // killed
 		if hasToken(log.text()) {
 			t.Error("the load balancer's log contains a token")
 		}
@@ -84,7 +88,8 @@ func (h *HAProxy) config(balance string, nodes []*Server) string {
 		fmt.Fprintf(&servers, "    server rte-%d %s port %s\n", i+1, node.Host, checked)
 	}
 	for _, change := range [][2]string{
-		{"maxconn 50000", "maxconn 2000\n    stats socket ipv4@" + h.stats + " level user"},
+		{"maxconn 50000", "maxconn 8000"},
+		{"ipv4@127.0.0.1:9999", "ipv4@" + h.stats},
 		{
 			"bind :8443 ssl crt /etc/haproxy/certs/rte.pem alpn http/1.1",
 			"bind " + h.Addr + " ssl crt " + h.Certificate.ServerFile + " alpn http/1.1\n" +
@@ -111,6 +116,42 @@ func (h *HAProxy) WaitFor(nodes int) {
 	for deadline := time.Now().Add(Patience); h.up() != nodes; <-tick.C {
 		if time.Now().After(deadline) {
 			h.t.Fatalf("HAProxy sees %d ready nodes, want %d", h.up(), nodes)
+		}
+	}
+}
+
+// RuntimeAPI returns the address of its runtime API.
+func (h *HAProxy) RuntimeAPI() string { return h.stats }
+
+// Reload makes HAProxy read its configuration again: a new worker accepts connections, the old one keeps those that it
+// has.
+func (h *HAProxy) Reload() {
+	h.t.Helper()
+	before := h.Workers()
+	if err := syscall.Kill(h.master, syscall.SIGUSR2); err != nil {
+		h.t.Fatal(err)
+	}
+	h.WaitForWorkers(before + 1)
+}
+
+// Workers returns the number of its workers.
+func (h *HAProxy) Workers() int {
+	h.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", h.master))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return len(strings.Fields(string(text)))
+}
+
+// WaitForWorkers waits until there are so many workers.
+func (h *HAProxy) WaitForWorkers(number int) {
+	h.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(Patience); h.Workers() != number; <-tick.C {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("HAProxy has %d workers, want %d", h.Workers(), number)
 		}
 	}
 }

@@ -139,8 +139,15 @@ func (s *Server) start() {
 // before.
 func (s *Server) Stop() {
 	s.t.Helper()
+	s.StopLater(Patience)()
+}
+
+// StopLater sends SIGTERM and returns a function that waits for the end, up to a limit, and checks it as Stop does. The
+// program can be used until then. Both do nothing if the program was stopped before.
+func (s *Server) StopLater(limit time.Duration) (wait func()) {
+	s.t.Helper()
 	if s.stopped {
-		return
+		return func() {}
 	}
 	s.stopped = true
 	// make passes the signal on. A program that got it from make and from us would take the second one as an order to
@@ -150,9 +157,18 @@ func (s *Server) Stop() {
 		receiver = s.cmd.Process.Pid
 	}
 	_ = syscall.Kill(receiver, syscall.SIGTERM) // it may have ended already, which is found below
+	return func() {
+		s.t.Helper()
+		s.awaitEnd(limit)
+	}
+}
+
+// awaitEnd waits for the end of the program and checks that it was clean.
+func (s *Server) awaitEnd(limit time.Duration) {
+	s.t.Helper()
 	select {
 	case <-s.done:
-	case <-time.After(Patience):
+	case <-time.After(limit):
 		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
 		<-s.done
 		s.t.Error("the program did not stop")

@@ -267,6 +267,12 @@ type script struct {
 // startScript starts a command of nodeCommand. The end of the test waits for it.
 func startScript(t *testing.T, cmd *exec.Cmd) *script {
 	t.Helper()
+	return startScriptFor(t, cmd, 2*rtetest.Patience)
+}
+
+// startScriptFor is startScript for a script that runs for longer.
+func startScriptFor(t *testing.T, cmd *exec.Cmd, longest time.Duration) *script {
+	t.Helper()
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +281,7 @@ func startScript(t *testing.T, cmd *exec.Cmd) *script {
 		t.Fatal(err)
 	}
 	// Kills the process if it hangs, so that reading its lines ends.
-	hung := time.AfterFunc(2*rtetest.Patience, func() { _ = cmd.Process.Kill() })
+	hung := time.AfterFunc(longest, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
 		hung.Stop()
 		_, _ = io.Copy(io.Discard, stdout) // output without a reader
