@@ -16,7 +16,12 @@ const (
 	RefreshChannel = "rte:c:refresh"
 	// NodesChannel is for nodes only: each announces its state and its number of connections.
 	NodesChannel = "rte:c:nodes"
+	// QueryChannel is for the queries of operators, which nodes send each other and authenticate.
+	QueryChannel = "rte:c:query"
 )
+
+// AnswerChannel returns the channel for the answers to the queries of a node.
+func AnswerChannel(node string) string { return "rte:c:answer:" + node }
 
 // Control carries messages to all nodes that are not events. Nodes and back ends send them.
 type Control interface {

@@ -28,6 +28,10 @@ type Operations struct {
 	Revocations, Undo Operation
 	// Nodes lists the nodes of the deployment: GET /api/nodes.
 	Nodes Operation
+	// Event follows one event through all nodes: GET /api/events/{id}. Its query has the id.
+	Event Operation
+	// Events lists events of all nodes: GET /api/events.
+	Events Operation
 }
 
 // Operation carries out an action with the parameters of a request.
@@ -61,11 +65,22 @@ func (o *Operations) handle(mux *http.ServeMux) {
 	if o.Reload != nil {
 		mux.HandleFunc("POST /api/reload", answer(func(r *http.Request) (any, error) { return o.Reload(r.Context()) }))
 	}
+	if o.Event != nil {
+		mux.HandleFunc("GET /api/events/{id}", answer(func(r *http.Request) (any, error) {
+			query := r.URL.Query()
+			if query.Has("id") {
+				return nil, BadRequest(`unknown parameter "id"`)
+			}
+			query.Set("id", r.PathValue("id"))
+			return o.Event(r.Context(), query)
+		}))
+	}
 	for pattern, operation := range map[string]Operation{
 		"GET /api/explain": o.Explain, "GET /api/connections": o.Connections, "POST /api/disconnect": o.Disconnect,
 		"POST /api/drain": o.Drain, "DELETE /api/drain": o.CancelDrain, "GET /api/drain": o.Departure,
 		"POST /api/shed": o.Shed, "DELETE /api/shed": o.CancelShed, "GET /api/shed": o.Departure,
 		"GET /api/nodes": o.Nodes, "GET /api/revocations": o.Revocations, "DELETE /api/revocations": o.Undo,
+		"GET /api/events": o.Events,
 	} {
 		if operation != nil {
 			mux.HandleFunc(pattern, answer(func(r *http.Request) (any, error) { return operation(r.Context(), r.URL.Query()) }))

@@ -12,7 +12,9 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/authz/token"
+	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/trace"
 )
 
 // Others reaches the other nodes of the deployment. Its methods do nothing where there are none.
@@ -22,9 +24,11 @@ type Others interface {
 	Revoke(ctx context.Context, r token.Revocation) error
 	// Disconnect sends a message to all nodes, whose Operator.TakeDisconnection gets it.
 	Disconnect(ctx context.Context, message []byte) error
+	// Query sends a query to the other nodes, whose Operator.Answer gets it, and waits a bounded time for the answers.
+	Query(ctx context.Context, query []byte) Replies
 }
 
-// OperatorOptions configure an Operator. All fields are required.
+// OperatorOptions configure an Operator. All fields are required but Trace.
 type OperatorOptions struct {
 	Hub           *hub.Hub
 	Gate          *authz.Gate
@@ -33,6 +37,10 @@ type OperatorOptions struct {
 	Others        Others
 	Drainer       Drainer
 	Audit         *zap.Logger
+	Node          string // name of this node
+	Catalog       *events.Catalog
+	Trace         *trace.Log                // nil: nothing is recorded
+	Lane          func(events.Topic) string // names the lane of a topic
 }
 
 // Operator carries out the actions of the operator API. Its methods may be called from any goroutine.
@@ -44,6 +52,10 @@ type Operator struct {
 	others      Others
 	drainer     Drainer
 	audit       *zap.Logger
+	node        string
+	catalog     *events.Catalog
+	trace       *trace.Log
+	lane        func(events.Topic) string
 }
 
 // NewOperator makes the operator of a node. Its error names the field that is missing.
@@ -52,6 +64,7 @@ func NewOperator(o OperatorOptions) (*Operator, error) {
 		"Hub": o.Hub == nil, "Gate": o.Gate == nil, "Revocations": o.Revocations == nil,
 		"RevocationTTL": o.RevocationTTL <= 0, "Others": o.Others == nil, "Drainer": o.Drainer == nil,
 		"Audit": o.Audit == nil,
+		"Node":  o.Node == "", "Catalog": o.Catalog == nil, "Lane": o.Lane == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("console: OperatorOptions.%s is required", field)
@@ -60,6 +73,7 @@ func NewOperator(o OperatorOptions) (*Operator, error) {
 	return &Operator{
 		hub: o.Hub, gate: o.Gate, revocations: o.Revocations, ttl: o.RevocationTTL, others: o.Others, drainer: o.Drainer,
 		audit: o.Audit,
+		node:  o.Node, catalog: o.Catalog, trace: o.Trace, lane: o.Lane,
 	}, nil
 }
 
@@ -69,6 +83,7 @@ func (o *Operator) Operations() Operations {
 		Revoke: o.revoke, Explain: o.explain, Connections: o.connections, Disconnect: o.disconnect,
 		Drain: o.drain, CancelDrain: o.cancelDrain, Shed: o.shed, CancelShed: o.cancelShed, Departure: o.departure,
 		Nodes: o.nodes, Revocations: o.listRevocations, Undo: o.undo,
+		Event: o.event, Events: o.events,
 	}
 }
 

@@ -110,7 +110,8 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, "/metrics\n/metrics/organizations\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n"+
-		"/api/revoke\n/api/revocations\n/api/explain\n/api/connections\n/api/disconnect\n/api/drain\n/api/shed\n"+
+		"/api/revoke\n/api/revocations\n/api/explain\n/api/connections\n/api/disconnect\n/api/events\n/api/drain\n"+
+		"/api/shed\n"+
 		"/api/nodes\n/api/reload\n"+
 		"/debug/pprof/\n") // an error means that the caller has gone
 }

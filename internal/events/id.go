@@ -3,6 +3,7 @@ package events
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"time"
 )
 
 // ID is a GUID in binary form. The zero value is the GUID of zeros, which is valid.
@@ -68,6 +69,26 @@ func NewID() ID {
 	id[6] = id[6]&0x0f | 0x40
 	id[8] = id[8]&0x3f | 0x80
 	return id
+}
+
+// NewIDAt returns a random GUID that contains a time (RFC 9562, version 7, with the fraction of the millisecond in its
+// next 12 bits). It is an identifier, not a secret.
+func NewIDAt(t time.Time) ID {
+	id := NewID()
+	us := uint64(t.UnixMicro())
+	ms, fraction := us/1000, us%1000*4096/1000
+	binary.BigEndian.PutUint64(id[:8], ms<<16|0x7000|fraction)
+	return id
+}
+
+// Time returns the time in an id of NewIDAt, rounded down to a microsecond or two. ok is false for other ids.
+func (id ID) Time() (t time.Time, ok bool) {
+	if id[6]>>4 != 7 {
+		return time.Time{}, false
+	}
+	hi := binary.BigEndian.Uint64(id[:8])
+	us := (hi&0xfff*1000 + 4095) / 4096
+	return time.UnixMicro(int64(hi>>16*1000 + us)), true
 }
 
 // String returns the 36 character form in lower case.

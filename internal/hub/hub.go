@@ -36,6 +36,7 @@ type Hub struct {
 	resyncing atomic.Pointer[resyncPace]
 	rechecks  rechecks
 	refusals  refusals
+	history   history
 	losses    losses
 	undecided undecided
 	idle      idle
@@ -54,7 +55,8 @@ func New(o Options) (*Hub, error) {
 		answers: newAnswerMemory(o.Limits.AnswerBytes),
 		options: o, made: time.Now(), names: o.Catalog.Names(),
 		rechecks: newRechecks(), losses: newLosses(), undecided: newUndecided(),
-		quota: quota{used: map[events.ID]int{}}, sessions: Sessions{open: map[*Session]struct{}{}},
+		history: newHistory(o.HistoryBytes),
+		quota:   quota{used: map[events.ID]int{}}, sessions: Sessions{open: map[*Session]struct{}{}},
 	}
 	h.SetLimits(o.Limits)
 	h.SetResync(o.Resync.Window, o.Resync.Rate)

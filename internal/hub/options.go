@@ -90,6 +90,10 @@ type Options struct {
 	Snapshots     SnapshotOptions
 	Resync        ResyncOptions
 
+	// HistoryBytes bounds the memory of what is remembered of sessions and subscriptions that have ended, see
+	// Hub.Subscribers. 0: nothing is.
+	HistoryBytes int
+
 	// Pool is the number of invocations that run at once. Default: that of invoker.Options.
 	Pool int
 

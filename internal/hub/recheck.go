@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -153,6 +154,7 @@ func (s *Session) end(forbidden []fanout.Subscription) (ended int) {
 				Code: codeUnauthorized, Total: len(list), Subscriptions: s.hub.describeFirst(list),
 			})
 		}
+		s.hub.history.ended(s, removed, time.Now(), endedByPolicy)
 		s.setActiveLocked(s.active.without(removed))
 		s.outbox.Apply(fanout.Change{Frame: notice, Remove: removed})
 		s.hub.metrics.subscriptions.Sub(float64(len(removed)))

@@ -224,6 +224,7 @@ func (s *Session) resync(list []Loss) notification {
 		case len(concerned) == 0:
 		case !s.conn.Features().Notices:
 			if s.Close(CloseResync) {
+				s.hub.history.notified(s, loss, notifiedByClose)
 				return notifiedByClose
 			}
 			return notNotified
@@ -233,6 +234,7 @@ func (s *Session) resync(list []Loss) notification {
 				From: clientTime(loss.From), To: clientTime(loss.To),
 				Total: len(concerned), Subscriptions: s.hub.describeFirst(concerned),
 			})})
+			s.hub.history.notified(s, loss, notifiedByNotice)
 			how = notifiedByNotice
 		}
 	}

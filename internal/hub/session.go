@@ -209,6 +209,11 @@ func (s *Session) commit(c *call, frame []byte) bool {
 	}
 	// A recheck may have ended some of them meanwhile.
 	c.removed = slices.DeleteFunc(c.removed, func(e *fanout.Entry) bool { return !s.active.has(e.Topic()) })
+	now := time.Now()
+	for i := range c.added {
+		c.added[i].ID = events.NewIDAt(now) // the trace of events reads the beginning of a subscription from its id
+	}
+	s.hub.history.ended(s, c.removed, now, endedByClient)
 	s.setActiveLocked(s.active.without(c.removed).with(c.added))
 	c.replay = s.replayFor(c)
 	s.outbox.Apply(fanout.Change{Answer: c.answerWith(frame), Add: c.added, Remove: c.removed, Replay: c.replay})
@@ -241,6 +246,7 @@ func (s *Session) Close(reason CloseReason) (first bool) {
 		return false
 	}
 	s.closed = true
+	s.hub.history.closed(s, reason)
 	entries, cancel := s.active.entries(), s.cancel
 	if s.cancel = nil; len(s.active) == 0 {
 		s.hub.idle.remove(s.opened)

@@ -77,6 +77,9 @@ func (n *Node) assembleAuthorization(o *Options) (err error) {
 	return err
 }
 
+// historyPart is the part of trace.bytes that the hub has, in addition, for what has ended.
+const historyPart = 8
+
 // assembleHub makes the hub: sessions and the methods that clients call.
 func (n *Node) assembleHub(*Options) (err error) {
 	c := n.config
@@ -89,8 +92,9 @@ func (n *Node) assembleHub(*Options) (err error) {
 		Snapshots: hub.SnapshotOptions{
 			Source: snapshotSource(&c.Snapshots, n.backplane), ForAll: c.Snapshots.Mode == config.SnapshotsAlways,
 		},
-		Resync: hub.ResyncOptions{Lane: laneOf(&c.Redis), Window: c.Resync.Window, Rate: c.Resync.Rate},
-		Pool:   c.Hub.Pool, DetailedErrors: c.DetailedErrors, Registerer: n.registry, Logger: n.logger.Named("hub"),
+		Resync:       hub.ResyncOptions{Lane: laneOf(&c.Redis), Window: c.Resync.Window, Rate: c.Resync.Rate},
+		HistoryBytes: c.Trace.Bytes / historyPart,
+		Pool:         c.Hub.Pool, DetailedErrors: c.DetailedErrors, Registerer: n.registry, Logger: n.logger.Named("hub"),
 	})
 	return err
 }
@@ -181,6 +185,7 @@ func (n *Node) assembleControl(*Options) (err error) {
 	n.operator, err = console.NewOperator(console.OperatorOptions{
 		Hub: n.hub, Gate: n.gate, Revocations: n.revocations, RevocationTTL: n.config.Auth.RevocationTTL,
 		Others: n.others, Drainer: n.drainer, Audit: n.audit.log,
+		Node: n.name, Catalog: n.catalog, Trace: n.trace, Lane: laneOf(&n.config.Redis),
 	})
 	return err
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,6 +68,9 @@ func (alone) Revoke(context.Context, token.Revocation) error { return nil }
 // Disconnect implements console.Others.
 func (alone) Disconnect(context.Context, []byte) error { return nil }
 
+// Query implements console.Others.
+func (alone) Query(context.Context, []byte) console.Replies { return console.Replies{} }
+
 // Tried implements others.
 func (alone) Tried() <-chan struct{} {
 	tried := make(chan struct{})
@@ -82,6 +86,15 @@ type connected struct {
 	*token.SharedRevocations
 
 	control backplane.Control
+	queries *nodeQueries
+}
+
+// Query implements console.Others.
+func (o connected) Query(ctx context.Context, query []byte) console.Replies {
+	if o.queries == nil {
+		return console.Replies{}
+	}
+	return o.queries.request(ctx, query)
 }
 
 // Revoke implements console.Others.
@@ -115,7 +128,26 @@ func (n *Node) joinOthers() (others, error) {
 	if n.directory.invalidate != nil {
 		n.follow(c, n.directory.invalidate)
 	}
-	return connected{shared, n.backplane}, nil
+	queries, err := n.joinQueries(c)
+	return connected{shared, n.backplane, queries}, err
+}
+
+// joinQueries lets operators ask all nodes. Without a secret that the nodes share it returns nil: each node answers for
+// itself.
+func (n *Node) joinQueries(c *control) (*nodeQueries, error) {
+	secret := cmp.Or(n.config.Connection.Secret, n.config.Auth.HMACSecret)
+	if secret == "" {
+		return nil, nil
+	}
+	q, err := newNodeQueries(n.name, []byte(secret), n.backplane, n.peers.names,
+		func(ctx context.Context, query []byte) []byte { return n.operator.Answer(ctx, query) },
+		n.logger.Named("control"))
+	if err != nil {
+		return nil, err
+	}
+	q.subscribe(c)
+	n.tasks = append(n.tasks, q.run)
+	return q, nil
 }
 
 // follow keeps the cache of a directory fresh: a message names the entities that changed, and after missed messages

@@ -2,16 +2,14 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
 
 	"github.com/rte-server/rte-server/internal/backplane"
 )
 
 // assembleDrainer makes what sends clients to other nodes, and what this node knows of them.
 func (n *Node) assembleDrainer() {
-	id := rand.Text()
 	own := func() announcement {
-		return announcement{Node: id, State: n.readiness.Report().State, Connections: n.hub.Sessions().Len()}
+		return announcement{Node: n.name, State: n.readiness.Report().State, Connections: n.hub.Sessions().Len()}
 	}
 	logger := n.logger.Named("drain")
 	balance := &rebalance{config: &n.config.Rebalance, logger: logger}

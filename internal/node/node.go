@@ -43,6 +43,7 @@ type Options struct {
 
 // Node is an assembled server. New makes it; Run may be called once.
 type Node struct {
+	name     string                        // by which operators and other nodes know it
 	config   *config.Config                // as of the start
 	live     atomic.Pointer[config.Config] // in force
 	reloads  *reloads                      // nil: the configuration cannot be read again
@@ -87,7 +88,7 @@ func New(o Options) (*Node, error) {
 	}
 	registry := newMetricRegistry(o.Version)
 	n := &Node{
-		config: o.Config, logger: o.Logger, level: o.Level, registry: registry,
+		name: nodeName(), config: o.Config, logger: o.Logger, level: o.Level, registry: registry,
 		files: divideFiles(descriptors(), &o.Config.Redis),
 		audit: newAudit(o.Logger, o.Config.Log.AuditRate, registry),
 	}

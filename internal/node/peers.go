@@ -189,6 +189,13 @@ func (p *peers) forget(now time.Time) {
 	}
 }
 
+// names returns the ids of the peers.
+func (p *peers) names() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Sorted(maps.Keys(p.known))
+}
+
 // list returns the peers in the order of their ids.
 func (p *peers) list() []announcement {
 	p.mu.Lock()
