@@ -31,6 +31,8 @@ const (
 	CloseResync
 	// CloseShed: this node has more connections than others. The client should connect again, to another one.
 	CloseShed
+	// CloseDuplicate: another node had accepted the connection token before.
+	CloseDuplicate
 	numCloseReasons
 )
 
@@ -47,7 +49,7 @@ func CloseReasons() []CloseReason {
 func (r CloseReason) String() string {
 	return [numCloseReasons]string{
 		"gone", "client", "peer", "protocol_error", "slow", "silent", "drain", "handshake",
-		"revoked", "operator", "expired", "resync", "shed",
+		"revoked", "operator", "expired", "resync", "shed", "duplicate",
 	}[r]
 }
 
@@ -63,7 +65,7 @@ func (r CloseReason) Message() (text string, allowReconnect, ok bool) {
 		return errorText, true, true
 	case CloseDrain, CloseShed, CloseByOperator, CloseExpired, CloseResync:
 		return "", true, true
-	case CloseRevoked:
+	case CloseRevoked, CloseDuplicate:
 		return errorText, false, true
 	default:
 		return "", false, false

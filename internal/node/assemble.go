@@ -126,10 +126,10 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 		Proxies:  transport.ProxyOptions{Trusted: proxies, Protocol: forwarded.Mode(c.ProxyProtocol)},
 		Tokens: transport.TokenOptions{
 			TTL: c.Timeouts.Negotiate, CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
-			Leeway: c.Auth.Leeway,
+			Leeway: c.Auth.Leeway, Announce: toAll(n.backplane, backplane.TokensChannel),
 		},
 		Refresh: transport.RefreshOptions{
-			Enabled: c.Auth.Refresh, Refreshed: n.audit.refreshed, Forward: forward(n.backplane),
+			Enabled: c.Auth.Refresh, Refreshed: n.audit.refreshed, Forward: toAll(n.backplane, backplane.RefreshChannel),
 		},
 		Limits: n.transportLimits(c),
 		Timeouts: transport.Timeouts{

@@ -122,6 +122,7 @@ func (n *Node) joinOthers() (others, error) {
 		func(message []byte) error { return n.operator.TakeDisconnection(message) }, nil)
 	c.subscribe(backplane.NodesChannel, "node", n.peers.receive, n.peers.miss)
 	n.tasks = append(n.tasks, n.peers.run)
+	c.subscribe(backplane.TokensChannel, "tokens", n.transport.HandleRedemptions, nil)
 	if n.config.Auth.Refresh {
 		c.subscribe(backplane.RefreshChannel, "refresh", n.transport.HandleRefresh, nil)
 	}
@@ -166,10 +167,10 @@ func (n *Node) follow(c *control, invalidate func(authz.Change)) {
 	}, func() { apply(authz.Change{All: true}) })
 }
 
-// forward sends refresh requests to all nodes. It is nil in a deployment of one node.
-func forward(b backplane.Control) func(ctx context.Context, message []byte) error {
+// toAll returns a function that sends messages to a channel of all nodes. It is nil in a deployment of one node.
+func toAll(b backplane.Control, channel string) func(ctx context.Context, message []byte) error {
 	if !b.Shared() {
 		return nil
 	}
-	return func(ctx context.Context, message []byte) error { return b.Send(ctx, backplane.RefreshChannel, message) }
+	return func(ctx context.Context, message []byte) error { return b.Send(ctx, channel, message) }
 }

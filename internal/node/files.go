@@ -12,8 +12,11 @@ import (
 const (
 	// ownFiles are those of the process itself: ports, files, key sets, the directory, and clients that are turned away.
 	ownFiles = 40
-	// leastOperators is the least number of connections to the operator port: probes, Prometheus, people and publishers.
-	leastOperators = 24
+	// leastOperators and mostOperators bound the connections to the operator port, a sixteenth of the descriptors: probes,
+	// Prometheus, people and publishers.
+	leastOperators, mostOperators = 24, 256
+	// leastRequests and mostRequests bound the sockets for requests that do not become connections, in the same way.
+	leastRequests, mostRequests = 16, 256
 	// redisFiles are those of one Redis server beside its subscribed connections: commands, probes, journals.
 	redisFiles = 13
 )
@@ -31,7 +34,7 @@ func divideFiles(limit int, c *config.Redis) files {
 	if limit <= 0 {
 		return files{}
 	}
-	f := files{limit: limit, operators: max(leastOperators, limit/16)}
+	f := files{limit: limit, operators: min(max(leastOperators, limit/16), mostOperators)}
 	masters := len(c.Addresses)
 	if c.SentinelMaster != "" {
 		masters = max(masters, strings.Count(c.SentinelMaster, ",")+1)
@@ -43,7 +46,9 @@ func divideFiles(limit int, c *config.Redis) files {
 
 // connections returns how many sockets of clients can be connections. The others are for the answers to requests: those
 // for negotiate, and those that learn from a 503 that the node is full.
-func (f files) connections() int { return max(f.clients-max(f.clients/16, 16), f.clients/2, 1) }
+func (f files) connections() int {
+	return max(f.clients-min(max(leastRequests, f.clients/16), mostRequests), f.clients/2, 1)
+}
 
 // maxConnections returns limit, or less if the process may not open as many files. Above the limit of open
 // files, clients would wait for an answer; above this limit they get 503.

@@ -44,6 +44,11 @@ func (h *Handler) SetSecrets(secret []byte, previous ...[]byte) error {
 	if err != nil {
 		return err
 	}
+	ofRedemptions, err := deriveKeys("redemption", secret, previous)
+	if err != nil {
+		return err
+	}
+	h.redemptions.keys.Store(&ofRedemptions)
 	h.tokens.keys.Store(&ofTokens)
 	h.requests.keys.Store(&ofRefresh)
 	return nil

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"bytes"
+	"cmp"
 	"net/netip"
 	"sync"
 	"time"
@@ -144,6 +146,31 @@ func (cs *connections) spentLocked(id connID, now time.Time) bool {
 	_, spent := cs.spent[id]
 	_, spentBefore := cs.spentBefore[id]
 	return spent || spentBefore
+}
+
+// spentElsewhere records tokens that another node has accepted. It returns the connections of this node that used one
+// of them later; of two at the same time, the node with the greater name has the later one.
+func (cs *connections) spentElsewhere(list []redemption, other, own [nodeLen]byte, now time.Time) (later []*Conn) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for i := range list {
+		r := &list[i]
+		c := cs.live[r.id]
+		if c != nil && cmp.Or(cmp.Compare(c.redeemedAt(), r.at), bytes.Compare(own[:], other[:])) > 0 {
+			later = append(later, c)
+		}
+		if !cs.spentLocked(r.id, now) {
+			cs.spent[r.id] = struct{}{}
+		}
+	}
+	return later
+}
+
+// socketOf returns the socket of a connection; nil: its upgrade is not answered yet.
+func (cs *connections) socketOf(c *Conn) *websocket.Socket {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return c.sock
 }
 
 // remove forgets a connection that has ended.

@@ -81,6 +81,8 @@ func (c *Conn) explanation(reason hub.CloseReason) string {
 		return "OperationCanceledException: The client did not read what was sent to it."
 	case hub.CloseSilent:
 		return "OperationCanceledException: Client hasn't sent a message/ping within the configured ClientTimeoutInterval."
+	case hub.CloseDuplicate:
+		return "InvalidOperationException: The connection token was used before."
 	case hub.CloseRevoked:
 		return "InvalidOperationException: The token was revoked."
 	}

@@ -34,6 +34,8 @@ type Handler struct {
 	refresh  sync.Mutex // held while the claims of a session and the expiry of its connection change together
 	requests *refreshRequests
 
+	redemptions *redemptions
+
 	adjustable
 	connections *connections
 	queue       *admission.Queue
@@ -65,6 +67,7 @@ func New(options Options) (*Handler, error) {
 		path:        newHubPath(options.Path),
 		tokens:      newTokens(options.Tokens.TTL, options.Tokens.ClockTolerance),
 		requests:    newRefreshRequests(),
+		redemptions: &redemptions{announce: options.Tokens.Announce},
 		started:     time.Now(),
 	}
 	h.queue = newAdmission(&options, h.connections)
@@ -114,12 +117,14 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	case <-empty:
 		h.connections.readers.Wait()
 		h.requests.close()
+		h.redemptions.close()
 		return nil
 	case <-ctx.Done():
 		h.stop()
 		h.connections.abort()
 		h.connections.readers.Wait()
 		h.requests.close()
+		h.redemptions.close()
 		return ctx.Err()
 	}
 }

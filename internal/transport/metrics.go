@@ -15,6 +15,9 @@ type metrics struct {
 	negotiated       prometheus.Counter
 	refreshed        prometheus.Counter
 	clockDifferences prometheus.Counter
+	redemptionsSent  prometheus.Counter
+	redemptionsLost  prometheus.Counter
+	duplicates       prometheus.Counter
 	waiting          prometheus.Gauge   // connections
 	taken            prometheus.Counter // upgrades, by the entrance
 	passed           prometheus.Counter // connections, to net/http
@@ -94,9 +97,20 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 		Help: "Connections while proxy_protocol is on, by their header: it named the client, spoke for the proxy itself " +
 			"(local), was absent or malformed, or the connection came from an address that is not trusted.",
 	}, []string{"result"})
+	redemptions := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_transport_redemptions_total",
+		Help: "Connection tokens used on this node, by whether the other nodes were notified. With lost ones, a second " +
+			"connection with the same id is possible on another node.",
+	}, []string{"result"})
 	m := &metrics{
-		lifetimes:    newLifetimes(reg),
-		limit:        limit,
+		lifetimes:       newLifetimes(reg),
+		limit:           limit,
+		redemptionsSent: redemptions.WithLabelValues("sent"),
+		redemptionsLost: redemptions.WithLabelValues("lost"),
+		duplicates: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_duplicates_total",
+			Help: "Connections that ended because another node had accepted their connection token before.",
+		}),
 		proxyHeaders: map[proxyHeader]prometheus.Counter{},
 		throttled:    map[string]prometheus.Counter{},
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
@@ -182,7 +196,8 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 	}
 	if reg != nil {
 		for _, c := range []prometheus.Collector{
-			connections, limit, refused, m.negotiated, m.refreshed, m.clockDifferences, m.waiting, arrivals, m.handshakes,
+			connections, limit, refused, m.negotiated, m.refreshed, m.clockDifferences, redemptions, m.duplicates,
+			m.waiting, arrivals, m.handshakes,
 			handshakesFailed,
 			m.receivedBytes, received, protocolErrors, throttled, m.failures, m.held, m.pending, pendingLimit,
 			m.httpConnections, proxyHeaders,

@@ -100,6 +100,9 @@ type TokenOptions struct {
 	// ClockTolerance is how much the clock of another node may differ from the clock of this one. 0: 30 s. A negative
 	// value means no tolerance.
 	ClockTolerance time.Duration
+	// Announce sends a message to all nodes, which pass it to HandleRedemptions: connection tokens work once on all nodes
+	// together. nil: there are no other nodes.
+	Announce func(ctx context.Context, message []byte) error
 	// CloseAtExpiry ends a connection ExpiryGrace after its token has expired. The client reconnects, with a new token.
 	// false: the token counts when the connection is opened.
 	CloseAtExpiry bool

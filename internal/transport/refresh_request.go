@@ -82,7 +82,7 @@ func messageMAC(key, text []byte) []byte {
 
 // open checks and decodes a message. It refuses one that is older than maxMessageAge, which may be a copy.
 func (rs *refreshRequests) open(message []byte) (*refreshMessage, error) {
-	if len(message) < sha256.Size || len(message) > maxMessageBytes || !rs.authentic(message) {
+	if len(message) < sha256.Size || len(message) > maxMessageBytes || !authentic(message, *rs.keys.Load()) {
 		return nil, errors.New("refresh: not authentic; do all nodes have the same secret?")
 	}
 	var opened refreshMessage
@@ -94,8 +94,8 @@ func (rs *refreshRequests) open(message []byte) (*refreshMessage, error) {
 }
 
 // authentic reports whether a message was sealed with one of the keys.
-func (rs *refreshRequests) authentic(message []byte) bool {
-	return slices.ContainsFunc(*rs.keys.Load(), func(key []byte) bool {
+func authentic(message []byte, keys [][]byte) bool {
+	return slices.ContainsFunc(keys, func(key []byte) bool {
 		return hmac.Equal(message[:sha256.Size], messageMAC(key, message[sha256.Size:]))
 	})
 }

@@ -113,6 +113,9 @@ func (h *Handler) admit(u *upgrade) (*Conn, refusal, bool) {
 	}
 	c.id = token.id
 	reason, ok := h.connections.redeem(c, h.inTime(&token, now), now)
+	if ok {
+		h.redeemed(c)
+	}
 	return c, reason, ok
 }
 
