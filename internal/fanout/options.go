@@ -46,7 +46,7 @@ type Options struct {
 	// Registerer receives the metrics. nil: they are not exported.
 	Registerer prometheus.Registerer
 
-	yield func() // yieldProcessor, except in tests
+	yield func() // yieldProcessor, except in tests; nil with several shards
 }
 
 // OutboxOptions bounds one outbox.
@@ -98,7 +98,7 @@ func (o *Options) complete() error {
 	o.Outbox.Age = cmp.Or(o.Outbox.Age, 30*time.Second)
 	o.Outbox.WriteBytes = cmp.Or(o.Outbox.WriteBytes, 64<<10)
 	o.Flow.Backlog = cmp.Or(o.Flow.Backlog, 1<<14)
-	if o.yield == nil {
+	if o.yield == nil && o.Shards == 1 {
 		o.yield = yieldProcessor
 	}
 	if o.State == nil {

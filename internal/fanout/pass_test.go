@@ -276,6 +276,15 @@ func TestPass_writesWhatTheCacheHolds(t *testing.T) {
 	})
 }
 
+// Several shards yielded as well, which gained nothing where another processor is free.
+func TestOptions_onlyASingleShardYields(t *testing.T) {
+	for shards, want := range map[int]bool{1: true, 2: false} {
+		if got := (fanout.Options{JSON: kilobyte, Shards: shards}).Yields(); got != want {
+			t.Errorf("%d shards yield: %t", shards, got)
+		}
+	}
+}
+
 // A busy shard lets other threads run; an idle one has no need to.
 func TestShard_yieldsTheProcessor(t *testing.T) {
 	var yields atomic.Int64

@@ -9,9 +9,10 @@ import (
 	"github.com/rte-server/rte-server/internal/subscriptions"
 )
 
-// yieldEvery is how often a busy shard yields its processor to other threads. A thread that wakes while the shard runs
-// mostly waits for the kernel's next tick, which comes every 4 ms at 250 ticks per second. On a single core that
-// delayed 10 % of the events of a quiet organization by more than 2 ms, and one in 100 by 5 ms.
+// yieldEvery is how often a busy shard yields its processor to other threads, if it is the only shard: with several
+// processors it gained nothing (docs/tuning.md). A thread that wakes while the shard runs mostly waits for the kernel's
+// next tick, which comes every 4 ms at 250 ticks per second. On a single core that delayed 10 % of the events of a
+// quiet organization by more than 2 ms, and one in 100 by 5 ms.
 const yieldEvery = 250 * time.Microsecond
 
 // maxSpareQueues bounds the turn queues without work that a shard keeps for use again.
@@ -114,7 +115,7 @@ func (s *Shard) work(ctx context.Context, tick <-chan time.Time) {
 	yielded := time.Now()
 	for ctx.Err() == nil {
 		now := time.Now()
-		if now.Sub(yielded) >= yieldEvery {
+		if s.options.yield != nil && now.Sub(yielded) >= yieldEvery {
 			s.options.yield()
 			now = time.Now()
 			yielded = now
