@@ -85,6 +85,11 @@ func TestRollingRestart(t *testing.T) {
 			if !nodes[i].Logs("connections are not closed for now") {
 				t.Error("the drain did not pause while Redis was frozen")
 			}
+			for _, n := range nodes { // their clients reconnect, too
+				n.WaitLong(4*rtetest.Patience, "all clients to be notified of lost events", func() bool {
+					return n.Metric("rte_hub_resync_waiting") == 0
+				})
+			}
 		} else {
 			restart(i, func() {})
 			outages := raw.take()

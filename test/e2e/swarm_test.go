@@ -77,7 +77,7 @@ func startSwarm(t *testing.T, url string, number, entities int) *swarm {
 	s := &swarm{
 		t: t, url: url, items: string(argument), count: len(items),
 		http: &http.Client{Transport: &http.Transport{
-			DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // of the test
+			DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		}},
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -115,7 +115,7 @@ func (c *swarmClient) run(ctx context.Context) {
 	var down time.Time
 	for pause := time.Duration(0); ctx.Err() == nil; pause = min(2*pause+100*time.Millisecond, 2*time.Second) {
 		select {
-		case <-time.After(rand.N(pause + 1)): //nolint:gosec // jitter
+		case <-time.After(rand.N(pause + 1)):
 		case <-ctx.Done():
 			return
 		}

@@ -32,7 +32,9 @@ const clients = options.tokens.map((token, client) => {
   return { connection, subscribe };
 });
 for (const { connection, subscribe } of clients) {
-  await connection.start();
+  for (let started = false; !started; ) {
+    started = await connection.start().then(() => true, () => new Promise((resolve) => setTimeout(resolve, 1000, false)));
+  }
   await subscribe();
 }
 print({ event: "connected" });
