@@ -147,3 +147,27 @@ func TestDrain_waitsForRedis(t *testing.T) {
 	}
 	eventually(t, "the drain to end", func() bool { return p.metric("rte_node_drain_held") == "0" })
 }
+
+// After a rolling restart the nodes had 1500, 1500 and 0 connections.
+func TestRebalance_movesConnections(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	args := serveArgs("--redis.addresses="+redis.Addr, "--rebalance.least=2", "--rebalance.after=1s")
+	full, empty := start(t, append(args, "--rebalance.enabled")...), start(t, args...)
+	token := mustServiceToken(t, testOrganization)
+	for range 10 {
+		full.connect(token, "")
+	}
+	eventually(t, "the full node to move a tenth", func() bool {
+		return full.metric(`rte_hub_sessions_closed_total{reason="shed"}`) == "1"
+	})
+	eventually(t, "the log to report it", func() bool {
+		return strings.Contains(full.output.text(), "far more connections than the others")
+	})
+	eventually(t, "both nodes to know the surplus", func() bool {
+		nodes := empty.nodes()
+		return full.metric("rte_node_excess_connections") == "4" && len(nodes) == 2 && nodes[1].Connections == 9
+	})
+	if n := empty.metric("rte_node_excess_connections"); n != "0" {
+		t.Errorf("the empty node has a surplus of %s", n)
+	}
+}

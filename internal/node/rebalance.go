@@ -51,9 +51,15 @@ func (r *rebalance) check(now time.Time) {
 		return
 	}
 	if r.drainer.shed(move, rebalanceStep, true) == nil {
-		r.moved += move
+		r.began(now, move)
 		r.logger.Info("connections move to other nodes", zap.Int("connections", move))
 	}
+}
+
+// began records that some connections begin to move.
+func (r *rebalance) began(now time.Time, move int) {
+	r.moved += move
+	r.resume = now.Add(rebalanceStep) // a shed of few connections ends before
 }
 
 // next returns how many connections to move in the next minute; 0: none.

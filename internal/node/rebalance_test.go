@@ -27,8 +27,8 @@ func TestRebalance_movesWhatIsFarAboveTheMean(t *testing.T) {
 	for range 600 {
 		now = now.Add(time.Second)
 		move := r.next(now, own, others)
-		if move > 0 && int(now.Unix())%60 == 0 { // an earlier shed is under way otherwise
-			r.moved += move
+		if move > 0 {
+			r.began(now, move)
 			own.Connections -= move
 			others[0].Connections -= move
 			others[1].Connections += 2 * move
@@ -96,7 +96,9 @@ func TestRebalance_givesUpWhenConnectionsComeBack(t *testing.T) {
 		now = now.Add(time.Minute)
 		own := announcement{State: console.StateReady, Connections: 2000}
 		move := r.next(now, own, []announcement{{State: console.StateReady}})
-		r.moved += move
+		if move > 0 {
+			r.began(now, move)
+		}
 		moved += move
 	}
 	if moved < 2000 || moved > 2400 {
