@@ -68,6 +68,12 @@ for alert in "${alerts[@]}"; do
   done
 done
 
+while read -r anchor; do
+  grep '^## ' deploy/runbook.md | tr '[:upper:]' '[:lower:]' | grep -qx "## $anchor" ||
+    { echo "runbook.md has no section #$anchor" >&2; exit 1; }
+done < <(sed -n 's/^ *runbook: runbook.md#//p' deploy/alerts.yaml)
+[[ $(grep -c '^ *runbook: runbook.md#' deploy/alerts.yaml) -eq ${#alerts[@]} ]] || { echo "an alert has no runbook" >&2; exit 1; }
+
 echo "== rte-server.service"
 unit=deploy/systemd/rte-server.service
 mkdir "$work/units"
