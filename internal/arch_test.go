@@ -50,11 +50,12 @@ backplane/resp:
 backplane/respserver: backplane backplane/resp events
 config: authz authz/directory authz/token backplane loopback subscriptions transport/forwarded transport/origins
 node: authz authz/directory authz/token authz/watch backplane backplane/redis config console events fanout hub ingest
- logsink trace transport transport/forwarded transport/hubprotocol
+ logsink memory trace transport transport/forwarded transport/hubprotocol
 console: authz authz/token events hub loopback trace
 ingest: backplane events jsonscan
 loadgen:
 loopback:
+memory:
 logsink:
 demo: authz authz/directory events
 wakeup:

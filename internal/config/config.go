@@ -201,12 +201,6 @@ type Quotas struct {
 	Events        int
 }
 
-// Memory configures the garbage collector; 0: the node decides.
-type Memory struct {
-	GCPercent int
-	Limit     int
-}
-
 // Timeouts are the time limits of clients.
 type Timeouts struct {
 	ReadHeader time.Duration

@@ -196,7 +196,7 @@ func (k *keyList) addEvents(c *Config) {
 // addLimits adds the keys that bound clients, organizations and memory.
 func (k *keyList) addLimits(c *Config) {
 	l := &c.Limits
-	positive(k.count(&l.Connections, "limits.connections", 100_000,
+	positive(k.count(&l.Connections, "limits.connections", defaultConnections,
 		"connections of this node; further ones get 503"))
 	positive(k.count(&l.Subscriptions, "limits.subscriptions", 10_000, "subscriptions of one connection"))
 	k.count(&l.AgentSubscriptions, "limits.agent_subscriptions", 2_000,
@@ -245,12 +245,7 @@ func (k *keyList) addLimits(c *Config) {
 
 	k.addAdmission(&c.Admission)
 
-	k.count(&c.Memory.GCPercent, "memory.gc_percent", 0,
-		"growth of memory between two garbage collections, as GOGC, which has precedence; 0: 25 while the "+
-			"node allocates little, up to 200 while many clients connect at once")
-	k.size(&c.Memory.Limit, "memory.limit", 0,
-		"memory that the process tries to stay below by collecting more often, as GOMEMLIMIT, which has "+
-			"precedence; a good value is nine tenths of a container's memory; 0: no limit")
+	k.addMemory(&c.Memory)
 }
 
 // addTimeouts adds the time limits of clients.

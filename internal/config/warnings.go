@@ -34,6 +34,7 @@ func (c *Config) Warnings() []string {
 	w.addLimits(c)
 	w.addTimes(c)
 	w.addAdmission(&c.Admission)
+	w.addMemory(c)
 	return w
 }
 

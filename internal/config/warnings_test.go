@@ -64,6 +64,15 @@ func TestWarnings_reportContradictions(t *testing.T) {
 			"limits.outbox_bytes: one user may have a sixteenth of a quarter of memory.limit, which is only 1008KiB",
 			"memory.limit: redis.total_queue_bytes",
 		}},
+		"memory of a container": {[]string{"--memory.limit=auto", "--limits.connections=1000000"}, nil},
+		"more connections than memory": {
+			[]string{"--memory.limit=2GiB", "--limits.connections=1000000"},
+			[]string{"memory.limit: limits.connections (1000000) take at least 5000000KiB without any subscription;"},
+		},
+		"no memory": {
+			[]string{"--memory.limit=16MiB", "--snapshots.mode=off", "--limits.outbox_bytes=256KiB"},
+			[]string{"memory.limit: a node without clients takes more than 16MiB"},
+		},
 		"memory for Redis": {
 			[]string{"--memory.limit=256MiB", "--redis.addresses=a:1"}, []string{"memory.limit: redis.total_queue_bytes"},
 		},

@@ -45,7 +45,7 @@ func (n *Node) assembleEvents(*Options) (err error) {
 		Types:  n.catalog.Names(),
 		Shards: c.Fanout.Shards,
 		Outbox: fanout.OutboxOptions{
-			Bytes: c.Limits.OutboxBytes, TotalBytes: memoryPart(c.Limits.TotalOutboxBytes, c.Memory.Limit, 4),
+			Bytes: c.Limits.OutboxBytes, TotalBytes: memoryPart(c.Limits.TotalOutboxBytes, n.memory.limit, 4),
 			Age: c.Limits.OutboxAge,
 		},
 		Flow:  fanout.FlowOptions{Backlog: int64(c.Fanout.Backlog), Quota: c.Quotas.Events, Rest: c.Fanout.Rest},
@@ -88,7 +88,7 @@ func (n *Node) assembleHub(*Options) (err error) {
 		Authorization: hub.Authorization{
 			Authorizer: n.gate, Rechecker: n.gate, Explain: n.gate.Explain, Denied: n.audit.denied, Revoked: n.revocations.Check,
 		},
-		Limits: hubLimits(c),
+		Limits: n.hubLimits(c),
 		Snapshots: hub.SnapshotOptions{
 			Source: snapshotSource(&c.Snapshots, n.backplane), ForAll: c.Snapshots.Mode == config.SnapshotsAlways,
 		},
@@ -100,12 +100,12 @@ func (n *Node) assembleHub(*Options) (err error) {
 }
 
 // hubLimits returns the limits of the hub.
-func hubLimits(c *config.Config) hub.Limits {
+func (n *Node) hubLimits(c *config.Config) hub.Limits {
 	return hub.Limits{
 		Subscriptions: c.Limits.Subscriptions, AgentSubscriptions: c.Limits.AgentSubscriptions,
 		Quota: c.Quotas.Subscriptions, Items: c.Limits.Items,
 		MessageBytes: c.Limits.MessageBytes, CallRate: c.Limits.CallRate,
-		ArgumentBytes: 2 * c.Limits.MessageBytes, AnswerBytes: memoryPart(c.Limits.AnswerBytes, c.Memory.Limit, 8),
+		ArgumentBytes: 2 * c.Limits.MessageBytes, AnswerBytes: memoryPart(c.Limits.AnswerBytes, n.memory.limit, 8),
 		Invocation: c.Timeouts.Invocation, Lanes: c.Timeouts.Subscribe, Snapshot: c.Timeouts.Snapshot,
 	}
 }
@@ -138,7 +138,7 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 		},
 		Admission: transport.AdmissionOptions{
 			Rate: c.Admission.Rate, Burst: cmp.Or(c.Admission.Burst, c.Admission.Rate),
-			Wait: c.Admission.Wait, FullWait: c.Admission.FullWait,
+			Wait: c.Admission.Wait, FullWait: c.Admission.FullWait, Short: n.memory.guard.Short,
 		},
 		Registerer: n.registry, Logger: n.logger.Named("transport"),
 	})

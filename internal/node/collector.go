@@ -6,8 +6,6 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
-
-	"github.com/rte-server/rte-server/internal/config"
 )
 
 const (
@@ -28,8 +26,8 @@ type collector struct {
 	getenv         func(string) string
 }
 
-func newCollector(c *config.Memory) *collector {
-	return &collector{percent: c.GCPercent, limit: c.Limit, getenv: os.Getenv}
+func newCollector(percent, limit int) *collector {
+	return &collector{percent: percent, limit: limit, getenv: os.Getenv}
 }
 
 // memoryPart returns a bound of memory: the configured one, or a part of the memory limit of the program if that is

@@ -59,7 +59,7 @@ func TestCollector_appliesAndRestores(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := newCollector(&test.config)
+				g := newCollector(test.config.GCPercent, test.config.Limit)
 				g.getenv = func(key string) string { return test.environment[key] }
 				ctx, stop := context.WithCancel(t.Context())
 				ended := make(chan error, 1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,6 +53,7 @@ type Node struct {
 	audit    *audit
 	registry *prometheus.Registry // of metrics
 	files    files
+	memory   nodeMemory
 
 	catalog    *events.Catalog
 	ingress    *events.Ingress
@@ -92,6 +94,8 @@ func New(o Options) (*Node, error) {
 		files: divideFiles(descriptors(), &o.Config.Redis),
 		audit: newAudit(o.Logger, o.Config.Log.AuditRate, registry),
 	}
+	n.memory = newMemory(&o.Config.Memory, os.Getenv, os.DirFS("/"))
+	n.memory.log(n.logger)
 	n.live.Store(o.Config)
 	if o.Loaded != nil {
 		n.reloads = newReloads(o.Loaded, registry)
@@ -108,8 +112,8 @@ func New(o Options) (*Node, error) {
 		registerLogMetrics(o.Sink, registry)
 		n.tasks = append(n.tasks, reportDropped(o.Sink, n.logger, droppedInterval))
 	}
-	n.tasks = append(n.tasks, newCollector(&n.config.Memory).run, n.dispatcher.Run, n.backplane.Run, n.hub.Run,
-		n.verifier.Run, n.directory.run, n.gate.Run, n.operator.Sweep, n.audit.dropped.run)
+	n.tasks = append(n.tasks, newCollector(n.config.Memory.GCPercent, n.memory.limit).run, n.dispatcher.Run,
+		n.backplane.Run, n.hub.Run, n.verifier.Run, n.directory.run, n.gate.Run, n.operator.Sweep, n.audit.dropped.run)
 	return n, nil
 }
 

@@ -139,7 +139,7 @@ func (n *Node) apply(next *config.Loaded) error {
 		return err
 	}
 	n.dispatcher.SetQuota(c.Quotas.Events)
-	n.hub.SetLimits(hubLimits(c))
+	n.hub.SetLimits(n.hubLimits(c))
 	n.hub.SetResync(c.Resync.Window, c.Resync.Rate)
 	n.transport.SetLimits(n.transportLimits(c))
 	if n.level != nil {
