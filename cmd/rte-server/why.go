@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,7 @@ func (p *program) whyCommand() *cobra.Command {
 		"organization": cmd.Flags().String("org", "", "`GUID` of the organization of the events"),
 		"since":        cmd.Flags().String("since", "", "`time` or duration before now of the first event in the list"),
 	}
+	dryRun := cmd.Flags().String("dry-run", "", "`JSON` of an event: who would receive it if it were published now")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		query := url.Values{}
 		for key, value := range values {
@@ -41,6 +43,7 @@ func (p *program) whyCommand() *cobra.Command {
 		}
 		id := *values["id"]
 		switch {
+		case *dryRun != "":
 		case id == "" && len(query) == 0:
 			return usageError{errors.New("want --event, or a filter for the list of events")}
 		case id != "" && *values["since"] != "":
@@ -49,6 +52,9 @@ func (p *program) whyCommand() *cobra.Command {
 		c, err := client()
 		if err != nil {
 			return err
+		}
+		if *dryRun != "" {
+			return c.dryRun(cmd.Context(), cmd.OutOrStdout(), *dryRun, query)
 		}
 		if id == "" {
 			return c.listEvents(cmd.Context(), cmd.OutOrStdout(), query)
@@ -147,5 +153,35 @@ func (c *operatorClient) listEvents(ctx context.Context, out io.Writer, query ur
 		text = fmt.Appendf(text, "no such event since %s\n", list.Since.Format(time.RFC3339))
 	}
 	_, err := out.Write(appendUnanswered(text, &list.Reached))
+	return err
+}
+
+// dryRun prints who would receive an event.
+func (c *operatorClient) dryRun(ctx context.Context, out io.Writer, event string, query url.Values) error {
+	var d console.DryRun
+	path := "/api/events/dry-run?" + query.Encode()
+	if err := c.do(ctx, http.MethodPost, path, strings.NewReader(event), &d); err != nil {
+		return err
+	}
+	text := fmt.Appendf(nil, "%s of %s on %s: %d connections would receive it\n", d.Type, d.Entity, d.Lane, d.Receivers)
+	if d.Expired {
+		text = append(text, "but its MessageTTLSeconds have ended: nodes skip it\n"...)
+	}
+	connections := 0
+	for i := range d.Nodes {
+		n := &d.Nodes[i]
+		connections += len(n.Connections)
+		if n.Problem != "" {
+			text = fmt.Appendf(text, "node %s: events may not arrive now: %s\n", n.Node, n.Problem)
+		}
+		for j := range n.Connections {
+			k := &n.Connections[j]
+			text = fmt.Appendf(text, "  %s of user %s on node %s: %s\n", k.Connection, k.User, n.Node, k.Detail)
+		}
+	}
+	if user := query.Get("user"); user != "" && connections == 0 {
+		text = fmt.Appendf(text, "user %s would not: it has no connection\n", user)
+	}
+	_, err := out.Write(appendUnanswered(text, &d.Reached))
 	return err
 }

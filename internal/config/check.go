@@ -100,6 +100,9 @@ func (p *problems) checkAddresses(c *Config) {
 	if _, err := origins.Parse(c.Origins); err != nil {
 		p.add("origins", "%v", err)
 	}
+	if c.Console.Token == "" && (c.Console.ReadToken != "" || c.Console.PublishToken != "") {
+		p.add("console.token", "must be set for console.read_token and console.publish_token to have a meaning")
+	}
 	if c.Console.Listen == "" {
 		return
 	}

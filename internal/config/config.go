@@ -19,6 +19,8 @@ type Config struct {
 	Console struct {
 		Listen string
 		Token  string
+		// ReadToken and PublishToken are for those who may only read, or only publish.
+		ReadToken, PublishToken string
 	}
 	Health struct {
 		Path string

@@ -28,6 +28,9 @@ func (k *keyList) addPorts(c *Config) {
 			"with console.token")
 	k.secret(&c.Console.Token, "console.token",
 		"bearer token of operators and Prometheus; the probes /healthz and /readyz need none")
+	k.secret(&c.Console.ReadToken, "console.read_token",
+		"bearer token for reading only: metrics, lists, explanations and traces, but neither profiles nor payloads")
+	k.secret(&c.Console.PublishToken, "console.publish_token", "bearer token for POST /api/publish only")
 
 	k.text(&c.Health.Path, "health.path", "",
 		"path on the port for clients that answers as /readyz does, without reasons, for load balancers that cannot "+

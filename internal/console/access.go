@@ -1,14 +1,13 @@
 package console
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/loopback"
 )
@@ -28,24 +27,29 @@ const (
 	refusedWrongToken = "wrong_token"
 	refusedHost       = "host"
 	refusedCrowd      = "descriptors"
+	refusedRole       = "role"
 )
 
 // access decides which requests may use the guarded paths.
 type access struct {
 	token   atomic.Pointer[string] // of Server.SetToken
+	others  map[operatorRole]string
+	audit   *zap.Logger
 	refused *prometheus.CounterVec
 	delayed chan struct{} // holds one element for each request that waits
 }
 
-func newAccess(reg prometheus.Registerer) *access {
+func newAccess(o *Options) *access {
+	reg := o.Registerer
 	a := &access{
+		others: map[operatorRole]string{roleReader: o.ReadToken, rolePublisher: o.PublishToken}, audit: o.Audit,
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rte_console_requests_refused_total",
 			Help: "Refused requests to the operator port, by reason.",
 		}, []string{"reason"}),
 		delayed: make(chan struct{}, maxDelayed),
 	}
-	for _, reason := range []string{refusedNoToken, refusedWrongToken, refusedHost, refusedCrowd} {
+	for _, reason := range []string{refusedNoToken, refusedWrongToken, refusedHost, refusedCrowd, refusedRole} {
 		a.refused.WithLabelValues(reason)
 	}
 	if reg != nil {
@@ -58,25 +62,29 @@ func newAccess(reg prometheus.Registerer) *access {
 func (a *access) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if token := *a.token.Load(); token == "" {
-			a.requireLoopbackHost(next).ServeHTTP(w, r)
+			a.requireLoopbackHost(a.record(roleOperator, next)).ServeHTTP(w, r)
 		} else {
 			a.requireBearer(token, next).ServeHTTP(w, r)
 		}
 	})
 }
 
-// requireBearer passes on requests with the token and refuses others. Its comparison takes the same time for any token.
+// requireBearer passes on requests with a token whose role allows them, and refuses others. token is that of operators.
+// A comparison takes the same time for any token.
 func (a *access) requireBearer(token string, next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var scheme, sent string
 		// Of two headers, a proxy in front of the port may have checked the other one.
 		if values := r.Header.Values("Authorization"); len(values) == 1 {
 			scheme, sent, _ = strings.Cut(values[0], " ")
 		}
-		got := sha256.Sum256([]byte(strings.TrimSpace(sent)))
-		if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
-			next.ServeHTTP(w, r)
+		sent = strings.TrimSpace(sent)
+		if role := a.roleOf(token, sent); strings.EqualFold(scheme, "Bearer") && role != roleNone {
+			if !role.allows(r) {
+				a.refuse(w, refusedRole, "the token of the role "+string(role)+" does not allow this", http.StatusForbidden)
+				return
+			}
+			a.record(role, next).ServeHTTP(w, r)
 			return
 		}
 		reason := refusedNoToken

@@ -6,10 +6,10 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
-	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
@@ -34,49 +34,159 @@ type Connection struct {
 	Client        string     `json:"client,omitempty"`  // its library and version, in its own words
 	ReceivedBytes int64      `json:"receivedBytes"`
 	SentBytes     int64      `json:"sentBytes"`
-	WaitingBytes  int64      `json:"waitingBytes"` // of frames behind a full socket
+	WaitingBytes  int64      `json:"waitingBytes"`   // of frames behind a full socket
+	Node          string     `json:"node,omitempty"` // if the query has nodes=all
 }
 
 // ConnectionList is the answer of /api/connections.
 type ConnectionList struct {
-	Open        int          `json:"open"`     // connections of this node
+	Open        int          `json:"open"`     // connections of this node, or of all nodes that answered
 	Matching    int          `json:"matching"` // open connections that match the query
 	Connections []Connection `json:"connections"`
+	// Next is the parameter after of the request for the following connections; empty: there are none.
+	Next string `json:"next,omitempty"`
+	// Nodes lists who answered, if the query has nodes=all.
+	Nodes *Reached `json:"nodes,omitempty"`
 }
 
-// connections lists the connections of this node, of one user or organization if the query has one. If more than limit
-// match, it lists some of them.
-func (o *Operator) connections(_ context.Context, query url.Values) (any, error) {
-	if err := onlyKeys(query, "user", "organization", "limit"); err != nil {
+// connectionKeys are the parameters of /api/connections.
+var connectionKeys = []string{
+	"user", "organization", "address", "client", "protocol", "slow", "order", "limit", "after", "nodes",
+}
+
+// connections lists the connections of this node, or of all nodes, that match the query.
+func (o *Operator) connections(ctx context.Context, query url.Values) (any, error) {
+	if err := onlyKeys(query, connectionKeys...); err != nil {
 		return nil, err
 	}
-	user, organization, limit := events.ID{}, events.ID{}, defaultListed
-	for key, id := range map[string]*events.ID{"user": &user, "organization": &organization} {
-		var ok bool
-		if *id, ok = events.ParseID(query.Get(key)); query.Has(key) && !ok {
-			return nil, BadRequest(key + ": must be a GUID")
-		}
+	all, err := ofAllNodes(query)
+	if err != nil {
+		return nil, err
 	}
-	if query.Has("limit") {
-		var err error
-		if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 0 || limit > maxListed {
-			return nil, BadRequest("limit: must be a number up to " + strconv.Itoa(maxListed))
-		}
+	if !all {
+		return o.connectionsHere(ctx, query, nil)
 	}
+	_, limit, err := parseConnectionQuery(query)
+	if err != nil {
+		return nil, err
+	}
+	list := ConnectionList{Connections: []Connection{}}
+	more := false
+	reached, err := queryNodes(ctx, o, "connections", query, nil, func(node string, answer ConnectionList) {
+		list.Open, list.Matching, more = list.Open+answer.Open, list.Matching+answer.Matching, more || answer.Next != ""
+		for i := range answer.Connections {
+			answer.Connections[i].Node = node
+		}
+		list.Connections = append(list.Connections, answer.Connections...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	list.cut(query.Get("order"), limit, more)
+	list.Nodes = &reached
+	return list, nil
+}
+
+// connectionsHere lists the connections of this node.
+func (o *Operator) connectionsHere(_ context.Context, query url.Values, _ []byte) (any, error) {
+	match, limit, err := parseConnectionQuery(query)
+	if err != nil {
+		return nil, err
+	}
+	after, byWaiting := query.Get("after"), query.Get("order") == orderWaiting
 	list := ConnectionList{Open: o.hub.Sessions().Len(), Connections: []Connection{}}
 	for s := range o.hub.Sessions().All() {
-		claims := s.Claims()
-		if query.Has("user") && claims.User != user || query.Has("organization") && claims.Organization != organization {
+		c := Connection{}
+		if !match(s, &c) {
 			continue
 		}
-		if list.Matching++; list.Matching <= limit {
-			list.Connections = append(list.Connections, describe(s))
+		list.Matching++
+		if c.ID == "" {
+			c = describe(s)
+		}
+		if after != "" && !byWaiting && c.place() <= after {
+			continue
+		}
+		list.Connections = append(list.Connections, c)
+		if len(list.Connections) > keptListed*(limit+1) {
+			list.cut(query.Get("order"), limit+1, false) // one more, to know whether there are others
 		}
 	}
-	slices.SortFunc(list.Connections, func(a, b Connection) int {
-		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
-	})
+	list.cut(query.Get("order"), limit, false)
 	return list, nil
+}
+
+// keptListed bounds the descriptions that a query has in memory, in limits.
+const keptListed = 8
+
+// orderWaiting lists those with the most bytes that wait first.
+const orderWaiting = "waiting"
+
+// place is where the connection is in the list.
+func (c *Connection) place() string { return strconv.FormatInt(c.Since.Unix(), 10) + "-" + c.ID }
+
+// cut sorts the list and keeps the first of it.
+func (l *ConnectionList) cut(order string, limit int, more bool) {
+	slices.SortFunc(l.Connections, func(a, b Connection) int {
+		if order == orderWaiting {
+			return cmp.Or(cmp.Compare(b.WaitingBytes, a.WaitingBytes), cmp.Compare(a.ID, b.ID))
+		}
+		return cmp.Compare(a.place(), b.place())
+	})
+	if l.Next = ""; len(l.Connections) > limit {
+		l.Connections, more = l.Connections[:limit], true
+	}
+	if more && limit > 0 && len(l.Connections) > 0 && order != orderWaiting {
+		l.Next = l.Connections[len(l.Connections)-1].place()
+	}
+}
+
+// parseConnectionQuery returns a function that reports whether a session matches; it may describe the session.
+func parseConnectionQuery(query url.Values) (match func(*hub.Session, *Connection) bool, limit int, err error) {
+	user, byUser, err := idParam(query, "user")
+	if err != nil {
+		return nil, 0, err
+	}
+	organization, byOrganization, err := idParam(query, "organization")
+	if err != nil {
+		return nil, 0, err
+	}
+	if limit, err = countParam(query, "limit", defaultListed, maxListed); err != nil {
+		return nil, 0, err
+	}
+	for key, among := range map[string][]string{
+		"slow": {"true", "false"}, "protocol": {"json", "messagepack"}, "order": {"since", orderWaiting},
+	} {
+		if query.Has(key) && !slices.Contains(among, query.Get(key)) {
+			return nil, 0, BadRequest(key + ": must be one of " + strings.Join(among, ", "))
+		}
+	}
+	address, client, protocol := query.Get("address"), strings.ToLower(query.Get("client")), query.Get("protocol")
+	slow, further := query.Get("slow") == "true", query.Has("slow") || address != "" || client != "" || protocol != ""
+	return func(s *hub.Session, c *Connection) bool {
+		claims := s.Claims()
+		if byUser && claims.User != user || byOrganization && claims.Organization != organization {
+			return false
+		}
+		if !further {
+			return true
+		}
+		*c = describe(s)
+		return (!query.Has("slow") || slow == (c.WaitingBytes > 0)) && (address == "" || c.Address == address) &&
+			(protocol == "" || c.Protocol == protocol) && strings.Contains(strings.ToLower(c.Client), client)
+	}, limit, nil
+}
+
+// ofAllNodes reads the parameter nodes.
+func ofAllNodes(query url.Values) (all bool, err error) {
+	switch nodes := query.Get("nodes"); {
+	case !query.Has("nodes") || nodes == string(thisNode):
+		return false, nil
+	case nodes == string(allNodes):
+		return true, nil
+	default:
+		return false, BadRequest("nodes: must be all or this")
+	}
 }
 
 // describe makes the entry of a session.

@@ -2,6 +2,8 @@ package console
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/url"
 
 	"go.uber.org/zap"
@@ -35,6 +37,46 @@ const (
 //
 // With a trace it returns the refusal that a client got with that trace, and the reasons at that time.
 func (o *Operator) explain(ctx context.Context, query url.Values) (any, error) {
+	all, err := ofAllNodes(query)
+	if err != nil {
+		return nil, err
+	}
+	query.Del("nodes")
+	if all {
+		return o.explainAnywhere(ctx, query)
+	}
+	return o.explainHere(ctx, query)
+}
+
+// explainAnywhere explains by the node that has a connection of the user, or the refusal; else by this node.
+func (o *Operator) explainAnywhere(ctx context.Context, query url.Values) (any, error) {
+	own, ownErr := o.explainHere(ctx, query)
+	if e, ok := own.(Explanation); ownErr == nil && (!ok || e.Source == fromConnection || e.Source == fromRequest) {
+		return own, nil
+	}
+	if _, wrong := errors.AsType[BadRequest](ownErr); ownErr != nil && !wrong {
+		return nil, ownErr
+	}
+	text, err := json.Marshal(nodeQuery{Operation: "explain", Query: query.Encode()})
+	if err != nil {
+		return nil, err
+	}
+	for _, answer := range o.others.Query(ctx, text).Answers {
+		var r reply
+		var e struct {
+			Source claimSource `json:"source"`
+			Trace  string      `json:"trace"`
+		}
+		if json.Unmarshal(answer, &r) == nil && json.Unmarshal(r.Answer, &e) == nil &&
+			(e.Source == fromConnection || e.Trace != "") {
+			return r.Answer, nil
+		}
+	}
+	return own, ownErr
+}
+
+// explainHere explains by this node.
+func (o *Operator) explainHere(ctx context.Context, query url.Values) (any, error) {
 	if query.Has("trace") {
 		return o.explainTrace(query)
 	}

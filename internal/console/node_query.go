@@ -35,6 +35,13 @@ func (o *Operator) operations() map[string]operation {
 	return map[string]operation{
 		"trace":       o.traceHere,
 		"subscribers": o.subscribersHere,
+		"connections": o.connectionsHere,
+		"connection":  o.connectionHere,
+		"explain": func(ctx context.Context, query url.Values, _ []byte) (any, error) {
+			return o.explainHere(ctx, query)
+		},
+		"topics":  o.topicsHere,
+		"dry-run": o.dryRunHere,
 	}
 }
 

@@ -32,6 +32,12 @@ type Operations struct {
 	Event Operation
 	// Events lists events of all nodes: GET /api/events.
 	Events Operation
+	// Connection describes one connection of any node: GET /api/connections/{id}. Its query has the id.
+	Connection Operation
+	// Topics lists topics: GET /api/topics.
+	Topics Operation
+	// DryRun finds out who would receive an event: POST /api/events/dry-run with the event.
+	DryRun func(ctx context.Context, query url.Values, event []byte) (answer any, err error)
 }
 
 // Operation carries out an action with the parameters of a request.
@@ -65,14 +71,28 @@ func (o *Operations) handle(mux *http.ServeMux) {
 	if o.Reload != nil {
 		mux.HandleFunc("POST /api/reload", answer(func(r *http.Request) (any, error) { return o.Reload(r.Context()) }))
 	}
-	if o.Event != nil {
-		mux.HandleFunc("GET /api/events/{id}", answer(func(r *http.Request) (any, error) {
+	for pattern, operation := range map[string]Operation{
+		"GET /api/events/{id}": o.Event, "GET /api/connections/{id}": o.Connection,
+	} {
+		if operation == nil {
+			continue
+		}
+		mux.HandleFunc(pattern, answer(func(r *http.Request) (any, error) {
 			query := r.URL.Query()
 			if query.Has("id") {
 				return nil, BadRequest(`unknown parameter "id"`)
 			}
 			query.Set("id", r.PathValue("id"))
-			return o.Event(r.Context(), query)
+			return operation(r.Context(), query)
+		}))
+	}
+	if o.DryRun != nil {
+		mux.HandleFunc("POST /api/events/dry-run", answerUpTo(maxDryRunBytes, func(r *http.Request) (any, error) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return nil, BadRequest("the body cannot be read, or is too long")
+			}
+			return o.DryRun(r.Context(), r.URL.Query(), body)
 		}))
 	}
 	for pattern, operation := range map[string]Operation{
@@ -80,7 +100,7 @@ func (o *Operations) handle(mux *http.ServeMux) {
 		"POST /api/drain": o.Drain, "DELETE /api/drain": o.CancelDrain, "GET /api/drain": o.Departure,
 		"POST /api/shed": o.Shed, "DELETE /api/shed": o.CancelShed, "GET /api/shed": o.Departure,
 		"GET /api/nodes": o.Nodes, "GET /api/revocations": o.Revocations, "DELETE /api/revocations": o.Undo,
-		"GET /api/events": o.Events,
+		"GET /api/events": o.Events, "GET /api/topics": o.Topics,
 	} {
 		if operation != nil {
 			mux.HandleFunc(pattern, answer(func(r *http.Request) (any, error) { return operation(r.Context(), r.URL.Query()) }))
@@ -88,10 +108,18 @@ func (o *Operations) handle(mux *http.ServeMux) {
 	}
 }
 
+// maxDryRunBytes bounds the event of a dry run.
+const maxDryRunBytes = 128 << 10
+
 // answer makes a handler that sends the result of work.
 func answer(work func(*http.Request) (any, error)) http.HandlerFunc {
+	return answerUpTo(maxRequestBytes, work)
+}
+
+// answerUpTo is answer for larger bodies.
+func answerUpTo(bytes int64, work func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxRequestBytes)
+		r.Body = http.MaxBytesReader(w, r.Body, bytes)
 		body, err := work(r)
 		if err == nil {
 			status := http.StatusOK

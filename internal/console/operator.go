@@ -41,6 +41,7 @@ type OperatorOptions struct {
 	Catalog       *events.Catalog
 	Trace         *trace.Log                // nil: nothing is recorded
 	Lane          func(events.Topic) string // names the lane of a topic
+	LaneProblem   func() string             // why events do not arrive now; empty: they do
 }
 
 // Operator carries out the actions of the operator API. Its methods may be called from any goroutine.
@@ -56,6 +57,7 @@ type Operator struct {
 	catalog     *events.Catalog
 	trace       *trace.Log
 	lane        func(events.Topic) string
+	laneProblem func() string
 }
 
 // NewOperator makes the operator of a node. Its error names the field that is missing.
@@ -65,6 +67,7 @@ func NewOperator(o OperatorOptions) (*Operator, error) {
 		"RevocationTTL": o.RevocationTTL <= 0, "Others": o.Others == nil, "Drainer": o.Drainer == nil,
 		"Audit": o.Audit == nil,
 		"Node":  o.Node == "", "Catalog": o.Catalog == nil, "Lane": o.Lane == nil,
+		"LaneProblem": o.LaneProblem == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("console: OperatorOptions.%s is required", field)
@@ -73,7 +76,7 @@ func NewOperator(o OperatorOptions) (*Operator, error) {
 	return &Operator{
 		hub: o.Hub, gate: o.Gate, revocations: o.Revocations, ttl: o.RevocationTTL, others: o.Others, drainer: o.Drainer,
 		audit: o.Audit,
-		node:  o.Node, catalog: o.Catalog, trace: o.Trace, lane: o.Lane,
+		node:  o.Node, catalog: o.Catalog, trace: o.Trace, lane: o.Lane, laneProblem: o.LaneProblem,
 	}, nil
 }
 
@@ -83,7 +86,7 @@ func (o *Operator) Operations() Operations {
 		Revoke: o.revoke, Explain: o.explain, Connections: o.connections, Disconnect: o.disconnect,
 		Drain: o.drain, CancelDrain: o.cancelDrain, Shed: o.shed, CancelShed: o.cancelShed, Departure: o.departure,
 		Nodes: o.nodes, Revocations: o.listRevocations, Undo: o.undo,
-		Event: o.event, Events: o.events,
+		Event: o.event, Events: o.events, Connection: o.connection, Topics: o.topics, DryRun: o.dryRun,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
 )
 
 // Options configure a Server.
@@ -31,6 +32,11 @@ type Options struct {
 	// Token is the bearer token that every request but the two probes needs. Empty: no token, and only requests to a
 	// loopback host are answered.
 	Token string
+	// ReadToken and PublishToken are further tokens: the first may only read, the second only publish. They count where
+	// Token is set. Empty: there is none.
+	ReadToken, PublishToken string
+	// Audit records the actions of operators. nil: nothing is recorded.
+	Audit *zap.Logger
 	// AnswerTimeout bounds the handling of a request and its answer, except for profiles. 0: no limit.
 	AnswerTimeout time.Duration
 }
@@ -82,7 +88,7 @@ func New(o Options) (*Server, error) {
 	}
 	// A page of another origin in the operator's browser cannot read an answer, but its request could still act.
 	own := http.NewCrossOriginProtection().Handler(guarded)
-	s.access = newAccess(o.Registerer)
+	s.access = newAccess(&o)
 	s.SetToken(o.Token)
 	s.mux.Handle("/", s.access.guard(own))
 	s.handler = s.mux
@@ -110,9 +116,8 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, "/metrics\n/metrics/organizations\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n"+
-		"/api/revoke\n/api/revocations\n/api/explain\n/api/connections\n/api/disconnect\n/api/events\n/api/drain\n"+
-		"/api/shed\n"+
-		"/api/nodes\n/api/reload\n"+
+		"/api/revoke\n/api/revocations\n/api/explain\n/api/connections\n/api/disconnect\n/api/events\n/api/topics\n"+
+		"/api/drain\n/api/shed\n/api/nodes\n/api/reload\n"+
 		"/debug/pprof/\n") // an error means that the caller has gone
 }
 

@@ -178,6 +178,7 @@ func TestServer_refusesBeforeTheBody(t *testing.T) {
 		rte_console_requests_refused_total{reason="descriptors"} 0
 		rte_console_requests_refused_total{reason="host"} 0
 		rte_console_requests_refused_total{reason="no_token"} 1
+		rte_console_requests_refused_total{reason="role"} 0
 		rte_console_requests_refused_total{reason="wrong_token"} 1
 	`
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "rte_console_requests_refused_total"); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/trace"
 )
 
 // sink is a socket that takes all bytes and counts them.
@@ -46,9 +47,14 @@ type crowd struct {
 
 func newCrowd(tb testing.TB, clients, topics int) *crowd {
 	tb.Helper()
+	return newTracedCrowd(tb, clients, topics, nil)
+}
+
+func newTracedCrowd(tb testing.TB, clients, topics int, log *trace.Log) *crowd {
+	tb.Helper()
 	r := newRig(tb, fanout.Options{})
 	c := &crowd{rig: r, subscribers: int64(clients)}
-	c.rig.Dispatcher = mustNew(tb, fanout.Options{JSON: kilobyte})
+	c.rig.Dispatcher = mustNew(tb, fanout.Options{JSON: kilobyte, Trace: log})
 	ctx, stop := context.WithCancel(tb.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = c.Run(ctx) })

@@ -78,6 +78,15 @@ func (d *Dispatcher) Open(w Writer, p Protocol) *Outbox {
 // Topics returns the number of topics with subscriptions. It locks each part of the registry in turn.
 func (d *Dispatcher) Topics() int { return d.registry.Len() }
 
+// EachTopic calls yield with each topic and the approximate number of its subscribers, until yield returns false. It
+// takes no lock, and time in proportion to the number of topics.
+func (d *Dispatcher) EachTopic(yield func(topic events.Topic, subscribers int) bool) {
+	d.registry.All(func(e *Entry) bool {
+		_, subscribers := e.Shards()
+		return yield(e.Topic(), subscribers)
+	})
+}
+
 // Wants reports whether a topic has subscribers on this node. It takes no lock and allocates nothing. Call it to
 // save the work of decoding an event: if it returns false, the event counts as dispatched without subscribers.
 func (d *Dispatcher) Wants(topic events.Topic) bool {

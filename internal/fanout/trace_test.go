@@ -153,3 +153,22 @@ func TestDispatch_recordsWithoutAllocations(t *testing.T) {
 		t.Errorf("%v allocations", allocs)
 	}
 }
+
+// BenchmarkDispatch_traced compares dispatching with and without records. Compare the CPU time of interleaved runs.
+func BenchmarkDispatch_traced(b *testing.B) {
+	for name, log := range map[string]*trace.Log{
+		"off": nil, "on": trace.New(trace.Options{Bytes: 16 << 20, Entries: 100_000}),
+	} {
+		for _, clients := range []int{1, 20, 1000} {
+			b.Run(fmt.Sprintf("%s/%dSubs", name, clients), func(b *testing.B) {
+				c := newTracedCrowd(b, clients, 1, log)
+				b.ReportAllocs()
+				b.ResetTimer()
+				for n := range b.N {
+					c.publish(n)
+				}
+				c.flush()
+			})
+		}
+	}
+}

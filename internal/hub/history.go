@@ -195,6 +195,12 @@ func (h *Hub) Subscribers(
 	return found[:min(len(found), limit)], len(found) > limit
 }
 
+// Dispatcher returns what delivers events to the sessions.
+func (h *Hub) Dispatcher() *fanout.Dispatcher { return h.options.Dispatcher }
+
+// Subscriptions describes the subscriptions of the session.
+func (s *Session) Subscriptions() []Subscription { return s.activeSubscriptions().all() }
+
 // Notifications returns the latest notifications of losses to a user, or to all users if user is zero.
 func (h *Hub) Notifications(user events.ID) (found []Notified) {
 	h.history.mu.Lock()

@@ -185,7 +185,7 @@ func (n *Node) assembleControl(*Options) (err error) {
 	n.operator, err = console.NewOperator(console.OperatorOptions{
 		Hub: n.hub, Gate: n.gate, Revocations: n.revocations, RevocationTTL: n.config.Auth.RevocationTTL,
 		Others: n.others, Drainer: n.drainer, Audit: n.audit.log,
-		Node: n.name, Catalog: n.catalog, Trace: n.trace, Lane: laneOf(&n.config.Redis),
+		Node: n.name, Catalog: n.catalog, Trace: n.trace, Lane: laneOf(&n.config.Redis), LaneProblem: n.backplaneProblem,
 	})
 	return err
 }
@@ -232,6 +232,7 @@ func (n *Node) listenForOperators() error {
 		Operations: operations, Publish: publish,
 		Organizations: newOrganizationMetrics(n.organizations),
 		Gatherer:      n.registry, Registerer: n.registry, Token: c.Console.Token,
+		ReadToken: c.Console.ReadToken, PublishToken: c.Console.PublishToken, Audit: n.audit.log,
 		AnswerTimeout: 2*c.Timeouts.ReadHeader + c.Timeouts.Send + c.Publish.Timeout,
 	})
 	if err != nil {

@@ -69,6 +69,19 @@ func (r *Registry[O]) Release(e *Entry[O]) {
 	}
 }
 
+// All calls yield with each entry until it returns false. It takes no lock: it may miss entries that come or go
+// meanwhile.
+func (r *Registry[O]) All(yield func(*Entry[O]) bool) {
+	for i := range r.stripes {
+		x := r.stripes[i].index.Load()
+		for k := range x.slots {
+			if e := x.slots[k].entry.Load(); e != nil && !yield(e) {
+				return
+			}
+		}
+	}
+}
+
 // Len returns the number of topics with users.
 func (r *Registry[O]) Len() int {
 	n := 0

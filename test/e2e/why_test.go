@@ -276,6 +276,7 @@ func TestWhy(t *testing.T) {
 			}
 		}
 	})
+	w.run("one view of all nodes", func(t *testing.T) { w.oneView(watched) })
 	// Last, as it takes the time after which a silent node is given up.
 	w.run("a node does not answer", func(t *testing.T) {
 		w.proxy.Refuse(true)
@@ -288,4 +289,64 @@ func TestWhy(t *testing.T) {
 		}
 		w.proxy.Refuse(false)
 	})
+}
+
+// oneView asks the second node about the clients of the first one.
+func (w *why) oneView(watched string) {
+	t, base := w.t, w.second.ConsoleURL
+	var own, all console.ConnectionList
+	user := newID()
+	c := w.raw(user, watched, "UserStatus")
+	getJSON(t, base+"/api/connections?user="+user, &own)
+	getJSON(t, base+"/api/connections?nodes=all&protocol=json&slow=false&user="+user, &all)
+	if len(own.Connections) != 0 || own.Nodes != nil || len(all.Connections) != 1 || all.Matching != 1 ||
+		len(all.Nodes.Answered) != 2 || all.Connections[0].User != user || all.Connections[0].Node == "" {
+		t.Fatalf("connections of this node %+v, of all %+v", own, all)
+	}
+	var detail console.ConnectionDetail
+	getJSON(t, base+"/api/connections/"+all.Connections[0].ID, &detail)
+	if detail.User != user || len(detail.List) != 1 || detail.List[0].EntityID != watched {
+		t.Errorf("detail %+v", detail)
+	}
+	for range 4 {
+		w.raw(newID(), watched, "UserStatus")
+	}
+	seen, after := map[string]bool{}, ""
+	for page := 0; page == 0 || after != ""; page++ {
+		var list console.ConnectionList
+		getJSON(t, base+"/api/connections?nodes=all&limit=2&after="+after, &list)
+		for _, c := range list.Connections {
+			if seen[c.ID] {
+				t.Fatalf("connection %s is on two pages", c.ID)
+			}
+			seen[c.ID] = true
+		}
+		after = list.Next
+	}
+	var open console.ConnectionList
+	getJSON(t, base+"/api/connections?nodes=all", &open)
+	if len(seen) != open.Open || len(seen) < 3 {
+		t.Errorf("%d connections on the pages, %d are open", len(seen), open.Open)
+	}
+	var topics console.TopicList
+	getJSON(t, base+"/api/topics?nodes=all&entity="+watched, &topics)
+	if len(topics.Topics) == 0 || topics.Topics[0].Subscribers < 1 || topics.Topics[0].Type == "" {
+		t.Errorf("topics %+v", topics)
+	}
+	var explanation console.Explanation
+	getJSON(t, base+"/api/explain?nodes=all&event=UserStatus&user="+user+"&entity="+watched, &explanation)
+	if explanation.Source != "connection" || !explanation.Allowed {
+		t.Errorf("explanation %+v", explanation)
+	}
+	dry := string(event(newID(), watched, "UserStatus", ""))
+	for who, want := range map[string]string{user: "would receive it", newID(): "it has no connection"} {
+		cmd := exec.CommandContext(t.Context(), programs.MustBuild(t, "node"), "why", "--url", base, "--dry-run", dry,
+			"--user", who)
+		cmd.Env = rtetest.Unconfigured(os.Environ())
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("dry run: %v\n%s", err, out)
+		}
+	}
+	w.publish(watched, "UserCallInArrived", "") // the dry run has sent nothing
+	c.conn.Close()
 }
