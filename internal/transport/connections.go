@@ -29,7 +29,7 @@ type connections struct {
 	empty         chan struct{} // closed when closed is set and live is empty
 	// A used token is refused until no node would accept it. Ids move from spent to spentBefore after retention. They are
 	// forgotten after as long again.
-	spent, spentBefore map[connID]struct{}
+	spent, spentBefore map[connID]usedBy
 	rotated            time.Time
 }
 
@@ -43,7 +43,7 @@ func newConnections(limits *Limits, retention time.Duration) *connections {
 		networks:      newCounts[netip.Addr](limits.AddressConnections),
 		empty:         make(chan struct{}),
 		left:          func() {},
-		spent:         map[connID]struct{}{},
+		spent:         map[connID]usedBy{},
 	}
 }
 
@@ -69,13 +69,13 @@ func (cs *connections) redeem(c *Conn, inTime bool, now time.Time) (refusal, boo
 	if _, taken := cs.live[c.id]; taken {
 		return refusedIDInUse, false
 	}
-	if !inTime || cs.spentLocked(c.id, now) {
+	if !inTime || cs.spentLocked(c.id, now) != unused {
 		return refusedUnknownID, false
 	}
 	if reason, ok := cs.addLocked(c); !ok {
 		return reason, false
 	}
-	cs.spent[c.id] = struct{}{}
+	cs.spent[c.id] = usedHere
 	return 0, true
 }
 
@@ -129,23 +129,30 @@ func (cs *connections) quotaLocked(o *owner) (refusal, bool) {
 	return 0, true
 }
 
-// known reports whether a connection token belongs to an open connection, or may still open one on this node.
+// known reports whether a connection token belongs to a connection, which another node may have, or may still open one.
 func (cs *connections) known(id connID, inTime bool, now time.Time) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	_, taken := cs.live[id]
-	return taken || inTime && !cs.spentLocked(id, now)
+	return taken || inTime && cs.spentLocked(id, now) != usedHere
 }
 
-// spentLocked reports whether a connection token was used on this node.
-func (cs *connections) spentLocked(id connID, now time.Time) bool {
+// usedBy is who has used a connection token.
+type usedBy uint8
+
+const (
+	unused usedBy = iota
+	usedHere
+	usedElsewhere
+)
+
+// spentLocked returns who has used a connection token lately.
+func (cs *connections) spentLocked(id connID, now time.Time) usedBy {
 	if now.Sub(cs.rotated) > cs.retention {
-		cs.spentBefore, cs.spent = cs.spent, map[connID]struct{}{}
+		cs.spentBefore, cs.spent = cs.spent, map[connID]usedBy{}
 		cs.rotated = now
 	}
-	_, spent := cs.spent[id]
-	_, spentBefore := cs.spentBefore[id]
-	return spent || spentBefore
+	return cmp.Or(cs.spent[id], cs.spentBefore[id])
 }
 
 // spentElsewhere records tokens that another node has accepted. It returns the connections of this node that used one
@@ -158,9 +165,10 @@ func (cs *connections) spentElsewhere(list []redemption, other, own [nodeLen]byt
 		c := cs.live[r.id]
 		if c != nil && cmp.Or(cmp.Compare(c.redeemedAt(), r.at), bytes.Compare(own[:], other[:])) > 0 {
 			later = append(later, c)
+			cs.spent[r.id] = usedElsewhere // a refresh goes to the other node
 		}
-		if !cs.spentLocked(r.id, now) {
-			cs.spent[r.id] = struct{}{}
+		if cs.spentLocked(r.id, now) == unused {
+			cs.spent[r.id] = usedElsewhere
 		}
 	}
 	return later
@@ -241,7 +249,7 @@ func (cs *connections) find(id connID, now time.Time) (c *Conn, ended bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	c = cs.live[id]
-	return c, c == nil && cs.spentLocked(id, now)
+	return c, c == nil && cs.spentLocked(id, now) == usedHere
 }
 
 // attached returns the connections that have a socket.
