@@ -285,7 +285,8 @@ func (k *keyList) addInternals(c *Config) {
 		"deliveries that may wait for the clients of one organization; beyond it, the events of that "+
 			"organization wait in their lane"))
 	k.span(&c.Fanout.Rest, "fanout.rest", 20*time.Millisecond,
-		"longest time that a node holds events back so that one slow write carries several; 0: it never does")
+		"longest time that a node holds events back so that one slow write carries several, which it does while "+
+			"its processors are short; 0: it never does")
 	k.count(&c.Hub.Pool, "hub.pool", 0, "calls of clients that run at the same time; 0: 32 per processor")
 
 	positive(k.span(&c.Resync.Window, "resync.window", 10*time.Second,

@@ -46,7 +46,8 @@ type Options struct {
 	// Registerer receives the metrics. nil: they are not exported.
 	Registerer prometheus.Registerer
 
-	yield func() // yieldProcessor, except in tests; nil with several shards
+	yield    func()                     // yieldProcessor, except in tests; nil with several shards
+	shortage func(*utilization) float64 // its method, except in tests
 }
 
 // OutboxOptions bounds one outbox.
@@ -77,8 +78,9 @@ type FlowOptions struct {
 	// allowed. Default: no limit.
 	Quota int
 	// Rest bounds how long the events of an organization are held back so that one write carries several of them. They
-	// rest for twice the duration of the writes before, if those writes carried several events. The first event after a
-	// pause is never held back. Default: events are not held back.
+	// rest for twice the duration of the writes before, if those writes carried several events and their shard was at
+	// work for 90 % of the last 100 ms; for less time if it was for less; not at all below 60 %. The first event after
+	// a pause is never held back. Default: events are not held back.
 	Rest time.Duration
 }
 
@@ -100,6 +102,9 @@ func (o *Options) complete() error {
 	o.Flow.Backlog = cmp.Or(o.Flow.Backlog, 1<<14)
 	if o.yield == nil && o.Shards == 1 {
 		o.yield = yieldProcessor
+	}
+	if o.shortage == nil {
+		o.shortage = (*utilization).shortage
 	}
 	if o.State == nil {
 		o.State = func(*events.Event) (events.ID, bool) { return events.ID{}, false }

@@ -19,9 +19,10 @@ type round struct {
 	awaited                    bool // a publisher waited for room
 }
 
-// endRound ends the round of a queue. The queue rests if its events go to the same subscribers, so that collecting more
-// of them saves writes; a round of one event does not show that. It does not rest while publishers wait: events then
-// come faster than they are written and are collected anyway, and a rest would only reduce throughput.
+// endRound ends the round of a queue. The queue rests if the processor is short and its events go to the same
+// subscribers, so that collecting more of them saves writes; a round of one event does not show that. The shorter the
+// processor, the longer the rest. It does not rest while publishers wait: events then come faster than they are written
+// and are collected anyway, and a rest would only reduce throughput.
 func (s *Shard) endRound(q *turnQueue) {
 	s.measure(q)
 	r := q.round
@@ -33,7 +34,9 @@ func (s *Shard) endRound(q *turnQueue) {
 		return
 	}
 	now := time.Now()
-	if rest := min(restFactor*now.Sub(r.began), s.options.Flow.Rest); rest >= minRest {
+	s.utilization.advance(now, true)
+	longest := min(restFactor*now.Sub(r.began), s.options.Flow.Rest)
+	if rest := time.Duration(s.options.shortage(&s.utilization) * float64(longest)); rest >= minRest {
 		q.restsUntil = now.Add(rest)
 	}
 }

@@ -15,9 +15,11 @@ func elapse(d time.Duration) {
 	synctest.Wait()
 }
 
-// resting returns options with a bound for rests.
+// resting returns options with a bound for rests, and a processor that is short.
 func resting(rest time.Duration) fanout.Options {
-	return fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Rest: rest}}
+	o := fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Rest: rest}}
+	o.AlwaysShort()
+	return o
 }
 
 func TestRest_collectsEvents(t *testing.T) {
@@ -171,4 +173,41 @@ func TestRest_collectsEvents(t *testing.T) {
 			want(t, crowd[0].events(), "b")
 		})
 	})
+}
+
+// Events were held back by up to 20 ms although the processor was idle for two thirds of the time: the median delay of
+// a wallboard was 20 ms instead of 4.
+func TestRest_onlyWhereTheProcessorIsShort(t *testing.T) {
+	const clients = 10 // 10 ms of writes, after which a turn queue rests for 20 ms at most
+	for name, test := range map[string]struct {
+		busy   time.Duration // how long the shard is at work before a round of two events
+		notYet time.Duration // how long the next event is held back at least
+		by     time.Duration // and at most
+	}{
+		"half of the recent time at work": {50 * time.Millisecond, 0, 2 * time.Millisecond},
+		"four fifths of it":               {140 * time.Millisecond, 8 * time.Millisecond, 16 * time.Millisecond},
+		"all of it":                       {time.Second, 17 * time.Millisecond, 22 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Rest: 100 * time.Millisecond}}
+			run(t, o, func(t *testing.T, r *rig) {
+				crowd := slowCrowd(r, clients, 3)
+				release := crowd[0].hold()
+				r.publish(callTopic(0), "held")
+				synctest.Wait()
+				r.publish(callTopic(1), "x")
+				r.publish(callTopic(2), "y")
+				time.Sleep(test.busy)
+				release()
+				elapse(2*clients*time.Millisecond + time.Microsecond)
+				want(t, crowd[clients-1].events(), "held x y")
+				crowd[0].lines()
+				r.publish(callTopic(0), "b")
+				elapse(test.notYet)
+				want(t, crowd[0].events(), "")
+				elapse(test.by - test.notYet)
+				want(t, crowd[0].events(), "b")
+			})
+		})
+	}
 }

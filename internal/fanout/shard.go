@@ -45,6 +45,7 @@ type Shard struct {
 	queues           map[*organization]*turnQueue // with work, or resting
 	spare            []*turnQueue                 // for the next organizations that get work
 	resting          restingQueues
+	utilization      utilization
 	ring             ring                // control and those of queues that have work
 	number           uint64              // of the last event that came
 	spent            int                 // by the current queue in its current step
@@ -113,6 +114,7 @@ func (s *Shard) run(ctx context.Context) {
 // work serves the turn queues round robin, and empties the inbox between two of them, until nothing is left to do.
 func (s *Shard) work(ctx context.Context, tick <-chan time.Time) {
 	yielded := time.Now()
+	s.utilization.advance(yielded, false)
 	for ctx.Err() == nil {
 		now := time.Now()
 		if s.options.yield != nil && now.Sub(yielded) >= yieldEvery {
@@ -131,6 +133,7 @@ func (s *Shard) work(ctx context.Context, tick <-chan time.Time) {
 		s.wakeRested(now)
 		q := s.ring.pop()
 		if q == nil {
+			s.utilization.advance(now, true)
 			return
 		}
 		s.serve(q, now)
