@@ -26,36 +26,41 @@ const (
 	// leastHeld and mostHeld bound the requests that wait for a place on a full node: an eighth of its connections. Each
 	// takes a file descriptor and some 20 KB.
 	leastHeld, mostHeld = 64, 4096
-	// heldSockets divides Limits.Sockets: requests that wait may have half of those that no connection may have.
-	heldSockets = 16
+	// heldSockets and queuedSockets divide Limits.Sockets. On a full node, requests that wait may have half of the
+	// sockets that no connection may have. Those that wait for the rate will have connections soon: there is room for
+	// more of them.
+	heldSockets, queuedSockets = 32, 2
 	// mostQueued bounds the requests that wait for the rate.
 	mostQueued = 1 << 14
 )
 
-// queueCapacity returns how many requests may wait: twice as many as the rate can serve in time. The second half is
-// refused over the wait, so that its clients come back when there is room in the queue.
-func queueCapacity(o *AdmissionOptions, l *Limits) int {
-	capacity := min(max(l.Connections/8, leastHeld), mostHeld)
+// queueCapacity returns how many requests may wait, and how many of them while the node is full. The rate can serve
+// half of them in time. The others are refused over the wait, so that their clients come back when there is room.
+func queueCapacity(o *AdmissionOptions, l *Limits) (all, full int) {
+	full = min(max(l.Connections/8, leastHeld), mostHeld)
+	all = full
 	if o.Rate > 0 {
-		capacity = max(capacity, min(int(2*float64(o.Rate)*o.Wait.Seconds()), mostQueued))
+		all = max(full, min(int(2*float64(o.Rate)*o.Wait.Seconds()), mostQueued))
 	}
 	if l.Sockets > 0 {
-		capacity = min(capacity, max(l.Sockets/heldSockets, leastHeld/4))
+		full = min(full, max(l.Sockets/heldSockets, 1))
+		all = min(all, max(l.Sockets/queuedSockets, 1))
 	}
-	return capacity
+	return all, full
 }
 
 func newAdmission(o *Options, connections *connections) *admission.Queue {
+	all, full := queueCapacity(&o.Admission, &o.Limits)
 	return admission.New(admission.Options{
 		Rate: o.Admission.Rate, Burst: o.Admission.Burst, Wait: o.Admission.Wait, RoomWait: o.Admission.FullWait,
-		Capacity: queueCapacity(&o.Admission, &o.Limits), Room: connections.free,
+		Capacity: all, RoomCapacity: full, Room: connections.free,
 	})
 }
 
 // admissionMetrics are the metrics of requests that wait to come in.
 type admissionMetrics struct{ granted, refused prometheus.Observer }
 
-func newAdmissionMetrics(reg prometheus.Registerer, queue *admission.Queue, capacity int) *admissionMetrics {
+func newAdmissionMetrics(reg prometheus.Registerer, queue *admission.Queue) *admissionMetrics {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "rte_transport_admission_wait_seconds",
 		Help: "How long requests waited for the admission rate or for a place on a full node, by outcome; requests that " +
@@ -70,7 +75,7 @@ func newAdmissionMetrics(reg prometheus.Registerer, queue *admission.Queue, capa
 		Name: "rte_transport_admission_capacity",
 		Help: "Largest number of requests that may wait to come in.",
 	})
-	limit.Set(float64(capacity))
+	limit.Set(float64(queue.Capacity()))
 	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rte_transport_admission_waiting",
 		Help: "Negotiations and upgrades that wait for the admission rate or for a place on a full node.",

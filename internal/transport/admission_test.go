@@ -165,7 +165,7 @@ func TestAdmission_refusesAllWhileTheQueueIsFull(t *testing.T) {
 	v := &verifierThatCounts{Verifier: crowd{}}
 	s := startServer(t, func(o *setup) {
 		o.Verifier = v
-		o.Limits.Connections, o.Limits.Sockets = 400, 16*places
+		o.Limits.Connections, o.Limits.Sockets = 100, 2*places
 		o.Admission = transport.AdmissionOptions{Rate: 1, Wait: time.Hour}
 	})
 	id := s.negotiate("0 0").ConnectionToken

@@ -72,9 +72,7 @@ func New(options Options) (*Handler, error) {
 	}
 	h.queue = newAdmission(&options, h.connections)
 	h.connections.left = h.queue.Left
-	h.admission = newAdmissionMetrics(
-		options.Registerer, h.queue, queueCapacity(&options.Admission, &options.Limits),
-	)
+	h.admission = newAdmissionMetrics(options.Registerer, h.queue)
 	h.adjustable.limits.Store(&options.Limits)
 	if err := h.SetOrigins(options.Origins); err != nil {
 		return nil, err

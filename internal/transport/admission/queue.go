@@ -22,6 +22,8 @@ type Options struct {
 	// Capacity is the number of requests that may wait. One organization may have three quarters of them, one address a
 	// half, and one user a sixteenth.
 	Capacity int
+	// RoomCapacity is how many of them may wait while the node is full. 0: Capacity.
+	RoomCapacity int
 	// Room returns how many connections the node has room for. The queue calls it with its lock held.
 	Room func() int
 }
@@ -112,6 +114,9 @@ type request struct {
 
 // New returns an open queue.
 func New(o Options) *Queue {
+	if o.RoomCapacity == 0 {
+		o.RoomCapacity = o.Capacity
+	}
 	q := &Queue{
 		options: o, inTime: o.Capacity, lines: map[events.ID]*line{}, users: map[user]int{}, networks: map[netip.Addr]int{},
 	}
@@ -124,6 +129,9 @@ func New(o Options) *Queue {
 
 // Waiting returns the number of requests that wait.
 func (q *Queue) Waiting() int { return int(q.waiting.Load()) }
+
+// Capacity returns the number of requests that may wait.
+func (q *Queue) Capacity() int { return q.options.Capacity }
 
 // Crowded reports whether the queue takes no further request of any client.
 func (q *Queue) Crowded() bool { return q.Waiting() >= q.options.Capacity }
@@ -219,6 +227,8 @@ func (q *Queue) enter(kind Kind, client Client) (*request, Outcome) {
 		return nil, Granted
 	case q.announced.len()+q.queued >= q.options.Capacity:
 		return nil, Crowded
+	case q.roomLocked(kind, time.Now()) <= 0 && q.Waiting() >= q.options.RoomCapacity:
+		return nil, Full
 	case q.users[who] >= max(q.options.Capacity/userPart, leastPart):
 		return nil, CrowdedByUser
 	case client.Network.IsValid() && q.networks[client.Network] >= max(q.options.Capacity/addressPart, leastPart):

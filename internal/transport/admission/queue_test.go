@@ -223,6 +223,18 @@ func TestQueue_waitsForRoom(t *testing.T) {
 	})
 }
 
+// Those that wait for room take the sockets that the node needs to refuse others.
+func TestQueue_holdsFewWhileFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, admission.Options{RoomWait: time.Hour, Capacity: 100, RoomCapacity: 3})
+		r.room.Store(0)
+		r.request(5, admission.Negotiate, 1)
+		r.outcomes("full", outcomes{admission.Full: 2})
+		r.Close()
+		r.wait.Wait()
+	})
+}
+
 // A client that negotiates and never connects keeps its place for a moment only.
 func TestQueue_forgetsClientsThatNeverConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
