@@ -190,6 +190,35 @@ func TestHelper_snapshotsPrecedeTheReload(t *testing.T) {
 	}
 }
 
+// TestHelper_leavesANodeThatStopsWithoutAGap stops a node while another one takes its clients, as in an update.
+func TestHelper_leavesANodeThatStopsWithoutAGap(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, rtetest.Settings{"shutdown.drain": "8s"})
+	a := inNode(t, s, "index.js")
+	a.subscribe(topics())
+	a.do("start", nil, nil)
+	a.awaitState("right")
+	another := rtetest.MustStartServer(t, programs.MustBuild(t), s.settings)
+	s.setEndpoint(another.HubURL)
+	stop := s.startPublishing()
+	a.await("events", func(v view) bool { return grew(nil, v) })
+	s.server.Stop()
+	middle := s.published()
+	a.await("events of the other node", func(v view) bool { return grew(middle, v) })
+	stop()
+	want := s.published()
+	v := a.await("the view to equal what was published", func(v view) bool {
+		return v.State == "right" && cmp.Equal(want, callsOf(v, want))
+	})
+	if len(v.Discontinuities) > 0 || len(v.Twice) > 0 || len(v.Errors) > 0 || len(v.Reasons) != 2 {
+		t.Errorf("discontinuities %v, twice %v, errors %v, %v, %v", v.Discontinuities, v.Twice, v.Errors, v.Reasons, v.States)
+	}
+	var active int
+	if a.do("active", nil, &active); active != len(topics()) {
+		t.Errorf("the other node has %d subscriptions, want %d", active, len(topics()))
+	}
+}
+
 // TestHelper_renewsTokens lets the server close connections when their tokens expire.
 func TestHelper_renewsTokens(t *testing.T) {
 	t.Parallel()

@@ -73,9 +73,12 @@ type stage struct {
 	proxy  *rtetest.Proxy
 	web    *httptest.Server
 
-	mu    sync.Mutex // guards the following fields
-	sign  func(reason string) string
-	truth map[string][]int
+	settings rtetest.Settings // of its nodes
+
+	mu       sync.Mutex // guards the following fields
+	endpoint string
+	sign     func(reason string) string
+	truth    map[string][]int
 }
 
 // newStage starts a stage whose node has more settings.
@@ -99,9 +102,18 @@ func newStage(t *testing.T, more rtetest.Settings) *stage {
 		"origins": s.web.URL, "timeouts.keep_alive": "1s", "resync.window": "1s",
 	}
 	maps.Copy(settings, more)
+	s.settings = settings
 	s.server = rtetest.MustStartServer(t, programs.MustBuild(t), settings)
 	s.proxy = rtetest.MustStartProxy(t, s.server.Host)
+	s.endpoint = "ws://" + s.proxy.Addr + "/rte"
 	return s
+}
+
+// setEndpoint sets the address that the REST API returns.
+func (s *stage) setEndpoint(url string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endpoint = url
 }
 
 func (s *stage) mustWriteDirectory() string {
@@ -139,10 +151,11 @@ func (s *stage) setTokens(sign func(reason string) string) {
 func (s *stage) serveToken(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	token := s.sign(r.URL.Query().Get("reason"))
+	endpoint := s.endpoint
 	s.mu.Unlock()
 	var answer any
 	if token != "" {
-		answer = map[string]string{"WssEndpoint": "ws://" + s.proxy.Addr + "/rte", "Token": token}
+		answer = map[string]string{"WssEndpoint": endpoint, "Token": token}
 	}
 	_ = json.NewEncoder(w).Encode(answer)
 }
@@ -184,7 +197,9 @@ func (s *stage) publish(redis *goredis.Client, p topic) {
 			break
 		}
 		if s.t.Context().Err() != nil || time.Now().After(deadline) {
-			s.t.Errorf("publish: %v", err)
+			if !s.t.Failed() {
+				s.t.Errorf("publish: %v", err)
+			}
 			return
 		}
 	}
@@ -237,8 +252,10 @@ func (s *stage) startPublishing() (stop func()) {
 			}
 		}
 	}()
-	return func() {
+	stop = sync.OnceFunc(func() {
 		close(stopping)
 		<-done
-	}
+	})
+	s.t.Cleanup(stop) // where the test fails
+	return stop
 }

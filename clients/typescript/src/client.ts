@@ -12,6 +12,15 @@ type Reload = (discontinuity: Discontinuity) => void | Promise<void>;
 /** Ids of events that are remembered to leave out duplicates. */
 const maxSeen = 4096;
 
+/** Messages of the next connection that wait for the end of the one before. */
+const maxWaiting = 4096;
+
+/** The next connection, and the topics that it has already. */
+interface Next {
+  readonly link: Link;
+  readonly topics: Set<TopicEntry>;
+}
+
 /**
  * A client of the hub. It connects until it succeeds, subscribes again after every interruption, and reports where
  * events may be missing. One instance serves a whole application.
@@ -27,6 +36,10 @@ export class RteClient {
   readonly #pause = new Signal();
   #state: ClientState = { kind: "behind", since: new Date(), reason: "not started" };
   #link: Link | undefined;
+  #next: Next | undefined;
+  #preparing = false;
+  // Subscriptions of the connection that the application has ended before it was the client's.
+  #leftovers: TopicEntry[] = [];
   #running: Promise<void> | undefined;
   #stopping = false;
   #connected!: () => void;
@@ -141,6 +154,7 @@ export class RteClient {
     this.#stopping = true;
     const link = this.#link;
     link?.end(undefined);
+    this.#next?.link.end(undefined);
     this.#pause.set();
     if (this.#running) await this.#running;
     else this.#end("stopped");
@@ -178,12 +192,15 @@ export class RteClient {
       let link: Link | undefined;
       let since = 0;
       try {
-        const access = await this.#access(renewed ? "refused" : "connect");
-        if (this.#stopping) break;
-        if (!access) return this.#end("there is no token");
-        this.#show("connecting");
-        link = this.#open(access);
-        await link.start();
+        link = this.#adopt();
+        if (!link) {
+          const access = await this.#access(renewed ? "refused" : "connect");
+          if (this.#stopping) break;
+          if (!access) return this.#end("there is no token");
+          this.#show("connecting");
+          link = this.#open(access);
+          await link.start();
+        }
         since = Date.now();
         renewed = false;
         this.#link = link;
@@ -199,6 +216,7 @@ export class RteClient {
       this.#link = undefined;
       if (this.#stopping) break;
       if (link) this.#interrupt(link, since);
+      if (this.#next) continue;
       if (link?.unauthorized) {
         if (renewed) return this.#end("the server refused a new token: 401");
         renewed = true;
@@ -213,9 +231,13 @@ export class RteClient {
 
   #open({ url, token }: { url: string; token: string }): Link {
     const link: Link = new Link(this.#options, url, token, {
-      message: (message) => this.#receive(message),
+      message: (message) => {
+        if (!link.waiting) this.#receive(message);
+        else if (link.waiting.push(message) > maxWaiting) link.end(new Error("too many events wait"));
+      },
       ended: (notice) => this.#drop(notice),
       resync: (notice) => {
+        if (link.waiting) return link.end(new Error("events were lost")); // the next one begins with a reload
         this.#notices.push(notice);
         this.#work.set();
       },
@@ -223,20 +245,68 @@ export class RteClient {
         this.#batchItems = this.#options.batchItems ?? items;
         this.#batchBytes = this.#options.batchBytes ?? messageBytes - 100; // what is around the items
       },
-      closing: () => undefined, // the client reconnects when the connection ends
+      closing: () => {
+        link.closing = true;
+        this.#work.set();
+      },
       closed: () => this.#work.set(),
       renew: async () => (await this.#access("expiring"))?.token ?? null,
     });
     return link;
   }
 
+  /**
+   * Opens the next connection while the server still serves the one that it is about to close, so that no event is
+   * missing. The events of the next one wait until the old one has ended: so they stay in order. If it fails, the client
+   * connects again as after any other end.
+   */
+  async #prepare(before: Link): Promise<void> {
+    this.#preparing = true;
+    let link: Link | undefined;
+    try {
+      const access = await this.#access("connect");
+      if (access && !this.#stopping) {
+        link = this.#open(access);
+        link.waiting = [];
+        await link.start();
+        const next: Next = { link, topics: new Set() };
+        const active = [...this.#topics.values()].filter((topic) => topic.state === "active");
+        for (let rest = active; rest.length > 0; ) {
+          const batch = this.#batch(rest);
+          rest = rest.slice(batch.length);
+          const results = await link.call<SubscriptionResult[]>("Subscribe", items(batch));
+          batch.forEach((topic, i) => codeOf(results[i]) === "ok" && next.topics.add(topic));
+        }
+        if (this.#link === before) this.#next = next;
+        else link.end(undefined); // too late
+      }
+    } catch (error) {
+      link?.end(error);
+    }
+    this.#preparing = false;
+  }
+
+  /** Makes the next connection the client's, if there is one. */
+  #adopt(): Link | undefined {
+    const next = this.#next;
+    this.#next = undefined;
+    if (!next || next.link.over) return undefined;
+    this.#leftovers = [...next.topics].filter((topic) => this.#topics.get(keyOf(topic.entityId, topic.eventName)) !== topic);
+    const waiting = next.link.waiting ?? [];
+    next.link.waiting = undefined;
+    for (const message of waiting) this.#receive(message);
+    return next.link;
+  }
+
   /** A new connection has no subscriptions, and events of the time without one are missing. */
   #interrupt(link: Link, since: number): void {
+    if (this.#next?.link.over) this.#next = undefined;
     const why = `connection lost: ${textOf(link.failure)}`;
-    this.#show(why);
+    if (!this.#next) this.#show(why);
     this.#notices = [];
+    this.#leftovers = [];
     for (const topic of this.#topics.values()) {
-      if (topic.state === "active") {
+      if (topic.state === "active" && !this.#next?.topics.has(topic)) {
         if (since > 0) topic.miss(Date.now() - link.blindness, "reconnect");
         topic.set("pending", why);
       }
@@ -247,6 +317,7 @@ export class RteClient {
   #end(reason: string): void {
     globalThis.removeEventListener?.("online", this.#online);
     this.#stopping = true;
+    this.#next?.link.end(undefined);
     this.#set("gone", reason);
     this.#ended(new Error(`the client is gone: ${reason}`));
     for (const topic of this.#topics.values()) topic.set("ended", reason);
@@ -273,6 +344,14 @@ export class RteClient {
 
   /** Does one thing. Returns the time until the next one in milliseconds; 0: at once. */
   async #step(link: Link): Promise<number> {
+    if (link.closing && !this.#preparing && !this.#next) {
+      link.closing = false;
+      void this.#prepare(link);
+    }
+    if (this.#leftovers.length > 0) {
+      await this.#unsubscribe(link, this.#leftovers.splice(0));
+      return 0;
+    }
     const topics = [...this.#topics.values()];
     const unused = topics.filter((topic) => topic.subscriptions.size === 0);
     if (unused.length > 0) {

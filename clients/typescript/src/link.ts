@@ -46,6 +46,10 @@ const isNegotiate = (request: HttpRequest): boolean => request.url?.includes("/n
 export class Link {
   over = false;
   failure: unknown;
+  /** The server has announced that it closes the connection. */
+  closing = false;
+  /** Messages that wait until this is the client's connection; undefined: it is. */
+  waiting: MessageReceived[] | undefined;
   readonly #http = new HttpClient(NullLogger.instance);
   readonly #hub: HubConnection;
   readonly #url: URL;
