@@ -58,6 +58,11 @@ type Config struct {
 		Bytes   int
 		Entries int
 	}
+	Resume struct {
+		Window     time.Duration
+		Bytes      int
+		TotalBytes int
+	}
 	Resync struct {
 		Window time.Duration
 		Rate   int

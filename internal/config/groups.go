@@ -289,6 +289,15 @@ func (k *keyList) addInternals(c *Config) {
 			"its processors are short; 0: it never does")
 	k.count(&c.Hub.Pool, "hub.pool", 0, "calls of clients that run at the same time; 0: 32 per processor")
 
+	k.span(&c.Resume.Window, "resume.window", 15*time.Second,
+		"time that a connection whose client asked for stateful reconnect waits for another socket after it lost its own; "+
+			"0: it is not granted")
+	positive(k.size(&c.Resume.Bytes, "resume.bytes", 1<<20,
+		"memory of the messages that such a client has not acknowledged; beyond it the connection goes on, but ends with "+
+			"its socket"))
+	positive(k.size(&c.Resume.TotalBytes, "resume.total_bytes", 64<<20,
+		"the same for all clients; one may have an eighth of what is left"))
+
 	positive(k.span(&c.Resync.Window, "resync.window", 10*time.Second,
 		"time over which clients are notified of lost events that cannot be repaired; connections without "+
 			"notices are closed instead"))

@@ -63,10 +63,15 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 }
 
 // Open returns an outbox that writes to w. Once Run has ended, the outbox has ended too, and w.Ended has been called.
-func (d *Dispatcher) Open(w Writer, p Protocol) *Outbox {
+func (d *Dispatcher) Open(w Writer, p Protocol) *Outbox { return d.openOutbox(w, p, nil) }
+
+func (d *Dispatcher) openOutbox(w Writer, p Protocol, r *resumption) *Outbox {
 	number := d.opened.Add(1)
 	s := d.shards[number%uint64(len(d.shards))]
-	o := &Outbox{shard: s, writer: w, protocol: p, number: uint32(number)} //nolint:gosec // repeats after 4 billion
+	o := &Outbox{
+		shard: s, writer: w, protocol: p, number: uint32(number), //nolint:gosec // repeats after 4 billion
+		resumption: r,
+	}
 	d.open[p].Add(1)
 	if !s.inbox.put(&command{kind: commandOpen, outbox: o}) {
 		d.open[p].Add(-1)

@@ -13,7 +13,7 @@ type command struct {
 	kind commandKind
 	last bool // commandReplay: the last of a batch; beside kind, so that a command takes 128 bytes
 
-	number    uint64     // commandEvent, set by the shard: its place among the events
+	number    uint64     // commandEvent, set by the shard: its place among the events; commandLost: the socket
 	from      int        // commandEvent: the place in the topic's list at which it joined the pass
 	left      int64      // commandEvent: deliveries that it still has in the backlog
 	broadcast *broadcast // commandEvent, commandReplay
@@ -36,6 +36,8 @@ const (
 	commandDrained
 	commandReplay
 	commandEndReplay
+	commandLost
+	commandAttach
 )
 
 // inbox is the queue in front of a shard. Any goroutine puts commands in; the shard takes all of them at once. It is a

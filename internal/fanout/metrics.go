@@ -18,7 +18,10 @@ type metrics struct {
 	ends                              [numEndReasons]prometheus.Counter
 	replays                           [numReplayOutcomes]prometheus.Counter
 
-	full, waitingBytes prometheus.Gauge
+	full, waitingBytes, detached, keptBytes prometheus.Gauge
+
+	resumptions [numResumptionOutcomes]prometheus.Counter
+	sentAgain   prometheus.Counter
 
 	sizes        [len(outboxBounds) + 1]prometheus.Gauge
 	byType       *typeCounters
@@ -101,6 +104,7 @@ func newMetrics(reg prometheus.Registerer, d *Dispatcher) *metrics {
 	if reg != nil {
 		reg.MustRegister(m.delays, m.ages)
 	}
+	m.addResumptions(auto)
 	computed("rte_fanout_outbox_capacity_bytes", "Bytes that may wait in one outbox before its session ends as slow.",
 		func() float64 { return float64(d.options.Outbox.Bytes) })
 	computed("rte_fanout_outboxes_capacity_bytes", "Bytes that may wait in all outboxes together; 0: no bound.",

@@ -35,6 +35,7 @@ type Options struct {
 	Tick time.Duration
 
 	Outbox OutboxOptions
+	Resume ResumeOptions
 	Flow   FlowOptions
 
 	// Types are the names of the event types, that of Type 1 first: the values of a metric label. Default: none, and
@@ -65,6 +66,16 @@ type OutboxOptions struct {
 	// WriteBytes bounds what one write collects; a single larger frame is written whole. Default: 64 KiB, from where on
 	// the kernel's copying dominates and larger writes gain nothing.
 	WriteBytes int
+}
+
+// ResumeOptions bounds what is kept for clients that may continue on another socket.
+type ResumeOptions struct {
+	// Bytes is the memory of the frames that one client has not acknowledged. Above it they are dropped: the connection
+	// goes on, but cannot continue on another socket until the client has caught up. Default: 1 MiB.
+	Bytes int
+	// TotalBytes bounds the frames of all clients in the same way. One client may have an eighth of what is left. A frame
+	// that several clients share counts for each. Default: 64 MiB.
+	TotalBytes int
 }
 
 // FlowOptions bounds the events of one organization.
@@ -99,6 +110,8 @@ func (o *Options) complete() error {
 	o.Outbox.Bytes = cmp.Or(o.Outbox.Bytes, 1<<20)
 	o.Outbox.Age = cmp.Or(o.Outbox.Age, 30*time.Second)
 	o.Outbox.WriteBytes = cmp.Or(o.Outbox.WriteBytes, 64<<10)
+	o.Resume.Bytes = cmp.Or(o.Resume.Bytes, 1<<20)
+	o.Resume.TotalBytes = cmp.Or(o.Resume.TotalBytes, 64<<20)
 	o.Flow.Backlog = cmp.Or(o.Flow.Backlog, 1<<14)
 	if o.yield == nil && o.Shards == 1 {
 		o.yield = yieldProcessor

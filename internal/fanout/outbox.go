@@ -17,20 +17,18 @@ const maxSends = 64
 // not block, except Replay and AwaitAnswer.
 type Outbox struct {
 	// Static after construction.
-	shard    *Shard
-	writer   Writer
-	protocol Protocol
-	number   uint32 // identifies it in the trace
+	shard      *Shard
+	writer     Writer
+	resumption *resumption // nil: the outbox ends with its socket
+	protocol   Protocol
+	number     uint32 // identifies it in the trace
 
 	sends  atomic.Int32           // calls of Send in the inbox
+	status                        // owned by the shard; here, so that an outbox takes 160 bytes
 	held   atomic.Int64           // bytes that wait for the full socket; written by the shard
 	answer atomic.Pointer[Answer] // that is not written yet; nil: none
 
 	// Owned by the shard's goroutine from here on.
-	state         outboxState
-	reason        EndReason  // set when state leaves outboxOpen
-	closed        bool       // its session has closed it
-	full          bool       // the socket is full: a goroutine writes, frames collect in waiting
 	queue         *turnQueue // the queue that is to write buf; nil: none
 	replay        *Replay    // of states to its new subscriptions; nil: there is none
 	waiting       *waiting   // nil unless full
@@ -39,6 +37,14 @@ type Outbox struct {
 	buf           []byte     // frames to write when queue is flushed; nil: none
 	collected     int        // events in buf
 	spoke                    // place in the wheel
+}
+
+// status is the state of an outbox in four bytes.
+type status struct {
+	state  outboxState
+	reason EndReason // set when state leaves outboxOpen
+	closed bool      // its session has closed it
+	full   bool      // the socket is full: a goroutine writes, frames collect in waiting
 }
 
 type outboxState uint8
@@ -117,9 +123,9 @@ func (o *Outbox) Close(final []byte, entries []*Entry) {
 	}
 }
 
-// addFrame gives the outbox a frame that no other outbox receives. a is set if it is the frame of an answer. A large
-// frame is written at once, and not copied.
-func (o *Outbox) addFrame(frame []byte, a *Answer, now time.Time) {
+// addFrame gives the outbox a frame that no other outbox receives. a is set if it is the frame of an answer. counted
+// means that the frame gets a number, see resumption. A large frame is written at once, and not copied.
+func (o *Outbox) addFrame(frame []byte, a *Answer, counted bool, now time.Time) {
 	limit := o.shard.options.Outbox.WriteBytes
 	if len(frame) >= limit {
 		o.flush() // which may end it or fill the socket
@@ -133,10 +139,18 @@ func (o *Outbox) addFrame(frame []byte, a *Answer, now time.Time) {
 		if a != nil {
 			a.place = answerWaits
 		}
-		o.enqueue(pending{frame: frame, since: now, answer: a != nil})
+		if counted || o.resumption == nil || !o.resumption.detached {
+			o.enqueue(pending{frame: frame, since: now, answer: a != nil, counted: counted})
+		}
 	case len(frame) >= limit:
+		if counted {
+			o.keep(numbered{frame: frame})
+		}
 		o.write(frame, 0)
 	default:
+		if counted {
+			o.keep(numbered{frame: frame})
+		}
 		o.collect(frame)
 		if len(o.buf) >= limit {
 			o.flush()
@@ -180,6 +194,7 @@ func (o *Outbox) addEvent(q *turnQueue, b *broadcast, id events.ID, now time.Tim
 	}
 	o.buf = f.splice(o.buf, id)
 	o.collected++
+	o.keep(numbered{broadcast: b, id: id})
 	o.queue.collected += len(f.Bytes)
 	o.queue.buffered += cap(o.buf) - before
 	if len(o.buf) >= o.shard.options.Outbox.WriteBytes {
@@ -248,7 +263,7 @@ func (o *Outbox) write(buf []byte, events int) {
 	switch {
 	case !ok:
 		o.buf, o.collected = buf, events
-		o.shard.completeEnd(o, EndFailed)
+		o.fail(0, time.Now())
 	case n < len(buf):
 		o.writeLater(buf[n:], events)
 	default:
@@ -286,18 +301,29 @@ func (o *Outbox) writeLater(rest []byte, events int) {
 	})
 }
 
-// drained continues when that goroutine has written buf: it writes the waiting frames until the socket is full again.
+// drained continues when that goroutine has written buf.
 func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 	s := o.shard
 	o.hold(-o.inFlightBytes)
-	o.inFlightBytes = 0
+	delivered := o.inFlight
+	o.inFlightBytes, o.inFlight = 0, 0
 	s.buffers.put(buf)
-	if err != nil {
-		o.droppedSome(o.inFlight, DropFailed, now)
-		s.completeEnd(o, EndFailed)
-		return
+	switch {
+	case o.resumption != nil && o.resumption.detached && o.state == outboxOpen:
+		o.resumption.undelivered += delivered // the next socket gets them in any case
+		s.attach(o, now)
+	case err != nil:
+		o.fail(delivered, now)
+	default:
+		o.writeWaiting(delivered, now)
 	}
-	s.counts.deliveries += o.inFlight
+}
+
+// writeWaiting continues when the socket has taken a write with delivered events, and writes the waiting frames until
+// the socket is full again.
+func (o *Outbox) writeWaiting(delivered int, now time.Time) {
+	s := o.shard
+	s.counts.deliveries += delivered
 	if o.answerAt(answerInFlight) {
 		o.finishAnswer()
 	}
@@ -317,8 +343,7 @@ func (o *Outbox) drained(buf []byte, err error, now time.Time) {
 		}
 		n, ok := s.write(o, next)
 		if !ok {
-			o.droppedSome(moved, DropFailed, now)
-			s.completeEnd(o, EndFailed)
+			o.fail(moved, now)
 			return
 		}
 		if n < len(next) {
@@ -345,16 +370,23 @@ const drainBytes = 16 << 10
 // is empty when nothing waits. A large frame that no other outbox receives is a write of its own.
 func (o *Outbox) nextWrite(now time.Time) (next []byte, moved int) {
 	limit := min(o.shard.options.Outbox.WriteBytes, drainBytes)
-	if frame := o.waiting.takeLarge(limit); frame != nil {
+	if frame, counted := o.waiting.takeLarge(limit); frame != nil {
+		if counted {
+			o.keep(numbered{frame: frame})
+		}
 		return frame, 0
 	}
+	var keep func(numbered)
+	if o.resumption != nil {
+		keep = o.keep
+	}
 	return o.waiting.next(o.shard.buffers.get(), limit, o.protocol, now,
-		func(b *broadcast) { o.dropped(b, DropExpired, now) })
+		func(b *broadcast) { o.dropped(b, DropExpired, now) }, keep)
 }
 
 // overdue reports whether a frame has waited for longer than the bound.
 func (o *Outbox) overdue(now time.Time) bool {
-	if o.waiting == nil {
+	if o.waiting == nil || o.resumption != nil && o.resumption.detached {
 		return false
 	}
 	since, ok := o.waiting.oldest()

@@ -231,16 +231,26 @@ func (s *Shard) writeDirect(q *turnQueue, o *Outbox, to *subscriber) {
 	}
 	q.round.writes++
 	q.round.deliveries += delivered
+	if o.resumption != nil {
+		for c := p.first; c != nil; c = c.next {
+			if c.broadcast.frames[o.protocol].Bytes != nil {
+				o.keep(numbered{broadcast: c.broadcast, id: to.ID})
+			}
+		}
+	}
 	n, ok := s.write(o, buf)
 	switch {
 	case !ok:
-		now := time.Now()
-		for c := p.first; c != nil; c = c.next {
-			if c.broadcast.frames[o.protocol].Bytes != nil {
-				o.dropped(c.broadcast, DropFailed, now)
+		if o.resumption == nil {
+			now := time.Now()
+			for c := p.first; c != nil; c = c.next {
+				if c.broadcast.frames[o.protocol].Bytes != nil {
+					o.dropped(c.broadcast, DropFailed, now)
+				}
 			}
+			delivered = 0
 		}
-		s.completeEnd(o, EndFailed)
+		o.fail(delivered, time.Now())
 	case n < len(buf):
 		o.writeLater(append(s.buffers.get(), buf[n:]...), delivered)
 	default:

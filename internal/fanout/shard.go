@@ -57,6 +57,7 @@ type Shard struct {
 	waitingBytes, reportedBytes    int
 	sizes, reportedSizes           outboxSizes
 	fullOutboxes, reportedOutboxes int
+	resumable                      resumable
 }
 
 // counts collects plain integers during a turn; report adds them to the metrics.
@@ -172,7 +173,7 @@ func (s *Shard) accept(c *command, now time.Time) {
 	case commandSend:
 		o.sends.Add(-1)
 		if o.state == outboxOpen {
-			o.addFrame(c.frame, nil, now)
+			o.addFrame(c.frame, nil, false, now)
 		}
 	case commandApply:
 		s.apply(o, c.change, now)
@@ -187,6 +188,10 @@ func (s *Shard) accept(c *command, now time.Time) {
 		}
 	case commandDrained:
 		o.drained(c.frame, c.err, now)
+	case commandLost:
+		s.lost(o, c.number)
+	case commandAttach:
+		s.attach(o, now)
 	}
 }
 
@@ -298,12 +303,12 @@ func (s *Shard) apply(o *Outbox, c *Change, now time.Time) {
 		return
 	}
 	if c.Frame != nil && o.state == outboxOpen {
-		o.addFrame(c.Frame, nil, now)
+		o.addFrame(c.Frame, nil, true, now)
 	}
 	switch {
 	case c.Answer == nil:
 	case c.Answer.frame != nil && o.state == outboxOpen:
-		o.addFrame(c.Answer.frame, c.Answer, now)
+		o.addFrame(c.Answer.frame, c.Answer, true, now)
 	default:
 		o.finishAnswer()
 	}
@@ -348,6 +353,13 @@ func (s *Shard) end(o *Outbox, reason EndReason, now time.Time, final ...byte) {
 	o.traceEnd(reason, now)
 	if reason != EndClosed {
 		final = o.writer.Final(reason)
+	}
+	if o.resumption != nil {
+		o.resumption.end.Store(true) // before the client can know of the end
+		if o.resumption.detached {
+			s.completeEnd(o, reason)
+			return
+		}
 	}
 	if o.full {
 		s.dropWaiting(o, reason)
@@ -397,6 +409,7 @@ func (s *Shard) completeEnd(o *Outbox, reason EndReason) {
 		s.buffers.put(o.buf)
 		o.buf = nil
 	}
+	o.endResumption(reason)
 	o.resumeReplay()
 	o.finishAnswer()
 	s.wheel.remove(o)
@@ -422,7 +435,10 @@ func (s *Shard) keepAlive(now time.Time) {
 		}
 		// Behind a full socket a ping is redundant: the bytes in front of it keep the peer alive as well.
 		if frame != nil && !o.full {
-			o.addFrame(frame, nil, now)
+			o.addFrame(frame, nil, false, now)
+		}
+		if o.resumption != nil {
+			o.forget()
 		}
 		return s.ticks(next), o.state != outboxEnded
 	})
@@ -443,6 +459,8 @@ func (s *Shard) stop() {
 		case commandApply, commandClose:
 			s.releaseAll(c.change)
 			c.outbox.finishAnswer()
+		case commandAttach:
+			c.outbox.resumption.refuseNext()
 		}
 	}
 	s.wheel.each(func(o *Outbox) { s.completeEnd(o, EndClosed) })
@@ -457,42 +475,5 @@ func (s *Shard) releaseAll(c *Change) {
 	}
 	for _, e := range c.Remove {
 		s.registry.Release(e)
-	}
-}
-
-// report adds the counts of the turn to the metrics.
-func (s *Shard) report() {
-	c, m := &s.counts, s.metrics
-	if c.writes > 0 {
-		m.writes.Add(float64(c.writes))
-		m.bytes.Add(float64(c.bytes))
-	}
-	if c.deliveries > 0 {
-		m.deliveries.Add(float64(c.deliveries))
-	}
-	m.delays.take(&c.delays)
-	m.ages.take(&c.ages)
-	if c.ahead > 0 {
-		m.ahead.Add(float64(c.ahead))
-	}
-	for reason, n := range c.dropped {
-		if n > 0 {
-			m.dropped[reason].Add(float64(n))
-		}
-	}
-	*c = counts{}
-	if s.waitingBytes != s.reportedBytes {
-		m.waitingBytes.Add(float64(s.waitingBytes - s.reportedBytes))
-		s.reportedBytes = s.waitingBytes
-	}
-	if s.sizes != s.reportedSizes {
-		for i := range m.sizes {
-			m.sizes[i].Add(float64(s.sizes[i] - s.reportedSizes[i]))
-		}
-		s.reportedSizes = s.sizes
-	}
-	if s.fullOutboxes != s.reportedOutboxes {
-		m.full.Add(float64(s.fullOutboxes - s.reportedOutboxes))
-		s.reportedOutboxes = s.fullOutboxes
 	}
 }

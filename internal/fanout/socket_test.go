@@ -22,6 +22,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// resumeWindow is how long an outbox waits for another socket.
+const resumeWindow = 15 * time.Second
+
 // socket is a Writer that can be frozen and broken.
 type socket struct {
 	owner  fanout.Owner
@@ -34,6 +37,7 @@ type socket struct {
 	writes   int
 	room     int // bytes it still takes; negative: no limit
 	err      error
+	lost     time.Time // of Lost; zero: it was not called
 	ended    []fanout.EndReason
 	onEnd    func()
 	order    *[]*socket    // not nil: TryWrite appends the socket
@@ -91,13 +95,32 @@ func (s *socket) WriteAll(p []byte) error {
 	return s.err
 }
 
-func (s *socket) KeepAlive(time.Time) ([]byte, time.Duration, bool) {
+func (s *socket) KeepAlive(now time.Time) ([]byte, time.Duration, bool) {
+	s.mu.Lock()
+	lost := s.lost
+	s.mu.Unlock()
+	if !lost.IsZero() {
+		left := lost.Add(resumeWindow).Sub(now)
+		return nil, left, left > 0
+	}
 	return []byte("ping\n"), 15 * time.Second, !s.silent
 }
 
 func (s *socket) Final(reason fanout.EndReason) []byte {
 	return []byte("final " + reason.String() + "\n")
 }
+
+func (s *socket) Lost() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = errors.New("closed")
+	if s.lost.IsZero() {
+		s.lost = time.Now()
+	}
+	s.changed.Broadcast()
+}
+
+func (s *socket) Sequence(number uint64) []byte { return fmt.Appendf(nil, "sequence %d\n", number) }
 
 func (s *socket) Owner() fanout.Owner { return s.owner }
 

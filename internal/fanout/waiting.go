@@ -39,6 +39,7 @@ type pending struct {
 	id        events.ID
 	since     time.Time
 	answer    bool // frame is that of the answer
+	counted   bool // frame gets a number when it goes out
 }
 
 // pendingBytes is the memory that a waiting frame takes beside its bytes: 80 for pending, the slack of a queue that has
@@ -108,9 +109,10 @@ func (w *waiting) oldest() (since time.Time, ok bool) {
 }
 
 // next moves frames into buf until it holds limit bytes or no frame waits any more. It counts the events that it
-// moved. It drops events that have expired and calls expired with each.
+// moved. It drops events that have expired and calls expired with each. It calls keep, unless it is nil, with each
+// frame that gets a number.
 func (w *waiting) next(
-	buf []byte, limit int, protocol Protocol, now time.Time, expired func(*broadcast),
+	buf []byte, limit int, protocol Protocol, now time.Time, expired func(*broadcast), keep func(numbered),
 ) (_ []byte, moved int) {
 	for w.head < len(w.queue) && len(buf) < limit {
 		p := &w.queue[w.head]
@@ -121,6 +123,9 @@ func (w *waiting) next(
 		w.discount(p)
 		if b := p.broadcast; b == nil {
 			buf = append(buf, p.frame...)
+			if p.counted && keep != nil {
+				keep(numbered{frame: p.frame})
+			}
 		} else {
 			if b.state {
 				delete(w.newest, subscriptionState{p.id, b.key})
@@ -130,6 +135,9 @@ func (w *waiting) next(
 			} else {
 				buf = b.frames[protocol].splice(buf, p.id)
 				moved++
+				if keep != nil {
+					keep(numbered{broadcast: b, id: p.id})
+				}
 			}
 		}
 		*p = pending{}
@@ -152,23 +160,23 @@ func (w *waiting) discount(p *pending) {
 }
 
 // takeLarge removes and returns the first frame if it is no event and fills a write by itself. Otherwise it returns
-// nil.
-func (w *waiting) takeLarge(limit int) []byte {
+// nil. counted reports whether the frame gets a number.
+func (w *waiting) takeLarge(limit int) (frame []byte, counted bool) {
 	if w.head == len(w.queue) {
-		return nil
+		return nil, false
 	}
 	p := &w.queue[w.head]
 	if p.broadcast != nil || len(p.frame) < limit {
-		return nil
+		return nil, false
 	}
-	frame := p.frame
+	frame, counted = p.frame, p.counted
 	w.bytes -= pendingBytes + len(frame)
 	w.discount(p)
 	*p = pending{}
 	if w.head++; w.head == len(w.queue) {
 		*w = waiting{account: w.account}
 	}
-	return frame
+	return frame, counted
 }
 
 // drop removes all frames and calls dropped with each event among them.

@@ -18,6 +18,13 @@ type Writer interface {
 	Final(reason EndReason) []byte
 	// Owner returns the user whose memory waiting frames count for; the zero value: no user's.
 	Owner() Owner
+	// Lost is called when a write has failed, or another socket takes over, of an outbox that may continue on another
+	// socket. It closes the socket. KeepAlive is called right after it: ok is then false when the wait for another socket
+	// is over.
+	Lost()
+	// Sequence returns the frame that names the number of the first numbered frame behind it. It is called for an outbox
+	// that continues on another socket.
+	Sequence(number uint64) []byte
 	// Ended is called once, after the last bytes were written or dropped. The socket may be closed then.
 	Ended(reason EndReason)
 }

@@ -13,6 +13,8 @@ type Conn interface {
 	ID() string
 	// Protocol returns the hub protocol that the handshake chose.
 	Protocol() fanout.Protocol
+	// Resumes reports whether the connection may continue on another socket.
+	Resumes() bool
 	// Features returns the extensions that the client asked for.
 	Features() Features
 	// Remote describes the other end of the connection at this moment.

@@ -101,9 +101,13 @@ func (h *Hub) Open(conn Conn, claims *authz.Claims) (*Session, error) {
 		return nil, ErrRevoked
 	}
 	h.idle.add(s.opened)
-	s.outbox = h.options.Dispatcher.Open(conn, conn.Protocol())
+	if conn.Resumes() {
+		s.outbox = h.options.Dispatcher.OpenResumable(conn, conn.Protocol())
+	} else {
+		s.outbox = h.options.Dispatcher.Open(conn, conn.Protocol())
+	}
 	if conn.Features().Limits {
-		s.outbox.Send(conn.EncodeNotice(h.limitsFor(claims))) // an empty outbox has room
+		s.outbox.Apply(fanout.Change{Frame: conn.EncodeNotice(h.limitsFor(claims))})
 	}
 	return s, nil
 }

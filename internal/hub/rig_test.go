@@ -94,6 +94,12 @@ func (c *conn) Protocol() fanout.Protocol { return c.protocol }
 
 func (c *conn) Features() hub.Features { return c.features }
 
+func (c *conn) Resumes() bool { return false }
+
+func (c *conn) Lost() {}
+
+func (c *conn) Sequence(uint64) []byte { return nil }
+
 func (c *conn) Remote() hub.Remote { return hub.Remote{} }
 
 func (c *conn) EncodeCompletion(completion *hub.Completion) []byte {

@@ -40,6 +40,9 @@ func (s *Session) ID() string { return s.conn.ID() }
 // Claims returns the claims of the latest token: of the one that opened the connection, or of a refresh.
 func (s *Session) Claims() *authz.Claims { return s.claims.Load() }
 
+// Outbox returns the outbox of the session, for the transport: the session owns it.
+func (s *Session) Outbox() *fanout.Outbox { return s.outbox }
+
 // Info describes a session at one moment.
 type Info struct {
 	ID            string

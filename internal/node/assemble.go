@@ -48,6 +48,9 @@ func (n *Node) assembleEvents(*Options) (err error) {
 			Bytes: c.Limits.OutboxBytes, TotalBytes: memoryPart(c.Limits.TotalOutboxBytes, n.memory.limit, 4),
 			Age: c.Limits.OutboxAge,
 		},
+		Resume: fanout.ResumeOptions{
+			Bytes: c.Resume.Bytes, TotalBytes: memoryPart(c.Resume.TotalBytes, c.Memory.Limit, 16),
+		},
 		Flow:  fanout.FlowOptions{Backlog: int64(c.Fanout.Backlog), Quota: c.Quotas.Events, Rest: c.Fanout.Rest},
 		Trace: n.trace, Registerer: n.registry,
 	})
@@ -128,6 +131,7 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 			TTL: c.Timeouts.Negotiate, CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
 			Leeway: c.Auth.Leeway, Announce: toAll(n.backplane, backplane.TokensChannel),
 		},
+		Resume: transport.ResumeOptions{Window: c.Resume.Window},
 		Refresh: transport.RefreshOptions{
 			Enabled: c.Auth.Refresh, Refreshed: n.audit.refreshed, Forward: toAll(n.backplane, backplane.RefreshChannel),
 		},

@@ -44,6 +44,9 @@ func (r *wire) Owner() fanout.Owner                               { return fanou
 func (r *wire) Final(fanout.EndReason) []byte                     { return nil }
 func (r *wire) Ended(fanout.EndReason)                            {}
 func (r *wire) ID() string                                        { return "wire" }
+func (r *wire) Resumes() bool                                     { return false }
+func (r *wire) Lost()                                             {}
+func (r *wire) Sequence(uint64) []byte                            { return nil }
 func (r *wire) Protocol() fanout.Protocol                         { return fanout.ProtocolJSON }
 func (r *wire) Features() hub.Features                            { return hub.Features{Snapshot: true} }
 func (r *wire) Remote() hub.Remote                                { return hub.Remote{} }

@@ -79,7 +79,7 @@ func TestSetSecrets_acceptsPreviousOnes(t *testing.T) {
 		}
 	}
 	key(first)
-	token, message := tokens.make(id, 1, claims, now), requests.seal(&refreshMessage{Number: "1", Sent: now})
+	token, message := tokens.make(id, 1, false, claims, now), requests.seal(&refreshMessage{Number: "1", Sent: now})
 	for _, step := range []struct {
 		name     string
 		secret   []byte

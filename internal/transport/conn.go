@@ -21,16 +21,18 @@ type Conn struct {
 	// Static after the upgrade.
 	h        *Handler
 	id       connID
-	sock     *websocket.Socket
+	sock     atomic.Pointer[websocket.Socket] // replaced by the shard, with stateful reconnect
 	features hub.Features
 	since    time.Duration // when the connection was made, since h.started
 	owner    owner
+	resumes  bool // negotiate granted stateful reconnect
 
 	early *authz.Claims // of a refresh before the session is open; guarded by h.refresh
 
 	// Static once the session is open.
 	protocol *hubprotocol.Protocol
 	session  Session
+	resume   *resume // nil: the connection ends with its socket
 
 	reader // owned by the reader goroutine
 
@@ -106,14 +108,14 @@ func (c *Conn) EncodeClose(reason hub.CloseReason) []byte {
 
 // TryWrite hands p to the socket without waiting. It does not allocate.
 func (c *Conn) TryWrite(p []byte) (n int, err error) {
-	n, err = c.sock.TryWrite(p)
+	n, err = c.socket().TryWrite(p)
 	c.sent.Add(int64(n))
 	return n, err
 }
 
 // WriteAll hands all of p to the socket within the send timeout (W9).
 func (c *Conn) WriteAll(p []byte) error {
-	err := c.sock.WriteAll(p, c.h.options.Timeouts.Send)
+	err := c.socket().WriteAll(p, c.h.options.Timeouts.Send)
 	if err == nil {
 		c.sent.Add(int64(len(p)))
 	}
@@ -131,6 +133,9 @@ func (c *Conn) Remote() hub.Remote {
 // still alive (1.8) and its token valid.
 func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bool) {
 	at := now.Sub(c.h.started)
+	if c.resume != nil && c.resume.lostAt.Load() != 0 {
+		return c.awaitSocket(at)
+	}
 	if c.nextPing == 0 {
 		c.nextPing = at + c.h.options.Timeouts.KeepAlive
 	}
@@ -146,15 +151,23 @@ func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bo
 		}
 		next = min(next, left)
 	}
-	if expires := time.Duration(c.expires.Load()); expires != 0 {
-		left := expires - at
-		if left <= 0 {
-			c.expired.Store(true)
-			return nil, 0, false
-		}
-		next = min(next, left)
+	if next, ok = c.untilExpiry(at, next); !ok {
+		return nil, 0, false
 	}
 	return frame, next, true
+}
+
+// untilExpiry returns the time until the token ends the connection, at most next. ok is false once it has come.
+func (c *Conn) untilExpiry(at, next time.Duration) (_ time.Duration, ok bool) {
+	expires := time.Duration(c.expires.Load())
+	if expires == 0 {
+		return next, true
+	}
+	if expires <= at {
+		c.expired.Store(true)
+		return 0, false
+	}
+	return min(next, expires-at), true
 }
 
 // minExpiredLife is the least life of a connection whose token had expired when it came into force.
@@ -199,6 +212,9 @@ func (c *Conn) closeReason(reason fanout.EndReason) hub.CloseReason {
 		if c.expired.Load() {
 			return hub.CloseExpired
 		}
+		if c.resume != nil && c.resume.lostAt.Load() != 0 {
+			return hub.CloseGone
+		}
 		return hub.CloseSilent
 	default:
 		return hub.CloseGone
@@ -209,11 +225,14 @@ func (c *Conn) closeReason(reason fanout.EndReason) hub.CloseReason {
 func (c *Conn) Ended(reason fanout.EndReason) {
 	c.ended.Store(uint32(reason) + 1)
 	if reason == fanout.EndFailed {
-		c.sock.Abort()
+		c.socket().Abort()
 	} else {
-		c.sock.WakeReader()
+		c.socket().WakeReader()
 	}
 	c.leave(writerHalf)
+	if c.resume != nil && c.resume.unpark() {
+		go c.finish()
+	}
 }
 
 // Owner returns the user of the session, once it is open.
@@ -230,7 +249,7 @@ func (c *Conn) leave(half uint32) {
 	if before := c.halves.Or(half); before == bothHalves || before|half != bothHalves {
 		return
 	}
-	c.sock.Close()
+	c.socket().Close()
 	c.h.metrics.connections[c.metricsProtocol()].Dec()
 	c.h.connections.remove(c)
 }

@@ -174,13 +174,6 @@ func (cs *connections) spentElsewhere(list []redemption, other, own [nodeLen]byt
 	return later
 }
 
-// socketOf returns the socket of a connection; nil: its upgrade is not answered yet.
-func (cs *connections) socketOf(c *Conn) *websocket.Socket {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	return c.sock
-}
-
 // remove forgets a connection that has ended.
 func (cs *connections) remove(c *Conn) {
 	cs.mu.Lock()
@@ -223,7 +216,7 @@ func (cs *connections) attach(c *Conn, sock *websocket.Socket) bool {
 	if cs.closed {
 		return false
 	}
-	c.sock = sock
+	c.sock.Store(sock)
 	cs.readers.Add(1)
 	return true
 }
@@ -232,7 +225,7 @@ func (cs *connections) attach(c *Conn, sock *websocket.Socket) bool {
 func (cs *connections) wake() {
 	for _, c := range cs.attached() {
 		if !c.greeted.Load() {
-			c.sock.WakeReader()
+			c.socket().WakeReader()
 		}
 	}
 }
@@ -240,7 +233,7 @@ func (cs *connections) wake() {
 // abort ends all connections at once.
 func (cs *connections) abort() {
 	for _, c := range cs.attached() {
-		c.sock.Abort()
+		c.abort()
 	}
 }
 
@@ -258,7 +251,7 @@ func (cs *connections) attached() []*Conn {
 	defer cs.mu.Unlock()
 	conns := make([]*Conn, 0, len(cs.live))
 	for _, c := range cs.live {
-		if c.sock != nil {
+		if c.sock.Load() != nil {
 			conns = append(conns, c)
 		}
 	}

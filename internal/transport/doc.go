@@ -9,6 +9,9 @@
 //   - One goroutine at a time writes to a socket: the one that answers the upgrade, then the reader until the session
 //     is open, then the shard that owns the connection's outbox, or the one goroutine that the shard starts for a full
 //     socket. Every write hands over whole frames.
+//   - With stateful reconnect a connection outlives its socket. The reader parks, the outbox keeps what the client has
+//     not acknowledged, and the shard switches to the next socket when no write is under way. A Close message ends the
+//     id of the connection before it is sent.
 //   - Everything that a client sends is bounded before it is kept.
 //
 // Row names such as N5, W6 or D7 refer to docs/compatibility.md. It lists what Microsoft's clients expect of a server

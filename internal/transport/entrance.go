@@ -298,13 +298,13 @@ func (h *Handler) takeUpgrade(
 	if h.backoff.wait(u.owner.organizationUser(), time.Now()) > 0 || !h.queue.Try(u.kind()) {
 		return v, false
 	}
-	c, _, ok := h.admit(&u)
+	a, _, ok := h.admit(&u)
 	h.queue.Entered(u.kind())
 	if !ok {
 		return v, false
 	}
 	admitted()
 	h.metrics.taken.Inc()
-	h.switchProtocols(c, sock, u.accept, append([]byte(nil), rest...))
+	h.switchProtocols(&a, sock, u.accept, append([]byte(nil), rest...))
 	return nil, true
 }

@@ -31,12 +31,14 @@ const (
 	handshakeDraining  handshakeFailure = "draining"
 	handshakeRevoked   handshakeFailure = "revoked"
 	handshakeRefused   handshakeFailure = "refused"
+	// handshakeElsewhere: the client continues a connection of another node.
+	handshakeElsewhere handshakeFailure = "elsewhere"
 )
 
 // handshakeFailures are all reasons.
 var handshakeFailures = [...]handshakeFailure{
 	handshakeTimeout, handshakeTooLarge, handshakeMalformed, handshakeProtocol, handshakeVersion, handshakeViolation,
-	handshakeGone, handshakeDraining, handshakeRevoked, handshakeRefused,
+	handshakeGone, handshakeDraining, handshakeRevoked, handshakeRefused, handshakeElsewhere,
 }
 
 // The texts of failed handshakes (1.5), and of a session that could not be opened (D9).
@@ -65,7 +67,10 @@ func (c *Conn) handshake(message []byte) {
 			strconv.FormatInt(request.Version, 10)+" of the '"+request.Protocol+"' protocol.")
 		return
 	}
-	c.sock.ClearReadDeadline()
+	if c.resumes && request.Version >= resumeVersion {
+		c.resume = &resume{}
+	}
+	c.socket().ClearReadDeadline()
 	if err := c.WriteAll(protocol.Welcome()); err != nil {
 		c.lost()
 		return

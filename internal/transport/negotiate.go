@@ -18,8 +18,8 @@ const negotiateVersion = 1
 // (N11).
 const transports = `"availableTransports":[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]`
 
-// serveNegotiate answers with the id of a new connection (N1 to N13). It neither redirects (N10) nor grants stateful
-// reconnect (N7), and stores nothing.
+// serveNegotiate answers with the id of a new connection (N1 to N13). It grants stateful reconnect to clients that ask
+// for it (N7). It does not redirect (N10), and stores nothing.
 func (h *Handler) serveNegotiate(w http.ResponseWriter, r *request) {
 	if r.Method != http.MethodPost {
 		h.refuse(w, requestNegotiate, refusedMethod)
@@ -52,7 +52,8 @@ func (h *Handler) serveNegotiate(w http.ResponseWriter, r *request) {
 		body = append(body, '}')
 	} else {
 		h.metrics.negotiated.Inc()
-		body = h.negotiation(version, r.claims)
+		resumes := version > 0 && h.options.Resume.Window > 0 && isTrue(r.query.value("useStatefulReconnect"))
+		body = h.negotiation(version, resumes, r.claims)
 	}
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
@@ -77,9 +78,9 @@ func (h *Handler) negotiateVersion(q query) (version int, problem string) {
 }
 
 // negotiation returns the body of the answer (N5, N6). Version 0 has one id only, which has to be the token.
-func (h *Handler) negotiation(version int, claims *authz.Claims) []byte {
+func (h *Handler) negotiation(version int, resumes bool, claims *authz.Claims) []byte {
 	id := newConnID()
-	token := h.tokens.make(id, version, claims, time.Now())
+	token := h.tokens.make(id, version, resumes, claims, time.Now())
 	if version == 0 {
 		return []byte(`{"negotiateVersion":0,"connectionId":"` + token + `",` + transports + `}`)
 	}
@@ -87,6 +88,13 @@ func (h *Handler) negotiation(version int, claims *authz.Claims) []byte {
 	if seconds := tokenLifetime(claims.ExpiresAt); h.options.Refresh.Enabled && seconds > 0 {
 		lifetime = `"tokenLifetimeSeconds":` + strconv.Itoa(seconds) + `,`
 	}
-	return []byte(`{"negotiateVersion":1,"connectionId":"` + id.String() + `","connectionToken":"` + token + `",` +
-		lifetime + transports + `}`)
+	granted := ""
+	if resumes {
+		granted = `"useStatefulReconnect":true,`
+	}
+	return []byte(`{` + granted + `"negotiateVersion":1,"connectionId":"` + id.String() + `","connectionToken":"` +
+		token + `",` + lifetime + transports + `}`)
 }
+
+// isTrue reports whether a value is true as .NET reads booleans.
+func isTrue(value string) bool { return strings.EqualFold(strings.TrimSpace(value), "true") }

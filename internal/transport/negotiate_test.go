@@ -124,11 +124,28 @@ func TestN6_Version0(t *testing.T) {
 	}
 }
 
-func TestN7_NoStatefulReconnect(t *testing.T) {
-	s := startServer(t)
-	_, body := s.do(http.MethodPost, "/rte/negotiate?negotiateVersion=1&useStatefulReconnect=true", "alice")
-	if strings.Contains(body, "useStatefulReconnect") {
-		t.Error(body)
+func TestN7_StatefulReconnect(t *testing.T) {
+	for name, test := range map[string]struct {
+		window  time.Duration
+		query   string
+		granted bool
+	}{
+		"asked for":                {time.Second, "negotiateVersion=1&useStatefulReconnect=true", true},
+		"as .NET writes booleans":  {time.Second, "negotiateVersion=1&useStatefulReconnect=True", true},
+		"not asked for":            {time.Second, "negotiateVersion=1", false},
+		"declined":                 {time.Second, "negotiateVersion=1&useStatefulReconnect=false", false},
+		"not a boolean":            {time.Second, "negotiateVersion=1&useStatefulReconnect=1", false},
+		"without a version":        {time.Second, "useStatefulReconnect=true", false},
+		"switched off by the node": {0, "negotiateVersion=1&useStatefulReconnect=true", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t, func(s *setup) { s.Resume.Window = test.window })
+			_, body := s.do(http.MethodPost, "/rte/negotiate?"+test.query, "alice")
+			granted := strings.HasPrefix(body, `{"useStatefulReconnect":true,"negotiateVersion":1,`)
+			if granted != test.granted || !granted && strings.Contains(body, "Stateful") {
+				t.Error(body)
+			}
+		})
 	}
 }
 

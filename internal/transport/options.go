@@ -13,6 +13,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/transport/forwarded"
 )
@@ -33,6 +34,8 @@ type Session interface {
 	Close(reason hub.CloseReason) (first bool)
 	// Claims returns the claims in force.
 	Claims() *authz.Claims
+	// Outbox returns the outbox of the session.
+	Outbox() *fanout.Outbox
 	// Refresh replaces the claims, without waiting, unless those in force end later; see hub.Session for its errors. If
 	// they have changed, Recheck applies them to what was granted before.
 	Refresh(claims *authz.Claims) (changed bool, err error)
@@ -70,6 +73,7 @@ type Options struct {
 	Proxies  ProxyOptions
 	Tokens   TokenOptions
 	Refresh  RefreshOptions
+	Resume   ResumeOptions
 	Limits   Limits
 	// Admission is what clients wait for that come all at once.
 	Admission AdmissionOptions
@@ -124,6 +128,13 @@ type RefreshOptions struct {
 	// Forward sends a message to all nodes, which pass it to HandleRefresh, and does not wait for them. A refresh request
 	// may arrive at another node than its connection. nil: there are no other nodes.
 	Forward func(ctx context.Context, message []byte) error
+}
+
+// ResumeOptions configure stateful reconnect (1.11): a client that asked for it may put another socket under its
+// connection.
+type ResumeOptions struct {
+	// Window is how long a connection waits for another socket. 0: stateful reconnect is not granted.
+	Window time.Duration
 }
 
 // Limits bound what clients may use.

@@ -45,6 +45,8 @@ const (
 	phaseBroken
 	// phaseOver: nothing is read any more.
 	phaseOver
+	// phaseParked: the socket is lost, and another one may take over.
+	phaseParked
 )
 
 // start begins to read. buffered holds the bytes that came with the request.
@@ -65,13 +67,13 @@ func (c *Conn) read(buffered []byte) {
 	if buffered != nil {
 		c.consume(buffered)
 	}
-	for c.phase != phaseOver {
+	for c.phase < phaseOver {
 		if c.grown {
 			c.grown = false
 			go c.read(nil)
 			return
 		}
-		buf, n, err := c.sock.Read(!c.frames.AtBoundary())
+		buf, n, err := c.in().Read(!c.frames.AtBoundary())
 		if err != nil {
 			c.readFailed(err)
 			continue
@@ -80,7 +82,12 @@ func (c *Conn) read(buffered []byte) {
 		c.received.Add(int64(n))
 		c.consume(buf[:n])
 		c.h.buffers.Put(buf)
+		c.acknowledge()
 		c.throttle()
+	}
+	if c.phase == phaseParked {
+		c.park()
+		return
 	}
 	c.finish()
 }
@@ -89,6 +96,7 @@ func (c *Conn) read(buffered []byte) {
 func (c *Conn) finish() {
 	c.reserve(0)
 	c.closeSession(hub.CloseGone)
+	c.refuseNext()
 	c.reportEnd()
 	c.leave(readerHalf)
 	c.h.connections.readers.Done()
@@ -106,7 +114,7 @@ func (c *Conn) recover() {
 		c.leave(writerHalf)
 	}
 	c.because(detailPanic)
-	c.sock.Abort()
+	c.in().Abort()
 	c.finish()
 }
 
@@ -185,6 +193,10 @@ func (c *Conn) pong(payload []byte) []byte {
 
 // receive works on a piece of the stream of hub messages.
 func (c *Conn) receive(p []byte) {
+	if c.phase == phaseHandshake && c.resumes && c.messages.Pending() == 0 && hubprotocol.IsSequence(p) {
+		c.refuseElsewhere()
+		return
+	}
 	for c.phase < phaseClosing {
 		message, rest, err := c.messages.Next(p)
 		if err != nil {
@@ -250,6 +262,9 @@ func (c *Conn) dispatch(message []byte) {
 		return
 	}
 	c.h.metrics.message(kind)
+	if c.resume != nil && !c.sequence(kind, message) {
+		return
+	}
 	switch kind {
 	case hubprotocol.TypeInvocation, hubprotocol.TypeStreamInvocation:
 		c.grown = true
@@ -342,22 +357,27 @@ func (c *Conn) readFailed(err error) {
 		c.closeSession(hub.CloseGone)
 		c.linger()
 	default:
-		c.sock.Abort()
+		c.in().Abort()
 		c.phase = phaseOver
 	}
 }
 
 // sleepOn continues after a wake-up for a connection without a session that came too late.
 func (c *Conn) sleepOn() {
-	c.sock.ClearReadDeadline()
+	c.in().ClearReadDeadline()
 	if c.ended.Load() != 0 {
-		c.sock.WakeReader() // the outbox ended meanwhile, and its wake-up may have been cleared
+		c.in().WakeReader() // the outbox ended meanwhile, and its wake-up may have been cleared
 	}
 }
 
 // lost ends a connection whose socket is of no use any more.
 func (c *Conn) lost() {
-	c.sock.Close() // a write that waits ends, too
+	c.in().Close() // a write that waits ends, too
+	if c.mayPark() {
+		c.session.Outbox().Lost(c.resume.socket)
+		c.phase = phaseParked
+		return
+	}
 	if c.phase == phaseHandshake {
 		c.handshakeFailed(handshakeGone)
 		c.leave(writerHalf)
@@ -379,7 +399,7 @@ func (c *Conn) closeSession(reason hub.CloseReason) {
 func (c *Conn) hangUp(final []byte) {
 	c.greeted.Store(true)
 	if err := c.WriteAll(final); err != nil {
-		c.sock.Abort()
+		c.in().Abort()
 	}
 	c.leave(writerHalf)
 	c.linger()
@@ -391,8 +411,8 @@ func (c *Conn) hangUp(final []byte) {
 func (c *Conn) linger() {
 	c.phase = max(c.phase, phaseClosing)
 	c.lingering = true
-	c.sock.SetReadTimeout(c.h.options.Timeouts.Close)
+	c.in().SetReadTimeout(c.h.options.Timeouts.Close)
 	if c.phase == phaseBroken {
-		c.sock.CloseWrite()
+		c.in().CloseWrite()
 	}
 }

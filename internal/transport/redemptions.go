@@ -154,7 +154,7 @@ func (c *Conn) endAsDuplicate() (first bool) {
 		return c.session.Close(hub.CloseDuplicate)
 	}
 	first = c.endReason.CompareAndSwap(0, uint32(hub.CloseDuplicate)+1) // in its handshake
-	if sock := c.h.connections.socketOf(c); sock != nil {
+	if sock := c.socket(); sock != nil {
 		sock.Abort()
 	}
 	return first

@@ -59,7 +59,8 @@ type tokens struct {
 // connToken is an authentic connection token.
 type connToken struct {
 	id       connID
-	version  int // of negotiate; 0: the client has no other id
+	version  int  // of negotiate; 0: the client has no other id
+	resumes  bool // negotiate granted stateful reconnect
 	expires  time.Time
 	foreign  bool // another node made it
 	sameUser bool // the claims shown with it are those of its user
@@ -92,10 +93,17 @@ func deriveKeys(purpose string, secret []byte, previous [][]byte) (keys [][]byte
 	return keys, nil
 }
 
+// resumesFlag is set in the byte of the version if negotiate granted stateful reconnect.
+const resumesFlag = 0x80
+
 // make returns a token for a connection of the user of claims, negotiated in the given version.
-func (t *tokens) make(id connID, version int, claims *authz.Claims, now time.Time) string {
+func (t *tokens) make(id connID, version int, resumes bool, claims *authz.Claims, now time.Time) string {
 	expires := now.Add(t.ttl).UnixMilli()
-	tail := append(make([]byte, 0, tailLen), byte(version)) //nolint:gosec // 0 or 1
+	granted := byte(version) //nolint:gosec // 0 or 1
+	if resumes {
+		granted |= resumesFlag
+	}
+	tail := append(make([]byte, 0, tailLen), granted)
 	tail = append(tail, t.node[:]...)
 	key := (*t.keys.Load())[0]
 	tail = append(tail, userTag(key, id, claims)...)
@@ -114,7 +122,8 @@ func (t *tokens) parse(text string, claims *authz.Claims) (token connToken, ok b
 		if subtle.ConstantTimeCompare(mac, tokenMAC(key, id, expires, content)) == 1 {
 			return connToken{
 				id:       id,
-				version:  int(content[0]),
+				version:  int(content[0] &^ resumesFlag),
+				resumes:  content[0]&resumesFlag != 0,
 				expires:  time.UnixMilli(expires),
 				foreign:  [nodeLen]byte(content[1:]) != t.node,
 				sameUser: subtle.ConstantTimeCompare(content[1+nodeLen:], userTag(key, id, claims)) == 1,

@@ -30,7 +30,7 @@ func TestTokens(t *testing.T) {
 	other := mustTokens(t, nil, time.Minute, time.Minute)
 	now := time.Now()
 	id := newConnID()
-	token := mine.make(id, 1, alice, now)
+	token := mine.make(id, 1, false, alice, now)
 	for name, test := range map[string]struct {
 		tokens *tokens
 		token  string
@@ -126,7 +126,7 @@ func TestTokens_clocksOfNodesDiffer(t *testing.T) {
 	issuer := mustTokens(t, []byte("secret"), ttl, tolerance)
 	other := mustTokens(t, []byte("secret"), ttl, tolerance)
 	claims, issued := &authz.Claims{}, time.Now().Truncate(time.Millisecond)
-	text := issuer.make(newConnID(), 1, claims, issued)
+	text := issuer.make(newConnID(), 1, false, claims, issued)
 	for _, test := range []struct {
 		node             *tokens
 		after            time.Duration // by the clock of the node

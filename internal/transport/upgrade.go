@@ -63,7 +63,7 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 	}
 	u := newUpgrade(accept, r.query, r.claims, r.owner)
 	if u.id != "" {
-		if token, ok := h.tokens.parse(u.id, u.claims); !ok || !token.sameUser {
+		if token, ok := h.tokens.parse(u.id, u.claims); !ok || !token.sameUser && !token.resumes {
 			h.refuse(w, requestHub, refusedUnknownID)
 			return
 		}
@@ -72,7 +72,7 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 		h.refuse(w, requestHub, reason)
 		return
 	}
-	c, reason, ok := h.admit(&u)
+	a, reason, ok := h.admit(&u)
 	h.queue.Entered(u.kind())
 	if !ok {
 		h.refuse(w, requestHub, reason)
@@ -80,11 +80,11 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 	}
 	conn, buffered, err := hijack(w)
 	if err != nil {
-		h.connections.remove(c)
+		h.giveUp(&a)
 		h.upgradeFailed(r.RemoteAddr, err)
 		return
 	}
-	h.switchProtocols(c, websocket.NewSocket(conn, &h.buffers), u.accept, buffered)
+	h.switchProtocols(&a, websocket.NewSocket(conn, &h.buffers), u.accept, buffered)
 }
 
 // newUpgrade returns the upgrade that a query asks for.
@@ -92,11 +92,27 @@ func newUpgrade(accept string, q query, claims *authz.Claims, o owner) upgrade {
 	return upgrade{accept, q.value("id"), hub.ParseFeatures(q.value("features")), claims, o}
 }
 
+// admitted is an upgrade that may be answered.
+type admitted struct {
+	c *Conn
+	// again means that the socket is another one for a connection that exists. changed has claims to recheck; nil: none.
+	again   bool
+	changed *Conn
+}
+
+// giveUp takes an admission back.
+func (h *Handler) giveUp(a *admitted) {
+	if !a.again {
+		h.connections.remove(a.c)
+	}
+}
+
 // admit makes a connection and adds it to the connections of the node. Its id is that of its connection token, which it
-// uses up, or a new one (skipNegotiation). It returns the reason if it refuses the connection.
-func (h *Handler) admit(u *upgrade) (*Conn, refusal, bool) {
+// uses up, or a new one (skipNegotiation). With stateful reconnect the token may name a connection of this node, which
+// gets another socket. admit returns the reason if it refuses the upgrade.
+func (h *Handler) admit(u *upgrade) (admitted, refusal, bool) {
 	if h.draining.Load() {
-		return nil, refusedDraining, false
+		return admitted{}, refusedDraining, false
 	}
 	c := &Conn{
 		h: h, features: u.features, since: time.Since(h.started), owner: u.owner, reader: reader{claims: u.claims},
@@ -104,19 +120,27 @@ func (h *Handler) admit(u *upgrade) (*Conn, refusal, bool) {
 	if u.id == "" {
 		c.id = newConnID()
 		reason, ok := h.connections.add(c)
-		return c, reason, ok
+		return admitted{c: c}, reason, ok
 	}
 	now := time.Now()
 	token, ok := h.tokens.parse(u.id, u.claims)
-	if !ok || !token.sameUser {
-		return nil, refusedUnknownID, false
+	if !ok {
+		return admitted{}, refusedUnknownID, false
 	}
-	c.id = token.id
+	if token.resumes {
+		if open, _ := h.connections.find(token.id, now); open != nil && open.opened.Load() && open.resume != nil {
+			return h.admitAgain(open, u.claims)
+		}
+	}
+	if !token.sameUser {
+		return admitted{}, refusedUnknownID, false
+	}
+	c.id, c.resumes = token.id, token.resumes
 	reason, ok := h.connections.redeem(c, h.inTime(&token, now), now)
 	if ok {
 		h.redeemed(c)
 	}
-	return c, reason, ok
+	return admitted{c: c}, reason, ok
 }
 
 // acceptKey returns the answer to the key of the client (RFC 6455 section 4.2.2).
@@ -151,11 +175,19 @@ func hijack(w http.ResponseWriter) (conn net.Conn, buffered []byte, err error) {
 
 // switchProtocols answers an upgrade with 101 and begins to read from a connection that admit added. buffered holds the
 // bytes that the client has sent already.
-func (h *Handler) switchProtocols(c *Conn, sock *websocket.Socket, accept string, buffered []byte) {
+func (h *Handler) switchProtocols(a *admitted, sock *websocket.Socket, accept string, buffered []byte) {
 	if err := h.answerUpgrade(sock, accept); err != nil {
-		h.connections.remove(c)
+		h.giveUp(a)
 		h.upgradeFailed(sock.RemoteAddr().String(), err)
 		sock.Close()
+		return
+	}
+	c := a.c
+	if a.again {
+		c.session.Outbox().Attach(&handover{c: c, sock: sock, buffered: buffered})
+		if a.changed != nil {
+			a.changed.session.Recheck(h.invoking)
+		}
 		return
 	}
 	sock.SetReadTimeout(h.options.Timeouts.Handshake)

@@ -106,7 +106,8 @@ func (s *stage) startNode(t *testing.T, more rtetest.Settings) *rtetest.Server {
 	settings := maps.Clone(s.settings)
 	maps.Copy(settings, more)
 	return rtetest.MustStartServer(t, programs.MustBuild(t, "node/adapter.js", "node/node.js", "node/chromium.js",
-		"node/page.html", "node/herd.js", "node/package-lock.json", "java/src", "java/pom.xml", "python"), settings)
+		"node/page.html", "node/herd.js", "node/resume.js", "node/package-lock.json", "java/src", "java/pom.xml", "python",
+	), settings)
 }
 
 // agent returns a user without other subscribers.
@@ -128,14 +129,20 @@ const eventTime = "2020-01-01T12:00:00"
 // publish publishes events of an agent, numbered from 0 on.
 func (s *stage) publish(t *testing.T, conn *connection, agent string, events int) {
 	t.Helper()
+	s.publishFrom(t, agent, 0, events, conn.readsTimes())
+}
+
+// publishFrom publishes events of an agent, numbered from first on.
+func (s *stage) publishFrom(t *testing.T, agent string, first, events int, withTime bool) {
+	t.Helper()
 	pipeline := s.publisher.Pipeline()
-	for n := range events {
+	for n := first; n < first+events; n++ {
 		event := map[string]any{
 			"RootEntityType": "Organization", "RootEntityId": organization, "OrganizationId": organization,
 			"EventType": eventName, "EntityType": "User", "EntityId": agent, "UserId": agent,
 			"MessageTTLSeconds": -1, "CallerNumber": "+123457890123", "TargetNumber": nil, "Number": n,
 		}
-		if conn.readsTimes() {
+		if withTime {
 			event["Timestamp"] = eventTime + "Z"
 		}
 		data, err := json.Marshal(event)

@@ -1,11 +1,23 @@
 package hubprotocol
 
-import "github.com/rte-server/rte-server/internal/transport/websocket"
+import (
+	"bytes"
+
+	"github.com/rte-server/rte-server/internal/msgpack"
+	"github.com/rte-server/rte-server/internal/transport/websocket"
+)
 
 // Handshake is the first message of a client, which is JSON in every protocol (section 1.5).
 type Handshake struct {
 	Protocol string
 	Version  int64
+}
+
+// IsSequence reports whether the first bytes on a socket are a Sequence message of either protocol instead of a
+// handshake: the client believes that its connection lives here.
+func IsSequence(p []byte) bool {
+	return bytes.HasPrefix(p, []byte(`{"type":9`)) ||
+		len(p) > 2 && p[1] == msgpack.FixArray|2 && p[2] == byte(TypeSequence)
 }
 
 // ParseHandshake reads a handshake with its record separator. Both properties are required, unknown ones are skipped.

@@ -64,6 +64,25 @@ func (jsonCodec) decode(message []byte) (MessageType, *Invocation, error) {
 	}, nil
 }
 
+// decodeNumber reads the number of an Ack or a Sequence message.
+func (jsonCodec) decodeNumber(message []byte) (number uint64, err error) {
+	found := false
+	err = readObject(message[:len(message)-1], func(name, value []byte) error {
+		if string(name) == "sequenceId" {
+			n, err := strconv.ParseInt(string(value), 10, 64)
+			if err != nil || n < 0 {
+				return ErrMalformed
+			}
+			number, found = uint64(n), true
+		}
+		return nil
+	})
+	if err != nil || !found {
+		return 0, ErrMalformed
+	}
+	return number, nil
+}
+
 // readObject reads a hub message or a handshake, which is one object in UTF-8, and calls visit with its members.
 func readObject(text []byte, visit func(name, value []byte) error) error {
 	if !utf8.Valid(text) {

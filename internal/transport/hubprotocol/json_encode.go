@@ -3,6 +3,7 @@ package hubprotocol
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -78,6 +79,12 @@ func appendJSONValue(dst []byte, value any) []byte {
 		add(list.At(i))
 	}
 	return append(dst, ']')
+}
+
+func (jsonCodec) appendNumber(dst []byte, kind MessageType, number uint64) []byte {
+	dst = strconv.AppendInt(append(dst, `{"type":`...), int64(kind), 10)
+	dst = strconv.AppendUint(append(dst, `,"sequenceId":`...), number, 10)
+	return append(dst, '}', RecordSeparator)
 }
 
 const hexDigits = "0123456789ABCDEF"

@@ -14,6 +14,8 @@ const (
 	TypeCancelInvocation MessageType = 5
 	TypePing             MessageType = 6
 	TypeClose            MessageType = 7
+	TypeAck              MessageType = 8
+	TypeSequence         MessageType = 9
 )
 
 // Invocation is a decoded call of a client. It has the fields of hub.Invocation, so that the transport converts a

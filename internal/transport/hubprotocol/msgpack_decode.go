@@ -46,6 +46,20 @@ func (*messagePackCodec) decode(message []byte) (MessageType, *Invocation, error
 	return kind, nil, nil
 }
 
+// decodeNumber reads the number of an Ack or a Sequence message.
+func (*messagePackCodec) decodeNumber(message []byte) (number uint64, err error) {
+	r := msgpack.NewReader(bodyOf(message))
+	if r.ArrayLen() < 2 {
+		r.Fail()
+	}
+	_ = r.Int32() // the type
+	number, negative := r.Int()
+	if r.Err() != nil || negative {
+		return 0, ErrMalformed
+	}
+	return number, nil
+}
+
 // bodyOf returns a message without its length prefix.
 func bodyOf(message []byte) []byte {
 	for i, b := range message {

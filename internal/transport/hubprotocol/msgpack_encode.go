@@ -61,6 +61,11 @@ func (*messagePackCodec) appendPing(dst []byte) []byte {
 	return appendPackMessage(dst, []byte{msgpack.FixArray | 1, byte(TypePing)})
 }
 
+func (*messagePackCodec) appendNumber(dst []byte, kind MessageType, number uint64) []byte {
+	body := []byte{msgpack.FixArray | 2, byte(kind)}                      //nolint:gosec // 8 or 9
+	return appendPackMessage(dst, msgpack.AppendInt(body, int64(number))) //nolint:gosec // it counts frames
+}
+
 // appendPackMessage adds a hub message: its length prefix and its body.
 func appendPackMessage(dst, body []byte) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(body))), body...)

@@ -32,6 +32,10 @@ type codec interface {
 	appendNotice(dst []byte, target string, argument any) []byte
 	appendClose(dst []byte, text string, allowReconnect bool) []byte
 	appendPing(dst []byte) []byte
+	// appendNumber adds an Ack or a Sequence message.
+	appendNumber(dst []byte, kind MessageType, number uint64) []byte
+	// decodeNumber reads the number of an Ack or a Sequence message.
+	decodeNumber(message []byte) (number uint64, err error)
 }
 
 // Protocol is one hub protocol. Its methods return frames, WebSocket header included.
@@ -77,6 +81,21 @@ func (p *Protocol) Completion(c *Completion) []byte {
 // Notice returns the frame of an Invocation that wants no answer: of the client method target with one argument.
 func (p *Protocol) Notice(target string, argument any) []byte {
 	return p.seal(p.codec.appendNotice(websocket.NewBuffer(512), target, argument))
+}
+
+// Ack returns the frame of a message that acknowledges the messages of the client up to a number.
+func (p *Protocol) Ack(number uint64) []byte { return p.number(TypeAck, number) }
+
+// Sequence returns the frame of a message that names the number of the first numbered message behind it.
+func (p *Protocol) Sequence(number uint64) []byte { return p.number(TypeSequence, number) }
+
+func (p *Protocol) number(kind MessageType, number uint64) []byte {
+	return p.seal(p.codec.appendNumber(websocket.NewBuffer(48), kind, number))
+}
+
+// DecodeNumber reads the number of an Ack or a Sequence message. The error is ErrMalformed.
+func (p *Protocol) DecodeNumber(message []byte) (number uint64, err error) {
+	return p.codec.decodeNumber(message)
 }
 
 // Close returns a Close message and, behind it, a Close frame (W8). An empty text is left out of the message.

@@ -51,7 +51,8 @@ func sections() []section {
 			{"N6", "Version 0: no `connectionToken`; the WebSocket URL takes the `connectionId`.", nil},
 			{
 				"N7",
-				"`useStatefulReconnect` is never granted, so never written; clients that request it run as others do.", nil,
+				"`useStatefulReconnect` is written, first, only for a client that asks for it, and not with version 0.",
+				[]string{clients + ".TestStatefulReconnect_hidesCuts"},
 			},
 			{
 				"N8", "The connection id is 22 characters and public, the token secret; both need no escaping in a URL.",

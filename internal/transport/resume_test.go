@@ -1,0 +1,286 @@
+package transport_test
+
+import (
+	"encoding/binary"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/hub"
+)
+
+// withResume grants stateful reconnect.
+func withResume(s *setup) { s.Resume.Window = patience }
+
+// resumable negotiates with stateful reconnect and opens a connection with version 2 of the protocol.
+func (s *server) resumable(protocol string) (w *wire, target string) {
+	s.t.Helper()
+	response, body := s.do(http.MethodPost, "/rte/negotiate?negotiateVersion=1&useStatefulReconnect=true", "alice")
+	if response.StatusCode != http.StatusOK || !strings.HasPrefix(body, `{"useStatefulReconnect":true,`) {
+		s.t.Fatalf("negotiate: %s %s", response.Status, body)
+	}
+	_, rest, _ := strings.Cut(body, `"connectionToken":"`)
+	token, _, _ := strings.Cut(rest, `"`)
+	target = "/rte?id=" + token
+	w = s.again(target)
+	w.text(`{"protocol":"` + protocol + `","version":2}` + separator)
+	if protocol == "json" {
+		w.expectText("{}")
+	} else {
+		w.expect(opBinary, "{}"+separator)
+	}
+	return w, target
+}
+
+// again upgrades another socket.
+func (s *server) again(target string) *wire {
+	s.t.Helper()
+	w := s.connect()
+	if response, body := w.upgrade(target, "alice"); response.StatusCode != http.StatusSwitchingProtocols {
+		s.t.Fatalf("upgrade: %s %q", response.Status, body)
+	}
+	return w
+}
+
+// subscribeAck subscribes to the status of alice and reads the answer and its Ack. It returns the subscription id.
+func (w *wire) subscribeAck(*server) (id string) {
+	w.t.Helper()
+	items := []map[string]string{{"EntityId": bearers["alice"].User.String(), "EventName": "UserStatus"}}
+	result, failure := w.call("1", "Subscribe", items)
+	if failure != "" {
+		w.t.Fatal(failure)
+	}
+	w.expectText(`{"type":8,"sequenceId":1}`)
+	_, rest, _ := strings.Cut(result, `"subscriptionId":"`)
+	id, _, _ = strings.Cut(rest, `"`)
+	return id
+}
+
+// status publishes a status of alice.
+func (s *server) status() {
+	s.t.Helper()
+	s.publish("UserStatus", "User", bearers["alice"].User, "")
+}
+
+// expectEvent reads a MessageReceived.
+func (w *wire) expectEvent() string {
+	w.t.Helper()
+	_, data, err := w.next()
+	if err != nil || !strings.HasPrefix(string(data), `{"type":1,"target":"MessageReceived"`) {
+		w.t.Fatalf("%q %v: no event", data, err)
+	}
+	return string(data)
+}
+
+func TestResume_JSON(t *testing.T) {
+	s := startServer(t, withResume)
+	first, target := s.resumable("json")
+	first.subscribeAck(s)
+	s.status()
+	seen := first.expectEvent()
+	first.Close()
+	s.eventually("the socket is lost", func() bool { return s.count("rte_fanout_outboxes_detached") == 1 })
+	s.status()
+
+	second := s.again(target)
+	second.expectText(`{"type":9,"sequenceId":1}`) // nothing was acknowledged
+	if _, failure := second.completion("1"); failure != "" {
+		t.Error(failure)
+	}
+	if again := second.expectEvent(); again != seen {
+		t.Errorf("sent again: %s, before %s", again, seen)
+	}
+	second.expectEvent()
+	// Nothing counts before the client's Sequence. Then the Subscribe is not processed a second time.
+	second.text(`{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[]}` + separator)
+	second.text(`{"type":9,"sequenceId":1}` + separator)
+	second.text(`{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[]}` + separator)
+	second.expectText(`{"type":8,"sequenceId":1}`)
+	second.text(`{"type":8,"sequenceId":3}` + separator)
+	if result, failure := second.call("2", "ActiveSubscriptions"); !strings.Contains(result, "UserStatus") {
+		t.Errorf("the subscription is gone: %s %s", result, failure)
+	}
+	second.expectText(`{"type":8,"sequenceId":2}`)
+
+	// The old socket may still be open.
+	third := s.again(target)
+	third.expectText(`{"type":9,"sequenceId":4}`)
+	if _, failure := third.completion("2"); failure != "" {
+		t.Error(failure)
+	}
+	second.expectEnd()
+	third.text(`{"type":9,"sequenceId":3}` + separator)
+	third.expectText(`{"type":8,"sequenceId":2}`)
+	s.status()
+	third.expectEvent()
+	if n := s.count("rte_fanout_resumptions_total", "outcome", "resumed"); n != 2 {
+		t.Errorf("%v resumed", n)
+	}
+	// A Close message ends the id.
+	third.text(`{"type":7}` + separator)
+	third.expectText(`{"type":7}`)
+	third.expectClose(1000)
+	s.eventually("the connection has ended", func() bool { return s.Connections() == 0 })
+	if response, _ := s.connect().upgrade(target, "alice"); response.StatusCode != http.StatusNotFound {
+		t.Errorf("after the end: %s", response.Status)
+	}
+}
+
+func TestResume_MessagePack(t *testing.T) {
+	s := startServer(t, withResume)
+	first, target := s.resumable("messagepack")
+	// [1, {}, "1", "UnsubscribeAll", []]
+	first.binary([]byte("\x15\x95\x01\x80\xa11\xaeUnsubscribeAll\x90"))
+	_, completion, err := first.next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.expect(opBinary, "\x03\x92\x08\x01")
+	first.Close()
+	second := s.again(target)
+	second.expect(opBinary, "\x03\x92\x09\x01")
+	second.expect(opBinary, string(completion))
+	second.binary([]byte("\x03\x92\x09\x01"))
+	second.binary([]byte("\x15\x95\x01\x80\xa11\xaeUnsubscribeAll\x90"))
+	second.expect(opBinary, "\x03\x92\x08\x01")
+	second.binary([]byte("\x03\x92\x08\x01"))
+	second.expectNothing()
+}
+
+func TestResume_refused(t *testing.T) {
+	lost := func(s *server, w *wire) {
+		w.Close()
+		s.eventually("the socket is lost", func() bool { return s.count("rte_fanout_outboxes_detached") == 1 })
+	}
+	for name, test := range map[string]struct {
+		before func(s *server, w *wire)
+		token  string
+		want   int
+		goesOn bool
+		change func(*setup)
+	}{
+		"another user":         {before: lost, token: "bob", want: http.StatusForbidden, goesOn: true},
+		"another organization": {before: lost, token: "carol", want: http.StatusForbidden, goesOn: true},
+		"a revoked session": {
+			before: func(s *server, w *wire) {
+				lost(s, w)
+				s.hub.CloseIf(hub.CloseRevoked, func(*hub.Session) bool { return true })
+			}, token: "alice", want: http.StatusNotFound,
+		},
+		"a drained session": {
+			before: func(s *server, w *wire) { lost(s, w); _ = s.hub.Drain(s.t.Context(), hub.Pace{}) }, token: "alice",
+			want: http.StatusNotFound,
+		},
+		"a socket that the client closed": {
+			before: func(s *server, w *wire) {
+				w.write(frame(fin|opClose, binary.BigEndian.AppendUint16(nil, 1000)))
+				w.expectClose(1000)
+			}, token: "alice", want: http.StatusNotFound,
+		},
+		"too late": {
+			before: func(s *server, w *wire) {
+				w.Close()
+				s.eventually("the window is over", func() bool { return s.Connections() == 0 })
+			}, token: "alice", want: http.StatusNotFound, change: func(s *setup) { s.Resume.Window = time.Millisecond },
+		},
+		"too much not acknowledged": {
+			before: func(s *server, w *wire) {
+				w.subscribeAck(s)
+				for range 3 {
+					s.status()
+					w.expectEvent()
+				}
+			}, token: "alice", want: http.StatusNotFound,
+			change: func(s *setup) { s.fanout.Resume = fanout.ResumeOptions{Bytes: 700} },
+		},
+		"a draining node": {
+			before: func(s *server, w *wire) { lost(s, w); s.Drain() }, token: "alice",
+			want: http.StatusServiceUnavailable, goesOn: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t, func(s *setup) {
+				withResume(s)
+				if test.change != nil {
+					test.change(s)
+				}
+			})
+			w, target := s.resumable("json")
+			test.before(s, w)
+			if response, body := s.connect().upgrade(target, test.token); response.StatusCode != test.want {
+				t.Errorf("%s %q, want %d", response.Status, body, test.want)
+			}
+			if test.goesOn {
+				if n := s.Connections(); n != 1 {
+					t.Errorf("%d connections", n)
+				}
+				return
+			}
+			s.eventually("the connection has ended", func() bool { return s.Connections() == 0 })
+		})
+	}
+}
+
+// A handshake of version 1 has no stateful reconnect, whatever negotiate granted.
+func TestResume_version1(t *testing.T) {
+	s := startServer(t, withResume)
+	_, body := s.do(http.MethodPost, "/rte/negotiate?negotiateVersion=1&useStatefulReconnect=true", "alice")
+	_, rest, _ := strings.Cut(body, `"connectionToken":"`)
+	token, _, _ := strings.Cut(rest, `"`)
+	w := s.again("/rte?id=" + token)
+	w.text(handshake)
+	w.expectText("{}")
+	if result, failure := w.call("1", "UnsubscribeAll"); result != "true" {
+		t.Error(result, failure)
+	}
+	w.expectNothing()
+	w.Close()
+	s.eventually("the connection has ended", func() bool { return s.Connections() == 0 })
+}
+
+func TestResume_violations(t *testing.T) {
+	for name, message := range map[string]string{
+		"a Sequence beyond what was sent": `{"type":9,"sequenceId":3}`,
+		"a Sequence of 0":                 `{"type":9,"sequenceId":0}`,
+		"no number":                       `{"type":9}`,
+		"an Ack without a number":         `{"type":8}`,
+		"a negative number":               `{"type":8,"sequenceId":-1}`,
+		"a fraction":                      `{"type":8,"sequenceId":1.5}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t, withResume)
+			w, target := s.resumable("json")
+			w.text(message + separator)
+			w.expectText(`{"type":7,"error":"Connection closed with an error.","allowReconnect":true}`)
+			w.expectClose(1000)
+			if response, _ := s.connect().upgrade(target, "alice"); response.StatusCode != http.StatusNotFound {
+				t.Errorf("afterwards: %s", response.Status)
+			}
+		})
+	}
+}
+
+// A node that does not have the connection, and does not know that its token is used up, ends the socket at once.
+func TestResume_elsewhere(t *testing.T) {
+	for name, send := range map[string]func(w *wire){
+		"JSON":        func(w *wire) { w.text(`{"type":9,"sequenceId":1}` + separator) },
+		"MessagePack": func(w *wire) { w.binary([]byte("\x03\x92\x09\x01")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			secret := func(s *setup) { withResume(s); s.Secret = []byte("of all nodes") }
+			s, other := startServer(t, secret), startServer(t, secret)
+			_, target := s.resumable("json")
+			w := other.again(target)
+			send(w)
+			w.expectClose(1000)
+			if response, _ := other.connect().upgrade(target, "alice"); response.StatusCode != http.StatusNotFound {
+				t.Errorf("the next try: %s", response.Status)
+			}
+			if n := other.count("rte_transport_handshakes_failed_total", "reason", "elsewhere"); n != 1 {
+				t.Errorf("%v counted", n)
+			}
+		})
+	}
+}

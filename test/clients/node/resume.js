@@ -1,0 +1,63 @@
+// Connections of Microsoft's client with stateful reconnect. Each checks that it receives the numbered events of one
+// agent once and in order, and that its application sees no reconnect.
+//
+//   node resume.js VERSION URL TOKEN CONNECTIONS ENTITY EVENT
+//
+// After all have subscribed, it prints a report for each line of the standard input:
+//
+//   {"subscribed": 20, "received": [events of each], "wrong": ["what came out of order"], "noticed": 0}
+import { createInterface } from "node:readline";
+
+const [, , version, url, token, size, entity, event] = process.argv;
+const { HubConnectionBuilder, LogLevel } = await import(`signalr-${version}`);
+const { MessagePackHubProtocol } = await import(`signalr-${version}-msgpack`);
+
+const members = [];
+const wrong = [];
+let noticed = 0;
+
+async function join(place) {
+  const builder = new HubConnectionBuilder()
+    .withUrl(url, { accessTokenFactory: () => token })
+    .withStatefulReconnect()
+    .withAutomaticReconnect()
+    .configureLogging(LogLevel.None);
+  if (place % 2) builder.withHubProtocol(new MessagePackHubProtocol());
+  const connection = builder.build();
+  const member = { connection, received: 0, calls: 0, subscribed: false };
+  connection.on("MessageReceived", (message) => {
+    const data = message.data ?? message.Data;
+    const number = data.number ?? data.Number;
+    if (number !== member.received) wrong.push(`connection ${place}: event ${number}, want ${member.received}`);
+    member.received++;
+  });
+  connection.onreconnecting(() => noticed++);
+  connection.onclose(() => noticed++);
+  members.push(member);
+  await connection.start();
+  const [result] = await connection.invoke("Subscribe", [{ EntityId: entity, EventName: event }]);
+  member.subscribed = result.subscribed ?? result.Subscribed;
+  // Calls are resent as events are: each is answered once.
+  const call = async () => {
+    const list = await connection.invoke("ActiveSubscriptions");
+    if (list.length !== 1) wrong.push(`connection ${place} has ${list.length} subscriptions`);
+    member.calls++;
+    setTimeout(repeat, 50);
+  };
+  const repeat = () => call().catch((error) => wrong.push(`connection ${place}: ${error.message}`));
+  repeat();
+}
+
+for (let place = 0; place < Number(size); place++) await join(place);
+
+for await (const _ of createInterface({ input: process.stdin })) {
+  const report = {
+    subscribed: members.filter((member) => member.subscribed).length,
+    received: members.map((member) => member.received),
+    calls: members.map((member) => member.calls),
+    wrong,
+    noticed,
+  };
+  process.stdout.write(JSON.stringify(report) + "\n");
+}
+process.exit();

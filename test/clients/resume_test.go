@@ -1,0 +1,242 @@
+package clients
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// cutter is a proxy in front of a node that cuts its connections.
+type cutter struct {
+	listener net.Listener
+	node     string
+
+	mu    sync.Mutex // guards open
+	open  map[*cuttable]struct{}
+	group sync.WaitGroup
+}
+
+// cuttable is a connection of a client through the proxy.
+type cuttable struct {
+	client, node *net.TCPConn
+	received     atomic.Int64 // bytes, by the client
+}
+
+// established is the number of bytes behind which a client surely has its WebSocket and has begun to receive events. A
+// client tries once to continue on another socket: a cut of that try is an ordinary reconnect.
+const established = 4 << 10
+
+// Write counts what the node sends.
+func (c *cuttable) Write(p []byte) (int, error) {
+	c.received.Add(int64(len(p)))
+	return c.client.Write(p)
+}
+
+func startCutter(t *testing.T, node string) *cutter {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cutter{listener: listener, node: node, open: map[*cuttable]struct{}{}}
+	c.group.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			c.group.Go(func() { c.serve(conn.(*net.TCPConn)) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		c.cut(rand.New(rand.NewPCG(0, 0)), 1, 0)
+		c.group.Wait()
+	})
+	return c
+}
+
+// serve copies bytes both ways until one side ends.
+func (c *cutter) serve(client *net.TCPConn) {
+	defer client.Close()
+	conn, err := net.Dial("tcp", c.node)
+	if err != nil {
+		return
+	}
+	node := conn.(*net.TCPConn)
+	defer node.Close()
+	pair := &cuttable{client: client, node: node}
+	c.mu.Lock()
+	c.open[pair] = struct{}{}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.open, pair)
+	}()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(node, client)
+		_ = node.Close()
+	}()
+	_, _ = io.Copy(pair, node)
+	_ = client.Close()
+	<-done
+}
+
+// cut ends a part of the connections whose clients have received more than some bytes: with a reset or an end of the
+// stream, first on either side.
+func (c *cutter) cut(random *rand.Rand, part float64, received int64) (cuts int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for pair := range c.open {
+		if random.Float64() >= part || pair.received.Load() < received {
+			continue
+		}
+		client, node := pair.client, pair.node
+		cuts++
+		if random.IntN(2) == 0 {
+			_ = client.SetLinger(0)
+			_ = node.SetLinger(0)
+		}
+		if random.IntN(3) > 0 {
+			_ = node.Close() // the copying goroutines then end the other side
+		} else {
+			_ = client.Close()
+		}
+	}
+	return cuts
+}
+
+// resumeReport is a line of node/resume.js.
+type resumeReport struct {
+	Subscribed      int
+	Received, Calls []int
+	Wrong           []string
+	Noticed         int
+}
+
+// resumeSize returns the connections of each client version and the time of the cuts. RTE_RESUME has other numbers:
+// "500 10m".
+func resumeSize(t *testing.T) (connections int, span time.Duration) {
+	t.Helper()
+	text := os.Getenv("RTE_RESUME")
+	if text == "" {
+		return 10, 3 * time.Second
+	}
+	size, length, _ := strings.Cut(text, " ")
+	connections, err := strconv.Atoi(size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if span, err = time.ParseDuration(length); err != nil {
+		t.Fatal(err)
+	}
+	return connections, span
+}
+
+// Sockets are cut at random under events and calls. With stateful reconnect, each client receives each event once and
+// in order, each call is answered once, and the application notices nothing.
+func TestStatefulReconnect_hidesCuts(t *testing.T) {
+	size, span := resumeSize(t)
+	s := newStage(t)
+	srv := s.startNode(t, nil)
+	address, path, _ := strings.Cut(strings.TrimPrefix(srv.HubURL, "http://"), "/")
+	proxy := startCutter(t, address)
+	hub := "http://" + proxy.listener.Addr().String() + "/" + path
+	agent := s.agent(t)
+	var all []func() resumeReport
+	for _, version := range []string{"8", "9", "10"} {
+		all = append(all, s.startResuming(t, version, hub, size, agent))
+	}
+	for i, report := range all {
+		if r := report(); r.Subscribed != size {
+			t.Fatalf("client %d: %+v", i, r)
+		}
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	ctx, cancel := context.WithTimeout(t.Context(), span)
+	defer cancel()
+	published, cuts := 0, 0
+	for tick := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+		s.publishFrom(t, agent, published, 5, true)
+		published += 5
+		if random.IntN(10) == 0 {
+			cuts += proxy.cut(random, 0.3, established)
+		}
+	}
+	for i, report := range all {
+		var r resumeReport
+		srv.WaitLong(rtetest.Patience, "all events have come", func() bool {
+			r = report()
+			for _, n := range r.Received {
+				if n < published {
+					return len(r.Wrong) > 0
+				}
+			}
+			return true
+		})
+		if len(r.Wrong) > 0 || r.Noticed > 0 {
+			t.Errorf("client %d: %d events were published, %+v", i, published, r)
+		}
+	}
+	resumed := srv.Metric("rte_fanout_resumptions_total", "outcome", "resumed")
+	if cuts == 0 || resumed == 0 {
+		t.Errorf("%d cuts, %v resumed", cuts, resumed)
+	}
+	t.Logf("%d connections, %d events, %d cuts, %v resumed, %v frames sent again", len(all)*size, published, cuts,
+		resumed, srv.Metric("rte_fanout_sent_again_total"))
+}
+
+// startResuming starts a process of node/resume.js and returns a function that requests a report.
+func (s *stage) startResuming(t *testing.T, version, hub string, size int, agent string) func() resumeReport {
+	t.Helper()
+	cmd := node("resume.js", version, hub, s.token, fmt.Sprint(size), agent, eventName)(t, s)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hung := time.AfterFunc(15*time.Minute, func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() {
+		hung.Stop()
+		_ = stdin.Close()
+		_ = cmd.Wait() // the process ends with its input
+	})
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 1<<20)
+	return func() (r resumeReport) {
+		t.Helper()
+		if _, err := io.WriteString(stdin, "\n"); err != nil {
+			t.Fatal(err)
+		}
+		if !lines.Scan() {
+			t.Fatalf("the process ended: %v", lines.Err())
+		}
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			t.Fatalf("%q: %v", lines.Text(), err)
+		}
+		return r
+	}
+}
