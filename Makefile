@@ -63,9 +63,10 @@ lint: build/golangci-lint ## check the code with the pinned linters, and that go
 	build/golangci-lint run --allow-serial-runners ./...
 	cd bench && go mod tidy -diff && ../build/golangci-lint run --allow-serial-runners ./...
 
-generate: build ## make what is generated: catalog (api/, docs/events.md, Go, C#), docs/configuration.md, the import graph
+generate: build ## make what is generated: catalog (api/, docs/events.md, Go, C#), docs/configuration.md, docs/metrics.md, the import graph
 	go generate ./internal/events
 	bin/rte-server config doc >docs/configuration.md
+	RTE_METRICS_DOC=1 go test -count 1 -run TestMetrics_areDocumented ./internal/node
 	scripts/map.sh
 
 fmt: build/golangci-lint ## format the code and put imports in order

@@ -67,8 +67,8 @@ func (p *program) newRoot() *cobra.Command {
 	root.SetErr(p.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(p.devCommand(), p.serveCommand(), p.tokenCommand(), p.publishCommand(), p.tapCommand(),
-		p.explainCommand(), p.whyCommand(), p.healthCommand(), p.drainCommand(), p.shedCommand(), p.revocationsCommand(),
-		p.simulateCommand(),
+		p.explainCommand(), p.whyCommand(), p.healthCommand(), p.capacityCommand(), p.drainCommand(),
+		p.shedCommand(), p.revocationsCommand(), p.simulateCommand(),
 		p.benchCommand(), p.redisCommand(), p.configCommand(), p.asyncAPICommand(), p.versionCommand())
 	return root
 }
