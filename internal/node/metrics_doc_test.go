@@ -35,7 +35,7 @@ const maxListedValues = 14
 func TestMetrics_areDocumented(t *testing.T) {
 	text := describeMetrics(registered(t))
 	if os.Getenv("RTE_METRICS_DOC") != "" {
-		if err := os.WriteFile(metricsDoc, []byte(text), 0o644); err != nil { //nolint:gosec // a page of the repository
+		if err := os.WriteFile(metricsDoc, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
