@@ -7,7 +7,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// The channels of control messages, see docs/authorization.md.
+// The channels of control messages, see docs/authorization.md. The names on Redis begin with Layout.Prefix.
 const (
 	RevokeChannel     = "rte:c:revoke"
 	DirectoryChannel  = "rte:c:directory"

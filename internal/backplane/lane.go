@@ -1,6 +1,7 @@
 package backplane
 
 import (
+	"cmp"
 	"hash/crc32"
 	"strconv"
 	"strings"
@@ -8,15 +9,24 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// lanePrefix begins the name of every lane.
-const lanePrefix = "rte:org:"
+const (
+	// DefaultPrefix begins the names of all channels and keys where Layout.Prefix is empty.
+	DefaultPrefix = "rte:"
+	// MaxPrefix is the length of the longest Layout.Prefix, in bytes.
+	MaxPrefix = 64
+	// laneKind follows the prefix in the name of a lane.
+	laneKind = "org:"
+)
 
 // rootEntityType is the RootEntityType of every published event.
 const rootEntityType = "Organization"
 
 // Layout defines how the events of an organization are spread over lanes.
 type Layout struct {
-	// Lanes is the number of lanes of each organization. With 0 or 1 its only lane is "rte:org:" and the id of the
+	// Prefix begins the names of all channels and keys, so that deployments can share a Redis. At most MaxPrefix bytes;
+	// empty: DefaultPrefix.
+	Prefix string
+	// Lanes is the number of lanes of each organization. With 0 or 1 its only lane is Prefix, "org:" and the id of the
 	// organization in lower case. With more, ":" and the number of the lane follow, and the lane of an entity is
 	// crc32_ieee("Organization:" + EntityId in lower case) mod Lanes.
 	Lanes int
@@ -29,7 +39,7 @@ func (l Layout) Lane(organization, entity events.ID) string {
 }
 
 // maxLane is the length of the longest name of a lane.
-const maxLane = len(lanePrefix) + 36 + 1 + 20
+const maxLane = MaxPrefix + len(laneKind) + 36 + 1 + 20
 
 // laneKey identifies a lane where its name is not needed.
 type laneKey struct {
@@ -50,7 +60,8 @@ func (l Layout) key(organization, entity events.ID) laneKey {
 
 // append appends the name of a lane.
 func (l Layout) append(name []byte, organization, entity events.ID) []byte {
-	name = append(name, lanePrefix...)
+	name = append(name, cmp.Or(l.Prefix, DefaultPrefix)...)
+	name = append(name, laneKind...)
 	name = organization.Append(name)
 	if l.Lanes > 1 {
 		name = append(name, ':')
@@ -69,9 +80,25 @@ func (l Layout) Group(topics []events.Topic) map[string][]events.Topic {
 	return lanes
 }
 
-// LaneOrganization returns the organization of a lane, and whether name is the name of a lane.
-func LaneOrganization(name string) (events.ID, bool) {
-	rest, ok := strings.CutPrefix(name, lanePrefix)
+// Named returns the name of a channel or key whose name with DefaultPrefix is given.
+func (l Layout) Named(name string) string {
+	if l.Prefix == "" {
+		return name
+	}
+	return l.Prefix + strings.TrimPrefix(name, DefaultPrefix)
+}
+
+// PrefixOf returns the prefix of the name of a lane.
+func PrefixOf(lane string) string {
+	if i := strings.LastIndex(lane, laneKind); i >= 0 { // an id has no such letters
+		return lane[:i]
+	}
+	return DefaultPrefix
+}
+
+// Organization returns the organization of a lane, and whether name is the name of a lane with this prefix.
+func (l Layout) Organization(name string) (events.ID, bool) {
+	rest, ok := strings.CutPrefix(name, cmp.Or(l.Prefix, DefaultPrefix)+laneKind)
 	if !ok {
 		return events.ID{}, false
 	}

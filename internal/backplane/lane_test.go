@@ -28,6 +28,7 @@ func TestLayout_namesLanes(t *testing.T) {
 		"one lane, named": {backplane.Layout{Lanes: 1}, "rte:org:29f6e823-b484-e611-80c9-00505689257e"},
 		// crc32("Organization:aa9730c4-ce86-e611-80c9-00505689257e") = 0x72c706a7
 		"four lanes": {backplane.Layout{Lanes: 4}, "rte:org:29f6e823-b484-e611-80c9-00505689257e:3"},
+		"prefix":     {backplane.Layout{Prefix: "org:b:"}, "org:b:org:29f6e823-b484-e611-80c9-00505689257e"},
 		"ten lanes":  {backplane.Layout{Lanes: 10}, "rte:org:29f6e823-b484-e611-80c9-00505689257e:1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -35,20 +36,20 @@ func TestLayout_namesLanes(t *testing.T) {
 			if got != test.want {
 				t.Errorf("lane is %s, want %s", got, test.want)
 			}
-			if id, ok := backplane.LaneOrganization(got); !ok || id != organization {
+			if id, ok := test.layout.Organization(got); !ok || id != organization {
 				t.Errorf("organization of %s is %s, %t", got, id, ok)
 			}
 		})
 	}
 }
 
-func TestLaneOrganization_refusesOtherNames(t *testing.T) {
+func TestLayout_refusesOtherNames(t *testing.T) {
 	for _, name := range []string{
 		"", "rte:org:", "rte:org:1", "rte:hb:29f6e823-b484-e611-80c9-00505689257e",
 		"rte:org:29f6e823-b484-e611-80c9-00505689257e:", "rte:org:29f6e823-b484-e611-80c9-00505689257e:-1",
 		"rte:org:29f6e823-b484-e611-80c9-00505689257e:1:2", "rte:org:{29f6e823-b484-e611-80c9-00505689257e}",
 	} {
-		if id, ok := backplane.LaneOrganization(name); ok {
+		if id, ok := (backplane.Layout{}).Organization(name); ok {
 			t.Errorf("%q is a lane of %s", name, id)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/loopback"
 	"github.com/rte-server/rte-server/internal/subscriptions"
 	"github.com/rte-server/rte-server/internal/transport/origins"
@@ -203,6 +204,9 @@ func (p *problems) checkRedis(r *Redis) {
 	if r.Cluster && r.DB != 0 {
 		p.add("redis.db", "must be 0 with redis.cluster")
 	}
+	if err := checkPrefix(r.Prefix); err != nil {
+		p.add("redis.prefix", "%v", err)
+	}
 	if r.Lanes == 0 {
 		p.add("redis.lanes", "must be at least 1")
 	}
@@ -214,6 +218,23 @@ func (p *problems) checkRedis(r *Redis) {
 	if (tls.CertFile == "") != (tls.KeyFile == "") {
 		p.add("redis.tls.cert_file", "must be set together with redis.tls.key_file")
 	}
+}
+
+// checkPrefix checks the prefix of names on Redis. It must be plain in patterns of ACL rules and in hash tags, and no
+// rule for one prefix may match the names of another.
+func checkPrefix(prefix string) error {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:", r)
+	}
+	switch {
+	case len(prefix) > backplane.MaxPrefix || len(prefix) < 2 || !strings.HasSuffix(prefix, ":"):
+		return fmt.Errorf("must end with a colon and have 2 to %d characters, such as staging:", backplane.MaxPrefix)
+	case strings.ContainsFunc(prefix, func(r rune) bool { return !plain(r) }):
+		return errors.New("must have only letters, digits and -_.:")
+	case prefix != backplane.DefaultPrefix && strings.HasPrefix(prefix, backplane.DefaultPrefix):
+		return errors.New("must not begin with rte:, because rules for the default prefix would match it; use staging:rte:")
+	}
+	return nil
 }
 
 func (p *problems) checkTimes(c *Config) {

@@ -158,6 +158,7 @@ type Redis struct {
 	Addresses          []string
 	Username, Password string
 	DB                 int
+	Prefix             string
 	TLS                struct {
 		Enabled            bool
 		CAFile             string

@@ -126,7 +126,10 @@ func (k *keyList) addRedis(c *Redis) {
 			"none: a single node without Redis")
 	k.text(&c.Username, "redis.username", "", "user of this node on Redis")
 	k.secret(&c.Password, "redis.password", "password of that user")
-	k.count(&c.DB, "redis.db", 0, "number of the database")
+	k.count(&c.DB, "redis.db", 0, "number of the database; it separates keys, but not channels: see redis.prefix")
+	k.text(&c.Prefix, "redis.prefix", backplane.DefaultPrefix,
+		"beginning of the names of all channels and keys; deployments that share a Redis need different ones, and the "+
+			"publishers of each must use its own")
 	k.toggle(&c.TLS.Enabled, "redis.tls.enabled", false, "connect to Redis with TLS")
 	k.text(&c.TLS.CAFile, "redis.tls.ca_file", "",
 		"PEM file with the authorities that may sign Redis' certificate; none: those of the system")

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"time"
+
+	"github.com/rte-server/rte-server/internal/backplane"
 )
 
 const (
@@ -46,6 +48,9 @@ func (w *warnings) addUnsafe(c *Config) {
 		"shorter than 32 bytes, it can be guessed from a token")
 	w.addProxies(c)
 	w.addKeySets(&c.Auth)
+	w.add(c.Redis.DB != 0 && c.Redis.Prefix == backplane.DefaultPrefix, "redis.db",
+		"all databases of a Redis share its channels: events and revocations of another deployment on it arrive here, too; "+
+			"set redis.prefix")
 	w.add(c.Console.Token != "" && len(c.Console.Token) < MinSecret/2, "console.token",
 		"shorter than 16 bytes, it can be guessed")
 }

@@ -19,8 +19,13 @@ import (
 
 // laneOf returns the function that names the lane of a topic.
 func laneOf(c *config.Redis) func(events.Topic) string {
-	layout := backplane.Layout{Lanes: c.Lanes}
-	return func(topic events.Topic) string { return layout.Lane(topic.Organization, topic.Entity) }
+	lanes := layout(c)
+	return func(topic events.Topic) string { return lanes.Lane(topic.Organization, topic.Entity) }
+}
+
+// layout returns how events are spread over lanes, and the names of channels and keys.
+func layout(c *config.Redis) backplane.Layout {
+	return backplane.Layout{Prefix: c.Prefix, Lanes: c.Lanes}
 }
 
 // NewBackplane makes the configured backplane: Redis or, without redis.addresses, the process itself. The in-process
@@ -33,7 +38,7 @@ func NewBackplane(c *config.Redis, losses backplane.Losses, o backplane.Options)
 func newBackplane(
 	c *config.Redis, losses backplane.Losses, login func() (username, password string), o backplane.Options,
 ) (backplane.Backplane, error) {
-	o.Layout = backplane.Layout{Lanes: c.Lanes}
+	o.Layout = layout(c)
 	if len(c.Addresses) == 0 {
 		return backplane.NewMemory(o), nil
 	}
@@ -52,7 +57,7 @@ func RedisOptions(c *config.Redis, o backplane.Options) (redis.Options, error) {
 		return redis.Options{}, err
 	}
 	files := &tlsFiles{config: c, good: secure, log: backplane.NewThrottle(o.Logger)}
-	o.Layout = backplane.Layout{Lanes: c.Lanes}
+	o.Layout = layout(c)
 	return redis.Options{
 		Options: o, Addresses: c.Addresses, Username: c.Username, Password: c.Password, DB: c.DB,
 		NextTLS:        files.next,

@@ -67,7 +67,7 @@ func (b *Backplane) Shared() bool { return true }
 
 // Subscribe implements backplane.Control.
 func (b *Backplane) Subscribe(channel string, message func(payload []byte), missed func()) {
-	b.index.subscribeChannel(channel, message, missed)
+	b.index.subscribeChannel(b.options.Layout.Named(channel), message, missed)
 }
 
 // New makes a Backplane. It connects when it runs.
@@ -89,7 +89,7 @@ func New(o Options) (*Backplane, error) {
 	b.wanted = b.wants
 	b.pages.room = wakeup.New()
 	b.scheduler = newScheduler(o.Workers, b.work)
-	b.index = newLaneIndex(o.Linger, o.Connections, b.route, func(l *lane) { b.post(l, left{}) })
+	b.index = newLaneIndex(o.Layout, o.Linger, o.Connections, b.route, func(l *lane) { b.post(l, left{}) })
 	b.states.Bytes, b.recent.Bytes = int64(o.SnapshotMemory), int64(o.PeerMemory)
 	b.peers = b.newExchange()
 	b.commands = o.newCommands()

@@ -12,6 +12,7 @@ import (
 
 // laneIndex has the lanes of this node: their topics, and what must be requested from Redis.
 type laneIndex struct {
+	layout backplane.Layout
 	linger time.Duration
 	route  func(l *lane) *link // called with mu held; nil: the server of the lane is unknown
 	gone   func(l *lane)       // called with mu held, for a lane that is given up; the lane calls drained
@@ -29,9 +30,11 @@ type laneIndex struct {
 	channels, confirmed, failed int
 }
 
-func newLaneIndex(linger time.Duration, connections int, route func(*lane) *link, gone func(*lane)) *laneIndex {
+func newLaneIndex(
+	layout backplane.Layout, linger time.Duration, connections int, route func(*lane) *link, gone func(*lane),
+) *laneIndex {
 	return &laneIndex{
-		linger: linger, route: route, gone: gone,
+		layout: layout, linger: linger, route: route, gone: gone,
 		lanes: map[string]*lane{}, loads: map[events.ID]*load{}, lingering: map[*lane]struct{}{},
 		strays: map[*lane]struct{}{}, refused: map[*lane]struct{}{}, organizations: make([]int, connections),
 	}
@@ -56,7 +59,7 @@ func (t *laneIndex) acquire(name string, n int) *lane {
 	defer t.mu.Unlock()
 	l := t.lanes[name]
 	if l == nil {
-		organization, ok := backplane.LaneOrganization(name)
+		organization, ok := t.layout.Organization(name)
 		if !ok {
 			return nil
 		}

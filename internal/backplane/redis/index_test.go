@@ -19,7 +19,7 @@ func newRouted() *routed {
 	for i := range r.links {
 		r.links[i] = newLink(nil, "", nil, nil)
 	}
-	r.laneIndex = newLaneIndex(0, 1, func(*lane) *link { return r.links[r.at] }, func(*lane) {})
+	r.laneIndex = newLaneIndex(backplane.Layout{}, 0, 1, func(*lane) *link { return r.links[r.at] }, func(*lane) {})
 	return r
 }
 

@@ -146,7 +146,7 @@ func (k *link) epoch(ctx context.Context) error {
 	k.b.logger.Info("redis connected",
 		zap.String("server", k.name), zap.Int("connection", k.number), zap.String("address", address),
 		zap.Uint64("epoch", number))
-	canary := fmt.Sprintf("rte:hb:%s:%d", k.b.node, number)
+	canary := k.b.options.Layout.Named(fmt.Sprintf("rte:hb:%s:%d", k.b.node, number))
 	if k.canary != nil {
 		canary = k.canary(canary)
 	}

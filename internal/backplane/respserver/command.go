@@ -126,7 +126,7 @@ func (c *client) call(ctx context.Context, arguments [][]byte) {
 // publish publishes an event. If the event cannot be published, it answers the reason; Redis would accept the event
 // and leave the check to the nodes.
 func (c *client) publish(ctx context.Context, lane string, message []byte, answer string) {
-	organization, ok := backplane.LaneOrganization(lane)
+	organization, ok := backplane.Layout{}.Organization(lane)
 	if !ok {
 		c.fail(fmt.Sprintf("ERR %.80q is no lane: want rte:org:{OrganizationId}", lane))
 		return

@@ -83,6 +83,7 @@ func ServerIndex(key string, n int) int {
 
 // Send implements backplane.Control.
 func (c *Client) Send(ctx context.Context, channel string, message []byte) error {
+	channel = c.options.Layout.Named(channel)
 	if err := Publish(ctx, c.For(channel), c.options.Cluster != nil, channel, message).Err(); err != nil {
 		return fmt.Errorf("%w: %w", backplane.ErrUnavailable, err)
 	}

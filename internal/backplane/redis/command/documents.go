@@ -21,9 +21,9 @@ func (c *Client) Documents(ctx context.Context, ids []events.ID, documents [][]b
 	var err error
 	switch {
 	case c.options.Cluster != nil:
-		err = pipelined(ctx, c.options.Cluster, ids, documents)
+		err = c.pipelined(ctx, c.options.Cluster, ids, documents)
 	case len(c.options.Servers) == 1:
-		err = together(ctx, c.options.Servers[0].Client, ids, documents)
+		err = c.together(ctx, c.options.Servers[0].Client, ids, documents)
 	default:
 		err = c.documentsOfServers(ctx, ids, documents)
 	}
@@ -34,10 +34,12 @@ func (c *Client) Documents(ctx context.Context, ids []events.ID, documents [][]b
 }
 
 // together reads with one command.
-func together(ctx context.Context, client goredis.UniversalClient, ids []events.ID, documents [][]byte) error {
+func (c *Client) together(
+	ctx context.Context, client goredis.UniversalClient, ids []events.ID, documents [][]byte,
+) error {
 	keys := make([]string, len(ids))
 	for i, id := range ids {
-		keys[i] = documentKey(id)
+		keys[i] = c.documentKey(id)
 	}
 	values, err := client.MGet(ctx, keys...).Result()
 	if err != nil {
@@ -54,11 +56,13 @@ func together(ctx context.Context, client goredis.UniversalClient, ids []events.
 
 // pipelined reads each document with its own command, as the keys have different slots. The client sends the commands
 // for one server together, and to all servers at the same time.
-func pipelined(ctx context.Context, client *goredis.ClusterClient, ids []events.ID, documents [][]byte) error {
+func (c *Client) pipelined(
+	ctx context.Context, client *goredis.ClusterClient, ids []events.ID, documents [][]byte,
+) error {
 	pipe := client.Pipeline()
 	commands := make([]*goredis.StringCmd, len(ids))
 	for i, id := range ids {
-		commands[i] = pipe.Get(ctx, documentKey(id))
+		commands[i] = pipe.Get(ctx, c.documentKey(id))
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i, command := range commands {
@@ -83,7 +87,7 @@ func (c *Client) documentsOfServers(ctx context.Context, ids []events.ID, docume
 	}
 	parts := map[goredis.UniversalClient]*part{}
 	for i, id := range ids {
-		client := c.For(documentKey(id))
+		client := c.For(c.documentKey(id))
 		if parts[client] == nil {
 			parts[client] = &part{}
 		}
@@ -94,7 +98,7 @@ func (c *Client) documentsOfServers(ctx context.Context, ids []events.ID, docume
 	for client, p := range parts {
 		go func() {
 			found := make([][]byte, len(p.ids))
-			err := together(ctx, client, p.ids, found)
+			err := c.together(ctx, client, p.ids, found)
 			for i, position := range p.positions {
 				documents[position] = found[i]
 			}

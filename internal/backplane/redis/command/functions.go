@@ -11,7 +11,7 @@ import (
 )
 
 // functionsVersion must grow with every change of rte.lua: nodes replace a library that is older.
-const functionsVersion = 3
+const functionsVersion = 4
 
 //go:embed rte.lua
 var publishBody string

@@ -25,14 +25,14 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return known or ''
 `
 
-func receiptKey(key string) string {
+func (c *Client) receiptKey(key string) string {
 	hash := sha256.Sum256([]byte(key))
-	return receiptPrefix + hex.EncodeToString(hash[:16])
+	return c.options.Layout.Named(receiptPrefix + hex.EncodeToString(hash[:16]))
 }
 
 // Begin implements backplane.Receipts in one step of Redis: if two nodes begin a request at once, one finds it running.
 func (c *Client) Begin(ctx context.Context, key string, lease time.Duration) (known string, running bool, err error) {
-	key = receiptKey(key)
+	key = c.receiptKey(key)
 	script := goredis.NewScript(beginReceipt)
 	known, err = script.Run(ctx, c.For(key), []string{key},
 		backplane.ReceiptRunning, backplane.ReceiptFinal, lease.Milliseconds()).Text()
@@ -48,7 +48,7 @@ func (c *Client) Begin(ctx context.Context, key string, lease time.Duration) (kn
 
 // End implements backplane.Receipts.
 func (c *Client) End(ctx context.Context, key, text string, final bool, keep time.Duration) error {
-	key = receiptKey(key)
+	key = c.receiptKey(key)
 	state := backplane.ReceiptPartial
 	if final {
 		state = backplane.ReceiptFinal

@@ -35,10 +35,13 @@ func (c *Client) Revocations() backplane.Revocations { return revocations{c} }
 // revocations implements backplane.Revocations.
 type revocations struct{ c *Client }
 
+func (r revocations) key() string { return r.c.options.Layout.Named(revokedKey) }
+
 // Keep implements backplane.Revocations.
 func (r revocations) Keep(ctx context.Context, member []byte, until time.Time, message []byte) error {
 	score := math.Ceil(float64(until.UnixMilli()) / 1000)
-	err := r.c.For(revokedKey).ZAddGT(ctx, revokedKey, goredis.Z{Score: score, Member: member}).Err()
+	key := r.key()
+	err := r.c.For(key).ZAddGT(ctx, key, goredis.Z{Score: score, Member: member}).Err()
 	if err != nil {
 		return fmt.Errorf("keep revocation: %w", err)
 	}
@@ -47,15 +50,16 @@ func (r revocations) Keep(ctx context.Context, member []byte, until time.Time, m
 
 // Kept implements backplane.Revocations.
 func (r revocations) Kept(ctx context.Context, each func(member []byte, until time.Time)) error {
-	client := r.c.For(revokedKey)
+	key := r.key()
+	client := r.c.For(key)
 	now := time.Now()
 	over := strconv.FormatInt(now.Add(-forgetAfter).Unix(), 10)
-	if err := client.ZRemRangeByScore(ctx, revokedKey, "-inf", over).Err(); err != nil && !Denied(err) {
+	if err := client.ZRemRangeByScore(ctx, key, "-inf", over).Err(); err != nil && !Denied(err) {
 		return fmt.Errorf("forget revocations: %w", err) // a node that may not remove them leaves it to others
 	}
 	read := 0
 	for cursor := uint64(0); ; {
-		page, next, err := client.ZScan(ctx, revokedKey, cursor, "", revokedPage).Result()
+		page, next, err := client.ZScan(ctx, key, cursor, "", revokedPage).Result()
 		if err != nil {
 			return fmt.Errorf("read revocations: %w", err)
 		}

@@ -35,9 +35,11 @@ end
 local function publish(keys, args)
   local lane, json = args[1] or '', args[2]
   local tag = ':{' .. lane .. '}'
+  -- The prefix of the lane, without its last colon, is that of its keys: rte where redis.prefix has its default.
+  local prefix = string.match(lane, '^(.*):org:') or 'rte'
   -- Scripts do not roll back: all is checked before the first write.
-  if keys[1] ~= 'rte:j' .. tag or keys[2] ~= 'rte:n' .. tag
-    or (keys[3] and string.sub(keys[3], 1, 6 + #tag) ~= 'rte:s' .. tag .. ':') then
+  if keys[1] ~= prefix .. ':j' .. tag or keys[2] ~= prefix .. ':n' .. tag
+    or (keys[3] and string.sub(keys[3], 1, #prefix + 3 + #tag) ~= prefix .. ':s' .. tag .. ':') then
     return redis.error_reply('RTEKEY the keys do not belong to the lane')
   end
   local command = args[5] or 'PUBLISH'

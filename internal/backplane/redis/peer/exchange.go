@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/wakeup"
@@ -47,6 +48,8 @@ type Message struct {
 type Options struct {
 	// Node is the id of this node.
 	Node string
+	// Prefix begins the names of all channels, see backplane.Layout.
+	Prefix string
 	// Find returns the lane with a name; nil if this node has none.
 	Find func(lane string) Lane
 	// Received hands a part of an answer to the worker of its lane, for Conversation.Part.
@@ -106,8 +109,10 @@ func NewExchange(o Options) *Exchange {
 	return &Exchange{options: o, waiting: map[Lane]wait{}, work: wakeup.New()}
 }
 
-// channel is the channel on which this node receives answers.
-func (x *Exchange) channel() string { return channelPrefix + x.options.Node }
+// channel returns the channel on which a node receives answers.
+func (x *Exchange) channel(node string) string {
+	return backplane.Layout{Prefix: x.options.Prefix}.Named(channelPrefix + node)
+}
 
 // Query asks the other nodes for the missing events of a lane. The lane always gets an answer.
 func (x *Exchange) Query(l Lane, r sequence.Read) {
@@ -209,7 +214,7 @@ func (x *Exchange) queryAgain() {
 
 // Run sends queries and answers until ctx ends.
 func (x *Exchange) Run(ctx context.Context) {
-	confirmed := x.options.Subscribe(x.channel(), x.receive, x.queryAgain)
+	confirmed := x.options.Subscribe(x.channel(x.options.Node), x.receive, x.queryAgain)
 	tick := time.NewTicker(jitter / 4)
 	defer tick.Stop()
 	for began, ended := time.Now(), time.Now(); ; ended = time.Now() {
@@ -357,7 +362,7 @@ func (x *Exchange) sendAnswers(ctx context.Context) {
 			messages = append(messages, Message{Channel: a.lane, Payload: announcement.encode()})
 		}
 		for _, text := range a.parts {
-			messages = append(messages, Message{Channel: channelPrefix + a.Node, Payload: text})
+			messages = append(messages, Message{Channel: x.channel(a.Node), Payload: text})
 		}
 		return true
 	})
