@@ -55,12 +55,14 @@ func (p *program) explainCommand() *cobra.Command {
 				query.Set(key, *value)
 			}
 		}
+		client := consoleClient(&l.Config, *server == "")
 		if *server == "" {
 			if *server, err = consoleURL(&l.Config); err != nil {
 				return usageError{err}
 			}
 		}
-		return explain(cmd.Context(), cmd.OutOrStdout(), *server+"/api/explain?"+query.Encode(), l.Console.Token)
+		address := *server + "/api/explain?" + query.Encode()
+		return explain(cmd.Context(), client, cmd.OutOrStdout(), address, l.Console.Token)
 	}
 	return cmd
 }
@@ -78,11 +80,25 @@ func consoleURL(c *config.Config) (string, error) {
 	case ip.IsUnspecified():
 		host = "::1"
 	}
-	return "http://" + net.JoinHostPort(host, port), nil
+	scheme := "http://"
+	if c.Console.TLS.CertFile != "" {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, port), nil
+}
+
+// consoleClient returns a client of the operator port. own means that the URL is that of the configuration: the port
+// must then have the certificate of the configuration.
+func consoleClient(c *config.Config, own bool) *http.Client {
+	transport := &http.Transport{DisableKeepAlives: true}
+	if own {
+		transport.TLSClientConfig = c.Console.TLS.ClientTLS()
+	}
+	return &http.Client{Transport: transport}
 }
 
 // explain sends the request and prints the answer.
-func explain(ctx context.Context, out io.Writer, address, token string) error {
+func explain(ctx context.Context, client *http.Client, out io.Writer, address, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
@@ -92,7 +108,6 @@ func explain(ctx context.Context, out io.Writer, address, token string) error {
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
 		return err

@@ -40,6 +40,7 @@ func (p *program) healthCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		client := consoleClient(&l.Config, *server == "")
 		if *server == "" {
 			if *server, err = consoleURL(&l.Config); err != nil {
 				return err
@@ -47,15 +48,15 @@ func (p *program) healthCommand() *cobra.Command {
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), healthTimeout)
 		defer cancel()
-		return checkHealth(ctx, cmd.OutOrStdout(), strings.TrimSuffix(*server, "/"), *live)
+		return checkHealth(ctx, client, cmd.OutOrStdout(), strings.TrimSuffix(*server, "/"), *live)
 	}
 	return cmd
 }
 
 // checkHealth sends the probes to the operator port at a URL and prints the state. It returns an error unless the
 // server is ready or, if only liveness matters, unless it is alive.
-func checkHealth(ctx context.Context, out io.Writer, server string, live bool) error {
-	status, _, err := probe(ctx, server+"/healthz")
+func checkHealth(ctx context.Context, client *http.Client, out io.Writer, server string, live bool) error {
+	status, _, err := probe(ctx, client, server+"/healthz")
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func checkHealth(ctx context.Context, out io.Writer, server string, live bool) e
 		_, err = io.WriteString(out, "alive\n")
 		return err
 	}
-	status, answer, err := probe(ctx, server+"/readyz")
+	status, answer, err := probe(ctx, client, server+"/readyz")
 	if err != nil {
 		return err
 	}
@@ -95,12 +96,11 @@ func printable(word string) string {
 }
 
 // probe sends one GET request without a token and returns the status and the body of the answer.
-func probe(ctx context.Context, address string) (status int, answer []byte, err error) {
+func probe(ctx context.Context, client *http.Client, address string) (status int, answer []byte, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return 0, nil, fmt.Errorf("--url: %w", err)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, nil, err

@@ -110,7 +110,7 @@ func TestHealth_givesUp(t *testing.T) {
 		<-answering
 		cancel()
 	}()
-	if err := checkHealth(ctx, &bytes.Buffer{}, port.URL, false); err == nil {
+	if err := checkHealth(ctx, http.DefaultClient, &bytes.Buffer{}, port.URL, false); err == nil {
 		t.Error("a server that does not answer is ready")
 	}
 }

@@ -28,6 +28,7 @@ type operatorPort struct {
 	settings *settings
 	url      *string
 	token    string
+	client   *http.Client
 }
 
 // newOperatorPort adds the flags that name the port.
@@ -44,7 +45,7 @@ func (o *operatorPort) load() error {
 	if err != nil {
 		return err
 	}
-	o.token = l.Console.Token
+	o.token, o.client = l.Console.Token, consoleClient(&l.Config, *o.url == "")
 	if *o.url == "" {
 		if *o.url, err = consoleURL(&l.Config); err != nil {
 			return usageError{err}
@@ -69,8 +70,7 @@ func (o *operatorPort) do(ctx context.Context, method, path string, query url.Va
 	if o.token != "" {
 		request.Header.Set("Authorization", "Bearer "+o.token)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
+	response, err := o.client.Do(request)
 	if err != nil {
 		return err
 	}

@@ -154,6 +154,13 @@ func (r *recorder) text() string {
 // fetch sends a request without a body.
 func fetch(t *testing.T, method, url string, header ...string) (status int, body string) {
 	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	return fetchWith(t, client, method, url, header...)
+}
+
+// fetchWith sends a request without a body through a client.
+func fetchWith(t *testing.T, client *http.Client, method, url string, header ...string) (status int, body string) {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +168,6 @@ func fetch(t *testing.T, method, url string, header ...string) (status int, body
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, err.Error()

@@ -29,6 +29,7 @@ func (p *problems) add(key, format string, args ...any) {
 func CheckServer(c *Config) error {
 	var p problems
 	p.checkAddresses(c)
+	p.checkPortTLS(c)
 	p.checkAuth(c)
 	p.checkTokens(&c.Auth)
 	p.checkRedis(&c.Redis)

@@ -16,11 +16,13 @@ type Config struct {
 	Connection struct {
 		Secret, PreviousSecret string
 	}
+	TLS     PortTLS
 	Console struct {
 		Listen string
 		Token  string
 		// ReadToken and PublishToken are for those who may only read, or only publish.
 		ReadToken, PublishToken string
+		TLS                     PortTLS
 	}
 	Health struct {
 		Path string

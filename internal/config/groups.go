@@ -23,6 +23,8 @@ func (k *keyList) addPorts(c *Config) {
 		"second secret, accepted during the rotation of connection.secret; none: auth.previous_hmac_secret, where "+
 			"there is no connection.secret")
 
+	k.portTLS(&c.TLS, "tls", "the port for clients")
+
 	k.text(&c.Console.Listen, "console.listen", "127.0.0.1:9090",
 		"address of the operator port, as host:port; empty: no operator port. Other machines can use it only "+
 			"with console.token")
@@ -31,6 +33,7 @@ func (k *keyList) addPorts(c *Config) {
 	k.secret(&c.Console.ReadToken, "console.read_token",
 		"bearer token for reading only: metrics, lists, explanations and traces, but neither profiles nor payloads")
 	k.secret(&c.Console.PublishToken, "console.publish_token", "bearer token for POST /api/publish only")
+	k.portTLS(&c.Console.TLS, "console.tls", "the operator port")
 
 	k.text(&c.Health.Path, "health.path", "",
 		"path on the port for clients that answers as /readyz does, without reasons, for load balancers that cannot "+

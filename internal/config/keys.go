@@ -50,6 +50,13 @@ func (k *keyList) secret(target *string, key, help string) {
 	k.text(k.secretFiles[key], key+fileSuffix, "", "file with "+key+", instead of that key; the server watches it")
 }
 
+// portTLS adds the files of TLS of a port.
+func (k *keyList) portTLS(target *PortTLS, prefix, port string) {
+	k.text(&target.CertFile, prefix+".cert_file", "",
+		"PEM file with the certificate of "+port+" and those of its issuers; the server watches it; none: no TLS")
+	k.text(&target.KeyFile, prefix+".key_file", "", "PEM file with the key of that certificate; the server watches it")
+}
+
 func (k *keyList) list(target *[]string, key, help string) {
 	k.flags.Var((*list)(target), key, help)
 }

@@ -208,6 +208,10 @@ func (n *Node) listen(*Options) (err error) {
 		return fmt.Errorf("listen: %w", err)
 	}
 	n.clients.answer = n.transport.Serve
+	if err := n.secure(n.clients, c.TLS, clientPort); err != nil {
+		n.clients.close()
+		return err
+	}
 	if c.Console.Listen == "" {
 		return nil
 	}
@@ -252,6 +256,10 @@ func (n *Node) listenForOperators() error {
 	}
 	if n.files.operators > 0 {
 		n.operators.listener = n.console.Limit(n.operators.listener, n.files.operators)
+	}
+	if err := n.secure(n.operators, c.Console.TLS, operatorPort); err != nil {
+		n.operators.close()
+		return err
 	}
 	return nil
 }
@@ -314,5 +322,12 @@ func TryParts(c *config.Config) error {
 	}
 	_, err = newTLS(&c.Redis)
 	try(err)
+	for key, files := range map[string]config.PortTLS{"tls.cert_file": c.TLS, "console.tls.cert_file": c.Console.TLS} {
+		if files.CertFile != "" {
+			if _, err := files.Read(); err != nil {
+				try(fmt.Errorf("%s: %w", key, err))
+			}
+		}
+	}
 	return errors.Join(wrong...)
 }

@@ -75,6 +75,7 @@ type Node struct {
 	readiness *console.Readiness
 
 	console   *console.Server // nil: console.listen is empty
+	tls       *tlsMetrics
 	clients   *server
 	operators *server // nil: console.listen is empty
 	tasks     []Task  // besides the servers of the two ports
@@ -96,6 +97,7 @@ func New(o Options) (*Node, error) {
 	}
 	n.memory = newMemory(&o.Config.Memory, os.Getenv, os.DirFS("/"))
 	n.memory.log(n.logger)
+	n.tls = newTLSMetrics(registry)
 	n.live.Store(o.Config)
 	if o.Loaded != nil {
 		n.reloads = newReloads(o.Loaded, registry)
