@@ -116,7 +116,6 @@ func (d *Dispatcher) Dispatch(ev *events.Event) { d.dispatch(ev, true) }
 func (d *Dispatcher) Offer(ev *events.Event) (taken bool) { return d.dispatch(ev, false) }
 
 func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
-	now := time.Now()
 	entry := d.registry.Find(ev.Topic)
 	var mask uint32
 	var subscribers int
@@ -126,9 +125,12 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 	if mask == 0 {
 		d.metrics.unmatched.Inc()
 		d.metrics.byType.of(ev.Type, false).Inc()
-		d.options.Trace.Event(ev, now, trace.Unmatched, 0)
+		if d.options.Trace != nil {
+			d.options.Trace.Event(ev, arrival(ev), trace.Unmatched, 0)
+		}
 		return true
 	}
+	now := time.Now()
 	b := &broadcast{
 		id:      ev.ID,
 		entry:   entry,
@@ -158,6 +160,15 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 	}
 	d.send(b, ev, mask, subscribers, now, wait)
 	return true
+}
+
+// arrival returns when an event arrived: now if the backplane did not record it. Reading the clock costs as much as
+// finding out that an event has no subscribers.
+func arrival(ev *events.Event) time.Time {
+	if ev.Arrived.IsZero() {
+		return time.Now()
+	}
+	return ev.Arrived
 }
 
 // costPerShard returns the deliveries that an event adds to the backlog for each shard in mask.

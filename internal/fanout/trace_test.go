@@ -42,6 +42,19 @@ func traced(log *trace.Log) (lines []string) {
 	return lines
 }
 
+// Dispatch read the clock for each event, which doubled the time for those without subscribers.
+func TestDispatcher_recordsTheArrivalOfEventsWithoutSubscribers(t *testing.T) {
+	o := fanout.Options{Trace: newTrace()}
+	run(t, o, func(_ *testing.T, r *rig) {
+		arrived := time.Now().Add(-time.Second).Truncate(time.Microsecond)
+		r.Dispatch(&events.Event{Topic: callTopic(1), ID: events.ID{1}, Arrived: arrived})
+		for _, record := range o.Trace.Events(func(*trace.Record) bool { return true }, 1) {
+			want(t, record.At(), arrived)
+		}
+		want(t, traced(o.Trace), []string{"1 no_subscribers 0"})
+	})
+}
+
 func TestDispatcher_recordsWhatIsNotPlainlySent(t *testing.T) {
 	for name, test := range map[string]struct {
 		options fanout.Options
