@@ -1,5 +1,5 @@
 // Package api has the documents that describe the server's interface for other programs. internal/events/generate makes
-// all of its files except this one.
+// all of its files except this one and operator.openapi.json, which internal/console describes.
 package api
 
 import _ "embed" // for the document

@@ -86,6 +86,14 @@ if [[ ! build/publishers/requirements.txt -nt $requirements ]]; then
   cp $requirements build/publishers
 fi
 
+# The fuzzer of the operator API, into build/contract.
+requirements=test/contract/requirements.txt
+if [[ ! build/contract/requirements.txt -nt $requirements ]]; then
+  python3 -m venv --clear build/contract
+  build/contract/bin/pip install --quiet --requirement $requirements
+  cp $requirements build/contract
+fi
+
 # A Redis client for Java, into build/jedis.
 project=test/publishers/pom.xml
 if [[ ! build/jedis/pom.xml -nt $project ]]; then
