@@ -33,6 +33,10 @@ func (p *problems) checkProxies(c *Config) {
 	if c.ProxyProtocol != string(forwarded.Off) && err == nil && !proxies.Any() {
 		p.add("proxy_protocol", "needs trusted_proxies: from any other address the header does not count")
 	}
+	if c.ProxyProtocol != string(forwarded.Off) && c.TLS.CertFile != "" {
+		p.add("proxy_protocol", "must be off with tls.cert_file: the node looks for the header only in front of plain HTTP. "+
+			"Let the proxy end TLS, or send X-Forwarded-For")
+	}
 }
 
 // addProxies warns of trust in everybody.

@@ -22,6 +22,12 @@ func TestCheck_trustedProxies(t *testing.T) {
 			change:  func(c *config.Config) { c.ProxyProtocol = "required" },
 			problem: "proxy_protocol: needs trusted_proxies",
 		},
+		"PROXY protocol in front of TLS": {
+			change: func(c *config.Config) {
+				c.TrustedProxies, c.ProxyProtocol, c.TLS.CertFile = []string{"10.0.0.0/8"}, "required", "cert.pem"
+			},
+			problem: "proxy_protocol: must be off with tls.cert_file",
+		},
 		"everybody": {
 			change:  func(c *config.Config) { c.TrustedProxies = []string{"0.0.0.0/0"} },
 			warning: "trusted_proxies: with 0.0.0.0/0 any client can choose the address",
