@@ -47,7 +47,7 @@ type Node struct {
 	name     string                        // by which operators and other nodes know it
 	config   *config.Config                // as of the start
 	live     atomic.Pointer[config.Config] // in force
-	reloads  *reloads                      // nil: the configuration cannot be read again
+	reloads  *reloads
 	logger   *zap.Logger
 	level    *zap.AtomicLevel // of logger; nil: it cannot change
 	audit    *audit
@@ -99,8 +99,8 @@ func New(o Options) (*Node, error) {
 	n.memory.log(n.logger)
 	n.tls = newTLSMetrics(registry)
 	n.live.Store(o.Config)
+	n.reloads = newReloads(o.Loaded, registry)
 	if o.Loaded != nil {
-		n.reloads = newReloads(o.Loaded, registry)
 		n.tasks = append(n.tasks, n.watchSecrets())
 	}
 	for _, assemble := range []func(*Options) error{

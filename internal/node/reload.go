@@ -18,8 +18,9 @@ import (
 
 // reloads are the reloads of the configuration of a node.
 type reloads struct {
-	results map[bool]prometheus.Counter // by success
-	restart prometheus.Gauge
+	possible bool                        // static: the node has the sources of its configuration
+	results  map[bool]prometheus.Counter // by success
+	restart  prometheus.Gauge
 
 	mu     sync.Mutex // held during a reload; guards the following fields
 	loaded *config.Loaded
@@ -32,7 +33,7 @@ func newReloads(loaded *config.Loaded, reg prometheus.Registerer) *reloads {
 		Help: "Reloads of the configuration or of a file with a secret, by whether the new values came into force.",
 	}, []string{"result"})
 	return &reloads{
-		loaded:  loaded,
+		loaded: loaded, possible: loaded != nil,
 		results: map[bool]prometheus.Counter{true: total.WithLabelValues("ok"), false: total.WithLabelValues("refused")},
 		restart: promauto.With(reg).NewGauge(prometheus.GaugeOpts{
 			Name: "rte_config_restart_keys",
@@ -113,7 +114,7 @@ func (n *Node) watchSecrets() Task {
 
 // reloadOperation is the action of the operator API; nil: the node has no sources of its configuration.
 func (n *Node) reloadOperation() func(context.Context) (any, error) {
-	if n.reloads == nil {
+	if !n.reloads.possible {
 		return nil
 	}
 	return func(context.Context) (any, error) {
