@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -32,6 +35,9 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
 	err := root.ExecuteContext(ctx)
 	if err != nil && !understood {
+		if flag, value, ok := separateToggle(root, args); ok {
+			err = fmt.Errorf("%w (say --%s=%s)", err, flag, value)
+		}
 		err = usageError{err}
 	}
 	if err != nil {
@@ -71,4 +77,21 @@ func (p *program) newRoot() *cobra.Command {
 		p.shedCommand(), p.revocationsCommand(), p.simulateCommand(),
 		p.benchCommand(), p.redisCommand(), p.configCommand(), p.asyncAPICommand(), p.versionCommand())
 	return root
+}
+
+// separateToggle looks for a flag that is on or off and whose value is an argument of its own, as in "--auth.refresh
+// true". The command would take the value for an argument.
+func separateToggle(root *cobra.Command, args []string) (flag, value string, ok bool) {
+	cmd, _, err := root.Find(args)
+	if err != nil {
+		return "", "", false
+	}
+	for i := range len(args) - 1 {
+		name, isFlag := strings.CutPrefix(args[i], "--")
+		_, err := strconv.ParseBool(args[i+1])
+		if f := cmd.Flags().Lookup(name); isFlag && err == nil && f != nil && f.NoOptDefVal != "" {
+			return name, args[i+1], true
+		}
+	}
+	return "", "", false
 }

@@ -108,6 +108,9 @@ func (p *problems) checkAddresses(c *Config) {
 	if c.Console.Listen == "" {
 		return
 	}
+	if overlap(c.Listen, c.Console.Listen) {
+		p.add("console.listen", "must have another port than listen (%s)", c.Listen)
+	}
 	if err := checkAddress(c.Console.Listen); err != nil {
 		p.add("console.listen", "%v", err)
 	} else if !loopback.Is(c.Console.Listen) && c.Console.Token == "" {
@@ -141,6 +144,18 @@ func isReachable(path string) bool {
 		}
 	}
 	return !strings.HasPrefix(path, "//")
+}
+
+// overlap reports whether only one of two listeners can have its address. One for all addresses of the machine takes
+// the port on each of them. Port 0 is any free one.
+func overlap(one, other string) bool {
+	host1, port1, err1 := net.SplitHostPort(one)
+	host2, port2, err2 := net.SplitHostPort(other)
+	if err1 != nil || err2 != nil || port1 != port2 || strings.Trim(port1, "0") == "" {
+		return false
+	}
+	everywhere := func(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+	return everywhere(host1) || everywhere(host2) || strings.EqualFold(host1, host2)
 }
 
 // checkAddress checks the address of a listener.

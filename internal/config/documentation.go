@@ -18,6 +18,7 @@ func Doc() string {
 		"`redis.tls.ca_file` is the variable `RTE_REDIS_TLS_CA_FILE` and the flag `--redis.tls.ca_file`. A file may nest\n" +
 		"keys or write them with dots, and may have YAML lists; elsewhere commas separate the elements of a list. A\n" +
 		"repeated flag of a list adds elements. An empty variable counts as not set.\n\n" +
+		"Durations and sizes have wide ranges: 1ns for timeouts.send is a slip, and the message names the range.\n\n" +
 		"An unknown key, an unknown variable with the prefix `RTE_` or an invalid value stops the start with exit code 2\n" +
 		"and a message that names it. `rte-server config check` reports whether the server would start.\n" +
 		"`rte-server config print` shows every value and its source, but never a secret. Do not put secrets on a command\n" +

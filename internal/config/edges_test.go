@@ -44,3 +44,16 @@ func TestCheck_refusesUnreachablePath(t *testing.T) {
 		}
 	}
 }
+
+// The address of the operator port was accepted for clients: the start failed later, on one of the two ports.
+func TestCheck_refusesOneAddressForBothPorts(t *testing.T) {
+	for addresses, want := range map[[2]string]bool{
+		{"127.0.0.1:8080", "127.0.0.1:8080"}: false, {":8080", "127.0.0.1:8080"}: false,
+		{"0.0.0.0:8080", "localhost:8080"}: false, {"[::]:8080", "127.0.0.1:8080"}: false,
+		{"127.0.0.2:8080", "127.0.0.1:8080"}: true, {":8080", "127.0.0.1:9090"}: true, {":0", "127.0.0.1:0"}: true,
+	} {
+		if _, err := load(t, "--listen="+addresses[0], "--console.listen="+addresses[1]); (err == nil) != want {
+			t.Errorf("%q: %v, want it accepted: %v", addresses, err, want)
+		}
+	}
+}

@@ -33,6 +33,7 @@ func newKeyList(c *Config) *keyList {
 	k.addTimeouts(&c.Timeouts)
 	k.addInternals(c)
 	k.addProcess(c)
+	k.addRanges()
 	k.markReloads()
 	return k
 }
