@@ -48,6 +48,7 @@ const shortSlowest = 10 * time.Second
 type attack struct {
 	name     string
 	settings rtetest.Settings
+	prepare  func(*stage) rtetest.Settings // what is known only now; nil: nothing
 	// run attacks until it is done or the context of the stage ends, and counts what it does.
 	run func(*stage)
 	// check checks what was counted; nil: nothing.
@@ -63,6 +64,7 @@ type stage struct {
 	redis  *rtetest.Redis
 	here   events.ID // the organization of the attacker
 	others events.ID // the other organization
+	known  sync.Map  // the organization of each entity that the directory knows, by its id
 
 	mu       sync.Mutex
 	sent     map[string]int // guarded by mu
@@ -121,7 +123,7 @@ type row struct {
 func TestAttacks(t *testing.T) {
 	full := os.Getenv("RTE_ATTACKS") == "full"
 	var rows []row
-	for _, a := range attacks() {
+	for _, a := range append(attacks(), attacksOnTenants()...) {
 		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
 			rows = append(rows, mustRun(t, a, full))
 		})
@@ -146,6 +148,9 @@ func mustRun(t *testing.T, a attack, full bool) row {
 		"timeouts.close": "1s",
 	}
 	maps.Copy(settings, a.settings)
+	if a.prepare != nil {
+		maps.Copy(settings, a.prepare(s))
+	}
 	s.srv = rtetest.MustStartServer(t, programs.MustBuild(t), settings)
 
 	alone, limit := 300*time.Millisecond, 6*time.Second
@@ -155,7 +160,9 @@ func mustRun(t *testing.T, a attack, full bool) row {
 	var crowds []*crowd
 	var ends, stops []func()
 	for _, organization := range []events.ID{s.others, s.here} {
-		c, end, stop := mustStartCrowd(t.Context(), t, s.srv.Host, s.redis, organization)
+		user := events.NewID()
+		s.known.Store(user.String(), organization)
+		c, end, stop := mustStartCrowd(t.Context(), t, s.srv.Host, s.redis, organization, user)
 		crowds, ends, stops = append(crowds, c), append(ends, end), append(stops, stop)
 	}
 	take := func() (all []time.Duration) {

@@ -42,10 +42,10 @@ type crowd struct {
 // mustStartCrowd connects the clients and publishes until endPublishing is called. stop then waits for what is missing,
 // and ends the clients.
 func mustStartCrowd(
-	ctx context.Context, t *testing.T, host string, redis *rtetest.Redis, organization events.ID,
+	ctx context.Context, t *testing.T, host string, redis *rtetest.Redis, organization, user events.ID,
 ) (c *crowd, endPublishing, stop func()) {
 	t.Helper()
-	c = &crowd{t: t, organization: organization, user: events.NewID()}
+	c = &crowd{t: t, organization: organization, user: user}
 	ctx, cancel := context.WithCancel(ctx)
 	publishing, endPublishing := context.WithCancel(ctx)
 	var clients, publisher sync.WaitGroup
