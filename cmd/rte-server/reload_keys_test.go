@@ -59,6 +59,20 @@ func reloadedKeys() map[string]reloadedKey {
 			with, _ := fetch(r.t, "GET", r.operators+"/metrics", "Authorization", "Bearer 0123456789abcdef")
 			return without == http.StatusUnauthorized && with == http.StatusOK
 		}},
+		"console.read_token": {
+			from: map[string]string{"console.token": "0123456789abcdef"}, to: "fedcba9876543210",
+			inForce: func(r *reloading) bool {
+				status, _ := fetch(r.t, "GET", r.operators+"/metrics", "Authorization", "Bearer fedcba9876543210")
+				return status == http.StatusOK
+			},
+		},
+		"console.publish_token": {
+			from: map[string]string{"console.token": "0123456789abcdef"}, to: "fedcba9876543210",
+			inForce: func(r *reloading) bool {
+				status, _ := fetch(r.t, "POST", r.operators+"/api/publish", "Authorization", "Bearer fedcba9876543210")
+				return status != http.StatusUnauthorized
+			},
+		},
 		"auth.hmac_secret": {to: otherSecret, inForce: func(r *reloading) bool {
 			old, _ := r.negotiate(tokenOf(r.t, rtetest.Secret))
 			fresh, _ := r.negotiate(tokenOf(r.t, otherSecret))

@@ -20,7 +20,8 @@ const (
 // the command changes each marked key of a running server.
 func (k *keyList) markReloads() {
 	k.mark(reloadAtOnce,
-		"origins", "connection.secret", "connection.previous_secret", "console.token",
+		"origins", "connection.secret", "connection.previous_secret", "console.token", "console.read_token",
+		"console.publish_token",
 		"auth.hmac_secret", "auth.previous_hmac_secret", "directory.token",
 		"limits.connections", "limits.subscriptions", "limits.agent_subscriptions", "limits.items",
 		"limits.frame_rate", "limits.call_rate", "limits.ping_rate",

@@ -32,8 +32,8 @@ const (
 
 // access decides which requests may use the guarded paths.
 type access struct {
-	token   atomic.Pointer[string] // of Server.SetToken
-	others  map[operatorRole]string
+	token   atomic.Pointer[string]                  // of Server.SetToken
+	others  atomic.Pointer[map[operatorRole]string] // of Server.SetRoleTokens
 	audit   *zap.Logger
 	refused *prometheus.CounterVec
 	delayed chan struct{} // holds one element for each request that waits
@@ -42,7 +42,7 @@ type access struct {
 func newAccess(o *Options) *access {
 	reg := o.Registerer
 	a := &access{
-		others: map[operatorRole]string{roleReader: o.ReadToken, rolePublisher: o.PublishToken}, audit: o.Audit,
+		audit: o.Audit,
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rte_console_requests_refused_total",
 			Help: "Refused requests to the operator port, by reason.",

@@ -48,7 +48,7 @@ func (a *access) roleOf(operator, sent string) operatorRole {
 			role = of
 		}
 	}
-	for of, token := range a.others {
+	for of, token := range *a.others.Load() {
 		compare(of, token)
 	}
 	compare(roleOperator, operator) // last: it decides where two roles have the same token

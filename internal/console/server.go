@@ -90,6 +90,7 @@ func New(o Options) (*Server, error) {
 	own := http.NewCrossOriginProtection().Handler(guarded)
 	s.access = newAccess(&o)
 	s.SetToken(o.Token)
+	s.SetRoleTokens(o.ReadToken, o.PublishToken)
 	s.mux.Handle("/", s.access.guard(own))
 	s.handler = s.mux
 	if o.AnswerTimeout > 0 {
@@ -100,6 +101,11 @@ func New(o Options) (*Server, error) {
 
 // SetToken replaces Options.Token. Any goroutine may call it.
 func (s *Server) SetToken(token string) { s.access.token.Store(&token) }
+
+// SetRoleTokens replaces Options.ReadToken and PublishToken. Any goroutine may call it.
+func (s *Server) SetRoleTokens(read, publish string) {
+	s.access.others.Store(&map[operatorRole]string{roleReader: read, rolePublisher: publish})
+}
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -171,6 +171,7 @@ func (n *Node) applySecrets(c *config.Config) error {
 	}
 	if n.console != nil {
 		n.console.SetToken(c.Console.Token)
+		n.console.SetRoleTokens(c.Console.ReadToken, c.Console.PublishToken)
 	}
 	if n.directory.setToken != nil {
 		n.directory.setToken(c.Directory.Token)
