@@ -147,17 +147,17 @@ redis                  %.0f messages per second to the nodes, %s per second, %s 
 
 // writeCapacityRows prints a row for each number of agents.
 func writeCapacityRows(out io.Writer, l load) error {
-	text := "| agents | nodes | clients per node | cores busy | while clients return | memory.limit | descriptors " +
-		"| deliveries/s | to clients | Redis messages/s | journals |\n" +
-		"|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+	text := []byte("| agents | nodes | clients per node | cores busy | while clients return | memory.limit " +
+		"| descriptors | deliveries/s | to clients | Redis messages/s | journals |\n" +
+		"|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for _, agents := range []int{500, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000} {
 		l.Agents = agents
 		c := l.compute()
-		text += fmt.Sprintf("| %d | %d | %d | %.2f | %.2f | %s | %d | %.0f | %s/s | %.0f | %s |\n", agents, c.Nodes,
+		text = fmt.Appendf(text, "| %d | %d | %d | %.2f | %.2f | %s | %d | %.0f | %s/s | %.0f | %s |\n", agents, c.Nodes,
 			c.Connections, c.CoresBusy, c.CoresReturn, mebibytes(c.MemoryBytes), c.Descriptors, c.Deliveries,
 			megabits(c.ClientBits), c.RedisMessages, mebibytes(c.RedisMemoryBytes))
 	}
-	_, err := io.WriteString(out, text)
+	_, err := out.Write(text)
 	return err
 }
 
