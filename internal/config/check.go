@@ -244,11 +244,11 @@ func checkPrefix(prefix string) error {
 	}
 	switch {
 	case len(prefix) > backplane.MaxPrefix || len(prefix) < 2 || !strings.HasSuffix(prefix, ":"):
-		return fmt.Errorf("must end with a colon and have 2 to %d characters, such as staging:", backplane.MaxPrefix)
+		return fmt.Errorf("must end with a colon, such as \"staging:\", and have 2 to %d characters", backplane.MaxPrefix)
 	case strings.ContainsFunc(prefix, func(r rune) bool { return !plain(r) }):
-		return errors.New("must have only letters, digits and -_.:")
+		return errors.New("must have only letters, digits and the characters -_.: in it")
 	case prefix != backplane.DefaultPrefix && strings.HasPrefix(prefix, backplane.DefaultPrefix):
-		return errors.New("must not begin with rte:, because rules for the default prefix would match it; use staging:rte:")
+		return errors.New("must not begin with rte:, because rules for the default prefix would match it: \"staging:rte:\" is good")
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"log"
+	"io"
 	"net"
 	"sync/atomic"
 
@@ -119,14 +119,10 @@ func (c *certificate) reload() error {
 	return err
 }
 
-// handshakeLog returns the log of an HTTP server, which counts failed handshakes of TLS. Anybody can cause them, so
-// each would be a line in the log.
-func handshakeLog(to *log.Logger, failed prometheus.Counter) *log.Logger {
-	return log.New(handshakeWriter{to.Writer(), failed}, to.Prefix(), to.Flags())
-}
-
+// handshakeWriter is the output of the log of an HTTP server. It counts failed handshakes of TLS and does not pass them
+// on: anyone can cause them, and each would be a line in the log.
 type handshakeWriter struct {
-	to     interface{ Write(p []byte) (int, error) }
+	to     io.Writer
 	failed prometheus.Counter
 }
 
@@ -149,7 +145,7 @@ func (n *Node) secure(s *server, files config.PortTLS, port string) error {
 		return fmt.Errorf("tls of the port for %s: %w", port, err)
 	}
 	s.listener = c.listener(s.listener)
-	s.http.ErrorLog = handshakeLog(s.http.ErrorLog, n.tls.failed.WithLabelValues(port))
+	s.http.ErrorLog.SetOutput(handshakeWriter{s.http.ErrorLog.Writer(), n.tls.failed.WithLabelValues(port)})
 	n.tasks = append(n.tasks, c.run)
 	return nil
 }
