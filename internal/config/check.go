@@ -248,7 +248,7 @@ func checkPrefix(prefix string) error {
 	case strings.ContainsFunc(prefix, func(r rune) bool { return !plain(r) }):
 		return errors.New("must have only letters, digits and the characters -_.: in it")
 	case prefix != backplane.DefaultPrefix && strings.HasPrefix(prefix, backplane.DefaultPrefix):
-		return errors.New("must not begin with rte:, because rules for the default prefix would match it: \"staging:rte:\" is good")
+		return errors.New("must not begin with rte:, whose rules would match it: \"staging:rte:\" is good")
 	}
 	return nil
 }
