@@ -234,7 +234,7 @@ func (q *nodeQueries) note(replies *console.Replies, worthwhile map[string]bool)
 func (q *nodeQueries) request(ctx context.Context, query []byte) (replies console.Replies) {
 	nodes := q.others()
 	worthwhile := q.worthwhile(nodes)
-	replies = console.Replies{Answers: map[string]json.RawMessage{}, Silent: nodes}
+	replies = console.Replies{Answers: map[string]json.RawMessage{}, Silent: slices.Clone(nodes)}
 	if len(nodes) == 0 {
 		return replies
 	}

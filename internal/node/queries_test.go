@@ -1,0 +1,100 @@
+package node
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+)
+
+// channels is a backplane.Control that passes messages between nodes of one process.
+type channels struct {
+	backplane.Control
+
+	byName  map[string][]func([]byte)
+	refused int
+}
+
+// Send implements backplane.Control.
+func (w *channels) Send(_ context.Context, channel string, message []byte) error {
+	for _, receive := range w.byName[channel] {
+		receive(message)
+	}
+	return nil
+}
+
+// join adds a node with a secret to the channels. A node without an answer is silent.
+func (w *channels) join(t *testing.T, ctx context.Context, name, secret, answer string, others ...string) *nodeQueries {
+	t.Helper()
+	q, err := newNodeQueries(name, []byte(secret), w, func() []string { return others },
+		func(ctx context.Context, _ []byte) []byte {
+			if answer == "" {
+				<-ctx.Done()
+			}
+			return []byte(`"` + answer + `"`)
+		}, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, channel := range []string{backplane.QueryChannel, backplane.AnswerChannel(name)} {
+		w.byName[channel] = append(w.byName[channel], func(message []byte) {
+			if q.receive(message) != nil {
+				w.refused++
+			}
+		})
+	}
+	go func() { _ = q.run(ctx) }()
+	synctest.Wait()
+	return q
+}
+
+func TestNodeQueries_nameTheNodesThatDoNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer synctest.Wait()
+		defer stop()
+		w := &channels{byName: map[string][]func([]byte){}}
+		first := w.join(t, ctx, "a", "secret", "of a", "b", "c", "gone")
+		w.join(t, ctx, "b", "secret", "of b")
+		w.join(t, ctx, "c", "another secret", "of c")
+
+		began := time.Now()
+		replies := first.request(ctx, []byte(`{}`))
+		if string(replies.Answers["b"]) != `"of b"` || len(replies.Answers) != 1 ||
+			len(replies.Silent) != 2 || replies.Silent[0] != "c" || time.Since(began) != queryTimeout {
+			t.Errorf("after %s: %s, silent %v", time.Since(began), replies.Answers, replies.Silent)
+		}
+		if w.refused == 0 {
+			t.Error("a node with another secret took the query")
+		}
+		// No query waits twice in a row for a node that does not answer.
+		began = time.Now()
+		if replies = first.request(ctx, []byte(`{}`)); time.Since(began) != 0 || len(replies.Silent) != 2 ||
+			len(replies.Answers) != 1 {
+			t.Errorf("the second query took %s: %v", time.Since(began), replies)
+		}
+	})
+}
+
+func TestNodeQueries_refuseOldMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer synctest.Wait()
+		defer stop()
+		w := &channels{byName: map[string][]func([]byte){}}
+		q := w.join(t, ctx, "a", "secret", "of a")
+		other := w.join(t, ctx, "b", "secret", "of b")
+		message := other.seal(&nodeMessage{Kind: isQuery, Number: "1", Body: []byte(`{}`)})
+		if err := q.receive(message); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(maxQueryAge + time.Second)
+		if q.receive(message) == nil {
+			t.Error("took an old message")
+		}
+	})
+}
