@@ -83,11 +83,21 @@ systemd-analyze verify --man=no "$work/units/rte-server.service"
 # The scale ends at 10, "unsafe"; the threshold is in tenths.
 systemd-analyze security --no-pager --offline=true --threshold=20 "$work/units/rte-server.service" >"$work/security" ||
   { cat "$work/security" >&2; exit 1; }
+# seconds prints the default of a duration, such as 1m45s, in seconds.
+seconds() {
+  "$work/rte-server" config doc | awk -F '|' -v key="\`$1\`" '
+    $2 ~ key {
+      text = $4
+      minutes = match(text, /[0-9]+m/) ? substr(text, RSTART, RLENGTH - 1) : 0
+      rest = match(text, /[0-9]+s/) ? substr(text, RSTART, RLENGTH - 1) : 0
+      print minutes * 60 + rest
+    }'
+}
 # systemd must not give up a start before the server has ended its wait.
-waits=$("$work/rte-server" config doc | sed -n 's/^| .startup\.timeout. |[^|]*| .\([0-9]*\)m. |.*/\1/p')
+waits=$(seconds startup.timeout)
 starts=$(sed -n 's/^TimeoutStartSec=\([0-9]*\)s$/\1/p' $unit)
-((waits > 0 && starts > waits * 60)) || { echo "$unit: TimeoutStartSec=$starts, startup.timeout is $waits minutes" >&2; exit 1; }
+((waits > 0 && starts > waits)) || { echo "$unit: TimeoutStartSec=$starts, startup.timeout is $waits s" >&2; exit 1; }
 # systemd must not end the server before the server gives up by itself.
-gives_up=$("$work/rte-server" config doc | sed -n 's/^| .shutdown\.timeout. |[^|]*| .\([0-9]*\)s. |.*/\1/p')
+gives_up=$(seconds shutdown.timeout)
 ends=$(sed -n 's/^TimeoutStopSec=\([0-9]*\)s$/\1/p' $unit)
-((gives_up > 0 && ends > gives_up)) || { echo "$unit: TimeoutStopSec=$ends, shutdown.timeout is $gives_up" >&2; exit 1; }
+((gives_up > 0 && ends > gives_up)) || { echo "$unit: TimeoutStopSec=$ends, shutdown.timeout is $gives_up s" >&2; exit 1; }
