@@ -46,6 +46,8 @@ export class RteClient {
   #ended!: (error: Error) => void;
   readonly #started: Promise<void>;
   #notices: Resync[] = [];
+  // Items of one call: at most, and as long as the server refuses more.
+  #mostItems: number;
   #batchItems: number;
   #batchBytes: number;
   #snapshotsUnderWay = false;
@@ -58,7 +60,7 @@ export class RteClient {
 
   constructor(options: RteClientOptions) {
     this.#options = options;
-    this.#batchItems = options.batchItems ?? 2000;
+    this.#batchItems = this.#mostItems = options.batchItems ?? 2000;
     this.#batchBytes = options.batchBytes ?? 30_000;
     this.#started = new Promise((resolve, reject) => {
       this.#connected = resolve;
@@ -242,7 +244,7 @@ export class RteClient {
         this.#work.set();
       },
       limits: ({ items, messageBytes }) => {
-        this.#batchItems = this.#options.batchItems ?? items;
+        this.#batchItems = this.#mostItems = this.#options.batchItems ?? items;
         this.#batchBytes = this.#options.batchBytes ?? messageBytes - 100; // what is around the items
       },
       closing: () => {
@@ -414,9 +416,9 @@ export class RteClient {
     const codes = batch.map((_, i) => codeOf(results[i]));
     const limit = codes.indexOf("limit");
     // Either the call had too many items, or there are too many subscriptions: the rest in another call shows it.
-    const tooMany = limit > 0 && this.#batchItems >= batch.length;
-    if (tooMany) this.#batchItems = limit;
-    else if (limit === 0) this.#batchItems = this.#options.batchItems ?? 2000;
+    const tooMany = limit > 0;
+    if (tooMany) this.#batchItems = Math.min(this.#batchItems, limit);
+    else if (limit === 0) this.#batchItems = this.#mostItems;
     batch.forEach((topic, i) => {
       const code = codes[i]!;
       if (code === "ok") this.#grant(topic);
