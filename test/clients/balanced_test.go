@@ -1,11 +1,8 @@
 package clients
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -74,10 +71,7 @@ func TestThreeNodes(t *testing.T) {
 }
 
 // herd is a process of node/herd.js.
-type herd struct {
-	stdin  io.Writer
-	stdout *bufio.Scanner
-}
+type herd struct{ lines *rtetest.Lines }
 
 // report is a line that a herd prints.
 type report struct {
@@ -90,40 +84,13 @@ type report struct {
 func startHerd(t *testing.T, s *stage, agent string) *herd {
 	t.Helper()
 	cmd := node("herd.js", s.hubURL, s.token, fmt.Sprint(herdSize), agent, eventName)(t, s)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	// Kills the process if it hangs, so that reading its lines ends.
-	hung := time.AfterFunc(15*time.Minute, func() { _ = cmd.Process.Kill() })
-	t.Cleanup(func() {
-		hung.Stop()
-		_ = stdin.Close()
-		_ = cmd.Wait() // the process ends with its input
-	})
-	h := &herd{stdin, bufio.NewScanner(stdout)}
-	h.stdout.Buffer(nil, 1<<20)
-	return h
+	return &herd{rtetest.MustStartLines(t, cmd)}
 }
 
 // report requests a report from the herd. It fails the test if a connection gave up.
 func (h *herd) report(t *testing.T) (r report) {
 	t.Helper()
-	if _, err := io.WriteString(h.stdin, "\n"); err != nil {
-		t.Fatal(err)
-	}
-	if !h.stdout.Scan() {
-		t.Fatal("the herd has ended")
-	}
-	if err := json.Unmarshal(h.stdout.Bytes(), &r); err != nil {
+	if err := json.Unmarshal([]byte(h.lines.Ask()), &r); err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(r.Lost)

@@ -1,14 +1,11 @@
 package clients
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
@@ -28,17 +25,17 @@ func TestPublishedSample(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			agent := s.agent(t)
 			cmd := s.environment(exec.Command(program, sample, s.hubURL, s.token, protocol, agent, stranger))
-			lines := mustStartLines(t, cmd)
+			lines := rtetest.MustStartLines(t, cmd)
 
 			name := (&connection{protocol: protocol}).name
 			want := fmt.Sprintf(`subscribed [{%q:true,%q:null,%q:%q,%q:"useravailability"},{%q:false,%q:"Unauthorized",`,
 				name("Subscribed"), name("Message"), name("EntityId"), agent, name("EventName"),
 				name("Subscribed"), name("Message"))
-			if got := lines(); !strings.HasPrefix(got, want) {
+			if got := lines.Next(); !strings.HasPrefix(got, want) {
 				t.Fatalf("the sample printed %s, want %s...", got, want)
 			}
 			s.publishAvailability(t, agent, "Back at two.")
-			if got, want := lines(), "received "+agent+" Back at two."; got != want {
+			if got, want := lines.Next(), "received "+agent+" Back at two."; got != want {
 				t.Errorf("the sample printed %q, want %q", got, want)
 			}
 		})
@@ -59,38 +56,5 @@ func (s *stage) publishAvailability(t *testing.T, agent, note string) {
 	}
 	if err := s.publisher.Publish(t.Context(), "rte:org:"+organization, data).Err(); err != nil {
 		t.Fatalf("publish: %v", err)
-	}
-}
-
-// mustStartLines starts a program that ends with its standard input, and returns a function that waits for the next
-// line of its standard output. The end of the test ends the program.
-func mustStartLines(t *testing.T, cmd *exec.Cmd) func() string {
-	t.Helper()
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	// Kills the process if it hangs, so that reading its lines ends.
-	hung := time.AfterFunc(4*rtetest.Patience, func() { _ = cmd.Process.Kill() })
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		_ = cmd.Wait() // the process ends with its input
-		hung.Stop()
-	})
-	scanner := bufio.NewScanner(stdout)
-	return func() string {
-		t.Helper()
-		if !scanner.Scan() {
-			t.Fatal("the program has ended")
-		}
-		return scanner.Text()
 	}
 }

@@ -1,7 +1,6 @@
 package clients
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -206,36 +205,12 @@ func TestStatefulReconnect_hidesCuts(t *testing.T) {
 func (s *stage) startResuming(t *testing.T, version, hub string, size int, agent string) func() resumeReport {
 	t.Helper()
 	cmd := node("resume.js", version, hub, s.token, fmt.Sprint(size), agent, eventName)(t, s)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	hung := time.AfterFunc(15*time.Minute, func() { _ = cmd.Process.Kill() })
-	t.Cleanup(func() {
-		hung.Stop()
-		_ = stdin.Close()
-		_ = cmd.Wait() // the process ends with its input
-	})
-	lines := bufio.NewScanner(stdout)
-	lines.Buffer(nil, 1<<20)
+	lines := rtetest.MustStartLines(t, cmd)
 	return func() (r resumeReport) {
 		t.Helper()
-		if _, err := io.WriteString(stdin, "\n"); err != nil {
-			t.Fatal(err)
-		}
-		if !lines.Scan() {
-			t.Fatalf("the process ended: %v", lines.Err())
-		}
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			t.Fatalf("%q: %v", lines.Text(), err)
+		line := lines.Ask()
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%q: %v", line, err)
 		}
 		return r
 	}

@@ -1,7 +1,6 @@
 package dotnet
 
 import (
-	"bufio"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -9,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
@@ -76,9 +74,9 @@ func TestPage_SamplesShowTheQueues(t *testing.T) {
 			if sample == "Live" {
 				wanted = append(wanted, "right")
 			}
-			next := mustStartLines(t, cmd)
+			next := rtetest.MustStartLines(t, cmd)
 			for found := map[string]bool{}; len(found) < len(wanted); {
-				line := next()
+				line := next.Next()
 				for _, text := range wanted {
 					if strings.HasPrefix(line, text) {
 						found[text] = true
@@ -86,38 +84,5 @@ func TestPage_SamplesShowTheQueues(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// mustStartLines starts a program that ends with its standard input, and returns a function that waits for the next
-// line of its standard output. The end of the test ends the program.
-func mustStartLines(t *testing.T, cmd *exec.Cmd) func() string {
-	t.Helper()
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	// Killed when it hangs, so that reading its lines ends.
-	hung := time.AfterFunc(15*time.Minute, func() { _ = cmd.Process.Kill() })
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		_ = cmd.Wait() // it ends with its input
-		hung.Stop()
-	})
-	scanner := bufio.NewScanner(stdout)
-	return func() string {
-		t.Helper()
-		if !scanner.Scan() {
-			t.Fatal("the program has ended")
-		}
-		return scanner.Text()
 	}
 }

@@ -1,0 +1,62 @@
+package rtetest
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// Lines is a program that reads and prints lines, and ends with its standard input. One goroutine may use it.
+type Lines struct {
+	t       *testing.T
+	stdin   io.Writer
+	scanner *bufio.Scanner
+}
+
+// MustStartLines starts a program. The end of the test ends it. It is killed after 15 minutes, so that reading its
+// lines ends.
+func MustStartLines(t *testing.T, cmd *exec.Cmd) *Lines {
+	t.Helper()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hung := time.AfterFunc(15*time.Minute, func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() {
+		_ = stdin.Close()
+		_ = cmd.Wait() // the program ends with its input
+		hung.Stop()
+	})
+	l := &Lines{t: t, stdin: stdin, scanner: bufio.NewScanner(stdout)}
+	l.scanner.Buffer(nil, 8<<20)
+	return l
+}
+
+// Next returns the next line that the program prints.
+func (l *Lines) Next() string {
+	l.t.Helper()
+	if !l.scanner.Scan() {
+		l.t.Fatalf("the program has ended: %v", l.scanner.Err())
+	}
+	return l.scanner.Text()
+}
+
+// Ask sends the program an empty line and returns the next line that it prints.
+func (l *Lines) Ask() string {
+	l.t.Helper()
+	if _, err := io.WriteString(l.stdin, "\n"); err != nil {
+		l.t.Fatal(err)
+	}
+	return l.Next()
+}
