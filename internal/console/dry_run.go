@@ -71,11 +71,7 @@ func (o *Operator) dryRun(ctx context.Context, query url.Values, event []byte) (
 
 // dryRunHere answers who on this node would receive an event of a topic now.
 func (o *Operator) dryRunHere(ctx context.Context, query url.Values, _ []byte) (any, error) {
-	filter, err := o.eventFilter(query)
-	if err != nil {
-		return nil, err
-	}
-	user, byUser, err := idParam(query, "user")
+	filter, user, byUser, err := o.eventOfUser(query)
 	if err != nil {
 		return nil, err
 	}

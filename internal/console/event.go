@@ -79,11 +79,7 @@ func (o *Operator) event(ctx context.Context, query url.Values) (any, error) {
 	if err := onlyKeys(query, "id", "user", "entity", "event", "organization"); err != nil {
 		return nil, err
 	}
-	filter, err := o.eventFilter(query)
-	if err != nil {
-		return nil, err
-	}
-	user, byUser, err := idParam(query, "user")
+	filter, user, byUser, err := o.eventOfUser(query)
 	if err != nil {
 		return nil, err
 	}

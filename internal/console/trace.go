@@ -122,6 +122,15 @@ func (o *Operator) eventFilter(query url.Values) (f eventFilter, err error) {
 	return f, err
 }
 
+// eventOfUser reads the filter and the user that it names; byUser reports whether it names one.
+func (o *Operator) eventOfUser(query url.Values) (f eventFilter, user events.ID, byUser bool, err error) {
+	if f, err = o.eventFilter(query); err != nil {
+		return f, user, false, err
+	}
+	user, byUser, err = idParam(query, "user")
+	return f, user, byUser, err
+}
+
 func (f *eventFilter) matches(r *trace.Record) bool {
 	return (!f.byID || r.ID == f.id) && (!f.byEntity || r.Topic.Entity == f.entity) &&
 		(!f.byType || r.Topic.Type == f.event) && (!f.byOwner || r.Topic.Organization == f.organization) &&
@@ -130,11 +139,7 @@ func (f *eventFilter) matches(r *trace.Record) bool {
 
 // traceHere answers with the records of this node.
 func (o *Operator) traceHere(_ context.Context, query url.Values, _ []byte) (any, error) {
-	filter, err := o.eventFilter(query)
-	if err != nil {
-		return nil, err
-	}
-	user, byUser, err := idParam(query, "user")
+	filter, user, byUser, err := o.eventOfUser(query)
 	if err != nil {
 		return nil, err
 	}
@@ -237,11 +242,7 @@ type NodeSubscribers struct {
 // subscribersHere answers what became of an event on its way to the connections of this node: those of a user, or
 // without one those with a subscription to the topic.
 func (o *Operator) subscribersHere(ctx context.Context, query url.Values, _ []byte) (any, error) {
-	filter, err := o.eventFilter(query)
-	if err != nil {
-		return nil, err
-	}
-	user, byUser, err := idParam(query, "user")
+	filter, user, byUser, err := o.eventOfUser(query)
 	if err != nil {
 		return nil, err
 	}
