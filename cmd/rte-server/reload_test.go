@@ -274,7 +274,7 @@ func TestReload_changesNotices(t *testing.T) {
 	}{
 		{"", "", 0, 100 * time.Millisecond},
 		{"resync.rate", "1", 500 * time.Millisecond, 10 * time.Second},
-		{"resync.window", "1000000h", time.Minute, 1_000_000 * time.Hour},
+		{"resync.window", "1h", time.Minute, time.Hour},
 	} {
 		if step.key != "" {
 			r.reload(map[string]string{step.key: step.to})

@@ -52,8 +52,8 @@ func (l *Lines) Next() string {
 	return l.scanner.Text()
 }
 
-// Ask sends the program an empty line and returns the next line that it prints.
-func (l *Lines) Ask() string {
+// Request sends the program an empty line and returns the next line that it prints.
+func (l *Lines) Request() string {
 	l.t.Helper()
 	if _, err := io.WriteString(l.stdin, "\n"); err != nil {
 		l.t.Fatal(err)

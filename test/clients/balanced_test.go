@@ -90,7 +90,7 @@ func startHerd(t *testing.T, s *stage, agent string) *herd {
 // report requests a report from the herd. It fails the test if a connection gave up.
 func (h *herd) report(t *testing.T) (r report) {
 	t.Helper()
-	if err := json.Unmarshal([]byte(h.lines.Ask()), &r); err != nil {
+	if err := json.Unmarshal([]byte(h.lines.Request()), &r); err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(r.Lost)

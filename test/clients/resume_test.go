@@ -208,7 +208,7 @@ func (s *stage) startResuming(t *testing.T, version, hub string, size int, agent
 	lines := rtetest.MustStartLines(t, cmd)
 	return func() (r resumeReport) {
 		t.Helper()
-		line := lines.Ask()
+		line := lines.Request()
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}

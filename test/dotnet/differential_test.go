@@ -33,8 +33,10 @@ func mustStartPair(t *testing.T) *pair {
 	node := rtetest.MustStartServer(t, path, rtetest.Settings{
 		"log.level": "error", "timeouts.hold": "1ms", "limits.frame_rate": "0", // one user sends all that is malformed
 	})
-	lines := rtetest.MustStartLines(t, exec.Command(dotnet, repository+"/build/dotnet/Reference/bin/Release/net10.0/Reference.dll",
-		rtetest.Secret, rtetest.Issuer, rtetest.Audience, "--urls", "http://127.0.0.1:0"))
+	lines := rtetest.MustStartLines(t, exec.Command(
+		dotnet, repository+"/build/dotnet/Reference/bin/Release/net10.0/Reference.dll",
+		rtetest.Secret, rtetest.Issuer, rtetest.Audience, "--urls", "http://127.0.0.1:0",
+	))
 	return &pair{
 		server: node.Host, reference: strings.TrimPrefix(lines.Next(), "http://"),
 		token: rtetest.MustToken(t, authz.Claims{User: rtetest.MustID(t, entityID), Role: authz.RoleAgent}),

@@ -218,6 +218,8 @@ func reasonOfRequest(r *request, ours, theirs outcome) string {
 		return "malformed upgrades"
 	case ours[0] == theirs[0] && ours[2] == theirs[2] && ours[2] == "No Connection with that ID":
 		return "content type of 404"
+	case ours[0] == "400" && strings.Contains(ours[2], "Transfer-Encoding"):
+		return "transfer encodings"
 	case strings.Contains(r.target, ";"):
 		return "semicolons in a query"
 	}

@@ -110,7 +110,7 @@ func TestMemory_refusesClientsNearTheLimit(t *testing.T) {
 	if len(clients) < 500 {
 		t.Errorf("only %d clients", len(clients))
 	}
-	if resident > 2*limit {
+	if resident > 2*limit && !rtetest.RaceEnabled { // the race detector takes several times as much
 		t.Errorf("%d MiB resident", resident>>20)
 	}
 	for _, c := range []*lightClient{clients[0], clients[len(clients)-1]} {

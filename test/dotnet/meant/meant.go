@@ -111,5 +111,10 @@ func Requests() []Difference {
 			"content type of 404", "404 `No Connection with that ID` without a Content-Type where it is an upgrade.",
 			"The same with `text/plain`.", "Both have the text; no client reads either.",
 		},
+		{
+			"transfer encodings", "A request with a Transfer-Encoding is read.",
+			"400 `Requests with a Transfer-Encoding are not accepted.`",
+			"With a Content-Length beside it, a proxy may see other requests in the stream. No client sends a body in pieces.",
+		},
 	}
 }

@@ -41,7 +41,11 @@ builder.Services.AddSignalR(options => options.MaximumReceiveMessageSize = null)
 var app = builder.Build();
 app.UseAuthentication();
 app.UseAuthorization();
-app.MapHub<Rte>("/rte", options => options.Transports = HttpTransportType.WebSockets);
+app.MapHub<Rte>("/rte", options =>
+{
+    options.Transports = HttpTransportType.WebSockets;
+    options.AllowStatefulReconnects = true;
+});
 await app.StartAsync();
 Console.WriteLine(app.Urls.First());
 await Console.In.ReadToEndAsync();
