@@ -15,7 +15,7 @@ const (
 	// RefreshChannel is for nodes only, which authenticate their messages on it.
 	RefreshChannel = "rte:c:refresh"
 	// TokensChannel is for nodes only, too: which connection tokens they have accepted.
-	TokensChannel = "rte:c:tokens"
+	TokensChannel = "rte:c:tokens" //nolint:gosec // the name of a channel
 	// NodesChannel is for nodes only: each announces its state and its number of connections.
 	NodesChannel = "rte:c:nodes"
 	// QueryChannel is for the queries of operators, which nodes send each other and authenticate.

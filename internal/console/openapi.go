@@ -27,7 +27,8 @@ var endpoints = []endpoint{
 	{"POST", "/api/events/dry-run", "Find out who would receive an event", "user", map[string]any{}, DryRun{}},
 	{
 		"GET", "/api/connections", "List connections",
-		"user organization address client protocol slow order limit after nodes", nil, ConnectionList{},
+		"user organization address client protocol slow order limit after nodes", nil,
+		ConnectionList{},
 	},
 	{"GET", "/api/connections/{id}", "Describe a connection of any node", "offset limit", nil, ConnectionDetail{}},
 	{"GET", "/api/topics", "List topics", "organization entity event order limit nodes", nil, TopicList{}},

@@ -28,7 +28,7 @@ func (w *channels) Send(_ context.Context, channel string, message []byte) error
 }
 
 // join adds a node with a secret to the channels. A node without an answer is silent.
-func (w *channels) join(t *testing.T, ctx context.Context, name, secret, answer string, others ...string) *nodeQueries {
+func (w *channels) join(ctx context.Context, t *testing.T, name, secret, answer string, others ...string) *nodeQueries {
 	t.Helper()
 	q, err := newNodeQueries(name, []byte(secret), w, func() []string { return others },
 		func(ctx context.Context, _ []byte) []byte {
@@ -58,9 +58,9 @@ func TestNodeQueries_nameTheNodesThatDoNotAnswer(t *testing.T) {
 		defer synctest.Wait()
 		defer stop()
 		w := &channels{byName: map[string][]func([]byte){}}
-		first := w.join(t, ctx, "a", "secret", "of a", "b", "c", "gone")
-		w.join(t, ctx, "b", "secret", "of b")
-		w.join(t, ctx, "c", "another secret", "of c")
+		first := w.join(ctx, t, "a", "secret", "of a", "b", "c", "gone")
+		w.join(ctx, t, "b", "secret", "of b")
+		w.join(ctx, t, "c", "another secret", "of c")
 
 		began := time.Now()
 		replies := first.request(ctx, []byte(`{}`))
@@ -86,8 +86,8 @@ func TestNodeQueries_refuseOldMessages(t *testing.T) {
 		defer synctest.Wait()
 		defer stop()
 		w := &channels{byName: map[string][]func([]byte){}}
-		q := w.join(t, ctx, "a", "secret", "of a")
-		other := w.join(t, ctx, "b", "secret", "of b")
+		q := w.join(ctx, t, "a", "secret", "of a")
+		other := w.join(ctx, t, "b", "secret", "of b")
 		message := other.seal(&nodeMessage{Kind: isQuery, Number: "1", Body: []byte(`{}`)})
 		if err := q.receive(message); err != nil {
 			t.Error(err)
