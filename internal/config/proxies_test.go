@@ -18,7 +18,7 @@ func TestCheck_trustedProxies(t *testing.T) {
 			change:  func(c *config.Config) { c.TrustedProxies = []string{"proxy.example.com"} },
 			problem: `trusted_proxies: "proxy.example.com" must be an address or a network`,
 		},
-		"PROXY protocol of nobody": {
+		"PROXY protocol without trusted proxies": {
 			change:  func(c *config.Config) { c.ProxyProtocol = "required" },
 			problem: "proxy_protocol: needs trusted_proxies",
 		},

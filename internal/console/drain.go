@@ -48,7 +48,7 @@ type Departure struct {
 	Leaving int `json:"leaving,omitempty"`
 	// OverSeconds is the time over which it closes them.
 	OverSeconds float64 `json:"overSeconds,omitempty"`
-	// Held tells why the action pauses; empty: it does not.
+	// Held is the reason for which the action pauses; empty: it does not pause.
 	Held string `json:"held,omitempty"`
 }
 

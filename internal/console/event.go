@@ -216,7 +216,7 @@ func (o *Operator) events(ctx context.Context, query url.Values) (any, error) {
 	return list, nil
 }
 
-// add adds a record to the list, to the event of its id if the list has it.
+// add adds a record to the list: to the event with its id, or as a new event.
 func (l *EventList) add(byID map[string]int, node string, r *EventRecord) {
 	i, known := byID[r.Event]
 	if !known || r.Event == "" {

@@ -35,7 +35,7 @@ func TestServer_allowsWhatTheRoleOfATokenMayDo(t *testing.T) {
 		{"POST", "/api/publish", 200, 403, 200},
 	} {
 		for token, want := range map[string]int{
-			"of operators": test.operator, "of readers": test.reader, "of publishers": test.publisher, "of nobody": 401,
+			"of operators": test.operator, "of readers": test.reader, "of publishers": test.publisher, "of strangers": 401,
 		} {
 			r := httptest.NewRequest(test.method, "http://rte.example"+test.path, http.NoBody)
 			r.Header.Set("Authorization", "Bearer "+token)

@@ -212,6 +212,15 @@ func (s *Shard) deliver(q *turnQueue, to *subscriber, now time.Time) {
 	}
 }
 
+// each calls f with each event of the pass that has a frame of a protocol.
+func (p *pass) each(protocol Protocol, f func(*broadcast)) {
+	for c := p.first; c != nil; c = c.next {
+		if c.broadcast.frames[protocol].Bytes != nil {
+			f(c.broadcast)
+		}
+	}
+}
+
 // writeDirect writes the frames of a pass to an outbox in which nothing waits.
 func (s *Shard) writeDirect(q *turnQueue, o *Outbox, to *subscriber) {
 	p := &q.pass
@@ -232,24 +241,15 @@ func (s *Shard) writeDirect(q *turnQueue, o *Outbox, to *subscriber) {
 	q.round.writes++
 	q.round.deliveries += delivered
 	if o.resumption != nil {
-		for c := p.first; c != nil; c = c.next {
-			if c.broadcast.frames[o.protocol].Bytes != nil {
-				o.keep(numbered{broadcast: c.broadcast, id: to.ID})
-			}
-		}
+		p.each(o.protocol, func(b *broadcast) { o.keep(numbered{broadcast: b, id: to.ID}) })
 	}
 	n, ok := s.write(o, buf)
 	switch {
+	case !ok && o.resumption == nil:
+		now := time.Now()
+		p.each(o.protocol, func(b *broadcast) { o.dropped(b, DropFailed, now) })
+		s.completeEnd(o, EndFailed)
 	case !ok:
-		if o.resumption == nil {
-			now := time.Now()
-			for c := p.first; c != nil; c = c.next {
-				if c.broadcast.frames[o.protocol].Bytes != nil {
-					o.dropped(c.broadcast, DropFailed, now)
-				}
-			}
-			delivered = 0
-		}
 		o.fail(delivered, time.Now())
 	case n < len(buf):
 		o.writeLater(append(s.buffers.get(), buf[n:]...), delivered)

@@ -16,7 +16,7 @@ const (
 	// in less than closingParts times as long.
 	closingLead  = 5 * time.Second
 	closingParts = 4
-	// holdInterval is the time between two questions whether a pause is over.
+	// holdInterval is the time between two calls of Pace.Hold during a pause.
 	holdInterval = 100 * time.Millisecond
 )
 

@@ -11,7 +11,7 @@ import (
 )
 
 // auditDrops counts the entries that the audit log has no room for, by their message, and writes their number into the
-// log once in a second. Without it, a reader of the log could not tell 200 connections from 1,000.
+// log once a second. Without it, 200 connections and 1,000 look the same in the log.
 type auditDrops struct {
 	log  *zap.Logger
 	wake wakeup.Signal

@@ -28,7 +28,7 @@ type rebalance struct {
 	excess   prometheus.Gauge
 	uneven   time.Time // since when this node has far more; zero: it has not
 	allReady time.Time // since when all nodes are ready; zero: they are not
-	offered  bool      // the log has it
+	offered  bool      // the offer is in the log
 	wanted   int       // connections that were too many when moving began; 0: it did not
 	moved    int       // since then
 	resume   time.Time // nothing is moved before

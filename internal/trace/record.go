@@ -73,10 +73,10 @@ type Aside struct {
 // At returns when it happened.
 func (a *Aside) At() time.Time { return time.UnixMicro(a.at) }
 
-// What is what happened to an event on its way to one subscriber.
+// What names an outcome other than "sent" of an event on its way to one subscriber.
 type What uint8
 
-// The asides. Those up to Failed are the drop reasons of package fanout, in its order.
+// The outcomes. The first ones, up to Failed, are the drop reasons of package fanout in the same order.
 const (
 	// Conflated: a newer state replaced it while the socket was full.
 	Conflated What = iota

@@ -27,8 +27,8 @@ const (
 	// takes a file descriptor and some 20 KB.
 	leastHeld, mostHeld = 64, 4096
 	// heldSockets and queuedSockets divide Limits.Sockets. On a full node, requests that wait may have half of the
-	// sockets that no connection may have. Those that wait for the rate will have connections soon: there is room for
-	// more of them.
+	// sockets that no connection may have. Requests that wait for the rate get connections soon, so more of them may
+	// wait.
 	heldSockets, queuedSockets = 32, 2
 	// mostQueued bounds the requests that wait for the rate.
 	mostQueued = 1 << 14

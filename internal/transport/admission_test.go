@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -44,7 +45,13 @@ func TestAdmission_waitsForAPlace(t *testing.T) {
 	s.waits(1)
 	upgraded := s.answerOf(http.MethodGet, "/rte?id="+id, "alice", upgradeHeaders...)
 	s.waits(2)
-	time.Sleep(200 * time.Millisecond) // the timeouts of the server are over
+	for range 3 { // each half request ends by the read timeout: then all timeouts of the server are over
+		half := s.connect()
+		half.write([]byte("POST /rte"))
+		if _, err := io.Copy(io.Discard, half); isTimeout(err) {
+			t.Fatal("a half request does not end")
+		}
+	}
 	select {
 	case response := <-negotiated:
 		t.Fatalf("answered %s", response.Status)

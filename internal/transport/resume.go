@@ -74,7 +74,7 @@ func (c *Conn) awaitSocket(at time.Duration) (frame []byte, next time.Duration, 
 }
 
 // admitAgain lets another socket take over a connection of this node. Its token is checked as that of any request, and
-// comes into force unless it ends earlier than the one in force. A token of somebody else changes nothing.
+// comes into force unless it ends earlier than the one in force. A token of another user changes nothing.
 func (h *Handler) admitAgain(c *Conn, claims *authz.Claims) (admitted, refusal, bool) {
 	if before := c.session.Claims(); before.User != claims.User || before.Organization != claims.Organization {
 		return admitted{}, refusedOtherUser, false

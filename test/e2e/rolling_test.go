@@ -98,7 +98,7 @@ func TestRollingRestart(t *testing.T) {
 			for _, o := range outages {
 				longest = max(longest, o.to.Sub(o.from))
 			}
-			if t.Logf("%s: nobody was out for more than %s", what, longest); longest > size.longest {
+			if t.Logf("%s: no client was out for more than %s", what, longest); longest > size.longest {
 				t.Errorf("%s: a client was out for %s", what, longest)
 			}
 		}

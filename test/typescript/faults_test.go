@@ -182,7 +182,7 @@ func TestHelper_snapshotsPrecedeTheReload(t *testing.T) {
 	for _, p := range topics() {
 		want := 2
 		if p.EventName == "UserCallInArrived" {
-			want = 1 // only the reload has it
+			want = 1 // the reload alone delivers it
 		}
 		if got.Shown[p.String()] != want {
 			t.Errorf("at the reload %s had %d, want %d", p, got.Shown[p.String()], want)

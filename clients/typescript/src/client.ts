@@ -51,7 +51,7 @@ export class RteClient {
   #batchItems: number;
   #batchBytes: number;
   #snapshotsUnderWay = false;
-  // What the application has to reload: the topics with the time since when events are missing.
+  // The topics that the application has to reload, each with the time since when events are missing.
   #missed = new Map<TopicEntry, number>();
   #missedReason = "";
   #reloading = false;
@@ -82,8 +82,8 @@ export class RteClient {
 
   /**
    * Calls a function where events may be missing: after a lost connection, and when the server reports a loss. The last
-   * states have arrived by then, as far as the server has them. The function fetches the rest: what happened to calls, and
-   * states that nobody retains. `state` is behind until its promise resolves; if it rejects, it is called again.
+   * states have arrived by then, as far as the server has them. The function fetches the rest: call events, and states that
+   * the server does not retain. `state` is behind until its promise resolves; if it rejects, it is called again.
    */
   onDiscontinuity(reload: Reload): () => void {
     this.#reloads.add(reload);

@@ -17,7 +17,7 @@ export interface Access {
 export interface RteClientOptions {
   /**
    * Address of the hub, for instance `wss://rte.example.com/rte`: with any of the schemes wss, ws, https and http, or
-   * without one. Not needed if `token` returns the answer of the REST API, which has it.
+   * without one. Not needed if `token` returns the answer of the REST API, which contains the address.
    */
   url?: string | undefined;
   /**

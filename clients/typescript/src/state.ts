@@ -1,7 +1,7 @@
 import type { Guid, Resync } from "./events.js";
 
 /**
- * What an application shows beside its data.
+ * The state that an application shows beside its data.
  * - right: connected, subscribed to everything that was granted, and nothing is missing.
  * - behind: the data may be old. The client connects, subscribes, or waits for a reload.
  * - gone: over. The application stopped the client, there is no token, or the server refused a new token.
@@ -23,7 +23,7 @@ export interface Topic {
   readonly eventName: string;
 }
 
-/** Events that may be missing. What is to do: fetch what the topics show from the REST API. */
+/** Events that may be missing: fetch the data of the topics from the REST API. */
 export interface Discontinuity {
   /** Why: "reconnect" after a lost connection, otherwise the reason of the server's Resync. */
   readonly reason: Resync["reason"] | "reconnect";
@@ -69,7 +69,7 @@ export function within<T>(milliseconds: number, what: string, promise: Promise<T
 
 export const textOf = (failure: unknown): string => (failure instanceof Error ? failure.message : String(failure ?? ""));
 
-/** Calls functions of the application. What one throws does not stop the others. */
+/** Calls functions of the application. An error of one function does not stop the others. */
 export function callAll<A extends unknown[]>(
   functions: Iterable<(...args: A) => void>, report: (error: unknown) => void, ...args: A
 ): void {

@@ -1,4 +1,4 @@
-// Shows the queues of the demo call centre. What is old is dimmed.
+// Shows the queues of the demo call centre. The page dims old values.
 import { RteClient } from "./rte-client.js"; // dist/browser.js of the package
 
 const json = async (path) => (await fetch(path)).json();

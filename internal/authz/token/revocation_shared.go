@@ -277,8 +277,8 @@ func (s *SharedRevocations) save(ctx context.Context) (ok bool) {
 	return true
 }
 
-// load puts the stored revocations into force and returns them without their ends. Those that undo others come first,
-// so that no undone revocation is in force for a moment.
+// load puts the stored revocations into force and returns them without their ends. It applies
+// revocations that undo others first, so that no undone revocation is in force for a moment.
 func (s *SharedRevocations) load(ctx context.Context) (stored map[Revocation]struct{}, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()

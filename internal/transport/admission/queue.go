@@ -259,9 +259,9 @@ func (q *Queue) enter(kind Kind, client Client) (*request, Outcome) {
 	return r, 0
 }
 
-// patience returns how long a request waits. Those that will probably wait in vain do so for different times, so that
-// their clients do not all come back at once: those for room, and those that are so far behind that the rate cannot
-// serve them in time.
+// patience returns how long a request waits. Requests that probably wait in vain wait for different times, so that
+// their clients do not all come back at once: requests for room, and requests too far behind for the rate to serve in
+// time.
 func (q *Queue) patience(r *request) time.Duration {
 	spread := rand.Float64() //nolint:gosec // it protects nothing
 	switch {

@@ -223,7 +223,7 @@ func TestQueue_waitsForRoom(t *testing.T) {
 	})
 }
 
-// Those that wait for room take the sockets that the node needs to refuse others.
+// Requests that wait for room occupy sockets. The node needs sockets to refuse further requests.
 func TestQueue_holdsFewWhileFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, admission.Options{RoomWait: time.Hour, Capacity: 100, RoomCapacity: 3})
@@ -248,7 +248,7 @@ func TestQueue_forgetsClientsThatNeverConnect(t *testing.T) {
 			time.Sleep(3 * time.Second)
 		}
 		if r.wait.Wait(); !r.Try(admission.Negotiate) {
-			t.Error("a place is kept for nobody")
+			t.Error("a place stays reserved without a client")
 		}
 	})
 }

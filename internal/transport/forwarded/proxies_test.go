@@ -114,7 +114,8 @@ func TestClient_isTheLastAddressThatIsNotTrusted(t *testing.T) {
 	}
 }
 
-// Whatever a client writes, the address is that of the proxy or one that was written by a trusted proxy.
+// FuzzClient checks that a client cannot choose its address: the proxy's own address counts, or one that a trusted
+// proxy wrote.
 func FuzzClient(f *testing.F) {
 	f.Add("1.1.1.1, 10.0.0.2", true)
 	f.Add(`for="[::1]:80";by=x, for=unknown`, false)
