@@ -65,7 +65,7 @@ lint: build/golangci-lint ## check the code with the pinned linters, and that go
 
 generate: build ## make what is generated: catalog (api/, docs/events.md, Go, C#), docs/configuration.md, docs/metrics.md, the import graph
 	go generate ./internal/events
-	RTE_UPDATE=1 go test -count 1 -run TestOpenAPI_isCheckedIn ./internal/console
+	bin/rte-server openapi >api/operator.openapi.json
 	bin/rte-server config doc >docs/configuration.md
 	RTE_METRICS_DOC=1 go test -count 1 -run TestMetrics_areDocumented ./internal/node
 	scripts/map.sh

@@ -75,7 +75,8 @@ func (p *program) newRoot() *cobra.Command {
 	root.AddCommand(p.devCommand(), p.serveCommand(), p.tokenCommand(), p.publishCommand(), p.tapCommand(),
 		p.explainCommand(), p.whyCommand(), p.healthCommand(), p.capacityCommand(), p.drainCommand(),
 		p.shedCommand(), p.revocationsCommand(), p.simulateCommand(),
-		p.benchCommand(), p.redisCommand(), p.configCommand(), p.asyncAPICommand(), p.versionCommand())
+		p.benchCommand(), p.redisCommand(), p.configCommand(), p.asyncAPICommand(), p.openAPICommand(),
+		p.versionCommand())
 	return root
 }
 
