@@ -150,20 +150,22 @@ func (q *Queue) Admit(ctx context.Context, kind Kind, client Client) Outcome {
 	if r == nil {
 		return outcome
 	}
-	deadline := time.NewTimer(q.patience(r))
+	patience, gone := q.patience(r), false
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	select {
 	case outcome := <-r.done:
 		return outcome
 	case <-deadline.C:
 	case <-ctx.Done():
+		gone = patience > 0 // a client that may not wait gets its answer, even if it has ended its side of the stream
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case !q.leaveLocked(r):
 		return <-r.done // meanwhile its turn has come
-	case ctx.Err() != nil:
+	case gone:
 		return Gone
 	case r.room:
 		return Full

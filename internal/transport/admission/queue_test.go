@@ -267,3 +267,19 @@ func TestQueue_endsWithItsClient(t *testing.T) {
 		}
 	})
 }
+
+// A client that may not wait is refused for the lack of room, also if it has given up by then.
+func TestQueue_refusesWithoutAWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, admission.Options{Capacity: 100, RoomCapacity: 3})
+		r.room.Store(0)
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 50 {
+			if outcome := r.Admit(gone, admission.Negotiate, admission.Client{}); outcome != admission.Full {
+				t.Fatal(outcome)
+			}
+		}
+		r.Close()
+	})
+}
