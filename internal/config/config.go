@@ -60,15 +60,19 @@ type Config struct {
 		Bytes   int
 		Entries int
 	}
+	Tap struct {
+		Max   int
+		Rate  int
+		Bytes int
+	}
 	Resume struct {
 		Window     time.Duration
 		Bytes      int
 		TotalBytes int
 	}
 	Resync struct {
-		Window      time.Duration
-		CloseWindow time.Duration
-		Rate        int
+		Window time.Duration
+		Rate   int
 	}
 	Startup struct {
 		Timeout time.Duration

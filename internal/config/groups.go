@@ -305,17 +305,21 @@ func (k *keyList) addInternals(c *Config) {
 		"the same for all clients; one may have an eighth of what is left"))
 
 	positive(k.span(&c.Resync.Window, "resync.window", 10*time.Second,
-		"time over which clients with notices are notified of lost events that cannot be repaired"))
-	positive(k.span(&c.Resync.CloseWindow, "resync.close_window", time.Minute,
-		"time over which the connections of clients without notices are closed instead"))
+		"time over which clients are notified of lost events that cannot be repaired; connections without "+
+			"notices are closed instead"))
 	positive(k.count(&c.Resync.Rate, "resync.rate", 500,
-		"clients notified per second; with more clients it takes longer than the windows. Closes also stay below "+
-			"admission.rate, less what a drain or a shed closes"))
+		"clients notified per second; with more clients it takes longer than the window"))
 
 	k.size(&c.Trace.Bytes, "trace.bytes", 16<<20,
 		"memory for the records of the latest events, which answer why a client did not receive one; 0: none are kept")
 	k.count(&c.Trace.Entries, "trace.entries", 100_000,
 		"events that are remembered, if there is memory for so many; 0: none are kept")
+
+	positive(k.count(&c.Tap.Max, "tap.max", 8,
+		"live taps that copy events of this node at a time, those that operators opened on other nodes included"))
+	positive(k.count(&c.Tap.Rate, "tap.rate", 500,
+		"events per second that one tap copies on one node; the tap reports how many it dropped beyond"))
+	positive(k.size(&c.Tap.Bytes, "tap.bytes", 1<<20, "memory of the events of one tap that wait for the operator"))
 
 	modes := []string{SnapshotsOff, SnapshotsOptIn, SnapshotsAlways}
 	k.choice(&c.Snapshots.Mode, "snapshots.mode", SnapshotsOptIn, modes,

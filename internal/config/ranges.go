@@ -50,6 +50,7 @@ func ranges() map[string]valueRange {
 		"limits.outbox_age":         {"100ms", "1h"},
 		"snapshots.memory_bytes":    {"1KiB", "256GiB"},
 		"trace.bytes":               {"1KiB", "64GiB"},
+		"tap.bytes":                 {"64KiB", "1GiB"},
 
 		"admission.wait":      {"1ms", "10m"},
 		"admission.full_wait": {"1ms", "10m"},
@@ -67,15 +68,14 @@ func ranges() map[string]valueRange {
 		"timeouts.subscribe":   {"1ms", "1m"},
 		"timeouts.snapshot":    {"1ms", "1m"},
 
-		"fanout.rest":         {"1us", "1s"},
-		"resync.window":       {"1ms", "1h"},
-		"resync.close_window": {"1ms", "1h"},
-		"rebalance.after":     {"1ms", "24h"},
-		"startup.timeout":     {"10ms", "1h"},
-		"shutdown.delay":      {"1ms", "1h"},
-		"shutdown.drain":      {"1ms", "24h"},
-		"shutdown.wait":       {"1ms", "24h"},
-		"shutdown.timeout":    {"10ms", "48h"},
+		"fanout.rest":      {"1us", "1s"},
+		"resync.window":    {"1ms", "1h"},
+		"rebalance.after":  {"1ms", "24h"},
+		"startup.timeout":  {"10ms", "1h"},
+		"shutdown.delay":   {"1ms", "1h"},
+		"shutdown.drain":   {"1ms", "24h"},
+		"shutdown.wait":    {"1ms", "24h"},
+		"shutdown.timeout": {"10ms", "48h"},
 	}
 }
 
