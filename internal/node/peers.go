@@ -21,6 +21,8 @@ const (
 	// time between two looks at its state.
 	announceInterval = 5 * time.Second
 	checkInterval    = time.Second
+	// queueInterval is the time between two looks at the clients that wait for the admission rate.
+	queueInterval = checkInterval / 4
 	// forgetAfter is how long a peer may be silent before it counts as gone.
 	forgetAfter = 3 * announceInterval
 	// silentFor is how long, after messages may have been missed, the state of a peer that is silent is not known.
@@ -86,8 +88,9 @@ func newPeers(o peersOptions) *peers {
 
 // run announces this node and forgets silent peers until ctx ends.
 func (p *peers) run(ctx context.Context) error {
-	ticker := time.NewTicker(checkInterval)
+	ticker, queue := time.NewTicker(checkInterval), time.NewTicker(queueInterval)
 	defer ticker.Stop()
+	defer queue.Stop()
 	var last announcement
 	var sent time.Time
 	for {
@@ -97,6 +100,10 @@ func (p *peers) run(ctx context.Context) error {
 			return nil
 		case <-p.requested.C():
 			requested = true
+		case <-queue.C:
+			if requested = (p.options.queue() > 0) != (last.Waiting > 0); !requested {
+				continue
+			}
 		case <-ticker.C:
 		}
 		now, own := time.Now(), p.options.own()
