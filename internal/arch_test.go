@@ -30,19 +30,20 @@ authz/directory: authz/watch events
 authz/token: authz/watch events jsonscan
 authz/watch:
 subscriptions: events
-fanout: events subscriptions tap trace
-tap: events trace
+fanout: events subscriptions trace
 trace: events
 hub: authz events fanout hub/invoker jsonscan
 hub/invoker:
 transport: authz authz/token events fanout hub jsonscan transport/admission transport/forwarded
- transport/hubprotocol transport/origins transport/websocket
+ transport/hubprotocol transport/origins transport/websocket transport/fallback transport/transports
 transport/admission: events
 transport/forwarded:
 transport/hubprotocol: events fanout jsonscan msgpack transport/websocket
 transport/websocket:
+transport/fallback: transport/websocket
+transport/transports:
 transport/origins:
-backplane: events tap trace
+backplane: events trace
 backplane/sequence: backplane events
 backplane/redis: backplane backplane/redis/command backplane/redis/peer backplane/resp backplane/sequence events
 backplane/redis/command: backplane events
@@ -50,9 +51,10 @@ backplane/redis/peer: backplane backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
 config: authz authz/directory authz/token backplane loopback subscriptions transport/forwarded transport/origins
+ transport/transports
 node: authz authz/directory authz/token authz/watch backplane backplane/redis config console events fanout hub ingest
- logsink memory tap trace transport transport/forwarded transport/hubprotocol
-console: authz authz/token events hub loopback tap trace
+ logsink memory trace transport transport/forwarded transport/hubprotocol transport/transports
+console: authz authz/token events hub loopback trace
 ingest: backplane events jsonscan
 loadgen:
 loopback:
@@ -81,7 +83,7 @@ github.com/pires/go-proxyproto: transport/forwarded
 github.com/philippseith/signalr: cmd hub/invoker rtetest transport
 github.com/redis/go-redis: backplane/redis backplane/redis/command rtetest
 net: authz/token backplane/redis backplane/respserver cmd config console demo hub loopback node rtetest transport
- transport/websocket
+ transport/fallback transport/websocket
 net/http: authz/directory authz/token cmd console demo ingest loadgen node rtetest transport
 `
 

@@ -12,6 +12,7 @@ import (
 	"github.com/rte-server/rte-server/internal/loopback"
 	"github.com/rte-server/rte-server/internal/subscriptions"
 	"github.com/rte-server/rte-server/internal/transport/origins"
+	"github.com/rte-server/rte-server/internal/transport/transports"
 )
 
 // MinSecret is the recommended length of a secret, in bytes.
@@ -101,6 +102,9 @@ func (p *problems) checkAddresses(c *Config) {
 	p.checkHealthPath(c)
 	if _, err := origins.Parse(c.Origins); err != nil {
 		p.add("origins", "%v", err)
+	}
+	if _, err := transports.Parse(c.Transports); err != nil {
+		p.add("transports", "%v", err)
 	}
 	if c.Console.Token == "" && (c.Console.ReadToken != "" || c.Console.PublishToken != "") {
 		p.add("console.token", "must be set for console.read_token and console.publish_token to have a meaning")

@@ -7,6 +7,8 @@ type Config struct {
 	Listen  string
 	Path    string
 	Origins []string
+	// Transports are those of clients.
+	Transports []string
 
 	// TrustedProxies, ForwardedHeader and ProxyProtocol say who a client behind proxies is.
 	TrustedProxies  []string
@@ -59,11 +61,6 @@ type Config struct {
 	Trace     struct {
 		Bytes   int
 		Entries int
-	}
-	Tap struct {
-		Max   int
-		Rate  int
-		Bytes int
 	}
 	Resume struct {
 		Window     time.Duration
@@ -227,6 +224,7 @@ type Timeouts struct {
 	Close      time.Duration
 	Idle       time.Duration
 	Hold       time.Duration
+	Poll       time.Duration
 	Invocation time.Duration
 	Subscribe  time.Duration
 	Snapshot   time.Duration

@@ -15,6 +15,9 @@ func (k *keyList) addPorts(c *Config) {
 		"origins whose web pages may read the answers to HTTP requests such as negotiate (CORS): "+
 			"https://desk.example.com, https://*.example.com, app://name or null; "+
 			"none: only pages of the server's own origin")
+	k.list(&c.Transports, "transports",
+		"transports of clients, any of WebSockets, ServerSentEvents and LongPolling; clients try them in this order, the "+
+			"next one if one fails; none: WebSockets")
 	k.addProxies(c)
 	k.secret(&c.Connection.Secret, "connection.secret",
 		"secret that all nodes share; the key of connection tokens is derived from it, so that a client may "+
@@ -274,6 +277,8 @@ func (k *keyList) addTimeouts(c *Timeouts) {
 		"how long an HTTP connection may wait for its next request; each takes a file descriptor"))
 	positive(k.span(&c.Hold, "timeouts.hold", 10*time.Second,
 		"how long a client waits at most to connect when what it sends ends its connections again and again"))
+	positive(k.span(&c.Poll, "timeouts.poll", 90*time.Second,
+		"how long a request of LongPolling waits for messages; it must be shorter than the time limits of proxies"))
 	positive(k.span(&c.Invocation, "timeouts.invocation", 10*time.Second,
 		"time limit of a call of a client, its waiting included"))
 	positive(k.span(&c.Subscribe, "timeouts.subscribe", 2*time.Second,
@@ -314,12 +319,6 @@ func (k *keyList) addInternals(c *Config) {
 		"memory for the records of the latest events, which answer why a client did not receive one; 0: none are kept")
 	k.count(&c.Trace.Entries, "trace.entries", 100_000,
 		"events that are remembered, if there is memory for so many; 0: none are kept")
-
-	positive(k.count(&c.Tap.Max, "tap.max", 8,
-		"live taps that copy events of this node at a time, those that operators opened on other nodes included"))
-	positive(k.count(&c.Tap.Rate, "tap.rate", 500,
-		"events per second that one tap copies on one node; the tap reports how many it dropped beyond"))
-	positive(k.size(&c.Tap.Bytes, "tap.bytes", 1<<20, "memory of the events of one tap that wait for the operator"))
 
 	modes := []string{SnapshotsOff, SnapshotsOptIn, SnapshotsAlways}
 	k.choice(&c.Snapshots.Mode, "snapshots.mode", SnapshotsOptIn, modes,

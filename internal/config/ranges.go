@@ -50,7 +50,6 @@ func ranges() map[string]valueRange {
 		"limits.outbox_age":         {"100ms", "1h"},
 		"snapshots.memory_bytes":    {"1KiB", "256GiB"},
 		"trace.bytes":               {"1KiB", "64GiB"},
-		"tap.bytes":                 {"64KiB", "1GiB"},
 
 		"admission.wait":      {"1ms", "10m"},
 		"admission.full_wait": {"1ms", "10m"},
@@ -64,6 +63,7 @@ func ranges() map[string]valueRange {
 		"timeouts.close":       {"10ms", "24h"},
 		"timeouts.idle":        {"10ms", "1h"},
 		"timeouts.hold":        {"1ms", "5m"},
+		"timeouts.poll":        {"100ms", "1h"},
 		"timeouts.invocation":  {"10ms", "10m"},
 		"timeouts.subscribe":   {"1ms", "1m"},
 		"timeouts.snapshot":    {"1ms", "1m"},

@@ -40,9 +40,8 @@ func (o *Operator) operations() map[string]operation {
 		"explain": func(ctx context.Context, query url.Values, _ []byte) (any, error) {
 			return o.explainHere(ctx, query)
 		},
-		"topics":   o.topicsHere,
-		"dry-run":  o.dryRunHere,
-		"overview": o.overviewHere,
+		"topics":  o.topicsHere,
+		"dry-run": o.dryRunHere,
 	}
 }
 

@@ -37,18 +37,14 @@ type Options struct {
 	ReadToken, PublishToken string
 	// Audit records the actions of operators. nil: nothing is recorded.
 	Audit *zap.Logger
-	// Node is the name of the node, for whoami.
-	Node string
 	// AnswerTimeout bounds the handling of a request and its answer, except for profiles. 0: no limit.
 	AnswerTimeout time.Duration
 }
 
 // Server is the handler of the operator port. It may be used from any goroutine.
 type Server struct {
-	node    string
 	access  *access
-	mux     *routes
-	guarded *routes
+	mux     *http.ServeMux
 	handler http.Handler // mux, with a limit for answers
 }
 
@@ -63,13 +59,13 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("console: Options.Gatherer is required")
 	}
 	registerMetrics(o.Registerer, o.Readiness)
-	s := &Server{node: o.Node, mux: newRoutes()}
+	s := &Server{mux: http.NewServeMux()}
 
 	// Load balancers and kubelets send probes without a token; the answers need no protection.
 	s.mux.HandleFunc("GET /healthz", s.health)
 	s.mux.HandleFunc("GET /readyz", o.Readiness.Probe)
 
-	guarded := newRoutes()
+	guarded := http.NewServeMux()
 	guarded.HandleFunc("GET /{$}", s.index)
 	guarded.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
 	if o.Organizations != nil {
@@ -87,13 +83,9 @@ func New(o Options) (*Server, error) {
 	guarded.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
 	guarded.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	o.Operations.handle(guarded)
-	guarded.HandleFunc("GET "+whoamiPath, answer(func(r *http.Request) (any, error) {
-		return s.whoami(r.Context(), r.URL.Query())
-	}))
 	if o.Publish != nil {
-		guarded.Handle("POST "+publishPath, o.Publish)
+		guarded.Handle("POST /api/publish", o.Publish)
 	}
-	s.guarded = guarded
 	// A page of another origin in the operator's browser cannot read an answer, but its request could still act.
 	own := http.NewCrossOriginProtection().Handler(guarded)
 	s.access = newAccess(&o)
@@ -132,7 +124,6 @@ func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "/metrics\n/metrics/organizations\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n"+
 		"/api/revoke\n/api/revocations\n/api/explain\n/api/connections\n/api/disconnect\n/api/events\n/api/topics\n"+
 		"/api/drain\n/api/shed\n/api/nodes\n/api/reload\n"+
-		"/api/overview\n/api/tap\n/api/whoami\n/api/log-level\n"+
 		"/debug/pprof/\n") // an error means that the caller has gone
 }
 

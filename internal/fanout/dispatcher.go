@@ -125,7 +125,9 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 	if mask == 0 {
 		d.metrics.unmatched.Inc()
 		d.metrics.byType.of(ev.Type, false).Inc()
-		d.recordUnmatched(ev)
+		if d.options.Trace != nil {
+			d.options.Trace.Event(ev, arrival(ev), trace.Unmatched, 0)
+		}
 		return true
 	}
 	now := time.Now()
@@ -143,7 +145,7 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 	}
 	if b.expired(now) {
 		d.metrics.expired.Inc()
-		d.record(ev, now, trace.Expired, subscribers)
+		d.options.Trace.Event(ev, now, trace.Expired, subscribers)
 		return true
 	}
 	b.key, b.state = d.options.State(ev)
@@ -186,14 +188,14 @@ func (d *Dispatcher) send(
 	}
 	if err := d.encode(b, ev); err != nil {
 		d.metrics.malformed.Inc()
-		d.record(ev, now, trace.Malformed, subscribers)
+		d.options.Trace.Event(ev, now, trace.Malformed, subscribers)
 		d.options.Malformed(ev, err)
 		return
 	}
 	d.metrics.matched.Inc()
 	d.metrics.byType.of(ev.Type, true).Inc()
 	organization.events.Add(1)
-	d.record(ev, now, trace.Matched, subscribers)
+	d.options.Trace.Event(ev, now, trace.Matched, subscribers)
 	for ; mask != 0; mask &= mask - 1 {
 		s := d.shards[bits.TrailingZeros32(mask)]
 		organization.backlog.add(b.cost)

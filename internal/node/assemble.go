@@ -18,11 +18,11 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/ingest"
-	"github.com/rte-server/rte-server/internal/tap"
 	"github.com/rte-server/rte-server/internal/trace"
 	"github.com/rte-server/rte-server/internal/transport"
 	"github.com/rte-server/rte-server/internal/transport/forwarded"
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
+	"github.com/rte-server/rte-server/internal/transport/transports"
 )
 
 // assembleEvents makes the path of events: catalog, ingress, dispatcher and backplane.
@@ -36,9 +36,6 @@ func (n *Node) assembleEvents(*Options) (err error) {
 	}
 	n.trace = trace.New(trace.Options{
 		Bytes: c.Trace.Bytes, Entries: c.Trace.Entries, Reasons: backplane.RefusedReasons(), Registerer: n.registry,
-	})
-	n.taps = tap.New(tap.Options{
-		Max: c.Tap.Max, Rate: c.Tap.Rate, Bytes: c.Tap.Bytes, Short: n.memory.guard.Short, Registerer: n.registry,
 	})
 	n.dispatcher, err = fanout.New(fanout.Options{
 		State: n.catalog.StateKey, Expires: expires(&c.Events),
@@ -56,14 +53,14 @@ func (n *Node) assembleEvents(*Options) (err error) {
 			Bytes: c.Resume.Bytes, TotalBytes: memoryPart(c.Resume.TotalBytes, c.Memory.Limit, 16),
 		},
 		Flow:  fanout.FlowOptions{Backlog: int64(c.Fanout.Backlog), Quota: c.Quotas.Events, Rest: c.Fanout.Rest},
-		Trace: n.trace, Taps: n.taps, Registerer: n.registry,
+		Trace: n.trace, Registerer: n.registry,
 	})
 	if err != nil {
 		return err
 	}
 	n.backplane, err = newBackplane(&c.Redis, n, n.login, backplane.Options{
 		Catalog: n.catalog, Decoder: n.ingress, Sink: n.dispatcher, SnapshotMemory: c.Snapshots.Memory(),
-		Trace: n.trace, Taps: n.taps, Registerer: n.registry, Logger: n.logger.Named("backplane"),
+		Trace: n.trace, Registerer: n.registry, Logger: n.logger.Named("backplane"),
 	})
 	return err
 }
@@ -124,11 +121,15 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("trusted_proxies: %w", err)
 	}
+	served, err := transports.Parse(c.Transports)
+	if err != nil {
+		return fmt.Errorf("transports: %w", err)
+	}
 	secret, previous := connectionSecrets(c)
 	n.transport, err = transport.New(transport.Options{
 		Open: n.open, Verifier: n.verifier, Refused: n.audit.refused, Ended: n.audit.ended,
 		Secret: secret, PreviousSecrets: previous,
-		Path: c.Path, Next: n.withHealthPath(o.Next), Origins: c.Origins,
+		Path: c.Path, Next: n.withHealthPath(o.Next), Origins: c.Origins, Transports: served,
 		Protocol: transport.ProtocolOptions{MessagePackStyle: packStyle(c), DetailedErrors: c.DetailedErrors},
 		Proxies:  transport.ProxyOptions{Trusted: proxies, Protocol: forwarded.Mode(c.ProxyProtocol)},
 		Tokens: transport.TokenOptions{
@@ -143,6 +144,7 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 		Timeouts: transport.Timeouts{
 			Handshake: c.Timeouts.Handshake, KeepAlive: c.Timeouts.KeepAlive, Client: c.Timeouts.Client,
 			Send: c.Timeouts.Send, Close: c.Timeouts.Close, Idle: c.Timeouts.Idle, Hold: c.Timeouts.Hold,
+			Poll: c.Timeouts.Poll,
 		},
 		Admission: transport.AdmissionOptions{
 			Rate: c.Admission.Rate, Burst: cmp.Or(c.Admission.Burst, c.Admission.Rate),
@@ -194,16 +196,8 @@ func (n *Node) assembleControl(*Options) (err error) {
 		Hub: n.hub, Gate: n.gate, Revocations: n.revocations, RevocationTTL: n.config.Auth.RevocationTTL,
 		Others: n.others, Drainer: n.drainer, Audit: n.audit.log,
 		Node: n.name, Catalog: n.catalog, Trace: n.trace, Lane: laneOf(&n.config.Redis), LaneProblem: n.backplaneProblem,
-		Taps: n.taps, Lanes: n.backplane, Registerer: n.registry, Gatherer: n.registry,
-		Readiness: n.readiness, Redis: n.redisView, Level: n.level,
 	})
 	return err
-}
-
-// redisView returns the state of Redis for operators.
-func (n *Node) redisView() console.RedisView {
-	health := n.backplane.Health()
-	return console.RedisView{Used: n.backplane.Shared(), Connected: health.Connected, Detail: health.Detail}
 }
 
 // listen opens the ports.
@@ -248,7 +242,7 @@ func (n *Node) listenForOperators() error {
 	operations := n.operator.Operations()
 	operations.Reload = n.reloadOperation()
 	n.console, err = console.New(console.Options{
-		Node: n.name, Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() },
+		Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() },
 		Operations: operations, Publish: publish,
 		Organizations: newOrganizationMetrics(n.organizations),
 		Gatherer:      n.registry, Registerer: n.registry, Token: c.Console.Token,

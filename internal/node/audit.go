@@ -76,8 +76,8 @@ func (a *audit) ended(end transport.End) {
 	}
 	entry.Write(zap.String("connection", end.ID),
 		zap.Stringer("user", end.Claims.User), zap.Stringer("organization", end.Claims.Organization),
-		zap.Stringer("reason", end.Reason), zap.String("detail", end.Detail), zap.Duration("duration", end.Duration),
-		addressField(end.Address))
+		zap.Stringer("transport", end.Transport), zap.Stringer("reason", end.Reason), zap.String("detail", end.Detail),
+		zap.Duration("duration", end.Duration), addressField(end.Address))
 }
 
 // refreshed records the new token of a connection.

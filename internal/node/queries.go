@@ -45,7 +45,6 @@ type nodeQueries struct {
 	answer  func(ctx context.Context, query []byte) []byte
 	log     *zap.Logger
 	working sync.WaitGroup
-	streams *nodeStreams
 
 	mu      sync.Mutex                // guards the following fields
 	silent  map[string]time.Time      // when a node left a query without an answer
@@ -68,10 +67,6 @@ type messageKind string
 const (
 	isQuery  messageKind = "query"
 	isAnswer messageKind = "answer"
-	// A stream has a request, which is repeated as long as its lease is renewed, batches, and an end.
-	isFollow   messageKind = "follow"
-	isUnfollow messageKind = "unfollow"
-	isBatch    messageKind = "batch"
 )
 
 // nodeReply is the answer of one node.
@@ -91,20 +86,16 @@ func nodeName() string {
 	return host + "-" + hex.EncodeToString(unique[:])
 }
 
-// newNodeQueries makes the queries of a node. answer works on a query of another node, serve on a stream until ctx
-// ends.
+// newNodeQueries makes the queries of a node. answer works on a query of another node.
 func newNodeQueries(
 	name string, secret []byte, control backplane.Control, others func() []string,
-	answer func(context.Context, []byte) []byte,
-	serve func(ctx context.Context, request []byte, send func(context.Context, []byte) error), log *zap.Logger,
+	answer func(context.Context, []byte) []byte, log *zap.Logger,
 ) (*nodeQueries, error) {
 	key, err := hkdf.Key(sha256.New, secret, nil, "rte-server queries", sha256.Size)
-	q := &nodeQueries{
+	return &nodeQueries{
 		name: name, key: key, control: control, others: others, answer: answer, log: log,
 		silent: map[string]time.Time{}, waiting: map[string]chan nodeReply{},
-	}
-	q.streams = newNodeStreams(q, serve)
-	return q, err
+	}, err
 }
 
 // subscribe subscribes the channels of the queries.
@@ -123,7 +114,6 @@ func (q *nodeQueries) run(ctx context.Context) error {
 	q.ctx = nil
 	q.mu.Unlock()
 	q.working.Wait()
-	q.streams.serving.Wait()
 	return nil
 }
 
@@ -168,16 +158,6 @@ func (q *nodeQueries) receive(message []byte) error {
 		q.answered(m)
 	case isQuery:
 		q.work(m)
-	case isBatch:
-		q.streams.arrived(m)
-	case isUnfollow:
-		q.streams.unfollowed(m)
-	case isFollow:
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if q.ctx != nil && len(m.Body) <= maxQueryBytes {
-			q.streams.requested(q.ctx, m)
-		}
 	}
 	return nil
 }

@@ -9,11 +9,12 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
+	"github.com/rte-server/rte-server/internal/transport/transports"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
-// Conn is a WebSocket connection that speaks a hub protocol. Its exported methods are for its session and for the shard
-// that owns its outbox.
+// Conn is a connection that speaks a hub protocol, on a WebSocket or on a Link in place of one. Its exported methods
+// are for its session and for the shard that owns its outbox.
 //
 // A connection has two halves that end in any order: the reader, a goroutine of its own, and the writer. The writer is
 // the reader goroutine until the session is open, then the shard. The half that ends last closes the socket.
@@ -25,7 +26,8 @@ type Conn struct {
 	features hub.Features
 	since    time.Duration // when the connection was made, since h.started
 	owner    owner
-	resumes  bool // negotiate granted stateful reconnect
+	resumes  bool    // negotiate granted stateful reconnect
+	link     *linked // the connection has no WebSocket; nil: it has
 
 	early *authz.Claims // of a refresh before the session is open; guarded by h.refresh
 
@@ -140,7 +142,9 @@ func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bo
 		c.nextPing = at + c.h.options.Timeouts.KeepAlive
 	}
 	if at >= c.nextPing {
-		frame = c.protocol.Ping()
+		if c.transport() != transports.LongPolling { // whose requests end in time
+			frame = c.protocol.Ping()
+		}
 		c.nextPing = at + c.h.options.Timeouts.KeepAlive
 	}
 	next = c.nextPing - at
@@ -150,6 +154,9 @@ func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bo
 			return nil, 0, false
 		}
 		next = min(next, left)
+	}
+	if next, ok = c.awaitPoll(now, next); !ok {
+		return nil, 0, false
 	}
 	if next, ok = c.untilExpiry(at, next); !ok {
 		return nil, 0, false
@@ -192,6 +199,7 @@ func (c *Conn) expireWith(claims *authz.Claims) {
 // answer the frames before the shard calls Ended.
 func (c *Conn) Final(reason fanout.EndReason) []byte {
 	c.final.Store(uint32(reason) + 1)
+	c.closeAbandoned()
 	return c.EncodeClose(c.closeReason(reason))
 }
 

@@ -22,6 +22,7 @@ type connections struct {
 	mu            sync.Mutex // guards the following fields
 	limit         int
 	live          map[connID]*Conn
+	linked        int // of live, without a socket of their own
 	organizations counts[events.ID]
 	users         counts[organizationUser]
 	networks      counts[netip.Addr]
@@ -54,6 +55,13 @@ func (cs *connections) len() int {
 	return len(cs.live)
 }
 
+// sockets returns the number of connections with a socket of their own.
+func (cs *connections) sockets() int {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return len(cs.live) - cs.linked
+}
+
 // add adds a connection without a connection token, whose id the server made up (skipNegotiation). It reports whether
 // there was room.
 func (cs *connections) add(c *Conn) (refusal, bool) {
@@ -66,7 +74,10 @@ func (cs *connections) add(c *Conn) (refusal, bool) {
 func (cs *connections) redeem(c *Conn, inTime bool, now time.Time) (refusal, bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if _, taken := cs.live[c.id]; taken {
+	if other, taken := cs.live[c.id]; taken {
+		if other.transport() != c.transport() {
+			return refusedTransport, false
+		}
 		return refusedIDInUse, false
 	}
 	if !inTime || cs.spentLocked(c.id, now) != unused {
@@ -90,6 +101,9 @@ func (cs *connections) addLocked(c *Conn) (refusal, bool) {
 		return reason, false
 	}
 	cs.live[c.id] = c
+	if c.link != nil {
+		cs.linked++
+	}
 	cs.organizations.add(c.owner.organization)
 	cs.users.add(c.owner.organizationUser())
 	cs.networks.add(c.owner.network())
@@ -137,6 +151,14 @@ func (cs *connections) known(id connID, inTime bool, now time.Time) bool {
 	return taken || inTime && cs.spentLocked(id, now) != usedHere
 }
 
+// unused reports whether a connection token may still open a connection.
+func (cs *connections) unused(id connID, inTime bool, now time.Time) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	_, taken := cs.live[id]
+	return !taken && inTime && cs.spentLocked(id, now) == unused
+}
+
 // usedBy is who has used a connection token.
 type usedBy uint8
 
@@ -180,6 +202,9 @@ func (cs *connections) remove(c *Conn) {
 	known := cs.live[c.id] == c
 	if known {
 		delete(cs.live, c.id)
+		if c.link != nil {
+			cs.linked--
+		}
 		cs.organizations.remove(c.owner.organization)
 		cs.users.remove(c.owner.organizationUser())
 		cs.networks.remove(c.owner.network())

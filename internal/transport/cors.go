@@ -1,6 +1,10 @@
 package transport
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/rte-server/rte-server/internal/transport/transports"
+)
 
 // allowOrigin lets the page that made the request read the answer if its origin is allowed, for every kind of answer.
 // It echoes the origin, because an asterisk forbids credentials (Fetch standard, CORS protocol).
@@ -38,7 +42,11 @@ const (
 func (h *Handler) answerPreflight(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	if header.Get("Access-Control-Allow-Origin") != "" {
-		header.Set("Access-Control-Allow-Methods", "GET, POST")
+		methods := "GET, POST"
+		if h.options.Transports[transports.LongPolling] {
+			methods += ", DELETE"
+		}
+		header.Set("Access-Control-Allow-Methods", methods)
 		header.Set("Access-Control-Max-Age", preflightAge)
 		wanted := r.Header.Get("Access-Control-Request-Headers")
 		if wanted == "" {

@@ -7,6 +7,7 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/transport/transports"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
@@ -14,11 +15,13 @@ import (
 type End struct {
 	ID     string
 	Claims *authz.Claims
-	Reason hub.CloseReason
+	// Transport carried the connection.
+	Transport transports.Transport
+	Reason    hub.CloseReason
 	// Detail is the cause in a stable word, one of few; empty: the reason is the cause.
 	Detail   string
 	Address  netip.Addr    // of the client; zero: not known
-	Duration time.Duration // since the upgrade
+	Duration time.Duration // since the connection was opened
 }
 
 // endDetail is the cause of an end as End.Detail has it. The words of handshake failures and of violations follow.
@@ -35,6 +38,7 @@ const (
 	detailReadFailed
 	detailStreamEnded
 	detailPanic
+	detailNoPoll
 	detailHandshake // the first of handshakeFailures
 	detailViolation = detailHandshake + endDetail(len(handshakeFailures))
 )
@@ -69,7 +73,7 @@ func (d endDetail) String() string {
 	}
 	return [detailHandshake]string{
 		"", protocolErrorTooLarge, protocolErrorMalformed, protocolErrorNoMemory, "outbox_full", "nothing_received",
-		"write_failed", "read_failed", "stream_ended", "panic",
+		"write_failed", "read_failed", "stream_ended", "panic", "no_poll",
 	}[d]
 }
 
@@ -112,7 +116,7 @@ func (c *Conn) reportEnd() {
 		reason = hub.CloseReason(r - 1) //nolint:gosec // it was set from one
 	}
 	duration := time.Since(c.h.started) - c.since
-	c.h.metrics.lifetimes.ended(reason, duration)
+	c.h.metrics.lifetimes.ended(c.transport(), reason, duration)
 	if c.h.options.Ended == nil {
 		return
 	}
@@ -121,7 +125,7 @@ func (c *Conn) reportEnd() {
 		claims = c.session.Claims()
 	}
 	c.h.options.Ended(End{
-		ID: c.ID(), Claims: claims, Reason: reason, Detail: c.causeOf(reason).String(),
+		ID: c.ID(), Claims: claims, Transport: c.transport(), Reason: reason, Detail: c.causeOf(reason).String(),
 		Address:  c.owner.address,
 		Duration: duration,
 	})
@@ -132,6 +136,8 @@ func (c *Conn) causeOf(reason hub.CloseReason) endDetail {
 	switch {
 	case reason == hub.CloseSlow:
 		return detailOutbox
+	case reason == hub.CloseSilent && c.link != nil && c.link.abandoned.Load():
+		return detailNoPoll
 	case reason == hub.CloseSilent:
 		return detailNothingReceived
 	case reason == hub.CloseGone && c.ended.Load() == uint32(fanout.EndFailed)+1:

@@ -76,7 +76,8 @@ func TestEnded_hasReasonAndDetail(t *testing.T) {
 			if test.reason == hub.CloseSilent {
 				status = "timeout"
 			}
-			if n := s.count("signalr_server_connection_duration_seconds", "signalr_connection_status", status); n != 1 {
+			if n := s.count("signalr_server_connection_duration_seconds",
+				"signalr_connection_status", status, "signalr_transport", "web_sockets"); n != 1 {
 				t.Errorf("%v durations of %s, want 1", n, status)
 			}
 			if n := s.count("signalr_server_active_connections"); n != 0 {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/transport/forwarded"
+	"github.com/rte-server/rte-server/internal/transport/transports"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
@@ -82,7 +83,9 @@ func (e *entrance) connState(_ net.Conn, state http.ConnState) {
 }
 
 // sockets returns the number of open sockets of the port.
-func (e *entrance) sockets() int { return int(e.arrived.Load()+e.http.Load()) + e.h.connections.len() }
+func (e *entrance) sockets() int {
+	return int(e.arrived.Load()+e.http.Load()) + e.h.connections.sockets()
+}
 
 // saveSockets closes idle HTTP connections while the port has more than three quarters of its sockets open. When many
 // clients connect at once, each has two for a moment: 200 clients of .NET with 300 descriptors took a minute.
@@ -277,7 +280,8 @@ func (h *Handler) takeUpgrade(
 	sock *websocket.Socket, peer netip.Addr, p []byte, admitted func(),
 ) (v *verifiedToken, taken bool) {
 	head, rest, ok := parseHead(p)
-	if !ok || !h.isHub(strings.TrimSuffix(head.path, "/")) || h.draining.Load() {
+	if !ok || !h.isHub(strings.TrimSuffix(head.path, "/")) || h.draining.Load() ||
+		!h.options.Transports[transports.WebSockets] {
 		return nil, false
 	}
 	q := parseQuery(head.rawQuery)

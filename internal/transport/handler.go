@@ -36,6 +36,8 @@ type Handler struct {
 
 	redemptions *redemptions
 
+	available string // the list of transports, as negotiate answers it
+
 	adjustable
 	connections *connections
 	queue       *admission.Queue
@@ -69,6 +71,7 @@ func New(options Options) (*Handler, error) {
 		requests:    newRefreshRequests(),
 		redemptions: &redemptions{announce: options.Tokens.Announce},
 		started:     time.Now(),
+		available:   options.Transports.Available(),
 	}
 	h.queue = newAdmission(&options, h.connections)
 	h.connections.left = h.queue.Left
@@ -216,17 +219,13 @@ func (h *Handler) serveHub(w http.ResponseWriter, r *request) {
 	case r.Method == http.MethodGet && isWebSocket(r.Request):
 		h.serveUpgrade(w, r)
 	case r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), eventStream):
-		h.refuseTransport(w, r, refusedEventStream)
+		h.serveStream(w, r)
 	case r.Method == http.MethodGet:
-		header := w.Header()
-		header.Set("Cache-Control", "no-cache, no-store")
-		header.Set("Pragma", "no-cache")
-		header.Set("Expires", "Thu, 01 Jan 1970 00:00:00 GMT")
-		h.refuseTransport(w, r, refusedLongPolling)
+		h.servePoll(w, r)
 	case r.Method == http.MethodPost:
-		h.refuseTransport(w, r, refusedPost)
+		h.servePost(w, r)
 	case r.Method == http.MethodDelete:
-		h.refuseTransport(w, r, refusedDelete)
+		h.serveDelete(w, r)
 	default:
 		h.refuse(w, requestHub, refusedMethod)
 	}

@@ -7,8 +7,10 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
+	"github.com/rte-server/rte-server/internal/transport/transports"
 )
 
 // maxProtocolVersion is the highest version of the hub protocols. All lower ones are accepted (1.5).
@@ -33,12 +35,14 @@ const (
 	handshakeRefused   handshakeFailure = "refused"
 	// handshakeElsewhere: the client continues a connection of another node.
 	handshakeElsewhere handshakeFailure = "elsewhere"
+	// handshakeFormat: the transport cannot carry the protocol.
+	handshakeFormat handshakeFailure = "transfer_format"
 )
 
 // handshakeFailures are all reasons.
 var handshakeFailures = [...]handshakeFailure{
 	handshakeTimeout, handshakeTooLarge, handshakeMalformed, handshakeProtocol, handshakeVersion, handshakeViolation,
-	handshakeGone, handshakeDraining, handshakeRevoked, handshakeRefused, handshakeElsewhere,
+	handshakeGone, handshakeDraining, handshakeRevoked, handshakeRefused, handshakeElsewhere, handshakeFormat,
 }
 
 // The texts of failed handshakes (1.5), and of a session that could not be opened (D9).
@@ -65,6 +69,11 @@ func (c *Conn) handshake(message []byte) {
 	if request.Version > maxProtocolVersion {
 		c.failHandshake(handshakeVersion, "The server does not support version "+
 			strconv.FormatInt(request.Version, 10)+" of the '"+request.Protocol+"' protocol.")
+		return
+	}
+	if c.transport() == transports.ServerSentEvents && protocol.Name() == fanout.ProtocolMessagePack {
+		c.failHandshake(handshakeFormat, "Cannot use the '"+protocol.Name().String()+"' protocol on the current transport. "+
+			"The transport does not support 'Binary' transfer format.")
 		return
 	}
 	if c.resumes && request.Version >= resumeVersion {

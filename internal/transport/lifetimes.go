@@ -7,14 +7,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/transport/transports"
 )
 
 // lifetimes measures how long connections live: by close reason, and in the terms of the semantic conventions of
 // OpenTelemetry for SignalR servers, which dashboards for ASP.NET Core use.
 type lifetimes struct {
 	byReason map[hub.CloseReason]prometheus.Observer
-	byStatus map[string]prometheus.Observer
-	active   prometheus.Gauge
+	byStatus [transports.Number]map[string]prometheus.Observer
+	active   [transports.Number]prometheus.Gauge
 }
 
 // The values of signalr.connection.status.
@@ -41,24 +42,25 @@ func newLifetimes(reg prometheus.Registerer) *lifetimes {
 		Name: "signalr_server_active_connections",
 		Help: "Open connections (signalr.server.active_connections of OpenTelemetry).",
 	}, []string{"signalr_transport"})
-	l := &lifetimes{
-		byReason: map[hub.CloseReason]prometheus.Observer{}, byStatus: map[string]prometheus.Observer{},
-		active: active.WithLabelValues("web_sockets"),
-	}
+	l := &lifetimes{byReason: map[hub.CloseReason]prometheus.Observer{}}
 	for _, reason := range hub.CloseReasons() {
 		l.byReason[reason] = durations.WithLabelValues(reason.String())
 	}
-	for _, status := range []string{statusNormal, statusTimeout, statusShutdown} {
-		l.byStatus[status] = standard.WithLabelValues(status, "web_sockets")
+	for t := range transports.Number {
+		l.active[t] = active.WithLabelValues(t.Label())
+		l.byStatus[t] = map[string]prometheus.Observer{}
+		for _, status := range []string{statusNormal, statusTimeout, statusShutdown} {
+			l.byStatus[t][status] = standard.WithLabelValues(status, t.Label())
+		}
 	}
 	return l
 }
 
 // began counts a connection.
-func (l *lifetimes) began() { l.active.Inc() }
+func (l *lifetimes) began(t transports.Transport) { l.active[t].Inc() }
 
 // ended counts the end of a connection.
-func (l *lifetimes) ended(reason hub.CloseReason, after time.Duration) {
+func (l *lifetimes) ended(t transports.Transport, reason hub.CloseReason, after time.Duration) {
 	status := statusNormal
 	switch reason {
 	case hub.CloseSilent:
@@ -66,7 +68,7 @@ func (l *lifetimes) ended(reason hub.CloseReason, after time.Duration) {
 	case hub.CloseDrain:
 		status = statusShutdown
 	}
-	l.active.Dec()
-	l.byStatus[status].Observe(after.Seconds())
+	l.active[t].Dec()
+	l.byStatus[t][status].Observe(after.Seconds())
 	l.byReason[reason].Observe(after.Seconds())
 }

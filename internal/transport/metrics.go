@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/transport/fallback"
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
@@ -32,6 +33,9 @@ type metrics struct {
 	held             prometheus.Counter
 	pending          prometheus.Gauge
 	httpConnections  prometheus.Gauge
+	polls            map[fallback.Outcome]prometheus.Counter
+	abandoned        prometheus.Counter
+	polling          prometheus.Gauge
 	proxyHeaders     map[proxyHeader]prometheus.Counter
 	limit            prometheus.Gauge // of connections
 }
@@ -97,6 +101,12 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 		Help: "Connections while proxy_protocol is on, by their header: it named the client, spoke for the proxy itself " +
 			"(local), was absent or malformed, or the connection came from an address that is not trusted.",
 	}, []string{"result"})
+	polls := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rte_transport_polls_total",
+		Help: "Requests of LongPolling that waited, by outcome: with messages, without any in time (late), replaced by " +
+			"another one, over with the connection, or given up by the client (gone). missing: connections that ended " +
+			"because their client did not poll again.",
+	}, []string{"outcome"})
 	redemptions := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_transport_redemptions_total",
 		Help: "Connection tokens used on this node, by whether the other nodes were notified. With lost ones, a second " +
@@ -112,7 +122,13 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 			Help: "Connections that ended because another node had accepted their connection token before.",
 		}),
 		proxyHeaders: map[proxyHeader]prometheus.Counter{},
-		throttled:    map[string]prometheus.Counter{},
+		polls:        map[fallback.Outcome]prometheus.Counter{},
+		abandoned:    polls.WithLabelValues("missing"),
+		polling: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_transport_polls_waiting",
+			Help: "Requests of LongPolling that wait for messages.",
+		}),
+		throttled: map[string]prometheus.Counter{},
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rte_transport_repeatable_failures_total",
 			Help: "Connections that ended because of what the client sent and will probably send again.",
@@ -191,6 +207,9 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 	for _, rate := range []string{throttledFrames, throttledCalls, throttledPings} {
 		m.throttled[rate] = throttled.WithLabelValues(rate)
 	}
+	for _, outcome := range fallback.Outcomes() {
+		m.polls[outcome] = polls.WithLabelValues(outcome.String())
+	}
 	for _, result := range proxyHeaderResults {
 		m.proxyHeaders[result] = proxyHeaders.WithLabelValues(string(result))
 	}
@@ -200,7 +219,7 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 			m.waiting, arrivals, m.handshakes,
 			handshakesFailed,
 			m.receivedBytes, received, protocolErrors, throttled, m.failures, m.held, m.pending, pendingLimit,
-			m.httpConnections, proxyHeaders,
+			m.httpConnections, proxyHeaders, polls, m.polling,
 		} {
 			reg.MustRegister(c)
 		}

@@ -14,10 +14,6 @@ import (
 // negotiateVersion is the highest negotiate version. Clients that ask for more get this one (N4).
 const negotiateVersion = 1
 
-// transports is the list in the answer of negotiate. All other transports need each request to reach the same node
-// (N11).
-const transports = `"availableTransports":[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]`
-
 // serveNegotiate answers with the id of a new connection (N1 to N13). It grants stateful reconnect to clients that ask
 // for it (N7). It does not redirect (N10), and stores nothing.
 func (h *Handler) serveNegotiate(w http.ResponseWriter, r *request) {
@@ -82,7 +78,7 @@ func (h *Handler) negotiation(version int, resumes bool, claims *authz.Claims) [
 	id := newConnID()
 	token := h.tokens.make(id, version, resumes, claims, time.Now())
 	if version == 0 {
-		return []byte(`{"negotiateVersion":0,"connectionId":"` + token + `",` + transports + `}`)
+		return []byte(`{"negotiateVersion":0,"connectionId":"` + token + `",` + h.available + `}`)
 	}
 	lifetime := ""
 	if seconds := tokenLifetime(claims.ExpiresAt); h.options.Refresh.Enabled && seconds > 0 {
@@ -93,7 +89,7 @@ func (h *Handler) negotiation(version int, resumes bool, claims *authz.Claims) [
 		granted = `"useStatefulReconnect":true,`
 	}
 	return []byte(`{` + granted + `"negotiateVersion":1,"connectionId":"` + id.String() + `","connectionToken":"` +
-		token + `",` + lifetime + transports + `}`)
+		token + `",` + lifetime + h.available + `}`)
 }
 
 // isTrue reports whether a value is true as .NET reads booleans.

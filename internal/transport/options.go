@@ -16,6 +16,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/transport/forwarded"
+	"github.com/rte-server/rte-server/internal/transport/transports"
 )
 
 // Verifier checks a token and returns its claims. *token.Verifier is one.
@@ -68,6 +69,9 @@ type Options struct {
 	// Origins are the origins whose pages may negotiate in a browser, such as https://desk.example.com. None: only pages
 	// of the server's own origin.
 	Origins []string
+
+	// Transports are those that the server has. None: WebSockets.
+	Transports transports.Set
 
 	Protocol ProtocolOptions
 	Proxies  ProxyOptions
@@ -185,6 +189,10 @@ type Timeouts struct {
 	// Idle is how long an HTTP connection may wait for its next request. Clients of .NET keep the connection of negotiate
 	// open, which takes a second descriptor. 0: 5 s.
 	Idle time.Duration
+	// Poll is how long a request of LongPolling waits for messages. 0: 90 s.
+	Poll time.Duration
+	// Disconnect is how long a client of LongPolling may wait with its next request. 0: 15 s.
+	Disconnect time.Duration
 	// Refresh is how long another node may take to answer a refresh request. 0: 2 s.
 	Refresh time.Duration
 }
@@ -201,6 +209,9 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("transport: Options.Verifier is required")
 	}
 	setDefault(&o.Path, "/rte")
+	if o.Transports == (transports.Set{}) {
+		o.Transports[transports.WebSockets] = true
+	}
 	setDefault(&o.Proxies.Protocol, forwarded.Off)
 	setDefault(&o.Tokens.TTL, minTokenTTL)
 	setDefault(&o.Tokens.ClockTolerance, 30*time.Second)
@@ -243,6 +254,8 @@ func (t *Timeouts) setDefaults() {
 	setDefault(&t.Close, 5*time.Second)
 	setDefault(&t.Hold, 10*time.Second)
 	setDefault(&t.Idle, 5*time.Second)
+	setDefault(&t.Poll, 90*time.Second)
+	setDefault(&t.Disconnect, 15*time.Second)
 	setDefault(&t.Refresh, 2*time.Second)
 }
 
@@ -275,6 +288,8 @@ func (o *Options) check() error {
 		{"Timeouts.Close", int64(o.Timeouts.Close)},
 		{"Timeouts.Hold", int64(o.Timeouts.Hold)},
 		{"Timeouts.Idle", int64(o.Timeouts.Idle)},
+		{"Timeouts.Poll", int64(o.Timeouts.Poll)},
+		{"Timeouts.Disconnect", int64(o.Timeouts.Disconnect)},
 		{"Timeouts.Refresh", int64(o.Timeouts.Refresh)},
 	} {
 		if number.value < 0 {

@@ -52,7 +52,7 @@ const (
 // start begins to read. buffered holds the bytes that came with the request.
 func (c *Conn) start(buffered []byte) {
 	c.h.metrics.connections[protocolNone].Inc()
-	c.h.metrics.lifetimes.began()
+	c.h.metrics.lifetimes.began(c.transport())
 	c.messages = hubprotocol.NewSplitter(min(c.h.options.Limits.MessageBytes, maxHandshake))
 	c.frames.MaxFrame = uint64(c.h.options.Limits.FrameBytes) //nolint:gosec // not negative
 	go c.read(buffered)
@@ -73,7 +73,7 @@ func (c *Conn) read(buffered []byte) {
 			go c.read(nil)
 			return
 		}
-		buf, n, err := c.in().Read(!c.frames.AtBoundary())
+		buf, n, err := c.in().Read(!c.atBoundary())
 		if err != nil {
 			c.readFailed(err)
 			continue
@@ -90,6 +90,14 @@ func (c *Conn) read(buffered []byte) {
 		return
 	}
 	c.finish()
+}
+
+// atBoundary reports whether the bytes so far end with a whole frame, or, without a WebSocket, with a whole message.
+func (c *Conn) atBoundary() bool {
+	if c.link != nil {
+		return c.messages.Pending() == 0
+	}
+	return c.frames.AtBoundary()
 }
 
 // finish ends the reader's half.
@@ -150,6 +158,10 @@ func (c *Conn) touch() { c.lastRead.Store(int64(time.Since(c.h.started))) }
 // consume works on bytes of the client. It answers a ping after all of them. It answers only the last of several pings
 // (RFC 6455 section 5.5.3), so that a flood of pings does not become a flood of pongs.
 func (c *Conn) consume(p []byte) {
+	if c.link != nil {
+		c.receive(p)
+		return
+	}
 	var pong []byte
 	for len(p) > 0 && c.phase < phaseBroken {
 		var (
@@ -343,6 +355,7 @@ func (c *Conn) peerClosed() {
 // readFailed acts on the end of the stream and on deadlines: of the handshake, of Ended and of the close timeout.
 func (c *Conn) readFailed(err error) {
 	switch {
+	case c.readEnded(err):
 	case !websocket.IsTimeout(err):
 		if errors.Is(err, io.EOF) {
 			c.because(detailStreamEnded)

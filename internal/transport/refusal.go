@@ -53,6 +53,12 @@ const (
 	refusedGone
 	refusedEncoding
 	refusedDescriptors
+	refusedWebSockets
+	refusedTransport
+	refusedRefreshRequired
+	refusedEarlyPost
+	refusedPostSize
+	refusedPosts
 	numRefusals
 )
 
@@ -126,8 +132,20 @@ var refusals = [numRefusals]struct {
 	},
 	refusedGone: {"gone", http.StatusServiceUnavailable, ""}, // the client has given up while it waited
 
-	refusedOtherUser: {"other_user", http.StatusForbidden, ""},
-	refusedForward:   {"forward", http.StatusServiceUnavailable, ""},
-	refusedVersion0:  {"negotiate_version", http.StatusBadRequest, ""},
-	refusedDisabled:  {"disabled", http.StatusNotFound, ""},
+	refusedOtherUser: {
+		"other_user", http.StatusForbidden, "The user associated with this connection changed.",
+	},
+	refusedForward:  {"forward", http.StatusServiceUnavailable, ""},
+	refusedVersion0: {"negotiate_version", http.StatusBadRequest, ""},
+	refusedDisabled: {"disabled", http.StatusNotFound, ""},
+
+	refusedWebSockets: {
+		"web_sockets", http.StatusNotFound, "WebSockets transport not supported by this end point type",
+	},
+	refusedTransport: {"transport", http.StatusBadRequest, "Cannot change transports mid-connection"},
+	// The body is JSON, as that of a refused refresh.
+	refusedRefreshRequired: {"refresh_required", http.StatusConflict, ""},
+	refusedEarlyPost:       {"early_post", http.StatusBadRequest, ""},
+	refusedPostSize:        {"post_size", http.StatusRequestEntityTooLarge, ""},
+	refusedPosts:           {"posts", http.StatusServiceUnavailable, "Too many requests of this connection wait."},
 }

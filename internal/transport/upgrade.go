@@ -12,6 +12,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/transport/transports"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
@@ -42,11 +43,16 @@ type upgrade struct {
 	features hub.Features
 	claims   *authz.Claims
 	owner    owner
+	link     *linked // in place of a WebSocket; nil: none
 }
 
 // serveUpgrade makes a connection from a request. It declines subprotocols and extensions by leaving them out of the
 // answer (W1, W2). It accepts any Origin: a page cannot send a token that it does not have.
 func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
+	if !h.options.Transports[transports.WebSockets] {
+		h.refuse(w, requestHub, refusedWebSockets)
+		return
+	}
 	if r.Header.Get("Sec-WebSocket-Version") != webSocketVersion {
 		w.Header().Set("Sec-WebSocket-Version", webSocketVersion)
 		h.refuse(w, requestHub, refusedUpgradeVersion)
@@ -89,7 +95,9 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 
 // newUpgrade returns the upgrade that a query asks for.
 func newUpgrade(accept string, q query, claims *authz.Claims, o owner) upgrade {
-	return upgrade{accept, q.value("id"), hub.ParseFeatures(q.value("features")), claims, o}
+	return upgrade{
+		accept: accept, id: q.value("id"), features: hub.ParseFeatures(q.value("features")), claims: claims, owner: o,
+	}
 }
 
 // admitted is an upgrade that may be answered.
@@ -115,7 +123,8 @@ func (h *Handler) admit(u *upgrade) (admitted, refusal, bool) {
 		return admitted{}, refusedDraining, false
 	}
 	c := &Conn{
-		h: h, features: u.features, since: time.Since(h.started), owner: u.owner, reader: reader{claims: u.claims},
+		h: h, features: u.features, since: time.Since(h.started), owner: u.owner, link: u.link,
+		reader: reader{claims: u.claims},
 	}
 	if u.id == "" {
 		c.id = newConnID()
@@ -127,7 +136,7 @@ func (h *Handler) admit(u *upgrade) (admitted, refusal, bool) {
 	if !ok {
 		return admitted{}, refusedUnknownID, false
 	}
-	if token.resumes {
+	if token.resumes && u.link == nil {
 		if open, _ := h.connections.find(token.id, now); open != nil && open.opened.Load() && open.resume != nil {
 			return h.admitAgain(open, u.claims)
 		}
@@ -135,7 +144,7 @@ func (h *Handler) admit(u *upgrade) (admitted, refusal, bool) {
 	if !token.sameUser {
 		return admitted{}, refusedUnknownID, false
 	}
-	c.id, c.resumes = token.id, token.resumes
+	c.id, c.resumes = token.id, token.resumes && u.link == nil
 	reason, ok := h.connections.redeem(c, h.inTime(&token, now), now)
 	if ok {
 		h.redeemed(c)

@@ -19,14 +19,15 @@ type ReadBuffer [readBytes]byte
 // ReadBuffers is a pool of read buffers for many sockets. Its zero value is ready for use by any goroutine.
 type ReadBuffers struct{ pool sync.Pool }
 
-func (b *ReadBuffers) get() *ReadBuffer {
+// Get returns a buffer.
+func (b *ReadBuffers) Get() *ReadBuffer {
 	if buf, ok := b.pool.Get().(*ReadBuffer); ok {
 		return buf
 	}
 	return new(ReadBuffer)
 }
 
-// Put gives back a buffer that Socket.Read returned.
+// Put gives back a buffer that Get or Socket.Read returned.
 func (b *ReadBuffers) Put(buf *ReadBuffer) { b.pool.Put(buf) }
 
 // sendPiece is how much of a long write the peer has to take within the send timeout. ASP.NET Core lets as much pile up
@@ -110,11 +111,11 @@ func (s *Socket) readPlain(expecting bool) (buf *ReadBuffer, n int, err error) {
 		if _, err := s.conn.Read(first[:]); err != nil {
 			return nil, 0, err
 		}
-		buf = s.buffers.get()
+		buf = s.buffers.Get()
 		buf[0] = first[0]
 		return buf, 1, nil
 	}
-	buf = s.buffers.get()
+	buf = s.buffers.Get()
 	if n, err = s.conn.Read(buf[:]); n == 0 {
 		s.buffers.Put(buf)
 		return nil, 0, err
@@ -129,7 +130,7 @@ func (s *Socket) readPlain(expecting bool) (buf *ReadBuffer, n int, err error) {
 // has left the processor's cache before its next use.
 func (s *Socket) TryWrite(p []byte) (n int, err error) {
 	if s.raw == nil {
-		return 0, nil
+		return tryWrite(s.conn, p)
 	}
 	if !s.guard.CompareAndSwap(socketOpen, socketWriting) {
 		return 0, net.ErrClosed
@@ -137,6 +138,15 @@ func (s *Socket) TryWrite(p []byte) (n int, err error) {
 	n, err = writeNow(s.fd, p)
 	s.written()
 	return n, err
+}
+
+// tryWrite is TryWrite for a connection that is not direct. It takes nothing unless the connection can tell by itself
+// how much it takes.
+func tryWrite(conn net.Conn, p []byte) (n int, err error) {
+	if c, ok := conn.(interface{ TryWrite([]byte) (int, error) }); ok {
+		return c.TryWrite(p)
+	}
+	return 0, nil
 }
 
 // written ends TryWrite, and closes the connection if Close was called meanwhile.

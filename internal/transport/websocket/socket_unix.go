@@ -30,7 +30,7 @@ func rawConn(conn net.Conn) (raw syscall.RawConn, fd int) {
 // readNow reads the available bytes. Without any it gives the buffer back and returns false: the poller then calls it
 // again when there are some. It has to try before it waits, because the poller reports readiness only once.
 func (s *Socket) readNow(fd uintptr) (done bool) {
-	buf := s.buffers.get()
+	buf := s.buffers.Get()
 	for {
 		n, err := syscall.Read(int(fd), buf[:])
 		switch {
