@@ -108,7 +108,7 @@ func reloadedKeys() map[string]reloadedKey {
 		}},
 		"quotas.events": {to: "1", inForce: (*reloading).holdsStatesBack},
 
-		"resync.window": ofLoss, "resync.rate": ofLoss,
+		"resync.window": ofLoss, "resync.close_window": ofLoss, "resync.rate": ofLoss,
 		"shutdown.delay": byStop("delay", "1h"), "shutdown.drain": byStop("drain", "1h"),
 		"shutdown.timeout": byStop("timeout", "3h"),
 		"log.level":        {to: "warn", inForce: func(r *reloading) bool { return !r.logsConnections() }},

@@ -265,7 +265,7 @@ func TestReload_changesNotices(t *testing.T) {
 	admin := redis.Client()
 	defer admin.Close()
 	r := startReloading(t, map[string]string{
-		"redis.addresses": redis.Addr, "resync.window": "1ms", "resync.rate": "500",
+		"redis.addresses": redis.Addr, "resync.window": "1ms", "resync.close_window": "1ms", "resync.rate": "500",
 	})
 	r.client.subscribe(testUser, "UserStatus")
 	for _, step := range []struct {
@@ -275,9 +275,15 @@ func TestReload_changesNotices(t *testing.T) {
 		{"", "", 0, 100 * time.Millisecond},
 		{"resync.rate", "1", 500 * time.Millisecond, 10 * time.Second},
 		{"resync.window", "1h", time.Minute, time.Hour},
+		{"resync.close_window", "1h", time.Minute, time.Hour},
 	} {
 		if step.key != "" {
 			r.reload(map[string]string{step.key: step.to})
+		}
+		stock := r.connect(mustServiceToken(t, testOrganization), "")
+		defer func() { _ = stock.ws.CloseNow() }()
+		if step.key != "resync.window" {
+			stock.subscribe(testUser, "UserStatus")
 		}
 		for len(r.output.lines) > 0 {
 			<-r.output.lines

@@ -59,7 +59,7 @@ func testToken(t *testing.T, organization string) string {
 func TestServe_subscribesWhileRedisIsAway(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	writer := newDirectoryWriter(t, redis)
-	p := start(t, serveArgs("--redis.addresses="+redis.Addr, "--resync.window=500ms",
+	p := start(t, serveArgs("--redis.addresses="+redis.Addr, "--resync.window=500ms", "--resync.close_window=500ms",
 		"--redis.probe_interval=100ms", "--redis.probe_timeout=500ms")...)
 	ready := func(want string) {
 		t.Helper()
@@ -117,7 +117,8 @@ func TestServe_notifiesWhenTheDirectoryAnswers(t *testing.T) {
 	writer := newDirectoryWriter(t, redis)
 	writer.put(testUser, fmt.Sprintf(`{"kind":"User","organization":%q}`, testOrganization))
 	proxy := rtetest.MustStartProxy(t, redis.Addr)
-	p := start(t, serveArgs("--redis.addresses="+proxy.Addr, "--directory.kind=redis", "--resync.window=500ms")...)
+	p := start(t, serveArgs("--redis.addresses="+proxy.Addr, "--directory.kind=redis", "--resync.window=500ms",
+		"--resync.close_window=500ms")...)
 	proxy.Refuse(true)
 	proxy.Cut()
 	token := testToken(t, testOrganization)

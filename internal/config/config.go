@@ -68,8 +68,9 @@ type Config struct {
 		TotalBytes int
 	}
 	Resync struct {
-		Window time.Duration
-		Rate   int
+		Window      time.Duration
+		CloseWindow time.Duration
+		Rate        int
 	}
 	Startup struct {
 		Timeout time.Duration

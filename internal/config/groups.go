@@ -310,10 +310,12 @@ func (k *keyList) addInternals(c *Config) {
 		"the same for all clients; one may have an eighth of what is left"))
 
 	positive(k.span(&c.Resync.Window, "resync.window", 10*time.Second,
-		"time over which clients are notified of lost events that cannot be repaired; connections without "+
-			"notices are closed instead"))
+		"time over which clients with notices are notified of lost events that cannot be repaired"))
+	positive(k.span(&c.Resync.CloseWindow, "resync.close_window", time.Minute,
+		"time over which the connections of clients without notices are closed instead"))
 	positive(k.count(&c.Resync.Rate, "resync.rate", 500,
-		"clients notified per second; with more clients it takes longer than the window"))
+		"clients notified per second; with more clients it takes longer than the windows. Closes also stay below "+
+			"admission.rate, less what a drain or a shed closes"))
 
 	k.size(&c.Trace.Bytes, "trace.bytes", 16<<20,
 		"memory for the records of the latest events, which answer why a client did not receive one; 0: none are kept")

@@ -68,14 +68,15 @@ func ranges() map[string]valueRange {
 		"timeouts.subscribe":   {"1ms", "1m"},
 		"timeouts.snapshot":    {"1ms", "1m"},
 
-		"fanout.rest":      {"1us", "1s"},
-		"resync.window":    {"1ms", "1h"},
-		"rebalance.after":  {"1ms", "24h"},
-		"startup.timeout":  {"10ms", "1h"},
-		"shutdown.delay":   {"1ms", "1h"},
-		"shutdown.drain":   {"1ms", "24h"},
-		"shutdown.wait":    {"1ms", "24h"},
-		"shutdown.timeout": {"10ms", "48h"},
+		"fanout.rest":         {"1us", "1s"},
+		"resync.window":       {"1ms", "1h"},
+		"resync.close_window": {"1ms", "1h"},
+		"rebalance.after":     {"1ms", "24h"},
+		"startup.timeout":     {"10ms", "1h"},
+		"shutdown.delay":      {"1ms", "1h"},
+		"shutdown.drain":      {"1ms", "24h"},
+		"shutdown.wait":       {"1ms", "24h"},
+		"shutdown.timeout":    {"10ms", "48h"},
 	}
 }
 

@@ -27,7 +27,8 @@ func (k *keyList) markReloads() {
 		"limits.frame_rate", "limits.call_rate", "limits.ping_rate",
 		"quotas.connections", "quotas.user_connections", "quotas.address_connections", "quotas.subscriptions",
 		"quotas.events",
-		"resync.window", "resync.rate", "shutdown.delay", "shutdown.drain", "shutdown.timeout", "log.level")
+		"resync.window", "resync.close_window", "resync.rate",
+		"shutdown.delay", "shutdown.drain", "shutdown.timeout", "log.level")
 	k.mark(reloadConnect, "redis.username", "redis.password")
 }
 

@@ -7,8 +7,8 @@ import (
 
 // resyncPace is how fast clients are notified of losses.
 type resyncPace struct {
-	window time.Duration
-	rate   int
+	window, closeWindow time.Duration
+	rate                int
 }
 
 // SetLimits puts the limits of subscriptions and items into force, for the calls that begin from now on. It removes no
@@ -25,5 +25,16 @@ func (l *Limits) setDefaults() {
 	l.Items = cmp.Or(l.Items, 2_000)
 }
 
-// SetResync replaces ResyncOptions.Window and Rate, for the losses from now on. Both must be above 0.
-func (h *Hub) SetResync(window time.Duration, rate int) { h.resyncing.Store(&resyncPace{window, rate}) }
+// SetResync replaces ResyncOptions.Window, CloseWindow and Rate, for the losses from now on. All must be above 0.
+func (h *Hub) SetResync(window, closeWindow time.Duration, rate int) {
+	h.resyncing.Store(&resyncPace{window, closeWindow, rate})
+}
+
+// closeRate returns how many clients may come back in a second.
+func (h *Hub) closeRate() int {
+	rate := h.resyncing.Load().rate
+	if own := h.options.Resync.CloseRate; own > 0 {
+		return min(own, rate)
+	}
+	return rate
+}

@@ -53,7 +53,7 @@ func (f *flaky) publish(r *rig, entity int, data string) {
 func TestSubscribe_missesNothingUnnoticedAfterTheAnswer(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			o := hub.Options{Resync: hub.ResyncOptions{Lane: laneOf, Window: 2 * time.Second}}
+			o := hub.Options{Resync: hub.ResyncOptions{Lane: laneOf, Window: 2 * time.Second, CloseWindow: 2 * time.Second}}
 			run(t, o, func(t *testing.T, r *rig) { subscribeInDoubt(t, r, rand.New(rand.NewPCG(seed, 1))) })
 		})
 	}

@@ -126,6 +126,7 @@ func (h *Hub) sendAway(ctx context.Context, sessions []*Session, reason CloseRea
 			step.session.notifyClosing(reason, time.Now().Add(lead))
 		case step.session.Close(reason):
 			closed++
+			h.departures.spend(time.Now(), h.closeRate())
 		}
 	}
 	return closed

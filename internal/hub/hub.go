@@ -34,6 +34,10 @@ type Hub struct {
 	quota     quota
 	limits    atomic.Pointer[Limits]
 	resyncing atomic.Pointer[resyncPace]
+
+	notified   budget // of clients that are notified of losses, by notices and closes
+	departures budget // of sessions that are closed so that their clients come back: by Drain, Shed and losses
+
 	rechecks  rechecks
 	refusals  refusals
 	history   history
@@ -59,7 +63,7 @@ func New(o Options) (*Hub, error) {
 		quota:   quota{used: map[events.ID]int{}}, sessions: Sessions{open: map[*Session]struct{}{}},
 	}
 	h.SetLimits(o.Limits)
-	h.SetResync(o.Resync.Window, o.Resync.Rate)
+	h.SetResync(o.Resync.Window, o.Resync.CloseWindow, o.Resync.Rate)
 	h.metrics = newMetrics(o.Registerer, h)
 	var err error
 	h.invoker, err = invoker.New(invoker.Options{Places: o.Pool, Registerer: o.Registerer, Logger: o.Logger})

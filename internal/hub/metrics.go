@@ -30,9 +30,9 @@ type metrics struct {
 
 	slowOf, lostOf *organizationCounter
 
-	lost      prometheus.Counter
-	resyncing prometheus.Gauge
-	resynced  [numNotifications]prometheus.Counter
+	lost                  prometheus.Counter
+	resyncing, resyncHeld prometheus.Gauge
+	resynced              [numNotifications]prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
@@ -104,6 +104,10 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		resyncing: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_hub_resync_waiting",
 			Help: "Clients that wait to be notified of a loss of events, or that they can subscribe again.",
+		}),
+		resyncHeld: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_hub_resync_held",
+			Help: "1 while connections are not closed for a loss because their clients could not come back at once.",
 		}),
 	}
 	m.slowOf = newOrganizationCounter(auto, "rte_hub_sessions_slow_by_organization_total",

@@ -122,7 +122,8 @@ func (o *Options) complete() error {
 		"Limits.Quota": l.Quota < 0, "Limits.Items": l.Items < 0,
 		"Limits.ArgumentBytes": l.ArgumentBytes < 0, "Limits.AnswerBytes": l.AnswerBytes < 0,
 		"Limits.Invocation": l.Invocation < 0, "Limits.Lanes": l.Lanes < 0,
-		"Limits.Snapshot": l.Snapshot < 0, "Resync.Window": r.Window < 0, "Resync.Rate": r.Rate < 0, "Pool": o.Pool < 0,
+		"Limits.Snapshot": l.Snapshot < 0, "Resync.Window": r.Window < 0, "Resync.CloseWindow": r.CloseWindow < 0,
+		"Resync.Rate": r.Rate < 0, "Resync.CloseRate": r.CloseRate < 0, "Pool": o.Pool < 0,
 	} {
 		if negative {
 			return fmt.Errorf("hub: Options.%s must not be negative", name)
@@ -135,6 +136,7 @@ func (o *Options) complete() error {
 	l.Lanes = cmp.Or(l.Lanes, 2*time.Second)
 	l.Snapshot = cmp.Or(l.Snapshot, 500*time.Millisecond)
 	r.Window = cmp.Or(r.Window, 10*time.Second)
+	r.CloseWindow = cmp.Or(r.CloseWindow, time.Minute)
 	r.Rate = cmp.Or(r.Rate, 500)
 	if o.Authorization.Rechecker == nil {
 		o.Authorization.Rechecker = allowEverything{}

@@ -20,9 +20,17 @@ type ResyncOptions struct {
 	// Window is the time over which the clients of a loss are notified, so that they do not all fetch at once. Default:
 	// 10 s.
 	Window time.Duration
-	// Rate is the number of clients that are notified in a second; with more than that in the window, it takes longer.
-	// Default: 500.
+	// CloseWindow is the time over which the connections of clients without Features.Notices are closed. Default: 60 s.
+	CloseWindow time.Duration
+	// Rate is the number of clients that are notified in a second, by notices and closes together; with more than that in
+	// a window, it takes longer. Default: 500.
 	Rate int
+	// CloseRate is the number of clients that may come back in a second, if that is less than Rate. Closes for losses get
+	// what Drain and Shed leave of it. Default: Rate.
+	CloseRate int
+	// Hold reports whether no connection should be closed for now. Closes for losses wait then, for CloseWindow at most.
+	// nil: they never do.
+	Hold func() bool
 }
 
 // debounce is the time that a loss waits for others of the same cause: when a connection to Redis is replaced, every
@@ -34,7 +42,7 @@ const never = 100 * 365 * 24 * time.Hour
 
 // Lost makes Run notify the clients with subscriptions in a lane that events are missing: clients with Features.Notices
 // by a Resync, the others by a Close message, after which they connect again and fetch what they show. Each client is
-// notified within the window, once for all losses until then. Lost does not wait.
+// notified within its window, once for all losses until then. Lost does not wait.
 func (h *Hub) Lost(loss Loss) {
 	if h.options.Resync.Lane == nil {
 		return
@@ -47,9 +55,16 @@ func (h *Hub) Lost(loss Loss) {
 // resyncPlan holds the sessions that have to be notified of losses. It is owned by the goroutine of Hub.resync.
 type resyncPlan struct {
 	hub       *Hub
-	waiting   []*plannedResync // the first one due first
+	notices   resyncList // of sessions with Features.Notices
+	closes    resyncList // of the others
 	bySession map[*Session]*plannedResync
-	last      time.Time // when the latest notified session was due
+}
+
+// resyncList has sessions in the order in which they are due.
+type resyncList struct {
+	waiting []*plannedResync
+	delay   time.Duration // by which all of them are later than their due
+	held    time.Duration // how much of delay is due to ResyncOptions.Hold
 }
 
 // plannedResync is a session that has to be notified.
@@ -77,11 +92,7 @@ func (h *Hub) resync(ctx context.Context) {
 	timer := time.NewTimer(never)
 	defer timer.Stop()
 	for {
-		next := never
-		if len(p.waiting) > 0 {
-			next = time.Until(p.waiting[0].due)
-		}
-		timer.Reset(next)
+		timer.Reset(min(p.notices.next(), p.closes.next()))
 		select {
 		case <-h.losses.came.C():
 			timer.Reset(debounce)
@@ -92,26 +103,34 @@ func (h *Hub) resync(ctx context.Context) {
 			}
 			p.add(h.losses.take())
 		case <-timer.C:
-			p.notifyDue()
+			p.notifyDue(&p.notices, p.waitForNotice)
+			p.notifyDue(&p.closes, p.waitForClose)
+			if len(p.closes.waiting) == 0 {
+				h.metrics.resyncHeld.Set(0)
+			}
 		case <-ctx.Done():
 			return
 		}
-		h.metrics.resyncing.Set(float64(len(p.waiting)))
+		h.metrics.resyncing.Set(float64(len(p.bySession)))
 	}
 }
 
 // add plans the notification of all sessions that losses concern, and of those whose undecided items can be decided:
-// evenly spread over the window, each at a random moment of its slot, and no faster than the rate allows, earlier
-// losses included. A session that already waits is notified of everything at once.
+// evenly spread over their window, each at a random moment of its slot. A session that already waits is notified of
+// everything at once.
 func (p *resyncPlan) add(byLane map[string]Loss, undecided []*Session) {
 	if len(byLane) == 0 && len(undecided) == 0 {
 		return // an earlier call took them
 	}
-	var added []*plannedResync
+	var notices, closes []*plannedResync
 	planned := func(s *Session) *plannedResync {
 		if p.bySession[s] == nil {
 			p.bySession[s] = &plannedResync{session: s}
-			added = append(added, p.bySession[s])
+			if s.conn.Features().Notices {
+				notices = append(notices, p.bySession[s])
+			} else {
+				closes = append(closes, p.bySession[s])
+			}
 		}
 		return p.bySession[s]
 	}
@@ -120,17 +139,35 @@ func (p *resyncPlan) add(byLane map[string]Loss, undecided []*Session) {
 	}
 	p.hub.concerned(byLane, func(s *Session, loss Loss) { planned(s).add(loss) })
 	pace := p.hub.resyncing.Load()
-	slot := max(pace.window/time.Duration(max(len(added), 1)), 1)
-	now := time.Now()
-	for i, planned := range added {
-		planned.due = now.Add(slot*time.Duration(i) + rand.N(slot)) //nolint:gosec // not a secret
-	}
-	p.waiting = append(p.waiting, added...)
-	slices.SortFunc(p.waiting, func(a, b *plannedResync) int { return cmp.Compare(a.due.UnixNano(), b.due.UnixNano()) })
-	over := p.space(time.Second / time.Duration(pace.rate))
+	over := max(p.notices.add(notices, pace.window), p.closes.add(closes, pace.closeWindow),
+		time.Duration(len(p.bySession))*time.Second/time.Duration(pace.rate),
+		time.Duration(len(p.closes.waiting))*time.Second/time.Duration(p.hub.closeRate()))
 	p.hub.options.Logger.Info("clients will be notified of lost events or asked to subscribe again",
-		zap.Int("lanes", len(byLane)), zap.Int("undecided", len(undecided)), zap.Int("clients", len(added)),
-		zap.Duration("over", over))
+		zap.Int("lanes", len(byLane)), zap.Int("undecided", len(undecided)), zap.Int("notices", len(notices)),
+		zap.Int("closes", len(closes)), zap.Duration("over", over))
+}
+
+// add adds sessions that are due within a window from now. It returns the window, or 0 if no session was added.
+func (l *resyncList) add(added []*plannedResync, window time.Duration) time.Duration {
+	if len(added) == 0 {
+		return 0
+	}
+	slot := max(window/time.Duration(len(added)), 1)
+	start := time.Now().Add(-l.delay)
+	for i, planned := range added {
+		planned.due = start.Add(slot*time.Duration(i) + rand.N(slot)) //nolint:gosec // not a secret
+	}
+	l.waiting = append(l.waiting, added...)
+	slices.SortFunc(l.waiting, func(a, b *plannedResync) int { return cmp.Compare(a.due.UnixNano(), b.due.UnixNano()) })
+	return window
+}
+
+// next returns the time until the first session is due.
+func (l *resyncList) next() time.Duration {
+	if len(l.waiting) == 0 {
+		return never
+	}
+	return time.Until(l.waiting[0].due.Add(l.delay))
 }
 
 // concerned calls found with each session and each loss in a lane of its subscriptions.
@@ -151,29 +188,52 @@ func (h *Hub) concerned(byLane map[string]Loss, found func(*Session, Loss)) {
 	}
 }
 
-// space postpones sessions that are due less than pace behind the one before. It returns how long all of them take.
-func (p *resyncPlan) space(pace time.Duration) (over time.Duration) {
-	earliest := p.last.Add(pace)
-	for _, planned := range p.waiting {
-		if planned.due.Before(earliest) {
-			planned.due = earliest
+// notifyDue notifies the sessions that are due. wait returns how long the next one, and all behind it, have to wait.
+func (p *resyncPlan) notifyDue(l *resyncList, wait func(now time.Time) time.Duration) {
+	n := 0
+	for now := time.Now(); n < len(l.waiting); n++ {
+		planned := l.waiting[n]
+		if due := planned.due.Add(l.delay); due.After(now) {
+			break
+		} else if more := wait(now); more > 0 && !planned.session.isClosed() {
+			l.delay += now.Add(more).Sub(due)
+			break
 		}
-		earliest = planned.due.Add(pace)
+		delete(p.bySession, planned.session)
+		how := planned.notify()
+		p.spend(how, now)
+		p.hub.metrics.resynced[how].Inc()
 	}
-	return max(time.Until(earliest), 0)
+	l.waiting = slices.Delete(l.waiting, 0, n)
+	if len(l.waiting) == 0 {
+		l.delay, l.held = 0, 0
+	}
 }
 
-// notifyDue notifies the sessions that are due.
-func (p *resyncPlan) notifyDue() {
-	now := time.Now()
-	n := 0
-	for ; n < len(p.waiting) && !p.waiting[n].due.After(now); n++ {
-		planned := p.waiting[n]
-		delete(p.bySession, planned.session)
-		p.last = planned.due
-		p.hub.metrics.resynced[planned.notify()].Inc()
+// waitForNotice returns how long the next notice has to wait.
+func (p *resyncPlan) waitForNotice(now time.Time) time.Duration { return p.hub.notified.wait(now) }
+
+// waitForClose returns how long the next close has to wait.
+func (p *resyncPlan) waitForClose(now time.Time) time.Duration {
+	l, hold := &p.closes, p.hub.options.Resync.Hold
+	held := hold != nil && l.held < p.hub.resyncing.Load().closeWindow && hold()
+	p.hub.metrics.resyncHeld.Set(map[bool]float64{true: 1}[held])
+	if held {
+		l.held += holdInterval
+		return holdInterval
 	}
-	p.waiting = slices.Delete(p.waiting, 0, n)
+	return max(p.hub.notified.wait(now), p.hub.departures.wait(now))
+}
+
+// spend takes a notification out of the budgets.
+func (p *resyncPlan) spend(how notification, now time.Time) {
+	if how == notNotified {
+		return
+	}
+	p.hub.notified.spend(now, p.hub.resyncing.Load().rate)
+	if how == notifiedByClose {
+		p.hub.departures.spend(now, p.hub.closeRate())
+	}
 }
 
 // notify notifies the session.

@@ -3,6 +3,8 @@ package hub_test
 import (
 	"encoding/json"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,9 +56,12 @@ func TestLost_notifiesSubscribersOfTheLane(t *testing.T) {
 		r.Lost(hub.Loss{Organization: events.ID{9}, Lane: "another", Reason: "outage"})
 		time.Sleep(10*time.Second + 200*time.Millisecond)
 		synctest.Wait()
+		got := notified.lines()
+		time.Sleep(50 * time.Second)
+		synctest.Wait()
 
 		expect(t, stock.lines(), "close resync")
-		notices := resyncs(t, notified.lines())
+		notices := resyncs(t, got)
 		if len(notices) != 1 {
 			t.Fatalf("%d notices", len(notices))
 		}
@@ -82,8 +87,8 @@ func TestLost_spreadsTheEndOfConnections(t *testing.T) {
 		over    time.Duration
 		most    int // in a second
 	}{
-		"TheWindow": {hub.ResyncOptions{Lane: laneOf, Window: 20 * time.Second}, 20 * time.Second, 11},
-		"TheRate":   {hub.ResyncOptions{Lane: laneOf, Window: time.Second, Rate: 5}, 40 * time.Second, 6},
+		"TheWindow": {hub.ResyncOptions{Lane: laneOf, CloseWindow: 20 * time.Second}, 20 * time.Second, 11},
+		"TheRate":   {hub.ResyncOptions{Lane: laneOf, CloseWindow: time.Second, Rate: 5}, 40 * time.Second, 6},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, hub.Options{Resync: test.options}, func(t *testing.T, r *rig) {
@@ -114,7 +119,7 @@ func TestLost_spreadsTheEndOfConnections(t *testing.T) {
 // The rate bounds all losses together, also those that follow each other.
 func TestLost_keepsTheRateAcrossLosses(t *testing.T) {
 	const rate = 5
-	o := hub.Options{Resync: hub.ResyncOptions{Lane: laneOf, Window: time.Second, Rate: rate}}
+	o := hub.Options{Resync: hub.ResyncOptions{Lane: laneOf, CloseWindow: time.Second, Rate: rate}}
 	run(t, o, func(t *testing.T, r *rig) {
 		for i := range 100 {
 			r.connect(t).invoke(t, "1", "Subscribe", items(1+i%2))
@@ -131,6 +136,81 @@ func TestLost_keepsTheRateAcrossLosses(t *testing.T) {
 				t.Fatalf("in second %d, %d connections end", second, closed)
 			}
 		}
+	})
+}
+
+// A loss during a shed closed connections at its own rate, on top of those of the shed.
+func TestLost_sharesItsRateWithSheds(t *testing.T) {
+	const rate, clients = 10, 300
+	o := hub.Options{Resync: hub.ResyncOptions{Lane: laneOf, CloseWindow: time.Second, Rate: 500, CloseRate: rate}}
+	run(t, o, func(t *testing.T, r *rig) {
+		for range clients {
+			r.connect(t).invoke(t, "1", "Subscribe", items(1))
+		}
+		var shedding sync.WaitGroup
+		shedding.Go(func() {
+			if n := r.Shed(t.Context(), 120, hub.CloseShed, hub.Pace{Over: 15 * time.Second}); n == 0 {
+				t.Error("the shed closed none")
+			}
+		})
+		r.Lost(lostOdd(time.Time{}, time.Time{}))
+		for second := 0; r.Sessions().Len() > 0; second++ {
+			open := r.Sessions().Len()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if closed := open - r.Sessions().Len(); closed > rate+2 || second > clients/rate+5 {
+				t.Fatalf("in second %d, %d connections end", second, closed)
+			}
+		}
+		shedding.Wait()
+	})
+}
+
+// While clients wait to come in, here or at another node, a loss closes nothing, but for a bounded time. Clients with
+// notices get theirs.
+func TestLost_waitsWhileClientsCannotComeBack(t *testing.T) {
+	var waits atomic.Bool
+	o := hub.Options{Resync: hub.ResyncOptions{
+		Lane: laneOf, Window: time.Second, CloseWindow: 20 * time.Second, Hold: waits.Load,
+	}}
+	run(t, o, func(t *testing.T, r *rig) {
+		connect := func() *client {
+			for range 20 {
+				r.connect(t).invoke(t, "1", "Subscribe", items(1))
+			}
+			notified := r.connectWith(t, withNotices())
+			notified.invoke(t, "1", "Subscribe", items(1))
+			return notified
+		}
+		open := func(after time.Duration) int {
+			time.Sleep(after)
+			synctest.Wait()
+			return r.Sessions().Len()
+		}
+		for name, test := range map[string]struct{ hold, until time.Duration }{
+			"short": {hold: 10 * time.Second, until: 10 * time.Second},
+			"long":  {hold: time.Hour, until: 20 * time.Second},
+		} {
+			notified := connect()
+			waits.Store(true)
+			time.AfterFunc(test.hold, func() { waits.Store(false) })
+			r.Lost(lostOdd(time.Time{}, time.Time{}))
+			if n, held := open(test.until), r.metric(t, "rte_hub_resync_held"); n != 21 || held != 1 {
+				t.Errorf("%s: %d of 21 sessions are open during the wait, held %v", name, n, held)
+			}
+			if n := len(resyncs(t, notified.lines())); n != 1 {
+				t.Errorf("%s: %d notices", name, n)
+			}
+			if n := open(10 * time.Second); n < 8 || n > 14 {
+				t.Errorf("%s: %d of 21 sessions are open in the middle of the window", name, n)
+			}
+			if n, held := open(12*time.Second), r.metric(t, "rte_hub_resync_held"); n != 1 || held != 0 {
+				t.Errorf("%s: %d sessions are open at the end, held %v", name, n, held)
+			}
+			notified.Close(hub.CloseByClient)
+			waits.Store(false)
+		}
+		time.Sleep(time.Hour)
 	})
 }
 
@@ -187,7 +267,7 @@ func TestLost_leavesOutSessionsThatAreGone(t *testing.T) {
 		notified.invoke(t, "2", "UnsubscribeAll")
 		late := r.connect(t)
 		late.invoke(t, "1", "Subscribe", items(1))
-		time.Sleep(10 * time.Second)
+		time.Sleep(time.Minute)
 		synctest.Wait()
 		expect(t, unsubscribed.lines())
 		expect(t, notified.lines())

@@ -96,7 +96,10 @@ func (n *Node) assembleHub(*Options) (err error) {
 		Snapshots: hub.SnapshotOptions{
 			Source: snapshotSource(&c.Snapshots, n.backplane), ForAll: c.Snapshots.Mode == config.SnapshotsAlways,
 		},
-		Resync:       hub.ResyncOptions{Lane: laneOf(&c.Redis), Window: c.Resync.Window, Rate: c.Resync.Rate},
+		Resync: hub.ResyncOptions{
+			Lane: laneOf(&c.Redis), Window: c.Resync.Window, CloseWindow: c.Resync.CloseWindow, Rate: c.Resync.Rate,
+			CloseRate: c.Admission.Rate, Hold: func() bool { return n.peers.holds() != "" },
+		},
 		HistoryBytes: c.Trace.Bytes / historyPart,
 		Pool:         c.Hub.Pool, DetailedErrors: c.DetailedErrors, Registerer: n.registry, Logger: n.logger.Named("hub"),
 	})

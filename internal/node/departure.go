@@ -9,12 +9,16 @@ import (
 // assembleDrainer makes what sends clients to other nodes, and what this node knows of them.
 func (n *Node) assembleDrainer() {
 	own := func() announcement {
-		return announcement{Node: n.name, State: n.readiness.Report().State, Connections: n.hub.Sessions().Len()}
+		return announcement{
+			Node: n.name, State: n.readiness.Report().State, Connections: n.hub.Sessions().Len(),
+			Waiting: n.transport.WaitingForRate(),
+		}
 	}
 	logger := n.logger.Named("drain")
 	balance := &rebalance{config: &n.config.Rebalance, logger: logger}
 	n.peers = newPeers(peersOptions{
 		own: own, away: func() bool { return !n.backplane.Health().Connected }, check: balance.check, reg: n.registry,
+		queue: n.transport.WaitingForRate,
 		send: func(ctx context.Context, message []byte) error {
 			return n.backplane.Send(ctx, backplane.NodesChannel, message)
 		},

@@ -43,6 +43,7 @@ type announcement struct {
 	Node        string `json:"node"`
 	State       string `json:"state"`
 	Connections int    `json:"connections"`
+	Waiting     int    `json:"waiting,omitempty"` // clients that wait for admission.rate
 }
 
 // peer is another node.
@@ -57,6 +58,7 @@ type peersOptions struct {
 	own   func() announcement // what this node announces
 	send  func(ctx context.Context, message []byte) error
 	away  func() bool           // this node hears nothing from others
+	queue func() int            // how many clients wait for the admission rate of this node
 	check func(now time.Time)   // called once per checkInterval
 	reg   prometheus.Registerer // of the metrics
 }
@@ -107,7 +109,8 @@ func (p *peers) run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		now, own := time.Now(), p.options.own()
-		if requested || own.State != last.State || now.Sub(sent) >= announceInterval {
+		changed := own.State != last.State || (own.Waiting > 0) != (last.Waiting > 0)
+		if requested || changed || now.Sub(sent) >= announceInterval {
 			p.announce(ctx, own, announceTimeout)
 			last, sent = own, now
 		}
@@ -138,7 +141,8 @@ func (p *peers) announce(ctx context.Context, a announcement, limit time.Duratio
 // receive takes an announcement of any node.
 func (p *peers) receive(message []byte) error {
 	var a announcement
-	if len(message) > maxAnnouncement || json.Unmarshal(message, &a) != nil || a.Node == "" || a.Connections < 0 {
+	valid := len(message) <= maxAnnouncement && json.Unmarshal(message, &a) == nil
+	if !valid || a.Node == "" || a.Connections < 0 || a.Waiting < 0 {
 		return errors.New("node: not an announcement")
 	}
 	switch a.State {
@@ -217,23 +221,28 @@ func (p *peers) list() []announcement {
 // holds returns why clients should not be sent to other nodes now; empty if there is no reason. Without other nodes
 // there is none: clients return to this one when it has started again.
 func (p *peers) holds() string {
-	if p.options.away() {
+	switch {
+	case p.options.away():
 		return "Redis is away"
+	case p.options.queue() > 0:
+		return "clients wait to come in at this node"
 	}
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ready, starting := 0, 0
 	for _, peer := range p.known {
-		switch peer.State {
-		case console.StateDegraded:
+		switch {
+		case peer.State == console.StateDegraded:
 			return "another node is degraded"
-		case console.StateReady:
+		case peer.Waiting > 0:
+			return "clients wait to come in at another node"
+		case peer.State == console.StateReady:
 			ready++
 			if peer.seen.Before(p.missed) && now.Sub(p.missed) < silentFor {
 				return "another node has been silent since Redis was away"
 			}
-		case console.StateStarting:
+		case peer.State == console.StateStarting:
 			starting++
 		}
 	}

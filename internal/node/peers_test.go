@@ -38,7 +38,8 @@ func (w *network) join(t *testing.T, id string, state *atomic.Pointer[announceme
 			}
 			return nil
 		},
-		away: w.away.Load, check: func(time.Time) {}, reg: prometheus.NewRegistry(),
+		queue: func() int { return state.Load().Waiting },
+		away:  w.away.Load, check: func(time.Time) {}, reg: prometheus.NewRegistry(),
 	})
 	w.nodes = append(w.nodes, p)
 	return p
@@ -86,8 +87,15 @@ func TestPeers_holdBackWhileNodesAreDegraded(t *testing.T) {
 		expect("one starts, one stops", "starting")
 
 		states[1].Store(&announcement{State: console.StateReady})
-		states[2].Store(&announcement{State: console.StateReady})
+		states[2].Store(&announcement{State: console.StateReady, Waiting: 3})
 		time.Sleep(1100 * time.Millisecond)
+		expect("clients wait at a peer", "wait to come in at another node")
+		states[2].Store(&announcement{State: console.StateReady})
+		states[0].Store(&announcement{State: console.StateReady, Waiting: 1})
+		time.Sleep(1100 * time.Millisecond)
+		expect("clients wait here", "wait to come in at this node")
+		states[0].Store(&announcement{State: console.StateReady})
+		expect("nobody waits", "")
 		w.away.Store(true)
 		time.Sleep(time.Minute)
 		expect("Redis is away", "Redis is away")
@@ -120,7 +128,8 @@ func TestPeers_refuseWhatIsNoAnnouncement(t *testing.T) {
 	p := w.join(t, "a", &state)
 	for _, message := range []string{
 		"", "x", "[]", `{"node":"b"}`, `{"state":"ready"}`, `{"node":"b","state":"well"}`,
-		`{"node":"b","state":"ready","connections":-1}`, `{"node":"` + strings.Repeat("b", 2000) + `","state":"ready"}`,
+		`{"node":"b","state":"ready","connections":-1}`, `{"node":"b","state":"ready","waiting":-1}`,
+		`{"node":"` + strings.Repeat("b", 2000) + `","state":"ready"}`,
 	} {
 		if p.receive([]byte(message)) == nil {
 			t.Errorf("took %.50q", message)

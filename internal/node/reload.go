@@ -141,7 +141,7 @@ func (n *Node) apply(next *config.Loaded) error {
 	}
 	n.dispatcher.SetQuota(c.Quotas.Events)
 	n.hub.SetLimits(n.hubLimits(c))
-	n.hub.SetResync(c.Resync.Window, c.Resync.Rate)
+	n.hub.SetResync(c.Resync.Window, c.Resync.CloseWindow, c.Resync.Rate)
 	n.transport.SetLimits(n.transportLimits(c))
 	if n.level != nil {
 		n.level.SetLevel(level)

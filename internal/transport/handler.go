@@ -106,6 +106,9 @@ func (h *Handler) Resume() { h.draining.Store(false) }
 // Connections returns the number of connections, including those in their handshake and those about to end.
 func (h *Handler) Connections() int { return h.connections.len() }
 
+// WaitingForRate returns the number of clients that wait for AdmissionOptions.Rate.
+func (h *Handler) WaitingForRate() int { return h.queue.WaitingForRate() }
+
 // Shutdown drains, cancels unfinished handshakes and waits until all connections have ended. A connection with a
 // session ends when the hub closes the session. If ctx ends first, Shutdown aborts the remaining connections and
 // returns the error of ctx. In both cases no goroutine of a connection is left.

@@ -48,6 +48,7 @@ const shortSlowest = 10 * time.Second
 type attack struct {
 	name     string
 	settings rtetest.Settings
+	redis    []string                      // arguments of Redis
 	prepare  func(*stage) rtetest.Settings // what is known only now; nil: nothing
 	// run attacks until it is done or the context of the stage ends, and counts what it does.
 	run func(*stage)
@@ -123,7 +124,7 @@ type row struct {
 func TestAttacks(t *testing.T) {
 	full := os.Getenv("RTE_ATTACKS") == "full"
 	var rows []row
-	for _, a := range append(attacks(), attacksOnTenants()...) {
+	for _, a := range slices.Concat(attacks(), attacksOnTenants(), attacksOnRedis()) {
 		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
 			rows = append(rows, mustRun(t, a, full))
 		})
@@ -142,7 +143,7 @@ func mustRun(t *testing.T, a attack, full bool) row {
 		t: t, full: full, here: events.NewID(), others: events.NewID(),
 		sent: map[string]int{}, answered: map[string]int{},
 	}
-	s.redis = rtetest.MustStartRedis(t)
+	s.redis = rtetest.MustStartRedis(t, a.redis...)
 	settings := rtetest.Settings{
 		"redis.addresses": s.redis.Addr, "memory.limit": strconv.Itoa(memoryLimit), "log.level": "warn",
 		"timeouts.close": "1s",

@@ -14,7 +14,9 @@ import (
 func TestResync(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	proxy := rtetest.MustStartProxy(t, redis.Addr)
-	srv := startServer(t, rtetest.Settings{"redis.addresses": proxy.Addr, "resync.window": "2s"})
+	srv := startServer(t, rtetest.Settings{
+		"redis.addresses": proxy.Addr, "resync.window": "2s", "resync.close_window": "2s",
+	})
 	token := mustTokenOfAgent(t, authz.RoleAgent)
 	stock := connect(t, clientOptions{URL: srv.HubURL, Token: token, Reconnect: true})
 	withNotices := connect(t, clientOptions{URL: srv.HubURL, Features: "notices", Token: token, Reconnect: true})

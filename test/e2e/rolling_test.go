@@ -51,7 +51,7 @@ func TestRollingRestart(t *testing.T) {
 		nodes[i] = startServer(t, rtetest.Settings{
 			"redis.addresses": redis.Addr, "log.level": "info", "log.audit_rate": "0",
 			"shutdown.delay": size.delay.String(), "shutdown.drain": size.drain.String(), "shutdown.wait": "60s",
-			"shutdown.timeout": "150s", "resync.window": (size.drain / 2).String(),
+			"shutdown.timeout": "150s", "resync.close_window": (size.drain / 2).String(),
 		})
 	}
 	balancer := rtetest.MustStartHAProxy(t, "leastconn", nodes...)

@@ -99,7 +99,7 @@ func newStage(t *testing.T, more rtetest.Settings) *stage {
 	t.Cleanup(s.web.Close)
 	settings := rtetest.Settings{
 		"redis.addresses": s.redis.Addr, "directory.kind": "file", "directory.file": s.mustWriteDirectory(),
-		"origins": s.web.URL, "timeouts.keep_alive": "1s", "resync.window": "1s",
+		"origins": s.web.URL, "timeouts.keep_alive": "1s", "resync.window": "1s", "resync.close_window": "1s",
 	}
 	maps.Copy(settings, more)
 	s.settings = settings

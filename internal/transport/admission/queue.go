@@ -130,6 +130,19 @@ func New(o Options) *Queue {
 // Waiting returns the number of requests that wait.
 func (q *Queue) Waiting() int { return int(q.waiting.Load()) }
 
+// WaitingForRate returns the number of requests that wait for the rate; 0 while there is no room for them.
+func (q *Queue) WaitingForRate() int {
+	if q.interval == 0 || q.Waiting() == 0 {
+		return 0
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.announced.len() > 0 || q.roomLocked(Negotiate, time.Now()) <= 0 {
+		return 0
+	}
+	return q.queued
+}
+
 // Capacity returns the number of requests that may wait.
 func (q *Queue) Capacity() int { return q.options.Capacity }
 
