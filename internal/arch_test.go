@@ -30,7 +30,8 @@ authz/directory: authz/watch events
 authz/token: authz/watch events jsonscan
 authz/watch:
 subscriptions: events
-fanout: events subscriptions trace
+fanout: events subscriptions tap trace
+tap: events trace
 trace: events
 hub: authz events fanout hub/invoker jsonscan
 hub/invoker:
@@ -43,7 +44,7 @@ transport/websocket:
 transport/fallback: transport/websocket
 transport/transports:
 transport/origins:
-backplane: events trace
+backplane: events tap trace
 backplane/sequence: backplane events
 backplane/redis: backplane backplane/redis/command backplane/redis/peer backplane/resp backplane/sequence events
 backplane/redis/command: backplane events
@@ -53,8 +54,8 @@ backplane/respserver: backplane backplane/resp events
 config: authz authz/directory authz/token backplane loopback subscriptions transport/forwarded transport/origins
  transport/transports
 node: authz authz/directory authz/token authz/watch backplane backplane/redis config console events fanout hub ingest
- logsink memory trace transport transport/forwarded transport/hubprotocol transport/transports
-console: authz authz/token events hub loopback trace
+ logsink memory tap trace transport transport/forwarded transport/hubprotocol transport/transports
+console: authz authz/token events hub loopback tap trace
 ingest: backplane events jsonscan
 loadgen:
 loopback:

@@ -5,6 +5,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/tap"
 	"github.com/rte-server/rte-server/internal/trace"
 )
 
@@ -40,6 +41,8 @@ type Options struct {
 	SnapshotMemory int
 	// Trace records the messages that do not reach the sink. nil: nothing is recorded.
 	Trace *trace.Log
+	// Taps copy the events that do not reach the sink. nil: there are none.
+	Taps *tap.Taps
 	// Logger logs changes of the backplane's state. nil: it logs nothing.
 	Logger *zap.Logger
 	// Registerer receives the metrics. nil: they are not exported.

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/tap"
 	"github.com/rte-server/rte-server/internal/trace"
 )
 
@@ -22,6 +23,7 @@ type Receiver struct {
 	log     *Throttle
 	metrics *metrics
 	trace   *trace.Log
+	taps    *tap.Taps
 }
 
 // NewReceiver returns a Receiver and registers the metrics that all backplanes have.
@@ -36,6 +38,7 @@ func NewReceiver(o Options) *Receiver {
 		log:     NewThrottle(o.Logger),
 		metrics: newMetrics(o.Registerer),
 		trace:   o.Trace,
+		taps:    o.Taps,
 	}
 }
 
@@ -83,6 +86,7 @@ func (r *Receiver) Arrived() { r.metrics.received.Inc() }
 // Unwanted records an event that the sink does not want, see Sink.Wants.
 func (r *Receiver) Unwanted(ev *events.Event, now time.Time) {
 	r.trace.Event(ev, now, trace.Unmatched, 0)
+	r.taps.Event(ev, now, trace.Unmatched, 0)
 }
 
 // Dispatch hands an event to the sink.

@@ -62,6 +62,11 @@ type Config struct {
 		Bytes   int
 		Entries int
 	}
+	Tap struct {
+		Max   int
+		Rate  int
+		Bytes int
+	}
 	Resume struct {
 		Window     time.Duration
 		Bytes      int

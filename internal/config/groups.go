@@ -322,6 +322,12 @@ func (k *keyList) addInternals(c *Config) {
 	k.count(&c.Trace.Entries, "trace.entries", 100_000,
 		"events that are remembered, if there is memory for so many; 0: none are kept")
 
+	positive(k.count(&c.Tap.Max, "tap.max", 8,
+		"live taps that copy events of this node at a time, those that operators opened on other nodes included"))
+	positive(k.count(&c.Tap.Rate, "tap.rate", 500,
+		"events per second that one tap copies on one node; the tap reports how many it dropped beyond"))
+	positive(k.size(&c.Tap.Bytes, "tap.bytes", 1<<20, "memory of the events of one tap that wait for the operator"))
+
 	modes := []string{SnapshotsOff, SnapshotsOptIn, SnapshotsAlways}
 	k.choice(&c.Snapshots.Mode, "snapshots.mode", SnapshotsOptIn, modes,
 		"clients that get the last state of a new subscription: none, those that ask with features=snapshot, "+

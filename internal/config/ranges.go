@@ -50,6 +50,7 @@ func ranges() map[string]valueRange {
 		"limits.outbox_age":         {"100ms", "1h"},
 		"snapshots.memory_bytes":    {"1KiB", "256GiB"},
 		"trace.bytes":               {"1KiB", "64GiB"},
+		"tap.bytes":                 {"64KiB", "1GiB"},
 
 		"admission.wait":      {"1ms", "10m"},
 		"admission.full_wait": {"1ms", "10m"},

@@ -134,12 +134,12 @@ func (a *access) refuse(w http.ResponseWriter, reason, text string, status int) 
 	http.Error(w, text, status)
 }
 
-// limitAnswer gives the caller time to take an answer. Profiles have no such limit: they take as long as their caller
-// wants.
+// limitAnswer gives the caller time to take an answer. Profiles and taps have no such limit: they take as long as their
+// caller wants.
 func limitAnswer(limit time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var deadline time.Time // none: the one of an earlier request of this connection must not stay
-		if !strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
+		if !strings.HasPrefix(r.URL.Path, "/debug/pprof/") && r.URL.Path != tapPath {
 			deadline = time.Now().Add(limit)
 		}
 		_ = http.NewResponseController(w).SetWriteDeadline(deadline) // the recorder of a test has none

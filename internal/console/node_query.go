@@ -40,8 +40,9 @@ func (o *Operator) operations() map[string]operation {
 		"explain": func(ctx context.Context, query url.Values, _ []byte) (any, error) {
 			return o.explainHere(ctx, query)
 		},
-		"topics":  o.topicsHere,
-		"dry-run": o.dryRunHere,
+		"topics":   o.topicsHere,
+		"dry-run":  o.dryRunHere,
+		"overview": o.overviewHere,
 	}
 }
 

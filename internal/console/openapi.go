@@ -12,43 +12,6 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// endpoint describes a path of the operator API for OpenAPI.
-type endpoint struct {
-	method, path, summary string
-	parameters            string // names of the parameters, with * behind a required one
-	body                  any    // nil: there is none
-	answer                any
-}
-
-// endpoints are the paths of the operator API.
-var endpoints = []endpoint{
-	{"GET", "/api/events/{id}", "Follow one event through all nodes", "user entity event organization", nil, EventTrace{}},
-	{"GET", "/api/events", "List events of all nodes", "user entity event organization since limit", nil, EventList{}},
-	{"POST", "/api/events/dry-run", "Find out who would receive an event", "user", map[string]any{}, DryRun{}},
-	{
-		"GET", "/api/connections", "List connections",
-		"user organization address client protocol slow order limit after nodes", nil,
-		ConnectionList{},
-	},
-	{"GET", "/api/connections/{id}", "Describe a connection of any node", "offset limit", nil, ConnectionDetail{}},
-	{"GET", "/api/topics", "List topics", "organization entity event order limit nodes", nil, TopicList{}},
-	{
-		"GET", "/api/explain", "Explain an authorization decision", "user entity event role organization trace nodes", nil,
-		Explanation{},
-	},
-	{"POST", "/api/disconnect", "End connections", "connection user nodes", nil, disconnected{}},
-	{"POST", "/api/revoke", "Revoke tokens", "", token.Revocation{}, revoked{}},
-	{"GET", "/api/revocations", "List revocations", "user jti limit", nil, RevocationList{}},
-	{"DELETE", "/api/revocations", "End revocations", "user jti", nil, Undone{}},
-	{"GET", "/api/nodes", "List nodes", "", nil, NodeList{}},
-	{"GET", "/api/drain", "Show the closing of connections", "", nil, Departure{}},
-	{"POST", "/api/drain", "Close all connections", "over", nil, Departure{}},
-	{"DELETE", "/api/drain", "End a drain", "", nil, Departure{}},
-	{"GET", "/api/shed", "Show the closing of connections", "", nil, Departure{}},
-	{"POST", "/api/shed", "Close a number of connections", "connections* over", nil, Departure{}},
-	{"DELETE", "/api/shed", "End a shed", "", nil, Departure{}},
-}
-
 // object is a JSON object.
 type object = map[string]any
 
@@ -66,7 +29,7 @@ func OpenAPI() []byte {
 		"openapi": "3.1.0",
 		"info": object{
 			"title": "rte-server operator API", "version": "1",
-			"description": "The actions of the operator port. docs/operations.md explains them.",
+			"description": "The operator port. The actions of the operator port. docs/operations.md explains them.",
 		},
 		"security": []object{{"token": []string{}}},
 		"paths":    paths,
@@ -97,6 +60,9 @@ func (e *endpoint) describe() object {
 		}}}}
 	}
 	schema := object{"application/json": object{"schema": schemaOf(reflect.TypeOf(e.answer))}}
+	if kind, ok := e.answer.(mediaType); ok {
+		schema = object{string(kind): object{"schema": object{"type": "string"}}}
+	}
 	operation := object{
 		"summary": e.summary, "parameters": parameters,
 		"responses": object{
@@ -107,8 +73,14 @@ func (e *endpoint) describe() object {
 			"503": failure("not possible now"),
 		},
 	}
-	if e.method != http.MethodGet {
+	if e.method != http.MethodGet && e.path != publishPath {
 		operation["responses"].(object)["202"] = object{"description": "done by this node only", "content": schema}
+	}
+	if e.path == publishPath {
+		operation["responses"].(object)["207"] = object{"description": "some events were refused", "content": schema}
+	}
+	if strings.HasSuffix(e.path, "z") { // the probes
+		operation["security"] = []object{}
 	}
 	if e.body != nil {
 		operation["requestBody"] = object{
@@ -129,6 +101,14 @@ func parameter(name, in string, required bool) object {
 		schema = object{"type": "integer", "minimum": 0}
 	case "nodes":
 		schema["enum"] = []string{string(allNodes), string(thisNode)}
+	case "data":
+		schema["enum"] = []string{dataMasked, dataNone, dataFull}
+	case "level":
+		schema["enum"] = []string{"debug", "info", "warn", "error"}
+	case "sample":
+		schema = object{"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+	case "seconds":
+		schema = object{"type": "number", "minimum": 0}
 	case "slow":
 		schema["enum"] = []string{"true", "false"}
 	case "protocol":
@@ -140,6 +120,9 @@ func parameter(name, in string, required bool) object {
 // schemaOf returns the JSON schema of a type.
 func schemaOf(t reflect.Type) object {
 	switch t {
+	case reflect.TypeFor[anyEvents]():
+		event := object{"type": "object"}
+		return object{"anyOf": []object{event, {"type": "array", "items": event}}}
 	case reflect.TypeFor[time.Time]():
 		return object{"type": "string", "format": "date-time"}
 	case reflect.TypeFor[token.Revocation](), reflect.TypeFor[hub.Refusal]():
@@ -152,7 +135,7 @@ func schemaOf(t reflect.Type) object {
 		return object{"type": "string"}
 	case reflect.Bool:
 		return object{"type": "boolean"}
-	case reflect.Int, reflect.Int64:
+	case reflect.Int, reflect.Int64, reflect.Uint64:
 		return object{"type": "integer"}
 	case reflect.Float64:
 		return object{"type": "number"}

@@ -28,6 +28,10 @@ type Operations struct {
 	Revocations, Undo Operation
 	// Nodes lists the nodes of the deployment: GET /api/nodes.
 	Nodes Operation
+	// Overview shows the state of nodes: GET /api/overview.
+	Overview Operation
+	// LogLevel and SetLogLevel are the level of the log: GET and POST /api/log-level.
+	LogLevel, SetLogLevel Operation
 	// Event follows one event through all nodes: GET /api/events/{id}. Its query has the id.
 	Event Operation
 	// Events lists events of all nodes: GET /api/events.
@@ -36,6 +40,8 @@ type Operations struct {
 	Connection Operation
 	// Topics lists topics: GET /api/topics.
 	Topics Operation
+	// Tap streams events: GET /api/tap.
+	Tap http.Handler
 	// DryRun finds out who would receive an event: POST /api/events/dry-run with the event.
 	DryRun func(ctx context.Context, query url.Values, event []byte) (answer any, err error)
 }
@@ -58,7 +64,7 @@ type Accepted struct {
 const maxRequestBytes = 4 << 10
 
 // handle adds the paths of the operations to mux.
-func (o *Operations) handle(mux *http.ServeMux) {
+func (o *Operations) handle(mux *routes) {
 	if o.Revoke != nil {
 		mux.HandleFunc("POST /api/revoke", answer(func(r *http.Request) (any, error) {
 			body, err := io.ReadAll(r.Body)
@@ -86,6 +92,9 @@ func (o *Operations) handle(mux *http.ServeMux) {
 			return operation(r.Context(), query)
 		}))
 	}
+	if o.Tap != nil {
+		mux.Handle("GET "+tapPath, o.Tap)
+	}
 	if o.DryRun != nil {
 		mux.HandleFunc("POST /api/events/dry-run", answerUpTo(maxDryRunBytes, func(r *http.Request) (any, error) {
 			body, err := io.ReadAll(r.Body)
@@ -101,6 +110,7 @@ func (o *Operations) handle(mux *http.ServeMux) {
 		"POST /api/shed": o.Shed, "DELETE /api/shed": o.CancelShed, "GET /api/shed": o.Departure,
 		"GET /api/nodes": o.Nodes, "GET /api/revocations": o.Revocations, "DELETE /api/revocations": o.Undo,
 		"GET /api/events": o.Events, "GET /api/topics": o.Topics,
+		"GET /api/overview": o.Overview, "GET /api/log-level": o.LogLevel, "POST /api/log-level": o.SetLogLevel,
 	} {
 		if operation != nil {
 			mux.HandleFunc(pattern, answer(func(r *http.Request) (any, error) { return operation(r.Context(), r.URL.Query()) }))

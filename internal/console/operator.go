@@ -3,17 +3,20 @@ package console
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/authz/token"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/tap"
 	"github.com/rte-server/rte-server/internal/trace"
 )
 
@@ -24,11 +27,15 @@ type Others interface {
 	Revoke(ctx context.Context, r token.Revocation) error
 	// Disconnect sends a message to all nodes, whose Operator.TakeDisconnection gets it.
 	Disconnect(ctx context.Context, message []byte) error
+	// Follow requests the other nodes to run Operator.Feed until ctx ends, and calls take with the batches that they send,
+	// one at a time. take must not wait. A node that comes later gets the request, too.
+	Follow(ctx context.Context, request []byte, take func(node string, batch []byte))
 	// Query sends a query to the other nodes, whose Operator.Answer gets it, and waits a bounded time for the answers.
 	Query(ctx context.Context, query []byte) Replies
 }
 
-// OperatorOptions configure an Operator. All fields are required but Trace.
+// OperatorOptions configure an Operator. All fields are required but Trace,
+// Registerer and Level.
 type OperatorOptions struct {
 	Hub           *hub.Hub
 	Gate          *authz.Gate
@@ -42,6 +49,13 @@ type OperatorOptions struct {
 	Trace         *trace.Log                // nil: nothing is recorded
 	Lane          func(events.Topic) string // names the lane of a topic
 	LaneProblem   func() string             // why events do not arrive now; empty: they do
+	Taps          *tap.Taps
+	Lanes         hub.Lanes             // lets the events of a tap come to this node
+	Registerer    prometheus.Registerer // of metrics; nil: none
+	Gatherer      prometheus.Gatherer   // of the figures of the overview
+	Readiness     *Readiness
+	Redis         func() RedisView
+	Level         *zap.AtomicLevel // of the log; nil: it cannot change
 }
 
 // Operator carries out the actions of the operator API. Its methods may be called from any goroutine.
@@ -58,6 +72,14 @@ type Operator struct {
 	trace       *trace.Log
 	lane        func(events.Topic) string
 	laneProblem func() string
+	taps        *tap.Taps
+	lanes       hub.Lanes
+	tapMetrics  *tapMetrics
+	streams     *streams
+	figures     *collector
+	readiness   *Readiness
+	redis       func() RedisView
+	level       *zap.AtomicLevel
 }
 
 // NewOperator makes the operator of a node. Its error names the field that is missing.
@@ -67,7 +89,8 @@ func NewOperator(o OperatorOptions) (*Operator, error) {
 		"RevocationTTL": o.RevocationTTL <= 0, "Others": o.Others == nil, "Drainer": o.Drainer == nil,
 		"Audit": o.Audit == nil,
 		"Node":  o.Node == "", "Catalog": o.Catalog == nil, "Lane": o.Lane == nil,
-		"LaneProblem": o.LaneProblem == nil,
+		"LaneProblem": o.LaneProblem == nil, "Taps": o.Taps == nil, "Lanes": o.Lanes == nil,
+		"Gatherer": o.Gatherer == nil, "Readiness": o.Readiness == nil, "Redis": o.Redis == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("console: OperatorOptions.%s is required", field)
@@ -77,6 +100,8 @@ func NewOperator(o OperatorOptions) (*Operator, error) {
 		hub: o.Hub, gate: o.Gate, revocations: o.Revocations, ttl: o.RevocationTTL, others: o.Others, drainer: o.Drainer,
 		audit: o.Audit,
 		node:  o.Node, catalog: o.Catalog, trace: o.Trace, lane: o.Lane, laneProblem: o.LaneProblem,
+		taps: o.Taps, lanes: o.Lanes, tapMetrics: newTapMetrics(o.Registerer), streams: newStreams(),
+		figures: newCollector(o.Gatherer), readiness: o.Readiness, redis: o.Redis, level: o.Level,
 	}, nil
 }
 
@@ -86,6 +111,8 @@ func (o *Operator) Operations() Operations {
 		Revoke: o.revoke, Explain: o.explain, Connections: o.connections, Disconnect: o.disconnect,
 		Drain: o.drain, CancelDrain: o.cancelDrain, Shed: o.shed, CancelShed: o.cancelShed, Departure: o.departure,
 		Nodes: o.nodes, Revocations: o.listRevocations, Undo: o.undo,
+		Overview: o.overview, LogLevel: o.logLevel, SetLogLevel: o.setLogLevel,
+		Tap:   http.HandlerFunc(o.tap),
 		Event: o.event, Events: o.events, Connection: o.connection, Topics: o.topics, DryRun: o.dryRun,
 	}
 }
@@ -93,8 +120,9 @@ func (o *Operator) Operations() Operations {
 // sweepInterval is the time between two sweeps of expired revocations.
 const sweepInterval = time.Minute
 
-// Sweep removes expired revocations now and then, until ctx ends.
-func (o *Operator) Sweep(ctx context.Context) error {
+// Run removes expired revocations now and then, until ctx ends. Then it ends the streams and waits for them.
+func (o *Operator) Run(ctx context.Context) error {
+	defer o.streams.end()
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
 	for {

@@ -1,9 +1,11 @@
 package console
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -24,15 +26,19 @@ const (
 
 // allows reports whether the role may make a request.
 func (o operatorRole) allows(r *http.Request) bool {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if reads && r.URL.Path == whoamiPath {
+		return o != roleNone
+	}
 	switch o {
 	case roleOperator:
 		return true
 	case roleReader:
-		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 		// Both may contain parts of events.
-		return reads && r.URL.Path != "/api/quarantine" && !strings.HasPrefix(r.URL.Path, "/debug/")
+		return reads && r.URL.Path != "/api/quarantine" && !strings.HasPrefix(r.URL.Path, "/debug/") &&
+			(r.URL.Path != tapPath || !slices.Contains(r.URL.Query()["data"], dataFull))
 	case rolePublisher:
-		return r.Method == http.MethodPost && r.URL.Path == "/api/publish"
+		return r.Method == http.MethodPost && r.URL.Path == publishPath
 	default:
 		return false
 	}
@@ -55,16 +61,26 @@ func (a *access) roleOf(operator, sent string) operatorRole {
 	return role
 }
 
+// roleKey is the key of the role in the context of a request.
+type roleKey struct{}
+
+// roleIn returns the role of the request with a context.
+func roleIn(ctx context.Context) operatorRole {
+	role, _ := ctx.Value(roleKey{}).(operatorRole)
+	return role
+}
+
 // maxAudited is the part of a query that the audit log gets, in bytes.
 const maxAudited = 256
 
 // record writes an entry of the audit log for each request of the operator API. Publishing has metrics instead.
 func (a *access) record(role operatorRole, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a.audit == nil || !strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/api/publish" {
+		if a.audit == nil || !strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == publishPath {
 			next.ServeHTTP(w, r)
 			return
 		}
+		r = r.WithContext(context.WithValue(r.Context(), roleKey{}, role))
 		answered := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(answered, r)
 		query := r.URL.RawQuery

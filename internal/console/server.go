@@ -37,14 +37,18 @@ type Options struct {
 	ReadToken, PublishToken string
 	// Audit records the actions of operators. nil: nothing is recorded.
 	Audit *zap.Logger
+	// Node is the name of the node, for whoami.
+	Node string
 	// AnswerTimeout bounds the handling of a request and its answer, except for profiles. 0: no limit.
 	AnswerTimeout time.Duration
 }
 
 // Server is the handler of the operator port. It may be used from any goroutine.
 type Server struct {
+	node    string
 	access  *access
-	mux     *http.ServeMux
+	mux     *routes
+	guarded *routes
 	handler http.Handler // mux, with a limit for answers
 }
 
@@ -59,13 +63,13 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("console: Options.Gatherer is required")
 	}
 	registerMetrics(o.Registerer, o.Readiness)
-	s := &Server{mux: http.NewServeMux()}
+	s := &Server{node: o.Node, mux: newRoutes()}
 
 	// Load balancers and kubelets send probes without a token; the answers need no protection.
 	s.mux.HandleFunc("GET /healthz", s.health)
 	s.mux.HandleFunc("GET /readyz", o.Readiness.Probe)
 
-	guarded := http.NewServeMux()
+	guarded := newRoutes()
 	guarded.HandleFunc("GET /{$}", s.index)
 	guarded.Handle("GET /metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
 	if o.Organizations != nil {
@@ -83,9 +87,13 @@ func New(o Options) (*Server, error) {
 	guarded.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
 	guarded.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	o.Operations.handle(guarded)
+	guarded.HandleFunc("GET "+whoamiPath, answer(func(r *http.Request) (any, error) {
+		return s.whoami(r.Context(), r.URL.Query())
+	}))
 	if o.Publish != nil {
-		guarded.Handle("POST /api/publish", o.Publish)
+		guarded.Handle("POST "+publishPath, o.Publish)
 	}
+	s.guarded = guarded
 	// A page of another origin in the operator's browser cannot read an answer, but its request could still act.
 	own := http.NewCrossOriginProtection().Handler(guarded)
 	s.access = newAccess(&o)
@@ -124,6 +132,7 @@ func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "/metrics\n/metrics/organizations\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n"+
 		"/api/revoke\n/api/revocations\n/api/explain\n/api/connections\n/api/disconnect\n/api/events\n/api/topics\n"+
 		"/api/drain\n/api/shed\n/api/nodes\n/api/reload\n"+
+		"/api/overview\n/api/tap\n/api/whoami\n/api/log-level\n"+
 		"/debug/pprof/\n") // an error means that the caller has gone
 }
 

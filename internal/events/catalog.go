@@ -27,6 +27,7 @@ type Catalog struct {
 	definitions []Definition    // by Type - 1
 	byName      map[string]Type // by name as published
 	byLower     map[string]Type // by lower-case name
+	unknown     derived         // of events that are not in the catalog
 	limit       int             // maximum bytes of a message
 }
 
@@ -37,6 +38,7 @@ type derived struct {
 	dateTimes    nameSet           // properties of type DateTime, in Pascal and in camel case
 	pascal       map[string]string // names in Pascal case by names in camel case, the envelope's included
 	keys         []keyName         // properties of ConflationKey that are not part of the topic
+	plain        nameSet           // properties that are not personal, in both cases, the envelope's included
 }
 
 // typeEventType is the type that typeOf returns for EventType.
@@ -98,6 +100,7 @@ func newCatalog(s *source) *Catalog {
 		enums: s.enums, envelope: s.envelope, definitions: s.definitions,
 		byName: map[string]Type{}, byLower: map[string]Type{}, limit: DefaultLimit,
 	}
+	c.unknown = derive(&Definition{}, s.envelope)
 	for i := range c.definitions {
 		d := &c.definitions[i]
 		d.derived = derive(d, s.envelope)
@@ -112,6 +115,9 @@ func derive(d *Definition, envelope []Property) derived {
 	for _, p := range slices.Concat(envelope, d.Properties) {
 		camel := CamelCase(p.Name)
 		v.pascal[camel] = p.Name
+		if !p.Personal {
+			v.plain.add(p.Name, camel)
+		}
 		switch p.Type {
 		case TypeDictionary:
 			v.dictionaries.add(p.Name, camel)

@@ -39,6 +39,7 @@ type propertyEntry struct {
 	Name        string `yaml:"name"`
 	Type        string `yaml:"type"`
 	Values      string `yaml:"values"`
+	Personal    *bool  `yaml:"personal"`
 	In          string `yaml:"in"`
 	Description string `yaml:"description"`
 }
@@ -77,7 +78,7 @@ func readCatalog(text []byte, base *Catalog) (*source, error) {
 	if err := decoder.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
 		return nil, errors.New("the file has more than one document")
 	}
-	s := &source{}
+	s := &source{careful: base != nil}
 	if base != nil {
 		s.enums, s.envelope, s.definitions = slices.Clone(base.enums), base.envelope, slices.Clone(base.definitions)
 		if len(file.Envelope) > 0 {
@@ -89,6 +90,7 @@ func readCatalog(text []byte, base *Catalog) (*source, error) {
 
 // source has the parts of a catalog.
 type source struct {
+	careful     bool // text is personal unless the file says otherwise
 	enums       []*Enum
 	envelope    []Property
 	definitions []Definition
@@ -188,6 +190,7 @@ func (s *source) property(entry *propertyEntry) (Property, error) {
 			return Property{}, fmt.Errorf("values %s: has type %s, not %s", p.Enum.Name, p.Enum.Type, p.Type)
 		}
 	}
+	p.Personal = s.isPersonal(entry, &p)
 	switch entry.In {
 	case "":
 	case "sample":
@@ -198,6 +201,19 @@ func (s *source) property(entry *propertyEntry) (Property, error) {
 		return Property{}, fmt.Errorf("in %.80q: must be sample or table", entry.In)
 	}
 	return p, nil
+}
+
+// isPersonal reports whether the values of a property are personal. A file that says nothing about a property may be
+// older than this question: its text counts as personal.
+func (s *source) isPersonal(entry *propertyEntry, p *Property) bool {
+	switch {
+	case entry.Personal != nil:
+		return *entry.Personal
+	case p.Type == TypeDictionary || p.Type == TypeList || p.Type == TypeObject:
+		return true
+	default:
+		return s.careful && p.Type == TypeString && p.Enum == nil
+	}
 }
 
 func (s *source) addEvent(entry *eventEntry) error {

@@ -44,6 +44,8 @@ type Property struct {
 	Envelope bool
 	// Enum has the known values; nil if the property is not an enumeration.
 	Enum *Enum
+	// Personal properties name or reach a person, or are free text: see Catalog.AppendMasked.
+	Personal bool
 	// Place is where the published page describes the property.
 	Place       Place
 	Description string

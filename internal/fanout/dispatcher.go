@@ -125,9 +125,7 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 	if mask == 0 {
 		d.metrics.unmatched.Inc()
 		d.metrics.byType.of(ev.Type, false).Inc()
-		if d.options.Trace != nil {
-			d.options.Trace.Event(ev, arrival(ev), trace.Unmatched, 0)
-		}
+		d.recordUnmatched(ev)
 		return true
 	}
 	now := time.Now()
@@ -145,7 +143,7 @@ func (d *Dispatcher) dispatch(ev *events.Event, wait bool) (taken bool) {
 	}
 	if b.expired(now) {
 		d.metrics.expired.Inc()
-		d.options.Trace.Event(ev, now, trace.Expired, subscribers)
+		d.record(ev, now, trace.Expired, subscribers)
 		return true
 	}
 	b.key, b.state = d.options.State(ev)
@@ -188,14 +186,14 @@ func (d *Dispatcher) send(
 	}
 	if err := d.encode(b, ev); err != nil {
 		d.metrics.malformed.Inc()
-		d.options.Trace.Event(ev, now, trace.Malformed, subscribers)
+		d.record(ev, now, trace.Malformed, subscribers)
 		d.options.Malformed(ev, err)
 		return
 	}
 	d.metrics.matched.Inc()
 	d.metrics.byType.of(ev.Type, true).Inc()
 	organization.events.Add(1)
-	d.options.Trace.Event(ev, now, trace.Matched, subscribers)
+	d.record(ev, now, trace.Matched, subscribers)
 	for ; mask != 0; mask &= mask - 1 {
 		s := d.shards[bits.TrailingZeros32(mask)]
 		organization.backlog.add(b.cost)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/subscriptions"
+	"github.com/rte-server/rte-server/internal/tap"
 	"github.com/rte-server/rte-server/internal/trace"
 )
 
@@ -43,6 +44,8 @@ type Options struct {
 	Types []string
 	// Trace records what happens to events. nil: nothing is recorded.
 	Trace *trace.Log
+	// Taps copy events for operators who watch them. nil: there are none.
+	Taps *tap.Taps
 
 	// Registerer receives the metrics. nil: they are not exported.
 	Registerer prometheus.Registerer

@@ -64,7 +64,7 @@ func (d *Dispatcher) admit(b *broadcast, ev *events.Event, wait bool) (dispatch,
 		switch {
 		case b.state && d.held.add(organization, stateKey{b.entry, b.key}, ev):
 			d.metrics.held.Inc()
-			d.options.Trace.Event(ev, time.Now(), trace.Held, 0)
+			d.record(ev, time.Now(), trace.Held, 0)
 			return false, true
 		case !wait:
 			return false, false
@@ -195,13 +195,13 @@ func (d *Dispatcher) releaseFirstLocked(ho *heldOrganization) {
 	now := time.Now()
 	if mask == 0 {
 		d.metrics.unmatched.Inc()
-		d.options.Trace.Event(ev, now, trace.Unmatched, 0)
+		d.record(ev, now, trace.Unmatched, 0)
 		return
 	}
 	b := &broadcast{id: ev.ID, entry: key.entry, state: true, key: key.key, expires: d.options.Expires(ev)}
 	if b.expired(now) {
 		d.metrics.expired.Inc()
-		d.options.Trace.Event(ev, now, trace.Expired, subscribers)
+		d.record(ev, now, trace.Expired, subscribers)
 		return
 	}
 	b.cost, b.limit = costPerShard(mask, subscribers), d.options.Flow.limit(subscribers)

@@ -201,6 +201,16 @@ func (h *Hub) Dispatcher() *fanout.Dispatcher { return h.options.Dispatcher }
 // Subscriptions describes the subscriptions of the session.
 func (s *Session) Subscriptions() []Subscription { return s.activeSubscriptions().all() }
 
+// MaySubscribe reports whether the session may have a subscription to a topic. It does not wait: it returns true while
+// the subscriptions change.
+func (s *Session) MaySubscribe(topic events.Topic) bool {
+	if !s.mu.TryLock() {
+		return true
+	}
+	defer s.mu.Unlock()
+	return s.active.has(topic)
+}
+
 // Notifications returns the latest notifications of losses to a user, or to all users if user is zero.
 func (h *Hub) Notifications(user events.ID) (found []Notified) {
 	h.history.mu.Lock()

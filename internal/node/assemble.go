@@ -18,6 +18,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/ingest"
+	"github.com/rte-server/rte-server/internal/tap"
 	"github.com/rte-server/rte-server/internal/trace"
 	"github.com/rte-server/rte-server/internal/transport"
 	"github.com/rte-server/rte-server/internal/transport/forwarded"
@@ -37,6 +38,9 @@ func (n *Node) assembleEvents(*Options) (err error) {
 	n.trace = trace.New(trace.Options{
 		Bytes: c.Trace.Bytes, Entries: c.Trace.Entries, Reasons: backplane.RefusedReasons(), Registerer: n.registry,
 	})
+	n.taps = tap.New(tap.Options{
+		Max: c.Tap.Max, Rate: c.Tap.Rate, Bytes: c.Tap.Bytes, Short: n.memory.guard.Short, Registerer: n.registry,
+	})
 	n.dispatcher, err = fanout.New(fanout.Options{
 		State: n.catalog.StateKey, Expires: expires(&c.Events),
 		Malformed: func(ev *events.Event, err error) { n.ingress.Refused(ev.Data, err) },
@@ -53,14 +57,14 @@ func (n *Node) assembleEvents(*Options) (err error) {
 			Bytes: c.Resume.Bytes, TotalBytes: memoryPart(c.Resume.TotalBytes, c.Memory.Limit, 16),
 		},
 		Flow:  fanout.FlowOptions{Backlog: int64(c.Fanout.Backlog), Quota: c.Quotas.Events, Rest: c.Fanout.Rest},
-		Trace: n.trace, Registerer: n.registry,
+		Trace: n.trace, Taps: n.taps, Registerer: n.registry,
 	})
 	if err != nil {
 		return err
 	}
 	n.backplane, err = newBackplane(&c.Redis, n, n.login, backplane.Options{
 		Catalog: n.catalog, Decoder: n.ingress, Sink: n.dispatcher, SnapshotMemory: c.Snapshots.Memory(),
-		Trace: n.trace, Registerer: n.registry, Logger: n.logger.Named("backplane"),
+		Trace: n.trace, Taps: n.taps, Registerer: n.registry, Logger: n.logger.Named("backplane"),
 	})
 	return err
 }
@@ -199,8 +203,16 @@ func (n *Node) assembleControl(*Options) (err error) {
 		Hub: n.hub, Gate: n.gate, Revocations: n.revocations, RevocationTTL: n.config.Auth.RevocationTTL,
 		Others: n.others, Drainer: n.drainer, Audit: n.audit.log,
 		Node: n.name, Catalog: n.catalog, Trace: n.trace, Lane: laneOf(&n.config.Redis), LaneProblem: n.backplaneProblem,
+		Taps: n.taps, Lanes: n.backplane, Registerer: n.registry, Gatherer: n.registry,
+		Readiness: n.readiness, Redis: n.redisView, Level: n.level,
 	})
 	return err
+}
+
+// redisView returns the state of Redis for operators.
+func (n *Node) redisView() console.RedisView {
+	health := n.backplane.Health()
+	return console.RedisView{Used: n.backplane.Shared(), Connected: health.Connected, Detail: health.Detail}
 }
 
 // listen opens the ports.
@@ -245,7 +257,7 @@ func (n *Node) listenForOperators() error {
 	operations := n.operator.Operations()
 	operations.Reload = n.reloadOperation()
 	n.console, err = console.New(console.Options{
-		Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() },
+		Node: n.name, Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() },
 		Operations: operations, Publish: publish,
 		Organizations: newOrganizationMetrics(n.organizations),
 		Gatherer:      n.registry, Registerer: n.registry, Token: c.Console.Token,

@@ -71,6 +71,9 @@ func (alone) Disconnect(context.Context, []byte) error { return nil }
 // Query implements console.Others.
 func (alone) Query(context.Context, []byte) console.Replies { return console.Replies{} }
 
+// Follow implements console.Others.
+func (alone) Follow(context.Context, []byte, func(string, []byte)) {}
+
 // Tried implements others.
 func (alone) Tried() <-chan struct{} {
 	tried := make(chan struct{})
@@ -95,6 +98,13 @@ func (o connected) Query(ctx context.Context, query []byte) console.Replies {
 		return console.Replies{}
 	}
 	return o.queries.request(ctx, query)
+}
+
+// Follow implements console.Others.
+func (o connected) Follow(ctx context.Context, request []byte, take func(node string, batch []byte)) {
+	if o.queries != nil {
+		o.queries.streams.follow(ctx, request, take)
+	}
 }
 
 // Revoke implements console.Others.
@@ -142,6 +152,9 @@ func (n *Node) joinQueries(c *control) (*nodeQueries, error) {
 	}
 	q, err := newNodeQueries(n.name, []byte(secret), n.backplane, n.peers.names,
 		func(ctx context.Context, query []byte) []byte { return n.operator.Answer(ctx, query) },
+		func(ctx context.Context, request []byte, send func(context.Context, []byte) error) {
+			n.operator.Feed(ctx, request, send)
+		},
 		n.logger.Named("control"))
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/logsink"
+	"github.com/rte-server/rte-server/internal/tap"
 	"github.com/rte-server/rte-server/internal/trace"
 	"github.com/rte-server/rte-server/internal/transport"
 )
@@ -58,6 +59,7 @@ type Node struct {
 	catalog    *events.Catalog
 	ingress    *events.Ingress
 	trace      *trace.Log
+	taps       *tap.Taps
 	dispatcher *fanout.Dispatcher
 	backplane  backplane.Backplane
 
@@ -115,7 +117,7 @@ func New(o Options) (*Node, error) {
 		n.tasks = append(n.tasks, reportDropped(o.Sink, n.logger, droppedInterval))
 	}
 	n.tasks = append(n.tasks, newCollector(n.config.Memory.GCPercent, n.memory.limit).run, n.dispatcher.Run,
-		n.backplane.Run, n.hub.Run, n.verifier.Run, n.directory.run, n.gate.Run, n.operator.Sweep, n.audit.dropped.run)
+		n.backplane.Run, n.hub.Run, n.verifier.Run, n.directory.run, n.gate.Run, n.operator.Run, n.audit.dropped.run)
 	return n, nil
 }
 

@@ -45,6 +45,7 @@ type nodeQueries struct {
 	answer  func(ctx context.Context, query []byte) []byte
 	log     *zap.Logger
 	working sync.WaitGroup
+	streams *nodeStreams
 
 	mu      sync.Mutex                // guards the following fields
 	silent  map[string]time.Time      // when a node left a query without an answer
@@ -67,6 +68,10 @@ type messageKind string
 const (
 	isQuery  messageKind = "query"
 	isAnswer messageKind = "answer"
+	// A stream has a request, which is repeated as long as its lease is renewed, batches, and an end.
+	isFollow   messageKind = "follow"
+	isUnfollow messageKind = "unfollow"
+	isBatch    messageKind = "batch"
 )
 
 // nodeReply is the answer of one node.
@@ -86,16 +91,20 @@ func nodeName() string {
 	return host + "-" + hex.EncodeToString(unique[:])
 }
 
-// newNodeQueries makes the queries of a node. answer works on a query of another node.
+// newNodeQueries makes the queries of a node. answer works on a query of another node, serve on a stream until ctx
+// ends.
 func newNodeQueries(
 	name string, secret []byte, control backplane.Control, others func() []string,
-	answer func(context.Context, []byte) []byte, log *zap.Logger,
+	answer func(context.Context, []byte) []byte,
+	serve func(ctx context.Context, request []byte, send func(context.Context, []byte) error), log *zap.Logger,
 ) (*nodeQueries, error) {
 	key, err := hkdf.Key(sha256.New, secret, nil, "rte-server queries", sha256.Size)
-	return &nodeQueries{
+	q := &nodeQueries{
 		name: name, key: key, control: control, others: others, answer: answer, log: log,
 		silent: map[string]time.Time{}, waiting: map[string]chan nodeReply{},
-	}, err
+	}
+	q.streams = newNodeStreams(q, serve)
+	return q, err
 }
 
 // subscribe subscribes the channels of the queries.
@@ -114,6 +123,7 @@ func (q *nodeQueries) run(ctx context.Context) error {
 	q.ctx = nil
 	q.mu.Unlock()
 	q.working.Wait()
+	q.streams.serving.Wait()
 	return nil
 }
 
@@ -158,6 +168,16 @@ func (q *nodeQueries) receive(message []byte) error {
 		q.answered(m)
 	case isQuery:
 		q.work(m)
+	case isBatch:
+		q.streams.arrived(m)
+	case isUnfollow:
+		q.streams.unfollowed(m)
+	case isFollow:
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.ctx != nil && len(m.Body) <= maxQueryBytes {
+			q.streams.requested(q.ctx, m)
+		}
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func (w *channels) join(ctx context.Context, t *testing.T, name, secret, answer 
 				<-ctx.Done()
 			}
 			return []byte(`"` + answer + `"`)
-		}, zap.NewNop())
+		}, nil, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,6 +73,9 @@ func writeTable(out *bytes.Buffer, properties []events.Property) {
 		if p.Enum != nil {
 			description += fmt.Sprintf(" See [%s](#%s).", p.Enum.Name, strings.ToLower(p.Enum.Name))
 		}
+		if p.Personal {
+			description += " *Personal.*"
+		}
 		where := [...]string{events.InBoth: "both", events.InSample: "sample", events.InTable: "table"}[p.Place]
 		fmt.Fprintf(out, "| %s | `%s` | %s | %s |\n", p.Name, p.Published, where, description)
 	}

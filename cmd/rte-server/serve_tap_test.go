@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/console"
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// tapFrame is a frame of /api/tap.
+type tapFrame struct{ event, data string }
+
+// openTap is a live tap.
+type openTap struct {
+	t      *testing.T
+	frames chan tapFrame
+	close  func()
+}
+
+// tap opens a live tap. The end of the test closes it.
+func (p *running) tap(query, token string) *openTap {
+	p.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	p.t.Cleanup(cancel)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.operators+"/api/tap?"+query, http.NoBody)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil || response.StatusCode != http.StatusOK ||
+		response.Header.Get("Content-Type") != "text/event-stream" {
+		p.t.Fatalf("tap: %v %+v", err, response)
+	}
+	o := &openTap{t: p.t, frames: make(chan tapFrame, 10_000), close: cancel}
+	done := make(chan struct{})
+	p.t.Cleanup(func() { <-done })
+	go func() {
+		defer close(done)
+		defer close(o.frames)
+		defer response.Body.Close()
+		lines := bufio.NewScanner(response.Body)
+		lines.Buffer(nil, 1<<20)
+		var f tapFrame
+		for lines.Scan() {
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch name {
+			case "event":
+				f.event = value
+			case "data":
+				f.data = value
+				o.frames <- f
+			}
+		}
+	}()
+	return o
+}
+
+// next waits for a frame of a kind that contains a text, and returns it.
+func (o *openTap) next(event, text string) string {
+	o.t.Helper()
+	timeout := time.After(patience)
+	var last tapFrame
+	for {
+		select {
+		case f, ok := <-o.frames:
+			if !ok {
+				o.t.Fatalf("the tap ended before a frame %s with %s; the last one: %v", event, text, last)
+			}
+			if last = f; f.event == event && strings.Contains(f.data, text) {
+				return f.data
+			}
+		case <-timeout:
+			o.t.Fatalf("waited in vain for a frame %s with %s; the last one: %v", event, text, last)
+		}
+	}
+}
+
+// nextEvent waits for an event with an outcome.
+func (o *openTap) nextEvent(id, outcome string) (e console.TapEvent) {
+	o.t.Helper()
+	for e.ID != id || e.Outcome != outcome {
+		e = console.TapEvent{}
+		if err := json.Unmarshal([]byte(o.next("event", id)), &e); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+	return e
+}
+
+// callEvent is an event with a number of a caller.
+func callEvent(n int) (id, line string) {
+	id = fmt.Sprintf("0e000000-0000-4000-8000-%012d", n)
+	return id, fmt.Sprintf(`{"Id":%q,"RootEntityType":"Organization","RootEntityId":%q,"EventType":"UserCallInComing",`+
+		`"EntityType":"User","EntityId":%q,"OrganizationId":%q,"CallerNumber":"+41441234567","Username":"bob@example.com",`+
+		`"CallId":"7a000000-0000-4000-8000-000000000001","Surprise":"Bob","MessageTTLSeconds":-1}`,
+		id, testOrganization, testUser, testOrganization)
+}
+
+// TestTap_showsEventsOfAllNodes taps a node without clients. It shows what the other node did with an event, without
+// what is personal, within a second.
+func TestTap_showsEventsOfAllNodes(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	first := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
+	second := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
+	client := first.connect(mustServiceToken(t, testOrganization), "")
+	client.subscribe(testUser, "UserCallInComing")
+	tap := second.tap("user="+testUser+"&event=UserCallInComing,UserStatus", "")
+	var hello console.TapHello
+	if err := json.Unmarshal([]byte(tap.next("hello", "")), &hello); err != nil || hello.Filter.Data != "masked" ||
+		!strings.Contains(strings.Join(hello.Masked, " "), "CallerNumber") {
+		t.Errorf("hello %+v, %v", hello, err)
+	}
+	tap.next("node", `"joined"`)
+	tap.next("node", `"joined"`)
+
+	id, line := callEvent(1)
+	began := time.Now()
+	if status, answer := first.post("/api/publish", line); status != http.StatusOK {
+		t.Fatalf("published: %d %s", status, answer)
+	}
+	e := tap.nextEvent(id, "matched")
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("the event took %s", took)
+	}
+	data := string(e.Data)
+	if e.Node == hello.Node || e.Node == "" || e.Subscribers != 1 || e.Event != "UserCallInComing" ||
+		e.EntityType != "User" || e.Tier != "T2" || e.Lane == "" || e.Bytes != len(line) ||
+		strings.Contains(data, "4144") || strings.Contains(data, "ob@") || strings.Contains(data, "Bob") ||
+		!strings.Contains(data, `"CallerNumber":"***"`) || !strings.Contains(data, `"Surprise":"***"`) ||
+		!strings.Contains(data, "7a000000-0000-4000-8000-000000000001") {
+		t.Errorf("event %+v, data %s", e, data)
+	}
+	tap.close()
+
+	// A tap of an organization lets its events come to the node that has no subscriber.
+	full := second.tap("data=full&organization="+testOrganization+"&entity="+testUser, "")
+	full.next("node", `"joined"`)
+	full.next("node", `"joined"`)
+	eventually(t, "the lane of the organization on the node without clients", func() bool {
+		return second.metric(`rte_backplane_lanes{state="confirmed"}`) == "1"
+	})
+	id, line = callEvent(2)
+	if status, answer := first.post("/api/publish", line); status != http.StatusOK {
+		t.Fatalf("published: %d %s", status, answer)
+	}
+	seen := map[string]string{}
+	for len(seen) < 2 {
+		if err := json.Unmarshal([]byte(full.next("event", id)), &e); err != nil || string(e.Data) != line {
+			t.Fatalf("full data %s, %v", e.Data, err)
+		}
+		seen[e.Outcome] = e.Node
+	}
+	if seen["no_subscribers"] != hello.Node || seen["matched"] == hello.Node {
+		t.Errorf("outcomes %v, the node that answers is %s", seen, hello.Node)
+	}
+
+	// The other node stops: the tap reports it and goes on.
+	first.stop()
+	full.next("node", `"lost"`)
+	second.stop()
+	for range full.frames { //nolint:revive // the end of the node ends the tap
+	}
+	for _, want := range []string{`"tap began"`, `"tap ended"`} {
+		if !strings.Contains(second.output.text(), want) {
+			t.Errorf("the audit log lacks %s", want)
+		}
+	}
+}

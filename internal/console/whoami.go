@@ -1,0 +1,44 @@
+package console
+
+import (
+	"context"
+	"net/url"
+)
+
+// Identity is the answer of /api/whoami.
+type Identity struct {
+	Role string `json:"role"` // operator, reader or publisher
+	Node string `json:"node"` // that answers
+	// Token reports whether the port needs a token. Without one, everybody on this machine is an operator.
+	Token bool `json:"token"`
+	May   May  `json:"may"`
+}
+
+// May lists what a role may do.
+type May struct {
+	Read       bool `json:"read"`       // metrics, lists, explanations, traces and taps without personal data
+	Act        bool `json:"act"`        // disconnect, revoke, drain, shed, reload, log level
+	Publish    bool `json:"publish"`    // POST /api/publish
+	Quarantine bool `json:"quarantine"` // see messages that were refused
+	FullData   bool `json:"fullData"`   // tap with data=full
+	Profile    bool `json:"profile"`    // /debug/pprof
+}
+
+// whoamiPath is open to all roles.
+const whoamiPath = "/api/whoami"
+
+// whoami describes the role of the token of the request.
+func (s *Server) whoami(ctx context.Context, query url.Values) (any, error) {
+	if err := onlyKeys(query); err != nil {
+		return nil, err
+	}
+	role := roleIn(ctx)
+	operator := role == roleOperator
+	return Identity{
+		Role: string(role), Node: s.node, Token: *s.access.token.Load() != "",
+		May: May{
+			Read: operator || role == roleReader, Act: operator, Publish: operator || role == rolePublisher,
+			Quarantine: operator, FullData: operator, Profile: operator,
+		},
+	}, nil
+}

@@ -1,0 +1,128 @@
+package tap
+
+import (
+	"bytes"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/trace"
+	"github.com/rte-server/rte-server/internal/wakeup"
+)
+
+// Reason names why a tap did not copy an event.
+type Reason uint8
+
+// The reasons.
+const (
+	Sampled Reason = iota // the sample does not have it
+	AboveRate
+	QueueFull
+	MemoryShort // the node is short of memory
+	NumReasons
+)
+
+// String returns the name of the reason, for operators and metrics.
+func (r Reason) String() string {
+	return [NumReasons]string{"sampled", "rate", "queue", "memory"}[r]
+}
+
+// Copy is an event and what this node did with it.
+type Copy struct {
+	events.Event // its Data is a copy; nil: Filter.WithoutData
+
+	At          time.Time // when the node decided
+	Outcome     trace.Outcome
+	Subscribers int
+	Size        int // of the data in bytes
+}
+
+// copyBytes is what a copy takes besides its data.
+const copyBytes = 256
+
+// Dropped counts what a tap did not copy, by reason.
+type Dropped [NumReasons]uint64
+
+// Tap copies the events that its filter selects. Taps.Open makes it.
+type Tap struct {
+	filter  Filter
+	of      *Taps
+	waiting wakeup.Signal
+	dropped [NumReasons]atomic.Uint64 // since the last Take
+	short   atomic.Bool               // the node was short of memory at the last Take
+	closed  sync.Once
+
+	mu    sync.Mutex // guards the following fields; never held for longer than an event is copied
+	queue []Copy
+	bytes int
+	spent int   // events in the second
+	now   int64 // the second, since 1970
+}
+
+// offer copies an event that the filter selects. It does not wait.
+func (t *Tap) offer(ev *events.Event, at time.Time, outcome trace.Outcome, subscribers int) {
+	switch {
+	case !t.filter.matches(ev, outcome):
+	case !t.filter.sampled(ev):
+		t.drop(Sampled)
+	case t.short.Load():
+		t.drop(MemoryShort)
+	default:
+		c := Copy{Event: *ev, At: at, Outcome: outcome, Subscribers: subscribers, Size: len(ev.Data)}
+		if why, dropped := t.add(&c); dropped {
+			t.drop(why)
+		}
+	}
+}
+
+func (t *Tap) drop(why Reason) {
+	t.dropped[why].Add(1)
+	t.of.metrics.dropped[why].Inc()
+}
+
+// add puts a copy into the queue and copies its data, which the caller will reuse.
+func (t *Tap) add(c *Copy) (why Reason, dropped bool) {
+	data := c.Data
+	c.Data = nil
+	if t.filter.WithoutData {
+		data = nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if second := time.Now().Unix(); second != t.now {
+		t.now, t.spent = second, 0
+	}
+	if t.spent >= t.of.options.Rate {
+		return AboveRate, true
+	}
+	size := copyBytes + len(data)
+	if t.bytes+size > t.of.options.Bytes {
+		return QueueFull, true
+	}
+	t.spent++
+	t.bytes += size
+	c.Data = bytes.Clone(data)
+	t.queue = append(t.queue, *c)
+	t.of.metrics.copied.Inc()
+	t.waiting.Set()
+	return 0, false
+}
+
+// Waiting returns the Go channel that receives when copies wait.
+func (t *Tap) Waiting() <-chan struct{} { return t.waiting.C() }
+
+// Take returns the copies that wait, and what was dropped since the last call. Call it at least each second.
+func (t *Tap) Take() (copies []Copy, dropped Dropped) {
+	t.mu.Lock()
+	copies, t.queue, t.bytes = t.queue, nil, 0
+	t.mu.Unlock()
+	t.short.Store(t.of.options.Short())
+	for why := range dropped {
+		dropped[why] = t.dropped[why].Swap(0)
+	}
+	return copies, dropped
+}
+
+// Close ends the tap. Further calls do nothing.
+func (t *Tap) Close() { t.closed.Do(func() { t.of.remove(t) }) }
