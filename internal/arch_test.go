@@ -26,8 +26,8 @@ events: jsonscan msgpack
 jsonscan:
 msgpack:
 authz: authz/directory authz/token authz/watch events
-authz/directory: authz/watch events
-authz/token: authz/watch events jsonscan
+authz/directory: authz/watch diagnosis events
+authz/token: authz/watch diagnosis events jsonscan
 authz/watch:
 subscriptions: events
 fanout: events subscriptions tap trace
@@ -46,15 +46,16 @@ transport/transports:
 transport/origins:
 backplane: events tap trace
 backplane/sequence: backplane events
-backplane/redis: backplane backplane/redis/command backplane/redis/peer backplane/resp backplane/sequence events
+backplane/redis: backplane backplane/redis/command backplane/redis/peer backplane/resp backplane/sequence diagnosis
+ events
 backplane/redis/command: backplane events
 backplane/redis/peer: backplane backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
 config: authz authz/directory authz/token backplane loopback subscriptions transport/forwarded transport/origins
  transport/transports
-node: authz authz/directory authz/token authz/watch backplane backplane/redis config console events fanout hub ingest
- logsink memory tap trace transport transport/forwarded transport/hubprotocol transport/transports
+node: authz authz/directory authz/token authz/watch backplane backplane/redis config console diagnosis events fanout
+ hub ingest logsink memory tap trace transport transport/forwarded transport/hubprotocol transport/transports
 console: authz authz/token events hub loopback tap trace
 ingest: backplane events jsonscan
 loadgen:
@@ -62,6 +63,7 @@ loopback:
 memory:
 logsink:
 demo: authz authz/directory events
+diagnosis:
 wakeup:
 
 backplane/backplanetest: backplane events
@@ -83,8 +85,8 @@ github.com/coreos/go-systemd: node
 github.com/pires/go-proxyproto: transport/forwarded
 github.com/philippseith/signalr: cmd hub/invoker rtetest transport
 github.com/redis/go-redis: backplane/redis backplane/redis/command rtetest
-net: authz/token backplane/redis backplane/respserver cmd config console demo hub loopback node rtetest transport
- transport/fallback transport/websocket
+net: authz/token backplane/redis backplane/respserver cmd config console demo diagnosis hub loopback node rtetest
+ transport transport/fallback transport/websocket
 net/http: authz/directory authz/token cmd console demo ingest loadgen node rtetest transport
 `
 

@@ -107,7 +107,7 @@ func (s *HTTPSource) Records(ctx context.Context, ids []events.ID, records []*Re
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("directory returned status %d", response.StatusCode)
+		return statusError(response.StatusCode)
 	}
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {

@@ -87,10 +87,7 @@ func (o *Options) dial(ctx context.Context, network, address string) (net.Conn, 
 	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)
 	defer cancel()
 	conn, err := o.Dial(ctx, network, address)
-	config := o.TLS
-	if o.NextTLS != nil {
-		config = o.NextTLS()
-	}
+	config := o.nextTLS()
 	if err != nil || config == nil {
 		return conn, err
 	}
@@ -108,6 +105,14 @@ func (o *Options) dial(ctx context.Context, network, address string) (net.Conn, 
 		return nil, err
 	}
 	return secure, nil
+}
+
+// nextTLS returns the TLS configuration of the next connection; nil: no TLS.
+func (o *Options) nextTLS() *tls.Config {
+	if o.NextTLS != nil {
+		return o.NextTLS()
+	}
+	return o.TLS
 }
 
 // setClientName names a connection, if Redis permits it: operators rename CLIENT, or deny it.

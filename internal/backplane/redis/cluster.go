@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/backplane"
@@ -115,7 +114,7 @@ func (c *cluster) look(ctx context.Context) (owners []owner, err error) {
 	owners = make([]owner, slotCount)
 	seen := 0
 	for _, address := range known {
-		text, failed := c.nodes(ctx, address)
+		text, failed := c.b.options.clusterView(ctx, address)
 		if failed != nil {
 			err = errors.Join(err, failed)
 			continue
@@ -129,17 +128,6 @@ func (c *cluster) look(ctx context.Context) (owners []owner, err error) {
 		return nil, err
 	}
 	return owners, nil
-}
-
-// nodes reads the view of a server.
-func (c *cluster) nodes(ctx context.Context, address string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.b.options.CommandTimeout)
-	defer cancel()
-	options := c.b.options.client(address)
-	options.PoolSize = 1
-	client := goredis.NewClient(options)
-	defer client.Close()
-	return client.ClusterNodes(ctx).Result()
 }
 
 // claim enters the slots of the masters in a view (CLUSTER NODES) of the server at the address queried. go-redis

@@ -57,11 +57,8 @@ func noFunction(err error) bool {
 // ProvideFunctions loads the library into a server that does not have this version of it. The library is part of the
 // server's data: a server that restarts empty has lost it.
 func ProvideFunctions(ctx context.Context, server *goredis.Client) error {
-	version, err := server.FCallRO(ctx, "rte_version", nil).Int()
-	if err == nil && version >= functionsVersion || Unsupported(err) {
-		return nil
-	}
-	if err == nil || noFunction(err) {
+	library, err := LibraryOf(ctx, server)
+	if err == nil && library.Outdated() {
 		err = server.FunctionLoadReplace(ctx, Functions()).Err()
 	}
 	return err
