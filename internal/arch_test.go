@@ -62,7 +62,8 @@ loadgen:
 loopback:
 memory:
 logsink:
-demo: authz authz/directory events
+demo: authz authz/directory events simulator
+simulator: authz events
 diagnosis:
 wakeup:
 

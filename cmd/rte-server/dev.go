@@ -15,6 +15,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/loopback"
 	"github.com/rte-server/rte-server/internal/node"
+	"github.com/rte-server/rte-server/internal/simulator"
 )
 
 // devDefaults are the defaults that differ for a development server.
@@ -33,6 +34,7 @@ func (p *program) devCommand() *cobra.Command {
 		Long: "Runs a server without Redis and without files: a demo organization, a simulator that publishes what happens " +
 			"in its\n" +
 			"call centre, tokens for whoever asks, and a page that shows it all. Never let strangers reach it.\n\n" +
+			"--scenario selects the day, and --seed its random decisions: equal seeds give equal days.\n" +
 			"With --redis-port 6379, publishers that have a Redis client can try theirs without Redis:\n" +
 			"redis-cli PUBLISH rte:org:{OrganizationId} '{...}'",
 		Args: cobra.NoArgs,
@@ -66,30 +68,37 @@ func (p *program) dev(ctx context.Context, c *config.Config, simulation *simulat
 	if c.Auth.HMACSecret == "" {
 		c.Auth.HMACSecret = randomSecret()
 	}
+	organization := simulator.NewOrganization()
+	day, err := simulation.day(organization)
+	if err != nil {
+		return err
+	}
 	publishers, err := listenRedis(redisPort, logger)
 	if err != nil {
 		return err
 	}
-	organization := demo.NewOrganization()
+	var player *demo.Player // publishes through the node, so that it is made after it
 	n, err := node.New(node.Options{
 		Config: c, Logger: logger, Sink: out.sink, Version: programVersion(),
 		Directory: demo.NewDirectory(organization),
 		Next: demo.NewHandler(demo.HandlerOptions{
 			Organization: organization, Sign: node.NewSigner(&c.Auth).Sign, HubPath: c.Path, Origins: c.Origins,
-			Logger: logger.Named("demo"),
+			State: func() *simulator.State { return player.State() }, Logger: logger.Named("demo"),
 		}),
 	})
+	if err == nil {
+		player, err = simulation.player(organization, day, n.Backplane(), logger, n.Registry())
+	}
 	if err != nil {
 		if publishers != nil {
 			_ = publishers.Close()
 		}
 		return err
 	}
-	simulator := simulation.simulator(organization, n.Backplane(), logger, n.Registry())
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	out.closeAfter(ctx, n.StopTimeout)
-	also := []node.Task{simulator.Run, p.greet(n, c.Path, publishers, organization.ID)}
+	also := []node.Task{player.Run, p.greet(n, c.Path, publishers, organization.ID)}
 	if publishers != nil {
 		also = append(also, serveRedis(n, c, publishers))
 	}
@@ -103,6 +112,7 @@ func (p *program) greet(n *node.Node, path string, publishers net.Listener, orga
 			"  wallboard   http://%[1]s/\n"+
 			"  token       http://%[1]s/token/me/rte/\n"+
 			"  entities    http://%[1]s/demo/entities\n"+
+			"  state       http://%[1]s/demo/state\n"+
 			"  hub         ws://%[1]s%[2]s\n", dialable(n.ClientAddr()), path)
 		if n.OperatorAddr() != nil {
 			text = fmt.Appendf(text, "  operators   http://%s/\n", dialable(n.OperatorAddr()))

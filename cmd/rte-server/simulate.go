@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,38 +14,51 @@ import (
 	"github.com/rte-server/rte-server/internal/config"
 	"github.com/rte-server/rte-server/internal/demo"
 	"github.com/rte-server/rte-server/internal/node"
+	"github.com/rte-server/rte-server/internal/simulator"
 )
 
 // simulation has the flags of the simulator.
 type simulation struct {
-	seed   uint64
-	rate   float64
-	events int
+	scenario string
+	seed     uint64
+	rate     float64
+	events   int
 }
 
 // addSimulationFlags adds the flags of a simulation to cmd.
 func addSimulationFlags(cmd *cobra.Command) *simulation {
 	s := &simulation{}
+	cmd.Flags().StringVar(&s.scenario, "scenario", simulator.DefaultScenario,
+		"`name` or file of the simulated day: "+strings.Join(simulator.Scenarios(), ", "))
 	cmd.Flags().Uint64Var(&s.seed, "seed", 1, "`number` that determines all events: equal seeds, equal days")
-	cmd.Flags().Float64Var(&s.rate, "rate", demo.NaturalRate, "average `events` per second")
+	cmd.Flags().Float64Var(&s.rate, "rate", 0, "average `events` per second; 0: as the scenario has it")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
-		if s.rate <= 0 || s.rate > maxRate {
-			return usageError{errors.New("--rate: must be above 0 and at most 100000")}
+		if !(s.rate >= 0 && s.rate <= maxRate) {
+			return usageError{errors.New("--rate: must be between 0 and 100000")}
 		}
 		return nil
 	}
 	return s
 }
 
-// maxRate is far above the rate of one simulator.
+// maxRate is the highest rate that makes sense: the fan-out is slower than the simulator.
 const maxRate = 100_000
 
-// simulator makes the simulator of these flags.
-func (s *simulation) simulator(
-	o *demo.Organization, to demo.Publisher, logger *zap.Logger, reg prometheus.Registerer,
-) *demo.Simulator {
-	return demo.New(demo.Options{
-		Organization: o, Publisher: to, Seed: s.seed, Speed: s.rate / demo.NaturalRate, Limit: s.events,
+// day returns the simulated day.
+func (s *simulation) day(o *simulator.Organization) (*simulator.Scenario, error) {
+	scenario, err := simulator.LoadScenario(s.scenario, o)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--scenario: %w", err)}
+	}
+	return scenario, nil
+}
+
+// player makes the player of a day.
+func (s *simulation) player(
+	o *simulator.Organization, day *simulator.Scenario, to demo.Publisher, logger *zap.Logger, reg prometheus.Registerer,
+) (*demo.Player, error) {
+	return demo.NewPlayer(demo.PlayerOptions{
+		Organization: o, Scenario: day, Publisher: to, Seed: s.seed, Rate: s.rate, Limit: s.events,
 		Logger: logger.Named("demo"), Registerer: reg,
 	})
 }
@@ -84,11 +99,20 @@ func (p *program) simulate(
 		ctx, cancel = context.WithTimeout(ctx, duration)
 		defer cancel()
 	}
+	organization := simulator.NewOrganization()
+	day, err := simulation.day(organization)
+	if err != nil {
+		return err
+	}
 	catalog, err := node.NewCatalog(&c.Events)
 	if err != nil {
 		return err
 	}
 	return withPublisher(ctx, c, catalog, out.Logger, func(ctx context.Context, to demo.Publisher) error {
-		return simulation.simulator(demo.NewOrganization(), to, out.Logger, nil).Run(ctx)
+		player, err := simulation.player(organization, day, to, out.Logger, nil)
+		if err != nil {
+			return err
+		}
+		return player.Run(ctx)
 	})
 }

@@ -7,9 +7,10 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/authz/directory"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/simulator"
 )
 
-// Directory is the authz.Directory of one Organization.
+// Directory is the authz.Directory of one simulated organization.
 type Directory struct {
 	organization events.ID
 	entities     map[events.ID]entity
@@ -25,7 +26,7 @@ var _ authz.Directory = (*Directory)(nil)
 
 // NewDirectory returns the directory of an organization. Agents are members of the queues that they serve and of the
 // call lists of these queues.
-func NewDirectory(o *Organization) *Directory {
+func NewDirectory(o *simulator.Organization) *Directory {
 	d := &Directory{organization: o.ID, entities: map[events.ID]entity{}}
 	agentsOf := func(queue events.ID) (agents []events.ID) {
 		for i := range o.Users {

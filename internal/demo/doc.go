@@ -1,4 +1,3 @@
-// Package demo is a fictitious call centre: an organization with constant ids, a simulator that publishes the events of
-// its day, and the HTTP handler of the development server with the wallboard. In production, use it only as a source of
-// load.
+// Package demo is the development server's part: it plays a simulated call centre against the clock, and serves tokens,
+// the wallboard and the state that the wallboard begins with. In production, use it only as a source of load.
 package demo

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/simulator"
 )
 
 // web has the wallboard: the page, its style, its program, and Microsoft's SignalR client.
@@ -26,20 +27,22 @@ const tokenTTL = time.Hour
 // HandlerOptions are the options of a Handler. All fields but Origins are required.
 type HandlerOptions struct {
 	// Organization has the users of the tokens.
-	Organization *Organization
+	Organization *simulator.Organization
 	// Sign signs the token of a user.
 	Sign func(claims authz.Claims, ttl time.Duration) (string, error)
 	// HubPath is the path of the hub on the same server.
 	HubPath string
 	// Origins are the origins of pages that may read the answers, in addition to the server's own origin.
 	Origins []string
+	// State returns the state of the call centre.
+	State func() *simulator.State
 	// Logger logs failures to sign a token.
 	Logger *zap.Logger
 }
 
-// Handler serves the HTTP requests to a development server other than those to the hub: tokens, the list of entities
-// and the wallboard. It gives tokens to every client without authentication, so it must never be part of a production
-// server.
+// Handler serves the HTTP requests to a development server other than those to the hub: tokens, the list of entities,
+// the state of the call centre and the wallboard. It gives tokens to every client without authentication, so it must
+// never be part of a production server.
 type Handler struct {
 	options HandlerOptions
 	mux     *http.ServeMux
@@ -58,6 +61,7 @@ func NewHandler(o HandlerOptions) *Handler {
 	h.mux.HandleFunc("GET /token/{user}/rte/{$}", h.token)
 	h.mux.HandleFunc("GET /token/{user}/rte", h.token)
 	h.mux.HandleFunc("GET /demo/entities", h.entities)
+	h.mux.HandleFunc("GET /demo/state", h.state)
 	h.mux.Handle("GET /", http.FileServerFS(pages))
 	return h
 }
@@ -108,10 +112,10 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request) {
 }
 
 // user returns the user that a path names, or nil.
-func (h *Handler) user(name string) *User {
+func (h *Handler) user(name string) *simulator.User {
 	o := h.options.Organization
 	if strings.EqualFold(name, "me") {
-		return &o.Users[slices.IndexFunc(o.Users, func(u User) bool { return u.Role == authz.RoleSupervisor })]
+		return &o.Users[slices.IndexFunc(o.Users, func(u simulator.User) bool { return u.Role == authz.RoleSupervisor })]
 	}
 	id, ok := events.ParseID(name)
 	if !ok {
@@ -132,6 +136,11 @@ func (h *Handler) endpoint(r *http.Request) string {
 // entities answers with all entities.
 func (h *Handler) entities(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, h.options.Organization.Entities())
+}
+
+// state answers with the state of the call centre, as the REST API of a real system does.
+func (h *Handler) state(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, h.options.State())
 }
 
 func writeJSON(w http.ResponseWriter, body any) {

@@ -20,14 +20,15 @@ import (
 	"github.com/rte-server/rte-server/internal/authz/directory"
 	"github.com/rte-server/rte-server/internal/demo"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/simulator"
 )
 
 // mustHandler returns a handler whose tokens are the JSON text of their claims.
 func mustHandler(t *testing.T) *demo.Handler {
 	t.Helper()
 	return demo.NewHandler(demo.HandlerOptions{
-		Organization: demo.NewOrganization(), HubPath: "/rte", Origins: []string{"https://desk.example"},
-		Logger: zap.NewNop(),
+		Organization: simulator.NewOrganization(), HubPath: "/rte", Origins: []string{"https://desk.example"},
+		Logger: zap.NewNop(), State: func() *simulator.State { return &simulator.State{Run: "this one"} },
 		Sign: func(claims authz.Claims, ttl time.Duration) (string, error) {
 			if ttl <= 0 {
 				return "", errors.New("a token that never expires")
@@ -51,14 +52,14 @@ func get(h http.Handler, target string, header ...string) *httptest.ResponseReco
 
 func TestHandler_signsTokens(t *testing.T) {
 	h := mustHandler(t)
-	users := demo.NewOrganization().Users
+	users := simulator.NewOrganization().Users
 	supervisor, agent := users[0], users[2]
 	for _, test := range []struct {
 		name     string
 		target   string
 		header   []string
 		endpoint string
-		user     demo.User
+		user     simulator.User
 	}{
 		{"me", "http://127.0.0.1:8080/token/me/rte/", nil, "ws://127.0.0.1:8080/rte", supervisor},
 		{"without the slash", "http://127.0.0.1:8080/token/me/rte", nil, "ws://127.0.0.1:8080/rte", supervisor},
@@ -110,8 +111,16 @@ func TestHandler_listsEntities(t *testing.T) {
 			t.Errorf("entity %v", e)
 		}
 	}
-	if len(entities) != len(demo.NewOrganization().Entities()) {
+	if len(entities) != len(simulator.NewOrganization().Entities()) {
 		t.Errorf("%d entities", len(entities))
+	}
+}
+
+func TestHandler_answersTheState(t *testing.T) {
+	w := get(mustHandler(t), "/demo/state")
+	var state simulator.State
+	if err := json.Unmarshal(w.Body.Bytes(), &state); err != nil || w.Code != 200 || state.Run != "this one" {
+		t.Fatalf("%d %s %v", w.Code, w.Body, err)
 	}
 }
 
@@ -163,7 +172,7 @@ func TestHandler_checksOrigins(t *testing.T) {
 }
 
 func TestDirectory_looksUpEntities(t *testing.T) {
-	o := demo.NewOrganization()
+	o := simulator.NewOrganization()
 	d := demo.NewDirectory(o)
 	agent := o.Users[2]
 	ids := []events.ID{agent.ID, o.Queues[0].ID, o.Queues[1].ID, o.CallLists[0].ID, events.NewID()}

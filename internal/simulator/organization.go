@@ -1,4 +1,4 @@
-package demo
+package simulator
 
 import (
 	"fmt"
@@ -126,6 +126,42 @@ func NewOrganization() *Organization {
 	return o
 }
 
+// Generate returns an organization with a number of agents, some supervisors, and a queue with a call list for each 25
+// agents. It is equal each time.
+func Generate(agents int) *Organization {
+	const kinds = "0d000000-0000-4000-8000-%02d%010d"
+	o := &Organization{ID: mustID(organizationID), Name: "Generated"}
+	queues := max(1, agents/25)
+	for i := range queues {
+		o.Queues = append(o.Queues, Queue{
+			ID: mustID(fmt.Sprintf(kinds, 2, i)), Name: fmt.Sprintf("Queue %d", i+1), Number: fmt.Sprintf("+3589%06d", i),
+		})
+		o.CallLists = append(o.CallLists, CallList{
+			ID: mustID(fmt.Sprintf(kinds, 3, i)), Name: fmt.Sprintf("Callbacks %d", i+1), Queue: o.Queues[i].ID,
+		})
+	}
+	for i := range queues - 1 { // the last one has no overflow
+		o.Queues[i].Overflow = o.Queues[i+1].ID
+	}
+	supervisors := max(1, agents/50)
+	for i := range supervisors + agents {
+		user := User{
+			ID: mustID(fmt.Sprintf(kinds, 1, i)), Name: fmt.Sprintf("Agent %d", i-supervisors+1), Role: authz.RoleAgent,
+			Login: fmt.Sprintf("user.%d@generated.example", i), Number: fmt.Sprintf("+3588%06d", i),
+		}
+		if i < supervisors {
+			user.Name, user.Role = fmt.Sprintf("Supervisor %d", i+1), authz.RoleSupervisor
+		} else {
+			user.Queues = append(user.Queues, o.Queues[i%queues].ID)
+			if second := (i / queues) % queues; second != i%queues {
+				user.Queues = append(user.Queues, o.Queues[second].ID)
+			}
+		}
+		o.Users = append(o.Users, user)
+	}
+	return o
+}
+
 // Entities returns the queues, the users and the call lists.
 func (o *Organization) Entities() []Entity {
 	entities := make([]Entity, 0, len(o.Queues)+len(o.Users)+len(o.CallLists))
@@ -156,7 +192,7 @@ func (o *Organization) User(id events.ID) *User {
 func mustID(text string) events.ID {
 	id, ok := events.ParseID(text)
 	if !ok {
-		panic("demo: not an id: " + text)
+		panic("simulator: not an id: " + text)
 	}
 	return id
 }
