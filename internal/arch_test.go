@@ -36,13 +36,15 @@ trace: events
 hub: authz events fanout hub/invoker jsonscan
 hub/invoker:
 transport: authz authz/token events fanout hub jsonscan transport/admission transport/forwarded
- transport/hubprotocol transport/origins transport/websocket transport/fallback transport/transports
+ transport/hubprotocol transport/origins transport/relay transport/websocket transport/fallback
+ transport/transports
 transport/admission: events
 transport/forwarded:
 transport/hubprotocol: events fanout jsonscan msgpack transport/websocket
 transport/websocket:
 transport/fallback: transport/websocket
 transport/transports:
+transport/relay: transport/websocket
 transport/origins:
 backplane: events tap trace
 backplane/sequence: backplane events
@@ -55,7 +57,8 @@ backplane/respserver: backplane backplane/resp events
 config: authz authz/directory authz/token backplane loopback subscriptions transport/forwarded transport/origins
  transport/transports
 node: authz authz/directory authz/token authz/watch backplane backplane/redis config console diagnosis events fanout
- hub ingest logsink memory tap trace transport transport/forwarded transport/hubprotocol transport/transports
+ hub ingest logsink memory tap trace transport transport/forwarded transport/hubprotocol transport/relay
+ transport/transports
 console: authz authz/token events hub loopback tap trace
 ingest: backplane events jsonscan
 loadgen:
@@ -87,8 +90,8 @@ github.com/pires/go-proxyproto: transport/forwarded
 github.com/philippseith/signalr: cmd hub/invoker rtetest transport
 github.com/redis/go-redis: backplane/redis backplane/redis/command rtetest
 net: authz/token backplane/redis backplane/respserver cmd config console demo diagnosis hub loopback node rtetest
- transport transport/fallback transport/websocket
-net/http: authz/directory authz/token cmd console demo ingest loadgen node rtetest transport
+ transport transport/fallback transport/relay transport/websocket
+net/http: authz/directory authz/token cmd console demo ingest loadgen node rtetest transport transport/relay
 `
 
 // lists reads lines of a name, a colon and a list.

@@ -134,7 +134,12 @@ func (h *Handler) refusesAll(from *remote, kind admission.Kind) (reason refusal,
 }
 
 // kind returns the kind of the request.
-func (u *upgrade) kind() admission.Kind { return kindOfUpgrade(u.id) }
+func (u *upgrade) kind() admission.Kind {
+	if u.returns {
+		return admission.Returning
+	}
+	return kindOfUpgrade(u.id)
+}
 
 // kindOfUpgrade returns the kind of an upgrade with a connection token, or without one.
 func kindOfUpgrade(token string) admission.Kind {

@@ -270,6 +270,27 @@ func (cs *connections) find(id connID, now time.Time) (c *Conn, ended bool) {
 	return c, c == nil && cs.spentLocked(id, now) == usedHere
 }
 
+// resumable returns the open connection with an id that may continue on another socket; nil: this node does not have
+// it.
+func (cs *connections) resumable(id connID) *Conn {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if c := cs.live[id]; c != nil && c.opened.Load() && c.resume != nil {
+		return c
+	}
+	return nil
+}
+
+// usedBy returns who has used a connection token lately.
+func (cs *connections) usedBy(id connID, now time.Time) usedBy {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if _, live := cs.live[id]; live {
+		return usedHere
+	}
+	return cs.spentLocked(id, now)
+}
+
 // attached returns the connections that have a socket.
 func (cs *connections) attached() []*Conn {
 	cs.mu.Lock()

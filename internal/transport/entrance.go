@@ -84,7 +84,11 @@ func (e *entrance) connState(_ net.Conn, state http.ConnState) {
 
 // sockets returns the number of open sockets of the port.
 func (e *entrance) sockets() int {
-	return int(e.arrived.Load()+e.http.Load()) + e.h.connections.sockets()
+	n := int(e.arrived.Load()+e.http.Load()) + e.h.connections.sockets()
+	if e.h.options.Relay != nil {
+		n += e.h.options.Relay.Sockets()
+	}
+	return n
 }
 
 // saveSockets closes idle HTTP connections while the port has more than three quarters of its sockets open. When many
@@ -298,7 +302,7 @@ func (h *Handler) takeUpgrade(
 	if err != nil {
 		return v, false
 	}
-	u := newUpgrade(head.accept, q, claims, ownerOf(claims, from))
+	u := h.newUpgrade(head.accept, q, claims, ownerOf(claims, from))
 	if h.backoff.wait(u.owner.organizationUser(), time.Now()) > 0 || !h.queue.Try(u.kind()) {
 		return v, false
 	}

@@ -116,8 +116,8 @@ func (h *Handler) openLinked(w http.ResponseWriter, r *request, n *named, t tran
 	if !h.hold(r.Context(), r.owner.organizationUser()) {
 		return refuse(refusedHold)
 	}
-	u := newUpgrade("", r.query, r.claims, r.owner)
-	u.link = newLinked(t)
+	u := h.newUpgrade("", r.query, r.claims, r.owner)
+	u.link, u.searched = newLinked(t), true
 	if reason, ok := h.awaitTurn(w, r, u.kind()); !ok {
 		return refuse(reason)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/transport/admission"
 	"github.com/rte-server/rte-server/internal/transport/hubprotocol"
+	"github.com/rte-server/rte-server/internal/transport/relay"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
@@ -24,6 +25,7 @@ type Handler struct {
 	options   Options
 	path      hubPath
 	tokens    *tokens
+	passing   passing
 	protocols map[string]*hubprotocol.Protocol // by the name that the handshake uses
 	log       *zap.Logger
 	metrics   *metrics
@@ -158,11 +160,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		serve, kind = h.serveRefresh, requestRefresh
+	case relay.Passed(r.Context()):
+		w.WriteHeader(http.StatusNotFound) // nodes with other paths
+		return
 	default:
 		h.options.Next.ServeHTTP(w, r)
 		return
 	}
-	h.allowOrigin(w, r)
+	if !relay.Passed(r.Context()) { // the other node has done it
+		h.allowOrigin(w, r)
+	}
 	if isPreflight(r) {
 		h.answerPreflight(w, r)
 		return

@@ -16,6 +16,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/transport/forwarded"
+	"github.com/rte-server/rte-server/internal/transport/relay"
 	"github.com/rte-server/rte-server/internal/transport/transports"
 )
 
@@ -78,7 +79,10 @@ type Options struct {
 	Tokens   TokenOptions
 	Refresh  RefreshOptions
 	Resume   ResumeOptions
-	Limits   Limits
+	// Relay passes requests on to the nodes that have their connections. nil: they are refused, as those for connections
+	// that have ended. The caller must serve Handler.Relayed to the other nodes.
+	Relay  *relay.Relay
+	Limits Limits
 	// Admission is what clients wait for that come all at once.
 	Admission AdmissionOptions
 	Timeouts  Timeouts

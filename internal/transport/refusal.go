@@ -59,6 +59,7 @@ const (
 	refusedEarlyPost
 	refusedPostSize
 	refusedPosts
+	refusedRelayFull
 	numRefusals
 )
 
@@ -131,6 +132,8 @@ var refusals = [numRefusals]struct {
 		"memory", http.StatusServiceUnavailable, "This node has no memory for another connection.",
 	},
 	refusedGone: {"gone", http.StatusServiceUnavailable, ""}, // the client has given up while it waited
+
+	refusedRelayFull: {"relay_full", http.StatusNotFound, "No Connection with that ID"}, // a new connection is possible
 
 	refusedOtherUser: {
 		"other_user", http.StatusForbidden, "The user associated with this connection changed.",

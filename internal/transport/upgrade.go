@@ -12,6 +12,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/transport/relay"
 	"github.com/rte-server/rte-server/internal/transport/transports"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
@@ -40,6 +41,10 @@ func hasToken(lists []string, token string) bool {
 type upgrade struct {
 	accept   string // the answer to the client's key
 	id       string // the connection token; empty: the client did not negotiate
+	token    connToken
+	isToken  bool // id is authentic, and token has its content
+	returns  bool // a connection of this node may get another socket
+	searched bool // no other node has the connection, or it must not be passed on
 	features hub.Features
 	claims   *authz.Claims
 	owner    owner
@@ -67,12 +72,16 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 		h.refuse(w, requestHub, refusedHold)
 		return
 	}
-	u := newUpgrade(accept, r.query, r.claims, r.owner)
+	u := h.newUpgrade(accept, r.query, r.claims, r.owner)
 	if u.id != "" {
-		if token, ok := h.tokens.parse(u.id, u.claims); !ok || !token.sameUser && !token.resumes {
+		if !u.isToken || !u.token.sameUser && !u.token.resumes || relay.Passed(r.Context()) && !u.returns {
 			h.refuse(w, requestHub, refusedUnknownID)
 			return
 		}
+		if h.mayBeElsewhere(&u) && h.passOn(w, r, &u.token) {
+			return
+		}
+		u.searched = true
 	}
 	if reason, ok := h.awaitTurn(w, r, u.kind()); !ok {
 		h.refuse(w, requestHub, reason)
@@ -94,10 +103,15 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 }
 
 // newUpgrade returns the upgrade that a query asks for.
-func newUpgrade(accept string, q query, claims *authz.Claims, o owner) upgrade {
-	return upgrade{
+func (h *Handler) newUpgrade(accept string, q query, claims *authz.Claims, o owner) upgrade {
+	u := upgrade{
 		accept: accept, id: q.value("id"), features: hub.ParseFeatures(q.value("features")), claims: claims, owner: o,
 	}
+	if u.id != "" {
+		u.token, u.isToken = h.tokens.parse(u.id, claims)
+		u.returns = u.isToken && u.token.resumes && h.connections.resumable(u.token.id) != nil
+	}
+	return u
 }
 
 // admitted is an upgrade that may be answered.
@@ -131,21 +145,18 @@ func (h *Handler) admit(u *upgrade) (admitted, refusal, bool) {
 		reason, ok := h.connections.add(c)
 		return admitted{c: c}, reason, ok
 	}
-	now := time.Now()
-	token, ok := h.tokens.parse(u.id, u.claims)
-	if !ok {
-		return admitted{}, refusedUnknownID, false
-	}
-	if token.resumes && u.link == nil {
-		if open, _ := h.connections.find(token.id, now); open != nil && open.opened.Load() && open.resume != nil {
+	token := &u.token
+	if token.resumes && u.isToken && u.link == nil {
+		if open := h.connections.resumable(token.id); open != nil {
 			return h.admitAgain(open, u.claims)
 		}
 	}
-	if !token.sameUser {
+	if !u.isToken || !token.sameUser || u.returns || h.mayBeElsewhere(u) {
 		return admitted{}, refusedUnknownID, false
 	}
+	now := time.Now()
 	c.id, c.resumes = token.id, token.resumes && u.link == nil
-	reason, ok := h.connections.redeem(c, h.inTime(&token, now), now)
+	reason, ok := h.connections.redeem(c, h.inTime(token, now), now)
 	if ok {
 		h.redeemed(c)
 	}

@@ -39,6 +39,8 @@ const (
 	Direct
 	// Announced is an upgrade after a negotiate, here or on another node. It needs room only, and goes first.
 	Announced
+	// Returning is an upgrade for a connection of this node, which has its place. It never waits.
+	Returning
 )
 
 // Outcome is the end of a request's wait.
@@ -189,6 +191,9 @@ func (q *Queue) Admit(ctx context.Context, kind Kind, client Client) Outcome {
 
 // Entered ends an upgrade that was granted: its connection is counted, or was refused.
 func (q *Queue) Entered(kind Kind) {
+	if kind == Returning {
+		return
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.entering--
@@ -291,7 +296,10 @@ func (q *Queue) patience(r *request) time.Duration {
 
 // tryLocked lets a client in if no request is in front of it, there is room, and the rate allows it.
 func (q *Queue) tryLocked(kind Kind, now time.Time) bool {
-	if q.closed || q.roomLocked(kind, now) <= 0 || q.announced.len() > 0 {
+	if q.closed || kind == Returning {
+		return !q.closed
+	}
+	if q.roomLocked(kind, now) <= 0 || q.announced.len() > 0 {
 		return false
 	}
 	if kind != Announced && (q.queued > 0 || !q.takeLocked(now)) {

@@ -1,0 +1,66 @@
+package relay
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"time"
+)
+
+// Forward passes a request on to the node at address, and the answer back, of any length and duration: each piece of it
+// is sent as soon as it comes. The end of the client's request ends the owner's. With an error the request is not
+// answered.
+func (r *Relay) Forward(w http.ResponseWriter, req *http.Request, address string) (err error) {
+	if !r.reserve() {
+		r.metrics.requests[outcomeFull].Inc()
+		return ErrFull
+	}
+	defer r.release()
+	// The deadlines of the server are those of requests that are answered at once. A test's writer has none.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{})
+	_ = control.SetWriteDeadline(time.Time{})
+	proxy := httputil.ReverseProxy{
+		Rewrite:       func(p *httputil.ProxyRequest) { rewrite(p, address) },
+		Transport:     r.requests,
+		FlushInterval: -1,
+		ErrorLog:      log.New(io.Discard, "", 0),
+		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { err = ErrOwner },
+	}
+	proxy.ServeHTTP(&timedWriter{w, control, r.options.Send}, req)
+	if err != nil {
+		r.metrics.requests[outcomeOwner].Inc()
+		return err
+	}
+	r.metrics.requests[outcomeAnswered].Inc()
+	return nil
+}
+
+// rewrite addresses a request to the owner. The owner gets all headers of the client and its proxies.
+func rewrite(p *httputil.ProxyRequest, address string) {
+	p.Out.URL.Scheme, p.Out.URL.Host, p.Out.URL.RawQuery = "https", address, p.In.URL.RawQuery
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if values := p.In.Header.Values(name); len(values) > 0 {
+			p.Out.Header[name] = values
+		}
+	}
+	p.Out.Header.Del(findHeader)
+	p.Out.Header.Set(clientHeader, p.In.RemoteAddr)
+}
+
+// timedWriter bounds the time of each write to the client.
+type timedWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	send    time.Duration
+}
+
+// Write implements io.Writer.
+func (w *timedWriter) Write(p []byte) (int, error) {
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.send)) // a test's writer has none
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,316 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rte-server/rte-server/internal/transport/websocket"
+)
+
+// Options configure a Relay.
+type Options struct {
+	// Secret is shared by all nodes, PreviousSecrets are accepted while it is being replaced. Secret is required.
+	Secret          []byte
+	PreviousSecrets [][]byte
+	// Peers returns the addresses of the other nodes' relay ports, as host:port. Required. It must not wait.
+	Peers func() []string
+	// Connections bounds the sockets and requests that this node passes on to others at a time, and the connections of
+	// other nodes that wait for a request or its answer. 0: 10,000.
+	Connections int
+	// HeaderBytes bounds the head of a request that another node passes on. 0: 64 KiB.
+	HeaderBytes int
+	// Send is how long a client may take for a piece of what it gets. 0: 10 s.
+	Send time.Duration
+	// Close is how long a client may take to end its socket after the owner has ended it. 0: 5 s.
+	Close time.Duration
+	// Registerer gets the metrics. nil: they are not registered.
+	Registerer prometheus.Registerer
+}
+
+const (
+	// findTime bounds the wait for the answers of the other nodes, ownerTime that for the owner's answer to an upgrade.
+	// Together they are less than the second within which a client needs to know that its connection is gone.
+	findTime  = 400 * time.Millisecond
+	ownerTime = 500 * time.Millisecond
+	// maxFinds bounds the requests for owners under way.
+	maxFinds = 256
+	// awayTime is how long a node that could not be reached is left out.
+	awayTime = time.Second
+	// idleTime is how long a connection to another node waits for another request, idlePerNode how many do.
+	idleTime    = 30 * time.Second
+	idlePerNode = 16
+)
+
+// The errors of Upgrade and Forward. The request is not answered then.
+var (
+	// ErrFull: this node passes as much on as it may.
+	ErrFull = errors.New("relay: as many requests are passed on as may be")
+	// ErrOwner: the owner cannot be reached, is stopping, or cannot take the client.
+	ErrOwner = errors.New("relay: the owner does not take the request")
+)
+
+// State is what a node knows about a connection.
+type State uint8
+
+const (
+	// Unknown: it never had the connection.
+	Unknown State = iota
+	// Here: it has the connection.
+	Here
+	// Ended: it had the connection lately.
+	Ended
+)
+
+// Relay is the way between this node and the others. Any goroutine may use it.
+type Relay struct {
+	options  Options
+	metrics  *metrics
+	identity atomic.Pointer[identity]
+	requests *http.Transport
+	buffers  websocket.ReadBuffers
+	bulk     *bulkBuffers
+	finding  chan struct{} // has an element for each request for an owner
+	running  sync.WaitGroup
+
+	mu     sync.Mutex           // guards the following fields
+	away   map[string]time.Time // when a node could not be reached
+	passed int                  // sockets and requests
+	pipes  map[*pipe]struct{}
+	closed bool
+}
+
+// New returns a Relay and starts nothing. The error names the option that is wrong.
+func New(o Options) (*Relay, error) {
+	if o.Peers == nil {
+		return nil, errors.New("relay: Options.Peers is required")
+	}
+	setDefault(&o.Connections, 10_000)
+	setDefault(&o.HeaderBytes, 64<<10)
+	setDefault(&o.Send, 10*time.Second)
+	setDefault(&o.Close, 5*time.Second)
+	r := &Relay{
+		options: o, metrics: newMetrics(o.Registerer, o.Connections), finding: make(chan struct{}, maxFinds),
+		away: map[string]time.Time{}, pipes: map[*pipe]struct{}{},
+	}
+	r.bulk = newBulkBuffers(r.metrics.bufferBytes)
+	r.requests = &http.Transport{
+		DialTLSContext: func(ctx context.Context, _, address string) (net.Conn, error) { return r.dial(ctx, address) },
+		MaxIdleConns:   maxFinds, MaxIdleConnsPerHost: idlePerNode, IdleConnTimeout: idleTime,
+		DisableCompression: true,
+	}
+	return r, r.SetSecrets(o.Secret, o.PreviousSecrets...)
+}
+
+func setDefault[T comparable](value *T, byDefault T) {
+	var zero T
+	if *value == zero {
+		*value = byDefault
+	}
+}
+
+// SetSecrets replaces the secrets. Open connections stay.
+func (r *Relay) SetSecrets(secret []byte, previous ...[]byte) error {
+	id, err := newIdentity(secret, previous)
+	if err != nil {
+		return err
+	}
+	r.identity.Store(id)
+	r.requests.CloseIdleConnections()
+	return nil
+}
+
+// dial connects to another node, within the time of ctx.
+func (r *Relay) dial(ctx context.Context, address string) (*tls.Conn, error) {
+	dialer := net.Dialer{KeepAliveConfig: keepAlive, Control: boundSocket}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err == nil {
+		secured := tls.Client(conn, r.identity.Load().client)
+		if err = secured.HandshakeContext(ctx); err == nil {
+			return secured, nil
+		}
+		_ = conn.Close() // it is of no use
+	}
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		r.metrics.unreachable.Inc()
+		r.mu.Lock()
+		r.away[address] = time.Now()
+		r.mu.Unlock()
+	}
+	return nil, err
+}
+
+// reachable returns the other nodes without those that could not be reached a moment ago.
+func (r *Relay) reachable() (addresses []string) {
+	all, now := r.options.Peers(), time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.away, func(_ string, at time.Time) bool { return now.Sub(at) > awayTime })
+	for _, address := range all {
+		if _, away := r.away[address]; !away {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses
+}
+
+// findHeader has the id of the connection in a request for its owner, clientHeader the address of the client in a
+// request that is passed on.
+const (
+	findHeader   = "Rte-Find"
+	clientHeader = "Rte-Client"
+)
+
+// states are the answers to a request for an owner.
+var states = map[State]int{Unknown: http.StatusNotFound, Here: http.StatusNoContent, Ended: http.StatusGone}
+
+// Find requests the owner of a connection from all other nodes and returns its address. ok is false if none has the
+// connection, or did not answer in time. It takes a round trip to the owner, or to all nodes if there is no owner.
+func (r *Relay) Find(ctx context.Context, id string) (address string, ok bool) {
+	addresses := r.reachable()
+	if len(addresses) == 0 {
+		return "", false
+	}
+	select {
+	case r.finding <- struct{}{}:
+		defer func() { <-r.finding }()
+	default:
+		r.metrics.finds[findCrowded].Inc()
+		return "", false
+	}
+	ctx, cancel := context.WithTimeout(ctx, findTime)
+	defer cancel()
+	began := time.Now()
+	defer func() { r.metrics.findSeconds.Observe(time.Since(began).Seconds()) }()
+	type answer struct {
+		address string
+		state   State
+	}
+	answers := make(chan answer, len(addresses))
+	if !r.begin(len(addresses)) {
+		return "", false
+	}
+	for _, address := range addresses {
+		go func() {
+			defer r.running.Done()
+			answers <- answer{address, r.query(ctx, address, id)}
+		}()
+	}
+	for range addresses {
+		switch a := <-answers; a.state {
+		case Here:
+			r.metrics.finds[findFound].Inc()
+			return a.address, true
+		case Ended:
+			r.metrics.finds[findEnded].Inc()
+			return "", false
+		}
+	}
+	r.metrics.finds[findUnknown].Inc()
+	return "", false
+}
+
+// begin counts goroutines that Close waits for. It returns false after Close.
+func (r *Relay) begin(goroutines int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.running.Add(goroutines)
+	return true
+}
+
+// query requests the state of a connection from a node. A node that does not answer counts as one without it.
+func (r *Relay) query(ctx context.Context, address, id string) State {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/", http.NoBody)
+	if err != nil {
+		return Unknown
+	}
+	request.Header.Set(findHeader, id)
+	response, err := r.requests.RoundTrip(request)
+	if err != nil {
+		return Unknown
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<10)) // so that the connection can be used again
+	_ = response.Body.Close()                                        // nothing of it is needed
+	for state, status := range states {
+		if response.StatusCode == status {
+			return state
+		}
+	}
+	return Unknown
+}
+
+// reserve takes a place for a socket or a request that is passed on, and reports whether there was one. If so, the
+// caller must call release.
+func (r *Relay) reserve() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || r.passed >= r.options.Connections {
+		return false
+	}
+	r.passed++
+	r.metrics.passed.Set(float64(r.passed))
+	return true
+}
+
+func (r *Relay) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.passed--
+	r.metrics.passed.Set(float64(r.passed))
+}
+
+// Sockets returns the number of clients' sockets whose connections are on other nodes.
+func (r *Relay) Sockets() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.pipes)
+}
+
+// Move ends the sockets of clients whose connections are on other nodes, evenly over a time. The clients continue on
+// other sockets. It returns early when ctx ends.
+func (r *Relay) Move(ctx context.Context, over time.Duration) {
+	r.mu.Lock()
+	all := make([]*pipe, 0, len(r.pipes))
+	for p := range r.pipes {
+		all = append(all, p)
+	}
+	r.mu.Unlock()
+	if len(all) == 0 {
+		return
+	}
+	ticker := time.NewTicker(max(over/time.Duration(len(all)), time.Microsecond))
+	defer ticker.Stop()
+	for _, p := range all {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		p.client.Close()
+	}
+}
+
+// Close ends all sockets that are passed on, and refuses further ones. It waits for their goroutines. Serve needs a
+// Close of its own.
+func (r *Relay) Close() {
+	r.mu.Lock()
+	r.closed = true
+	for p := range r.pipes {
+		p.client.Close()
+	}
+	r.mu.Unlock()
+	r.running.Wait()
+	r.requests.CloseIdleConnections()
+}
