@@ -57,7 +57,7 @@ backplane/respserver: backplane backplane/resp events
 config: authz authz/directory authz/token backplane loopback subscriptions transport/forwarded transport/origins
  transport/transports
 node: authz authz/directory authz/token authz/watch backplane backplane/redis config console diagnosis events fanout
- hub ingest logsink memory tap trace transport transport/forwarded transport/hubprotocol transport/relay
+ hub ingest logsink memory smuggling tap trace transport transport/forwarded transport/hubprotocol transport/relay
  transport/transports
 console: authz authz/token events hub loopback tap trace
 ingest: backplane events jsonscan
@@ -65,6 +65,7 @@ loadgen:
 loopback:
 memory:
 logsink:
+smuggling:
 demo: authz authz/directory events simulator
 simulator: authz events
 diagnosis:
@@ -90,7 +91,7 @@ github.com/pires/go-proxyproto: transport/forwarded
 github.com/philippseith/signalr: cmd hub/invoker rtetest transport
 github.com/redis/go-redis: backplane/redis backplane/redis/command rtetest
 net: authz/token backplane/redis backplane/respserver cmd config console demo diagnosis hub loopback node rtetest
- transport transport/fallback transport/relay transport/websocket
+ smuggling transport transport/fallback transport/relay transport/websocket
 net/http: authz/directory authz/token cmd console demo ingest loadgen node rtetest transport transport/relay
 `
 

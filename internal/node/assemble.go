@@ -18,6 +18,7 @@ import (
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
 	"github.com/rte-server/rte-server/internal/ingest"
+	"github.com/rte-server/rte-server/internal/smuggling"
 	"github.com/rte-server/rte-server/internal/tap"
 	"github.com/rte-server/rte-server/internal/trace"
 	"github.com/rte-server/rte-server/internal/transport"
@@ -282,6 +283,11 @@ func (n *Node) listenForOperators() error {
 		n.operators.close()
 		return err
 	}
+	checked := smuggling.Checked{Listener: n.operators.listener}
+	if c.Console.TLS.CertFile != "" {
+		checked.Begin = n.tls.handshake(operatorPort)
+	}
+	n.operators.listener = checked
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -53,6 +54,28 @@ func newTLSMetrics(reg prometheus.Registerer) *tlsMetrics {
 		}
 	}
 	return m
+}
+
+// handshake returns a function that does the handshake of a connection of TLS, in place of net/http, and counts those
+// that fail. It answers a client that speaks HTTP without TLS as net/http does.
+func (m *tlsMetrics) handshake(port string) func(net.Conn) error {
+	failed := m.failed.WithLabelValues(port)
+	return func(conn net.Conn) error {
+		secured, ok := conn.(*tls.Conn)
+		if !ok {
+			return fmt.Errorf("tls: unexpected connection %T", conn)
+		}
+		err := secured.Handshake()
+		if err == nil {
+			return nil
+		}
+		failed.Inc()
+		if plain, ok := errors.AsType[tls.RecordHeaderError](err); ok && plain.Conn != nil {
+			_, _ = io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n"+
+				"The client sent an HTTP request to an HTTPS server.\n") // an error means that the caller has gone
+		}
+		return err
+	}
 }
 
 // certificate is the certificate of a port. Its task run reads the files again when they change.

@@ -144,6 +144,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, requestHub, refusedEncoding)
 		return
 	}
+	if !r.ProtoAtLeast(1, 1) {
+		// The Transfer-Encoding of such a request is hidden, and has no effect. A proxy may see it in another way.
+		w.Header().Set("Connection", "close")
+	}
 	var (
 		serve func(http.ResponseWriter, *request)
 		kind  requestKind
