@@ -35,6 +35,7 @@ type Connection struct {
 	ReceivedBytes int64      `json:"receivedBytes"`
 	SentBytes     int64      `json:"sentBytes"`
 	WaitingBytes  int64      `json:"waitingBytes"`   // of frames behind a full socket
+	DelayMS       int64      `json:"delayMs"`        // for which the oldest of them has waited
 	Node          string     `json:"node,omitempty"` // if the query has nodes=all
 }
 
@@ -93,7 +94,7 @@ func (o *Operator) connectionsHere(_ context.Context, query url.Values, _ []byte
 	if err != nil {
 		return nil, err
 	}
-	after, byWaiting := query.Get("after"), query.Get("order") == orderWaiting
+	after, bySlowness := query.Get("after"), isSlowness(query.Get("order"))
 	list := ConnectionList{Open: o.hub.Sessions().Len(), Connections: []Connection{}}
 	for s := range o.hub.Sessions().All() {
 		c := Connection{}
@@ -104,7 +105,7 @@ func (o *Operator) connectionsHere(_ context.Context, query url.Values, _ []byte
 		if c.ID == "" {
 			c = describe(s)
 		}
-		if after != "" && !byWaiting && c.place() <= after {
+		if after != "" && !bySlowness && c.place() <= after {
 			continue
 		}
 		list.Connections = append(list.Connections, c)
@@ -119,8 +120,14 @@ func (o *Operator) connectionsHere(_ context.Context, query url.Values, _ []byte
 // keptListed bounds the descriptions that a query has in memory, in limits.
 const keptListed = 8
 
-// orderWaiting lists those with the most bytes that wait first.
-const orderWaiting = "waiting"
+// The orders that list the slowest clients first: by the bytes that wait, and by how long they have waited. They have
+// no pages, since the figures change all the time.
+const (
+	orderWaiting = "waiting"
+	orderDelay   = "delay"
+)
+
+func isSlowness(order string) bool { return order == orderWaiting || order == orderDelay }
 
 // place is where the connection is in the list.
 func (c *Connection) place() string { return strconv.FormatInt(c.Since.Unix(), 10) + "-" + c.ID }
@@ -128,7 +135,11 @@ func (c *Connection) place() string { return strconv.FormatInt(c.Since.Unix(), 1
 // cut sorts the list and keeps the first of it.
 func (l *ConnectionList) cut(order string, limit int, more bool) {
 	slices.SortFunc(l.Connections, func(a, b Connection) int {
-		if order == orderWaiting {
+		switch order {
+		case orderDelay:
+			return cmp.Or(cmp.Compare(b.DelayMS, a.DelayMS), cmp.Compare(b.WaitingBytes, a.WaitingBytes),
+				cmp.Compare(a.ID, b.ID))
+		case orderWaiting:
 			return cmp.Or(cmp.Compare(b.WaitingBytes, a.WaitingBytes), cmp.Compare(a.ID, b.ID))
 		}
 		return cmp.Compare(a.place(), b.place())
@@ -136,7 +147,7 @@ func (l *ConnectionList) cut(order string, limit int, more bool) {
 	if l.Next = ""; len(l.Connections) > limit {
 		l.Connections, more = l.Connections[:limit], true
 	}
-	if more && limit > 0 && len(l.Connections) > 0 && order != orderWaiting {
+	if more && limit > 0 && len(l.Connections) > 0 && !isSlowness(order) {
 		l.Next = l.Connections[len(l.Connections)-1].place()
 	}
 }
@@ -155,7 +166,7 @@ func parseConnectionQuery(query url.Values) (match func(*hub.Session, *Connectio
 		return nil, 0, err
 	}
 	for key, among := range map[string][]string{
-		"slow": {"true", "false"}, "protocol": {"json", "messagepack"}, "order": {"since", orderWaiting},
+		"slow": {"true", "false"}, "protocol": {"json", "messagepack"}, "order": {"since", orderWaiting, orderDelay},
 	} {
 		if query.Has(key) && !slices.Contains(among, query.Get(key)) {
 			return nil, 0, BadRequest(key + ": must be one of " + strings.Join(among, ", "))
@@ -201,5 +212,6 @@ func describe(s *hub.Session) Connection {
 		Subscriptions: info.Subscriptions, Since: info.Since.UTC(),
 		Address: address, Client: info.Remote.Agent,
 		ReceivedBytes: info.Remote.Received, SentBytes: info.Remote.Sent, WaitingBytes: info.Waiting,
+		DelayMS: info.Delay.Milliseconds(),
 	}
 }

@@ -15,9 +15,18 @@ import (
 
 // disconnected is the answer of /api/disconnect.
 type disconnected struct {
-	Closed int    `json:"closed"` // connections of this node
-	Nodes  reach  `json:"nodes"`  // that got the request
-	Detail string `json:"detail,omitempty"`
+	Closed int          `json:"closed"`           // connections of this node, or of all nodes that answered
+	Nodes  reach        `json:"nodes"`            // that got the request
+	ByNode []nodeClosed `json:"byNode,omitempty"` // if the query has nodes=all
+	// Unanswered are the nodes that did not report how many connections they closed.
+	Unanswered []NodeProblem `json:"unanswered,omitempty"`
+	Detail     string        `json:"detail,omitempty"`
+}
+
+// nodeClosed is how many connections one node closed.
+type nodeClosed struct {
+	Node   string `json:"node"`
+	Closed int    `json:"closed"`
 }
 
 // disconnect ends one connection, or those of a user, on this node or on all. The clients may come back at once.
@@ -33,16 +42,37 @@ func (o *Operator) disconnect(ctx context.Context, query url.Values) (any, error
 	if query.Has("nodes") && query.Get("nodes") != string(allNodes) && query.Get("nodes") != string(thisNode) {
 		return nil, BadRequest("nodes: must be all or this")
 	}
-	answer := disconnected{Closed: o.close(d.Connection, user), Nodes: thisNode}
 	if query.Get("nodes") != string(allNodes) {
+		return disconnected{Closed: o.close(d.Connection, user), Nodes: thisNode}, nil
+	}
+	answer := disconnected{Nodes: allNodes}
+	reached, err := queryNodes(ctx, o, "disconnect", query, nil, func(node string, closed nodeClosed) {
+		answer.Closed += closed.Closed
+		answer.ByNode = append(answer.ByNode, nodeClosed{node, closed.Closed})
+	})
+	if err != nil {
+		return nil, err
+	}
+	redis := o.redis()
+	if answer.Unanswered = reached.Unanswered; len(answer.Unanswered) == 0 && (redis.Connected || !redis.Used) {
 		return answer, nil
 	}
+	// A node that gave no answer may still take the message that back ends send.
 	if err := o.forward(ctx, d); err != nil {
-		answer.Detail = "disconnected from this node only: " + err.Error()
+		answer.Nodes, answer.Detail = thisNode, "disconnected from the nodes that answered only: "+err.Error()
 		return Accepted{Answer: answer}, nil //nolint:nilerr // the answer reports the error
 	}
-	answer.Nodes = allNodes
 	return answer, nil
+}
+
+// disconnectHere ends connections of this node at the request of any node.
+func (o *Operator) disconnectHere(_ context.Context, query url.Values, _ []byte) (any, error) {
+	d := disconnection{Connection: query.Get("connection"), User: query.Get("user")}
+	user, err := d.user()
+	if err != nil {
+		return nil, BadRequest(err.Error())
+	}
+	return nodeClosed{o.node, o.close(d.Connection, user)}, nil
 }
 
 // forward sends a disconnection to the other nodes.

@@ -78,6 +78,10 @@ var endpoints = []endpoint{
 	{"POST", "/api/shed", "Close a number of connections", "connections* over", nil, Departure{}},
 	{"DELETE", "/api/shed", "End a shed", "", nil, Departure{}},
 	{"GET", "/api/overview", "Show the state of nodes", "nodes", nil, Overview{}},
+	{
+		"GET", "/api/organizations", "List the organizations that use most", "organization order limit nodes", nil,
+		OrganizationList{},
+	},
 	{"GET", tapPath, "Watch events live", "organization entity event connection user nodes sample data", nil, eventStream},
 	{"GET", whoamiPath, "Show what the token allows", "", nil, Identity{}},
 	{"GET", "/api/log-level", "Show the level of the log of this node", "", nil, LogLevel{}},

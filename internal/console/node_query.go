@@ -43,6 +43,9 @@ func (o *Operator) operations() map[string]operation {
 		"topics":   o.topicsHere,
 		"dry-run":  o.dryRunHere,
 		"overview": o.overviewHere,
+
+		"organizations": o.organizationsHere,
+		"disconnect":    o.disconnectHere,
 	}
 }
 

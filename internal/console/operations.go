@@ -30,6 +30,8 @@ type Operations struct {
 	Nodes Operation
 	// Overview shows the state of nodes: GET /api/overview.
 	Overview Operation
+	// Organizations lists the organizations that use most: GET /api/organizations.
+	Organizations Operation
 	// LogLevel and SetLogLevel are the level of the log: GET and POST /api/log-level.
 	LogLevel, SetLogLevel Operation
 	// Event follows one event through all nodes: GET /api/events/{id}. Its query has the id.
@@ -110,7 +112,8 @@ func (o *Operations) handle(mux *routes) {
 		"POST /api/shed": o.Shed, "DELETE /api/shed": o.CancelShed, "GET /api/shed": o.Departure,
 		"GET /api/nodes": o.Nodes, "GET /api/revocations": o.Revocations, "DELETE /api/revocations": o.Undo,
 		"GET /api/events": o.Events, "GET /api/topics": o.Topics,
-		"GET /api/overview": o.Overview, "GET /api/log-level": o.LogLevel, "POST /api/log-level": o.SetLogLevel,
+		"GET /api/overview": o.Overview, "GET /api/organizations": o.Organizations,
+		"GET /api/log-level": o.LogLevel, "POST /api/log-level": o.SetLogLevel,
 	} {
 		if operation != nil {
 			mux.HandleFunc(pattern, answer(func(r *http.Request) (any, error) { return operation(r.Context(), r.URL.Query()) }))

@@ -55,7 +55,8 @@ type OperatorOptions struct {
 	Gatherer      prometheus.Gatherer   // of the figures of the overview
 	Readiness     *Readiness
 	Redis         func() RedisView
-	Level         *zap.AtomicLevel // of the log; nil: it cannot change
+	Organizations func() []OrganizationUse // of this node, with ID and without rates
+	Level         *zap.AtomicLevel         // of the log; nil: it cannot change
 }
 
 // Operator carries out the actions of the operator API. Its methods may be called from any goroutine.
@@ -79,6 +80,7 @@ type Operator struct {
 	figures     *collector
 	readiness   *Readiness
 	redis       func() RedisView
+	uses        *organizationUses
 	level       *zap.AtomicLevel
 }
 
@@ -91,6 +93,7 @@ func NewOperator(o OperatorOptions) (*Operator, error) {
 		"Node":  o.Node == "", "Catalog": o.Catalog == nil, "Lane": o.Lane == nil,
 		"LaneProblem": o.LaneProblem == nil, "Taps": o.Taps == nil, "Lanes": o.Lanes == nil,
 		"Gatherer": o.Gatherer == nil, "Readiness": o.Readiness == nil, "Redis": o.Redis == nil,
+		"Organizations": o.Organizations == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("console: OperatorOptions.%s is required", field)
@@ -102,6 +105,7 @@ func NewOperator(o OperatorOptions) (*Operator, error) {
 		node:  o.Node, catalog: o.Catalog, trace: o.Trace, lane: o.Lane, laneProblem: o.LaneProblem,
 		taps: o.Taps, lanes: o.Lanes, tapMetrics: newTapMetrics(o.Registerer), streams: newStreams(),
 		figures: newCollector(o.Gatherer), readiness: o.Readiness, redis: o.Redis, level: o.Level,
+		uses: &organizationUses{count: o.Organizations},
 	}, nil
 }
 
@@ -111,7 +115,7 @@ func (o *Operator) Operations() Operations {
 		Revoke: o.revoke, Explain: o.explain, Connections: o.connections, Disconnect: o.disconnect,
 		Drain: o.drain, CancelDrain: o.cancelDrain, Shed: o.shed, CancelShed: o.cancelShed, Departure: o.departure,
 		Nodes: o.nodes, Revocations: o.listRevocations, Undo: o.undo,
-		Overview: o.overview, LogLevel: o.logLevel, SetLogLevel: o.setLogLevel,
+		Overview: o.overview, Organizations: o.organizations, LogLevel: o.logLevel, SetLogLevel: o.setLogLevel,
 		Tap:   http.HandlerFunc(o.tap),
 		Event: o.event, Events: o.events, Connection: o.connection, Topics: o.topics, DryRun: o.dryRun,
 	}

@@ -132,7 +132,7 @@ func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "/metrics\n/metrics/organizations\n/healthz\n/readyz\n/api/publish\n/api/quarantine\n"+
 		"/api/revoke\n/api/revocations\n/api/explain\n/api/connections\n/api/disconnect\n/api/events\n/api/topics\n"+
 		"/api/drain\n/api/shed\n/api/nodes\n/api/reload\n"+
-		"/api/overview\n/api/tap\n/api/whoami\n/api/log-level\n"+
+		"/api/overview\n/api/organizations\n/api/tap\n/api/whoami\n/api/log-level\n"+
 		"/debug/pprof/\n") // an error means that the caller has gone
 }
 

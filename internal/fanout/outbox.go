@@ -290,6 +290,7 @@ func (o *Outbox) writeLater(rest []byte, events int) {
 	if !o.full {
 		o.full = true
 		s.fullOutboxes++
+		s.lagging.set(o, time.Now())
 		o.waiting = &waiting{account: s.accounts.open(o.writer.Owner())}
 	}
 	o.moveAnswer(answerCollected, answerInFlight)
@@ -332,6 +333,7 @@ func (o *Outbox) writeWaiting(delivered int, now time.Time) {
 	}
 	for {
 		waited := o.waiting.bytes
+		since, waits := o.waiting.oldest()
 		next, moved := o.nextWrite(now)
 		if o.waiting.answer == 0 {
 			o.moveAnswer(answerWaits, answerCollected)
@@ -348,12 +350,16 @@ func (o *Outbox) writeWaiting(delivered int, now time.Time) {
 		}
 		if n < len(next) {
 			o.writeLater(next[n:], moved)
+			if waits {
+				s.lagging.set(o, since)
+			}
 			return
 		}
 		o.written(next, moved)
 	}
 	o.full = false
 	s.fullOutboxes--
+	s.lagging.remove(o)
 	s.accounts.close(o.waiting.account)
 	o.waiting = nil
 	o.resumeReplay()

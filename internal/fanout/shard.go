@@ -36,6 +36,7 @@ type Shard struct {
 
 	// Used by any goroutine.
 	additionsBegun atomic.Uint64 // changes with additions that Apply has begun
+	lagging        lagging
 
 	// Owned by run.
 	table            *table
@@ -400,6 +401,7 @@ func (s *Shard) completeEnd(o *Outbox, reason EndReason) {
 	if o.full {
 		s.dropWaiting(o, reason)
 		s.fullOutboxes--
+		s.lagging.remove(o)
 		o.hold(-o.inFlightBytes)
 		s.accounts.close(o.waiting.account)
 		o.full, o.waiting, o.inFlightBytes = false, nil, 0

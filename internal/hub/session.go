@@ -52,7 +52,8 @@ type Info struct {
 	Subscriptions int
 	Since         time.Time // in whole seconds
 	Remote        Remote
-	Waiting       int64 // bytes of frames behind a full socket
+	Waiting       int64         // bytes of frames behind a full socket
+	Delay         time.Duration // for which the oldest of them has waited
 }
 
 // Info describes the session.
@@ -68,6 +69,7 @@ func (s *Session) Info() Info {
 		Since:         s.hub.made.Add(time.Duration(s.opened) * time.Second),
 		Remote:        s.conn.Remote(),
 		Waiting:       s.outbox.Waiting(),
+		Delay:         s.outbox.Delay(time.Now()),
 	}
 }
 

@@ -89,13 +89,14 @@ type connected struct {
 	*token.SharedRevocations
 
 	control backplane.Control
-	queries *nodeQueries
+	queries *nodeQueries // nil: the nodes share no secret
+	peers   *peers
 }
 
 // Query implements console.Others.
 func (o connected) Query(ctx context.Context, query []byte) console.Replies {
 	if o.queries == nil {
-		return console.Replies{}
+		return console.Replies{Silent: o.peers.names()}
 	}
 	return o.queries.request(ctx, query)
 }
@@ -140,7 +141,7 @@ func (n *Node) joinOthers() (others, error) {
 		n.follow(c, n.directory.invalidate)
 	}
 	queries, err := n.joinQueries(c)
-	return connected{shared, n.backplane, queries}, err
+	return connected{shared, n.backplane, queries, n.peers}, err
 }
 
 // joinQueries lets operators ask all nodes. Without a secret that the nodes share it returns nil: each node answers for

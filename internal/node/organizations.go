@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/rte-server/rte-server/internal/console"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
 )
@@ -103,6 +104,19 @@ func mostOf(all map[events.ID]*organizationUse) map[events.ID]bool {
 		}
 	}
 	return most
+}
+
+// organizationUses returns what each organization uses of this node, for operators.
+func (n *Node) organizationUses() []console.OrganizationUse {
+	all := n.organizations()
+	uses := make([]console.OrganizationUse, 0, len(all))
+	for id, u := range all {
+		uses = append(uses, console.OrganizationUse{
+			ID: id, Connections: u.connections, Subscriptions: u.subscriptions,
+			Events: u.Events, Deliveries: u.Deliveries, Bytes: u.Bytes,
+		})
+	}
+	return uses
 }
 
 // organizations returns what each organization uses of this node. It walks through all sessions.

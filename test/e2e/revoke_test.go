@@ -160,7 +160,7 @@ func TestDisconnect(t *testing.T) {
 	}
 	c := connect(t, clientOptions{URL: nodes[1].HubURL, Token: mustTokenWithID(t, "one"), Reconnect: true})
 	if status, answer := post(t, nodes[0], "/api/disconnect?nodes=all&user="+ourAgent, ""); status != http.StatusOK ||
-		!strings.Contains(answer, `"closed":0,"nodes":"all"`) {
+		!strings.Contains(answer, `"closed":1,"nodes":"all","byNode":[`) {
 		t.Fatalf("%d %s", status, answer)
 	}
 	c.event("reconnecting")

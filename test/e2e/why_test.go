@@ -329,6 +329,23 @@ func (w *why) oneView(watched string) {
 	if len(seen) != open.Open || len(seen) < 3 {
 		t.Errorf("%d connections on the pages, %d are open", len(seen), open.Open)
 	}
+	var slowest console.ConnectionList
+	getJSON(t, base+"/api/connections?nodes=all&order=delay&limit=1", &slowest)
+	if len(slowest.Connections) != 1 || slowest.Next != "" || slowest.Matching != open.Open {
+		t.Errorf("slowest connections %+v", slowest)
+	}
+	var uses console.OrganizationList
+	getJSON(t, base+"/api/organizations?nodes=all&order=connections&organization="+ourOrganization, &uses)
+	if len(uses.Organizations) != 1 || uses.Organizations[0].Connections != open.Open ||
+		uses.Organizations[0].Events == 0 || len(uses.Nodes.Answered) != 2 {
+		t.Errorf("organizations %+v", uses)
+	}
+	var overview console.Overview
+	getJSON(t, base+"/api/overview?nodes=all", &overview)
+	if len(overview.Nodes) != 2 || overview.Nodes[1].Sessions != open.Open || !overview.Nodes[0].Redis.Connected ||
+		overview.Nodes[1].Totals.Matched == 0 || len(overview.Known) != 2 || overview.Nodes[1].Descriptors == 0 {
+		t.Errorf("overview %+v", overview)
+	}
 	var topics console.TopicList
 	getJSON(t, base+"/api/topics?nodes=all&entity="+watched, &topics)
 	if len(topics.Topics) == 0 || topics.Topics[0].Subscribers < 1 || topics.Topics[0].Type == "" {
