@@ -38,6 +38,7 @@ func reloadedKeys() map[string]reloadedKey {
 		return reloadedKey{elsewhere: "TestReload_changesStop: " + key + " from " + from}
 	}
 	ofRedis := reloadedKey{elsewhere: "TestReload_rotatesPasswordOfRedis"}
+	ofSentinels := reloadedKey{elsewhere: "TestFiles_rotateUnderConnectedClients/redis.sentinel_password_file"}
 	ofLoss := reloadedKey{elsewhere: "TestReload_changesNotices"}
 	record := `{"type":1,"invocationId":"1","target":"AvailableSubscriptions","arguments":[]}`
 	return map[string]reloadedKey{
@@ -113,6 +114,7 @@ func reloadedKeys() map[string]reloadedKey {
 		"shutdown.timeout": byStop("timeout", "3h"),
 		"log.level":        {to: "warn", inForce: func(r *reloading) bool { return !r.logsConnections() }},
 		"redis.username":   ofRedis, "redis.password": ofRedis,
+		"redis.sentinel_username": ofSentinels, "redis.sentinel_password": ofSentinels,
 	}
 }
 

@@ -139,8 +139,8 @@ func (k *keyList) addRedis(c *Redis) {
 	k.toggle(&c.TLS.Enabled, "redis.tls.enabled", false, "connect to Redis with TLS")
 	k.text(&c.TLS.CAFile, "redis.tls.ca_file", "",
 		"PEM file with the authorities that may sign Redis' certificate; none: those of the system")
-	k.text(&c.TLS.CertFile, "redis.tls.cert_file", "", "PEM file with the certificate of this node")
-	k.text(&c.TLS.KeyFile, "redis.tls.key_file", "", "PEM file with the key of that certificate")
+	k.text(&c.TLS.CertFile, "redis.tls.cert_file", "", "PEM file with the certificate of this node; the server watches it")
+	k.text(&c.TLS.KeyFile, "redis.tls.key_file", "", "PEM file with the key of that certificate; the server watches it")
 	k.text(&c.TLS.ServerName, "redis.tls.server_name", "",
 		"name in Redis' certificate; none: the host of the address")
 	k.toggle(&c.TLS.InsecureSkipVerify, "redis.tls.insecure_skip_verify", false,

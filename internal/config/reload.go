@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 )
@@ -29,7 +30,7 @@ func (k *keyList) markReloads() {
 		"quotas.events",
 		"resync.window", "resync.close_window", "resync.rate",
 		"shutdown.delay", "shutdown.drain", "shutdown.timeout", "log.level")
-	k.mark(reloadConnect, "redis.username", "redis.password")
+	k.mark(reloadConnect, "redis.username", "redis.password", "redis.sentinel_username", "redis.sentinel_password")
 }
 
 // mark marks keys. The file of a secret is marked with the secret.
@@ -50,6 +51,17 @@ func Reloadable() (keys []string) {
 	k := newKeyList(&Config{})
 	k.flags.VisitAll(func(f *pflag.Flag) {
 		if k.reloads[f.Name] != "" {
+			keys = append(keys, f.Name)
+		}
+	})
+	return keys
+}
+
+// FileKeys returns the keys that name a file, in the order of the documentation.
+func FileKeys() (keys []string) {
+	k := newKeyList(&Config{})
+	k.flags.VisitAll(func(f *pflag.Flag) {
+		if strings.HasSuffix(f.Name, "file") {
 			keys = append(keys, f.Name)
 		}
 	})

@@ -63,7 +63,7 @@ func (n *Node) assembleEvents(*Options) (err error) {
 	if err != nil {
 		return err
 	}
-	n.backplane, err = newBackplane(&c.Redis, n, n.login, backplane.Options{
+	n.backplane, err = n.newBackplane(backplane.Options{
 		Catalog: n.catalog, Decoder: n.ingress, Sink: n.dispatcher, SnapshotMemory: c.Snapshots.Memory(),
 		Trace: n.trace, Taps: n.taps, Registerer: n.registry, Logger: n.logger.Named("backplane"),
 	})
@@ -347,7 +347,7 @@ func TryParts(c *config.Config) error {
 		_, err = newGate(c, catalog, directory.FromClaims{}, nil, zap.NewNop(), nil)
 		try(err)
 	}
-	_, err = newTLS(&c.Redis)
+	_, err = readRedisTLS(&c.Redis)
 	try(err)
 	for key, files := range map[string]config.PortTLS{"tls.cert_file": c.TLS, "console.tls.cert_file": c.Console.TLS} {
 		if files.CertFile != "" {

@@ -22,6 +22,7 @@ import (
 const (
 	clientPort   = "clients"
 	operatorPort = "operators"
+	redisPort    = "redis"
 )
 
 // tlsMetrics are the metrics of TLS of both ports.
@@ -35,20 +36,22 @@ func newTLSMetrics(reg prometheus.Registerer) *tlsMetrics {
 	m := &tlsMetrics{
 		expiry: promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
 			Name: "rte_tls_certificate_expiry_timestamp_seconds",
-			Help: "End of the certificate in force, as a Unix time, by port; 0: the port has none.",
+			Help: "End of the certificate in force, as a Unix time, by port, and of the one for Redis; 0: there is none.",
 		}, []string{"port"}),
 		reloads: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 			Name: "rte_tls_certificate_reloads_total",
-			Help: "Changed files of a certificate, by port and by whether they came into force.",
+			Help: "Changed files of a certificate, by port or for Redis, and by whether they came into force.",
 		}, []string{"port", "result"}),
 		failed: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 			Name: "rte_tls_handshakes_failed_total",
 			Help: "Connections that ended before their TLS handshake did, by port.",
 		}, []string{"port"}),
 	}
-	for _, port := range []string{clientPort, operatorPort} {
+	for _, port := range []string{clientPort, operatorPort, redisPort} {
 		m.expiry.WithLabelValues(port)
-		m.failed.WithLabelValues(port)
+		if port != redisPort {
+			m.failed.WithLabelValues(port)
+		}
 		for _, result := range []string{"ok", "refused"} {
 			m.reloads.WithLabelValues(port, result)
 		}

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -147,20 +146,21 @@ func (n *Node) joinOthers() (others, error) {
 // joinQueries lets operators ask all nodes. Without a secret that the nodes share it returns nil: each node answers for
 // itself.
 func (n *Node) joinQueries(c *control) (*nodeQueries, error) {
-	secret := cmp.Or(n.config.Connection.Secret, n.config.Auth.HMACSecret)
-	if secret == "" {
+	secret, previous := connectionSecrets(n.config)
+	if len(secret) == 0 {
 		return nil, nil
 	}
-	q, err := newNodeQueries(n.name, []byte(secret), n.backplane, n.peers.names,
+	q := newNodeQueries(n.name, n.backplane, n.peers.names,
 		func(ctx context.Context, query []byte) []byte { return n.operator.Answer(ctx, query) },
 		func(ctx context.Context, request []byte, send func(context.Context, []byte) error) {
 			n.operator.Feed(ctx, request, send)
 		},
 		n.logger.Named("control"))
-	if err != nil {
+	if err := q.setSecrets(secret, previous...); err != nil {
 		return nil, err
 	}
 	q.subscribe(c)
+	n.queries = q
 	n.tasks = append(n.tasks, q.run)
 	return q, nil
 }

@@ -71,6 +71,7 @@ type Node struct {
 	hub       *hub.Hub
 	transport *transport.Handler
 	others    others
+	queries   *nodeQueries // nil: the nodes share no secret
 	peers     *peers
 	drainer   *drainer
 	operator  *console.Operator

@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -38,8 +39,8 @@ const (
 // queries are the queries of operators between this node and the others, and the list of the others. Its methods may
 // be called from any goroutine.
 type nodeQueries struct {
-	name    string // of this node
-	key     []byte // authenticates messages
+	name    string                   // of this node
+	keys    atomic.Pointer[[][]byte] // authenticate messages; those of this node have the first one
 	control backplane.Control
 	others  func() []string // the names of the other nodes
 	answer  func(ctx context.Context, query []byte) []byte
@@ -94,17 +95,37 @@ func nodeName() string {
 // newNodeQueries makes the queries of a node. answer works on a query of another node, serve on a stream until ctx
 // ends.
 func newNodeQueries(
-	name string, secret []byte, control backplane.Control, others func() []string,
+	name string, control backplane.Control, others func() []string,
 	answer func(context.Context, []byte) []byte,
 	serve func(ctx context.Context, request []byte, send func(context.Context, []byte) error), log *zap.Logger,
-) (*nodeQueries, error) {
-	key, err := hkdf.Key(sha256.New, secret, nil, "rte-server queries", sha256.Size)
+) *nodeQueries {
 	q := &nodeQueries{
-		name: name, key: key, control: control, others: others, answer: answer, log: log,
+		name: name, control: control, others: others, answer: answer, log: log,
 		silent: map[string]time.Time{}, waiting: map[string]chan nodeReply{},
 	}
 	q.streams = newNodeStreams(q, serve)
-	return q, err
+	return q
+}
+
+// setSecrets replaces the secret of the messages, and the secrets that this node accepts besides; empty ones do not
+// count. The caller must call it before anything else.
+func (q *nodeQueries) setSecrets(secret []byte, previous ...[]byte) error {
+	var keys [][]byte
+	for _, s := range append([][]byte{secret}, previous...) {
+		if len(s) == 0 {
+			continue
+		}
+		key, err := hkdf.Key(sha256.New, s, nil, "rte-server queries", sha256.Size)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return errors.New("queries: no secret")
+	}
+	q.keys.Store(&keys)
+	return nil
 }
 
 // subscribe subscribes the channels of the queries.
@@ -135,19 +156,25 @@ func (q *nodeQueries) seal(m *nodeMessage) []byte {
 		m.Body = json.RawMessage(`{"error":"the answer cannot be encoded"}`)
 		text, _ = json.Marshal(m)
 	}
-	return append(q.mac(text), text...)
+	return append(messageMAC((*q.keys.Load())[0], text), text...)
 }
 
-func (q *nodeQueries) mac(text []byte) []byte {
-	mac := hmac.New(sha256.New, q.key)
+func messageMAC(key, text []byte) []byte {
+	mac := hmac.New(sha256.New, key)
 	mac.Write(text)
 	return mac.Sum(nil)
 }
 
+// authentic reports whether a node with one of the secrets made a message.
+func (q *nodeQueries) authentic(message []byte) bool {
+	return slices.ContainsFunc(*q.keys.Load(), func(key []byte) bool {
+		return hmac.Equal(message[:sha256.Size], messageMAC(key, message[sha256.Size:]))
+	})
+}
+
 // open checks and decodes a message.
 func (q *nodeQueries) open(message []byte) (*nodeMessage, error) {
-	if len(message) < sha256.Size || len(message) > maxAnswerBytes+maxQueryBytes ||
-		!hmac.Equal(message[:sha256.Size], q.mac(message[sha256.Size:])) {
+	if len(message) < sha256.Size || len(message) > maxAnswerBytes+maxQueryBytes || !q.authentic(message) {
 		return nil, errors.New("query: not authentic; do all nodes have the same secret?")
 	}
 	var m nodeMessage

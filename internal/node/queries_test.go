@@ -30,14 +30,14 @@ func (w *channels) Send(_ context.Context, channel string, message []byte) error
 // join adds a node with a secret to the channels. A node without an answer is silent.
 func (w *channels) join(ctx context.Context, t *testing.T, name, secret, answer string, others ...string) *nodeQueries {
 	t.Helper()
-	q, err := newNodeQueries(name, []byte(secret), w, func() []string { return others },
+	q := newNodeQueries(name, w, func() []string { return others },
 		func(ctx context.Context, _ []byte) []byte {
 			if answer == "" {
 				<-ctx.Done()
 			}
 			return []byte(`"` + answer + `"`)
 		}, nil, zap.NewNop())
-	if err != nil {
+	if err := q.setSecrets([]byte(secret)); err != nil {
 		t.Fatal(err)
 	}
 	for _, channel := range []string{backplane.QueryChannel, backplane.AnswerChannel(name)} {
@@ -76,6 +76,43 @@ func TestNodeQueries_nameTheNodesThatDoNotAnswer(t *testing.T) {
 		if replies = first.request(ctx, []byte(`{}`)); time.Since(began) != 0 || len(replies.Silent) != 2 ||
 			len(replies.Answers) != 1 {
 			t.Errorf("the second query took %s: %v", time.Since(began), replies)
+		}
+	})
+}
+
+// The secret of queries needed a restart. Each step of a rotation reaches one node after the other.
+func TestNodeQueries_answerWhileTheSecretRotates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer synctest.Wait()
+		defer stop()
+		w := &channels{byName: map[string][]func([]byte){}}
+		nodes := []*nodeQueries{
+			w.join(ctx, t, "a", "first", "of a", "b"), w.join(ctx, t, "b", "first", "of b", "a"),
+		}
+		for _, step := range []struct{ secret, previous string }{{"first", "second"}, {"second", "first"}, {"second", ""}} {
+			for i, node := range nodes {
+				if err := node.setSecrets([]byte(step.secret), []byte(step.previous)); err != nil {
+					t.Fatal(err)
+				}
+				for _, requesting := range nodes {
+					if replies := requesting.request(ctx, []byte(`{}`)); len(replies.Answers) != 1 {
+						t.Errorf("%v at node %d: %s gets %d answers", step, i, requesting.name, len(replies.Answers))
+					}
+				}
+			}
+		}
+		if w.refused > 0 {
+			t.Errorf("%d messages were refused", w.refused)
+		}
+		if err := nodes[0].setSecrets(nil, nil); err == nil {
+			t.Error("took no secret")
+		}
+		if err := nodes[0].setSecrets([]byte("third"), nil); err != nil {
+			t.Fatal(err)
+		}
+		if replies := nodes[0].request(ctx, []byte(`{}`)); len(replies.Answers) > 0 {
+			t.Error("a node with another secret answered")
 		}
 	})
 }

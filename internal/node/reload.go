@@ -169,6 +169,11 @@ func (n *Node) applySecrets(c *config.Config) error {
 			return err
 		}
 	}
+	if n.queries != nil {
+		if err := n.queries.setSecrets(secret, previous...); err != nil {
+			return err
+		}
+	}
 	if n.console != nil {
 		n.console.SetToken(c.Console.Token)
 		n.console.SetRoleTokens(c.Console.ReadToken, c.Console.PublishToken)
@@ -183,6 +188,12 @@ func (n *Node) applySecrets(c *config.Config) error {
 func (n *Node) login() (username, password string) {
 	c := n.live.Load()
 	return c.Redis.Username, c.Redis.Password
+}
+
+// sentinelLogin returns the user and the password for the next connection to a Sentinel.
+func (n *Node) sentinelLogin() (username, password string) {
+	c := n.live.Load()
+	return c.Redis.SentinelUsername, c.Redis.SentinelPassword
 }
 
 // connectionSecrets returns the secret from which the nodes derive the keys of connection tokens and of their messages,

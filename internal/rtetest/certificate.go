@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Certificate is the certificate of a server on the loopback address, and the authority that signed it. Both are valid
-// for an hour.
+// Certificate is the certificate of a server or a client on the loopback address, and the authority that signed it.
+// Both are valid for an hour.
 type Certificate struct {
 	// AuthorityFile is the path of the authority's certificate in PEM.
 	AuthorityFile string
@@ -55,7 +55,7 @@ func MustMakeCertificate(t testing.TB) *Certificate {
 	server := template("127.0.0.1")
 	server.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
 	server.KeyUsage = x509.KeyUsageDigitalSignature
-	server.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	server.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	serverKey := mustMakeKey(t)
 	serverPEM := mustSignCertificate(t, server, authority, serverKey, authorityKey)
 	key, err := x509.MarshalPKCS8PrivateKey(serverKey)

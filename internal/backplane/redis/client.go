@@ -123,6 +123,27 @@ func setClientName(ctx context.Context, conn *goredis.Conn) error {
 	return nil
 }
 
+// loginToSentinel names a connection to a master or a Sentinel, and logs in to a Sentinel: go-redis would use the first
+// user and password of the Sentinels for good, so it has none.
+func (o *Options) loginToSentinel(ctx context.Context, conn *goredis.Conn) error {
+	err := conn.ClientSetName(ctx, clientName).Err()
+	if goredis.HasErrorPrefix(err, "NOAUTH") {
+		if username, password := o.SentinelLogin(); username != "" {
+			err = conn.AuthACL(ctx, username, password).Err()
+		} else {
+			err = conn.Auth(ctx, password).Err()
+		}
+		if err != nil {
+			return err
+		}
+		err = conn.ClientSetName(ctx, clientName).Err()
+	}
+	if err != nil && !isReply(err) {
+		return err
+	}
+	return nil
+}
+
 // isReply reports whether an error is a reply of Redis: then the connection works.
 func isReply(err error) bool {
 	_, ok := errors.AsType[goredis.Error](err)
@@ -188,11 +209,15 @@ func (o *Options) newCommands() *command.Client {
 // addresses watch; if it is empty, the addresses are those of a server or a cluster.
 func (o *Options) universal(addresses []string, master string) goredis.UniversalClient {
 	c := o.client("")
+	username, password := o.SentinelUsername, o.SentinelPassword
+	if master != "" && o.SentinelLogin != nil {
+		c.OnConnect, username, password = o.loginToSentinel, "", ""
+	}
 	return goredis.NewUniversalClient(&goredis.UniversalOptions{
 		Addrs:                    addresses,
 		MasterName:               master,
-		SentinelUsername:         o.SentinelUsername,
-		SentinelPassword:         o.SentinelPassword,
+		SentinelUsername:         username,
+		SentinelPassword:         password,
 		IsClusterMode:            o.Cluster,
 		Username:                 c.Username,
 		Password:                 c.Password,

@@ -36,7 +36,7 @@ func (s *sentinels) address(ctx context.Context) (string, error) {
 func (s *sentinels) client(address string) *goredis.SentinelClient {
 	options := s.options.client(address)
 	options.Username, options.Password = s.options.SentinelUsername, s.options.SentinelPassword
-	options.CredentialsProvider = nil
+	options.CredentialsProvider = s.options.SentinelLogin
 	options.OnConnect, options.DB, options.PoolSize = nil, 0, 1
 	return goredis.NewSentinelClient(options)
 }
