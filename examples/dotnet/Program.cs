@@ -67,7 +67,7 @@ async Task<HubConnection> Open(long number, JsonObject command)
     {
         // Asked for every request and every reconnect: an application fetches a fresh token here.
         options.AccessTokenProvider = async () => source == null ? token : await http.GetStringAsync(source);
-        options.Transports = HttpTransportType.WebSockets;
+        options.Transports = Enum.Parse<HttpTransportType>(command["transport"]?.GetValue<string>() ?? "WebSockets");
         options.SkipNegotiation = command["skipNegotiation"]?.GetValue<bool>() ?? false;
     });
 #if ALL_PROTOCOLS

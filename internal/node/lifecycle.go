@@ -114,13 +114,23 @@ func (n *Node) stop(deadline, failed context.Context) {
 		}
 	}
 	// Slow or endless requests must not hold up sessions. A request that still becomes a connection is closed in its
-	// handshake.
+	// handshake. Clients without a WebSocket need the port until their connections have ended.
 	requests := make(chan error, 1)
-	go func() { requests <- n.clients.http.Shutdown(deadline) }()
+	endRequests := func() { requests <- n.clients.http.Shutdown(deadline) }
+	needed := n.transport.NeedsPort()
+	if !needed {
+		go endRequests()
+	}
 	wait := min(c.Wait, max(c.Timeout-c.Delay-c.Drain-n.config.Timeouts.Close, 0))
 	warn("sessions", n.hub.Drain(deadline, n.drainer.pace(c.Drain, wait)))
-	warn("requests", <-requests)
-	warn("connections", n.transport.Shutdown(deadline))
+	if needed {
+		warn("connections", n.transport.Shutdown(deadline))
+		go endRequests()
+		warn("requests", <-requests)
+	} else {
+		warn("requests", <-requests)
+		warn("connections", n.transport.Shutdown(deadline))
+	}
 	if n.operators != nil {
 		n.operators.close()
 	}

@@ -111,6 +111,9 @@ func (h *Handler) Connections() int { return h.connections.len() }
 // WaitingForRate returns the number of clients that wait for AdmissionOptions.Rate.
 func (h *Handler) WaitingForRate() int { return h.queue.WaitingForRate() }
 
+// NeedsPort reports whether there are connections without a WebSocket, whose clients make further requests.
+func (h *Handler) NeedsPort() bool { return h.connections.len() > h.connections.sockets() }
+
 // Shutdown drains, cancels unfinished handshakes and waits until all connections have ended. A connection with a
 // session ends when the hub closes the session. If ctx ends first, Shutdown aborts the remaining connections and
 // returns the error of ctx. In both cases no goroutine of a connection is left.

@@ -188,6 +188,7 @@ type connection struct {
 type options struct {
 	url, token, protocol string
 	skipNegotiation      bool
+	transport            string // empty: WebSockets
 	reconnect            bool
 }
 
@@ -208,6 +209,9 @@ func (c *client) open(o options) (*connection, error) {
 	command := map[string]any{"do": "open", "connection": number, "url": o.url, "token": o.token, "protocol": o.protocol}
 	if o.skipNegotiation {
 		command["skipNegotiation"] = true
+	}
+	if o.transport != "" {
+		command["transport"] = o.transport
 	}
 	if o.reconnect {
 		command["retryDelays"] = retryDelays

@@ -12,7 +12,7 @@
 // numbers the connections:
 //
 //	{"id": 1, "do": "open", "connection": 1, "url": "...", "token": "...", "protocol": "json",
-//	    "skipNegotiation": true, "retryDelays": [0, 100]}
+//	    "skipNegotiation": true, "transport": "LongPolling", "retryDelays": [0, 100]}
 //	{"id": 2, "do": "invoke", "connection": 1, "target": "Subscribe", "args": [...]}
 //	{"id": 3, "do": "close", "connection": 1}
 //
@@ -20,8 +20,8 @@
 // it hands in a new token that many milliseconds before the old one expires. It then has a command "refresh", which
 // does so at once, and prints the events "refreshed" and "refreshFailed".
 //
-// skipNegotiation is absent or true. With retryDelays, in milliseconds, the client reconnects automatically. The
-// adapter prints events of a connection when they happen:
+// skipNegotiation is absent or true. transport is absent, ServerSentEvents or LongPolling. With retryDelays, in
+// milliseconds, the client reconnects automatically. The adapter prints events of a connection when they happen:
 //
 //	{"connection": 1, "event": "message", "message": ...}
 //	{"connection": 1, "event": "reconnecting", "error": "..."}

@@ -20,6 +20,7 @@ func dotnetLibraries(t *testing.T) (all []library) {
 	for _, version := range dotnetVersions(t) {
 		l := library{
 			name: "dotnet " + version, command: dotnet(program, version), reconnect: reconnectReported, http2: true,
+			transports:         []string{serverSentEvents, longPolling},
 			refusedAtNegotiate: "401", refusedAtUpgrade: "401",
 		}
 		if strings.HasPrefix(version, "1.") {

@@ -28,6 +28,7 @@ type goCommand struct {
 	Token           string
 	Protocol        string
 	SkipNegotiation bool
+	Transport       string
 	RetryDelays     []int
 	Target          string
 	Args            []any
@@ -198,8 +199,14 @@ func dial(command *goCommand) (signalr.Connection, error) {
 	defer cancel()
 	header := http.Header{"Authorization": {"Bearer " + command.Token}}
 	if !command.SkipNegotiation {
+		transport := signalr.TransportWebSockets
+		if command.Transport != "" {
+			transport = signalr.TransportType(command.Transport)
+			ctx = context.Background() // the connection ends with it
+		}
 		return signalr.NewHTTPConnection(
-			ctx, command.URL, signalr.WithHTTPHeaders(func() http.Header { return header.Clone() }),
+			ctx, command.URL, signalr.WithTransports(transport),
+			signalr.WithHTTPHeaders(func() http.Header { return header.Clone() }),
 		)
 	}
 	target, err := url.Parse(strings.Replace(command.URL, "http", "ws", 1))

@@ -26,6 +26,11 @@ type library struct {
 	unordered bool
 	// noTimes reports whether the library drops a MessagePack message that contains a time.
 	noTimes bool
+	// transports are those that the library has beside WebSockets.
+	transports []string
+	// endOfStream is the error that the library reports at the end of an event stream, although a Close message precedes
+	// it.
+	endOfStream string
 	// http2 reports whether the library also connects if the load balancer offers HTTP/2.
 	http2 bool
 }
@@ -46,15 +51,15 @@ const (
 
 // libraries returns all clients of the script except those for .NET.
 func libraries() []library {
-	all := []library{}
+	all, both := []library{}, []string{serverSentEvents, longPolling}
 	for _, major := range []string{"3", "5", "6", "7", "8", "9", "10"} {
 		l := library{
-			name: "node " + major, command: node("node.js", major), reconnect: reconnectReported,
+			name: "node " + major, command: node("node.js", major), reconnect: reconnectReported, transports: both,
 			refusedAtNegotiate: "Unauthorized", refusedAtUpgrade: "WebSocket",
 		}
 		switch major {
 		case "3", "5":
-			l.refusedAtUpgrade = "There was an error with the transport."
+			l.refusedAtUpgrade, l.endOfStream = "There was an error with the transport.", "Error occurred"
 		case "10":
 			l.refusedAtNegotiate, l.refusedAtUpgrade = refusedAtNegotiate10, refusedAtUpgrade10
 		}
@@ -62,16 +67,16 @@ func libraries() []library {
 	}
 	return append(all,
 		library{
-			name: "chromium 10", command: chromium, reconnect: reconnectReported,
+			name: "chromium 10", command: chromium, reconnect: reconnectReported, transports: both,
 			refusedAtNegotiate: refusedAtNegotiate10, refusedAtUpgrade: refusedAtUpgrade10,
 		},
 		library{
-			name: "java", command: java, reconnect: reconnectNever, noTimes: true,
+			name: "java", command: java, reconnect: reconnectNever, noTimes: true, transports: []string{longPolling},
 			refusedAtNegotiate: "Unexpected status code returned from negotiate: 401 Unauthorized.",
 			refusedAtUpgrade:   "There was an error starting the WebSocket transport.",
 		},
 		library{
-			name: "python", command: python, reconnect: reconnectOnce,
+			name: "python", command: python, reconnect: reconnectOnce, transports: []string{serverSentEvents},
 			refusedAtNegotiate: "401", refusedAtUpgrade: "401 Unauthorized",
 		},
 		library{

@@ -10,7 +10,8 @@ import (
 // TestOneNode plays the script with every client against one node, and restarts the node while they are connected.
 func TestOneNode(t *testing.T) {
 	s := newStage(t)
-	node := s.startNode(t, nil)
+	node := s.startNode(t, rtetest.Settings{"transports": "WebSockets,ServerSentEvents,LongPolling"})
+	s.fallbacks = true
 	s.hubURL = node.HubURL
 	s.playAll(t, 1, func() {
 		node.Stop()

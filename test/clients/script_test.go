@@ -1,7 +1,6 @@
 package clients
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +12,8 @@ import (
 type mode struct {
 	protocol        string
 	skipNegotiation bool
-	http2           bool // on the port of the load balancer with HTTP/2
+	http2           bool   // on the port of the load balancer with HTTP/2
+	transport       string // empty: WebSockets
 }
 
 func (m mode) String() string {
@@ -23,6 +23,9 @@ func (m mode) String() string {
 	}
 	if m.http2 {
 		how += " where HTTP2 is offered"
+	}
+	if m.transport != "" {
+		how += " over " + m.transport
 	}
 	return m.protocol + ", " + how
 }
@@ -37,11 +40,21 @@ var modes = []mode{
 	{protocol: "messagepack", skipNegotiation: true},
 	{protocol: "json", http2: true},
 	{protocol: "messagepack", http2: true},
+	{protocol: "json", transport: serverSentEvents},
+	{protocol: "json", transport: longPolling},
+	{protocol: "messagepack", transport: longPolling},
 }
+
+// The transports beside WebSockets.
+const (
+	serverSentEvents = "ServerSentEvents"
+	longPolling      = "LongPolling"
+)
 
 // plays reports whether a client connects in a mode.
 func (s *stage) plays(c *client, m mode) bool {
-	return c.speaks(m.protocol) && (!m.http2 || c.http2 && s.http2URL != "")
+	return c.speaks(m.protocol) && (!m.http2 || c.http2 && s.http2URL != "") &&
+		(m.transport == "" || s.fallbacks && slices.Contains(c.transports, m.transport))
 }
 
 // url returns the hub's URL for a mode.
@@ -95,7 +108,7 @@ type message map[string]map[string]any
 // play plays the script up to the restart of the server.
 func (s *stage) play(t *testing.T, c *client, m mode) {
 	t.Run("refuses a wrong token", func(t *testing.T) {
-		_, err := c.open(options{s.url(m), "garbage", m.protocol, m.skipNegotiation, false})
+		_, err := c.open(options{s.url(m), "garbage", m.protocol, m.skipNegotiation, m.transport, false})
 		want := c.refusedAtNegotiate
 		if m.skipNegotiation {
 			want = c.refusedAtUpgrade
@@ -105,7 +118,7 @@ func (s *stage) play(t *testing.T, c *client, m mode) {
 		}
 	})
 
-	conn := c.mustOpen(t, options{s.url(m), s.token, m.protocol, m.skipNegotiation, false})
+	conn := c.mustOpen(t, options{s.url(m), s.token, m.protocol, m.skipNegotiation, m.transport, false})
 	agent := s.agent(t)
 	var id string
 	t.Run("calls all methods", func(t *testing.T) { id = s.call(t, conn, agent) })
@@ -200,13 +213,22 @@ type restartedConnection struct {
 // and one that the library opens again automatically, if it can.
 func (s *stage) beforeRestart(t *testing.T, c *client, nodes int) []*restartedConnection {
 	var all []*restartedConnection
+	ways := []mode{}
 	for _, protocol := range c.protocols {
+		ways = append(ways, mode{protocol: protocol})
+	}
+	for _, transport := range c.transports {
+		if m := (mode{protocol: "json", transport: transport}); s.plays(c, m) {
+			ways = append(ways, m)
+		}
+	}
+	for _, way := range ways {
 		reconnects := []bool{false}
 		if c.reconnect >= reconnectAgain || c.reconnect == reconnectOnce && nodes > 1 {
 			reconnects = append(reconnects, true)
 		}
 		for _, reconnect := range reconnects {
-			o := options{s.hubURL, s.token, protocol, false, reconnect}
+			o := options{s.hubURL, s.token, way.protocol, false, way.transport, reconnect}
 			l := &restartedConnection{c.mustOpen(t, o), o, s.agent(t)}
 			s.expectEvents(t, l)
 			all = append(all, l)
@@ -231,7 +253,7 @@ func (s *stage) expectEvents(t *testing.T, l *restartedConnection) {
 // checks that it receives events again. Several nodes of the connection may have stopped.
 func (s *stage) comeBack(t *testing.T, l *restartedConnection) {
 	if !l.options.reconnect {
-		if got := l.expect(t, "closed"); got.Error != "" {
+		if got := l.expect(t, "closed"); got.Error != "" && got.Error != l.endOfStream() {
 			t.Errorf("the connection ended with %q, want no error: the server only wants it to come again", got.Error)
 		}
 		l.connection = l.client.mustOpen(t, l.options)
@@ -241,12 +263,20 @@ func (s *stage) comeBack(t *testing.T, l *restartedConnection) {
 	s.expectEvents(t, l)
 }
 
+// endOfStream returns the error that the library may report when the server ends the connection.
+func (l *restartedConnection) endOfStream() string {
+	if l.options.transport == serverSentEvents {
+		return l.client.endOfStream
+	}
+	return ""
+}
+
 // expectReconnected waits until the library reconnected once for each node that stopped.
 func (l *restartedConnection) expectReconnected(t *testing.T) {
 	t.Helper()
 	for again := true; again; again = len(l.events) > 0 {
 		if l.client.reconnect == reconnectReported {
-			if got := l.expect(t, "reconnecting"); got.Error != "" {
+			if got := l.expect(t, "reconnecting"); got.Error != "" && got.Error != l.endOfStream() {
 				t.Errorf("the connection was lost with %q, want no error", got.Error)
 			}
 		}
@@ -255,8 +285,12 @@ func (l *restartedConnection) expectReconnected(t *testing.T) {
 }
 
 func (l *restartedConnection) String() string {
-	if l.options.reconnect {
-		return fmt.Sprintf("%s, by itself", l.protocol)
+	name := l.protocol
+	if l.options.transport != "" {
+		name += " over " + l.options.transport
 	}
-	return l.protocol
+	if l.options.reconnect {
+		name += ", by itself"
+	}
+	return name
 }

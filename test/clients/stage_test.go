@@ -51,6 +51,8 @@ type stage struct {
 	http2URL string
 	// certificate is the certificate of the hub; nil: plain HTTP.
 	certificate *rtetest.Certificate
+	// fallbacks reports whether clients may use transports beside WebSockets.
+	fallbacks bool
 	// page serves the page with Microsoft's client for browsers, on another origin than the hub.
 	page *httptest.Server
 	// token allows subscriptions to all entities of the organization.

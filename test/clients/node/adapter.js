@@ -4,10 +4,11 @@
 export function makeAdapter(signalR, msgpack, print) {
   const connections = new Map();
   const commands = {
-    async open({ connection: number, url, token, protocol, skipNegotiation, retryDelays }) {
+    async open({ connection: number, url, token, protocol, skipNegotiation, transport, retryDelays }) {
       let builder = new signalR.HubConnectionBuilder()
         .withUrl(url, {
           accessTokenFactory: () => token,
+          ...(transport ? { transport: signalR.HttpTransportType[transport] } : {}),
           ...(skipNegotiation ? { skipNegotiation, transport: signalR.HttpTransportType.WebSockets } : {}),
         })
         .configureLogging(signalR.LogLevel.None);

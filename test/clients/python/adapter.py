@@ -22,13 +22,13 @@ def tell(**line):
 
 
 class Connection:
-    def __init__(self, number, url, token, protocol, skipNegotiation=False, retryDelays=None, **_):
+    def __init__(self, number, url, token, protocol, skipNegotiation=False, transport="WebSockets", retryDelays=None, **_):
         self.answers = {}  # waiting callers of invocations, by invocation id
         self.opened = threading.Event()
         builder = HubConnectionBuilder().with_url(url, options={
             "access_token_factory": lambda: token,
             "skip_negotiation": skipNegotiation,
-            "transport": HttpTransportType.web_sockets,
+            "transport": HttpTransportType(transport),
         }).configure_logging(logging.CRITICAL)
         binary = protocol == "messagepack"
         builder.with_hub_protocol(HubProtocolEncoding.binary if binary else HubProtocolEncoding.text)

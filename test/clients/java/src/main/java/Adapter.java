@@ -71,7 +71,7 @@ public final class Adapter {
     private void open(long number, JsonObject options) throws Exception {
         String token = options.get("token").getAsString();
         HttpHubConnectionBuilder builder = HubConnectionBuilder.create(options.get("url").getAsString())
-            .withTransport(TransportEnum.WEBSOCKETS)
+            .withTransport(options.has("transport") ? TransportEnum.LONG_POLLING : TransportEnum.WEBSOCKETS)
             .withAccessTokenProvider(Single.defer(() -> Single.just(token)));
         if (options.has("skipNegotiation")) {
             builder.shouldSkipNegotiate(true);
