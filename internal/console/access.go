@@ -1,7 +1,9 @@
 package console
 
 import (
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -28,6 +30,7 @@ const (
 	refusedHost       = "host"
 	refusedCrowd      = "descriptors"
 	refusedRole       = "role"
+	refusedTooMany    = "too_many"
 )
 
 // access decides which requests may use the guarded paths.
@@ -36,6 +39,7 @@ type access struct {
 	others  atomic.Pointer[map[operatorRole]string] // of Server.SetRoleTokens
 	audit   *zap.Logger
 	refused *prometheus.CounterVec
+	failed  *failures
 	delayed chan struct{} // holds one element for each request that waits
 }
 
@@ -47,9 +51,12 @@ func newAccess(o *Options) *access {
 			Name: "rte_console_requests_refused_total",
 			Help: "Refused requests to the operator port, by reason.",
 		}, []string{"reason"}),
+		failed:  newFailures(reg),
 		delayed: make(chan struct{}, maxDelayed),
 	}
-	for _, reason := range []string{refusedNoToken, refusedWrongToken, refusedHost, refusedCrowd, refusedRole} {
+	for _, reason := range []string{
+		refusedNoToken, refusedWrongToken, refusedHost, refusedCrowd, refusedRole, refusedTooMany,
+	} {
 		a.refused.WithLabelValues(reason)
 	}
 	if reg != nil {
@@ -70,6 +77,8 @@ func (a *access) guard(next http.Handler) http.Handler {
 }
 
 // requireBearer passes on requests with a token whose role allows them, and refuses others. token is that of operators.
+// A right token counts even from an address that has sent many wrong ones: otherwise anybody behind the same proxy
+// could lock operators out. Tokens are long enough that guesses at the rate of requests find none.
 // A comparison takes the same time for any token.
 func (a *access) requireBearer(token string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -90,6 +99,11 @@ func (a *access) requireBearer(token string, next http.Handler) http.Handler {
 		reason := refusedNoToken
 		if sent != "" {
 			reason = refusedWrongToken
+			if wait := a.failed.add(r.RemoteAddr, time.Now()); wait > 0 {
+				w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+				a.refuse(w, refusedTooMany, "too many wrong tokens from this address", http.StatusTooManyRequests)
+				return
+			}
 			a.delay(r)
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="rte-server console"`)

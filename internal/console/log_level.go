@@ -38,14 +38,12 @@ func (o *Operator) setLogLevel(_ context.Context, query url.Values) (any, error)
 	if o.level == nil {
 		return nil, errors.New("the level of the log cannot change")
 	}
+	if level > zapcore.InfoLevel && level > o.configured() {
+		return nil, BadRequest("level: the audit log needs info; only the configuration (log.level) can turn it off")
+	}
 	before := o.level.Level()
-	// Written at whichever of the two levels shows more.
-	if level > before {
-		o.audit.Info("log level", zap.Stringer("before", before), zap.Stringer("now", level))
-	}
+	o.level.SetLevel(min(level, before)) // the entry is written at the level that shows more
+	o.audit.Info("log level", zap.Stringer("before", before), zap.Stringer("now", level))
 	o.level.SetLevel(level)
-	if level <= before {
-		o.audit.Info("log level", zap.Stringer("before", before), zap.Stringer("now", level))
-	}
 	return LogLevel{o.node, level.String()}, nil
 }

@@ -69,6 +69,7 @@ func (e *endpoint) describe() object {
 			"200": object{"description": "done", "content": schema},
 			"400": failure("the request is wrong"),
 			"401": object{"description": "no token, or a wrong one"},
+			"429": object{"description": "too many wrong tokens from this address; see Retry-After"},
 			"403": object{"description": "the role of the token does not allow it"},
 			"503": failure("not possible now"),
 		},

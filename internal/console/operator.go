@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/authz/token"
@@ -57,6 +58,8 @@ type OperatorOptions struct {
 	Redis         func() RedisView
 	Organizations func() []OrganizationUse // of this node, with ID and without rates
 	Level         *zap.AtomicLevel         // of the log; nil: it cannot change
+	// ConfiguredLevel returns the level in the configuration.
+	ConfiguredLevel func() zapcore.Level
 }
 
 // Operator carries out the actions of the operator API. Its methods may be called from any goroutine.
@@ -82,6 +85,7 @@ type Operator struct {
 	redis       func() RedisView
 	uses        *organizationUses
 	level       *zap.AtomicLevel
+	configured  func() zapcore.Level
 }
 
 // NewOperator makes the operator of a node. Its error names the field that is missing.
@@ -93,7 +97,7 @@ func NewOperator(o OperatorOptions) (*Operator, error) {
 		"Node":  o.Node == "", "Catalog": o.Catalog == nil, "Lane": o.Lane == nil,
 		"LaneProblem": o.LaneProblem == nil, "Taps": o.Taps == nil, "Lanes": o.Lanes == nil,
 		"Gatherer": o.Gatherer == nil, "Readiness": o.Readiness == nil, "Redis": o.Redis == nil,
-		"Organizations": o.Organizations == nil,
+		"Organizations": o.Organizations == nil, "ConfiguredLevel": o.Level != nil && o.ConfiguredLevel == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("console: OperatorOptions.%s is required", field)
@@ -104,7 +108,8 @@ func NewOperator(o OperatorOptions) (*Operator, error) {
 		audit: o.Audit,
 		node:  o.Node, catalog: o.Catalog, trace: o.Trace, lane: o.Lane, laneProblem: o.LaneProblem,
 		taps: o.Taps, lanes: o.Lanes, tapMetrics: newTapMetrics(o.Registerer), streams: newStreams(),
-		figures: newCollector(o.Gatherer), readiness: o.Readiness, redis: o.Redis, level: o.Level,
+		figures: newCollector(o.Gatherer), readiness: o.Readiness, redis: o.Redis,
+		level: o.Level, configured: o.ConfiguredLevel,
 		uses: &organizationUses{count: o.Organizations},
 	}, nil
 }

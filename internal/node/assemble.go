@@ -205,7 +205,8 @@ func (n *Node) assembleControl(*Options) (err error) {
 		Others: n.others, Drainer: n.drainer, Audit: n.audit.log,
 		Node: n.name, Catalog: n.catalog, Trace: n.trace, Lane: laneOf(&n.config.Redis), LaneProblem: n.backplaneProblem,
 		Taps: n.taps, Lanes: n.backplane, Registerer: n.registry, Gatherer: n.registry,
-		Readiness: n.readiness, Redis: n.redisView, Organizations: n.organizationUses, Level: n.level,
+		Readiness: n.readiness, Redis: n.redisView, Organizations: n.organizationUses,
+		Level: n.level, ConfiguredLevel: n.configuredLevel,
 	})
 	return err
 }

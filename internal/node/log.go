@@ -33,6 +33,15 @@ func NewLogger(c *config.Config, w io.Writer) (*zap.Logger, zap.AtomicLevel) {
 	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), level
 }
 
+// configuredLevel returns the level of the log in the configuration in force.
+func (n *Node) configuredLevel() zapcore.Level {
+	level, err := zapcore.ParseLevel(n.live.Load().Log.Level)
+	if err != nil {
+		return zapcore.InfoLevel // the key allows only levels
+	}
+	return level
+}
+
 // droppedInterval is the time between two reports of dropped log lines.
 const droppedInterval = 10 * time.Second
 

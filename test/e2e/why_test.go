@@ -335,9 +335,13 @@ func (w *why) oneView(watched string) {
 		t.Errorf("slowest connections %+v", slowest)
 	}
 	var uses console.OrganizationList
-	getJSON(t, base+"/api/organizations?nodes=all&order=connections&organization="+ourOrganization, &uses)
-	if len(uses.Organizations) != 1 || uses.Organizations[0].Connections != open.Open ||
-		uses.Organizations[0].Events == 0 || len(uses.Nodes.Answered) != 2 {
+	w.publish(watched, "UserStatus", "")
+	w.waitFor("the event in the list of organizations", func() bool {
+		uses = console.OrganizationList{}
+		getJSON(t, base+"/api/organizations?nodes=all&order=connections&organization="+ourOrganization, &uses)
+		return len(uses.Organizations) == 1 && uses.Organizations[0].Deliveries > 0
+	})
+	if use := uses.Organizations[0]; use.Connections != open.Open || use.Events == 0 || len(uses.Nodes.Answered) != 2 {
 		t.Errorf("organizations %+v", uses)
 	}
 	var overview console.Overview
