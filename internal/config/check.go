@@ -261,6 +261,10 @@ func (p *problems) checkTimes(c *Config) {
 	if c.Timeouts.Client <= c.Timeouts.KeepAlive {
 		p.add("timeouts.client", "must be longer than timeouts.keep_alive (%s)", (*span)(&c.Timeouts.KeepAlive))
 	}
+	if c.Timeouts.Unconfirmed < c.Timeouts.Send {
+		p.add("timeouts.unconfirmed", "must be at least timeouts.send (%s): a client that stops reading confirms nothing",
+			(*span)(&c.Timeouts.Send))
+	}
 	if limit := 2*c.Timeouts.ReadHeader + c.Timeouts.Send; c.Timeouts.Hold >= limit {
 		p.add(
 			"timeouts.hold", "must be shorter than timeouts.send and twice timeouts.read_header together (%s)", (*span)(&limit),

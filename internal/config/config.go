@@ -221,17 +221,18 @@ type Quotas struct {
 
 // Timeouts are the time limits of clients.
 type Timeouts struct {
-	ReadHeader time.Duration
-	Negotiate  time.Duration
-	Handshake  time.Duration
-	KeepAlive  time.Duration
-	Client     time.Duration
-	Send       time.Duration
-	Close      time.Duration
-	Idle       time.Duration
-	Hold       time.Duration
-	Poll       time.Duration
-	Invocation time.Duration
-	Subscribe  time.Duration
-	Snapshot   time.Duration
+	ReadHeader  time.Duration
+	Negotiate   time.Duration
+	Handshake   time.Duration
+	KeepAlive   time.Duration
+	Client      time.Duration
+	Send        time.Duration
+	Unconfirmed time.Duration
+	Close       time.Duration
+	Idle        time.Duration
+	Hold        time.Duration
+	Poll        time.Duration
+	Invocation  time.Duration
+	Subscribe   time.Duration
+	Snapshot    time.Duration
 }

@@ -271,6 +271,8 @@ func (k *keyList) addTimeouts(c *Timeouts) {
 		"how long a client may send no message before its connection is closed; WebSocket pings are no messages"))
 	positive(k.span(&c.Send, "timeouts.send", 10*time.Second,
 		"time limit of each 64 KiB that a client must take; beyond it the connection ends as failed"))
+	positive(k.span(&c.Unconfirmed, "timeouts.unconfirmed", 30*time.Second,
+		"how long the system of a client may confirm none of the bytes for it, on Linux; then the client counts as lost"))
 	positive(k.span(&c.Close, "timeouts.close", 5*time.Second,
 		"time limit for a client to confirm the end of its connection"))
 	positive(k.span(&c.Idle, "timeouts.idle", 5*time.Second,

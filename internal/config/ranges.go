@@ -61,6 +61,7 @@ func ranges() map[string]valueRange {
 		"timeouts.keep_alive":  {"10ms", "1h"},
 		"timeouts.client":      {"20ms", "24h"},
 		"timeouts.send":        {"10ms", "10m"},
+		"timeouts.unconfirmed": {"10ms", "10m"},
 		"timeouts.close":       {"10ms", "24h"},
 		"timeouts.idle":        {"10ms", "1h"},
 		"timeouts.hold":        {"1ms", "5m"},

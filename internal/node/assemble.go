@@ -220,7 +220,7 @@ func (n *Node) redisView() console.RedisView {
 // listen opens the ports.
 func (n *Node) listen(*Options) (err error) {
 	c := n.config
-	n.clients, err = newServer(c.Listen, n.logger.Named("http"), &http.Server{
+	n.clients, err = newServer(c.Listen, c.Timeouts.Unconfirmed, n.logger.Named("http"), &http.Server{
 		Handler:           n.transport,
 		ReadHeaderTimeout: c.Timeouts.ReadHeader,
 		ReadTimeout:       2 * c.Timeouts.ReadHeader, // requests of clients have next to no body
@@ -269,7 +269,7 @@ func (n *Node) listenForOperators() error {
 	if err != nil {
 		return err
 	}
-	n.operators, err = newServer(c.Console.Listen, n.logger.Named("console"), &http.Server{
+	n.operators, err = newServer(c.Console.Listen, c.Timeouts.Unconfirmed, n.logger.Named("console"), &http.Server{
 		Handler:           n.console,
 		ReadHeaderTimeout: c.Timeouts.ReadHeader,
 		ReadTimeout:       2 * c.Timeouts.ReadHeader, // /api/publish has a limit of its own

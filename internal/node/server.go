@@ -17,8 +17,9 @@ type server struct {
 	answer   func(*http.Server, net.Listener) error // serves listener by means of http; (*http.Server).Serve by default
 }
 
-// newServer opens a port for s. The server speaks HTTP/1.1 only: WebSockets are an upgrade of that version.
-func newServer(address string, logger *zap.Logger, s *http.Server) (*server, error) {
+// newServer opens a port for s. The server speaks HTTP/1.1 only: WebSockets are an upgrade of that version. unconfirmed is
+// the time after which a connection ends whose peer confirms nothing.
+func newServer(address string, unconfirmed time.Duration, logger *zap.Logger, s *http.Server) (*server, error) {
 	errorLog, err := zap.NewStdLogAt(logger, zap.WarnLevel)
 	if err != nil {
 		return nil, err
@@ -27,7 +28,8 @@ func newServer(address string, logger *zap.Logger, s *http.Server) (*server, err
 	s.IdleTimeout = time.Minute
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)
-	listener, err := net.Listen("tcp", address)
+	listening := net.ListenConfig{Control: boundUnconfirmed(unconfirmed)}
+	listener, err := listening.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,9 @@ type Network struct {
 	hosts int
 }
 
+// redisPort is the port of a Redis server on a host.
+const redisPort = "6379"
+
 // Host is a host on a Network.
 type Host struct {
 	// IP is its address, which is known only inside its network.
@@ -110,10 +113,10 @@ func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, err
 	return dialIn(ctx, "/run/netns/"+h.space, network, address)
 }
 
-// place returns the host as the place of a server.
-func (h *Host) place() place {
+// place returns the host as the place of a server with this port.
+func (h *Host) place(port string) place {
 	return place{
-		addr: net.JoinHostPort(h.IP, "6379"), host: h, before: []string{"ip", "netns", "exec", h.space}, dial: h.Dial,
+		addr: net.JoinHostPort(h.IP, port), host: h, before: []string{"ip", "netns", "exec", h.space}, dial: h.Dial,
 	}
 }
 

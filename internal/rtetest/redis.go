@@ -44,7 +44,7 @@ func MustStartRedis(t testing.TB, args ...string) *Redis {
 // MustStartRedis is the function MustStartRedis for a server on a new host of the network.
 func (n *Network) MustStartRedis(args ...string) *Redis {
 	n.t.Helper()
-	return mustStartRedisAt(n.t, n.MustAddHost().place(), append([]string{"--protected-mode", "no"}, args...)...)
+	return mustStartRedisAt(n.t, n.MustAddHost().place(redisPort), append([]string{"--protected-mode", "no"}, args...)...)
 }
 
 func mustStartRedisAt(t testing.TB, p place, args ...string) *Redis {

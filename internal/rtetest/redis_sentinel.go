@@ -39,7 +39,7 @@ func MustStartSentinels(t testing.TB, downAfter time.Duration) *Sentinels {
 // MustStartSentinels is the function MustStartSentinels with each server and Sentinel on a new host of the network.
 func (n *Network) MustStartSentinels(downAfter time.Duration) *Sentinels {
 	n.t.Helper()
-	return mustStartSentinelsAt(n.t, downAfter, func() place { return n.MustAddHost().place() })
+	return mustStartSentinelsAt(n.t, downAfter, func() place { return n.MustAddHost().place(redisPort) })
 }
 
 func mustStartSentinelsAt(t testing.TB, downAfter time.Duration, next func() place) *Sentinels {

@@ -50,7 +50,19 @@ type Server struct {
 // stopped cleanly and that its log contains no secret.
 func MustStartServer(t testing.TB, path string, s Settings) *Server {
 	t.Helper()
-	listen, console := MustFreeAddr(t), MustFreeAddr(t)
+	return mustStartServer(t, loopback(t), MustFreeAddr(t), path, s)
+}
+
+// MustStartServer is the function MustStartServer for a server on the host. Host.Dial reaches it, and its operator port.
+func (h *Host) MustStartServer(path string, s Settings) *Server {
+	h.network.t.Helper()
+	return mustStartServer(h.network.t, h.place("8080"), "127.0.0.1:9090", path, s)
+}
+
+// mustStartServer starts a server whose port for clients is that of a place.
+func mustStartServer(t testing.TB, at place, console, path string, s Settings) *Server {
+	t.Helper()
+	listen := at.addr
 	all := Settings{
 		"listen":           listen,
 		"console.listen":   console,
@@ -69,7 +81,8 @@ func MustStartServer(t testing.TB, path string, s Settings) *Server {
 	for key, value := range all {
 		args = append(args, "--"+key+"="+value)
 	}
-	srv := newServer(t, func() *exec.Cmd { return exec.Command(path, args...) })
+	srv := newServer(t, func() *exec.Cmd { return at.command(path, args...) })
+	srv.http.Transport = &http.Transport{DisableKeepAlives: true, DialContext: at.dial}
 	srv.Host, srv.HubURL, srv.ConsoleURL = listen, "http://"+listen+"/rte", "http://"+console
 	srv.Start()
 	return srv

@@ -50,6 +50,7 @@ type Conn struct {
 	opened   atomic.Bool   // session is set
 	expired  atomic.Bool   // expires has come: the shard's fanout.EndSilent means the end of the token
 	pinged   atomic.Bool   // the client has sent a ping: the client timeout counts
+	deserted atomic.Bool   // the system of the client confirmed nothing for too long
 	status   atomic.Uint32 // of the Close frame, if it reports a violation; else 0
 	final    atomic.Uint32 // 1 + the fanout.EndReason for which the shard ends the connection by itself; else 0
 	ended    atomic.Uint32 // 1 + the fanout.EndReason of the outbox; 0 before
@@ -112,16 +113,21 @@ func (c *Conn) EncodeClose(reason hub.CloseReason) []byte {
 func (c *Conn) TryWrite(p []byte) (n int, err error) {
 	n, err = c.socket().TryWrite(p)
 	c.sent.Add(int64(n))
+	if err != nil {
+		c.examine(err)
+	}
 	return n, err
 }
 
 // WriteAll hands all of p to the socket within the send timeout (W9).
 func (c *Conn) WriteAll(p []byte) error {
 	err := c.socket().WriteAll(p, c.h.options.Timeouts.Send)
-	if err == nil {
-		c.sent.Add(int64(len(p)))
+	if err != nil {
+		c.examine(err)
+		return err
 	}
-	return err
+	c.sent.Add(int64(len(p)))
+	return nil
 }
 
 // Remote describes the other end of the connection.

@@ -36,6 +36,7 @@ const (
 	detailNothingReceived
 	detailWriteFailed
 	detailReadFailed
+	detailUnconfirmed
 	detailStreamEnded
 	detailPanic
 	detailNoPoll
@@ -73,7 +74,7 @@ func (d endDetail) String() string {
 	}
 	return [detailHandshake]string{
 		"", protocolErrorTooLarge, protocolErrorMalformed, protocolErrorNoMemory, "outbox_full", "nothing_received",
-		"write_failed", "read_failed", "stream_ended", "panic", "no_poll",
+		"write_failed", "read_failed", "unconfirmed", "stream_ended", "panic", "no_poll",
 	}[d]
 }
 
@@ -140,6 +141,8 @@ func (c *Conn) causeOf(reason hub.CloseReason) endDetail {
 		return detailNoPoll
 	case reason == hub.CloseSilent:
 		return detailNothingReceived
+	case reason == hub.CloseGone && c.deserted.Load():
+		return detailUnconfirmed
 	case reason == hub.CloseGone && c.ended.Load() == uint32(fanout.EndFailed)+1:
 		return detailWriteFailed
 	case reason == hub.CloseGone || reason == hub.CloseProtocolError || reason == hub.CloseHandshake:

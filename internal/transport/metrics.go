@@ -30,6 +30,7 @@ type metrics struct {
 	throttled        map[string]prometheus.Counter
 	lifetimes        *lifetimes
 	failures         prometheus.Counter
+	unconfirmed      prometheus.Counter
 	held             prometheus.Counter
 	pending          prometheus.Gauge
 	httpConnections  prometheus.Gauge
@@ -133,6 +134,10 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 			Name: "rte_transport_repeatable_failures_total",
 			Help: "Connections that ended because of what the client sent and will probably send again.",
 		}),
+		unconfirmed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_unconfirmed_total",
+			Help: "Connections that ended because the system of the client confirmed nothing for timeouts.unconfirmed.",
+		}),
 		httpConnections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_transport_http_connections",
 			Help: "HTTP connections that are open and not upgraded, idle ones included.",
@@ -219,7 +224,7 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 			m.waiting, arrivals, m.handshakes,
 			handshakesFailed,
 			m.receivedBytes, received, protocolErrors, throttled, m.failures, m.held, m.pending, pendingLimit,
-			m.httpConnections, proxyHeaders, polls, m.polling,
+			m.httpConnections, proxyHeaders, polls, m.polling, m.unconfirmed,
 		} {
 			reg.MustRegister(c)
 		}

@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"io"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -360,6 +361,7 @@ func (c *Conn) readFailed(err error) {
 		if errors.Is(err, io.EOF) {
 			c.because(detailStreamEnded)
 		}
+		c.examine(err)
 		c.because(detailReadFailed)
 		c.lost()
 	case c.phase == phaseHandshake:
@@ -373,6 +375,20 @@ func (c *Conn) readFailed(err error) {
 		c.in().Abort()
 		c.phase = phaseOver
 	}
+}
+
+// examine records that a read or a write failed because the system of the client confirmed nothing. The kernel reports
+// it once, to either half.
+func (c *Conn) examine(err error) {
+	if unconfirmed(err) && !c.deserted.Swap(true) {
+		c.h.metrics.unconfirmed.Inc()
+	}
+}
+
+// unconfirmed reports whether a connection ended because the system of the peer confirmed nothing. The kernel reports
+// what routers or its own neighbor table found meanwhile, if anything.
+func unconfirmed(err error) bool {
+	return errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
 }
 
 // sleepOn continues after a wake-up for a connection without a session that came too late.

@@ -32,6 +32,12 @@ func dialRaw(t *testing.T, srv *rtetest.Server, token string, buffer int) *rawCl
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openRaw(t, conn, token, buffer)
+}
+
+// openRaw is dialRaw over an open connection.
+func openRaw(t *testing.T, conn net.Conn, token string, buffer int) *rawClient {
+	t.Helper()
 	t.Cleanup(func() { conn.Close() })
 	c := &rawClient{t: t, conn: conn.(*net.TCPConn), reader: bufio.NewReader(conn)}
 	if buffer > 0 {
@@ -41,7 +47,7 @@ func dialRaw(t *testing.T, srv *rtetest.Server, token string, buffer int) *rawCl
 	}
 	request := fmt.Sprintf("GET /rte HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\n"+
 		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-		srv.Host, token)
+		conn.RemoteAddr(), token)
 	if _, err := conn.Write([]byte(request)); err != nil {
 		t.Fatal(err)
 	}
