@@ -109,9 +109,9 @@ func TestServe_refusesBadCatalog(t *testing.T) {
 // Redis refused all messages above 1 MiB, whatever events.max_bytes was.
 func TestServe_LargeEvents(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
-	// All events of the burst fit into the queue of the lane, also where the machine is slow.
+	// The burst fits into the queue of the lane and into the outbox, also where the client is slow to read.
 	p := start(t, serveArgs(
-		"--redis.addresses="+redis.Addr, "--events.max_bytes=2MiB", "--limits.outbox_bytes=8MiB",
+		"--redis.addresses="+redis.Addr, "--events.max_bytes=2MiB", "--limits.outbox_bytes=16MiB",
 		"--redis.lane_queue_bytes=32MiB",
 	)...)
 	c := p.connect(mustServiceToken(t, testOrganization), "")

@@ -17,8 +17,8 @@ type server struct {
 	answer   func(*http.Server, net.Listener) error // serves listener by means of http; (*http.Server).Serve by default
 }
 
-// newServer opens a port for s. The server speaks HTTP/1.1 only: WebSockets are an upgrade of that version. unconfirmed is
-// the time after which a connection ends whose peer confirms nothing.
+// newServer opens a port for s. The server speaks HTTP/1.1 only: WebSockets are an upgrade of that version. unconfirmed
+// is the time after which a connection ends whose peer confirms nothing.
 func newServer(address string, unconfirmed time.Duration, logger *zap.Logger, s *http.Server) (*server, error) {
 	errorLog, err := zap.NewStdLogAt(logger, zap.WarnLevel)
 	if err != nil {

@@ -53,7 +53,7 @@ func MustStartServer(t testing.TB, path string, s Settings) *Server {
 	return mustStartServer(t, loopback(t), MustFreeAddr(t), path, s)
 }
 
-// MustStartServer is the function MustStartServer for a server on the host. Host.Dial reaches it, and its operator port.
+// MustStartServer is the function MustStartServer for a server on the host. Host.Dial reaches both of its ports.
 func (h *Host) MustStartServer(path string, s Settings) *Server {
 	h.network.t.Helper()
 	return mustStartServer(h.network.t, h.place("8080"), "127.0.0.1:9090", path, s)

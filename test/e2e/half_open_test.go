@@ -9,8 +9,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// A client that was lost before its first ping stayed for a quarter of an hour: the client timeout begins with the first
-// ping (1.8), and the kernel goes on to send what nothing confirms. The times are a tenth of the defaults.
+// A client that was lost before its first ping stayed for a quarter of an hour: the client timeout begins with the
+// first ping (1.8), and the kernel repeats what nothing confirms. The times are a tenth of the defaults.
 func TestHalfOpen_clientLostBeforeItsFirstPing(t *testing.T) {
 	t.Parallel()
 	network := rtetest.MustMakeNetwork(t)
