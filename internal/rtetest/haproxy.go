@@ -137,21 +137,33 @@ func (h *HAProxy) Reload() {
 // Workers returns the number of its workers.
 func (h *HAProxy) Workers() int {
 	h.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", h.master))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return len(strings.Fields(string(text)))
+	return children(h.t, h.master)
 }
 
 // WaitForWorkers waits until there are so many workers.
 func (h *HAProxy) WaitForWorkers(number int) {
 	h.t.Helper()
+	waitForChildren(h.t, h.master, number)
+}
+
+// children returns the number of the children of a process.
+func children(t testing.TB, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(strings.Fields(string(text)))
+}
+
+// waitForChildren waits until a process has so many children.
+func waitForChildren(t testing.TB, pid, number int) {
+	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(Patience); h.Workers() != number; <-tick.C {
+	for deadline := time.Now().Add(Patience); children(t, pid) != number; <-tick.C {
 		if time.Now().After(deadline) {
-			h.t.Fatalf("HAProxy has %d workers, want %d", h.Workers(), number)
+			t.Fatalf("the load balancer has %d workers, want %d", children(t, pid), number)
 		}
 	}
 }

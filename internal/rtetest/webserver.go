@@ -8,14 +8,37 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
 // WebServer is nginx or Caddy as a load balancer in front of nodes, with TLS and without sticky sessions.
 type WebServer struct {
+	// Addr is the address for clients, as host:port.
+	Addr string
 	// HubURL is the URL of the hub.
 	HubURL string
+	// Certificate is its certificate.
+	Certificate *Certificate
+
+	t      testing.TB
+	cmd    *exec.Cmd
+	reload func() error
+}
+
+// Reload makes the server read its configuration and its certificate again.
+func (w *WebServer) Reload() {
+	w.t.Helper()
+	if err := w.reload(); err != nil {
+		w.t.Fatalf("reload %s: %v", filepath.Base(w.cmd.Path), err)
+	}
+}
+
+// WaitForWorkers waits until nginx has so many workers.
+func (w *WebServer) WaitForWorkers(number int) {
+	w.t.Helper()
+	waitForChildren(w.t, w.cmd.Process.Pid, number)
 }
 
 // MustStartNginx starts nginx with deploy/nginx.conf, in which it changes only addresses, files and the number of
@@ -30,9 +53,9 @@ func MustStartNginx(t testing.TB, nodes ...*Server) *WebServer {
 	}
 	file := mustChange(t, "nginx.conf", [][2]string{
 		{
-			"worker_processes auto;\nworker_rlimit_nofile 120000;\npid /run/nginx.pid;",
-			"worker_processes 1;\npid " + dir + "/pid;",
+			"worker_processes auto;\nworker_rlimit_nofile 120000;\n", "worker_processes 1;\n",
 		},
+		{"pid /run/nginx.pid;", "pid " + dir + "/pid;"},
 		{"worker_connections 60000", "worker_connections 1000"},
 		{"http {\n", "http {\n    client_body_temp_path " + dir + ";\n    proxy_temp_path " + dir + ";\n" +
 			"    fastcgi_temp_path " + dir + ";\n    uwsgi_temp_path " + dir + ";\n    scgi_temp_path " + dir + ";\n"},
@@ -44,7 +67,9 @@ func MustStartNginx(t testing.TB, nodes ...*Server) *WebServer {
 			servers.String(),
 		},
 	})
-	return mustServe(t, addr, certificate, exec.Command(program, "-p", dir, "-c", file, "-g", "daemon off;"))
+	w := mustServe(t, addr, certificate, exec.Command(program, "-p", dir, "-c", file, "-g", "daemon off;"))
+	w.reload = func() error { return w.cmd.Process.Signal(syscall.SIGHUP) }
+	return w
 }
 
 // MustStartCaddy starts Caddy with deploy/Caddyfile, as MustStartNginx starts nginx. The file has one operator port for
@@ -52,7 +77,7 @@ func MustStartNginx(t testing.TB, nodes ...*Server) *WebServer {
 func MustStartCaddy(t testing.TB, nodes ...*Server) *WebServer {
 	t.Helper()
 	program := MustLookPath(t, "caddy", "apt-get install caddy")
-	addr, certificate := MustFreeAddr(t), MustMakeCertificate(t)
+	addr, admin, certificate := MustFreeAddr(t), MustFreeAddr(t), MustMakeCertificate(t)
 	hosts := make([]string, len(nodes))
 	port := ""
 	for i, node := range nodes {
@@ -60,6 +85,7 @@ func MustStartCaddy(t testing.TB, nodes ...*Server) *WebServer {
 		_, port, _ = strings.Cut(strings.TrimPrefix(node.ConsoleURL, "http://"), ":")
 	}
 	file := mustChange(t, "Caddyfile", [][2]string{
+		{"admin localhost:2019", "admin " + admin},
 		{"https://rte.example.com:8443", "https://" + addr},
 		{"/etc/caddy/certs/rte.pem /etc/caddy/certs/rte.pem", certificate.ServerFile + " " + certificate.ServerFile},
 		{"rte-1:8080 rte-2:8080", strings.Join(hosts, " ")},
@@ -68,7 +94,16 @@ func MustStartCaddy(t testing.TB, nodes ...*Server) *WebServer {
 	})
 	cmd := exec.Command(program, "run", "--config", file, "--adapter", "caddyfile")
 	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
-	return mustServe(t, addr, certificate, cmd)
+	w := mustServe(t, addr, certificate, cmd)
+	w.reload = func() error { // Caddy ignores an unchanged file otherwise
+		again := exec.Command(program, "reload", "--force", "--address", admin, "--config", file, "--adapter", "caddyfile")
+		again.Env = cmd.Env
+		if out, err := again.CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	}
+	return w
 }
 
 // mustChange returns the path of a copy of a file of deploy/ with the changes, each of which it makes once.
@@ -116,7 +151,7 @@ func mustServe(t testing.TB, addr string, certificate *Certificate, cmd *exec.Cm
 			t.Logf("log of %s:\n%s", filepath.Base(cmd.Path), log.text())
 		}
 	})
-	w := &WebServer{HubURL: "https://" + addr + "/rte"}
+	w := &WebServer{Addr: addr, HubURL: "https://" + addr + "/rte", Certificate: certificate, t: t, cmd: cmd}
 	client := &http.Client{Timeout: Patience, Transport: &http.Transport{
 		DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: certificate.pool(t)},
 	}}

@@ -61,6 +61,20 @@ func TestHAProxy_renewsCertificateAndReloadsWithoutHerd(t *testing.T) {
 
 	balancer.Reload()
 	expectNone("after a reload")
+	shedAll(t, node)
+	balancer.WaitForWorkers(1) // the old one ends with its last connection
+	node.WaitFor("all clients to return", func() bool { connected, _ := raw.compare(); return connected == clients })
+	if n := len(raw.take()); n != clients {
+		t.Errorf("%d clients moved to the new process, want %d", n, clients)
+	}
+	if text := readDeploy(t, "haproxy.cfg"); !strings.Contains(text, "hard-stop-after 24h") {
+		t.Error("haproxy.cfg ends the connections of an old process soon")
+	}
+}
+
+// shedAll begins to move all clients of a node, over 2 s.
+func shedAll(t *testing.T, node *rtetest.Server) {
+	t.Helper()
 	request, err := http.NewRequestWithContext(
 		t.Context(), http.MethodPost, node.ConsoleURL+"/api/shed?connections=all&over=2s", http.NoBody,
 	)
@@ -74,13 +88,5 @@ func TestHAProxy_renewsCertificateAndReloadsWithoutHerd(t *testing.T) {
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		t.Fatalf("shed: %s", response.Status)
-	}
-	balancer.WaitForWorkers(1) // the old one ends with its last connection
-	node.WaitFor("all clients to return", func() bool { connected, _ := raw.compare(); return connected == clients })
-	if n := len(raw.take()); n != clients {
-		t.Errorf("%d clients moved to the new process, want %d", n, clients)
-	}
-	if text := readDeploy(t, "haproxy.cfg"); !strings.Contains(text, "hard-stop-after 24h") {
-		t.Error("haproxy.cfg ends the connections of an old process soon")
 	}
 }
