@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/rte-server/rte-server/internal/events"
@@ -18,7 +19,7 @@ type command struct {
 	left      int64      // commandEvent: deliveries that it still has in the backlog
 	broadcast *broadcast // commandEvent, commandReplay
 	outbox    *Outbox    // all but commandEvent
-	frame     []byte     // commandSend: the frame; commandDrained: the buffer to use again
+	frame     []byte     // commandSend: the command's own copy; commandDrained: the buffer to use again
 	change    *Change    // commandApply, commandClose
 	replay    *Replay    // commandReplay, commandEndReplay
 	err       error      // commandDrained
@@ -84,4 +85,31 @@ func inOrder(last *command) (first *command) {
 		last.next, first, last = first, last, last.next
 	}
 	return first
+}
+
+// maxControl is the size of the largest control frame of a server (RFC 6455 section 5.5): commands keep the memory of
+// such frames.
+const maxControl = 2 + 125
+
+// sends holds spare commands of Outbox.Send, with the memory of their frames: a client may cause a pong for each of its
+// pings.
+type sends struct{ pool sync.Pool }
+
+// get returns a command with a copy of a frame.
+func (s *sends) get(o *Outbox, frame []byte) *command {
+	c, ok := s.pool.Get().(*command)
+	if !ok {
+		c = &command{kind: commandSend}
+	}
+	c.outbox, c.frame = o, append(c.frame[:0], frame...)
+	return c
+}
+
+// put takes a command back.
+func (s *sends) put(c *command) {
+	c.next, c.outbox = nil, nil
+	if cap(c.frame) > 2*maxControl {
+		c.frame = nil
+	}
+	s.pool.Put(c)
 }

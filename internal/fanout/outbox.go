@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"bytes"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -103,14 +104,14 @@ func (o *Outbox) Apply(c Change) {
 	}
 }
 
-// Send appends a frame, which must not change any more, behind everything sent before. It refuses the frame, and
-// returns false, if the shard has not yet taken many earlier frames: the caller floods.
+// Send appends a copy of a control frame behind everything sent before. It refuses the frame, and returns false, if the
+// shard has not yet taken many earlier frames: the caller floods. It allocates nothing for a small frame.
 func (o *Outbox) Send(frame []byte) bool {
 	if o.sends.Add(1) > maxSends {
 		o.sends.Add(-1)
 		return false
 	}
-	return o.shard.inbox.put(&command{kind: commandSend, outbox: o, frame: frame})
+	return o.shard.inbox.put(o.shard.sends.get(o, frame))
 }
 
 // Close sends the final bytes, nil for none, behind the frames that can still be written, and ends the subscriptions to
@@ -120,6 +121,21 @@ func (o *Outbox) Close(final []byte, entries []*Entry) {
 	c := &Change{Frame: final, Remove: entries}
 	if !o.shard.inbox.put(&command{kind: commandClose, outbox: o, change: c}) {
 		o.shard.releaseAll(c)
+	}
+}
+
+// addControl gives the outbox a control frame, whose memory the caller uses again. It writes it at once if nothing has
+// been collected: a collected frame would need memory until it is written.
+func (o *Outbox) addControl(frame []byte, now time.Time) {
+	if o.full || len(o.buf) > 0 || len(frame) > maxControl {
+		o.addFrame(bytes.Clone(frame), nil, false, now)
+		return
+	}
+	switch n, ok := o.shard.write(o, frame); {
+	case !ok:
+		o.fail(0, now)
+	case n < len(frame):
+		o.writeLater(bytes.Clone(frame[n:]), 0)
 	}
 }
 

@@ -37,6 +37,7 @@ type Shard struct {
 	// Used by any goroutine.
 	additionsBegun atomic.Uint64 // changes with additions that Apply has begun
 	lagging        lagging
+	sends          sends
 
 	// Owned by run.
 	table            *table
@@ -174,8 +175,9 @@ func (s *Shard) accept(c *command, now time.Time) {
 	case commandSend:
 		o.sends.Add(-1)
 		if o.state == outboxOpen {
-			o.addFrame(c.frame, nil, false, now)
+			o.addControl(c.frame, now)
 		}
+		s.sends.put(c)
 	case commandApply:
 		s.apply(o, c.change, now)
 	case commandClose:

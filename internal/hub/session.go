@@ -238,8 +238,9 @@ func (s *Session) recheckAdded(c *call) {
 	s.recheck(ctx, func(topic events.Topic) bool { return added[topic] })
 }
 
-// Send sends a control frame of the connection, such as a pong, behind everything sent before. After the end of the
-// session the frame is dropped. Send returns false, and does nothing, if the shard has not yet taken many earlier ones.
+// Send sends a copy of a control frame of the connection, such as a pong, behind everything sent before. After the end
+// of the session the frame is dropped. Send returns false, and does nothing, if the shard has not yet taken many
+// earlier ones.
 func (s *Session) Send(frame []byte) bool { return s.outbox.Send(frame) }
 
 // Close ends the session: it gives up a running call, sends the client the reason and releases what the session held.

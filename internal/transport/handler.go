@@ -48,7 +48,7 @@ type Handler struct {
 	pending     atomic.Int64 // bytes of large messages that are incomplete or in a call
 	buffers     websocket.ReadBuffers
 	drained     chan struct{} // closed by Drain
-	emptyPong   []byte        // shared by all connections; never changed
+	pongs       sync.Pool     // of *pongBuffer
 	drainOnce   sync.Once
 	draining    atomic.Bool
 }
@@ -67,7 +67,7 @@ func New(options Options) (*Handler, error) {
 		connections: newConnections(&options.Limits, options.Tokens.retention()),
 		backoff:     backoff{longest: options.Timeouts.Hold},
 		drained:     make(chan struct{}),
-		emptyPong:   websocket.AppendFrame(nil, websocket.OpPong, nil),
+		pongs:       sync.Pool{New: func() any { return new(pongBuffer) }},
 		path:        newHubPath(options.Path),
 		tokens:      newTokens(options.Tokens.TTL, options.Tokens.ClockTolerance),
 		requests:    newRefreshRequests(),

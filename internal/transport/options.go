@@ -29,7 +29,7 @@ type Verifier interface {
 type Session interface {
 	// Invoke runs an invocation and returns when it is done. One runs at a time (D2).
 	Invoke(ctx context.Context, inv *hub.Invocation)
-	// Send sends a frame of the transport, behind all frames sent before. It returns false when too much waits.
+	// Send sends a copy of a frame of the transport, behind all frames sent before. It returns false when too much waits.
 	Send(frame []byte) bool
 	// Close ends the session: the outbox sends the result of Conn.EncodeClose, then calls Conn.Ended. A second call does
 	// nothing and returns false.

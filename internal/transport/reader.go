@@ -163,7 +163,10 @@ func (c *Conn) consume(p []byte) {
 		c.receive(p)
 		return
 	}
-	var pong []byte
+	var (
+		ping    []byte // the payload of the last one, in p
+		answers bool
+	)
 	for len(p) > 0 && c.phase < phaseBroken {
 		var (
 			part websocket.Part
@@ -180,29 +183,34 @@ func (c *Conn) consume(p []byte) {
 		case websocket.OpText:
 			c.receive(part.Payload)
 		case websocket.OpPing:
-			pong = c.pong(part.Payload)
+			ping, answers = part.Payload, c.mayPong()
 		case websocket.OpClose:
 			c.peerClosed()
 		}
 	}
-	if pong != nil && c.phase < phaseClosing {
-		c.send(pong)
+	if answers && c.phase < phaseClosing {
+		c.pong(ping)
 	}
 }
 
-// pong returns the answer to a ping; nil: the client sends pings faster than its rate. A ping without a payload, as
-// most are, takes no memory.
-func (c *Conn) pong(payload []byte) []byte {
-	switch {
-	case !c.pingPace.allow(c.h.limits.Load().PingRate, time.Since(c.h.started)):
-		c.h.metrics.throttled[throttledPings].Inc()
-		return nil
-	case len(payload) == 0:
-		return c.h.emptyPong
-	default:
-		return websocket.AppendFrame(nil, websocket.OpPong, payload)
+// mayPong reports whether the client gets an answer to a ping. It gets none if it sends pings faster than its rate.
+func (c *Conn) mayPong() bool {
+	if c.pingPace.allow(c.h.limits.Load().PingRate, time.Since(c.h.started)) {
+		return true
 	}
+	c.h.metrics.throttled[throttledPings].Inc()
+	return false
 }
+
+// pong answers a ping.
+func (c *Conn) pong(payload []byte) {
+	buf := c.h.pongs.Get().(*pongBuffer) //nolint:forcetypeassert // nothing else is in there
+	c.send(websocket.AppendFrame(buf[:0], websocket.OpPong, payload))
+	c.h.pongs.Put(buf)
+}
+
+// pongBuffer is the memory of a pong until a copy of it waits for the socket, or the socket has it.
+type pongBuffer [2 + 125]byte
 
 // receive works on a piece of the stream of hub messages.
 func (c *Conn) receive(p []byte) {
@@ -293,8 +301,8 @@ func (c *Conn) dispatch(message []byte) {
 	}
 }
 
-// send sends a control frame behind the frames sent before. It drops the frame when too much waits already: the client
-// gets the next one.
+// send sends a control frame behind the frames sent before, and does not keep its memory. It drops the frame when too
+// much waits already: the client gets the next one.
 func (c *Conn) send(frame []byte) {
 	if c.session != nil {
 		c.session.Send(frame)
