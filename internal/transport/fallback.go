@@ -11,6 +11,7 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/transport/admission"
 	"github.com/rte-server/rte-server/internal/transport/fallback"
+	"github.com/rte-server/rte-server/internal/transport/relay"
 	"github.com/rte-server/rte-server/internal/transport/transports"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
@@ -63,7 +64,8 @@ func (h *Handler) unopened(n *named) bool {
 	return n.conn == nil && n.token.sameUser && h.connections.unused(n.token.id, h.inTime(&n.token, now), now)
 }
 
-// find returns the connection that a request names by its connection token. It answers a request that names none.
+// find returns the connection that a request names by its connection token. It answers a request that names none, and
+// one that another node answers.
 func (h *Handler) find(w http.ResponseWriter, r *request) (named, bool) {
 	text := r.query.value("id")
 	if text == "" {
@@ -76,6 +78,9 @@ func (h *Handler) find(w http.ResponseWriter, r *request) (named, bool) {
 		return named{}, false
 	}
 	c, _ := h.connections.find(token.id, time.Now())
+	if c == nil && h.options.Transports.Fallback() && h.passOn(w, r, &token) {
+		return named{}, false
+	}
 	return named{token, c}, true
 }
 
@@ -107,7 +112,7 @@ func (h *Handler) openLinked(w http.ResponseWriter, r *request, n *named, t tran
 		h.refuse(w, requestHub, reason)
 		return nil, false
 	}
-	if !n.token.sameUser {
+	if !n.token.sameUser || relay.Passed(r.Context()) {
 		return refuse(refusedUnknownID)
 	}
 	if reason, ok := h.refusesAll(&r.owner.remote, admission.Announced); !ok {

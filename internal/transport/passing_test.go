@@ -90,9 +90,7 @@ func (n *nodes) resumable(protocol string) (w *wire, target string) {
 	s := n.all[0]
 	s.t.Helper()
 	w, target = s.resumable(protocol)
-	s.eventually("the others know", func() bool {
-		return s.count("rte_transport_redemptions_total", "result", "sent") > 0
-	})
+	s.redeemed()
 	return w, target
 }
 
