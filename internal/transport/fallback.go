@@ -27,12 +27,14 @@ type linked struct {
 	abandoned atomic.Bool   // no request of the client came for too long
 }
 
-func newLinked(t transports.Transport) *linked {
-	link := fallback.NewStream
+func (h *Handler) newLinked(t transports.Transport) *linked {
+	var link *fallback.Link
 	if t == transports.LongPolling {
-		link = fallback.NewPolled
+		link = fallback.NewPolled(h.options.Timeouts.Disconnect)
+	} else {
+		link = fallback.NewStream()
 	}
-	return &linked{Link: link(), turn: make(chan struct{}, 1+maxPosts), posting: make(chan struct{}, 1)}
+	return &linked{Link: link, turn: make(chan struct{}, 1+maxPosts), posting: make(chan struct{}, 1)}
 }
 
 // transport returns the transport of the connection.
@@ -122,7 +124,7 @@ func (h *Handler) openLinked(w http.ResponseWriter, r *request, n *named, t tran
 		return refuse(refusedHold)
 	}
 	u := h.newUpgrade("", r.query, r.claims, r.owner)
-	u.link, u.searched = newLinked(t), true
+	u.link, u.searched = h.newLinked(t), true
 	if reason, ok := h.awaitTurn(w, r, u.kind()); !ok {
 		return refuse(reason)
 	}
@@ -392,7 +394,7 @@ func (c *Conn) awaitPoll(now time.Time, next time.Duration) (_ time.Duration, ok
 	if c.transport() != transports.LongPolling {
 		return next, true
 	}
-	left := c.h.options.Timeouts.Disconnect - c.link.Unpolled(now)
+	left := c.link.Remaining(now)
 	if left <= 0 {
 		c.link.abandoned.Store(true)
 		return 0, false

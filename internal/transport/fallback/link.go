@@ -19,9 +19,10 @@ var ErrEnded = errors.New("the client has ended the connection")
 // Link is the net.Conn of a connection without a WebSocket. The connection reads what Post hands in, and writes frames
 // that a Receiver hands to the client. Any goroutine may call its methods; one at a time may read, and one may write.
 type Link struct {
-	net.Conn          // the end of a pipe at which the connection reads
-	posts    net.Conn // the other end
-	polled   bool     // requests fetch what waits; otherwise one request streams it
+	net.Conn               // the end of a pipe at which the connection reads
+	posts    net.Conn      // the other end
+	polled   bool          // requests fetch what waits; otherwise one request streams it
+	patience time.Duration // how long a client that polls may take for its next request
 
 	mu       sync.Mutex // guards the following fields
 	unframer unframer
@@ -37,13 +38,15 @@ type Link struct {
 }
 
 // NewStream returns the Link of a connection whose messages one request streams as events.
-func NewStream() *Link { return newLink(false) }
+func NewStream() *Link { return newLink(&Link{unframer: unframer{events: true}}) }
 
-// NewPolled returns the Link of a connection whose messages requests of the client fetch.
-func NewPolled() *Link { return newLink(true) }
+// NewPolled returns the Link of a connection whose messages requests of the client fetch. The client is lost if none of
+// them waits for as long as patience.
+func NewPolled(patience time.Duration) *Link {
+	return newLink(&Link{polled: true, patience: patience, left: time.Now()})
+}
 
-func newLink(polled bool) *Link {
-	l := &Link{polled: polled, unframer: unframer{events: !polled}, left: time.Now()}
+func newLink(l *Link) *Link {
 	l.Conn, l.posts = net.Pipe()
 	return l
 }
@@ -88,19 +91,22 @@ func (l *Link) TryWrite(p []byte) (int, error) {
 }
 
 // Write takes frames for the client. It waits while the Link is full: up to the deadline, or, for a client that polls,
-// until Close.
+// until the client is lost.
 func (l *Link) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for !l.closed && l.whole >= mostWaiting {
+		deadline := l.deadline
+		if l.polled {
+			deadline = time.Now().Add(l.remainingLocked(time.Now()))
+		}
 		room := make(chan struct{})
 		l.room = room
-		deadline := l.deadline
 		l.mu.Unlock()
-		err := l.awaitRoom(room, deadline)
+		late := !wait(room, deadline)
 		l.mu.Lock()
-		if err != nil {
-			return 0, err
+		if late && (!l.polled || l.remainingLocked(time.Now()) <= 0) {
+			return 0, os.ErrDeadlineExceeded
 		}
 	}
 	if l.closed {
@@ -110,19 +116,19 @@ func (l *Link) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// awaitRoom waits until room is closed or the deadline has come.
-func (l *Link) awaitRoom(room <-chan struct{}, deadline time.Time) error {
-	if l.polled || deadline.IsZero() {
-		<-room
-		return nil
+// wait waits until a channel is closed, and returns false if the deadline comes before. The zero deadline never comes.
+func wait(c <-chan struct{}, deadline time.Time) bool {
+	if deadline.IsZero() {
+		<-c
+		return true
 	}
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {
-	case <-room:
-		return nil
+	case <-c:
+		return true
 	case <-timer.C:
-		return os.ErrDeadlineExceeded
+		return false
 	}
 }
 
@@ -200,12 +206,16 @@ func (l *Link) Close() error {
 	return l.Conn.Close()
 }
 
-// Unpolled returns for how long no request of the client has waited.
-func (l *Link) Unpolled(now time.Time) time.Duration {
+// Remaining returns the time until a client that polls is lost.
+func (l *Link) Remaining(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.remainingLocked(now)
+}
+
+func (l *Link) remainingLocked(now time.Time) time.Duration {
 	if l.receiver != nil {
-		return 0
+		return l.patience
 	}
-	return now.Sub(l.left)
+	return l.patience - now.Sub(l.left)
 }

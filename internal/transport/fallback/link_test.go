@@ -16,6 +16,9 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
+// patience is how long a client may take for its next request.
+const patience = 15 * time.Second
+
 // text returns the frame of a message.
 func text(payload string) []byte {
 	return websocket.AppendFrame(nil, websocket.OpText, []byte(payload))
@@ -46,7 +49,7 @@ func TestLink_handsOutMessages(t *testing.T) {
 		link *fallback.Link
 		want string
 	}{
-		"polled": {fallback.NewPolled(), "one\x1etwo\n\r\x1e" + long},
+		"polled": {fallback.NewPolled(patience), "one\x1etwo\n\r\x1e" + long},
 		"stream": {fallback.NewStream(), "data: one\x1e\r\n\r\ndata: two  \x1e\r\n\r\ndata: " + long + "\r\n\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +69,7 @@ func TestLink_handsOutMessages(t *testing.T) {
 
 // A request never gets a part of a message.
 func TestLink_handsOutWholeMessages(t *testing.T) {
-	l := fallback.NewPolled()
+	l := fallback.NewPolled(patience)
 	defer l.Close()
 	frame := text(strings.Repeat("y", 100_000))
 	r := l.Receive()
@@ -89,53 +92,70 @@ func TestLink_handsOutWholeMessages(t *testing.T) {
 // A full link takes nothing more until a request has fetched what waits.
 func TestLink_isBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, l := range []*fallback.Link{fallback.NewPolled(), fallback.NewStream()} {
-			frame := text(strings.Repeat("z", 40<<10))
-			mustTryWrite(t, l, frame, len(frame))
-			mustTryWrite(t, l, frame, 0)
-			_ = l.SetWriteDeadline(time.Now().Add(time.Second))
-			written := make(chan error, 1)
-			go func() {
-				_, err := l.Write(frame)
-				written <- err
-			}()
-			time.Sleep(time.Minute)
-			if !l.Polled() { // a client that does not poll has the time limit of polls
-				if err := <-written; !errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("stream: %v", err)
+		l := fallback.NewPolled(patience)
+		frame := text(strings.Repeat("z", 40<<10))
+		mustTryWrite(t, l, frame, len(frame))
+		mustTryWrite(t, l, frame, 0)
+		written := goWrite(l, frame)
+		time.Sleep(patience - time.Second)
+		r := l.Receive()
+		for range 2 {
+			if got, _ := next(t, r, time.Second); len(got) != 40<<10 {
+				t.Errorf("%d bytes", len(got))
+			}
+			synctest.Wait()
+		}
+		if err := <-written; err != nil {
+			t.Error(err)
+		}
+		r.Leave()
+		_ = l.Close()
+	})
+}
+
+// goWrite writes frames to a link that may be full.
+func goWrite(l *fallback.Link, frames []byte) <-chan error {
+	written := make(chan error, 1)
+	go func() {
+		_, err := l.Write(frames)
+		written <- err
+	}()
+	return written
+}
+
+// A write to a full link ends at its deadline, or when a client that polls is lost, whatever the deadline.
+func TestLink_writesEndInTime(t *testing.T) {
+	for name, test := range map[string]struct {
+		newLink func() *fallback.Link
+		want    time.Duration
+	}{
+		"stream": {fallback.NewStream, time.Second},
+		"polled": {func() *fallback.Link { return fallback.NewPolled(patience) }, patience},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, began := test.newLink(), time.Now()
+				frame := text(strings.Repeat("z", 40<<10))
+				mustTryWrite(t, l, frame, len(frame))
+				_ = l.SetWriteDeadline(began.Add(time.Second))
+				if err := <-goWrite(l, frame); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Error(err)
+				}
+				if took := time.Since(began); took != test.want {
+					t.Errorf("took %s, want %s", took, test.want)
 				}
 				_ = l.Close()
-				continue
-			}
-			if len(written) > 0 {
-				t.Fatal("wrote to a full link")
-			}
-			r := l.Receive()
-			for range 2 {
-				if got, _ := next(t, r, time.Second); len(got) != 40<<10 {
-					t.Errorf("%d bytes", len(got))
-				}
-				synctest.Wait()
-			}
-			if err := <-written; err != nil {
-				t.Error(err)
-			}
-			r.Leave()
-			_ = l.Close()
-		}
-	})
+			})
+		})
+	}
 }
 
 func TestLink_writesEndWithClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := fallback.NewPolled()
+		l := fallback.NewPolled(patience)
 		frame := text(strings.Repeat("z", 40<<10))
 		mustTryWrite(t, l, frame, len(frame))
-		written := make(chan error, 1)
-		go func() {
-			_, err := l.Write(frame)
-			written <- err
-		}()
+		written := goWrite(l, frame)
 		synctest.Wait()
 		_ = l.Close()
 		if err := <-written; !errors.Is(err, net.ErrClosed) {
@@ -149,7 +169,7 @@ func TestLink_writesEndWithClose(t *testing.T) {
 
 func TestReceiver_outcomes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := fallback.NewPolled()
+		l := fallback.NewPolled(patience)
 		if _, outcome := next(t, l.Receive(), time.Second); outcome != fallback.Late {
 			t.Errorf("no message: %v", outcome)
 		}
@@ -171,13 +191,13 @@ func TestReceiver_outcomes(t *testing.T) {
 			t.Errorf("given up: %v", outcome)
 		}
 		time.Sleep(time.Hour)
-		if d := l.Unpolled(time.Now()); d != 0 {
-			t.Errorf("unpolled for %s while a request waits", d)
+		if d := l.Remaining(time.Now()); d != patience {
+			t.Errorf("%s remain while a request waits", d)
 		}
 		younger.Leave()
 		time.Sleep(time.Second)
-		if d := l.Unpolled(time.Now()); d != time.Second {
-			t.Errorf("unpolled for %s, want 1s", d)
+		if d := l.Remaining(time.Now()); d != patience-time.Second {
+			t.Errorf("%s remain a second later", d)
 		}
 		last := l.Receive()
 		if !l.End() || l.End() {
@@ -201,7 +221,7 @@ func TestLink_reads(t *testing.T) {
 		"closed":              {func(l *fallback.Link) { _ = l.Close() }, io.ErrClosedPipe},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := fallback.NewPolled()
+			l := fallback.NewPolled(patience)
 			posted := make(chan error, 1)
 			go func() { posted <- l.Post([]byte("hello")) }()
 			got := make([]byte, 5)
@@ -234,7 +254,7 @@ func FuzzLink(f *testing.F) {
 	f.Fuzz(func(t *testing.T, frames []byte, cut int, polled bool) {
 		newLink := fallback.NewStream
 		if polled {
-			newLink = fallback.NewPolled
+			newLink = func() *fallback.Link { return fallback.NewPolled(patience) }
 		}
 		whole, pieces := newLink(), newLink()
 		defer whole.Close()
