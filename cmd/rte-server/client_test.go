@@ -24,6 +24,17 @@ type client struct {
 // connect opens a connection and does the handshake. query is appended to the URL.
 func (p *running) connect(token, query string) *client {
 	p.t.Helper()
+	c := p.dial(token, query)
+	c.send(`{"protocol":"json","version":1}`)
+	if got := c.next(); got != "{}" {
+		p.t.Fatalf("handshake: %s", got)
+	}
+	return c
+}
+
+// dial opens a connection without a handshake.
+func (p *running) dial(token, query string) *client {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(p.clients, "http")+"/rte"+query,
@@ -32,12 +43,7 @@ func (p *running) connect(token, query string) *client {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { _ = ws.CloseNow() })
-	c := &client{t: p.t, ws: ws}
-	c.send(`{"protocol":"json","version":1}`)
-	if got := c.next(); got != "{}" {
-		p.t.Fatalf("handshake: %s", got)
-	}
-	return c
+	return &client{t: p.t, ws: ws}
 }
 
 func (c *client) send(record string) {

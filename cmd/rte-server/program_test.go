@@ -29,6 +29,8 @@ type running struct {
 	output *recorder
 
 	clients, operators string // URLs
+	token              string // of operators; empty: none
+	recorded           func() // ends the recording of its metrics
 }
 
 // leakChecks has each *testing.T whose first program looks for leaked goroutines.
@@ -65,6 +67,12 @@ func start(t *testing.T, args ...string) *running {
 	})
 	p.operators = "http://" + p.logged("listening for operators").Address
 	p.clients = "http://" + p.logged("listening for clients").Address
+	for _, arg := range args {
+		if token, ok := strings.CutPrefix(arg, "--console.token="); ok {
+			p.token = token
+		}
+	}
+	p.recorded = p.follow()
 	return p
 }
 
@@ -74,6 +82,9 @@ var tokenPattern = regexp.MustCompile(`eyJ[\w-]+\.`)
 // stop stops the program as a signal does, and checks that it ends without an error.
 func (p *running) stop() {
 	p.t.Helper()
+	if p.recorded != nil {
+		p.recorded()
+	}
 	p.cancel()
 	select {
 	case err := <-p.done:

@@ -73,7 +73,7 @@ func (o *Operator) tap(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	limits := o.taps.Limits()
-	if o.taps.Len() >= limits.Max {
+	if o.taps.Full() {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "tap: too many; see tap.max"})
 		return
 	}

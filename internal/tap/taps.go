@@ -67,6 +67,15 @@ func offer(open []*Tap, ev *events.Event, at time.Time, outcome trace.Outcome, s
 // Limits returns the options: how many taps there may be, and what each may copy.
 func (t *Taps) Limits() Options { return t.options }
 
+// Full reports whether Open would refuse a tap, and counts the refusal: the caller refuses it.
+func (t *Taps) Full() bool {
+	if t.Len() < t.options.Max {
+		return false
+	}
+	t.metrics.refused.Inc()
+	return true
+}
+
 // Open begins a tap. Close must follow. The error is ErrFull.
 func (t *Taps) Open(filter Filter) (*Tap, error) {
 	t.mu.Lock()

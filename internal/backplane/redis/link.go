@@ -93,6 +93,7 @@ func (k *link) run(ctx context.Context) {
 			k.group.leads.Store(false)
 		}
 		if ctx.Err() != nil {
+			k.b.metrics.ended(end(endStopped, "%w", ctx.Err()))
 			return
 		}
 		now := int64(time.Since(k.b.started))
