@@ -49,10 +49,10 @@ func (r *tapResult) String() string {
 }
 
 func (p *program) tapCommand() *cobra.Command {
-	t := &tapping{}
+	t, live := &tapping{}, &liveTap{out: p.stdout, notices: p.stderr}
 	cmd := &cobra.Command{
-		Use:   "tap --url URL [--token TOKEN] ENTITY[:EVENT]...",
-		Short: "Subscribe as a client and print what arrives",
+		Use:   "tap (--url URL [--token TOKEN] ENTITY[:EVENT]... | --operator URL [--token-file FILE] [filters])",
+		Short: "Print the events that a client gets, or that arrive at the nodes",
 		Long: "Connects to a hub, subscribes to events of entities (without EVENT, to all events of the entity) and prints " +
 			"each\n" +
 			"message as a line of JSON. Refusals go to standard error; if the hub refuses everything, the exit code is 1. " +
@@ -60,8 +60,14 @@ func (p *program) tapCommand() *cobra.Command {
 			"--token, the command takes the token from the variable TOKEN, which other users of the machine cannot read.\n\n" +
 			"With --features snapshot, the last states come first, as messages. With --features notices, standard error also " +
 			"has\n" +
-			"the traces of refusals and the notices: SubscriptionsEnded, Resync and Closing.",
-		Args: cobra.MinimumNArgs(1),
+			"the traces of refusals and the notices: SubscriptionsEnded, Resync and Closing.\n\n" +
+			"With --operator, the command uses the operator port: it prints what each node does with the events that the " +
+			"filters\n" +
+			"select, without personal data unless --data=full. Standard error has what was left out, nodes that join or are " +
+			"lost,\n" +
+			"and attempts to connect again. The token is in --token-file or in the variable TOKEN. The exit code is 2 if a " +
+			"filter is\n" +
+			"wrong, and 1 if the server cannot be reached or refuses the token.",
 	}
 	cmd.Flags().StringVar(&t.url, "url", "http://127.0.0.1:8080/rte", "`URL` of the hub")
 	cmd.Flags().StringVar(&t.token, "token", "", "token to connect with")
@@ -69,11 +75,25 @@ func (p *program) tapCommand() *cobra.Command {
 		&t.features, "features", nil, "extensions to request, separated by commas: notices, snapshot, limits",
 	)
 	cmd.Flags().IntVar(&t.count, "count", 0, "`number` of messages after which to stop; 0: none")
+	live.addFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if (live.operator == "") == (len(args) == 0) {
+			return usageError{errors.New("want either ENTITY or --operator")}
+		}
 		for _, variable := range p.environ {
 			if value, ok := strings.CutPrefix(variable, "TOKEN="); ok && t.token == "" {
 				t.token = value
 			}
+		}
+		if live.operator != "" {
+			query, err := live.query(cmd)
+			if err != nil {
+				return err
+			}
+			live.left = t.count
+			ctx, stop := untilSignal(cmd.Context())
+			defer stop()
+			return live.run(ctx, query, t.token)
 		}
 		for _, name := range t.features {
 			if len(hub.ParseFeatures(name).Names()) != 1 {
