@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// readEvents reads Server-Sent Events and calls each with each event, until the stream ends or each returns an error. It
+// readEvents reads Server-Sent Events and calls each with them, until the stream ends or each returns an error. It
 // calls line for each line, comments included. It never returns nil.
 func readEvents(stream io.Reader, line func(), each func(event, data string) error) error {
 	lines := bufio.NewScanner(stream)

@@ -40,7 +40,8 @@ type liveTap struct {
 // addFlags adds the flags that go with --operator.
 func (l *liveTap) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&l.operator, "operator", "", "`URL` of an operator port: watch events of all nodes instead of subscribing")
+	flags.StringVar(&l.operator, "operator", "",
+		"`URL` of an operator port: watch events of all nodes instead of subscribing")
 	flags.StringVar(&l.tokenFile, "token-file", "", "`file` with the token of the operator port")
 	flags.StringVar(&l.format, "format", "text", "`form` of the events with --operator: text or json")
 	flags.Float64Var(&l.sample, "sample", 1, "`part` of the events that --operator shows")

@@ -82,9 +82,11 @@ func TestTap_exitCodes(t *testing.T) {
 		code int
 		want string
 	}{
-		"no server":     {[]string{"--operator", "http://127.0.0.1:9"}, 1, "connection refused"},
-		"wrong token":   {[]string{"--operator", node.operators, "--token", "wrong"}, 1, "401"},
-		"wrong filter":  {[]string{"--operator", node.operators, "--token", token32, "--entity", "x"}, 2, "entity: must be a GUID"},
+		"no server":   {[]string{"--operator", "http://127.0.0.1:9"}, 1, "connection refused"},
+		"wrong token": {[]string{"--operator", node.operators, "--token", "wrong"}, 1, "401"},
+		"wrong filter": {
+			[]string{"--operator", node.operators, "--token", token32, "--entity", "x"}, 2, "entity: must be a GUID",
+		},
 		"wrong format":  {[]string{"--operator", node.operators, "--format", "xml"}, 2, "--format"},
 		"no URL":        {[]string{"--operator", "x"}, 2, "--operator"},
 		"no token file": {[]string{"--operator", node.operators, "--token-file", "/nowhere"}, 2, "--token-file"},

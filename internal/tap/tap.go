@@ -57,7 +57,7 @@ type Tap struct {
 	queue []Copy
 	bytes int
 	spent int   // events in the second
-	now   int64 // the second, since 1970
+	now   int64 // the second of the latest event, since 1970
 }
 
 // offer copies an event that the filter selects. It does not wait.
@@ -69,8 +69,7 @@ func (t *Tap) offer(ev *events.Event, at time.Time, outcome trace.Outcome, subsc
 	case t.short.Load():
 		t.drop(MemoryShort)
 	default:
-		c := Copy{Event: *ev, At: at, Outcome: outcome, Subscribers: subscribers, Size: len(ev.Data)}
-		if why, dropped := t.add(&c); dropped {
+		if why, dropped := t.add(ev, at, outcome, subscribers); dropped {
 			t.drop(why)
 		}
 	}
@@ -81,29 +80,28 @@ func (t *Tap) drop(why Reason) {
 	t.of.metrics.dropped[why].Inc()
 }
 
-// add puts a copy into the queue and copies its data, which the caller will reuse.
-func (t *Tap) add(c *Copy) (why Reason, dropped bool) {
-	data := c.Data
-	c.Data = nil
-	if t.filter.WithoutData {
-		data = nil
-	}
+// add puts a copy into the queue, with a copy of its data, which the caller will use again.
+func (t *Tap) add(ev *events.Event, at time.Time, outcome trace.Outcome, subscribers int) (why Reason, dropped bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if second := time.Now().Unix(); second != t.now {
+	if second := at.Unix(); second != t.now {
 		t.now, t.spent = second, 0
 	}
 	if t.spent >= t.of.options.Rate {
 		return AboveRate, true
 	}
-	size := copyBytes + len(data)
+	c := Copy{Event: *ev, At: at, Outcome: outcome, Subscribers: subscribers, Size: len(ev.Data)}
+	if c.Data = nil; !t.filter.WithoutData {
+		c.Data = ev.Data
+	}
+	size := copyBytes + len(c.Data)
 	if t.bytes+size > t.of.options.Bytes {
 		return QueueFull, true
 	}
 	t.spent++
 	t.bytes += size
-	c.Data = bytes.Clone(data)
-	t.queue = append(t.queue, *c)
+	c.Data = bytes.Clone(c.Data)
+	t.queue = append(t.queue, c)
 	t.of.metrics.copied.Inc()
 	t.waiting.Set()
 	return 0, false
