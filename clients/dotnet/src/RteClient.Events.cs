@@ -104,18 +104,20 @@ public sealed partial class RteClient
         return new Registration(() => all = all.Where(other => other != bound).ToArray(), gate);
     }
 
-    private void RegisterHandlers()
+    private void RegisterHandlers(Link from)
     {
-        connection.On<JsonElement>("MessageReceived", Receive);
+        var connection = from.Connection;
+        connection.On<JsonElement>("MessageReceived", message => Receive(from, message));
+        connection.On<JsonElement>("Closing", _ => Announce(from));
         connection.On<JsonElement>("SubscriptionsEnded", Receive<SubscriptionsEnded>(ended =>
         {
             Drop(ended);
             Raise(SubscriptionsEnded, ended);
         }));
-        connection.On<JsonElement>("Resync", Receive<Resync>(Enqueue));
+        connection.On<JsonElement>("Resync", Receive<Resync>(loss => Enqueue(from, loss)));
     }
 
-    private async Task Receive(JsonElement message)
+    private async Task Receive(Link from, JsonElement message)
     {
         Subscription subscription;
         JsonElement data;
@@ -131,6 +133,20 @@ public sealed partial class RteClient
             FailBinding("", message, exception);
             return;
         }
+        var received = new Message(subscription, data);
+        if (!await WaitsAsync(from, received).ConfigureAwait(false))
+        {
+            await Deliver(from, received).ConfigureAwait(false);
+        }
+    }
+
+    private async Task Deliver(Link from, Message received)
+    {
+        if (!Remember(from, received))
+        {
+            return;
+        }
+        var (subscription, data) = received;
         handlers.TryGetValue(subscription.EventType, out var typed);
         foreach (var handler in (typed ?? Array.Empty<Handler>()).Concat(all))
         {

@@ -9,8 +9,14 @@ namespace RteServer.Client;
 // What is done about events that the server has lost.
 public sealed partial class RteClient
 {
-    private void Enqueue(Resync loss)
+    // Enqueue takes a loss. A link that is not the client's yet is given up: the one after it begins with a fetch.
+    private void Enqueue(Link from, Resync loss)
     {
+        if (from != link)
+        {
+            GiveUp(from);
+            return;
+        }
         lock (gate)
         {
             if (losses.Count == MaxLosses)

@@ -120,15 +120,20 @@ public sealed partial class RteClient
     }
 
     // ServeAsync does on one connection what is to be done, and returns why that has ended.
-    private async Task<Exception?> ServeAsync(CancellationToken stop)
+    private async Task<Exception?> ServeAsync(Link current, CancellationToken stop)
     {
-        var ended = closed.Task;
-        Renew();
+        var ended = current.Closed.Task;
         while (!ended.IsCompleted && !stop.IsCancellationRequested)
         {
             using var awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
-            if (interrupted is { } why)
+            PrepareNext(stop);
+            if (current.Interrupted is { } why)
             {
+                if (HasNext())
+                {
+                    await current.Connection.StopAsync(stop).ConfigureAwait(false);
+                    continue;
+                }
                 SetState(RteStateKind.Behind, why);
                 await Task.WhenAny(ended, work.WaitAsync(awake.Token)).ConfigureAwait(false);
                 awake.Cancel(); // an abandoned wait would take the next signal
@@ -166,6 +171,7 @@ public sealed partial class RteClient
                 QueueFetch(new Resync { Reason = "reconnect", From = from, To = now, Total = wanted.Count });
             }
             interruptedAt = null;
+            closing = false;
             foreach (var entry in wanted.Values)
             {
                 entry.Pending = true;
@@ -189,8 +195,7 @@ public sealed partial class RteClient
     private List<Wanted> NextBatch(out bool pending, out TimeSpan next)
     {
         var now = DateTimeOffset.UtcNow;
-        var batch = new List<Wanted>();
-        var bytes = 0;
+        var due = new List<Wanted>();
         lock (gate)
         {
             pending = fetching || fetches.Count > 0;
@@ -207,15 +212,10 @@ public sealed partial class RteClient
                     next = entry.NextTry - now < next ? entry.NextTry - now : next;
                     continue;
                 }
-                bytes += entry.Bytes;
-                if (batch.Count > 0 && (batch.Count == options.MaxBatchItems || bytes > options.MaxBatchBytes))
-                {
-                    break;
-                }
-                batch.Add(entry);
+                due.Add(entry);
             }
         }
-        return batch;
+        return Cut(due);
     }
 
     private async Task SubscribeBatch(List<Wanted> batch, CancellationToken stop)
@@ -376,11 +376,15 @@ public sealed partial class RteClient
     private static JsonElement Items(IEnumerable<EntitySubscription> items) =>
         JsonSerializer.SerializeToElement(items.ToArray(), RteJsonContext.Default.EntitySubscriptionArray);
 
-    private async Task<JsonElement> CallAsync(string method, JsonElement? argument, CancellationToken cancellationToken)
+    private Task<JsonElement> CallAsync(string method, JsonElement? argument, CancellationToken cancellationToken) =>
+        CallAsync(link, method, argument, cancellationToken);
+
+    private async Task<JsonElement> CallAsync(
+        Link to, string method, JsonElement? argument, CancellationToken cancellationToken)
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         timeout.CancelAfter(options.CallTimeout);
         var arguments = argument is { } value ? new object?[] { value } : Array.Empty<object?>();
-        return await connection.InvokeCoreAsync<JsonElement>(method, arguments, timeout.Token).ConfigureAwait(false);
+        return await to.Connection.InvokeCoreAsync<JsonElement>(method, arguments, timeout.Token).ConfigureAwait(false);
     }
 }

@@ -3,7 +3,6 @@ using System.Diagnostics;
 using System.Threading;
 using System.Threading.Tasks;
 using Microsoft.AspNetCore.SignalR.Client;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -17,14 +16,11 @@ public sealed partial class RteClient : IAsyncDisposable, IDisposable
 {
     private readonly RteClientOptions options;
     private readonly ILogger log;
-    private readonly HubConnection connection;
     private readonly CancellationTokenSource stopping = new();
     private readonly object gate = new();
     private readonly TaskCompletionSource<bool> started = New<bool>();
     private Task? running; // guarded by gate
-    private volatile TaskCompletionSource<Exception?> closed = New<Exception?>();
     private volatile bool signedOut;
-    private volatile string? interrupted; // set while the connection itself reconnects, if the application wants that
     private volatile RteState state = new(RteStateKind.Behind, DateTimeOffset.UtcNow, "not started");
 
     /// <summary>Makes a client that does not connect before it is started.</summary>
@@ -33,36 +29,7 @@ public sealed partial class RteClient : IAsyncDisposable, IDisposable
         this.options = options ?? throw new ArgumentNullException(nameof(options));
         options.Check();
         log = (ILogger?)options.LoggerFactory?.CreateLogger<RteClient>() ?? NullLogger.Instance;
-        IHubConnectionBuilder builder = new HubConnectionBuilder();
-        builder = builder.WithUrl(options.HubUrl(), http =>
-        {
-            http.AccessTokenProvider = FetchToken;
-            options.ConfigureHttp?.Invoke(http);
-        });
-        builder.AddJsonProtocol(json =>
-            json.PayloadSerializerOptions.TypeInfoResolverChain.Insert(0, RteJsonContext.Default));
-        options.ConfigureConnection?.Invoke(builder);
-        connection = builder.Build();
-        connection.Closed += failure =>
-        {
-            closed.TrySetResult(failure);
-            return Task.CompletedTask;
-        };
-        connection.Reconnecting += failure =>
-        {
-            interrupted = Why(failure);
-            Interrupt();
-            work.Set();
-            return Task.CompletedTask;
-        };
-        connection.Reconnected += _ =>
-        {
-            Renew();
-            interrupted = null;
-            work.Set();
-            return Task.CompletedTask;
-        };
-        RegisterHandlers();
+        link = MakeLink();
     }
 
     /// <summary>What the application sees: right, behind or gone.</summary>
@@ -118,7 +85,7 @@ public sealed partial class RteClient : IAsyncDisposable, IDisposable
     public async ValueTask DisposeAsync()
     {
         await StopAsync().ConfigureAwait(false);
-        await connection.DisposeAsync().ConfigureAwait(false);
+        await DisposeAsync(link).ConfigureAwait(false);
     }
 
     /// <summary>Begins to end the connection, and does not wait for that.</summary>
@@ -144,13 +111,17 @@ public sealed partial class RteClient : IAsyncDisposable, IDisposable
         while (!stop.IsCancellationRequested)
         {
             Exception? failure;
-            closed = New<Exception?>();
             try
             {
-                await connection.StartAsync(stop).ConfigureAwait(false);
-                started.TrySetResult(true);
+                if (!await AdoptAsync().ConfigureAwait(false))
+                {
+                    link.Closed = New<Exception?>();
+                    await link.Connection.StartAsync(stop).ConfigureAwait(false);
+                    started.TrySetResult(true);
+                    Renew();
+                }
                 var lasted = Stopwatch.StartNew();
-                failure = await ServeAsync(stop).ConfigureAwait(false);
+                failure = await ServeAsync(link, stop).ConfigureAwait(false);
                 if (lasted.Elapsed > TimeSpan.FromSeconds(10))
                 {
                     attempts = 0; // else a server that accepts and closes at once would be asked without a pause
@@ -164,6 +135,10 @@ public sealed partial class RteClient : IAsyncDisposable, IDisposable
             if (stop.IsCancellationRequested)
             {
                 break;
+            }
+            if (HasNext())
+            {
+                continue;
             }
             if (signedOut)
             {
@@ -197,18 +172,6 @@ public sealed partial class RteClient : IAsyncDisposable, IDisposable
             {
                 interruptedAt ??= DateTimeOffset.UtcNow;
             }
-        }
-    }
-
-    private async Task LeaveAsync()
-    {
-        try
-        {
-            await connection.StopAsync().ConfigureAwait(false);
-        }
-        catch (Exception exception)
-        {
-            log.LogDebug(exception, "the connection did not end well");
         }
     }
 

@@ -125,6 +125,124 @@ public class ClientTests : IAsyncLifetime
         Assert.True(hub.Tokens.Distinct().Count() >= 4, string.Join(", ", hub.Tokens));
     }
 
+    // The server announces the end of a connection. The client subscribes on the next one before, and no event is
+    // missing, comes twice or comes too early.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Closing_movesToTheNextConnection(bool packed)
+    {
+        var options = Options();
+        if (packed)
+        {
+            options.ConfigureConnection = builder => builder.AddRteMessagePackProtocol();
+        }
+        await Make(options).StartAsync();
+        client!.On<QueueCallInArrived>((call, _) => log.Add("call " + call.CallId));
+        await client.SubscribeAsync(new[] { Queue, Call });
+        await log.Expect("Right");
+        var first = hub.Connections.Keys.Single();
+        await hub.SendToAsync(first, "Closing", """{"reason":"drain","at":"2026-01-01T00:00:00Z"}""");
+        await Until(() => hub.Calls.Count(call => call == "Subscribe QueueCallInArrived") == 2);
+        var second = hub.Connections.Keys.Single(id => id != first);
+
+        await hub.SendToAsync(second, "MessageReceived", Event(Queue, 1, "\"queueName\":\"old state\""));
+        foreach (var connection in new[] { first, second })
+        {
+            await hub.SendToAsync(connection, "MessageReceived", Event(Call, 2, Number(2)));
+            await hub.SendToAsync(connection, "MessageReceived", Event(Queue, 3, "\"queueName\":\"state\""));
+        }
+        await hub.SendToAsync(second, "MessageReceived", Event(Call, 4, Number(4)));
+        await log.Expect("call " + Identifier(2));
+        Assert.Equal("queue state", await log.Next());
+        hub.Connections[first].Abort();
+        Assert.Equal("call " + Identifier(4), await log.Next());
+        await hub.SendToAsync(second, "MessageReceived", Event(Call, 5, Number(5)));
+        Assert.Equal("call " + Identifier(5), await log.Next());
+        Assert.Equal(RteStateKind.Right, client.State.Kind);
+
+        await client.UnsubscribeAsync(new[] { Call });
+        Assert.Equal("Unsubscribe QueueCallInArrived", hub.Calls.Last());
+        hub.AbortAll();
+        await log.Expect("Behind");
+        await log.Expect("Right");
+    }
+
+    // What changes while both connections are open is right on the one that stays.
+    [Fact]
+    public async Task Closing_keepsWhatChangesMeanwhile()
+    {
+        await Make(Options()).StartAsync();
+        await client!.SubscribeAsync(new[] { Queue, Call });
+        await log.Expect("Right");
+        var first = hub.Connections.Keys.Single();
+        await hub.SendToAsync(first, "Closing", """{"reason":"shed","at":"2026-01-01T00:00:00Z"}""");
+        await Until(() => hub.Calls.Count(call => call.StartsWith("Subscribe")) == 4);
+        await client.UnsubscribeAsync(new[] { Call });
+        await client.SubscribeAsync(new[] { Alert });
+        var before = hub.Calls.Count;
+        hub.Connections[first].Abort();
+        await Until(() => hub.Calls.Count == before + 2);
+        Assert.Equal(new[] { "Subscribe QueueCallInComing", "Unsubscribe QueueCallInArrived" },
+            hub.Calls.Skip(before).OrderBy(call => call));
+        await Until(() => client.State.Kind == RteStateKind.Right);
+    }
+
+    // A next connection that fails, or that the server notifies of a loss, is given up: the client connects as after
+    // any other end.
+    [Theory]
+    [InlineData("refused")]
+    [InlineData("loss")]
+    public async Task Closing_connectsAgainWithoutANextConnection(string how)
+    {
+        var options = Options();
+        var (refuses, attempts) = (false, 0);
+        options.AccessToken = _ =>
+        {
+            attempts++;
+            return refuses ? throw new InvalidOperationException("no token now") : Task.FromResult<string?>("token");
+        };
+        await Make(options).StartAsync();
+        await client!.SubscribeAsync(new[] { Call });
+        await log.Expect("Right");
+        var first = hub.Connections.Keys.Single();
+        refuses = how == "refused";
+        var before = attempts;
+        await hub.SendToAsync(first, "Closing", """{"reason":"drain","at":"2026-01-01T00:00:00Z"}""");
+        await Until(() => attempts > before);
+        if (how == "loss")
+        {
+            await Until(() => hub.Calls.Count(call => call.StartsWith("Subscribe")) == 2);
+            var second = hub.Connections.Keys.Single(id => id != first);
+            await hub.SendToAsync(second, "Resync", """{"reason":"outage","total":1,"subscriptions":[]}""");
+            await Until(() => hub.Connections.Count == 1);
+        }
+        refuses = false;
+        hub.Connections[first].Abort();
+        await log.Expect("Behind");
+        await log.Expect("Right");
+        Assert.Single(hub.Connections);
+    }
+
+    private static readonly EntitySubscription Alert = new(Guid.NewGuid(), RteEvents.QueueCallInComing);
+
+    private static string Identifier(int number) => $"00000000-0000-4000-8000-{number:D12}";
+
+    private static string Number(int number) => $"\"callId\":\"{Identifier(number)}\"";
+
+    private static string Event(EntitySubscription item, int id, string data) => $$"""
+        {"subscription":{"id":"{{Guid.NewGuid()}}","entityId":"{{item.EntityId}}","eventType":"{{item.EventName}}"},
+        "data":{"id":"{{Identifier(id)}}",{{data}} } }
+        """;
+
+    private static async Task Until(Func<bool> condition)
+    {
+        for (var deadline = DateTime.UtcNow.AddSeconds(30); !condition(); await Task.Delay(10))
+        {
+            Assert.True(DateTime.UtcNow < deadline, "waited in vain");
+        }
+    }
+
     [Fact]
     public async Task Start_triesUntilThereIsAServer()
     {

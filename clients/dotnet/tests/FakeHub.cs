@@ -60,6 +60,10 @@ public sealed class FakeHub : IAsyncDisposable
     public Task SendAsync(string method, string json) => app.Services.GetRequiredService<IHubContext<Methods>>()
         .Clients.All.SendAsync(method, JsonSerializer.Deserialize<JsonElement>(json));
 
+    public Task SendToAsync(string connection, string method, string json) =>
+        app.Services.GetRequiredService<IHubContext<Methods>>()
+            .Clients.Client(connection).SendAsync(method, JsonSerializer.Deserialize<JsonElement>(json));
+
     public Task SendEventAsync(string name, string data) => SendAsync("MessageReceived",
         $$"""{"subscription":{"id":"{{Guid.NewGuid()}}","eventType":"{{name}}"},"data":{{data}}}""");
 
@@ -117,6 +121,9 @@ public sealed class Log
     private readonly Channel<string> lines = Channel.CreateUnbounded<string>();
 
     public void Add(string line) => lines.Writer.TryWrite(line);
+
+    /// <summary>Waits for the next line.</summary>
+    public Task<string> Next() => lines.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(30));
 
     /// <summary>Waits for a line that begins with a text, and drops those before it.</summary>
     public async Task<string> Expect(string begin)

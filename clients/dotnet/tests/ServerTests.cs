@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Concurrent;
 using System.Linq;
 using System.Text.Json.Nodes;
 using System.Threading.Tasks;
@@ -73,6 +74,50 @@ public class ServerTests : IClassFixture<RteServerFixture>
         await log.Expect("Ours 3 3000000000 Queue");
         await client.UnsubscribeAsync(client.Wants);
         Assert.Empty(await client.ActiveSubscriptionsAsync());
+    }
+
+    // The server moves the client to another connection. Events come all the time, each once and in order.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Server_shedsTheClient(bool packed)
+    {
+        await server.RestartAsync();
+        await using var client = Make(packed);
+        var numbers = new ConcurrentQueue<int>();
+        client.On<QueueCallInArrived>(call => numbers.Enqueue(int.Parse(call.CallId.ToString().Substring(24))));
+        await client.StartAsync();
+        Assert.True((await client.SubscribeAsync(server.Queue, RteEvents.QueueCallInArrived)).Single().Subscribed);
+        await Right(client);
+        var states = new ConcurrentQueue<RteState>();
+        client.StateChanged += states.Enqueue;
+        var before = (await client.ActiveSubscriptionsAsync()).Single().Id;
+        var shed = server.ShedAsync();
+        var published = 0;
+        var moved = false;
+        for (var deadline = DateTime.UtcNow.AddSeconds(30); !moved || published % 20 != 0; published++)
+        {
+            Assert.True(DateTime.UtcNow < deadline, "the client has not moved");
+            await server.PublishAsync("QueueCallInArrived", new JsonObject
+            {
+                ["CallId"] = $"00000000-0000-4000-8000-{published:D12}",
+            });
+            try
+            {
+                moved = moved || (await client.ActiveSubscriptionsAsync()).Single().Id != before;
+            }
+            catch (Exception exception) when (exception is InvalidOperationException or OperationCanceledException)
+            {
+                // The connection that had the call has ended.
+            }
+        }
+        await shed;
+        for (var deadline = DateTime.UtcNow.AddSeconds(30); numbers.Count < published; await Task.Delay(20))
+        {
+            Assert.True(DateTime.UtcNow < deadline, $"{numbers.Count} of {published} events came");
+        }
+        Assert.Equal(Enumerable.Range(0, published), numbers);
+        Assert.Empty(states);
     }
 
     [Theory]

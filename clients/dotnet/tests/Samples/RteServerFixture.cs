@@ -77,6 +77,13 @@ public sealed class RteServerFixture : IAsyncLifetime
     public async Task<string?> TokenAsync(CancellationToken cancellationToken) =>
         (await http.GetFromJsonAsync<JsonElement>(urls["token"], cancellationToken)).GetProperty("Token").GetString();
 
+    /// <summary>Lets the server close all connections, and announce that before.</summary>
+    public async Task ShedAsync()
+    {
+        using var response = await http.PostAsync(urls["operators"] + "api/shed?connections=all&over=4s", null);
+        response.EnsureSuccessStatusCode();
+    }
+
     /// <summary>Publishes an event of the queue, with what every event has.</summary>
     public async Task PublishAsync(string eventType, JsonObject data)
     {
