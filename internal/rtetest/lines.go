@@ -55,7 +55,13 @@ func (l *Lines) Next() string {
 // Request sends the program an empty line and returns the next line that it prints.
 func (l *Lines) Request() string {
 	l.t.Helper()
-	if _, err := io.WriteString(l.stdin, "\n"); err != nil {
+	return l.Call("")
+}
+
+// Call sends the program a line and returns the next line that it prints.
+func (l *Lines) Call(line string) string {
+	l.t.Helper()
+	if _, err := io.WriteString(l.stdin, line+"\n"); err != nil {
 		l.t.Fatal(err)
 	}
 	return l.Next()

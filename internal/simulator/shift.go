@@ -53,7 +53,11 @@ func (s *Simulator) leaveIfIdle(a *agent) {
 func (s *Simulator) goHome(a *agent) {
 	a.atWork, a.leaving, a.fetching = false, false, false
 	s.touch(a)
-	s.changeAvailability(a, events.AvailabilityOffWork, "Shift is over", forever)
+	note := "Off duty"
+	if a.absent {
+		note = "Absent"
+	}
+	s.changeAvailability(a, events.AvailabilityOffWork, note, forever)
 }
 
 // followHours opens or closes a queue by its hours.
@@ -134,7 +138,6 @@ func (s *Simulator) someoneFetches() {
 			return // its shift ended
 		}
 		if s.now >= until && a.idle() {
-			a.freeSince = s.now
 			s.setFetching(a, false)
 			return
 		}
@@ -145,7 +148,7 @@ func (s *Simulator) someoneFetches() {
 }
 
 func (s *Simulator) setFetching(a *agent, fetching bool) {
-	a.fetching = fetching
+	a.fetching, a.freeSince = fetching, s.now
 	s.setting(a, "FetchMode", strconv.FormatBool(fetching), [2]string{"true", "Fetch calls"},
 		[2]string{"false", "Get calls"})
 	s.touch(a)

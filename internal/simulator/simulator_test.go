@@ -218,18 +218,19 @@ func TestSimulator_followsItsScenario(t *testing.T) {
 		{"calm-day", 0, 0.03, false},
 		{"bad-monday", 0.12, 0.18, true},
 	} {
-		s := mustNew(t, test.scenario, 1)
-		alerts := 0
-		live(s, time.Minute, func(data []byte) {
-			if bytes.Contains(data, []byte(`"EventType":"UserAlert"`)) {
-				alerts++
+		var alerts, offered, abandoned int
+		for seed := range uint64(6) { // one hour is not like another one
+			s := mustNew(t, test.scenario, seed)
+			live(s, time.Minute, func(data []byte) {
+				if bytes.Contains(data, []byte(`"EventType":"UserAlert"`)) {
+					alerts++
+				}
+			})
+			live(s, time.Hour, nil)
+			for _, q := range s.State().Queues {
+				offered += q.Figures.Answered + q.Figures.Abandoned
+				abandoned += q.Figures.Abandoned
 			}
-		})
-		live(s, time.Hour, nil)
-		var offered, abandoned int
-		for _, q := range s.State().Queues {
-			offered += q.Figures.Answered + q.Figures.Abandoned
-			abandoned += q.Figures.Abandoned
 		}
 		fraction := float64(abandoned) / float64(offered)
 		t.Logf("%s: %d alerts in a minute, %d of %d calls abandoned: %.1f %%", test.scenario, alerts, abandoned, offered,

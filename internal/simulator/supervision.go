@@ -66,7 +66,7 @@ func (s *Simulator) endSupervision(c *call) {
 	}
 	s.supervision(c, "", supervisionEnded)
 	supervisor := c.supervisor
-	c.supervisor, supervisor.watched = nil, nil
+	c.supervisor, supervisor.watched, supervisor.freeSince = nil, nil, s.now
 	s.touch(supervisor)
 }
 

@@ -170,9 +170,9 @@ func (s *Simulator) talk(c *call) {
 		})
 	case s.likely(p.Hold):
 		s.after(length/2, func() {
-			c.held, c.since = true, s.now
+			c.held = true
 			s.after(s.between(4*time.Second, 20*time.Second), func() {
-				c.held, c.since = false, s.now
+				c.held = false
 				s.after(length/2, finish)
 			})
 		})

@@ -30,7 +30,7 @@ func (s *Simulator) transferBlind(c *call) {
 // transferAttended makes the agent call an expert, while the caller is on hold, and then transfer the call or talk on.
 func (s *Simulator) transferAttended(c *call) {
 	a := c.agent
-	c.held, c.since = true, s.now
+	c.held = true
 	consultation := s.newOutgoing(a, expert)
 	a.out = consultation
 	s.touch(a)
@@ -47,7 +47,7 @@ func (s *Simulator) transferAttended(c *call) {
 				return
 			}
 			s.agentCancels(c)
-			c.held, c.since = false, s.now
+			c.held = false
 			s.after(s.scenario.Talk.Least+s.around(s.scenario.Talk.Mean/2), func() { s.hangUp(c) })
 		})
 	})

@@ -1,15 +1,15 @@
-// Opens a page of the development server in a browser and waits until it shows events of three kinds of entities and of
-// at least three types.
+// Opens the developer's board of the development server in a browser and waits until it shows events of three kinds of
+// entities and of at least three types.
 //
-//   node browser.mjs CHROMIUM URL [PICTURE]
+//   node browser.mjs CHROMIUM URL
 //
-// Prints {"kinds": [...], "events": [...], "state": "...", "problems": [...]} and takes a picture if PICTURE is given.
+// Prints {"kinds": [...], "events": [...], "state": "...", "problems": [...]}.
 import { chromium } from "playwright-core";
 
-const [, , executablePath, url, picture] = process.argv;
+const [, , executablePath, url] = process.argv;
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 try {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, deviceScaleFactor: 1.5 });
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   const problems = [];
   page.on("pageerror", (error) => problems.push(`error: ${error.message}`));
   page.on("console", (line) => {
@@ -20,7 +20,7 @@ try {
   });
   page.on("requestfailed", (request) => problems.push(`failed: ${request.url()}`));
 
-  await page.goto(url);
+  await page.goto(`${url}#developer`);
   await page.check("#show-status");
   const seen = (attribute) =>
     page.$$eval("#feed li", (rows, attribute) => [...new Set(rows.map((row) => row.getAttribute(attribute)))], attribute);
@@ -39,11 +39,6 @@ try {
     state: await page.getAttribute("#connection", "data-state"),
     problems,
   };
-  if (picture) {
-    await page.uncheck("#show-status");
-    await page.waitForTimeout(20_000); // a busy call centre makes a better picture
-    await page.screenshot({ path: picture });
-  }
   console.log(JSON.stringify(result));
 } finally {
   await browser.close();

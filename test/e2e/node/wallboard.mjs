@@ -1,6 +1,6 @@
-// Opens the wallboard of a development server in a browser and prints its content when it is connected:
-// {"agents": [...], "queues": [...], "figures": [...], "rows": 0}, the texts of its cards and figures and the number of
-// listed events.
+// Opens the supervisor's board of a development server in a browser and prints its content when it is right:
+// {"agents": [...], "times": [...], "queues": [...]}, the states of its agents, the times since then, and the waiting
+// calls of its queues.
 //
 //   node wallboard.mjs CHROMIUM URL
 import { chromium } from "playwright-core";
@@ -9,15 +9,12 @@ const [, , executablePath, url] = process.argv;
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 try {
   const page = await browser.newPage();
-  await page.goto(url);
-  await page.waitForSelector("#connection[data-state=connected]", { timeout: 60_000 });
+  await page.goto(`${url}#supervisor`);
+  await page.waitForSelector("#connection[data-state=fresh]", { timeout: 60_000 });
   const shown = await page.evaluate(() => {
     const texts = (selector) => [...document.querySelectorAll(selector)].map((element) => element.textContent);
     return {
-      agents: texts(".agent .state"),
-      queues: texts(".queue .waiting"),
-      figures: texts(".figures dd"),
-      rows: document.querySelectorAll("#feed li").length,
+      agents: texts("tr[data-user] .state"), times: texts("tr[data-user] .number"), queues: texts(".card [data-field=waiting]"),
     };
   });
   console.log(JSON.stringify(shown));

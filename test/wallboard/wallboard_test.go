@@ -1,0 +1,180 @@
+package wallboard_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
+)
+
+// programs is the binary that the tests start; TestMain removes it.
+var programs rtetest.Programs
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		programs.Remove()
+		os.Exit(code)
+	}))
+}
+
+func TestWallboard_isCheckedIn(t *testing.T) {
+	size := rtetest.CheckBundle(t, "../../web/wallboard", "../../internal/demo/web", "../../clients/typescript/src")
+	rtetest.Report(t, t.Name(), "wallboard: "+size)
+}
+
+// stage is a development server, a proxy before it, and a browser with the three boards.
+type stage struct {
+	t      *testing.T
+	listen string
+	server *rtetest.Server
+	proxy  *rtetest.Proxy
+	lines  *rtetest.Lines
+}
+
+// answer is what node/boards.mjs prints.
+type answer struct {
+	Problems                 []string
+	Took                     int // ms
+	Warning, Run, List, Text string
+	Height                   float64
+	Calls, Names, Active     int
+	Supervisor, Agent, Ended []bool
+}
+
+func mustStart(t *testing.T, pictures string) *stage {
+	t.Helper()
+	s := &stage{t: t, listen: rtetest.MustFreeAddr(t)}
+	s.start()
+	s.proxy = rtetest.MustStartProxy(t, s.listen)
+	options, err := json.Marshal(map[string]string{
+		"chromium": rtetest.MustLookPath(t, "chromium", "apt-get install chromium"),
+		"url":      "http://" + s.proxy.Addr + "/", "server": "http://" + s.listen + "/", "pictures": pictures,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("node_modules/axe-core"); err != nil {
+		t.Fatal("the npm modules of test/wallboard are missing: make deps")
+	}
+	node := rtetest.MustLookPath(t, "node", "apt-get install nodejs")
+	s.lines = rtetest.MustStartLines(t, exec.Command(node, "node/boards.mjs", string(options)))
+	return s
+}
+
+// start starts the server. Each start is another run of the simulator.
+func (s *stage) start(flags ...string) {
+	s.t.Helper()
+	args := append([]string{"dev", "--listen=" + s.listen, "--console.listen=", "--log.level=error"}, flags...)
+	s.server = rtetest.MustStartProgram(s.t, exec.Command(programs.MustBuild(s.t), args...))
+	s.server.WaitFor("the URLs", func() bool { return strings.Contains(s.server.Log(), "wallboard") })
+}
+
+// do lets the browser do something, and reports its problems.
+func (s *stage) do(what string) (got answer) {
+	s.t.Helper()
+	line := s.lines.Call(what)
+	if err := json.Unmarshal([]byte(line), &got); err != nil {
+		s.t.Fatalf("%s: %v", line, err)
+	}
+	for _, problem := range got.Problems {
+		s.t.Errorf("%s: %s", what, problem)
+	}
+	return got
+}
+
+// TestWallboard_equalsTheSimulator follows the boards through a connection that carries nothing, a cut, and a restart
+// of the server. Earlier, callbacks that closed during a cut stayed for ever, and waiting times went on for half a
+// minute.
+func TestWallboard_equalsTheSimulator(t *testing.T) {
+	t.Parallel()
+	s := mustStart(t, "")
+	if got := s.do("open"); got.Took > 4000 { // 2 s, on a machine with nothing else to do
+		t.Errorf("a board needed %d ms to show the state", got.Took)
+	}
+	time.Sleep(time.Minute)
+	first := s.do("compare")
+	if first.Calls == 0 {
+		t.Error("there was nothing to compare")
+	}
+
+	s.proxy.Blackhole()
+	got := s.do("old")
+	if got.Took > 10_000 || !strings.Contains(got.Warning, "does not answer") {
+		t.Errorf("the boards were old after %d ms: %q", got.Took, got.Warning)
+	}
+	time.Sleep(5 * time.Second) // calls and callbacks end meanwhile
+	s.proxy.Open()
+	s.do("compare")
+
+	s.proxy.Refuse(true)
+	s.proxy.Cut()
+	if got := s.do("old"); got.Took > 3000 {
+		t.Errorf("the boards were old %d ms after a cut", got.Took)
+	}
+	s.proxy.Refuse(false)
+	s.do("compare")
+
+	s.server.Stop()
+	s.do("old")
+	s.start("--seed=2")
+	if second := s.do("compare"); second.Run == first.Run || second.Run == "" {
+		t.Errorf("runs %q and %q", first.Run, second.Run)
+	}
+}
+
+// TestWallboard_suitsPeople looks at the boards as people use them.
+func TestWallboard_suitsPeople(t *testing.T) {
+	t.Parallel()
+	s := mustStart(t, "")
+	s.do("open")
+	s.do("sort")
+	got := s.do("methods")
+	if got.Names != 31 || got.Active != 3 || got.List != "feed" {
+		t.Errorf("%d events, %d subscriptions, focus %q", got.Names, got.Active, got.List)
+	}
+	// Two queues, the own user, alerts of another user, and an event that does not exist.
+	if diff := cmp.Diff([]bool{true, true, true, false, false}, got.Supervisor); diff != "" {
+		t.Errorf("a supervisor: %s", diff)
+	}
+	if got.Agent[3] || !got.Agent[2] {
+		t.Errorf("an agent got %v", got.Agent)
+	}
+	// The boards are as full as they get.
+	if got := s.do("widths"); got.Height < 120 {
+		t.Errorf("the figures of the wall are %.0f px high on 1080p", got.Height)
+	}
+	s.do("axe")
+	if text := s.do("empty").Text; !strings.Contains(text, "503") {
+		t.Errorf("the empty board states %q", text)
+	}
+}
+
+// TestWallboard_looks takes the pictures of the documentation, if RTE_WALLBOARD_PICTURES names their folder.
+func TestWallboard_looks(t *testing.T) {
+	folder := os.Getenv("RTE_WALLBOARD_PICTURES")
+	if folder == "" {
+		return // make picture
+	}
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := mustStart(t, folder)
+	s.do("open")
+	time.Sleep(75 * time.Second) // a busy call centre makes better pictures
+	s.do("methods")
+	s.do("pictures")
+	s.do("empty")
+	s.proxy.Refuse(true)
+	s.proxy.Cut()
+	s.do("old")
+	s.do("oldPicture")
+}
