@@ -211,7 +211,9 @@ func (l *Client) record(c *conn, record []byte) {
 	case Welcome:
 		if c.state == greeting {
 			l.advance(c)
+			return
 		}
+		fallthrough
 	case Subscribed:
 		c.have += r.Topics
 		if c.state == subscribing && c.have >= c.requested {

@@ -1,9 +1,7 @@
 package peer
 
 import (
-	"os/exec"
 	"path/filepath"
-	"slices"
 
 	"github.com/rte-server/rte-server/bench/event"
 )
@@ -41,18 +39,4 @@ func launchAspnet(s Setup) Launch {
 		Dialect: &hub{host: s.Client.String(), topics: s.Topics},
 		Connect: dialIngest(s.Operator),
 	}
-}
-
-// Installed returns the peers that this machine can build, and the names of the others, which need a dotnet on the
-// PATH.
-func Installed(peers []Peer) (found []Peer, missing []string) {
-	_, err := exec.LookPath("dotnet")
-	found = slices.DeleteFunc(slices.Clone(peers), func(p Peer) bool {
-		if err == nil || p.Kind != aspnetKind {
-			return false
-		}
-		missing = append(missing, p.Name)
-		return true
-	})
-	return found, missing
 }

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,23 +19,25 @@ import (
 // access.
 func centrifugo() Peer {
 	return Peer{
-		Name: "centrifugo", Kind: "centrifugo", Title: "Centrifugo 5.4.9, memory engine", Label: "Centrifugo",
+		Name: "centrifugo", Kind: "centrifugo", Title: "Centrifugo 6.9.1, memory engine", Label: "Centrifugo",
 		Form: event.Message,
 		Prepare: func(s Setup) (Launch, error) {
+			client := map[string]any{"channel_limit": 100_000} // 128 by default; the presence scenario has 1,000
 			config := map[string]any{
-				"address":              s.Client.Addr().String(),
-				"port":                 strconv.Itoa(int(s.Client.Port())),
-				"engine":               "memory",
-				"api_insecure":         true,
-				"log_level":            "error",
-				"client_channel_limit": 100_000, // 128 by default; the presence scenario has 1,000
+				"http_server": map[string]any{"address": s.Client.Addr().String(), "port": s.Client.Port()},
+				"engine":      map[string]any{"type": "memory"},
+				"http_api":    map[string]any{"insecure": true},
+				"log":         map[string]any{"level": "error"},
+				"client":      client,
 			}
 			d := &centrifuge{host: s.Client.String(), topics: s.Topics, auth: s.Auth}
 			if s.Auth {
-				config["token_hmac_secret_key"] = secret
-				config["allow_subscribe_for_client"] = true
+				client["token"] = map[string]any{"hmac_secret_key": secret}
+				config["channel"] = map[string]any{
+					"without_namespace": map[string]any{"allow_subscribe_for_client": true},
+				}
 			} else {
-				config["client_insecure"] = true
+				client["insecure"] = true
 			}
 			path := filepath.Join(s.Dir, "centrifugo.json")
 			data, err := json.Marshal(config)

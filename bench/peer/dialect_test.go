@@ -56,6 +56,13 @@ func TestDialect_classifiesRecords(t *testing.T) {
 			load.Record{Kind: load.Refused},
 		},
 		{"ping", "centrifugo", `{}`, load.Record{Kind: load.Ping}},
+		{"connected or subscribed", "nats", "+OK\r", load.Record{Kind: load.Welcome, Topics: 1}},
+		{"subscription refused", "nats", "-ERR 'Permissions Violation'\r", load.Record{Kind: load.Refused}},
+		{"ping", "nats", "PING\r", load.Record{Kind: load.Ping}},
+		{"head of a message", "nats", "MSG a.userstatus 1 1088\r", load.Record{}},
+		{"two subscribed", "bun", `{"type":3,"result":[{"subscribed":true},{"subscribed":true}]}`, load.Record{
+			Kind: load.Subscribed, Topics: 2,
+		}},
 		{"accepted", "limit1", `hello`, load.Record{Kind: load.Welcome}},
 	}
 	for _, tt := range tests {

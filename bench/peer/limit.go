@@ -10,18 +10,21 @@ import (
 	"github.com/rte-server/rte-server/bench/load"
 )
 
-// limit is the physical limit: a program that only writes, with batch messages per write.
+// limitKind is the kind of the physical limit, which needs a C compiler.
+const limitKind = "limit"
+
+// limit is the physical limit: a C program that only writes, with batch messages per write.
 func limit(batch int) Peer {
 	p := Peer{
-		Name: fmt.Sprintf("limit%d", batch), Kind: "limit",
-		Title: fmt.Sprintf("physical limit, %d messages per write", batch), Form: event.Frame,
+		Name: fmt.Sprintf("limit%d", batch), Kind: limitKind,
+		Title: fmt.Sprintf("C program, %d messages per write", batch), Form: event.Frame,
 	}
 	if batch == 1 {
-		p.Title, p.Label = "physical limit, 1 message per write", "limit, 1 per write"
+		p.Title, p.Label = "C program, 1 message per write", "C, 1 per write"
 	}
 	p.Prepare = func(s Setup) (Launch, error) {
 		return Launch{
-			Path: filepath.Join(s.Binaries, "limit"),
+			Path: filepath.Join(s.Binaries, limitKind),
 			Args: []string{
 				"-listen", s.Client.String(), "-ingest", s.Operator.String(), "-batch", strconv.Itoa(batch),
 			},

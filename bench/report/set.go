@@ -44,17 +44,22 @@ func (s *Set) Runs(scenario, record, peer string) int { return len(s.all[key{sce
 // Median returns the median of a figure over the rounds. If the machine is slower for some minutes, both sides of a
 // ratio are affected alike. A step that was not measured in a round counts with its median run.
 func (s *Set) Median(figure func(*Set) float64) float64 {
-	var values []float64
+	values := s.values(figure)
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	return values[(len(values)-1)/2]
+}
+
+// values returns a figure of each round in ascending order.
+func (s *Set) values(figure func(*Set) float64) (values []float64) {
 	for run := range s.rounds() {
 		if v := figure(s.round(run + 1)); !math.IsNaN(v) && !math.IsInf(v, 0) {
 			values = append(values, v)
 		}
 	}
-	if len(values) == 0 {
-		return math.NaN()
-	}
 	slices.Sort(values)
-	return values[(len(values)-1)/2]
+	return values
 }
 
 func (s *Set) rounds() (rounds int) {

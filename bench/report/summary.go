@@ -9,8 +9,11 @@ import (
 var summaryPeers = []Row{
 	{"rte", "rte-server"},
 	{centrifugoPeer, "Centrifugo"},
+	{natsPeer, "NATS"},
+	{bunPeer, "Bun"},
+	{"aspnet", "ASP.NET Core"},
 	{"signalr", "philippseith/signalr"},
-	{limitPeer, "one write per message"},
+	{limitPeer, "C, one write per message"},
 }
 
 // summary are its rows.

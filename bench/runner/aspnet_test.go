@@ -15,7 +15,7 @@ func TestPlay_findsNoFaultsOfASPNETCore(t *testing.T) {
 	peers, _ := peer.Find([]string{"aspnet"})
 	peers, missing := peer.Installed(peers)
 	if len(missing) > 0 {
-		t.Logf("there is no dotnet on the PATH: %v are not played", missing)
+		t.Logf("not played: %v", missing)
 		return
 	}
 	cores, err := proc.Cores()

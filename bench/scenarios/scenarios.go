@@ -26,7 +26,7 @@ var ErrInvalid = errors.New("invalid scenario")
 type Scenario struct {
 	Name  string `json:"name"`
 	About string `json:"about"`
-	// Peers are the kinds of peers that can play it: limit, signalr, aspnet, centrifugo, rte.
+	// Peers are the kinds of peers that can play it: limit, signalr, aspnet, centrifugo, nats, bun, rte.
 	Peers        []string `json:"peers"`
 	Event        string   `json:"event"`         // event type of all topics
 	MessageBytes int      `json:"message_bytes"` // of the argument of MessageReceived
@@ -141,7 +141,10 @@ func Load(names ...string) ([]Scenario, error) {
 }
 
 // order is the order of playing and reporting.
-var order = []string{"trickle", "flood", "presence", "queues", "idle", "storm", "miss", "slow", "fairness", "stored"}
+var order = []string{
+	"trickle", "flood", "presence", "queues", "presence-load", "queues-load", "idle", "storm", "miss", "slow", "fairness",
+	"stored",
+}
 
 func decode(data []byte) (Scenario, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))

@@ -24,12 +24,14 @@ const (
 	measurementsFile = "measurements.json"
 	tableFile        = "table.md"
 	chartFile        = "chart.svg"
+	latencyFile      = "latency.svg"
 )
 
 // The files in the folder of -docs. Tables go between the two lines, there and in the file of -readme.
 const (
 	documentFile = "performance.md"
 	pictureFile  = "performance.svg"
+	loadFile     = "performance-load.svg"
 	tableBegin   = "<!-- made by bench: begin -->\n"
 	tableEnd     = "<!-- made by bench: end -->\n"
 )
@@ -77,7 +79,7 @@ func write(c config, measurements []runner.Measurement, stdout io.Writer) error 
 		}
 	}
 	date := time.Now().UTC().Format(time.DateOnly)
-	var markdown, chart bytes.Buffer
+	var markdown, chart, latency bytes.Buffer
 	fmt.Fprintf(&markdown, "Measured on %s: %s; %s.\n\n", date, machine(), runs(measurements))
 	if err := report.Markdown(&markdown, set, rows, about, failures); err != nil {
 		return err
@@ -85,8 +87,12 @@ func write(c config, measurements []runner.Measurement, stdout io.Writer) error 
 	if err := report.Chart(&chart, set, bars, date); err != nil {
 		return err
 	}
+	if err := report.Latency(&latency, set, bars, date); err != nil {
+		return err
+	}
 	for name, content := range map[string][]byte{
 		measurementsFile: data, tableFile: markdown.Bytes(), chartFile: chart.Bytes(),
+		latencyFile: latency.Bytes(),
 	} {
 		err := os.WriteFile(filepath.Join(c.out, name), content, 0o644) //nolint:gosec // all users may read the results
 		if err != nil {
@@ -97,7 +103,7 @@ func write(c config, measurements []runner.Measurement, stdout io.Writer) error 
 		return fmt.Errorf("write tables: %w", err)
 	}
 	if c.docs != "" {
-		if err := document(c.docs, markdown.Bytes(), chart.Bytes()); err != nil {
+		if err := document(c.docs, markdown.Bytes(), chart.Bytes(), latency.Bytes()); err != nil {
 			return err
 		}
 	}
@@ -112,15 +118,18 @@ func write(c config, measurements []runner.Measurement, stdout io.Writer) error 
 	return insert(c.readme, summary.Bytes())
 }
 
-// document writes table and chart into the documentation.
-func document(docs string, table, chart []byte) error {
-	picture := "\n![rte-server compared with other servers](" + pictureFile + ")\n\n"
-	if err := insert(filepath.Join(docs, documentFile), slices.Concat([]byte(picture), table)); err != nil {
+// document writes tables and charts into the documentation.
+func document(docs string, tables, chart, latency []byte) error {
+	pictures := "\n![rte-server compared with other servers](" + pictureFile + ")\n\n" +
+		"![Latency of rte-server and other servers over their load](" + loadFile + ")\n\n"
+	if err := insert(filepath.Join(docs, documentFile), slices.Concat([]byte(pictures), tables)); err != nil {
 		return err
 	}
-	//nolint:gosec // all users may read the documentation
-	if err := os.WriteFile(filepath.Join(docs, pictureFile), chart, 0o644); err != nil {
-		return fmt.Errorf("write chart: %w", err)
+	for name, content := range map[string][]byte{pictureFile: chart, loadFile: latency} {
+		//nolint:gosec // all users may read the documentation
+		if err := os.WriteFile(filepath.Join(docs, name), content, 0o644); err != nil {
+			return fmt.Errorf("write chart: %w", err)
+		}
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&c.readme, "readme", "", "file for the summary; empty: none")
 	flags.StringVar(&c.docs, "docs", "", "folder with performance.md, for table and chart; empty: none")
 	flags.StringVar(
-		&c.peers, "peers", "limit,signalr,aspnet,centrifugo,rte", "peers or kinds of peers, separated by commas",
+		&c.peers, "peers", "limit,signalr,aspnet,centrifugo,nats,bun,rte", "peers or kinds of peers, separated by commas",
 	)
 	flags.StringVar(&c.scenarios, "scenarios", "", "scenarios, separated by commas; empty: all")
 	flags.IntVar(&c.runs, "runs", 1, "least number of runs; the table shows the median run")
@@ -117,7 +117,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	peers, without := peer.Installed(peers)
 	if len(without) > 0 {
-		_, _ = fmt.Fprintf(stderr, "there is no dotnet on the PATH: %s is left out\n", strings.Join(without, ", "))
+		_, _ = fmt.Fprintf(stderr, "left out: %s\n", strings.Join(without, ", "))
 	}
 	var names []string
 	if c.scenarios != "" {
