@@ -99,6 +99,7 @@ func (p *problems) checkAddresses(c *Config) {
 			"must have no ?, #, backslash or newline, and no element that is empty, . or ..: no client requests such a path")
 	}
 	p.checkProxies(c)
+	p.checkRelay(c)
 	p.checkHealthPath(c)
 	if _, err := origins.Parse(c.Origins); err != nil {
 		p.add("origins", "%v", err)

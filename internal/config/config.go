@@ -67,6 +67,7 @@ type Config struct {
 		Rate  int
 		Bytes int
 	}
+	Relay  Relay
 	Resume struct {
 		Window     time.Duration
 		Bytes      int

@@ -25,6 +25,7 @@ func newKeyList(c *Config) *keyList {
 	}
 	k.flags.SortFlags = false
 	k.addPorts(c)
+	k.addRelay(&c.Relay)
 	k.addAuth(&c.Auth)
 	k.addDirectory(c)
 	k.addRedis(&c.Redis)

@@ -144,6 +144,7 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 			TTL: c.Timeouts.Negotiate, CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
 			Leeway: c.Auth.Leeway, Announce: toAll(n.backplane, backplane.TokensChannel),
 		},
+		Relay:  n.relay.forTransport(),
 		Resume: transport.ResumeOptions{Window: c.Resume.Window},
 		Refresh: transport.RefreshOptions{
 			Enabled: c.Auth.Refresh, Refreshed: n.audit.refreshed, Forward: toAll(n.backplane, backplane.RefreshChannel),
@@ -231,6 +232,10 @@ func (n *Node) listen(*Options) (err error) {
 		return fmt.Errorf("listen: %w", err)
 	}
 	n.clients.answer = n.transport.Serve
+	if err := n.relay.listen(n); err != nil {
+		n.clients.close()
+		return err
+	}
 	if err := n.secure(n.clients, c.TLS, clientPort); err != nil {
 		n.clients.close()
 		return err
@@ -239,6 +244,7 @@ func (n *Node) listen(*Options) (err error) {
 		return nil
 	}
 	if err := n.listenForOperators(); err != nil {
+		n.relay.close()
 		n.clients.close()
 		return err
 	}

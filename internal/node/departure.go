@@ -11,7 +11,7 @@ func (n *Node) assembleDrainer() {
 	own := func() announcement {
 		return announcement{
 			Node: n.name, State: n.readiness.Report().State, Connections: n.hub.Sessions().Len(),
-			Waiting: n.transport.WaitingForRate(),
+			Waiting: n.transport.WaitingForRate(), Relay: n.relay.address(),
 		}
 	}
 	logger := n.logger.Named("drain")
@@ -24,8 +24,8 @@ func (n *Node) assembleDrainer() {
 		},
 	})
 	n.drainer = &drainer{
-		config: n.live.Load, hub: n.hub, transport: n.transport, readiness: n.readiness, peers: n.peers, own: own,
-		logger: logger,
+		config: n.live.Load, hub: n.hub, transport: n.transport, relay: n.relay, readiness: n.readiness, peers: n.peers,
+		own: own, logger: logger,
 	}
 	n.drainer.register(n.registry)
 	balance.drainer = n.drainer

@@ -31,6 +31,7 @@ type drainer struct {
 	config    func() *config.Config // in force
 	hub       *hub.Hub
 	transport *transport.Handler
+	relay     *nodeRelay // nil: none
 	readiness *console.Readiness
 	peers     *peers
 	own       func() announcement
@@ -173,6 +174,7 @@ func (d *drainer) drain(ctx context.Context, over time.Duration) {
 	}
 	d.transport.Pause()
 	defer d.resume()
+	d.running.Go(func() { d.relay.move(ctx, over) })
 	for ctx.Err() == nil && d.hub.Sessions().Len() > 0 {
 		d.hub.Shed(ctx, math.MaxInt, hub.CloseDrain, d.pace(over, d.config().Shutdown.Wait))
 		over = time.Second // for handshakes that were under way

@@ -19,6 +19,8 @@ const (
 	leastRequests, mostRequests = 16, 256
 	// redisFiles are those of one Redis server beside its subscribed connections: commands, probes, journals.
 	redisFiles = 13
+	// relayPart is the part of the descriptors that sockets to other nodes may have.
+	relayPart = 8
 )
 
 // files says who may use how many of the file descriptors of the process. An operator port that shared them with
@@ -27,10 +29,12 @@ type files struct {
 	limit     int // of the process; 0: not known
 	clients   int // sockets of the port for clients
 	operators int // connections to the operator port
+	relay     int // sockets to other nodes for clients
 }
 
 // divideFiles divides the file descriptors of the process.
-func divideFiles(limit int, c *config.Redis) files {
+func divideFiles(limit int, all *config.Config) files {
+	c := &all.Redis
 	if limit <= 0 {
 		return files{}
 	}
@@ -40,6 +44,10 @@ func divideFiles(limit int, c *config.Redis) files {
 		masters = max(masters, strings.Count(c.SentinelMaster, ",")+1)
 	}
 	own := ownFiles + f.operators + masters*(c.Connections+redisFiles)
+	if all.Relay.Listen != "" {
+		f.relay = min(all.Relay.Connections, limit/relayPart)
+		own += f.relay
+	}
 	f.clients = max(limit-own, limit/4, 1)
 	return f
 }

@@ -121,8 +121,14 @@ func (n *Node) stop(deadline, failed context.Context) {
 	if !needed {
 		go endRequests()
 	}
+	moved := make(chan struct{})
+	go func() {
+		n.relay.move(deadline, c.Drain)
+		close(moved)
+	}()
 	wait := min(c.Wait, max(c.Timeout-c.Delay-c.Drain-n.config.Timeouts.Close, 0))
 	warn("sessions", n.hub.Drain(deadline, n.drainer.pace(c.Drain, wait)))
+	<-moved
 	if needed {
 		warn("connections", n.transport.Shutdown(deadline))
 		go endRequests()
@@ -131,6 +137,7 @@ func (n *Node) stop(deadline, failed context.Context) {
 		warn("requests", <-requests)
 		warn("connections", n.transport.Shutdown(deadline))
 	}
+	n.relay.close()
 	if n.operators != nil {
 		n.operators.close()
 	}

@@ -63,6 +63,7 @@ func registered(t *testing.T) map[string]*dto.MetricFamily {
 	for _, change := range []func(c *config.Config){
 		func(c *config.Config) {
 			c.Redis.Addresses = []string{"127.0.0.1:9"}
+			c.Relay.Listen = "127.0.0.1:0"
 			c.Directory.Kind, c.Directory.URL = "http", "http://127.0.0.1:9/"
 			c.Auth.JWKSURL = []string{"http://127.0.0.1:9/"}
 			c.Auth.Refresh = true

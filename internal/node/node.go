@@ -69,6 +69,7 @@ type Node struct {
 	gate        *authz.Gate
 
 	hub       *hub.Hub
+	relay     *nodeRelay // nil: relay.listen is empty, or there are no other nodes
 	transport *transport.Handler
 	others    others
 	queries   *nodeQueries // nil: the nodes share no secret
@@ -95,7 +96,7 @@ func New(o Options) (*Node, error) {
 	registry := newMetricRegistry(o.Version)
 	n := &Node{
 		name: nodeName(), config: o.Config, logger: o.Logger, level: o.Level, registry: registry,
-		files: divideFiles(descriptors(), &o.Config.Redis),
+		files: divideFiles(descriptors(), o.Config),
 		audit: newAudit(o.Logger, o.Config.Log.AuditRate, registry),
 	}
 	n.memory = newMemory(&o.Config.Memory, os.Getenv, os.DirFS("/"))
@@ -107,7 +108,8 @@ func New(o Options) (*Node, error) {
 		n.tasks = append(n.tasks, n.watchSecrets())
 	}
 	for _, assemble := range []func(*Options) error{
-		n.assembleEvents, n.assembleAuthorization, n.assembleHub, n.assembleTransport, n.assembleControl, n.listen,
+		n.assembleEvents, n.assembleAuthorization, n.assembleHub, n.assembleRelay, n.assembleTransport,
+		n.assembleControl, n.listen,
 	} {
 		if err := assemble(&o); err != nil {
 			return nil, err

@@ -44,6 +44,7 @@ type announcement struct {
 	State       string `json:"state"`
 	Connections int    `json:"connections"`
 	Waiting     int    `json:"waiting,omitempty"` // clients that wait for admission.rate
+	Relay       string `json:"relay,omitempty"`   // address of its relay port; empty: it has none
 }
 
 // peer is another node.
@@ -142,7 +143,7 @@ func (p *peers) announce(ctx context.Context, a announcement, limit time.Duratio
 func (p *peers) receive(message []byte) error {
 	var a announcement
 	valid := len(message) <= maxAnnouncement && json.Unmarshal(message, &a) == nil
-	if !valid || a.Node == "" || a.Connections < 0 || a.Waiting < 0 {
+	if !valid || a.Node == "" || a.Connections < 0 || a.Waiting < 0 || !isRelay(a.Relay) {
 		return errors.New("node: not an announcement")
 	}
 	switch a.State {

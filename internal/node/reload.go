@@ -168,6 +168,9 @@ func (n *Node) applySecrets(c *config.Config) error {
 		if err := n.transport.SetSecrets(secret, previous...); err != nil {
 			return err
 		}
+		if err := n.relay.setSecrets(secret, previous); err != nil {
+			return err
+		}
 	}
 	if n.queries != nil {
 		if err := n.queries.setSecrets(secret, previous...); err != nil {

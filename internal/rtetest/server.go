@@ -176,6 +176,16 @@ func (s *Server) StopLater(limit time.Duration) (wait func()) {
 	}
 }
 
+// Kill ends the program at once, as a crash does.
+func (s *Server) Kill() {
+	s.t.Helper()
+	s.stopped = true
+	if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		s.t.Fatal(err)
+	}
+	<-s.done
+}
+
 // awaitEnd waits for the end of the program and checks that it was clean.
 func (s *Server) awaitEnd(limit time.Duration) {
 	s.t.Helper()

@@ -113,6 +113,8 @@ func (h *Handler) passOn(w http.ResponseWriter, r *request, token *connToken) (a
 	switch {
 	case errors.Is(err, relay.ErrFull):
 		h.refuse(w, requestHub, refusedRelayFull)
+	case errors.Is(err, relay.ErrMoved) && r.Method == http.MethodGet:
+		answer(w, http.StatusOK, "") // a poll; the client sends the next one to another node
 	case err != nil:
 		h.refuse(w, requestHub, refusedUnknownID)
 	}

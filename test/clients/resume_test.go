@@ -22,6 +22,7 @@ import (
 type cutter struct {
 	listener net.Listener
 	node     string
+	halves   bool // some cuts are invisible for the node
 
 	mu    sync.Mutex // guards open
 	open  map[*cuttable]struct{}
@@ -32,6 +33,7 @@ type cutter struct {
 type cuttable struct {
 	client, node *net.TCPConn
 	received     atomic.Int64 // bytes, by the client
+	halfOpen     atomic.Bool  // the client is gone, and the node does not notice
 }
 
 // established is the number of bytes behind which a client surely has its WebSocket and has begun to receive events. A
@@ -41,6 +43,9 @@ const established = 4 << 10
 // Write counts what the node sends.
 func (c *cuttable) Write(p []byte) (int, error) {
 	c.received.Add(int64(len(p)))
+	if c.halfOpen.Load() {
+		return len(p), nil
+	}
 	return c.client.Write(p)
 }
 
@@ -90,7 +95,9 @@ func (c *cutter) serve(client *net.TCPConn) {
 	go func() {
 		defer close(done)
 		_, _ = io.Copy(node, client)
-		_ = node.Close()
+		if !pair.halfOpen.Load() {
+			_ = node.Close()
+		}
 	}()
 	_, _ = io.Copy(pair, node)
 	_ = client.Close()
@@ -103,11 +110,16 @@ func (c *cutter) cut(random *rand.Rand, part float64, received int64) (cuts int)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for pair := range c.open {
-		if random.Float64() >= part || pair.received.Load() < received {
+		if random.Float64() >= part || pair.halfOpen.Load() && received > 0 || pair.received.Load() < received {
 			continue
 		}
 		client, node := pair.client, pair.node
 		cuts++
+		if c.halves && random.IntN(4) == 0 && received > 0 {
+			pair.halfOpen.Store(true)
+			_ = client.Close()
+			continue
+		}
 		if random.IntN(2) == 0 {
 			_ = client.SetLinger(0)
 			_ = node.SetLinger(0)
@@ -127,6 +139,7 @@ type resumeReport struct {
 	Received, Calls []int
 	Wrong           []string
 	Noticed         int
+	Outages         []int
 }
 
 // resumeSize returns the connections of each client version and the time of the cuts. RTE_RESUME has other numbers:
@@ -204,7 +217,13 @@ func TestStatefulReconnect_hidesCuts(t *testing.T) {
 // startResuming starts a process of node/resume.js and returns a function that requests a report.
 func (s *stage) startResuming(t *testing.T, version, hub string, size int, agent string) func() resumeReport {
 	t.Helper()
-	cmd := node("resume.js", version, hub, s.token, fmt.Sprint(size), agent, eventName)(t, s)
+	return s.startResumingTo(t, version, hub, size, agent, eventName)
+}
+
+// startResumingTo is startResuming for clients that subscribe to another event.
+func (s *stage) startResumingTo(t *testing.T, version, hub string, size int, agent, event string) func() resumeReport {
+	t.Helper()
+	cmd := node("resume.js", version, hub, s.token, fmt.Sprint(size), agent, event)(t, s)
 	lines := rtetest.MustStartLines(t, cmd)
 	return func() (r resumeReport) {
 		t.Helper()

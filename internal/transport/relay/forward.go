@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"context"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -12,11 +14,17 @@ import (
 // is sent as soon as it comes. The end of the client's request ends the owner's. With an error the request is not
 // answered.
 func (r *Relay) Forward(w http.ResponseWriter, req *http.Request, address string) (err error) {
-	if !r.reserve() {
+	place := r.reserve()
+	if place == nil {
 		r.metrics.requests[outcomeFull].Inc()
 		return ErrFull
 	}
-	defer r.release()
+	defer r.release(place)
+	ctx, cancel := context.WithCancelCause(req.Context())
+	defer cancel(nil)
+	if !r.occupy(place, func() { cancel(ErrMoved) }) {
+		return ErrMoved
+	}
 	// The deadlines of the server are those of requests that are answered at once. A test's writer has none.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{})
@@ -28,7 +36,10 @@ func (r *Relay) Forward(w http.ResponseWriter, req *http.Request, address string
 		ErrorLog:      log.New(io.Discard, "", 0),
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { err = ErrOwner },
 	}
-	proxy.ServeHTTP(&timedWriter{w, control, r.options.Send}, req)
+	proxy.ServeHTTP(&timedWriter{w, control, r.options.Send}, req.WithContext(ctx))
+	if err != nil && errors.Is(context.Cause(ctx), ErrMoved) {
+		return ErrMoved
+	}
 	if err != nil {
 		r.metrics.requests[outcomeOwner].Inc()
 		return err

@@ -23,14 +23,15 @@ const maxRefusal = 64 << 10
 // bytes go both ways from then on. With an error the request is not answered: the client should get 404, and then makes
 // a new connection at once.
 func (r *Relay) Upgrade(w http.ResponseWriter, req *http.Request, address string, hijack Hijack) error {
-	if !r.reserve() {
+	place := r.reserve()
+	if place == nil {
 		r.metrics.requests[outcomeFull].Inc()
 		return ErrFull
 	}
 	passed := false
 	defer func() {
 		if !passed {
-			r.release()
+			r.release(place)
 		}
 	}()
 	owner, response, early, err := r.request(req, address)
@@ -52,7 +53,7 @@ func (r *Relay) Upgrade(w http.ResponseWriter, req *http.Request, address string
 		abort(owner)
 		return nil //nolint:nilerr // there is no client to answer
 	}
-	p := &pipe{r: r, client: websocket.NewSocket(conn, &r.buffers), owner: owner}
+	p := &pipe{r: r, place: place, client: websocket.NewSocket(conn, &r.buffers), owner: owner}
 	if !r.add(p) {
 		p.client.Abort()
 		abort(owner)
@@ -135,6 +136,7 @@ func abort(conn *tls.Conn) { _ = conn.NetConn().Close() }
 // keeps no bytes: what the client does not take stays with the owner, which then treats the client as slow.
 type pipe struct {
 	r      *Relay
+	place  *place
 	client *websocket.Socket
 	owner  *tls.Conn
 	halves atomic.Int32 // that have ended
@@ -148,7 +150,8 @@ func (r *Relay) add(p *pipe) bool {
 		return false
 	}
 	r.running.Add(2)
-	r.pipes[p] = struct{}{}
+	r.pipes++
+	p.place.end = p.client.Close
 	return true
 }
 
@@ -158,9 +161,9 @@ func (p *pipe) leave() {
 		p.client.Close()
 		r := p.r
 		r.mu.Lock()
-		delete(r.pipes, p)
+		r.pipes--
 		r.mu.Unlock()
-		r.release()
+		r.release(p.place)
 	}
 	p.r.running.Done()
 }

@@ -57,6 +57,8 @@ var (
 	ErrFull = errors.New("relay: as many requests are passed on as may be")
 	// ErrOwner: the owner cannot be reached, is stopping, or cannot take the client.
 	ErrOwner = errors.New("relay: the owner does not take the request")
+	// ErrMoved: Move has ended the request before the owner answered. The client should send it again.
+	ErrMoved = errors.New("relay: the request was ended, so that it reaches another node")
 )
 
 // State is what a node knows about a connection.
@@ -84,8 +86,8 @@ type Relay struct {
 
 	mu     sync.Mutex           // guards the following fields
 	away   map[string]time.Time // when a node could not be reached
-	passed int                  // sockets and requests
-	pipes  map[*pipe]struct{}
+	places map[*place]struct{}  // of the sockets and requests that are passed on
+	pipes  int
 	closed bool
 }
 
@@ -100,7 +102,7 @@ func New(o Options) (*Relay, error) {
 	setDefault(&o.Close, 5*time.Second)
 	r := &Relay{
 		options: o, metrics: newMetrics(o.Registerer, o.Connections), finding: make(chan struct{}, maxFinds),
-		away: map[string]time.Time{}, pipes: map[*pipe]struct{}{},
+		away: map[string]time.Time{}, places: map[*place]struct{}{},
 	}
 	r.bulk = newBulkBuffers(r.metrics.bufferBytes)
 	r.requests = &http.Transport{
@@ -251,66 +253,86 @@ func (r *Relay) query(ctx context.Context, address, id string) State {
 	return Unknown
 }
 
-// reserve takes a place for a socket or a request that is passed on, and reports whether there was one. If so, the
-// caller must call release.
-func (r *Relay) reserve() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed || r.passed >= r.options.Connections {
-		return false
-	}
-	r.passed++
-	r.metrics.passed.Set(float64(r.passed))
-	return true
+// place is the place of a socket or a request that is passed on.
+type place struct {
+	end func() // ends it; nil: it has not begun. Guarded by Relay.mu
 }
 
-func (r *Relay) release() {
+// reserve takes a place; nil: there is none. The caller must release it.
+func (r *Relay) reserve() *place {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.passed--
-	r.metrics.passed.Set(float64(r.passed))
+	if r.closed || len(r.places) >= r.options.Connections {
+		return nil
+	}
+	p := &place{}
+	r.places[p] = struct{}{}
+	r.metrics.passed.Set(float64(len(r.places)))
+	return p
+}
+
+func (r *Relay) release(p *place) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.places, p)
+	r.metrics.passed.Set(float64(len(r.places)))
+}
+
+// occupy lets Move and Close end what has a place. It returns false after Close.
+func (r *Relay) occupy(p *place, end func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.end = end
+	return !r.closed
 }
 
 // Sockets returns the number of clients' sockets whose connections are on other nodes.
 func (r *Relay) Sockets() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.pipes)
+	return r.pipes
 }
 
-// Move ends the sockets of clients whose connections are on other nodes, evenly over a time. The clients continue on
-// other sockets. It returns early when ctx ends.
-func (r *Relay) Move(ctx context.Context, over time.Duration) {
+// ends returns what ends all that is passed on.
+func (r *Relay) ends() (all []func()) {
 	r.mu.Lock()
-	all := make([]*pipe, 0, len(r.pipes))
-	for p := range r.pipes {
-		all = append(all, p)
+	defer r.mu.Unlock()
+	for p := range r.places {
+		if p.end != nil {
+			all = append(all, p.end)
+		}
 	}
-	r.mu.Unlock()
+	return all
+}
+
+// Move ends the sockets and requests of clients whose connections are on other nodes, evenly over a time. The clients
+// continue through other nodes. It returns early when ctx ends.
+func (r *Relay) Move(ctx context.Context, over time.Duration) {
+	all := r.ends()
 	if len(all) == 0 {
 		return
 	}
 	ticker := time.NewTicker(max(over/time.Duration(len(all)), time.Microsecond))
 	defer ticker.Stop()
-	for _, p := range all {
+	for _, end := range all {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
 		}
-		p.client.Close()
+		end()
 	}
 }
 
-// Close ends all sockets that are passed on, and refuses further ones. It waits for their goroutines. Serve needs a
-// Close of its own.
+// Close ends all that is passed on, and refuses more. It waits for the goroutines of sockets. A Server needs a Close of
+// its own.
 func (r *Relay) Close() {
 	r.mu.Lock()
 	r.closed = true
-	for p := range r.pipes {
-		p.client.Close()
-	}
 	r.mu.Unlock()
+	for _, end := range r.ends() {
+		end()
+	}
 	r.running.Wait()
 	r.requests.CloseIdleConnections()
 }

@@ -5,7 +5,8 @@
 //
 // After all have subscribed, it prints a report for each line of the standard input:
 //
-//   {"subscribed": 20, "received": [events of each], "wrong": ["what came out of order"], "noticed": 0}
+//   {"subscribed": 20, "received": [events of each], "wrong": ["what came out of order"], "noticed": 0,
+//    "outages": [milliseconds of each ordinary reconnect, until it has subscribed again]}
 import { createInterface } from "node:readline";
 
 const [, , version, url, token, size, entity, event] = process.argv;
@@ -14,6 +15,7 @@ const { MessagePackHubProtocol } = await import(`signalr-${version}-msgpack`);
 
 const members = [];
 const wrong = [];
+const outages = [];
 let noticed = 0;
 
 async function join(place) {
@@ -28,15 +30,30 @@ async function join(place) {
   connection.on("MessageReceived", (message) => {
     const data = message.data ?? message.Data;
     const number = data.number ?? data.Number;
+    if (member.anew && number >= member.received) member.received = number;
+    member.anew = false;
     if (number !== member.received) wrong.push(`connection ${place}: event ${number}, want ${member.received}`);
     member.received++;
   });
-  connection.onreconnecting(() => noticed++);
+  const subscribe = async () => {
+    const [result] = await connection.invoke("Subscribe", [{ EntityId: entity, EventName: event }]);
+    member.subscribed = result.subscribed ?? result.Subscribed;
+  };
+  let lost;
+  connection.onreconnecting(() => {
+    noticed++;
+    lost = Date.now();
+  });
+  connection.onreconnected(async () => {
+    member.anew = true;
+    await subscribe();
+    outages.push(Date.now() - lost);
+    repeat();
+  });
   connection.onclose(() => noticed++);
   members.push(member);
   await connection.start();
-  const [result] = await connection.invoke("Subscribe", [{ EntityId: entity, EventName: event }]);
-  member.subscribed = result.subscribed ?? result.Subscribed;
+  await subscribe();
   // Calls are resent as events are: each is answered once.
   const call = async () => {
     const list = await connection.invoke("ActiveSubscriptions");
@@ -44,7 +61,8 @@ async function join(place) {
     member.calls++;
     setTimeout(repeat, 50);
   };
-  const repeat = () => call().catch((error) => wrong.push(`connection ${place}: ${error.message}`));
+  const failed = (error) => connection.state === "Connected" && wrong.push(`connection ${place}: ${error.message}`);
+  const repeat = () => call().catch(failed);
   repeat();
 }
 
@@ -57,6 +75,7 @@ for await (const _ of createInterface({ input: process.stdin })) {
     calls: members.map((member) => member.calls),
     wrong,
     noticed,
+    outages,
   };
   process.stdout.write(JSON.stringify(report) + "\n");
 }
