@@ -72,21 +72,25 @@ func dashboardQueries(t *testing.T) (queries []dashboardQuery) {
 			queries = append(queries, dashboardQuery{panel.Title, fill.Replace(target.Expr)})
 		}
 	}
-	if len(queries) < 20 {
-		t.Fatalf("the dashboard has %d queries, want 20 or more", len(queries))
+	if len(queries) < 60 {
+		t.Fatalf("the dashboard has %d queries, want 60 or more", len(queries))
 	}
 	return queries
 }
 
 type prometheusServer struct{ url string }
 
-// startPrometheus starts Prometheus, which scrapes a node twice a second. The end of the test stops it.
+// startPrometheus starts Prometheus, which scrapes both paths of a node twice a second, with the jobs of
+// deploy/prometheus.yml. The end of the test stops it.
 func startPrometheus(t *testing.T, srv *rtetest.Server) prometheusServer {
 	t.Helper()
 	program := rtetest.MustLookPath(t, "prometheus", "apt-get install prometheus")
 	dir, addr := t.TempDir(), rtetest.MustFreeAddr(t)
-	config := fmt.Sprintf("scrape_configs:\n- job_name: rte\n  scrape_interval: 500ms\n  scrape_timeout: 400ms\n"+
-		"  static_configs: [{targets: [%q]}]\n", strings.TrimPrefix(srv.ConsoleURL, "http://"))
+	config := "scrape_configs:\n"
+	for job, from := range map[string]string{"rte": "/metrics", "rte-organizations": "/metrics/organizations"} {
+		config += fmt.Sprintf("- job_name: %s\n  metrics_path: %s\n  scrape_interval: 500ms\n  scrape_timeout: 400ms\n"+
+			"  static_configs: [{targets: [%q]}]\n", job, from, strings.TrimPrefix(srv.ConsoleURL, "http://"))
+	}
 	path := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
