@@ -80,12 +80,12 @@ func New(o Options) (*Server, error) {
 			writeJSON(w, http.StatusOK, o.Quarantine())
 		})
 	}
-	guarded.HandleFunc("GET /debug/pprof/", pprof.Index)
+	guarded.HandleFunc("GET /debug/pprof/", boundProfile(pprof.Index))
 	guarded.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	guarded.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	guarded.HandleFunc("GET /debug/pprof/profile", boundProfile(pprof.Profile))
 	guarded.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	guarded.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
-	guarded.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	guarded.HandleFunc("GET /debug/pprof/trace", boundProfile(pprof.Trace))
 	o.Operations.handle(guarded)
 	guarded.HandleFunc("GET "+whoamiPath, answer(func(r *http.Request) (any, error) {
 		return s.whoami(r.Context(), r.URL.Query())
