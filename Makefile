@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn rolling soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn vuln wallboard map picture image release check clean
+.PHONY: help build dev test churn rolling soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn vuln wallboard map picture console console-pictures image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,6 +107,16 @@ map: ## write the import graph of our packages into docs/architecture.md
 
 picture: deps ## take the pictures of the wallboard in docs/images again
 	RTE_WALLBOARD_PICTURES=../../docs/images go test -count 1 -v -timeout 10m -run TestWallboard_looks ./test/wallboard/
+
+console: web/console/node_modules/.package-lock.json ## make the console of the operator port again, after a change of web/console
+	node web/console/build.mjs
+
+web/console/node_modules/.package-lock.json: web/console/package-lock.json
+	npm ci --prefix web/console --no-audit --no-fund
+	touch $@
+
+console-pictures: deps ## take the pictures of the console in docs/console again
+	RTE_CONSOLE_PICTURES=../../docs/console go test -count 1 -v -timeout 10m -run TestConsole_looks ./test/console/
 
 image: ## build the container image (needs docker)
 	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(VERSION) .

@@ -14,11 +14,12 @@ type Replies struct {
 	Silent  []string                   // nodes that did not answer in time
 }
 
-// request is what an operator asks the other nodes: an operation that each carries out for itself.
+// nodeQuery is what an operator wants of the other nodes: an operation that each carries out for itself.
 type nodeQuery struct {
 	Operation string          `json:"operation"`
 	Query     string          `json:"query"` // encoded parameters
 	Body      json.RawMessage `json:"body,omitempty"`
+	Action    *nodeAction     `json:"action,omitempty"` // that one of the nodes carries out
 }
 
 // reply is the answer of a node.
@@ -67,6 +68,9 @@ func (o *Operator) Answer(ctx context.Context, message []byte) []byte {
 // answerHere answers a request for this node.
 func (o *Operator) answerHere(ctx context.Context, q *nodeQuery) (json.RawMessage, error) {
 	work, ok := o.operations()[q.Operation]
+	if q.Operation == "action" {
+		work, ok = func(ctx context.Context, query url.Values, _ []byte) (any, error) { return o.act(ctx, q, query) }, true
+	}
 	if !ok {
 		return nil, errors.New("the node does not know the request; is it of another version?")
 	}

@@ -18,7 +18,7 @@ type Operations struct {
 	// Connections lists connections of this node: GET /api/connections.
 	Connections Operation
 	// Reload reads the configuration again: POST /api/reload.
-	Reload func(ctx context.Context) (answer any, err error)
+	Reload Operation
 	// Disconnect ends connections of this node: POST /api/disconnect.
 	Disconnect Operation
 	// Drain, CancelDrain, Shed and CancelShed close connections evenly, or end that: POST and DELETE /api/drain and
@@ -76,9 +76,6 @@ func (o *Operations) handle(mux *routes) {
 			return o.Revoke(r.Context(), body)
 		}))
 	}
-	if o.Reload != nil {
-		mux.HandleFunc("POST /api/reload", answer(func(r *http.Request) (any, error) { return o.Reload(r.Context()) }))
-	}
 	for pattern, operation := range map[string]Operation{
 		"GET /api/events/{id}": o.Event, "GET /api/connections/{id}": o.Connection,
 	} {
@@ -113,7 +110,7 @@ func (o *Operations) handle(mux *routes) {
 		"GET /api/nodes": o.Nodes, "GET /api/revocations": o.Revocations, "DELETE /api/revocations": o.Undo,
 		"GET /api/events": o.Events, "GET /api/topics": o.Topics,
 		"GET /api/overview": o.Overview, "GET /api/organizations": o.Organizations,
-		"GET /api/log-level": o.LogLevel, "POST /api/log-level": o.SetLogLevel,
+		"GET /api/log-level": o.LogLevel, "POST /api/log-level": o.SetLogLevel, "POST /api/reload": o.Reload,
 	} {
 		if operation != nil {
 			mux.HandleFunc(pattern, answer(func(r *http.Request) (any, error) { return operation(r.Context(), r.URL.Query()) }))

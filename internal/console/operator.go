@@ -60,6 +60,8 @@ type OperatorOptions struct {
 	Level         *zap.AtomicLevel         // of the log; nil: it cannot change
 	// ConfiguredLevel returns the level in the configuration.
 	ConfiguredLevel func() zapcore.Level
+	// Reload reads the configuration again. nil: the node has no sources of its configuration.
+	Reload func(ctx context.Context) (answer any, err error)
 }
 
 // Operator carries out the actions of the operator API. Its methods may be called from any goroutine.
@@ -86,6 +88,8 @@ type Operator struct {
 	uses        *organizationUses
 	level       *zap.AtomicLevel
 	configured  func() zapcore.Level
+	reload      func(ctx context.Context) (any, error)
+	acted       numbers
 }
 
 // NewOperator makes the operator of a node. Its error names the field that is missing.
@@ -110,20 +114,26 @@ func NewOperator(o OperatorOptions) (*Operator, error) {
 		taps: o.Taps, lanes: o.Lanes, tapMetrics: newTapMetrics(o.Registerer), streams: newStreams(),
 		figures: newCollector(o.Gatherer), readiness: o.Readiness, redis: o.Redis,
 		level: o.Level, configured: o.ConfiguredLevel,
-		uses: &organizationUses{count: o.Organizations},
+		uses: &organizationUses{count: o.Organizations}, reload: o.Reload,
 	}, nil
 }
 
 // Operations returns the actions for the operator port.
 func (o *Operator) Operations() Operations {
-	return Operations{
+	all := Operations{
 		Revoke: o.revoke, Explain: o.explain, Connections: o.connections, Disconnect: o.disconnect,
-		Drain: o.drain, CancelDrain: o.cancelDrain, Shed: o.shed, CancelShed: o.cancelShed, Departure: o.departure,
+		Drain: o.onNode("drain"), CancelDrain: o.onNode("cancel-drain"), Shed: o.onNode("shed"),
+		CancelShed: o.onNode("cancel-shed"), Departure: o.onNode("departure"),
 		Nodes: o.nodes, Revocations: o.listRevocations, Undo: o.undo,
-		Overview: o.overview, Organizations: o.organizations, LogLevel: o.logLevel, SetLogLevel: o.setLogLevel,
+		Overview: o.overview, Organizations: o.organizations,
+		LogLevel: o.onNode("log-level"), SetLogLevel: o.onNode("set-log-level"),
 		Tap:   http.HandlerFunc(o.tap),
 		Event: o.event, Events: o.events, Connection: o.connection, Topics: o.topics, DryRun: o.dryRun,
 	}
+	if o.reload != nil {
+		all.Reload = o.onNode("reload")
+	}
+	return all
 }
 
 // sweepInterval is the time between two sweeps of expired revocations.

@@ -68,6 +68,7 @@ func New(o Options) (*Server, error) {
 	// Load balancers and kubelets send probes without a token; the answers need no protection.
 	s.mux.HandleFunc("GET /healthz", s.health)
 	s.mux.HandleFunc("GET /readyz", o.Readiness.Probe)
+	handleUI(s.mux.ServeMux, func() bool { return *s.access.token.Load() != "" })
 
 	guarded := newRoutes()
 	guarded.HandleFunc("GET /{$}", s.index)
@@ -99,7 +100,7 @@ func New(o Options) (*Server, error) {
 	s.access = newAccess(&o)
 	s.SetToken(o.Token)
 	s.SetRoleTokens(o.ReadToken, o.PublishToken)
-	s.mux.Handle("/", s.access.guard(own))
+	s.mux.Handle("/", leadToUI(s.access.guard(own)))
 	s.handler = s.mux
 	if o.AnswerTimeout > 0 {
 		s.handler = limitAnswer(o.AnswerTimeout, s.mux)

@@ -104,6 +104,11 @@ func TestServer_guardsPaths(t *testing.T) {
 		{"wrong token", closed, "http://localhost/metrics", []string{"Authorization", "Bearer let me"}, 401},
 		{"wrong scheme", closed, "http://localhost/metrics", []string{"Authorization", "Basic " + token}, 401},
 		{"profiles without token", closed, "http://localhost/debug/pprof/heap", nil, 401},
+		{"root in a browser, without token", closed, "http://rte.example/", []string{"Accept", "text/html,*/*"}, 303},
+		{"index without token", closed, "http://rte.example/", nil, 401},
+		{"console without token", closed, "http://rte.example/console/", nil, 200},
+		{"path beside the console", closed, "http://rte.example/console", nil, 307},
+		{"unknown file of the console", closed, "http://rte.example/console/nothing", nil, 404},
 		{"probe without token", closed, "http://rte.example/healthz", nil, 200},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -207,7 +207,7 @@ func (n *Node) assembleControl(*Options) (err error) {
 		Node: n.name, Catalog: n.catalog, Trace: n.trace, Lane: laneOf(&n.config.Redis), LaneProblem: n.backplaneProblem,
 		Taps: n.taps, Lanes: n.backplane, Registerer: n.registry, Gatherer: n.registry,
 		Readiness: n.readiness, Redis: n.redisView, Organizations: n.organizationUses,
-		Level: n.level, ConfiguredLevel: n.configuredLevel,
+		Level: n.level, ConfiguredLevel: n.configuredLevel, Reload: n.reloadOperation(),
 	})
 	return err
 }
@@ -262,11 +262,9 @@ func (n *Node) listenForOperators() error {
 	if err != nil {
 		return err
 	}
-	operations := n.operator.Operations()
-	operations.Reload = n.reloadOperation()
 	n.console, err = console.New(console.Options{
 		Node: n.name, Readiness: n.readiness, Quarantine: func() any { return n.ingress.Quarantined() },
-		Operations: operations, Publish: publish,
+		Operations: n.operator.Operations(), Publish: publish,
 		Organizations: newOrganizationMetrics(n.organizations),
 		Gatherer:      n.registry, Registerer: n.registry, Token: c.Console.Token,
 		ReadToken: c.Console.ReadToken, PublishToken: c.Console.PublishToken, Audit: n.audit.log,

@@ -1,0 +1,48 @@
+// Short messages about what the console did. A live region reads them to those who do not see them.
+import { signal } from "@preact/signals";
+import type { Tone } from "./badge.tsx";
+import { Mark } from "./badge.tsx";
+
+interface Notice {
+  readonly id: number;
+  readonly text: string;
+  readonly tone: Tone;
+}
+
+const notices = signal<readonly Notice[]>([]);
+let last = 0;
+
+/** announce shows a message for a while; one about a failure until it is closed. */
+export function announce(text: string, tone: Tone = "ok"): void {
+  const id = ++last;
+  notices.value = [...notices.value.slice(-3), { id, text, tone }];
+  if (tone !== "bad") setTimeout(() => close(id), 6000);
+}
+
+function close(id: number): void {
+  notices.value = notices.value.filter((n) => n.id !== id);
+}
+
+/** Notices shows the messages. */
+export function Notices() {
+  return (
+    <div class="notices">
+      <div role="status" aria-live="polite">
+        {notices.value.filter((n) => n.tone !== "bad").map((n) => <One key={n.id} notice={n} />)}
+      </div>
+      <div role="alert">
+        {notices.value.filter((n) => n.tone === "bad").map((n) => <One key={n.id} notice={n} />)}
+      </div>
+    </div>
+  );
+}
+
+function One({ notice }: { notice: Notice }) {
+  return (
+    <div class={`notice notice-${notice.tone}`}>
+      <Mark tone={notice.tone} />
+      <p>{notice.text}</p>
+      <button type="button" class="quiet" aria-label="Close the message" onClick={() => close(notice.id)}>✕</button>
+    </div>
+  );
+}
