@@ -33,11 +33,10 @@ subscriptions: events
 fanout: events subscriptions tap trace
 tap: events trace
 trace: events
-hub: authz events fanout hub/invoker jsonscan
+hub: authz events fanout hub/invoker jsonscan tracing
 hub/invoker:
-transport: authz authz/token events fanout hub jsonscan transport/admission transport/forwarded
- transport/hubprotocol transport/origins transport/relay transport/websocket transport/fallback
- transport/transports
+transport: authz authz/token events fanout hub jsonscan tracing transport/admission transport/fallback
+ transport/forwarded transport/hubprotocol transport/origins transport/relay transport/transports transport/websocket
 transport/admission: events
 transport/forwarded:
 transport/hubprotocol: events fanout jsonscan msgpack transport/websocket
@@ -54,13 +53,13 @@ backplane/redis/command: backplane events
 backplane/redis/peer: backplane backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
-config: authz authz/directory authz/token backplane loopback subscriptions transport/forwarded transport/origins
- transport/transports
+config: authz authz/directory authz/token backplane loopback subscriptions tracing transport/forwarded
+ transport/origins transport/transports
 node: authz authz/directory authz/token authz/watch backplane backplane/redis config console diagnosis events fanout
- hub ingest logsink memory smuggling tap trace transport transport/forwarded transport/hubprotocol transport/relay
- transport/transports
+ hub ingest logsink memory smuggling tap trace tracing transport transport/forwarded transport/hubprotocol
+ transport/relay transport/transports
 console: authz authz/token events hub loopback tap trace
-ingest: backplane events jsonscan
+ingest: backplane events jsonscan tracing
 loadgen:
 loopback:
 memory:
@@ -69,6 +68,7 @@ smuggling:
 demo: authz authz/directory events simulator
 simulator: authz events
 diagnosis:
+tracing:
 wakeup:
 
 backplane/backplanetest: backplane events
@@ -89,10 +89,11 @@ github.com/MicahParks/jwkset: authz/token
 github.com/coreos/go-systemd: node
 github.com/pires/go-proxyproto: transport/forwarded
 github.com/philippseith/signalr: cmd hub/invoker rtetest transport
+go.opentelemetry.io: rtetest tracing
 github.com/redis/go-redis: backplane/redis backplane/redis/command rtetest
 net: authz/token backplane/redis backplane/respserver cmd config console demo diagnosis hub loopback node rtetest
  smuggling transport transport/fallback transport/relay transport/websocket
-net/http: authz/directory authz/token cmd console demo ingest loadgen node rtetest transport transport/relay
+net/http: authz/directory authz/token cmd console demo ingest loadgen node rtetest tracing transport transport/relay
 `
 
 // lists reads lines of a name, a colon and a list.

@@ -9,6 +9,8 @@ import (
 
 // provokingTests are tests that have more to check, and provoke metrics on the way.
 var provokingTests = map[string]func(*testing.T){
+	"Serve exportsTraces":                        TestServe_exportsTraces,
+	"Serve goesOnWithoutCollector":               TestServe_goesOnWithoutCollector,
 	"Publish reachesTap":                         TestPublish_reachesTap,
 	"Serve followsDirectoryInRedis":              TestServe_followsDirectoryInRedis,
 	"Serve undoesRevocations":                    TestServe_undoesRevocations,

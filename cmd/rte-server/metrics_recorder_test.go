@@ -32,19 +32,26 @@ func recordMetrics(t *testing.T) *metricRecorder {
 	return r
 }
 
+// recorder returns the recorder of the program's test; nil: there is none.
+func (p *running) recorder() *metricRecorder {
+	root, _, _ := strings.Cut(p.t.Name(), "/")
+	if found, ok := recorders.Load(root); ok {
+		return found.(*metricRecorder)
+	}
+	return nil
+}
+
 // follow records the metrics of a program until the returned function is called, for the recorder of its test if there
 // is one.
 func (p *running) follow() (stop func()) {
-	root, _, _ := strings.Cut(p.t.Name(), "/")
-	found, ok := recorders.Load(root)
-	if !ok {
+	r := p.recorder()
+	if r == nil {
 		return func() {}
 	}
-	r := found.(*metricRecorder)
 	ended, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		client := &http.Client{Timeout: time.Second, Transport: &http.Transport{
+		client := &http.Client{Timeout: patience, Transport: &http.Transport{
 			DisableKeepAlives: true,
 			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // certificates of tests
 		}}

@@ -408,6 +408,7 @@ func provokeTaps(t *testing.T) {
 	for range 20 {
 		p.post("/api/publish", testJSON)
 	}
+	eventually(t, "a tap", func() bool { return p.metric("rte_tap_open") == "1" })
 	tap.close()
 	eventually(t, "the end of the tap", func() bool { return p.metric("rte_tap_open") == "0" })
 	sampling := p.tap("sample=0.5&organization="+testOrganization, "")

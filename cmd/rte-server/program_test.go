@@ -126,6 +126,9 @@ func (p *running) logged(message string) logLine {
 func (p *running) metric(name string) string {
 	p.t.Helper()
 	_, body := fetch(p.t, http.MethodGet, p.operators+"/metrics")
+	if r := p.recorder(); r != nil {
+		r.take(body)
+	}
 	for line := range strings.Lines(body) {
 		if value, ok := strings.CutPrefix(line, name+" "); ok {
 			return strings.TrimSpace(value)

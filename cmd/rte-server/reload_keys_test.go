@@ -84,6 +84,7 @@ func reloadedKeys() map[string]reloadedKey {
 			return status == http.StatusOK
 		}},
 		"directory.token": directoryToken(),
+		"tracing.headers": tracingHeaders(),
 
 		"limits.connections": {to: "1", inForce: func(r *reloading) bool { return r.refuses() }},
 		"limits.subscriptions": {to: "1", inForce: func(r *reloading) bool {

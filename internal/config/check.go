@@ -37,6 +37,7 @@ func CheckServer(c *Config) error {
 	p.checkTimes(c)
 	p.checkBounds(c)
 	p.checkAdmission(&c.Admission)
+	p.checkTracing(&c.Tracing)
 	if len(c.Redis.Addresses) > 0 && c.Auth.HMACSecret == "" && c.Connection.Secret == "" {
 		p.add("connection.secret",
 			"must be set, and the same on all nodes, where there is no auth.hmac_secret: otherwise one node refuses clients "+

@@ -58,6 +58,7 @@ type Config struct {
 		Pool int
 	}
 	Snapshots Snapshots
+	Tracing   Tracing
 	Trace     struct {
 		Bytes   int
 		Entries int

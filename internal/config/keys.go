@@ -33,6 +33,7 @@ func newKeyList(c *Config) *keyList {
 	k.addLimits(c)
 	k.addTimeouts(&c.Timeouts)
 	k.addInternals(c)
+	k.addTracing(&c.Tracing)
 	k.addProcess(c)
 	k.addRanges()
 	k.markReloads()

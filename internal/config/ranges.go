@@ -52,6 +52,7 @@ func ranges() map[string]valueRange {
 		"trace.bytes":               {"1KiB", "64GiB"},
 		"tap.bytes":                 {"64KiB", "1GiB"},
 
+		"tracing.timeout":     {"10ms", "1m"},
 		"admission.wait":      {"1ms", "10m"},
 		"admission.full_wait": {"1ms", "10m"},
 

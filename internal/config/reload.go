@@ -23,7 +23,7 @@ func (k *keyList) markReloads() {
 	k.mark(reloadAtOnce,
 		"origins", "connection.secret", "connection.previous_secret", "console.token", "console.read_token",
 		"console.publish_token",
-		"auth.hmac_secret", "auth.previous_hmac_secret", "directory.token",
+		"auth.hmac_secret", "auth.previous_hmac_secret", "directory.token", "tracing.headers",
 		"limits.connections", "limits.subscriptions", "limits.agent_subscriptions", "limits.items",
 		"limits.frame_rate", "limits.call_rate", "limits.ping_rate",
 		"quotas.connections", "quotas.user_connections", "quotas.address_connections", "quotas.subscriptions",

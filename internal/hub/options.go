@@ -12,6 +12,7 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/tracing"
 )
 
 // Lanes bring the events of topics to this node: the hub does not import the backplane, which implements it. The
@@ -100,6 +101,8 @@ type Options struct {
 	// DetailedErrors adds the reason to the errors of calls, as EnableDetailedErrors of ASP.NET Core does.
 	DetailedErrors bool
 
+	// Tracer makes the spans of calls; nil: none.
+	Tracer *tracing.Tracer
 	// Registerer receives the metrics. nil: none are kept.
 	Registerer prometheus.Registerer
 	// Logger receives what should not happen. nil: nothing is logged.

@@ -94,6 +94,8 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	defer s.whenClosed(nil)
 
 	c := &call{session: s, ctx: ctx}
+	span := s.hub.beginSpan(inv)
+	defer span.End()
 	defer func() {
 		c.memory.release() // unless the answer has it
 		if c.replay != nil {
@@ -109,6 +111,7 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	} else {
 		how = s.run(c, inv)
 	}
+	describe(span, c, how)
 	s.hub.metrics.invocations[c.method][how].Inc()
 	s.hub.metrics.seconds.Observe(time.Since(start).Seconds())
 	if c.replay != nil {

@@ -8,11 +8,14 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/rte-server/rte-server/internal/tracing"
 )
 
 // Options configure publishing over HTTP.
@@ -29,6 +32,8 @@ type Options struct {
 	Timeout time.Duration
 	// MaxBytes bounds a request, MaxEvent one event of it, in bytes.
 	MaxBytes, MaxEvent int
+	// Tracer makes the spans of requests; nil: none.
+	Tracer *tracing.Tracer
 	// Registerer receives the metrics; nil: none.
 	Registerer prometheus.Registerer
 }
@@ -143,7 +148,17 @@ func New(o Options) (http.Handler, error) {
 
 // ServeHTTP publishes the events of a request.
 func (p *publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	span := p.Tracer.Begin("POST /api/publish", r.Header.Get("traceparent"))
+	defer span.End()
 	status, body := p.serve(w, r)
+	span.Text("http.request.method", r.Method)
+	span.Text("http.route", "/api/publish")
+	span.Number("http.response.status_code", status)
+	span.Number("messaging.batch.message_count", body.Published+body.Refused)
+	span.Number("rte.refused", body.Refused)
+	if status >= http.StatusInternalServerError {
+		span.Fail(strconv.Itoa(status))
+	}
 	p.metrics.requests.WithLabelValues(outcomeOf(status)).Inc()
 	if status == http.StatusServiceUnavailable || status == http.StatusConflict {
 		w.Header().Set("Retry-After", "1")

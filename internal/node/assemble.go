@@ -107,6 +107,7 @@ func (n *Node) assembleHub(*Options) (err error) {
 		},
 		HistoryBytes: c.Trace.Bytes / historyPart,
 		Pool:         c.Hub.Pool, DetailedErrors: c.DetailedErrors, Registerer: n.registry, Logger: n.logger.Named("hub"),
+		Tracer: n.tracer,
 	})
 	return err
 }
@@ -159,7 +160,7 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 			Rate: c.Admission.Rate, Burst: cmp.Or(c.Admission.Burst, c.Admission.Rate),
 			Wait: c.Admission.Wait, FullWait: c.Admission.FullWait, Short: n.memory.guard.Short,
 		},
-		Registerer: n.registry, Logger: n.logger.Named("transport"),
+		Registerer: n.registry, Logger: n.logger.Named("transport"), Tracer: n.tracer,
 	})
 	return err
 }
@@ -257,7 +258,7 @@ func (n *Node) listenForOperators() error {
 	publish, err := ingest.New(ingest.Options{
 		Take: ingest.Take(tracedIngress{n.ingress, n.trace}, n.backplane, expires(&c.Events)), Receipts: n.backplane,
 		Window: c.Publish.Window, Timeout: c.Publish.Timeout,
-		MaxBytes: c.Publish.MaxBytes, MaxEvent: c.Events.MaxBytes, Registerer: n.registry,
+		MaxBytes: c.Publish.MaxBytes, MaxEvent: c.Events.MaxBytes, Registerer: n.registry, Tracer: n.tracer,
 	})
 	if err != nil {
 		return err

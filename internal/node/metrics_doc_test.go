@@ -67,6 +67,7 @@ func registered(t *testing.T) map[string]*dto.MetricFamily {
 			c.Directory.Kind, c.Directory.URL = "http", "http://127.0.0.1:9/"
 			c.Auth.JWKSURL = []string{"http://127.0.0.1:9/"}
 			c.Auth.Refresh = true
+			c.Tracing.Endpoint = "http://127.0.0.1:9/"
 		},
 		func(c *config.Config) {
 			c.Directory.Kind, c.Directory.File = "file", write("directory.yaml", "entities: []\n")

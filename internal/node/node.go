@@ -22,6 +22,7 @@ import (
 	"github.com/rte-server/rte-server/internal/logsink"
 	"github.com/rte-server/rte-server/internal/tap"
 	"github.com/rte-server/rte-server/internal/trace"
+	"github.com/rte-server/rte-server/internal/tracing"
 	"github.com/rte-server/rte-server/internal/transport"
 )
 
@@ -72,7 +73,8 @@ type Node struct {
 	relay     *nodeRelay // nil: relay.listen is empty, or there are no other nodes
 	transport *transport.Handler
 	others    others
-	queries   *nodeQueries // nil: the nodes share no secret
+	tracer    *tracing.Tracer // nil: no tracing
+	queries   *nodeQueries    // nil: the nodes share no secret
 	peers     *peers
 	drainer   *drainer
 	operator  *console.Operator
@@ -108,7 +110,7 @@ func New(o Options) (*Node, error) {
 		n.tasks = append(n.tasks, n.watchSecrets())
 	}
 	for _, assemble := range []func(*Options) error{
-		n.assembleEvents, n.assembleAuthorization, n.assembleHub, n.assembleRelay, n.assembleTransport,
+		n.assembleTracing, n.assembleEvents, n.assembleAuthorization, n.assembleHub, n.assembleRelay, n.assembleTransport,
 		n.assembleControl, n.listen,
 	} {
 		if err := assemble(&o); err != nil {
@@ -120,7 +122,8 @@ func New(o Options) (*Node, error) {
 		n.tasks = append(n.tasks, reportDropped(o.Sink, n.logger, droppedInterval))
 	}
 	n.tasks = append(n.tasks, newCollector(n.config.Memory.GCPercent, n.memory.limit).run, n.dispatcher.Run,
-		n.backplane.Run, n.hub.Run, n.verifier.Run, n.directory.run, n.gate.Run, n.operator.Run, n.audit.dropped.run)
+		n.backplane.Run, n.hub.Run, n.verifier.Run, n.directory.run, n.gate.Run, n.tracer.Run, n.operator.Run,
+		n.audit.dropped.run)
 	return n, nil
 }
 

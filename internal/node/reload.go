@@ -184,6 +184,7 @@ func (n *Node) applySecrets(c *config.Config) error {
 	if n.directory.setToken != nil {
 		n.directory.setToken(c.Directory.Token)
 	}
+	n.tracer.SetHeaders(c.Tracing.Headers)
 	return nil
 }
 

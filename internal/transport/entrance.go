@@ -283,6 +283,7 @@ func (e *entrance) recover(sock *websocket.Socket) {
 func (h *Handler) takeUpgrade(
 	sock *websocket.Socket, peer netip.Addr, p []byte, admitted func(),
 ) (v *verifiedToken, taken bool) {
+	began := time.Now()
 	head, rest, ok := parseHead(p)
 	if !ok || !h.isHub(strings.TrimSuffix(head.path, "/")) || h.draining.Load() ||
 		!h.options.Transports[transports.WebSockets] {
@@ -313,6 +314,7 @@ func (h *Handler) takeUpgrade(
 	}
 	admitted()
 	h.metrics.taken.Inc()
+	h.upgraded(head.traceparent, began)
 	h.switchProtocols(&a, sock, u.accept, append([]byte(nil), rest...))
 	return nil, true
 }

@@ -181,6 +181,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.answerPreflight(w, r)
 		return
 	}
+	w, ended := h.traced(w, r, kind)
+	defer ended()
 	q := parseQuery(r.URL.RawQuery)
 	from := h.remoteOf(r, q)
 	if isEntry(r, kind) {

@@ -14,6 +14,7 @@ type head struct {
 	forwarded     []string
 	signalRAgent  string
 	userAgent     string
+	traceparent   string
 	accept        string // the answer to the client's key
 }
 
@@ -76,7 +77,7 @@ func parseHeader(line string) (name, value string, ok bool) {
 // headersSeen records the headers that may come only once.
 type headersSeen struct {
 	host, connection, upgrade, version, key, authorization bool
-	signalRAgent, userAgent                                bool
+	signalRAgent, userAgent, traceparent                   bool
 }
 
 // note adds a header to a head. It returns false for a header that leaves the request to net/http. It accepts any
@@ -112,6 +113,11 @@ func (s *headersSeen) note(h *head, name, value string) bool {
 	case "user-agent":
 		if once(&s.userAgent) {
 			h.userAgent = value
+		}
+		return true
+	case "traceparent":
+		if once(&s.traceparent) {
+			h.traceparent = value
 		}
 		return true
 	case "content-length", "transfer-encoding", "trailer", "expect":

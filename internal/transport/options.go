@@ -15,6 +15,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/tracing"
 	"github.com/rte-server/rte-server/internal/transport/forwarded"
 	"github.com/rte-server/rte-server/internal/transport/relay"
 	"github.com/rte-server/rte-server/internal/transport/transports"
@@ -89,6 +90,8 @@ type Options struct {
 
 	// Logger gets what happens to connections. nil: nothing is logged.
 	Logger *zap.Logger
+	// Tracer makes the spans of negotiations and upgrades; nil: none.
+	Tracer *tracing.Tracer
 	// Registerer gets the metrics. nil: they are not registered.
 	Registerer prometheus.Registerer
 }

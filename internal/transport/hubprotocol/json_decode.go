@@ -36,6 +36,7 @@ type jsonMessage struct {
 	arguments    []json.RawMessage
 	hasArguments bool
 	streams      int
+	traceparent  string
 	hasResult    bool
 	hasError     bool
 	hasItem      bool
@@ -60,7 +61,7 @@ func (jsonCodec) decode(message []byte) (MessageType, *Invocation, error) {
 		Target:    m.target,
 		Arguments: m.arguments,
 		Streams:   m.streams,
-		Streaming: m.kind == TypeStreamInvocation,
+		Streaming: m.kind == TypeStreamInvocation, Traceparent: m.traceparent,
 	}, nil
 }
 
@@ -127,7 +128,12 @@ func (m *jsonMessage) set(name, value []byte) error {
 		if null {
 			return nil
 		}
-		return jsonscan.Members(value, maxDepth-1, func(_, header []byte) error { return checkString(header) })
+		return jsonscan.Members(value, maxDepth-1, func(name, header []byte) error {
+			if string(name) == "traceparent" {
+				m.traceparent, _ = unquote(header)
+			}
+			return checkString(header)
+		})
 	case "error":
 		m.hasError = !null
 		ok = null || value[0] == '"'

@@ -36,7 +36,9 @@ func TestJSONDecode(t *testing.T) {
 			"as .NET sends it, with headers and stream ids",
 			`{"type":1,"headers":{"traceparent":"00-1"},"invocationId":"1","target":"S","arguments":[1,"a",null],` +
 				`"streamIds":["1","2"]}`,
-			TypeInvocation, &Invocation{ID: "1", Target: "S", Arguments: raw("1", `"a"`, "null"), Streams: 2},
+			TypeInvocation, &Invocation{
+				ID: "1", Target: "S", Arguments: raw("1", `"a"`, "null"), Streams: 2, Traceparent: "00-1",
+			},
 		},
 		{
 			"no invocation id", `{"type":1,"target":"S","arguments":[]}`,

@@ -33,6 +33,8 @@ type Invocation struct {
 	// Malformed reports whether the arguments could not be read: the call then fails alone, as one whose arguments do not
 	// bind. Arguments is empty.
 	Malformed bool
+	// Traceparent is the trace of the caller (W3C Trace Context), unchecked; empty: none.
+	Traceparent string
 }
 
 // Completion is the answer to an Invocation that has an ID. It has the fields of hub.Completion, as Invocation has

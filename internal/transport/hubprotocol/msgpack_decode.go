@@ -35,7 +35,7 @@ func (*messagePackCodec) decode(message []byte) (MessageType, *Invocation, error
 		inv, err := readInvocation(&r, elements, kind == TypeStreamInvocation)
 		return kind, inv, err
 	case TypeStreamItem, TypeCancelInvocation, TypeCompletion:
-		skipHeaders(&r)
+		_ = readHeaders(&r)
 		if id := r.String(); id == "" {
 			r.Fail()
 		}
@@ -74,8 +74,7 @@ func bodyOf(message []byte) []byte {
 // missing. The length prefix tells where the message ends, so errors from the arguments on fail the call alone, as in
 // ASP.NET Core.
 func readInvocation(r *msgpack.Reader, elements int, streaming bool) (*Invocation, error) {
-	inv := &Invocation{Streaming: streaming}
-	skipHeaders(r)
+	inv := &Invocation{Streaming: streaming, Traceparent: readHeaders(r)}
 	if !r.TakeNil() {
 		inv.ID = r.String()
 	}
@@ -105,13 +104,16 @@ func readArguments(r *msgpack.Reader, elements int, inv *Invocation) {
 	}
 }
 
-// skipHeaders reads the map of strings that most messages begin with.
-func skipHeaders(r *msgpack.Reader) {
+// readHeaders reads the map of strings that most messages begin with, and returns the only one with a meaning.
+func readHeaders(r *msgpack.Reader) (traceparent string) {
 	for range r.MapLen() {
-		_ = r.String()
-		_ = r.String()
+		name, value := r.String(), r.String()
 		if r.Err() != nil {
-			return
+			return ""
+		}
+		if name == "traceparent" {
+			traceparent = value
 		}
 	}
+	return traceparent
 }

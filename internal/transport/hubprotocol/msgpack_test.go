@@ -150,7 +150,7 @@ func TestMessagePackDecode(t *testing.T) {
 		},
 		{
 			"id nil, headers", framed(t, 1, map[string]string{"traceparent": "00"}, nil, "S", []any{}),
-			TypeInvocation, &Invocation{Target: "S"},
+			TypeInvocation, &Invocation{Target: "S", Traceparent: "00"},
 		},
 		{"id empty", framed(t, 1, none, "", "S", []any{}), TypeInvocation, &Invocation{Target: "S"}},
 		{"streams nil", framed(t, 1, none, "", "S", []any{}, nil), TypeInvocation, &Invocation{Target: "S"}},
