@@ -1,0 +1,526 @@
+package relay_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rte-server/rte-server/internal/transport/relay"
+)
+
+const patience = 30 * time.Second
+
+var secret = []byte("the secret of all nodes, 32 bytes")
+
+// node is a node whose transport is a function. It has the connections whose ids begin with its name.
+type node struct {
+	*relay.Relay
+	t       testing.TB
+	server  *relay.Server
+	clients *httptest.Server // its port for clients, which passes on all requests
+	metrics *prometheus.Registry
+
+	mu      sync.Mutex // guards peers
+	peers   []string
+	handler http.HandlerFunc
+}
+
+// startNode starts a node. handler answers the requests that others pass on to it.
+func startNode(t testing.TB, name string, handler http.HandlerFunc, changes ...func(*relay.Options)) *node {
+	t.Helper()
+	n := &node{t: t, metrics: prometheus.NewPedanticRegistry(), handler: handler}
+	o := relay.Options{Secret: secret, Peers: n.known, Registerer: n.metrics, Close: time.Second}
+	for _, change := range changes {
+		change(&o)
+	}
+	var err error
+	if n.Relay, err = relay.New(o); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.server = n.NewServer(listener, relay.Served{
+		Handler: handler, ErrorLog: log.New(io.Discard, "", 0),
+		State: func(id string) relay.State {
+			switch {
+			case strings.HasPrefix(id, name+"-ended"):
+				return relay.Ended
+			case strings.HasPrefix(id, name):
+				return relay.Here
+			default:
+				return relay.Unknown
+			}
+		},
+	})
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := n.server.Serve(); !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	n.clients = httptest.NewServer(http.HandlerFunc(n.pass))
+	t.Cleanup(func() {
+		n.Close()
+		n.server.Close()
+		n.clients.CloseClientConnections()
+		n.clients.Close()
+		running.Wait()
+	})
+	return n
+}
+
+// pass passes a request on to the owner of the connection in its query.
+func (n *node) pass(w http.ResponseWriter, r *http.Request) {
+	address, ok := n.Find(r.Context(), r.URL.Query().Get("id"))
+	if !ok {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	pass := n.Forward
+	if r.Header.Get("Upgrade") != "" {
+		pass = func(w http.ResponseWriter, r *http.Request, address string) error {
+			return n.Upgrade(w, r, address, hijack)
+		}
+	}
+	if err := pass(w, r, address); err != nil {
+		w.Header().Set("Relay-Error", err.Error())
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+func hijack(w http.ResponseWriter) (net.Conn, []byte, error) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	return conn, early, nil
+}
+
+func (n *node) known() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.peers
+}
+
+// know makes a node know others.
+func (n *node) know(others ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.peers = others
+}
+
+func (n *node) addr() string { return n.server.Addr().String() }
+
+// startNodes starts a node that gets requests, and the owner of the connections that begin with "owner".
+func startNodes(t testing.TB, handler http.HandlerFunc, changes ...func(*relay.Options)) (entry, owner *node) {
+	t.Helper()
+	entry, owner = startNode(t, "entry", nil, changes...), startNode(t, "owner", handler)
+	entry.know(owner.addr())
+	return entry, owner
+}
+
+// count returns the value of a metric with a label.
+func (n *node) count(name, label string) float64 {
+	n.t.Helper()
+	families, err := n.metrics.Gather()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if family.GetName() == name && (label == "" || metric.GetLabel()[0].GetValue() == label) {
+				return metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+			}
+		}
+	}
+	n.t.Fatalf("no metric %s %s", name, label)
+	return 0
+}
+
+func (n *node) eventually(what string, condition func() bool) {
+	n.t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			n.t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// fetch makes a request to the port for clients.
+func (n *node) fetch(method, target, body string) (*http.Response, string) {
+	n.t.Helper()
+	request, err := http.NewRequest(method, n.clients.URL+target, strings.NewReader(body))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	request.Header.Set("X-Forwarded-For", "203.0.113.7")
+	request.Header.Set("Rte-Client", "198.51.100.1:1") // a client cannot name another address
+	request.Header.Set("Rte-Find", "owner")
+	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return response, string(text)
+}
+
+func TestForward_theOwnerGetsTheRequest(t *testing.T) {
+	entry, _ := startNodes(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if !relay.Passed(r.Context()) || r.Header.Get("Rte-Client") != "" || !strings.HasPrefix(r.RemoteAddr, "127.0.0.1:") {
+			t.Errorf("passed %v, %q, from %s", relay.Passed(r.Context()), r.Header.Get("Rte-Client"), r.RemoteAddr)
+		}
+		w.Header().Set("X-Answer", "yes")
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = io.WriteString(w, r.Method+" "+r.URL.String()+" "+r.Header.Get("X-Forwarded-For")+" "+string(body))
+	})
+	response, body := entry.fetch(http.MethodPost, "/rte?id=owner-1&x=%3b;y", "hello")
+	if body != "POST /rte?id=owner-1&x=%3b;y 203.0.113.7 hello" || response.StatusCode != http.StatusAccepted ||
+		response.Header.Get("X-Answer") != "yes" {
+		t.Errorf("%s %q %v", response.Status, body, response.Header)
+	}
+	for _, id := range []string{"other-1", "owner-ended", ""} {
+		if response, _ := entry.fetch(http.MethodGet, "/rte?id="+id, ""); response.StatusCode != http.StatusNotFound {
+			t.Errorf("%q: %s", id, response.Status)
+		}
+	}
+}
+
+// A stream arrives piece by piece, and its end on either side ends the other.
+func TestForward_streams(t *testing.T) {
+	more, ended := make(chan struct{}), make(chan struct{})
+	entry, _ := startNodes(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		_, _ = io.WriteString(w, "first")
+		_ = http.NewResponseController(w).Flush()
+		<-more
+		_, _ = io.WriteString(w, "second")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	response, err := entry.clients.Client().Get(entry.clients.URL + "/rte?id=owner-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"first", "second"} {
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(response.Body, got); err != nil || string(got) != want {
+			t.Fatalf("%q %v", got, err)
+		}
+		if want == "first" {
+			close(more)
+		}
+	}
+	response.Body.Close()
+	<-ended
+	entry.eventually("the place is free", func() bool { return entry.count("rte_relay_passed", "") == 0 })
+}
+
+// A node that drains ends requests that wait, so that their clients send them to another node.
+func TestMove_endsRequests(t *testing.T) {
+	waits := make(chan struct{})
+	entry, _ := startNodes(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(waits)
+		<-r.Context().Done()
+	})
+	answered := make(chan string)
+	go func() {
+		response, _ := entry.fetch(http.MethodGet, "/rte?id=owner-1", "")
+		answered <- response.Header.Get("Relay-Error")
+	}()
+	<-waits
+	entry.Move(t.Context(), time.Millisecond)
+	if got := <-answered; got != relay.ErrMoved.Error() {
+		t.Errorf("%q", got)
+	}
+}
+
+// echo is an owner that upgrades, and sends back what it gets.
+func echo(w http.ResponseWriter, _ *http.Request) {
+	conn, early, err := hijack(w)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nearly ")
+	_, _ = io.Copy(conn, io.MultiReader(bytes.NewReader(early), conn))
+}
+
+// upgrade opens a socket through a node.
+func (n *node) upgrade(id string) (net.Conn, *bufio.Reader, int) {
+	n.t.Helper()
+	conn, err := net.Dial("tcp", n.clients.Listener.Addr().String())
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	_, _ = io.WriteString(conn, "GET /rte?id="+id+" HTTP/1.1\r\nHost: rte\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nnow ")
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, &http.Request{Method: http.MethodGet})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusSwitchingProtocols {
+		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+	}
+	return conn, reader, response.StatusCode
+}
+
+func expect(t testing.TB, reader io.Reader, want string) {
+	t.Helper()
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(reader, got); err != nil || string(got) != want {
+		t.Fatalf("%q %v, want %q", got, err, want)
+	}
+}
+
+func TestUpgrade_copiesBothWays(t *testing.T) {
+	entry, _ := startNodes(t, echo)
+	conn, reader, status := entry.upgrade("owner-1")
+	if status != http.StatusSwitchingProtocols {
+		t.Fatal(status)
+	}
+	expect(t, reader, "early now ")
+	large := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // 1 MiB
+	go func() { _, _ = conn.Write(large) }()
+	expect(t, reader, string(large))
+	if entry.Sockets() != 1 || entry.count("rte_relay_passed", "") != 1 {
+		t.Errorf("%d sockets, %v places", entry.Sockets(), entry.count("rte_relay_passed", ""))
+	}
+	if n := entry.count("rte_relay_bytes_total", "owner"); n != float64(len(large)+4) {
+		t.Errorf("%v bytes", n)
+	}
+	conn.Close()
+	entry.eventually("the place is free", func() bool {
+		return entry.Sockets() == 0 && entry.count("rte_relay_passed", "") == 0 && entry.count("rte_relay_buffer_bytes", "") == 0
+	})
+}
+
+// The end of the owner, the move of a node and its close end the socket of a client.
+func TestUpgrade_ends(t *testing.T) {
+	for name, end := range map[string]func(entry *node, owner net.Conn){
+		"the owner":    func(_ *node, owner net.Conn) { owner.Close() },
+		"a dead owner": func(_ *node, owner net.Conn) { reset(owner) },
+		"a drain":      func(entry *node, _ net.Conn) { entry.Move(context.Background(), time.Millisecond) },
+		"a stop":       func(entry *node, _ net.Conn) { entry.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			upgraded := make(chan net.Conn, 1)
+			entry, _ := startNodes(t, func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := hijack(w)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello")
+				upgraded <- conn
+			})
+			_, reader, _ := entry.upgrade("owner-1")
+			expect(t, reader, "hello")
+			owner := <-upgraded
+			defer owner.Close()
+			end(entry, owner)
+			if _, err := reader.ReadByte(); err == nil {
+				t.Error("a byte after the end")
+			}
+			entry.eventually("the socket is forgotten", func() bool { return entry.Sockets() == 0 })
+		})
+	}
+}
+
+// reset ends a connection as the death of its process does.
+func reset(conn net.Conn) {
+	tcp := conn.(*tls.Conn).NetConn().(*net.TCPConn)
+	_ = tcp.SetLinger(0)
+	tcp.Close()
+}
+
+// A client that does not read stops its owner, within the buffers of two kernels, and ends after Options.Send.
+func TestUpgrade_aSlowClientStopsTheOwner(t *testing.T) {
+	taken := make(chan int)
+	entry, _ := startNodes(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := hijack(w)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		chunk, sum := make([]byte, 4<<10), 0
+		for {
+			n, err := conn.Write(chunk)
+			if sum += n; err != nil {
+				taken <- sum
+				return
+			}
+		}
+	}, func(o *relay.Options) { o.Send = 200 * time.Millisecond })
+	entry.upgrade("owner-1")
+	if sum := <-taken; sum > 16<<20 {
+		t.Errorf("the owner wrote %d KB to a client that reads nothing", sum>>10)
+	}
+}
+
+func TestUpgrade_bounds(t *testing.T) {
+	entry, _ := startNodes(t, echo, func(o *relay.Options) { o.Connections = 1 })
+	if _, _, status := entry.upgrade("owner-1"); status != http.StatusSwitchingProtocols {
+		t.Fatal(status)
+	}
+	if _, _, status := entry.upgrade("owner-2"); status != http.StatusNotFound {
+		t.Errorf("beyond the bound: %d", status)
+	}
+	if n := entry.count("rte_relay_requests_total", "full"); n != 1 {
+		t.Errorf("%v counted", n)
+	}
+}
+
+// An owner that answers with an error of its own, or that takes too long, is as good as none.
+func TestUpgrade_anOwnerThatFails(t *testing.T) {
+	block := make(chan struct{})
+	defer close(block)
+	for name, handler := range map[string]http.HandlerFunc{
+		"is stopping":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"does not answer": func(_ http.ResponseWriter, _ *http.Request) { <-block },
+	} {
+		t.Run(name, func(t *testing.T) {
+			entry, _ := startNodes(t, handler)
+			began := time.Now()
+			_, _, status := entry.upgrade("owner-1")
+			if took := time.Since(began); status != http.StatusNotFound || took > time.Second {
+				t.Errorf("%d after %s", status, took)
+			}
+			if n := entry.count("rte_relay_requests_total", "owner"); n != 1 {
+				t.Errorf("%v counted", n)
+			}
+		})
+	}
+}
+
+// A node that cannot be reached is left out for a moment, and delays no answer of the others.
+func TestFind_withoutADeadNode(t *testing.T) {
+	entry, owner := startNodes(t, echo)
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := dead.Addr().String()
+	dead.Close()
+	entry.know(address, owner.addr())
+	if got, ok := entry.Find(t.Context(), "owner-1"); !ok || got != owner.addr() {
+		t.Errorf("%q %v", got, ok)
+	}
+	if _, ok := entry.Find(t.Context(), "other"); ok {
+		t.Error("found a connection that no node has")
+	}
+	if n := entry.count("rte_relay_finds_total", "unknown"); n != 1 {
+		t.Errorf("%v counted", n)
+	}
+}
+
+// A node with another secret, and any stranger, gets nothing and is counted.
+func TestServer_refusesStrangers(t *testing.T) {
+	_, owner := startNodes(t, func(http.ResponseWriter, *http.Request) { t.Error("a stranger reached the transport") })
+	stranger := startNode(t, "stranger", nil, func(o *relay.Options) { o.Secret = []byte("another secret") })
+	stranger.know(owner.addr())
+	if _, ok := stranger.Find(t.Context(), "owner-1"); ok {
+		t.Error("a stranger learned of a connection")
+	}
+	for name, hello := range map[string]func(net.Conn){
+		"plain HTTP":         func(c net.Conn) { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nRte-Find: owner\r\n\r\n") },
+		"no certificate":     func(c net.Conn) { shake(c, &tls.Config{InsecureSkipVerify: true}) },
+		"an old TLS":         func(c net.Conn) { shake(c, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}) },
+		"nothing, and waits": func(net.Conn) {},
+	} {
+		before := owner.count("rte_relay_refused_total", "handshake")
+		conn, err := net.Dial("tcp", owner.addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		hello(conn)
+		_, _ = io.Copy(io.Discard, conn) // until the node ends it
+		conn.Close()
+		owner.eventually(name+" is counted", func() bool { return owner.count("rte_relay_refused_total", "handshake") > before })
+	}
+}
+
+// shake performs a handshake of TLS and requests something.
+func shake(conn net.Conn, config *tls.Config) {
+	secured := tls.Client(conn, config)
+	_, _ = io.WriteString(secured, "GET / HTTP/1.1\r\nHost: rte\r\nRte-Find: owner\r\n\r\n")
+	_, _ = io.Copy(io.Discard, secured)
+}
+
+// Connections that do not prove to be nodes have a bound, and hold no node up.
+func TestServer_boundsHandshakes(t *testing.T) {
+	entry, owner := startNodes(t, echo)
+	for range 200 {
+		conn, err := net.Dial("tcp", owner.addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	owner.eventually("some are refused", func() bool { return owner.count("rte_relay_refused_total", "crowded") >= 100 })
+	owner.eventually("the others have had their time", func() bool {
+		_, ok := entry.Find(t.Context(), "owner-1")
+		return ok
+	})
+}
+
+// While the secret is replaced, nodes accept both.
+func TestRelay_replacesItsSecret(t *testing.T) {
+	entry, owner := startNodes(t, echo)
+	next := []byte("the next secret of all nodes, 32")
+	for _, step := range []func() error{
+		func() error { return owner.SetSecrets(secret, next) },
+		func() error { return entry.SetSecrets(next, secret) },
+		func() error { return owner.SetSecrets(next, secret) },
+		func() error { return entry.SetSecrets(next) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := entry.Find(t.Context(), "owner-1"); !ok {
+			t.Fatal("the nodes do not know each other any more")
+		}
+	}
+	if err := owner.SetSecrets([]byte("a third one")); err != nil {
+		t.Fatal(err)
+	}
+	entry.eventually("the other node is a stranger", func() bool {
+		_, _, status := entry.upgrade("owner-1")
+		return status == http.StatusNotFound
+	})
+}
+
+func TestNew_namesWhatIsMissing(t *testing.T) {
+	if _, err := relay.New(relay.Options{Secret: secret}); err == nil {
+		t.Error("no error without Peers")
+	}
+	if _, err := relay.New(relay.Options{Peers: func() []string { return nil }}); err == nil {
+		t.Error("no error without Secret")
+	}
+}
