@@ -255,6 +255,9 @@ func TestMove_endsRequests(t *testing.T) {
 	}
 }
 
+// switching is the head of an answer that upgrades.
+const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+
 // echo is an owner that upgrades, and sends back what it gets.
 func echo(w http.ResponseWriter, _ *http.Request) {
 	conn, early, err := hijack(w)
@@ -262,7 +265,7 @@ func echo(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	defer conn.Close()
-	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nearly ")
+	_, _ = io.WriteString(conn, switching+"early ")
 	_, _ = io.Copy(conn, io.MultiReader(bytes.NewReader(early), conn))
 }
 
@@ -275,7 +278,8 @@ func (n *node) upgrade(id string) (net.Conn, *bufio.Reader, int) {
 	}
 	n.t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	_, _ = io.WriteString(conn, "GET /rte?id="+id+" HTTP/1.1\r\nHost: rte\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nnow ")
+	_, _ = io.WriteString(conn,
+		"GET /rte?id="+id+" HTTP/1.1\r\nHost: rte\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nnow ")
 	reader := bufio.NewReader(conn)
 	response, err := http.ReadResponse(reader, &http.Request{Method: http.MethodGet})
 	if err != nil {
@@ -314,7 +318,8 @@ func TestUpgrade_copiesBothWays(t *testing.T) {
 	}
 	conn.Close()
 	entry.eventually("the place is free", func() bool {
-		return entry.Sockets() == 0 && entry.count("rte_relay_passed", "") == 0 && entry.count("rte_relay_buffer_bytes", "") == 0
+		return entry.Sockets() == 0 && entry.count("rte_relay_passed", "") == 0 &&
+			entry.count("rte_relay_buffer_bytes", "") == 0
 	})
 }
 
@@ -334,7 +339,7 @@ func TestUpgrade_ends(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello")
+				_, _ = io.WriteString(conn, switching+"hello")
 				upgraded <- conn
 			})
 			_, reader, _ := entry.upgrade("owner-1")
@@ -367,7 +372,7 @@ func TestUpgrade_aSlowClientStopsTheOwner(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		_, _ = io.WriteString(conn, switching)
 		chunk, sum := make([]byte, 4<<10), 0
 		for {
 			n, err := conn.Write(chunk)
@@ -437,57 +442,6 @@ func TestFind_withoutADeadNode(t *testing.T) {
 	if n := entry.count("rte_relay_finds_total", "unknown"); n != 1 {
 		t.Errorf("%v counted", n)
 	}
-}
-
-// A node with another secret, and any stranger, gets nothing and is counted.
-func TestServer_refusesStrangers(t *testing.T) {
-	_, owner := startNodes(t, func(http.ResponseWriter, *http.Request) { t.Error("a stranger reached the transport") })
-	stranger := startNode(t, "stranger", nil, func(o *relay.Options) { o.Secret = []byte("another secret") })
-	stranger.know(owner.addr())
-	if _, ok := stranger.Find(t.Context(), "owner-1"); ok {
-		t.Error("a stranger learned of a connection")
-	}
-	for name, hello := range map[string]func(net.Conn){
-		"plain HTTP":         func(c net.Conn) { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nRte-Find: owner\r\n\r\n") },
-		"no certificate":     func(c net.Conn) { shake(c, &tls.Config{InsecureSkipVerify: true}) },
-		"an old TLS":         func(c net.Conn) { shake(c, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}) },
-		"nothing, and waits": func(net.Conn) {},
-	} {
-		before := owner.count("rte_relay_refused_total", "handshake")
-		conn, err := net.Dial("tcp", owner.addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = conn.SetDeadline(time.Now().Add(patience))
-		hello(conn)
-		_, _ = io.Copy(io.Discard, conn) // until the node ends it
-		conn.Close()
-		owner.eventually(name+" is counted", func() bool { return owner.count("rte_relay_refused_total", "handshake") > before })
-	}
-}
-
-// shake performs a handshake of TLS and requests something.
-func shake(conn net.Conn, config *tls.Config) {
-	secured := tls.Client(conn, config)
-	_, _ = io.WriteString(secured, "GET / HTTP/1.1\r\nHost: rte\r\nRte-Find: owner\r\n\r\n")
-	_, _ = io.Copy(io.Discard, secured)
-}
-
-// Connections that do not prove to be nodes have a bound, and hold no node up.
-func TestServer_boundsHandshakes(t *testing.T) {
-	entry, owner := startNodes(t, echo)
-	for range 200 {
-		conn, err := net.Dial("tcp", owner.addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-	}
-	owner.eventually("some are refused", func() bool { return owner.count("rte_relay_refused_total", "crowded") >= 100 })
-	owner.eventually("the others have had their time", func() bool {
-		_, ok := entry.Find(t.Context(), "owner-1")
-		return ok
-	})
 }
 
 // While the secret is replaced, nodes accept both.

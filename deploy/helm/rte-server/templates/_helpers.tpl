@@ -29,6 +29,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $config := deepCopy .Values.config -}}
 {{- $_ := set $config "listen" ":8080" -}}
 {{- $_ := set $config "console" (dict "listen" ":9090") -}}
+{{- if .Values.relay.enabled -}}
+{{- $_ := set $config "relay" (merge (dict "listen" ":8090") ($config.relay | default dict)) -}}
+{{- end -}}
 {{- $_ := set $config "shutdown" (dict "delay" "0s" "drain" (printf "%ds" (int .Values.shutdown.drain)) "wait" (printf "%ds" (int .Values.shutdown.wait)) "timeout" (printf "%ds" (int .Values.shutdown.timeout))) -}}
 {{- with (.Values.resources.limits | default dict).memory -}}
 {{- $memory := $config.memory | default dict -}}
