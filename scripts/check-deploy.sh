@@ -23,6 +23,26 @@ if readelf --program-headers "$work/rte-server" | grep INTERP; then
   exit 1
 fi
 
+# The health check of the image works against the command of the image.
+read -r -a health < <(sed -n 's/^HEALTHCHECK .* CMD \(\[.*\]\)$/\1/p' Dockerfile | jq --raw-output 'join(" ")')
+read -r -a serve < <(sed -n 's/^CMD \(\[.*\]\)$/\1/p' Dockerfile | jq --raw-output 'join(" ")')
+((${#health[@]} && ${#serve[@]})) || { echo "Dockerfile has no HEALTHCHECK, or no CMD" >&2; exit 1; }
+export RTE_LISTEN=127.0.0.1:0 RTE_CONSOLE_LISTEN=127.0.0.1:$((20000 + RANDOM % 10000)) RTE_AUTH_HMAC_SECRET=0123456789abcdef0123456789abcdef
+"$work/rte-server" "${serve[@]}" 2>"$work/image.log" &
+image=$!
+trap 'kill "$image" 2>/dev/null; rm -rf "$work"' EXIT
+healthy() { "$work${health[0]}" "${health[@]:1}" >/dev/null 2>&1; }
+for _ in {1..100}; do healthy && break; sleep 0.1; done # until it is up
+healthy || { cat "$work/image.log" >&2; echo "the health check of the image fails" >&2; exit 1; }
+kill "$image"
+wait "$image" || true
+if healthy; then
+  echo "the health check of the image succeeds without a server" >&2
+  exit 1
+fi
+unset RTE_LISTEN RTE_CONSOLE_LISTEN RTE_AUTH_HMAC_SECRET
+trap 'rm -rf "$work"' EXIT
+
 echo "== release"
 RELEASE_VERSION=v0.0.0 RELEASE_PLATFORMS=linux-amd64 scripts/release.sh >/dev/null
 (cd build/release && sha256sum --check --quiet SHA256SUMS)

@@ -50,6 +50,9 @@ func (p *program) configCheckCommand() *cobra.Command {
 		for _, warning := range l.Warnings() {
 			cmd.PrintErrf("warning: %s\n", warning)
 		}
+		if warning := node.FilesWarning(&l.Config); warning != "" {
+			cmd.PrintErrf("warning: %s\n", warning)
+		}
 		if *connect {
 			return tryServers(cmd, &l.Config, *timeout, *asJSON)
 		}

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"fmt"
 	"strings"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/rte-server/rte-server/internal/config"
 )
@@ -19,6 +21,9 @@ const (
 	leastRequests, mostRequests = 16, 256
 	// redisFiles are those of one Redis server beside its subscribed connections: commands, probes, journals.
 	redisFiles = 13
+	// fewConnections is below what a machine of a deployment can serve: a limit with room for fewer is an accident, such
+	// as the 1,024 or 4,096 open files of many systems.
+	fewConnections = 10_000
 	// relayPart is the part of the descriptors that sockets to other nodes may have.
 	relayPart = 8
 )
@@ -58,11 +63,26 @@ func (f files) connections() int {
 	return max(f.clients-min(max(leastRequests, f.clients/16), mostRequests), f.clients/2, 1)
 }
 
+// FilesWarning returns why a node with this configuration, started by this process, would serve few connections; empty
+// if it would not.
+func FilesWarning(c *config.Config) string {
+	f := divideFiles(descriptors(), c)
+	if room := f.connections(); f.limit > 0 && room < min(c.Limits.Connections, fewConnections) {
+		return fmt.Sprintf("limits.connections: a process with at most %d open files, as this one, has room for %d of %d",
+			f.limit, room, c.Limits.Connections)
+	}
+	return ""
+}
+
 // maxConnections returns limit, or less if the process may not open as many files. Above the limit of open
 // files, clients would wait for an answer; above this limit they get 503.
 func (n *Node) maxConnections(limit int) int {
 	if room := n.files.connections(); n.files.limit > 0 && room < limit {
-		n.logger.Info("limits.connections is lowered to the limit of open files", zap.Int("configured", limit),
+		level := zapcore.InfoLevel
+		if room < fewConnections {
+			level = zapcore.WarnLevel
+		}
+		n.logger.Log(level, "limits.connections is lowered to the limit of open files", zap.Int("configured", limit),
 			zap.Int("connections", room), zap.Int("descriptors", n.files.limit))
 		return room
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -28,6 +29,18 @@ func mustLimitFiles(t *testing.T, path string, limit int) string {
 		t.Fatal(err)
 	}
 	return script
+}
+
+// mustCheckConfig returns what "config check" of a program prints.
+func mustCheckConfig(t *testing.T, path string) string {
+	t.Helper()
+	cmd := exec.Command(path, "config", "check", "--auth.hmac_secret="+rtetest.Secret)
+	cmd.Env = rtetest.Unconfigured(os.Environ())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("config check: %v\n%s", err, out)
+	}
+	return string(out)
 }
 
 // outcomes are the results of many clients that connect.
@@ -109,10 +122,12 @@ func TestDescriptors_areKeptForOperatorsAndRedis(t *testing.T) {
 	var probing sync.WaitGroup
 	done := make(chan struct{})
 	probes := map[string]int{}
+	slowest := time.Duration(0)
 	probing.Go(func() {
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: rtetest.Patience}
 		for {
 			for _, path := range []string{"/readyz", "/metrics"} {
+				began := time.Now()
 				response, err := client.Get(srv.ConsoleURL + path)
 				if err != nil {
 					t.Errorf("%s: %v", path, err)
@@ -125,6 +140,7 @@ func TestDescriptors_areKeptForOperatorsAndRedis(t *testing.T) {
 					return
 				}
 				probes[path]++
+				slowest = max(slowest, time.Since(began))
 			}
 			select {
 			case <-done:
@@ -172,7 +188,20 @@ func TestDescriptors_areKeptForOperatorsAndRedis(t *testing.T) {
 	if strings.Contains(srv.Log(), "too many open files") {
 		t.Error("the node ran out of file descriptors")
 	}
-	t.Logf("%d connected, %d got 503, %d were cut; %v probes", len(o.open), o.full, o.cut, probes)
+	if slowest > time.Second {
+		t.Errorf("a probe took %s", slowest)
+	}
+	for name, warns := range map[string]bool{
+		"the log of the start": strings.Contains(srv.Log(), "limits.connections is lowered to the limit of open files"),
+		"config check": strings.Contains(mustCheckConfig(t, mustLimitFiles(t, programs.MustBuild(t), descriptors)),
+			"limits.connections: a process with at most 256 open files"),
+	} {
+		if !warns {
+			t.Errorf("%s does not warn of the limit of open files", name)
+		}
+	}
+	t.Logf("%d connected, %d got 503, %d were cut; %v probes, the slowest took %s",
+		len(o.open), o.full, o.cut, probes, slowest)
 	release()
 	waiting.Wait()
 	for _, conn := range o.open {
