@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn rolling soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn vuln wallboard map picture console console-pictures image release check clean
+.PHONY: help build dev test churn rolling soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn site vuln wallboard map picture console console-pictures image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ build: ## build bin/rte-server, a static binary
 dev: build ## run a demo call centre on http://127.0.0.1:8080, needs nothing but Go (FLAGS for more)
 	exec bin/rte-server dev $(FLAGS)
 
-test: deps build alerts chart shell ## run every test, after installing what the tests need
+test: deps build alerts chart shell site ## run every test, after installing what the tests need
 	go vet ./...
 	go test -race -timeout 20m ./...
 	cd bench && go vet ./... && go test -race -timeout 5m ./...
@@ -91,6 +91,9 @@ compatibility: deps ## make docs/compatibility.md of what the tests say (needs P
 
 autobahn: ## be judged by the Autobahn test suite (needs Python 2.7, PYTHON2 says where it is)
 	scripts/autobahn.sh
+
+site: ## build the documentation as a site in build/site/html, with search, for reading without a network
+	scripts/site.sh
 
 vuln: ## look for known vulnerabilities in what the binary calls (asks vuln.go.dev)
 	scripts/vuln.sh

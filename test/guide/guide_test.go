@@ -93,6 +93,45 @@ func TestPages_commandsRun(t *testing.T) {
 	}
 }
 
+// TestGettingStarted_printsWhatThePageShows runs the commands of the page one after the other in one shell, as a reader
+// does, and compares what each prints.
+func TestGettingStarted_printsWhatThePageShows(t *testing.T) {
+	t.Parallel()
+	d := startDevelopment(t)
+	bin := t.TempDir()
+	if err := os.Symlink(programs.MustBuild(t), filepath.Join(bin, "rte-server")); err != nil {
+		t.Fatal(err)
+	}
+	var script, want strings.Builder
+	commands := 0
+	for _, b := range blocksOf(t, "docs/getting-started.md") {
+		switch b.language {
+		case "sh":
+			commands++
+			fmt.Fprintf(&script, "echo '# command %d'\n%s\n", commands, b.text)
+			fmt.Fprintf(&want, "# command %d\n", commands)
+		case "text":
+			want.WriteString(b.text)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", d.here(script.String()))
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	got := regexp.MustCompile(`(?m)^node \S+$`).ReplaceAllString(string(out), "node NAME")
+	got = regexp.MustCompile(`\d\d:\d\d:\d\d\.\d{3} `).ReplaceAllString(got, "TIME ")
+	got = regexp.MustCompile(`\n+`).ReplaceAllString(got, "\n")
+	if diff := cmp.Diff(want.String(), got); diff != "" {
+		t.Errorf("the commands (-page +printed):\n%s", diff)
+	}
+	if commands < 4 {
+		t.Errorf("the page has %d commands", commands)
+	}
+}
+
 // TestExtensionOfTheOriginal plays node/extension.mjs behind a load balancer with TLS.
 func TestExtensionOfTheOriginal(t *testing.T) {
 	t.Parallel()
