@@ -44,7 +44,10 @@ func (p *running) tap(query, token string) *openTap {
 	}
 	o := &openTap{t: p.t, frames: make(chan tapFrame, 10_000), close: cancel}
 	done := make(chan struct{})
-	p.t.Cleanup(func() { <-done })
+	p.t.Cleanup(func() {
+		cancel()
+		<-done
+	})
 	go func() {
 		defer close(done)
 		defer close(o.frames)
@@ -175,5 +178,100 @@ func TestTap_showsEventsOfAllNodes(t *testing.T) {
 		if !strings.Contains(second.output.text(), want) {
 			t.Errorf("the audit log lacks %s", want)
 		}
+	}
+}
+
+// TestTap_reportsWhatItLeavesOut publishes more than a tap may copy.
+func TestTap_reportsWhatItLeavesOut(t *testing.T) {
+	node := start(t, serveArgs("--tap.rate=5")...)
+	tap := node.tap("event=UserCallInComing", "")
+	tap.next("node", `"joined"`)
+	var lines strings.Builder
+	for n := range 50 {
+		_, line := callEvent(n)
+		lines.WriteString(line + "\n")
+	}
+	if status, answer := node.post("/api/publish", lines.String()); status != http.StatusOK {
+		t.Fatalf("published: %d %s", status, answer)
+	}
+	shown, left := 0, uint64(0)
+	for timeout := time.After(patience); shown+int(left) < 50; {
+		select {
+		case f := <-tap.frames:
+			switch f.event {
+			case "event":
+				shown++
+			case "dropped":
+				var d console.TapDropped
+				if err := json.Unmarshal([]byte(f.data), &d); err != nil || d.Reason != "rate" || d.Since.IsZero() {
+					t.Errorf("dropped %s", f.data)
+				}
+				left += d.Count
+			}
+		case <-timeout:
+			t.Fatalf("%d events shown, %d reported as left out, of 50", shown, left)
+		}
+	}
+	metric := node.metric(`rte_tap_dropped_total{reason="rate"}`)
+	if shown < 5 || shown > 10 || metric != fmt.Sprint(left) {
+		t.Errorf("%d events shown, %d left out, metric %s", shown, left, metric)
+	}
+}
+
+// TestTap_isForRoles tries each role, and each mistake in a filter.
+func TestTap_isForRoles(t *testing.T) {
+	const operator, reader = "operator-token-0123456789", "reader-token-0123456789"
+	const publisher = "publisher-token-0123456789"
+	node := start(t, serveArgs("--tap.max=2", "--console.token="+operator, "--console.read_token="+reader,
+		"--console.publish_token="+publisher)...)
+	get := func(path, token string) (int, string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, node.operators+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
+		return node.do(request)
+	}
+	for _, test := range []struct {
+		path, token string
+		status      int
+		want        string
+	}{
+		{"/api/whoami", operator, 200, `"role":"operator"`},
+		{"/api/whoami", reader, 200, `"act":false`},
+		{"/api/whoami", publisher, 200, `"publish":true`},
+		{"/api/overview", reader, 200, `"state":`},
+		{"/api/overview", publisher, 403, "does not allow"},
+		{"/api/log-level", reader, 200, `"level":"info"`},
+		{"/api/tap", publisher, 403, "does not allow"},
+		{"/api/tap?data=full", reader, 403, "does not allow"},
+		{"/api/tap?data=masked&data=full", reader, 403, "does not allow"},
+		{"/api/tap?dat%61=full", reader, 403, "does not allow"},
+		{"/api/tap?data=masked&data=none", operator, 400, "twice"},
+		{"/api/tap?data=all", operator, 400, "data: must be"},
+		{"/api/tap?sample=0", operator, 400, "sample: must be"},
+		{"/api/tap?sample=NaN", operator, 400, "sample: must be"},
+		{"/api/tap?event=Nothing", operator, 400, "event: must be"},
+		{"/api/tap?entity=x", operator, 400, "entity: must be a GUID"},
+		{"/api/tap?nodes=some", operator, 400, "nodes: must be"},
+		{"/api/tap?user=" + testUser + "&connection=x", operator, 400, "does not go with user"},
+		{"/api/tap?surprise=1", operator, 400, "unknown parameter"},
+	} {
+		if status, answer := get(test.path, test.token); status != test.status || !strings.Contains(answer, test.want) {
+			t.Errorf("%s: %d %s, want %d with %s", test.path, status, answer, test.status, test.want)
+		}
+	}
+	for range 2 {
+		node.tap("nodes=self&data=none", reader).next("hello", `"nodes":"this"`)
+	}
+	eventually(t, "two taps", func() bool {
+		_, answer := get("/api/overview", operator)
+		return strings.Contains(answer, `"taps":2`)
+	})
+	if status, answer := get("/api/tap", operator); status != 503 || !strings.Contains(answer, "tap.max") {
+		t.Errorf("a third tap: %d %s", status, answer)
 	}
 }

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,13 +17,24 @@ import (
 type channels struct {
 	backplane.Control
 
-	byName  map[string][]func([]byte)
+	mu      sync.Mutex
+	byName  map[string][]func([]byte) // guarded by mu
 	refused int
+}
+
+// add adds a subscriber of a channel.
+func (w *channels) add(channel string, receive func([]byte)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.byName[channel] = append(w.byName[channel], receive)
 }
 
 // Send implements backplane.Control.
 func (w *channels) Send(_ context.Context, channel string, message []byte) error {
-	for _, receive := range w.byName[channel] {
+	w.mu.Lock()
+	all := slices.Clone(w.byName[channel])
+	w.mu.Unlock()
+	for _, receive := range all {
 		receive(message)
 	}
 	return nil
@@ -41,7 +54,7 @@ func (w *channels) join(ctx context.Context, t *testing.T, name, secret, answer 
 		t.Fatal(err)
 	}
 	for _, channel := range []string{backplane.QueryChannel, backplane.AnswerChannel(name)} {
-		w.byName[channel] = append(w.byName[channel], func(message []byte) {
+		w.add(channel, func(message []byte) {
 			if q.receive(message) != nil {
 				w.refused++
 			}
