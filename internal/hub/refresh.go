@@ -30,7 +30,7 @@ func (s *Session) replaceClaims(claims *authz.Claims) (changed bool, err error) 
 		return false, ErrClosed
 	case claims.User != before.User || claims.Organization != before.Organization:
 		return false, ErrOtherUser
-	case claims.Equal(before) || older(claims, before):
+	case claims.Equal(before) || claims.OlderThan(before):
 		return false, nil // a client may repeat this as often as it likes: it costs nothing
 	}
 	// As in Open: a later revocation finds the new claims.
@@ -42,19 +42,6 @@ func (s *Session) replaceClaims(claims *authz.Claims) (changed bool, err error) 
 	// The earlier claims may have decided a Subscribe that still runs: the new number makes it recheck what it grants.
 	s.hub.rechecks.number.Add(1)
 	return true, nil
-}
-
-// older reports whether claims are of an older token than those in force: one that ends earlier, or that ends at the
-// same time and was issued earlier.
-func older(claims, inForce *authz.Claims) bool {
-	switch {
-	case claims.ExpiresAt.Equal(inForce.ExpiresAt):
-		return claims.IssuedAt.Before(inForce.IssuedAt)
-	case claims.ExpiresAt.IsZero() || inForce.ExpiresAt.IsZero():
-		return inForce.ExpiresAt.IsZero() // a token without an end ends last
-	default:
-		return claims.ExpiresAt.Before(inForce.ExpiresAt)
-	}
 }
 
 // Recheck ends the subscriptions that the session's claims do not allow any more. It takes no longer than an

@@ -111,7 +111,6 @@ func (c *Conn) open(protocol *hubprotocol.Protocol) {
 		return
 	}
 	c.session = session
-	c.claims = nil
 	c.markOpen()
 	c.h.metrics.handshakes.Inc()
 	c.phase = phaseOpen
@@ -121,6 +120,7 @@ func (c *Conn) open(protocol *hubprotocol.Protocol) {
 func (c *Conn) markOpen() {
 	c.h.refresh.Lock()
 	c.opened.Store(true)
+	c.claims = nil
 	var changed *Conn
 	if c.early != nil {
 		changed, _, _ = c.h.replaceClaimsLocked(c, c.early)

@@ -122,6 +122,8 @@ type TokenOptions struct {
 	// false: the token counts when the connection is opened.
 	CloseAtExpiry bool
 	ExpiryGrace   time.Duration
+	// Revoked reports whether a token was revoked after it was verified. nil: none is.
+	Revoked func(*authz.Claims) bool
 	// Leeway is how long after its expiry the Verifier, also that of another node, accepts a token.
 	Leeway time.Duration
 }
@@ -227,6 +229,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.Timeouts.setDefaults()
 	if o.Refused == nil {
 		o.Refused = func(string, string, string) {}
+	}
+	if o.Tokens.Revoked == nil {
+		o.Tokens.Revoked = func(*authz.Claims) bool { return false }
 	}
 	if o.Refresh.Refreshed == nil {
 		o.Refresh.Refreshed = func(hub.Conn, *authz.Claims) {}

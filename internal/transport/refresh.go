@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -113,10 +114,22 @@ func (h *Handler) replaceClaims(id connID, claims *authz.Claims) (*Conn, refresh
 	defer h.refresh.Unlock()
 	if !c.opened.Load() {
 		// The client may know of the answer to its handshake before this node has opened the session.
-		c.early = claims
-		return nil, refreshed, claims.ExpiresAt
+		return nil, c.keepEarlyLocked(claims), cmp.Or(c.early, c.claims).ExpiresAt
 	}
 	return h.replaceClaimsLocked(c, claims)
+}
+
+// keepEarlyLocked keeps claims for a session that is not open yet, unless the session will begin with younger ones.
+func (c *Conn) keepEarlyLocked(claims *authz.Claims) refreshOutcome {
+	switch {
+	case !c.belongsTo(claims):
+		return refreshOtherUser
+	case c.h.options.Tokens.Revoked(claims):
+		return refreshRevoked
+	case !claims.OlderThan(cmp.Or(c.early, c.claims)):
+		c.early = claims
+	}
+	return refreshed
 }
 
 // replaceClaimsLocked is replaceClaims for a connection whose session is open.

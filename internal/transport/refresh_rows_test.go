@@ -266,3 +266,46 @@ func TestRefresh_laterTokenWinsARace(t *testing.T) {
 		w.Close()
 	}
 }
+
+// A refresh may come before the handshake. The last one counted then, also if its token was older than the others, or
+// belonged to another user.
+func TestRefresh_laterTokenWinsBeforeTheHandshake(t *testing.T) {
+	rowSetup := func(s *setup) {
+		s.Verifier, s.Timeouts.Refresh = rowBearers(), 500*time.Millisecond
+		s.Tokens.Revoked = func(claims *authz.Claims) bool { return claims.TokenID == "revoked" }
+	}
+	b := &bus{}
+	owner, other := b.join(t, rowSetup), b.join(t, rowSetup)
+	for _, via := range [][2]*server{{owner, owner}, {owner, other}, {other, owner}} {
+		connection := owner.negotiate("alice").ConnectionToken
+		w := owner.connect()
+		if response, body := w.upgrade("/rte?id="+connection, "alice"); response.StatusCode != 101 {
+			t.Fatalf("%s %s", response.Status, body)
+		}
+		for i, step := range []struct {
+			bearer string
+			status int
+		}{{"later", 200}, {"sooner", 200}, {"earlier", 200}, {"bob", 403}, {"elsewhere", 403}, {"revoked", 401}} {
+			response, body := via[min(i, 1)].refresh(connection, step.bearer)
+			if response.StatusCode != step.status || step.status == 200 && !isHour(body) {
+				t.Errorf("%s: %s %s", step.bearer, response.Status, body)
+			}
+		}
+		w.text(`{"protocol":"json","version":1}` + separator)
+		w.expectText("{}")
+		w.expectNothing()
+		found := false
+		for session := range owner.hub.Sessions().All() {
+			if session.ID() == connection[:22] {
+				found = true
+				if id := session.Claims().TokenID; id != "later" {
+					t.Errorf("the token %q is in force", id)
+				}
+			}
+		}
+		if !found {
+			t.Error("no session")
+		}
+		w.Close()
+	}
+}

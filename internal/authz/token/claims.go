@@ -63,6 +63,19 @@ func (c *Claims) Equal(other *Claims) bool {
 		c.IssuedAt.Equal(other.IssuedAt) && c.ExpiresAt.Equal(other.ExpiresAt)
 }
 
+// OlderThan reports whether a token is older than another one: it ends earlier, or it ends at the same time and was
+// issued earlier.
+func (c *Claims) OlderThan(other *Claims) bool {
+	switch {
+	case c.ExpiresAt.Equal(other.ExpiresAt):
+		return c.IssuedAt.Before(other.IssuedAt)
+	case c.ExpiresAt.IsZero() || other.ExpiresAt.IsZero():
+		return other.ExpiresAt.IsZero() // a token without an end ends last
+	default:
+		return c.ExpiresAt.Before(other.ExpiresAt)
+	}
+}
+
 // Grant is an explicit permission in a token, limited to the organizations of the bearer.
 type Grant struct {
 	Entity events.ID // zero: any entity
