@@ -282,6 +282,9 @@ func (h *Handler) refuse(w http.ResponseWriter, kind requestKind, reason refusal
 	if refusals[reason].status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", retryAfter())
 	}
+	if reason == refusedDraining {
+		w.Header().Set("Connection", "close") // the next request can reach another node, also behind a balancer of TCP
+	}
 	answer(w, refusals[reason].status, refusals[reason].text)
 }
 

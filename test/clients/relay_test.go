@@ -33,6 +33,12 @@ func (s *stage) startRelayed(t *testing.T) (nodes []*rtetest.Server, balancer *r
 	return nodes, balancer
 }
 
+// announced reports whether a node has notified the others of its connections. Before that, another node takes the new
+// socket of a client for a new connection.
+func announced(node *rtetest.Server, connections int) bool {
+	return node.Metric("rte_transport_redemptions_total", `result="sent"`) == float64(connections)
+}
+
 // passed returns how many sockets of clients the nodes have passed on to each other.
 func passed(nodes []*rtetest.Server) (sum float64) {
 	for _, node := range nodes {

@@ -21,8 +21,8 @@ import (
 // cutter is a proxy in front of a node that cuts its connections.
 type cutter struct {
 	listener net.Listener
-	node     string
-	halves   bool // some cuts are invisible for the node
+	node     atomic.Pointer[string] // its address
+	halves   bool                   // some cuts are invisible for the node
 
 	mu    sync.Mutex // guards open
 	open  map[*cuttable]struct{}
@@ -55,7 +55,8 @@ func startCutter(t *testing.T, node string) *cutter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{listener: listener, node: node, open: map[*cuttable]struct{}{}}
+	c := &cutter{listener: listener, open: map[*cuttable]struct{}{}}
+	c.node.Store(&node)
 	c.group.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -67,16 +68,19 @@ func startCutter(t *testing.T, node string) *cutter {
 	})
 	t.Cleanup(func() {
 		_ = listener.Close()
-		c.cut(rand.New(rand.NewPCG(0, 0)), 1, 0)
+		c.cut(nil, 1, 0)
 		c.group.Wait()
 	})
 	return c
 }
 
+// hubURL returns the URL of the hub behind the proxy.
+func (c *cutter) hubURL() string { return "http://" + c.listener.Addr().String() + "/rte" }
+
 // serve copies bytes both ways until one side ends.
 func (c *cutter) serve(client *net.TCPConn) {
 	defer client.Close()
-	conn, err := net.Dial("tcp", c.node)
+	conn, err := net.Dial("tcp", *c.node.Load())
 	if err != nil {
 		return
 	}
@@ -105,19 +109,23 @@ func (c *cutter) serve(client *net.TCPConn) {
 }
 
 // cut ends a part of the connections whose clients have received more than some bytes: with a reset or an end of the
-// stream, first on either side.
+// stream, first on either side. Without a source of randomness it ends all streams.
 func (c *cutter) cut(random *rand.Rand, part float64, received int64) (cuts int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for pair := range c.open {
-		if random.Float64() >= part || pair.halfOpen.Load() && received > 0 || pair.received.Load() < received {
+		if part < 1 && random.Float64() >= part || pair.halfOpen.Load() && received > 0 || pair.received.Load() < received {
 			continue
 		}
 		client, node := pair.client, pair.node
 		cuts++
-		if c.halves && random.IntN(4) == 0 && received > 0 {
+		if c.halves && random != nil && random.IntN(4) == 0 && received > 0 {
 			pair.halfOpen.Store(true)
 			_ = client.Close()
+			continue
+		}
+		if random == nil {
+			_ = node.Close()
 			continue
 		}
 		if random.IntN(2) == 0 {
@@ -140,6 +148,7 @@ type resumeReport struct {
 	Wrong           []string
 	Noticed         int
 	Outages         []int
+	States, IDs     []string
 }
 
 // resumeSize returns the connections of each client version and the time of the cuts. RTE_RESUME has other numbers:

@@ -16,7 +16,7 @@ func TestAlerts_useExistingMetrics(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	metrics := strings.Split(startServer(t, rtetest.Settings{
 		"redis.addresses": redis.Addr, "auth.jwks_url": "http://127.0.0.1:9/keys", "directory.kind": "http",
-		"directory.url": "http://127.0.0.1:9/", "startup.timeout": "100ms",
+		"directory.url": "http://127.0.0.1:9/", "startup.timeout": "100ms", "relay.listen": "127.0.0.1:0",
 	}).Metrics(), "\n")
 	for _, file := range []string{"alerts.yaml", "alerts_test.yaml"} {
 		text, err := os.ReadFile("../../deploy/" + file)

@@ -6,7 +6,10 @@
 // After all have subscribed, it prints a report for each line of the standard input:
 //
 //   {"subscribed": 20, "received": [events of each], "wrong": ["what came out of order"], "noticed": 0,
-//    "outages": [milliseconds of each ordinary reconnect, until it has subscribed again]}
+//    "outages": [milliseconds of each ordinary reconnect, until it has subscribed again], "states": [of each],
+//    "ids": [of each]}
+//
+// A client that reconnects uses the token in RESUME_NEXT_TOKEN from then on, if there is one.
 import { createInterface } from "node:readline";
 
 const [, , version, url, token, size, entity, event] = process.argv;
@@ -19,8 +22,9 @@ const outages = [];
 let noticed = 0;
 
 async function join(place) {
+  let lost;
   const builder = new HubConnectionBuilder()
-    .withUrl(url, { accessTokenFactory: () => token })
+    .withUrl(url, { accessTokenFactory: () => (lost && process.env.RESUME_NEXT_TOKEN) || token })
     .withStatefulReconnect()
     .withAutomaticReconnect()
     .configureLogging(LogLevel.None);
@@ -39,7 +43,6 @@ async function join(place) {
     const [result] = await connection.invoke("Subscribe", [{ EntityId: entity, EventName: event }]);
     member.subscribed = result.subscribed ?? result.Subscribed;
   };
-  let lost;
   connection.onreconnecting(() => {
     noticed++;
     lost = Date.now();
@@ -76,6 +79,8 @@ for await (const _ of createInterface({ input: process.stdin })) {
     wrong,
     noticed,
     outages,
+    states: members.map((member) => member.connection.state),
+    ids: members.map((member) => member.connection.connectionId),
   };
   process.stdout.write(JSON.stringify(report) + "\n");
 }
