@@ -142,15 +142,10 @@ func TestServe_renewsCertificates(t *testing.T) {
 }
 
 func TestConfig_checksTLSOfPorts(t *testing.T) {
-	certificate := rtetest.MustMakeCertificate(t)
 	for want, args := range map[string][]string{
 		"tls.cert_file: must be set together":            {"--tls.cert_file=/x"},
 		"console.tls.cert_file: must be set together":    {"--console.tls.key_file=/x"},
 		"tls.cert_file: /no/such and /no/such: open /no": {"--tls.cert_file=/no/such", "--tls.key_file=/no/such"},
-		"tls.cert_file: must not be set with proxy_protocol": {
-			"--tls.cert_file=" + certificate.ServerFile, "--tls.key_file=" + certificate.ServerFile,
-			"--proxy_protocol=optional", "--trusted_proxies=127.0.0.1",
-		},
 	} {
 		_, stderr, err := command(t, "", append([]string{"config", "check"}, args...)...)
 		if exitCode(err) != 2 || !strings.Contains(stderr, want) {

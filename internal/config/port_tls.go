@@ -50,7 +50,4 @@ func (p *problems) checkPortTLS(c *Config) {
 			p.add(prefix+".cert_file", "must be set together with %s.key_file", prefix)
 		}
 	}
-	if c.TLS.CertFile != "" && c.ProxyProtocol != "off" {
-		p.add("tls.cert_file", "must not be set with proxy_protocol: end TLS at the proxy, or use forwarded_header")
-	}
 }

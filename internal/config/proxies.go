@@ -16,7 +16,8 @@ func (k *keyList) addProxies(c *Config) {
 			"counts. The other header is ignored: proxies pass it on as clients have made it up")
 	k.choice(&c.ProxyProtocol, "proxy_protocol", string(forwarded.Off),
 		[]string{string(forwarded.Off), string(forwarded.Optional), string(forwarded.Required)},
-		"header of the PROXY protocol, version 1 or 2, at the beginning of connections to listen; it counts only from "+
+		"header of the PROXY protocol, version 1 or 2, at the beginning of connections to listen, in front of TLS; "+
+			"it counts only from "+
 			"trusted_proxies; required: all other connections are closed")
 }
 
@@ -32,10 +33,6 @@ func (p *problems) checkProxies(c *Config) {
 	}
 	if c.ProxyProtocol != string(forwarded.Off) && err == nil && !proxies.Any() {
 		p.add("proxy_protocol", "needs trusted_proxies: from any other address the header does not count")
-	}
-	if c.ProxyProtocol != string(forwarded.Off) && c.TLS.CertFile != "" {
-		p.add("proxy_protocol", "must be off with tls.cert_file: the node looks for the header only in front of plain HTTP. "+
-			"Let the proxy end TLS, or send X-Forwarded-For")
 	}
 }
 

@@ -26,7 +26,7 @@ func TestCheck_trustedProxies(t *testing.T) {
 			change: func(c *config.Config) {
 				c.TrustedProxies, c.ProxyProtocol, c.TLS.CertFile = []string{"10.0.0.0/8"}, "required", "cert.pem"
 			},
-			problem: "proxy_protocol: must be off with tls.cert_file",
+			problem: "tls.cert_file: must be set together with tls.key_file", // and no other
 		},
 		"everybody": {
 			change:  func(c *config.Config) { c.TrustedProxies = []string{"0.0.0.0/0"} },

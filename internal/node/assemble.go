@@ -238,6 +238,9 @@ func (n *Node) listen(*Options) (err error) {
 		n.clients.close()
 		return err
 	}
+	if c.TLS.CertFile != "" {
+		n.clients.listener = n.transport.BehindProxies(n.clients.listener, c.Timeouts.ReadHeader)
+	}
 	if err := n.secure(n.clients, c.TLS, clientPort); err != nil {
 		n.clients.close()
 		return err

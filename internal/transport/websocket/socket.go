@@ -215,10 +215,7 @@ func (s *Socket) CloseWrite() {
 
 // Abort closes the connection and drops the bytes that the peer has not taken yet. It may be called again.
 func (s *Socket) Abort() {
-	conn := s.conn
-	if t, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
-		conn = t.NetConn()
-	}
+	conn := underlying(s.conn)
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // the connection is closed whether or not this works
 	}
@@ -227,6 +224,17 @@ func (s *Socket) Abort() {
 		return
 	}
 	s.Close()
+}
+
+// underlying returns the connection below TLS and below the header of a proxy.
+func underlying(conn net.Conn) net.Conn {
+	for {
+		above, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = above.NetConn()
+	}
 }
 
 // IsTimeout reports whether a read failed because of its deadline or because of WakeReader.

@@ -20,10 +20,7 @@ const (
 // boundSend bounds what the kernel keeps of the bytes that were written to a TCP connection. The bounds are those of
 // tcp(7) and socket(7); a connection without them works as well.
 func boundSend(conn net.Conn) {
-	if t, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
-		conn = t.NetConn()
-	}
-	tcp, ok := conn.(*net.TCPConn)
+	tcp, ok := underlying(conn).(*net.TCPConn)
 	if !ok {
 		return
 	}
