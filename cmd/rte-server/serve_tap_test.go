@@ -172,7 +172,7 @@ func TestTap_showsEventsOfAllNodes(t *testing.T) {
 	first.stop()
 	full.next("node", `"lost"`)
 	second.stop()
-	for range full.frames { //nolint:revive // the end of the node ends the tap
+	for range full.frames {
 	}
 	for _, want := range []string{`"tap began"`, `"tap ended"`} {
 		if !strings.Contains(second.output.text(), want) {

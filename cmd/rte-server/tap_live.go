@@ -111,7 +111,7 @@ func (l *liveTap) run(ctx context.Context, query url.Values, fallback string) er
 		}
 		switch {
 		case ctx.Err() != nil || errors.Is(err, errTapped):
-			return nil
+			return nil //nolint:nilerr // the operator or the number of events ends the tap
 		case !opened || isFinal(err):
 			return err
 		}

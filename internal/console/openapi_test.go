@@ -65,9 +65,8 @@ func TestOpenAPI_hasEachPath(t *testing.T) {
 
 // everyOperation returns operations of which each does something.
 func everyOperation() (all console.Operations) {
-	fields := reflect.ValueOf(&all).Elem()
-	for i := range fields.NumField() {
-		switch f := fields.Field(i).Addr().Interface().(type) {
+	for _, field := range reflect.ValueOf(&all).Elem().Fields() {
+		switch f := field.Addr().Interface().(type) {
 		case *console.Operation:
 			*f = echo
 		case *http.Handler:

@@ -92,7 +92,7 @@ func (o *Operator) feed(ctx context.Context, f *tapFilter, pass func(*tapBatch) 
 		b := tapBatch{Before: sent}
 		for why, count := range dropped {
 			if count > 0 {
-				reason := tap.Reason(why).String() //nolint:gosec // there are few
+				reason := tap.Reason(why).String()
 				b.Dropped = append(b.Dropped, TapDropped{o.node, count, reason, since.UTC()})
 			}
 		}

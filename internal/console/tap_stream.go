@@ -104,7 +104,7 @@ func (s *tapStream) take(node string, b *tapBatch) {
 	for i := range b.Events {
 		b.Events[i].Node = node
 		if s.text.Len() >= s.bytes {
-			s.dropLocked(node, droppedReader, uint64(len(b.Events)-i), now)
+			s.dropLocked(node, droppedReader, uint64(len(b.Events[i:])), now)
 			return
 		}
 		writeFrame(&s.text, "event", &b.Events[i])
