@@ -268,7 +268,7 @@ func (h *Handler) servePoll(w http.ResponseWriter, r *request) {
 		fallthrough
 	case fallback.Replaced:
 		out.extend()
-		w.WriteHeader(http.StatusNoContent)
+		answer(w, http.StatusNoContent, "")
 	case fallback.Gone:
 	}
 	receiver.Leave()

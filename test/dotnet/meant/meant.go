@@ -116,5 +116,20 @@ func Requests() []Difference {
 			"400 `Requests with a Transfer-Encoding are not accepted.`",
 			"With a Content-Length beside it, a proxy may see other requests in the stream. No client sends a body in pieces.",
 		},
+		{
+			"other users of a connection", "Version 10 serves requests of another user. Version 11 refuses them.",
+			"403 `The user associated with this connection changed.`, as version 11.",
+			"A connection belongs to a user. The connection token alone does not open it.",
+		},
+		{
+			"POST before the first GET", "Version 10 keeps it until the GET comes. Version 11 answers 400.",
+			"400, as version 11.",
+			"Nothing is stored for a client that has only negotiated.",
+		},
+		{
+			"the poll that waits at a DELETE", "Version 10 answers it with a Close message, version 11 with 204.",
+			"204, as version 11.",
+			"The client has ended the connection itself.",
+		},
 	}
 }

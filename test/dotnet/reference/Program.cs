@@ -46,6 +46,8 @@ app.MapHub<Rte>("/rte", options =>
     options.Transports = HttpTransportType.WebSockets;
     options.AllowStatefulReconnects = true;
 });
+// The same with all transports.
+app.MapHub<Rte>("/all", options => options.LongPolling.PollTimeout = TimeSpan.FromSeconds(2));
 await app.StartAsync();
 Console.WriteLine(app.Urls.First());
 await Console.In.ReadToEndAsync();
