@@ -152,6 +152,8 @@ func columns() []column {
 		{"HTTP/2 offered", func(subtest string) bool {
 			return strings.Contains(subtest, ",_negotiated_where_HTTP2_is_offered/")
 		}},
+		{"Server-Sent Events", func(subtest string) bool { return strings.Contains(subtest, "_over_ServerSentEvents/") }},
+		{"long polling", func(subtest string) bool { return strings.Contains(subtest, "_over_LongPolling/") }},
 		{"wrong token", step("refuses_a_wrong_token")},
 		{"all methods", step("calls_all_methods")},
 		{"1,000 events", step("receives_1000_events_in_order")},

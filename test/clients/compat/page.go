@@ -33,6 +33,8 @@ three nodes. A number counts the checks that passed; "` + notRun +
   events.
 - *reconnects by itself*: the same with the library's automatic reconnect. Java's library has none. signalrcore makes
   one attempt at once, so it runs only with several nodes.
+- *Server-Sent Events*, *long polling*: the script over that transport. Java knows no Server-Sent Events. signalrcore's
+  long polling and philippseith/signalr's Server-Sent Events send no token with some of their requests.
 - philippseith/signalr delivers events in any order; the script checks that none is missing and none arrives twice.
 - Java's MessagePack is an artifact of its own (` + "`com.microsoft.signalr.messagepack`" +
 	`) that some registries lack. The

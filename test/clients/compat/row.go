@@ -63,7 +63,10 @@ func sections() []section {
 				"N10", "No redirects: any node with the same secret accepts the connection token of another.",
 				[]string{e2e + ".TestTwoNodes"},
 			},
-			{"N11", "Only WebSockets is listed.", nil},
+			{
+				"N11", "The transports that are configured are listed, in ASP.NET Core's order; by default only WebSockets.",
+				[]string{"TestNegotiate_listsTransports"},
+			},
 			{"N12", "An id that is not used within 15 s expires; then 404.", []string{"TestTokens_Expire"}},
 			{"N13", "No value is null.", nil},
 			{
@@ -123,6 +126,43 @@ func sections() []section {
 			{
 				"Autobahn", "The Autobahn test suite itself, in all cases that apply to a hub. See below.",
 				[]string{rfc6455 + ".TestAutobahn"},
+			},
+		}},
+		{"Server-Sent Events and long polling", []row{
+			{
+				"Event stream",
+				"The headers and the first bytes of the stream; a POST for what the client sends; whole messages in each event; " +
+					"a second GET is 409; other transports and other users are refused; a Close message, then the end.",
+				[]string{
+					"TestServerSentEvents", "TestServerSentEvents_Accept", "TestServerSentEvents_dropped",
+					"TestServerSentEvents_receivesEvents", "TestServerSentEvents_refusesMessagePack",
+				},
+			},
+			{
+				"Poll",
+				"The first GET is answered at once, each further one with all that waits, or after 90 s without; a younger one " +
+					"replaces it with 204; 204 at the end, then 404; DELETE; none of them is cached; a client that polls no more " +
+					"for 15 s is gone.",
+				[]string{
+					"TestLongPolling", "TestLongPolling_closedByTheClient", "TestLongPolling_halfOpen",
+					"TestLongPolling_messagePack", "TestLongPolling_missingPoll",
+					"TestLongPolling_otherUserWhereTokensAreRefreshed", "TestLongPolling_pollEndsInTime", "TestLongPolling_tokens",
+				},
+			},
+			{
+				"Same session",
+				"Bounds, conflation, quotas, drain, expiry and revocation are those of WebSockets.",
+				[]string{
+					"TestFallback_closeMessages", "TestFallback_posts", "TestFallback_postsWaitForTheirTurn", "TestFallback_quotas",
+					"TestLongPolling_conflates", "TestLongPolling_expires", "TestLongPolling_fullAndAbandoned", "TestLongPolling_slow",
+				},
+			},
+			{
+				"Other nodes", "Any request of a connection may reach any node where nodes pass requests on; otherwise 404.",
+				[]string{
+					"TestFallback_onAnotherNodeWithoutARelay", "TestRelay_beginsNoConnectionForAnotherNode",
+					"TestRelay_longPolling", "TestRelay_serverSentEvents",
+				},
 			},
 		}},
 		{"Handshake (1.5)", []row{
