@@ -7,10 +7,13 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
+// allTransports are the settings of a node with all transports.
+var allTransports = rtetest.Settings{"transports": "WebSockets,ServerSentEvents,LongPolling"}
+
 // TestOneNode plays the script with every client against one node, and restarts the node while they are connected.
 func TestOneNode(t *testing.T) {
 	s := newStage(t)
-	node := s.startNode(t, rtetest.Settings{"transports": "WebSockets,ServerSentEvents,LongPolling"})
+	node := s.startNode(t, allTransports)
 	s.fallbacks = true
 	s.hubURL = node.HubURL
 	s.playAll(t, 1, func() {
