@@ -11,7 +11,6 @@ import (
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/transport/admission"
 	"github.com/rte-server/rte-server/internal/transport/fallback"
-	"github.com/rte-server/rte-server/internal/transport/relay"
 	"github.com/rte-server/rte-server/internal/transport/transports"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
@@ -68,6 +67,9 @@ func (h *Handler) unopened(n *named) bool {
 
 // find returns the connection that a request names by its connection token. It answers a request that names none, and
 // one that another node answers.
+//
+// Where nodes pass requests on, a connection of several requests is on the node that made its token. Otherwise two
+// requests that come at once, or a node that does not know all others yet, could begin it twice.
 func (h *Handler) find(w http.ResponseWriter, r *request) (named, bool) {
 	text := r.query.value("id")
 	if text == "" {
@@ -80,7 +82,10 @@ func (h *Handler) find(w http.ResponseWriter, r *request) (named, bool) {
 		return named{}, false
 	}
 	c, _ := h.connections.find(token.id, time.Now())
-	if c == nil && h.options.Transports.Fallback() && h.passOn(w, r, &token) {
+	if c == nil && token.foreign && h.options.Relay != nil && h.options.Transports.Fallback() {
+		if !h.passOn(w, r, &token, text) {
+			h.refuse(w, requestHub, refusedUnknownID)
+		}
 		return named{}, false
 	}
 	return named{token, c}, true
@@ -114,7 +119,7 @@ func (h *Handler) openLinked(w http.ResponseWriter, r *request, n *named, t tran
 		h.refuse(w, requestHub, reason)
 		return nil, false
 	}
-	if !n.token.sameUser || relay.Passed(r.Context()) {
+	if !n.token.sameUser {
 		return refuse(refusedUnknownID)
 	}
 	if reason, ok := h.refusesAll(&r.owner.remote, admission.Announced); !ok {

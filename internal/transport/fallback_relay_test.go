@@ -91,11 +91,12 @@ func TestRelay_serverSentEvents(t *testing.T) {
 	e.end()
 }
 
-// A node passes on a GET only while the connection lives, and the owner begins none for another node.
-func TestRelay_beginsNoConnectionForAnotherNode(t *testing.T) {
-	n := startNodes(t, 2, withFallbacks)
+// A connection begins on the node that made its token, whichever node gets the first request. A node that was passed a
+// request does not begin the connection of another one.
+func TestRelay_beginsOnTheNodeOfTheToken(t *testing.T) {
+	n := startNodes(t, 3, withFallbacks)
 	target := "/rte?id=" + n.all[0].negotiate("alice").ConnectionToken
-	conn := n.dial(t, 0)
+	conn := n.dial(t, 1)
 	request, _ := http.NewRequest(http.MethodGet, "https://rte"+target, http.NoBody)
 	request.Header = http.Header{"Authorization": {"Bearer alice"}, "Rte-Client": {"192.0.2.1:1"}}
 	if err := request.Write(conn); err != nil {
@@ -106,6 +107,14 @@ func TestRelay_beginsNoConnectionForAnotherNode(t *testing.T) {
 		t.Fatalf("%v %v", response, err)
 	}
 	response.Body.Close()
+	n.all[2].fetch(http.MethodPost, target, "alice", "").expect(t, 400, "")
+	n.all[2].fetch(http.MethodGet, target, "alice", "").expect(t, 200, "")
+	if owner := n.owner(t); owner != n.all[0] {
+		t.Error("another node has the connection")
+	}
+	n.servers[0].Close()
+	lost := "/rte?id=" + n.all[0].negotiate("alice").ConnectionToken
+	n.all[1].fetch(http.MethodGet, lost, "alice", "").expect(t, 404, noConnection)
 }
 
 // Without a relay, another node does not know the connection.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/transport/relay"
 )
 
@@ -48,17 +49,24 @@ func (p *passing) end(user organizationUser) {
 // Relayed returns the handler of requests that other nodes pass on, and what this node answers about a connection.
 func (h *Handler) Relayed() relay.Served { return relay.Served{State: h.connectionState, Handler: h} }
 
-// connectionState returns what this node knows about a connection.
-func (h *Handler) connectionState(id string) relay.State {
-	parsed, ok := parseConnID(id)
-	if !ok {
-		return relay.Unknown
+// connectionState returns what this node knows about a connection, which another node names by its id or, where it may
+// begin here, by its token.
+func (h *Handler) connectionState(name string) relay.State {
+	token, isToken := h.tokens.parse(name, &authz.Claims{})
+	if !isToken {
+		var ok bool
+		if token.id, ok = parseConnID(name); !ok {
+			return relay.Unknown
+		}
 	}
-	switch c, ended := h.connections.find(parsed, time.Now()); {
+	now := time.Now()
+	switch c, ended := h.connections.find(token.id, now); {
 	case c != nil:
 		return relay.Here
 	case ended:
 		return relay.Ended
+	case isToken && !token.foreign && h.inTime(&token, now):
+		return relay.Here
 	default:
 		return relay.Unknown
 	}
@@ -89,8 +97,9 @@ func (h *Handler) mayBeElsewhere(u *upgrade) bool {
 //
 // passOn returns false at once if this node has the connection or had it, if another node has passed the request on to
 // this one, if there is no relay, or if this node drains. It returns false within half a second if no node has the
-// connection. Then the caller answers, as for an unknown id, or begins the connection here.
-func (h *Handler) passOn(w http.ResponseWriter, r *request, token *connToken) (answered bool) {
+// connection. Then the caller answers, as for an unknown id, or begins the connection here. name is what the other nodes
+// are to look for, see connectionState.
+func (h *Handler) passOn(w http.ResponseWriter, r *request, token *connToken, name string) (answered bool) {
 	if h.options.Relay == nil || relay.Passed(r.Context()) || h.draining.Load() ||
 		h.connections.usedBy(token.id, time.Now()) == usedHere {
 		return false
@@ -99,7 +108,7 @@ func (h *Handler) passOn(w http.ResponseWriter, r *request, token *connToken) (a
 	if !h.passing.begin(user) {
 		return false
 	}
-	address, ok := h.options.Relay.Find(r.Context(), token.id.String())
+	address, ok := h.options.Relay.Find(r.Context(), name)
 	h.passing.end(user)
 	if !ok {
 		return false

@@ -78,7 +78,7 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 			h.refuse(w, requestHub, refusedUnknownID)
 			return
 		}
-		if h.mayBeElsewhere(&u) && h.passOn(w, r, &u.token) {
+		if h.mayBeElsewhere(&u) && h.passOn(w, r, &u.token, u.token.id.String()) {
 			return
 		}
 		u.searched = true

@@ -21,11 +21,16 @@ func TestThreeNodes(t *testing.T) {
 	var nodes []*rtetest.Server
 	for range 3 {
 		// The load balancer needs time to notice that a node stops.
-		nodes = append(nodes, s.startNode(t, rtetest.Settings{"shutdown.delay": "2s", "shutdown.drain": "1s"}))
+		nodes = append(nodes, s.startNode(t, rtetest.Settings{
+			"shutdown.delay": "2s", "shutdown.drain": "1s", "transports": allTransports["transports"],
+			"relay.listen": "127.0.0.1:0",
+		}))
 	}
+	s.fallbacks = true
 	balancer := rtetest.MustStartHAProxy(t, "roundrobin", nodes...)
 	s.hubURL, s.http2URL, s.certificate = balancer.HubURL, balancer.HTTP2URL, balancer.Certificate
 
+	awaitPeers(nodes)
 	agent := s.agent(t)
 	herd := startHerd(t, s, agent)
 	s.playAll(t, len(nodes), func() {
@@ -37,6 +42,7 @@ func TestThreeNodes(t *testing.T) {
 			node.Start()
 			balancer.WaitFor(len(nodes))
 		}
+		awaitPeers(nodes)
 	})
 
 	t.Run("no connection of the herd is lost", func(t *testing.T) {
@@ -68,6 +74,15 @@ func TestThreeNodes(t *testing.T) {
 		}
 		t.Logf("%d reconnects; sessions on all nodes: %v", r.Reconnects, sessions)
 	})
+}
+
+// awaitPeers waits until all nodes know each other.
+func awaitPeers(nodes []*rtetest.Server) {
+	for _, node := range nodes {
+		node.WaitFor("the nodes to know each other", func() bool {
+			return int(node.Metric("rte_node_peers")) == len(nodes)-1
+		})
+	}
 }
 
 // herd is a process of node/herd.js.

@@ -27,9 +27,7 @@ func (s *stage) startRelayed(t *testing.T) (nodes []*rtetest.Server, balancer *r
 	}
 	balancer = rtetest.MustStartHAProxy(t, "roundrobin", nodes...)
 	s.hubURL, s.certificate = balancer.HubURL, balancer.Certificate
-	for _, node := range nodes {
-		node.WaitFor("the nodes to know each other", func() bool { return node.Metric("rte_node_peers") == 1 })
-	}
+	awaitPeers(nodes)
 	return nodes, balancer
 }
 
