@@ -97,8 +97,8 @@ func (h *Handler) mayBeElsewhere(u *upgrade) bool {
 //
 // passOn returns false at once if this node has the connection or had it, if another node has passed the request on to
 // this one, if there is no relay, or if this node drains. It returns false within half a second if no node has the
-// connection. Then the caller answers, as for an unknown id, or begins the connection here. name is what the other nodes
-// are to look for, see connectionState.
+// connection. Then the caller answers, as for an unknown id, or begins the connection here. name is what the other
+// nodes look for, see connectionState.
 func (h *Handler) passOn(w http.ResponseWriter, r *request, token *connToken, name string) (answered bool) {
 	if h.options.Relay == nil || relay.Passed(r.Context()) || h.draining.Load() ||
 		h.connections.usedBy(token.id, time.Now()) == usedHere {

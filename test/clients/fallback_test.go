@@ -31,3 +31,34 @@ func TestProxies(t *testing.T) {
 		})
 	}
 }
+
+// TestFallbacks_killedServer kills the server under clients of both transports. They notice, come back when it runs
+// again, and receive events again.
+func TestFallbacks_killedServer(t *testing.T) {
+	s := newStage(t)
+	node := s.startNode(t, allTransports)
+	s.hubURL, s.fallbacks = node.HubURL, true
+	var all []*restartedConnection
+	for _, l := range libraries() {
+		if l.name != "node 10" && l.name != "node 8" {
+			continue
+		}
+		c := startClient(t, l, s)
+		c.waitReady(t)
+		for _, transport := range c.transports {
+			o := options{url: s.hubURL, token: s.token, protocol: "json", transport: transport, reconnect: true}
+			r := &restartedConnection{c.mustOpen(t, o), o, s.agent(t)}
+			s.expectEvents(t, r)
+			all = append(all, r)
+		}
+	}
+	node.Kill()
+	for _, r := range all {
+		r.expect(t, "reconnecting")
+	}
+	node.Start()
+	for _, r := range all {
+		r.expect(t, "reconnected")
+		s.expectEvents(t, r)
+	}
+}
