@@ -14,6 +14,11 @@ const (
 	// freshTime is how old a connection token that no node is known to have used may be before its connection is searched
 	// on other nodes. Clients use it at once, and nodes then notify each other within redemptionDelay.
 	freshTime = 2 * time.Second
+	// settleTime is how long a node may need to learn of all others after its start, settleWait how long a request waits
+	// for that, and settleStep the time between two attempts.
+	settleTime = 10 * time.Second
+	settleWait = time.Second
+	settleStep = 100 * time.Millisecond
 	// maxUserPassing bounds the requests of one user whose owner is searched.
 	maxUserPassing = 16
 )
@@ -87,6 +92,22 @@ func (h *Handler) mayBeElsewhere(u *upgrade) bool {
 	default:
 		return u.token.expires.Add(-h.tokens.ttl).Before(now.Add(-freshTime))
 	}
+}
+
+// passOnSettled is passOn for a request that only another node can answer. A node that has just started may not know the
+// others yet: it tries again for a moment.
+func (h *Handler) passOnSettled(w http.ResponseWriter, r *request, token *connToken, name string) (answered bool) {
+	for began := time.Now(); !h.passOn(w, r, token, name); {
+		if h.draining.Load() || time.Since(h.started) > settleTime || time.Since(began) > settleWait {
+			return false
+		}
+		select {
+		case <-time.After(settleStep):
+		case <-r.Context().Done():
+			return false
+		}
+	}
+	return true
 }
 
 // passOn passes a request on to the node that has the connection of a token, its owner, and reports whether it has

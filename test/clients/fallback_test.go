@@ -47,7 +47,7 @@ func TestFallbacks_killedServer(t *testing.T) {
 		c.waitReady(t)
 		for _, transport := range c.transports {
 			o := options{url: s.hubURL, token: s.token, protocol: "json", transport: transport, reconnect: true}
-			r := &restartedConnection{c.mustOpen(t, o), o, s.agent(t)}
+			r := &restartedConnection{c.mustOpen(t, o), o, s.agent(t), 1}
 			s.expectEvents(t, r)
 			all = append(all, r)
 		}
