@@ -83,7 +83,7 @@ func (h *Handler) find(w http.ResponseWriter, r *request) (named, bool) {
 	}
 	c, _ := h.connections.find(token.id, time.Now())
 	if c == nil && token.foreign && h.options.Relay != nil && h.options.Transports.Fallback() {
-		if !h.passOnSettled(w, r, &token, text) {
+		if !h.passOnPatiently(w, r, &token, text) {
 			h.refuse(w, requestHub, refusedUnknownID)
 		}
 		return named{}, false

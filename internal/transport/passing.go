@@ -14,11 +14,11 @@ const (
 	// freshTime is how old a connection token that no node is known to have used may be before its connection is searched
 	// on other nodes. Clients use it at once, and nodes then notify each other within redemptionDelay.
 	freshTime = 2 * time.Second
-	// settleTime is how long a node may need to learn of all others after its start, settleWait how long a request waits
-	// for that, and settleStep the time between two attempts.
-	settleTime = 10 * time.Second
-	settleWait = time.Second
-	settleStep = 100 * time.Millisecond
+	// newTime is how long a node may need to learn of all others after its start, newWait how long a request waits
+	// for that, and newStep the time between two attempts.
+	newTime = 10 * time.Second
+	newWait = time.Second
+	newStep = 100 * time.Millisecond
 	// maxUserPassing bounds the requests of one user whose owner is searched.
 	maxUserPassing = 16
 )
@@ -94,15 +94,15 @@ func (h *Handler) mayBeElsewhere(u *upgrade) bool {
 	}
 }
 
-// passOnSettled is passOn for a request that only another node can answer. A node that has just started may not know the
-// others yet: it tries again for a moment.
-func (h *Handler) passOnSettled(w http.ResponseWriter, r *request, token *connToken, name string) (answered bool) {
+// passOnPatiently is passOn for a request that only another node can answer. A node that has just started may not know
+// the others yet: it tries again for a moment.
+func (h *Handler) passOnPatiently(w http.ResponseWriter, r *request, token *connToken, name string) (answered bool) {
 	for began := time.Now(); !h.passOn(w, r, token, name); {
-		if h.draining.Load() || time.Since(h.started) > settleTime || time.Since(began) > settleWait {
+		if h.draining.Load() || time.Since(h.started) > newTime || time.Since(began) > newWait {
 			return false
 		}
 		select {
-		case <-time.After(settleStep):
+		case <-time.After(newStep):
 		case <-r.Context().Done():
 			return false
 		}
