@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,9 +89,12 @@ func TestPlayer_stateHasWholeMoments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		var latest string
+		var lock sync.Mutex
+		var latest string // guarded by lock
 		p := mustPlayer(t, demo.PlayerOptions{Publisher: publisher(func(data []byte) error {
 			_, rest, _ := strings.Cut(string(data), `"Timestamp":"`)
+			lock.Lock()
+			defer lock.Unlock()
 			latest, _, _ = strings.Cut(rest, `"`)
 			return nil
 		})})
@@ -99,8 +103,11 @@ func TestPlayer_stateHasWholeMoments(t *testing.T) {
 		for range 50 {
 			time.Sleep(time.Second)
 			synctest.Wait()
-			if state := p.State(); state.AsOf < latest {
-				t.Fatalf("the state is of %s, an event of %s", state.AsOf, latest)
+			lock.Lock()
+			published := latest
+			lock.Unlock()
+			if state := p.State(); state.AsOf < published {
+				t.Fatalf("the state is of %s, an event of %s", state.AsOf, published)
 			}
 		}
 		if diff := cmp.Diff(p.State(), p.State()); diff != "" {

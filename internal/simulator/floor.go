@@ -126,12 +126,17 @@ type queueCounters struct {
 // reachable reports whether calls can enter the queue.
 func (q *queue) reachable() bool { return q.open && q.outages == 0 }
 
-// longestWait returns how long the first call waits.
+// longestWait returns how long the first of the calls waits that do not ring.
 func (q *queue) longestWait(now time.Duration) time.Duration {
-	if len(q.line) == 0 {
+	if q.counters.waiting == 0 {
 		return 0
 	}
-	return now - q.line[0].queued
+	for _, c := range q.line {
+		if c.state == callWaiting {
+			return now - c.queued
+		}
+	}
+	return 0
 }
 
 func newFloor(o *Organization, scenario *Scenario) floor {

@@ -43,6 +43,7 @@ type follower struct {
 	callbacks map[string]bool
 	queues    map[string]*line
 	seen      map[string]int
+	count     int
 	latest    string // timestamp
 	data      []byte // the event at hand
 }
@@ -122,8 +123,11 @@ func (f *follower) follow(catalog *events.Catalog, data []byte) {
 	if err != nil {
 		f.bad(err.Error())
 	}
-	if deviations := catalog.Check(&event); len(deviations) > 0 {
-		f.bad(deviations[0].Property + ": " + deviations[0].Problem.String())
+	// The check takes as long as all else together. So it is for the first events, and then for some.
+	if f.count++; f.count < 20_000 || f.count%16 == 0 {
+		if deviations := catalog.Check(&event); len(deviations) > 0 {
+			f.bad(deviations[0].Property + ": " + deviations[0].Problem.String())
+		}
 	}
 	var e observed
 	if err := json.Unmarshal(data, &e); err != nil {

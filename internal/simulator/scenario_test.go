@@ -39,6 +39,27 @@ func TestLoadScenario_namesWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestParseScenario_readsTheOneOfTheDocumentation(t *testing.T) {
+	page, err := os.ReadFile("../../docs/demo.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	text, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("docs/demo.md has no scenario")
+	}
+	scenario, err := simulator.ParseScenario("docs", []byte(text), simulator.NewOrganization())
+	if err != nil || len(scenario.Incidents) != 3 {
+		t.Errorf("%+v %v", scenario, err)
+	}
+	for _, name := range simulator.Scenarios() {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/demo.md lacks %s", name)
+		}
+	}
+}
+
 func TestParseScenario_namesWhatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"patiense: {}":                                      "patiense",

@@ -175,7 +175,7 @@ func (s *Simulator) often(perHour float64, do func()) {
 // watchWaiting publishes the waiting times of queues.
 func (s *Simulator) watchWaiting() {
 	for _, q := range s.queues {
-		if len(q.line) > 0 {
+		if q.counters.waiting > 0 {
 			s.touchQueue(q)
 		}
 	}

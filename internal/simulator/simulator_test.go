@@ -100,7 +100,7 @@ func TestSimulator_isCoherent(t *testing.T) {
 }
 
 // TestSimulator_isCoherentInAWeek follows organizations of several sizes for a part of a week, and 1,000 agents for a
-// whole one if RTE_SIMULATED_DAYS is 7 (an hour).
+// whole one if RTE_SIMULATED_DAYS is 7 (10 minutes, make week).
 func TestSimulator_isCoherentInAWeek(t *testing.T) {
 	for _, agents := range []int{1, 7, 120} {
 		t.Run(fmt.Sprintf("%d agents", agents), func(t *testing.T) {

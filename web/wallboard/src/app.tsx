@@ -56,7 +56,7 @@ function Warning() {
   return (
     <p class="warning" role="alert">
       <strong>Not live for {ago(Date.now() - since)}.</strong>{" "}
-      The numbers are from {timeOfDay(time.value)}: {reason}.
+      The numbers are from {timeOfDay(time.value)}. Reason: {reason}.
     </p>
   );
 }

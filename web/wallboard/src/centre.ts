@@ -354,7 +354,7 @@ export class Centre {
       sum.answered += queue.figures.answered;
       sum.inTime += queue.figures.inTime;
       sum.abandoned += queue.figures.abandoned;
-      if (queue.waiting + queue.ringing > 0 && (!sum.longest || this.firstIn(queue) < this.firstIn(sum.longest))) {
+      if (queue.waiting > 0 && (!sum.longest || this.firstIn(queue) < this.firstIn(sum.longest))) {
         sum.longest = queue;
       }
     }
@@ -368,7 +368,7 @@ export class Centre {
 
   /** longestWait returns how long the first call of a queue waits at a time, in ms. */
   longestWait(queue: Queue | undefined, now: number): number {
-    if (!queue || queue.waiting + queue.ringing === 0) return 0;
+    if (!queue || queue.waiting === 0) return 0;
     return Math.max(0, now - this.firstIn(queue));
   }
 

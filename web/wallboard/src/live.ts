@@ -85,7 +85,8 @@ async function readState(): Promise<void> {
 
 /** updateFreshness finds out whether the numbers are right. */
 function updateFreshness(): void {
-  const { kind, reason } = client.state;
+  const { kind } = client.state;
+  const reason = client.state.reason.replace(/^no token: (?=the server does not answer)/, "");
   const quiet = Date.now() - receivedAt;
   if (centre.run === "") set("loading", kind === "right" ? "reading the state" : reason);
   else if (kind !== "right") set("old", reason);

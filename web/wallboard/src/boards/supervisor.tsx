@@ -3,7 +3,7 @@ import type { Call, Callback, Queue, User } from "../centre.ts";
 import { serviceLevelOf } from "../centre.ts";
 import { clock, isOpen, openTexts, percent, timeOfDay, wordTexts } from "../format.ts";
 import { centre, time } from "../live.ts";
-import { Age } from "../parts/age.tsx";
+import { Age, isOld } from "../parts/age.tsx";
 import { Chart } from "../parts/chart.tsx";
 import type { UserWord } from "../rest.ts";
 
@@ -140,7 +140,7 @@ function Users({ now }: { now: number }) {
             <tr key={user.id} data-user={user.id} data-word={user.word}>
               <th scope="row">{user.name}</th>
               <td class="state"><span class="dot" aria-hidden="true" />{wordTexts[user.word]}</td>
-              <td class="number">{clock(now - user.since)}</td>
+              <td class="number">{isOld(user.receivedAt) ? "⚠ " : ""}{clock(now - user.since)}</td>
               <td class="about">{aboutUser(user)}</td>
             </tr>
           ))}

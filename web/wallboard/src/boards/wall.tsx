@@ -1,5 +1,5 @@
 import { type Queue, serviceLevelOf } from "../centre.ts";
-import { clock, isOpen, openTexts, percent, whole, wordTexts } from "../format.ts";
+import { clock, isOpen, openTexts, percent, timeOfDay, whole, wordTexts } from "../format.ts";
 import { centre, time } from "../live.ts";
 import { Age } from "../parts/age.tsx";
 import type { UserWord } from "../rest.ts";
@@ -29,7 +29,7 @@ export function Wall() {
   const abandoned = ended === 0 ? undefined : sum.abandoned / ended;
   const level = serviceLevelOf(sum);
   const queues = [...centre.queues.values()];
-  const received = Math.max(0, ...queues.map((queue) => queue.receivedAt));
+  const received = Math.min(Date.now(), ...queues.map((queue) => queue.receivedAt));
   return (
     <main class="wall">
       <section class="tiles" aria-label="All queues">
@@ -60,7 +60,7 @@ export function Wall() {
           <p class="hint">All queues are closed: no call can come in.</p>
         )}
       </section>
-      <footer><Age at={received} label="queues updated" /></footer>
+      <footer>Figures since {timeOfDay(centre.started)} · <Age at={received} label="all queues updated" /></footer>
     </main>
   );
 }
@@ -112,7 +112,10 @@ function Row({ queue, now }: { queue: Queue; now: number }) {
     <tr data-queue={queue.id} data-open={isOpen(queue.openStatus)}>
       <th scope="row">
         {queue.name}
-        {!isOpen(queue.openStatus) && <em>{openTexts[queue.openStatus] ?? "unknown"}</em>}
+        <small>
+          {!isOpen(queue.openStatus) && <em>{openTexts[queue.openStatus] ?? "unknown"} · </em>}
+          <Age at={queue.receivedAt} />
+        </small>
       </th>
       <td data-field="waiting" data-tone={above(queue.waiting, limits.waiting)}>{queue.waiting}</td>
       <td data-tone={above(wait, limits.wait)}>{clock(wait)}</td>

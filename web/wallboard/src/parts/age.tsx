@@ -4,9 +4,11 @@ import { freshness } from "../live.ts";
 /** oldTime is the age from which a tile is marked. The server repeats each status within 20 s. */
 const oldTime = 45_000;
 
+/** isOld reports whether something that the page received at a time may be wrong. */
+export const isOld = (at: number): boolean => freshness.value.kind !== "fresh" || Date.now() - at > oldTime;
+
 /** Age states how old a tile is. */
 export function Age({ at, label = "updated" }: { at: number; label?: string }) {
-  const age = Date.now() - at;
-  const old = age > oldTime || freshness.value.kind !== "fresh";
-  return <span class="age" data-old={old}>{old ? "⚠ " : ""}{label} {ago(age)} ago</span>;
+  const old = isOld(at);
+  return <span class="age" data-old={old}>{old ? "⚠ " : ""}{label} {ago(Date.now() - at)} ago</span>;
 }
