@@ -37,6 +37,9 @@ func TestConsole_allowsOnlyItsOwnFiles(t *testing.T) {
 	if strings.Contains(policy, "unsafe") {
 		t.Errorf("policy %q", policy)
 	}
+	if body := get("/console/access.json").Body.String(); strings.TrimSpace(body) != `{"token":true}` {
+		t.Errorf("access.json has %s", body)
+	}
 	html := page.Body.String()
 	if regexp.MustCompile(`(?i)<style|<script>|\son\w+=|\sstyle=|https?://`).MatchString(html) {
 		t.Errorf("the page has something inline or foreign:\n%s", html)

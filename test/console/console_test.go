@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -49,9 +50,7 @@ func newScene(t *testing.T, clients int, s rtetest.Settings) *scene {
 		"redis.addresses": sc.redis.Addr, "log.level": "info",
 		"console.token": operatorToken, "console.read_token": readToken,
 	}
-	for key, value := range s {
-		settings[key] = value
-	}
+	maps.Copy(settings, s)
 	for i := range sc.nodes {
 		sc.nodes[i] = rtetest.MustStartServer(t, programs.MustBuild(t, "node", bundle), settings)
 	}
@@ -132,9 +131,7 @@ func (sc *scene) play(t *testing.T, script string, more map[string]any, meanwhil
 		"operator": operatorToken, "reader": readToken,
 		"organization": sc.organization, "entity": sc.entity, "users": sc.users,
 	}
-	for key, value := range more {
-		options[key] = value
-	}
+	maps.Copy(options, more)
 	text, err := json.Marshal(options)
 	if err != nil {
 		t.Fatal(err)
@@ -188,6 +185,8 @@ func TestConsole(t *testing.T) {
 	t.Run("everybody can read it", func(t *testing.T) { sc.play(t, "accessible.mjs", nil, nil) })
 	t.Run("a keyboard is enough", func(t *testing.T) { sc.play(t, "keyboard.mjs", nil, nil) })
 	t.Run("a restart of the node", func(t *testing.T) {
-		sc.play(t, "restart.mjs", nil, map[string]func(){"stop": sc.nodes[0].Stop, "start": sc.nodes[0].Start})
+		sc.play(t, "restart.mjs", nil, map[string]func(){
+			"stop": sc.nodes[0].Stop, "start": sc.nodes[0].Start, "stop Redis": sc.redis.Kill, "start Redis": sc.redis.Start,
+		})
 	})
 }

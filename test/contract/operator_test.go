@@ -33,7 +33,7 @@ func TestOperatorAPI_hasNoServerError(t *testing.T) {
 		"--seed", "1", "--no-color")
 	cmd.Dir = t.TempDir() // it writes its examples there
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "Tested: 33") {
+	if err != nil || !strings.Contains(string(out), "Tested: 34") {
 		t.Errorf("schemathesis: %v\n%s", err, out)
 	}
 }

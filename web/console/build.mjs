@@ -1,7 +1,7 @@
 // Makes the files of the console, in internal/console/web or in a folder that is named. Fails if the types are wrong, or
 // if the files are larger than they may be.
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -26,7 +26,11 @@ await esbuild.build({
 for (const name of ["index.html", "icon.svg"]) {
   copyFileSync(join("src", name), join(to, name));
 }
-const files = ["index.html", "icon.svg", "app.js", "app.css"];
+// The licenses of the bundled packages demand a copy of their text.
+const inside = ["preact", "@preact/signals", "@preact/signals-core", "uplot"];
+const licenses = inside.map((name) => `${name}\n\n${readFileSync(join("node_modules", name, "LICENSE"), "utf8").trim()}\n`);
+writeFileSync(join(to, "licenses.txt"), licenses.join("\n"));
+const files = ["index.html", "icon.svg", "app.js", "app.css", "licenses.txt"];
 const size = files.reduce((sum, name) => sum + gzipSync(readFileSync(join(to, name)), { level: 9 }).length, 0);
 console.log(`${size} bytes of ${limit}`);
 if (size > limit) {

@@ -18,7 +18,7 @@ async function publish(more = {}) {
   return id;
 }
 
-/** agree agrees to what the console asks, after a look at the number of clients. */
+/** agree confirms an action, after a look at the number of clients. */
 async function agree(page, action, clients) {
   const dialog = page.getByRole("dialog");
   await dialog.getByText(clients, { exact: true }).waitFor();

@@ -1,4 +1,6 @@
-// The node goes and comes back under an open console, which says that its data is old, and recovers by itself.
+// The node goes and comes back under an open console, which shows that its data is old, and recovers by itself. So does
+// Redis.
+import assert from "node:assert/strict";
 import { end, fine, launch, open, options, show, signIn, want } from "./stage.mjs";
 
 await launch(async (browser) => {
@@ -19,6 +21,14 @@ await launch(async (browser) => {
   await overview.page.getByRole("banner").getByText(/stale since/).waitFor({ state: "detached" });
   await overview.page.getByText("2 of 2 ready").waitFor();
   await tap.page.getByText("live", { exact: true }).waitFor();
+
+  // Redis goes and comes back: the nodes see that, and the console shows it first.
+  await want("stop Redis");
+  await overview.page.getByText(/has no Redis$/).first().waitFor();
+  assert.match(await overview.page.locator(".problem").first().innerText(), /has no Redis|does not answer|backplane/);
+  await want("start Redis");
+  await overview.page.getByText(/has no Redis$/).first().waitFor({ state: "detached" });
+  await overview.page.getByText("2 of 2 ready").waitFor();
   fine([...overview.problems, ...tap.problems]);
 });
 end();

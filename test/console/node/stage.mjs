@@ -52,7 +52,7 @@ export async function open(browser, { node = first, allowed = [], ...more } = {}
   });
   page.on("request", (request) => {
     const url = new URL(request.url());
-    if (url.origin !== node.url) problems.push(`asked another server: ${request.url()}`);
+    if (url.origin !== node.url) problems.push(`a request to another server: ${request.url()}`);
     if (url.href.includes(options.operator) || url.href.includes(options.reader)) problems.push("a token is in a URL");
   });
   await page.goto(`${node.url}/`);

@@ -84,7 +84,7 @@ export async function call<E extends keyof Answers>(endpoint: E, options: Option
   }
 }
 
-/** wordsOf returns what an error says to people. */
+/** wordsOf returns the words of an error for people. */
 export function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

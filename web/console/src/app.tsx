@@ -141,7 +141,7 @@ function Item({ page, now: shown, wrong }: { page: Page; now: string; wrong: num
       <a href={linkTo(page.id)} aria-current={current ? "page" : undefined}>
         {page.name}
         {page.id === "overview" && wrong > 0 && (
-          <span class="nav-count">{wrong}<span class="visually-hidden"> problems</span></span>
+          <span class={`nav-count ${problems.value.some((p) => p.tone === "bad") ? "nav-bad" : ""}`}>{wrong}<span class="visually-hidden"> problems</span></span>
         )}
       </a>
     </li>

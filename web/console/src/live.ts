@@ -164,7 +164,7 @@ function limitsOf(n: NodeView): Problem[] {
   }));
 }
 
-/** leavingOf says how many clients leave, and over which time. */
+/** leavingOf states how many clients leave, and over which time. */
 export function leavingOf({ leaving = 0, overSeconds = 0 }: NodeView["departure"]): string {
   return `${plural(leaving, "client")} ${leaving === 1 ? "leaves" : "leave"} over ${span(overSeconds * 1000)}`;
 }

@@ -5,7 +5,7 @@ import { Badge } from "./parts/badge.tsx";
 import { Form, Text } from "./parts/form.tsx";
 import { keep, leave, state, token } from "./session.ts";
 
-/** arrive asks the node whether it needs a token that is not there, before it asks for the role. */
+/** arrive finds out whether the node needs a token. If there is none to send, the operator has to type it. */
 export async function arrive(): Promise<void> {
   try {
     const { token: needed } = (await (await send("GET", "access.json")).json()) as { readonly token: boolean };
@@ -16,7 +16,7 @@ export async function arrive(): Promise<void> {
   }
 }
 
-/** enter asks the node for the role of the token. */
+/** enter requests the role of the token. */
 export async function enter(): Promise<void> {
   try {
     const { role, node } = await call("GET /api/whoami");
@@ -27,13 +27,13 @@ export async function enter(): Promise<void> {
     }
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    if (error.status === 401) return; // the request has said so
+    if (error.status === 401) return; // the request has left already
     if (error.status === 403) leave(error.message);
     else state.value = { kind: "out", reason: wordsOf(error) };
   }
 }
 
-/** Login asks for the token. */
+/** Login lets the operator type the token. */
 export function Login({ reason }: { reason: string }) {
   const [busy, setBusy] = useState(false);
   useEffect(() => {

@@ -18,7 +18,7 @@ const longestPause = 5000;
 /** Final is a failure that no further attempt mends: what the query is about has gone. */
 export class Final extends Error {}
 
-/** Resource repeats a query from start to stop. Without an interval it asks once, and again after a failure. */
+/** Resource repeats a query from start to stop. Without an interval it sends the query once, and again after a failure. */
 export class Resource<T> {
   readonly data: Signal<T | undefined> = signal(undefined);
   /** error is the reason of the last failure; empty after a success. */
@@ -39,7 +39,7 @@ export class Resource<T> {
 
   constructor(readonly load: (signal: AbortSignal) => Promise<T>, readonly every: number) {}
 
-  /** refresh asks now. */
+  /** refresh sends the query now. */
   async refresh(): Promise<void> {
     clearTimeout(this.#timer);
     this.#ends.abort();

@@ -51,7 +51,7 @@ export function ConnectionPage() {
   return (
     <>
       <p class="crumbs"><a href={linkTo("connections")}>Connections</a> <span aria-hidden="true">/</span> <Id id={id} whole /></p>
-      <div class="columns">
+      <div class="columns columns-top">
         <Panel
           title="Client" resource={detail} rows={6}
           actions={mayAct.value && data && !detail.over.value && (
@@ -125,7 +125,7 @@ function Client({ detail: d }: { detail: Detail }) {
 function Queue({ detail: d }: { detail: Detail }) {
   const slow = d.waitingBytes > 0;
   return (
-    <div class="queue">
+    <div class={`queue ${slow ? "queue-slow" : ""}`}>
       <p class="big">
         <span class="figure">{bytes(d.waitingBytes)}</span>
         <Badge tone={slow ? "warn" : "ok"}>{slow ? "waiting" : "nothing waits"}</Badge>
@@ -142,10 +142,10 @@ function Queue({ detail: d }: { detail: Detail }) {
 
 type Explanation = Answers["GET /api/explain"];
 
-/** Explain asks whether the user may subscribe, and why. */
+/** Explain shows whether the user may subscribe, and why. */
 export function Explain({ user }: { user: string }) {
   const [found, setFound] = useState<Explanation | string>("");
-  const ask = async (values: Record<string, string>) => {
+  const request = async (values: Record<string, string>) => {
     try {
       setFound(await call("GET /api/explain", { query: { user, nodes: "all", ...values } }));
     } catch (error) {
@@ -154,7 +154,7 @@ export function Explain({ user }: { user: string }) {
   };
   return (
     <Section title="Explain" note={<span class="dim">May this user subscribe, and why?</span>}>
-      <Form label="Explain" send={(values) => void ask(values)}>
+      <Form label="Explain" send={(values) => void request(values)}>
         <Text label="Entity" name="entity" placeholder="GUID" pattern={guidPattern} required wide />
         <Text label="Event" name="event" placeholder="UserStatus" required />
         <div class="buttons"><button type="submit" class="primary">Explain</button></div>

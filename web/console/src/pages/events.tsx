@@ -118,35 +118,37 @@ function Trace({ id, user }: { id: string; user: string }) {
   return (
     <>
       <p class="crumbs"><a href={linkTo("events")}>Events</a> <span aria-hidden="true">/</span> <Id id={id} whole /></p>
-      <Section title="Why did a user not receive it?">
-        <Form label="For a user" reset={user} send={(v) => go("events", id, v)}>
-          <Text label="User" name="user" value={user} placeholder="GUID" pattern={guidPattern} wide />
-          <div class="buttons">
-            <button type="submit" class="primary">Why?</button>
-            {user !== "" && <a class="button" href={linkTo("events", id)}>All subscribers</a>}
-          </div>
-        </Form>
-        {data?.conclusion && (
-          <p class={`verdict ${data.conclusion.delivered ? "verdict-ok" : "verdict-bad"}`} role="status">
-            <Badge tone={data.conclusion.delivered ? "ok" : toneOfOutcome(data.conclusion.code)}>
-              {wordOf(data.conclusion.code)}
-            </Badge>
-            <span>{data.conclusion.text}</span>
-          </p>
-        )}
-      </Section>
-      <Panel
-        title={user === "" ? "What became of it" : "What became of it for this user"} resource={trace} rows={6}
-        note={data && <span class="dim">{plural(data.answered.length, "node")} answered</span>}
-        actions={<button type="button" onClick={() => void trace.refresh()}>Refresh</button>}
-        empty={{
-          when: (t) => t.nodes.every((n) => n.records.length === 0 && n.connections.length === 0),
-          text: "No node has a record of this event.",
-          hint: "Was it published to the lane of its organization? Nodes keep the latest events only (trace.entries).",
-        }}
-      >
-        {(t) => <EventTree trace={t} />}
-      </Panel>
+      <div class="trace">
+        <Section title="Why did a user not receive it?">
+          <Form label="For a user" reset={user} send={(v) => go("events", id, v)}>
+            <Text label="User" name="user" value={user} placeholder="GUID" pattern={guidPattern} wide />
+            <div class="buttons">
+              <button type="submit" class="primary">Why?</button>
+              {user !== "" && <a class="button" href={linkTo("events", id)}>All subscribers</a>}
+            </div>
+          </Form>
+          {data?.conclusion && (
+            <p class={`conclusion ${data.conclusion.delivered ? "conclusion-ok" : "conclusion-bad"}`} role="status">
+              <Badge tone={data.conclusion.delivered ? "ok" : toneOfOutcome(data.conclusion.code)}>
+                {wordOf(data.conclusion.code)}
+              </Badge>
+              <span>{data.conclusion.text}</span>
+            </p>
+          )}
+        </Section>
+        <Panel
+          title={user === "" ? "What became of it" : "What became of it for this user"} resource={trace} rows={6}
+          note={data && <span class="dim">{plural(data.answered.length, "node")} answered</span>}
+          actions={<button type="button" onClick={() => void trace.refresh()}>Refresh</button>}
+          empty={{
+            when: (t) => t.nodes.every((n) => n.records.length === 0 && n.connections.length === 0),
+            text: "No node has a record of this event.",
+            hint: "Was it published to the lane of its organization? Nodes keep the latest events only (trace.entries).",
+          }}
+        >
+          {(t) => <EventTree trace={t} />}
+        </Panel>
+      </div>
     </>
   );
 }
@@ -187,7 +189,7 @@ function DryRun() {
 function DryTree({ run }: { run: Answers["POST /api/events/dry-run"] }) {
   return (
     <>
-      <p class={`verdict ${run.receivers > 0 ? "verdict-ok" : "verdict-bad"}`}>
+      <p class={`conclusion ${run.receivers > 0 ? "conclusion-ok" : "conclusion-bad"}`}>
         <Badge tone={run.receivers > 0 && !run.expired ? "ok" : "warn"}>{plural(run.receivers, "receiver")}</Badge>
         <span>
           {run.expired ? "Its MessageTTLSeconds have ended: all nodes would skip it."

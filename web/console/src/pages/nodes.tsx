@@ -75,7 +75,7 @@ function Used({ used, limit, format }: { used: number; limit: number; format: (n
   return <span class="used">{format(used)} of {format(limit)} <Meter value={used} max={limit} tone={tone} /></span>;
 }
 
-/** connectionsOf asks anew how many clients a node has: an operator should not decide by an old number. Sessions are
+/** connectionsOf finds out anew how many clients a node has: an operator should not decide by an old number. Sessions are
  * counted at that moment; the number of connections may be a second old. */
 async function connectionsOf(node: string): Promise<number> {
   const { nodes } = await call("GET /api/overview", { query: { nodes: "all" } });
@@ -90,10 +90,10 @@ function Actions({ node: n, alone }: { node: NodeView; alone: boolean }) {
   const close = () => setOpen("");
   const leaves = n.departure.action === "drain" || n.departure.action === "shed";
 
-  const act = (ask: () => Promise<string>) => {
+  const act = (work: () => Promise<string>) => {
     close();
     void perform(async () => {
-      const done = await ask();
+      const done = await work();
       void live.refresh();
       return done;
     });

@@ -1,5 +1,5 @@
 import { call } from "../api.ts";
-import { bytes, count, rate, span } from "../format.ts";
+import { bytes, count, plural, rate, span } from "../format.ts";
 import { Badge } from "../parts/badge.tsx";
 import { Choice, Form, Text, guidPattern } from "../parts/form.tsx";
 import { ConnectionLink, FilterLink, Id } from "../parts/id.tsx";
@@ -70,7 +70,7 @@ export function TopOrganizations({ limit, order = "deliveries", organization = "
     { name: "Part of the first", unseen: true, cell: (u) => <Meter value={of(u)} max={most} /> },
     { name: "Connections", number: true, sorted: order === "connections", cell: (u) => count(u.connections) },
     { name: "Subscriptions", number: true, long: true, sorted: order === "subscriptions", cell: (u) => count(u.subscriptions) },
-    { name: "Events/s", number: true, sorted: order === "events", cell: (u) => known(u.eventsPerSecond, rate) },
+    { name: "Events/s", number: true, long: true, sorted: order === "events", cell: (u) => known(u.eventsPerSecond, rate) },
     { name: "Deliveries/s", number: true, sorted: order === "deliveries", cell: (u) => known(u.deliveriesPerSecond, rate) },
     { name: "Bytes/s", number: true, sorted: order === "bytes", cell: (u) => known(u.bytesPerSecond, bytes) },
     { name: "Live", long: true, cell: (u) => <a href={linkTo("tap", "", { organization: u.organization })}>Tap</a> },
@@ -100,7 +100,7 @@ export function Slowest({ limit }: { limit: number }) {
   return (
     <Panel
       title="Slowest clients" resource={list} rows={4}
-      note={list.data.value && <span class="dim">{count(list.data.value.matching)} do not keep up</span>}
+      note={list.data.value && <span class="dim">{plural(list.data.value.matching, "client")} behind</span>}
       actions={<a href={linkTo("connections", "", { slow: true, order: "delay" })}>All</a>}
       empty={{ when: (l) => l.connections.length === 0, text: "All clients keep up.", hint: "No byte waits behind a full socket." }}
     >

@@ -5,6 +5,7 @@ import { Chart, type Line } from "../parts/chart.tsx";
 import { Panel, Section } from "../parts/panel.tsx";
 import { Meter, Table } from "../parts/table.tsx";
 import { now } from "../resource.ts";
+import { linkTo } from "../router.ts";
 import { mayAct } from "../session.ts";
 import { Slowest, TopOrganizations } from "./organizations.tsx";
 
@@ -25,7 +26,7 @@ export function Overview() {
   );
 }
 
-/** Attention lists the problems, or says that there are none. */
+/** Attention lists the problems, or reports that there are none. */
 function Attention() {
   const all = problems.value;
   const data = live.data.value;
@@ -44,11 +45,11 @@ function Attention() {
   return (
     <Section title="What is wrong" class="attention" note={<span class="dim">the worst first</span>}>
       <ul class="problems">
-        {all.filter((p) => mayAct.value || p.linkText !== "Quarantine").map((p) => (
-          <li key={p.title} class={`problem problem-${p.tone}`}>
+        {all.map((p, i) => (
+          <li key={`${i} ${p.title}`} class={`problem problem-${p.tone}`}>
             <Mark tone={p.tone} />
             <p><b>{p.title}</b> <span>{p.detail}</span></p>
-            {p.link && <a href={p.link}>{p.linkText}</a>}
+            {p.link && (mayAct.value || p.link !== linkTo("quarantine")) && <a href={p.link}>{p.linkText}</a>}
           </li>
         ))}
       </ul>
@@ -81,7 +82,7 @@ const tiles: readonly Tile[] = [
     format: rate, least: 5,
     lines: [
       { name: "received", color: "--line-1", of: (s) => s.events },
-      { name: "with subscribers", color: "--line-2", of: (s) => s.matched },
+      { name: "matched", color: "--line-2", of: (s) => s.matched },
     ],
   },
   {
@@ -92,16 +93,16 @@ const tiles: readonly Tile[] = [
     title: "Age, p99", figure: (s) => unknown(s.age, span), note: (s) => `${unknown(s.delay, span)} of it on the node`, format: span, least: 10,
     tone: () => ((samples.value.at(-1)?.age ?? 0) > 1000 ? "warn" : undefined),
     lines: [
-      { name: "since publishing", color: "--line-3", of: (s) => s.age },
+      { name: "in all", color: "--line-3", of: (s) => s.age },
       { name: "on the node", color: "--line-1", of: (s) => s.delay },
     ],
   },
   {
-    title: "Losses", figure: () => count(grown("losses")), note: (s) => `${count(s.dropped)} frames dropped just now`, format: short, least: 4, whole: true,
+    title: "Losses", figure: () => count(grown("losses")), note: (s) => `${count(s.dropped)} dropped just now`, format: short, least: 4, whole: true,
     tone: () => (grown("losses") > 0 ? "bad" : undefined),
     lines: [
       { name: "losses", color: "--line-4", of: (s) => s.losses },
-      { name: "dropped frames", color: "--line-3", of: (s) => s.dropped },
+      { name: "dropped", color: "--line-3", of: (s) => s.dropped },
     ],
   },
 ];

@@ -126,7 +126,7 @@ function TapRow({ row: e }: { row: Row }) {
   );
 }
 
-/** shownAbove are the properties of each event that the page shows above its data, or that tell nothing new. */
+/** shownAbove are the properties of each event that the page shows above its data, or that add nothing. */
 const shownAbove = new Set([
   "Id", "EntityId", "EntityType", "EventType", "OrganizationId", "RootEntityId", "RootEntityType", "Timestamp",
 ]);

@@ -82,7 +82,7 @@ function optionsOf(
   };
   return {
     width: element.clientWidth, height: element.clientHeight,
-    legend: { show: false }, cursor: { show: false }, padding: [unit * 0.4, unit * 0.4, 0, 0],
+    legend: { show: false }, cursor: { show: false }, padding: [unit * 0.4, unit * 1.2, 0, 0],
     scales: {
       x: {
         time: true,
@@ -95,7 +95,7 @@ function optionsOf(
     },
     axes: [
       {
-        ...axis, size: unit * 1.5, gap: unit * 0.25, space: unit * 6,
+        ...axis, size: unit * 1.5, gap: unit * 0.25, space: unit * 4.5,
         values: (_, splits) => splits.map((s) => clockOf(s)),
       },
       {
@@ -117,4 +117,6 @@ function optionsOf(
 const wholes = Array.from({ length: 9 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();
 
 const clockOf = (seconds: number): string =>
-  new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  new Date(seconds * 1000).toLocaleTimeString("en-GB", {
+    hour: "2-digit", minute: "2-digit", ...(seconds % 60 === 0 ? {} : { second: "2-digit" }),
+  });

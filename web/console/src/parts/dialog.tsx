@@ -32,7 +32,7 @@ export interface Question {
 
 const pending = signal<{ readonly question: Question; readonly answer: (yes: boolean) => void } | undefined>(undefined);
 
-/** confirmed asks the operator, and reports whether to go on. */
+/** confirmed shows a question to the operator, and reports whether to go on. */
 export function confirmed(question: Question): Promise<boolean> {
   return new Promise((resolve) => {
     pending.value?.answer(false);

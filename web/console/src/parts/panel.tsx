@@ -33,7 +33,7 @@ interface Reached {
   readonly unanswered: readonly { readonly node: string; readonly detail: string }[];
 }
 
-/** reachedOf returns which nodes an answer covers, where it says so. */
+/** reachedOf returns which nodes an answer covers, where it names them. */
 function reachedOf(data: unknown): Reached | undefined {
   if (data === null || typeof data !== "object") return undefined;
   const held = "nodes" in data && data.nodes !== null && typeof data.nodes === "object" ? data.nodes : data;
@@ -42,7 +42,7 @@ function reachedOf(data: unknown): Reached | undefined {
 
 interface Shown<T> extends Frame {
   readonly resource: Resource<T>;
-  /** empty is the text for data without content; the second line says what to do. */
+  /** empty is the text for data without content; the second line gives a hint. */
   readonly empty?: { readonly when: (data: T) => boolean; readonly text: string; readonly hint?: ComponentChildren };
   /** rows is the height of the placeholder. */
   readonly rows?: number;
@@ -99,7 +99,7 @@ export function Loading({ rows = 3 }: { rows?: number }) {
   );
 }
 
-/** Failed says why there is nothing. */
+/** Failed shows the reason of a failure. */
 export function Failed({ error, retry }: { error: string; retry?: () => void }) {
   return (
     <div class="failed" role="alert">
@@ -109,7 +109,7 @@ export function Failed({ error, retry }: { error: string; retry?: () => void }) 
   );
 }
 
-/** Empty says that there is nothing, and what would change that. */
+/** Empty stands where data has no content, with a hint. */
 export function Empty({ text, hint }: { text: string; hint?: ComponentChildren }) {
   return (
     <div class="empty">
@@ -119,7 +119,7 @@ export function Empty({ text, hint }: { text: string; hint?: ComponentChildren }
   );
 }
 
-/** Nodes says how many nodes an answer covers. */
+/** NodesNote states how many nodes an answer covers. */
 export function NodesNote({ data }: { data: unknown }) {
   const reached = reachedOf(data);
   return reached ? <span class="dim">{plural(reached.answered.length, "node")}</span> : null;

@@ -64,7 +64,7 @@ function RecordLine({ record: r }: { record: EventRecord }) {
       <span class="dim">
         {time(r.at, true)}
         {r.ageMs != null && `, ${span(Math.max(r.ageMs, 0))} old`}
-        {r.tier && `, ${r.tier}`}
+        {r.tier && `, tier ${r.tier}`}
         {r.bytes ? `, ${bytes(r.bytes)}` : ""}
       </span>
       {r.supersededBy && <span>superseded by <Id id={r.supersededBy} /></span>}
@@ -94,7 +94,7 @@ export function Fates({ fates, more }: { fates: readonly Fate[]; more: boolean }
               {group.map((c) => (
                 <li key={c.connection}>
                   <div class="tree-node">
-                    <ConnectionLink id={c.connection} />
+                    <span>connection <ConnectionLink id={c.connection} /></span>
                     <span>user <FilterLink by="user" id={c.user} /></span>
                     <span class="dim">{c.role}, {c.protocol}</span>
                     {c.detail !== outcome && <span class="tree-detail">{c.detail}</span>}
