@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,8 @@ func TestConfigCheck_connectsToRedis(t *testing.T) {
 	}
 	for _, test := range []connectTest{
 		{
-			"everything works", []string{"--redis.addresses=" + server.Addr},
+			"everything works",
+			[]string{"--redis.addresses=" + server.Addr},
 			[]string{
 				"ok      redis " + server.Addr + ": connection: without TLS", "login: no login", "version: Redis 7",
 				"role: master", "the user may read", "the user may subscribe rte:*", "a published message arrived",
@@ -110,40 +112,53 @@ func TestConfigCheck_connectsToRedis(t *testing.T) {
 		{"another prefix", append(as("staging"), "--redis.prefix=staging:"), []string{"may subscribe staging:*"}, 0},
 		{
 			"the prefix of others", as("staging"),
-			[]string{"failed  redis " + server.Addr + ": rights: the user may not: GET on rte:n:"}, 1,
+			[]string{"failed  redis " + server.Addr + ": rights: the user may not: GET on rte:n:"},
+			1,
 		},
 		{"may only receive", as("reader"), []string{"warning redis", "the user may only receive"}, 0},
 		{
 			"may not count or load", as("partial"),
-			[]string{"it lacks INCR", "the library is missing, and the user may not load it"}, 0,
+			[]string{"it lacks INCR", "the library is missing, and the user may not load it"},
+			0,
 		},
 		{"may not read", as("blind"), []string{"the user may not: XRANGE on", "MGET on", "ZSCAN on"}, 1},
 		{"may not subscribe", as("deaf"), []string{"failed  redis", "channels: the user may not subscribe"}, 1},
 		{
 			"may not publish", as("dumb"),
-			[]string{"delivery: a published message did not arrive: NOPERM", "it lacks PUBLISH"}, 1,
+			[]string{"delivery: a published message did not arrive: NOPERM", "it lacks PUBLISH"},
+			1,
 		},
 		{
-			"wrong password", []string{"--redis.addresses=" + locked.Addr, "--redis.password=a password"},
-			[]string{"login: WRONGPASS", "next: correct redis.username and redis.password"}, 1,
+			"wrong password",
+			[]string{"--redis.addresses=" + locked.Addr, "--redis.password=a password"},
+			[]string{"login: WRONGPASS", "next: correct redis.username and redis.password"},
+			1,
 		},
 		{"no password", []string{"--redis.addresses=" + locked.Addr}, []string{"NOAUTH", "set redis.password"}, 1},
 		{
-			"closed port", []string{"--redis.addresses=" + closed},
-			[]string{"connection refused, nothing listens there; next: start the server, or correct redis.addresses"}, 1,
+			"closed port",
+			[]string{"--redis.addresses=" + closed},
+			[]string{"connection refused, nothing listens there; next: start the server, or correct redis.addresses"},
+			1,
 		},
 		{
-			"silent port", []string{"--redis.addresses=" + silent.Addr().String(), "--redis.command_timeout=300ms"},
-			[]string{"login: no answer in time"}, 1,
+			"silent port",
+			[]string{"--redis.addresses=" + silent.Addr().String(), "--redis.command_timeout=300ms"},
+			[]string{"login: no answer in time"},
+			1,
 		},
 		{"no such database", []string{"--redis.addresses=" + server.Addr, "--redis.db=99"}, []string{"correct redis.db"}, 1},
 		{
-			"TLS to a port without", []string{"--redis.addresses=" + server.Addr, "--redis.tls.enabled"},
-			[]string{"failed  redis " + server.Addr + ": connection"}, 1,
+			"TLS to a port without",
+			[]string{"--redis.addresses=" + server.Addr, "--redis.tls.enabled"},
+			[]string{"failed  redis " + server.Addr + ": connection"},
+			1,
 		},
 		{
-			"renamed commands", []string{"--redis.addresses=" + renamed.Addr},
-			[]string{"the server does not know XRANGE", "warning redis " + renamed.Addr + ": version: INFO"}, 1,
+			"renamed commands",
+			[]string{"--redis.addresses=" + renamed.Addr},
+			[]string{"the server does not know XRANGE", "warning redis " + renamed.Addr + ": version: INFO"},
+			1,
 		},
 		{"replica", []string{"--redis.addresses=" + replica.Addr}, []string{"it is a slave and not a master"}, 1},
 		{"no memory", []string{"--redis.addresses=" + full.Addr}, []string{"writes: writes refused", "give Redis memory"}, 1},
@@ -171,16 +186,18 @@ func TestConfigCheck_connectsToRedisWithTLS(t *testing.T) {
 	plain := []string{"--redis.addresses=" + address}
 	secure := append(plain, "--redis.tls.enabled")
 	identity := append(secure, "--redis.tls.cert_file="+cert, "--redis.tls.key_file="+key)
-	with := func(args []string, more ...string) []string { return append(args[:len(args):len(args)], more...) }
+	with := func(args []string, more ...string) []string { return append(slices.Clip(args), more...) }
 	for _, test := range []connectTest{
 		{"trusted", with(identity, "--redis.tls.ca_file="+cert), []string{"connection: TLS 1.3", "arrived"}, 0},
 		{
 			"another authority", with(identity, "--redis.tls.ca_file="+other),
-			[]string{"the certificate of the server is not trusted; next: add its authority to redis.tls.ca_file"}, 1,
+			[]string{"the certificate of the server is not trusted; next: add its authority to redis.tls.ca_file"},
+			1,
 		},
 		{
 			"another name", with(identity, "--redis.tls.ca_file="+cert, "--redis.tls.server_name=redis.example"),
-			[]string{"the certificate of the server is for another name"}, 1,
+			[]string{"the certificate of the server is for another name"},
+			1,
 		},
 		{"no TLS", plain, []string{"if its port wants TLS, set redis.tls.enabled"}, 1},
 		{"no certificate", with(secure, "--redis.tls.ca_file="+cert), []string{"failed  redis " + address + ": login"}, 1},
@@ -195,7 +212,8 @@ func TestConfigCheck_connectsToSentinelsAndCluster(t *testing.T) {
 	redisCLI(t, cluster.Servers[1], "", append(aclNode("rte:"), "on")...)
 	for _, test := range []connectTest{
 		{
-			"sentinels", []string{
+			"sentinels",
+			[]string{
 				"--redis.addresses=" + strings.Join(sentinels.Addrs, ","),
 				"--redis.sentinel_master=" + rtetest.SentinelMaster,
 			},
@@ -206,17 +224,22 @@ func TestConfigCheck_connectsToSentinelsAndCluster(t *testing.T) {
 			0,
 		},
 		{
-			"one Sentinel is away", []string{
+			"one Sentinel is away",
+			[]string{
 				"--redis.addresses=" + sentinels.Addrs[0] + "," + rtetest.MustFreeAddr(t), "--redis.sentinel_master=rte",
 			},
-			[]string{"master rte: connection refused", "a published message arrived"}, 1,
+			[]string{"master rte: connection refused", "a published message arrived"},
+			1,
 		},
 		{
-			"another master", []string{"--redis.addresses=" + sentinels.Addrs[0], "--redis.sentinel_master=other"},
-			[]string{"it watches no master of this name; next: correct redis.sentinel_master"}, 1,
+			"another master",
+			[]string{"--redis.addresses=" + sentinels.Addrs[0], "--redis.sentinel_master=other"},
+			[]string{"it watches no master of this name; next: correct redis.sentinel_master"},
+			1,
 		},
 		{
-			"cluster", []string{"--redis.addresses=" + cluster.Servers[0].Addr, "--redis.cluster"},
+			"cluster",
+			[]string{"--redis.addresses=" + cluster.Servers[0].Addr, "--redis.cluster"},
 			[]string{
 				"cluster: it knows 3 servers", "3 masters have all slots",
 				cluster.Servers[0].Addr + ": delivery: a published message arrived",
@@ -225,19 +248,23 @@ func TestConfigCheck_connectsToSentinelsAndCluster(t *testing.T) {
 			0,
 		},
 		{
-			"user that one server does not know", []string{
+			"user that one server does not know",
+			[]string{
 				"--redis.addresses=" + cluster.Servers[1].Addr, "--redis.cluster", "--redis.username=node",
 				"--redis.password=secret",
 			},
-			[]string{cluster.Servers[0].Addr + ": login: WRONGPASS", cluster.Servers[1].Addr + ": delivery: a published"}, 1,
+			[]string{cluster.Servers[0].Addr + ": login: WRONGPASS", cluster.Servers[1].Addr + ": delivery: a published"},
+			1,
 		},
 	} {
 		t.Run(test.name, test.run)
 	}
 	cluster.Servers[2].Kill()
 	lost := connectTest{
-		"", []string{"--redis.addresses=" + cluster.Servers[0].Addr, "--redis.cluster"},
-		[]string{"slots have no master; next: repair the cluster"}, 1,
+		"",
+		[]string{"--redis.addresses=" + cluster.Servers[0].Addr, "--redis.cluster"},
+		[]string{"slots have no master; next: repair the cluster"},
+		1,
 	}
 	eventually(t, "the cluster to notice", func() bool {
 		return strings.Contains(redisCLI(t, cluster.Servers[0], "", "CLUSTER", "NODES"), "fail ")
@@ -317,16 +344,19 @@ func TestConfigCheck_connectsToKeySetsAndDirectory(t *testing.T) {
 	for _, test := range []connectTest{
 		{
 			"keys", set("/keys"),
-			[]string{"read: keys that can verify signatures: 1", `the key "two" is skipped: a private or secret key`}, 0,
+			[]string{"read: keys that can verify signatures: 1", `the key "two" is skipped: a private or secret key`},
+			0,
 		},
 		{"issuer agrees", set("/keys", "--auth.issuer="+base+"/good"), []string{"names this key set"}, 0},
 		{
 			"issuer with a slash", set("/keys", "--auth.issuer="+base+"/slash"),
-			[]string{fmt.Sprintf("%q calls itself %q", base+"/slash", base+"/slash/")}, 1,
+			[]string{fmt.Sprintf("%q calls itself %q", base+"/slash", base+"/slash/")},
+			1,
 		},
 		{
 			"keys of another issuer", set("/keys", "--auth.issuer="+base+"/elsewhere"),
-			[]string{"publishes its keys elsewhere"}, 0,
+			[]string{"publishes its keys elsewhere"},
+			0,
 		},
 		{"issuer without metadata", set("/keys", "--auth.issuer="+base), []string{"publishes no metadata"}, 0},
 		{"other algorithm", set("/keys", "--auth.algorithms=RS256"), []string{"0 of 1 fit auth.algorithms"}, 1},
@@ -337,8 +367,10 @@ func TestConfigCheck_connectsToKeySetsAndDirectory(t *testing.T) {
 		{"no keys", set("/empty"), []string{"no key that can verify a signature"}, 1},
 		{"untrusted", []string{"--auth.jwks_url=" + server.URL + "/keys"}, []string{"is not trusted"}, 1},
 		{
-			"no server", []string{"--auth.jwks_url=http://" + rtetest.MustFreeAddr(t) + "/keys?secret=a%20password"},
-			[]string{"connection refused"}, 1,
+			"no server",
+			[]string{"--auth.jwks_url=http://" + rtetest.MustFreeAddr(t) + "/keys?secret=a%20password"},
+			[]string{"connection refused"},
+			1,
 		},
 		{"no name", []string{"--auth.jwks_url=http://keys.invalid/keys"}, []string{"cannot be resolved"}, 1},
 		{"no answer", set("/slow", "--timeout=500ms"), []string{"no answer in time"}, 1},

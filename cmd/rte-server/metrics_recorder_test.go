@@ -53,7 +53,7 @@ func (p *running) follow() (stop func()) {
 		defer close(done)
 		client := &http.Client{Timeout: patience, Transport: &http.Transport{
 			DisableKeepAlives: true,
-			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // certificates of tests
+			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
 		}}
 		ticker := time.NewTicker(20 * time.Millisecond)
 		defer ticker.Stop()

@@ -3,9 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,9 +28,7 @@ func provokeTokens(t *testing.T) {
 			"sub": testUser, "org": testOrganization, "iss": rtetest.Issuer, "aud": rtetest.Audience,
 			"exp": now.Add(time.Hour).Unix(),
 		}
-		for name, value := range change {
-			claims[name] = value
-		}
+		maps.Copy(claims, change)
 		text, _ := json.Marshal(claims)
 		return string(text)
 	}
@@ -73,14 +73,21 @@ func provokeEvents(t *testing.T) {
 		p.post("/api/publish", mustLine(t, sample))
 	}
 	for _, change := range [][2]string{
-		{"", ""}, {`"UserAlert"`, `"Unknown"`}, {`"EntityType":"User"`, `"EntityType":"Queue"`}, {testUser, "none"},
-		{`"OrganizationId":"` + testOrganization + `",`, ""}, {`,"EventType":"UserAlert"`, ""},
-		{`"EventType":"UserAlert"`, `"EventType":"UserAlert","EventType":"UserAlert"`}, {testJSON, "[]"}, {testJSON, "{"},
+		{"", ""},
+		{`"UserAlert"`, `"Unknown"`},
+		{`"EntityType":"User"`, `"EntityType":"Queue"`},
+		{testUser, "none"},
+		{`"OrganizationId":"` + testOrganization + `",`, ""},
+		{`,"EventType":"UserAlert"`, ""},
+		{`"EventType":"UserAlert"`, `"EventType":"UserAlert","EventType":"UserAlert"`},
+		{testJSON, "[]"},
+		{testJSON, "{"},
 		{`"EventType"`, `"Value":"` + "\xff" + `","EventType"`},
 		{testJSON, `{"a":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + "}"},
 		{`"EventType"`, `"Padding":"` + strings.Repeat("x", 70_000) + `","EventType"`},
 		{testOrganization, "39f6e823-b484-e611-80c9-00505689257e"},
-		{`"EventType"`, `"Timestamp":7,"EventType"`}, {`"EventType"`, `"Timestamp":"yesterday","EventType"`},
+		{`"EventType"`, `"Timestamp":7,"EventType"`},
+		{`"EventType"`, `"Timestamp":"yesterday","EventType"`},
 		{`"EventType"`, `"Timestamp":"2090-01-01T00:00:00Z","EventType"`},
 		{`"EventType"`, `"Timestamp":"2001-01-01T00:00:00Z","MessageTTLSeconds":1,"EventType"`},
 	} {
@@ -142,8 +149,8 @@ func provokeRequests(t *testing.T) {
 		{"POST", hub + "?id=unknown", []string{"Authorization", bearer}},
 		{"DELETE", hub + "?id=unknown", []string{"Authorization", bearer}},
 		{"GET", hub + "?id=unknown", []string{"Authorization", bearer, "Accept", "text/event-stream"}},
-		{"GET", hub, append(upgrade[:len(upgrade):len(upgrade)], "Sec-WebSocket-Version", "7")},
-		{"GET", hub, append(upgrade[:len(upgrade):len(upgrade)], "Sec-WebSocket-Key", "short")},
+		{"GET", hub, append(slices.Clip(upgrade), "Sec-WebSocket-Version", "7")},
+		{"GET", hub, append(slices.Clip(upgrade), "Sec-WebSocket-Key", "short")},
 		{"POST", hub + "/refresh", []string{"Authorization", bearer}},
 		{"GET", p.operators + "/metrics", nil},
 		{"GET", p.operators + "/metrics", []string{"Authorization", "Bearer wrong"}},
@@ -378,7 +385,8 @@ func provokePolls(t *testing.T) {
 // provokeAdmission sends more clients than a node lets in.
 func provokeAdmission(t *testing.T) {
 	for _, args := range [][]string{
-		{"--limits.connections=1"}, {"--quotas.address_connections=1"},
+		{"--limits.connections=1"},
+		{"--quotas.address_connections=1"},
 		{"--admission.rate=1", "--admission.burst=1", "--admission.wait=2s"},
 	} {
 		p := start(t, serveArgs(args...)...)

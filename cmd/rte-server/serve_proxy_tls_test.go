@@ -138,7 +138,7 @@ func TestServe_acceptsClientsWithoutProxyWhileOptional(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _ = io.WriteString(conn, header)
-		secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the certificate of the test
+		secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 		_ = secured.SetDeadline(time.Now().Add(patience))
 		_, _ = io.WriteString(secured, "POST /rte/negotiate HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 		answer, err := io.ReadAll(secured)

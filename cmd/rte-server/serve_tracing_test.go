@@ -134,7 +134,10 @@ func TestServe_goesOnWithoutCollector(t *testing.T) {
 
 func TestConfigCheck_checksTracing(t *testing.T) {
 	for _, args := range [][]string{
-		{"--tracing.endpoint=collector:4318"}, {"--tracing.headers=a secret"}, {"--tracing.queue=0"}, {"--tracing.rate=0"},
+		{"--tracing.endpoint=collector:4318"},
+		{"--tracing.headers=a secret"},
+		{"--tracing.queue=0"},
+		{"--tracing.rate=0"},
 		{"--tracing.timeout=0s"},
 	} {
 		_, stderr, err := command(t, "", append([]string{"config", "check"}, args...)...)

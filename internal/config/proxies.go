@@ -17,8 +17,7 @@ func (k *keyList) addProxies(c *Config) {
 	k.choice(&c.ProxyProtocol, "proxy_protocol", string(forwarded.Off),
 		[]string{string(forwarded.Off), string(forwarded.Optional), string(forwarded.Required)},
 		"header of the PROXY protocol, version 1 or 2, at the beginning of connections to listen, in front of TLS; "+
-			"it counts only from "+
-			"trusted_proxies; required: all other connections are closed")
+			"it counts only from trusted_proxies; required: all other connections are closed")
 }
 
 // Proxies returns the trusted proxies.

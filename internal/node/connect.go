@@ -37,24 +37,24 @@ func tryRedis(ctx context.Context, c *config.Redis) []diagnosis.Finding {
 			return findings
 		}
 	}
-	return []diagnosis.Finding{failure("redis", "options", err)}
+	return []diagnosis.Finding{failure("redis", err)}
 }
 
 // failure is the finding about a configuration that cannot be used at all.
-func failure(subject, check string, err error) diagnosis.Finding {
+func failure(subject string, err error) diagnosis.Finding {
 	return diagnosis.Finding{
-		Subject: subject, Check: check, Status: diagnosis.Failed, Detail: err.Error(), Next: "correct the configuration",
+		Subject: subject, Check: "options", Status: diagnosis.Failed, Detail: err.Error(), Next: "correct the configuration",
 	}
 }
 
 func tryKeySets(ctx context.Context, c *config.Auth) []diagnosis.Finding {
 	sets, err := c.KeySets()
 	if err != nil {
-		return []diagnosis.Finding{failure("key set", "options", err)}
+		return []diagnosis.Finding{failure("key set", err)}
 	}
 	require, err := c.Requirements()
 	if err != nil {
-		return []diagnosis.Finding{failure("key set", "options", err)}
+		return []diagnosis.Finding{failure("key set", err)}
 	}
 	return token.DiagnoseKeySets(ctx, sets, c.Algorithms, &require)
 }
@@ -71,7 +71,7 @@ func tryDirectory(ctx context.Context, c *config.Directory) []diagnosis.Finding 
 	default: // "http"
 		source, err := directory.NewHTTPSource(directory.HTTPSourceOptions{URL: c.URL, Token: c.Token})
 		if err != nil {
-			f = failure("directory", "options", err)
+			f = failure("directory", err)
 			break
 		}
 		defer source.Close()

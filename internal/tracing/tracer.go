@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -124,9 +125,7 @@ type headerSender struct {
 // RoundTrip implements http.RoundTripper.
 func (s *headerSender) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	for name, values := range *s.tracer.headers.Load() {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, *s.tracer.headers.Load())
 	return s.transport.RoundTrip(r)
 }
 

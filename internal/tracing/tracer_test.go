@@ -181,8 +181,12 @@ func TestTracer_off(t *testing.T) {
 
 func TestNew_refusesMistakes(t *testing.T) {
 	for _, o := range []tracing.Options{
-		{Endpoint: ""}, {Endpoint: "collector:4318"}, {Endpoint: "grpc://a"}, {Endpoint: "http://a", Headers: "secret"},
-		{Endpoint: "http://a", Headers: "a=b\nc=d"}, {Endpoint: "http://a", Headers: "a b=c"},
+		{Endpoint: ""},
+		{Endpoint: "collector:4318"},
+		{Endpoint: "grpc://a"},
+		{Endpoint: "http://a", Headers: "secret"},
+		{Endpoint: "http://a", Headers: "a=b\nc=d"},
+		{Endpoint: "http://a", Headers: "a b=c"},
 	} {
 		if _, err := tracing.New(o); err == nil {
 			t.Errorf("%+v is accepted", o)

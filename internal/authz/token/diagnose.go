@@ -26,10 +26,7 @@ func DiagnoseKeySets(
 ) []diagnosis.Finding {
 	var checks []func() []diagnosis.Finding
 	for _, set := range sets {
-		d := keySetDiagnosis{set: newKeySet(set, nil, zap.NewNop(), nil), algorithms: algorithms, require: require}
-		d.set.cancel()
-		d.set.ctx = ctx
-		checks = append(checks, d.run)
+		checks = append(checks, newKeySetDiagnosis(ctx, set, algorithms, require).run)
 	}
 	return diagnosis.Together(checks...)
 }
@@ -40,6 +37,15 @@ type keySetDiagnosis struct {
 	algorithms []string
 	require    *Requirements
 	findings   []diagnosis.Finding
+}
+
+func newKeySetDiagnosis(
+	ctx context.Context, set KeySetOptions, algorithms []string, require *Requirements,
+) *keySetDiagnosis {
+	s := newKeySet(set, nil, zap.NewNop(), nil)
+	s.cancel() // of its own context
+	s.ctx = ctx
+	return &keySetDiagnosis{set: s, algorithms: algorithms, require: require}
 }
 
 // add records a finding. The subject names only the host: the rest of a URL may have a secret.

@@ -116,7 +116,7 @@ type keySet struct {
 type reading struct{ done chan struct{} }
 
 func newKeySet(set KeySetOptions, changed func(), logger *zap.Logger, metrics *keySetMetrics) *keySet {
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:gosec // run calls it, if it is called
+	ctx, cancel := context.WithCancel(context.Background())
 	return &keySet{
 		KeySetOptions: set, changed: changed, logger: logger.With(zap.String("url", set.URL)), metrics: metrics,
 		ctx: ctx, cancel: cancel, turn: make(chan struct{}, 1),
