@@ -78,6 +78,10 @@ async Task<HubConnection> Open(long number, JsonObject command)
         "newtonsoft" => builder.AddNewtonsoftJsonProtocol(),
         _ => builder,
     };
+    if (command["statefulReconnect"]?.GetValue<bool>() ?? false)
+    {
+        builder = builder.WithStatefulReconnect();
+    }
 #endif
 #if !SIGNALR_1
     if (command["retryDelays"] is JsonArray delays)

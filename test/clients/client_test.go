@@ -190,6 +190,7 @@ type options struct {
 	skipNegotiation      bool
 	transport            string // empty: WebSockets
 	reconnect            bool
+	stateful             bool // stateful reconnect; .NET from 8 on only
 }
 
 // retryDelays are the delays of a client with automatic reconnect. Together they are as long as a node's restart on a
@@ -215,6 +216,9 @@ func (c *client) open(o options) (*connection, error) {
 	}
 	if o.reconnect {
 		command["retryDelays"] = retryDelays
+	}
+	if o.stateful {
+		command["statefulReconnect"] = true
 	}
 	_, err := c.do(command)
 	return conn, err

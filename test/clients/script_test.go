@@ -108,7 +108,7 @@ type message map[string]map[string]any
 // play plays the script up to the restart of the server.
 func (s *stage) play(t *testing.T, c *client, m mode) {
 	t.Run("refuses a wrong token", func(t *testing.T) {
-		_, err := c.open(options{s.url(m), "garbage", m.protocol, m.skipNegotiation, m.transport, false})
+		_, err := c.open(options{s.url(m), "garbage", m.protocol, m.skipNegotiation, m.transport, false, false})
 		want := c.refusedAtNegotiate
 		if m.skipNegotiation {
 			want = c.refusedAtUpgrade
@@ -118,7 +118,7 @@ func (s *stage) play(t *testing.T, c *client, m mode) {
 		}
 	})
 
-	conn := c.mustOpen(t, options{s.url(m), s.token, m.protocol, m.skipNegotiation, m.transport, false})
+	conn := c.mustOpen(t, options{s.url(m), s.token, m.protocol, m.skipNegotiation, m.transport, false, false})
 	agent := s.agent(t)
 	var id string
 	t.Run("calls all methods", func(t *testing.T) { id = s.call(t, conn, agent) })
@@ -229,7 +229,7 @@ func (s *stage) beforeRestart(t *testing.T, c *client, nodes int) []*restartedCo
 			reconnects = append(reconnects, true)
 		}
 		for _, reconnect := range reconnects {
-			o := options{s.hubURL, s.token, way.protocol, false, way.transport, reconnect}
+			o := options{s.hubURL, s.token, way.protocol, false, way.transport, reconnect, false}
 			l := &restartedConnection{c.mustOpen(t, o), o, s.agent(t), nodes}
 			s.expectEvents(t, l)
 			all = append(all, l)
