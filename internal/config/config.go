@@ -139,6 +139,7 @@ type Auth struct {
 	RevocationTTL      time.Duration
 	CloseAtExpiry      bool
 	Refresh            bool
+	WebSocketTicket    bool
 	ExpiryGrace        time.Duration
 	Claims             struct {
 		User, Organization, Organizations, Role, Grants, TokenID string

@@ -86,6 +86,9 @@ func (k *keyList) addAuth(c *Auth) {
 	k.toggle(&c.Refresh, "auth.refresh", false,
 		"let clients replace the token of a connection without reconnecting, by POST to path + /refresh as "+
 			"clients of .NET 11 do; the answer to negotiate then has the lifetime of the token")
+	k.toggle(&c.WebSocketTicket, "auth.websocket_ticket", false,
+		"put the claims, sealed, into the connection token of negotiate, which then opens its connection without a "+
+			"token in the URL, once and within timeouts.negotiate; clients that show a token still may")
 	k.text(&c.Claims.User, "auth.claims.user", "sub",
 		"claim with the id of the user. Names separated by dots locate a nested claim, such as "+
 			"realm_access.roles; a claim of the whole name comes first; \\. is a dot in a name")

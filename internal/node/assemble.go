@@ -144,7 +144,7 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 		Tokens: transport.TokenOptions{
 			TTL: c.Timeouts.Negotiate, CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
 			Leeway: c.Auth.Leeway, Announce: toAll(n.backplane, backplane.TokensChannel),
-			Revoked: n.revocations.Check,
+			Revoked: n.revocations.Check, Tickets: c.Auth.WebSocketTicket,
 		},
 		Relay:  n.relay.forTransport(),
 		Resume: transport.ResumeOptions{Window: c.Resume.Window},

@@ -48,6 +48,13 @@ func (h *Handler) SetSecrets(secret []byte, previous ...[]byte) error {
 	if err != nil {
 		return err
 	}
+	ofTickets, err := deriveKeys("ticket", secret, previous)
+	if err != nil {
+		return err
+	}
+	if err := h.tickets.setKeys(ofTickets); err != nil {
+		return err
+	}
 	h.redemptions.keys.Store(&ofRedemptions)
 	h.tokens.keys.Store(&ofTokens)
 	h.requests.keys.Store(&ofRefresh)

@@ -19,19 +19,27 @@ var (
 	errTwoTokens = errors.New("different tokens in one request")
 )
 
-// authenticate finds the token of a request, checks it and returns its claims (1.2).
-func (h *Handler) authenticate(r *http.Request, q query) (*authz.Claims, error) {
+// authenticate finds the token of a request, checks it and returns its claims (1.2). Without a token, the claims may be
+// those of a ticket.
+func (h *Handler) authenticate(r *http.Request, q query, kind requestKind) (_ *authz.Claims, ticket bool, err error) {
 	token, err := bearer(r.Header.Values("Authorization"), q)
 	if errors.Is(err, errNoToken) {
+		if kind == requestHub && opensByTicket(r) {
+			claims, err := h.redeemable(q)
+			if !errors.Is(err, errNoToken) {
+				return claims, true, err
+			}
+		}
 		_, _ = h.options.Verifier.Verify("") // which counts it
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if v := takeVerified(r.Context(), token); v != nil {
-		return v.claims, v.err
+		return v.claims, false, v.err
 	}
-	return h.options.Verifier.Verify(token)
+	claims, err := h.options.Verifier.Verify(token)
+	return claims, false, err
 }
 
 // bearer returns the token of a request. It comes from the header Authorization (RFC 6750 section 2.1), whose values

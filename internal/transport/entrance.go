@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/transport/forwarded"
 	"github.com/rte-server/rte-server/internal/transport/transports"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
@@ -295,15 +297,19 @@ func (h *Handler) takeUpgrade(
 		return nil, false
 	}
 	token, err := bearer(head.authorization, q)
-	if err != nil {
-		return nil, false
+	ticket := errors.Is(err, errNoToken)
+	var claims *authz.Claims
+	if ticket {
+		claims, err = h.redeemable(q)
+	} else if err == nil {
+		claims, err = h.options.Verifier.Verify(token)
+		v = &verifiedToken{token, claims, err}
 	}
-	claims, err := h.options.Verifier.Verify(token)
-	v = &verifiedToken{token, claims, err}
 	if err != nil {
 		return v, false
 	}
 	u := h.newUpgrade(head.accept, q, claims, ownerOf(claims, from))
+	u.ticket = ticket
 	if h.backoff.wait(u.owner.organizationUser(), time.Now()) > 0 || !h.queue.Try(u.kind()) {
 		return v, false
 	}

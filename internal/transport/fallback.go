@@ -129,6 +129,7 @@ func (h *Handler) openLinked(w http.ResponseWriter, r *request, n *named, t tran
 		return refuse(refusedHold)
 	}
 	u := h.newUpgrade("", r.query, r.claims, r.owner)
+	u.ticket = r.ticket
 	u.link, u.searched = h.newLinked(t), true
 	if reason, ok := h.awaitTurn(w, r, u.kind()); !ok {
 		return refuse(reason)

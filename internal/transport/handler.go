@@ -25,6 +25,7 @@ type Handler struct {
 	options   Options
 	path      hubPath
 	tokens    *tokens
+	tickets   tickets
 	passing   passing
 	protocols map[string]*hubprotocol.Protocol // by the name that the handshake uses
 	log       *zap.Logger
@@ -191,12 +192,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	claims, err := h.authenticate(r, q)
+	claims, ticket, err := h.authenticate(r, q, kind)
 	if err != nil {
 		h.refuseToken(w, r, &from, kind, err)
 		return
 	}
-	serve(w, &request{r, q, claims, ownerOf(claims, from)})
+	serve(w, &request{r, q, claims, ownerOf(claims, from), ticket})
 }
 
 // isEntry reports whether a request would let a client in: it is a negotiate or an upgrade.

@@ -17,6 +17,8 @@ type metrics struct {
 	refreshed        prometheus.Counter
 	clockDifferences prometheus.Counter
 	redemptionsSent  prometheus.Counter
+	tickets          prometheus.Counter // connections opened by one
+	ticketsTooLarge  prometheus.Counter
 	redemptionsLost  prometheus.Counter
 	duplicates       prometheus.Counter
 	waiting          prometheus.Gauge   // connections
@@ -114,8 +116,15 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 			"connection with the same id is possible on another node.",
 	}, []string{"result"})
 	m := &metrics{
-		lifetimes:       newLifetimes(reg),
-		limit:           limit,
+		lifetimes: newLifetimes(reg),
+		limit:     limit,
+		tickets: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_tickets_total", Help: "Connections opened by a ticket in place of a token.",
+		}),
+		ticketsTooLarge: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_tickets_too_large_total",
+			Help: "Answers to negotiate without a ticket, because the claims of the token are too large.",
+		}),
 		redemptionsSent: redemptions.WithLabelValues("sent"),
 		redemptionsLost: redemptions.WithLabelValues("lost"),
 		duplicates: prometheus.NewCounter(prometheus.CounterOpts{
@@ -221,6 +230,7 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 	if reg != nil {
 		for _, c := range []prometheus.Collector{
 			connections, limit, refused, m.negotiated, m.refreshed, m.clockDifferences, redemptions, m.duplicates,
+			m.tickets, m.ticketsTooLarge,
 			m.waiting, arrivals, m.handshakes,
 			handshakesFailed,
 			m.receivedBytes, received, protocolErrors, throttled, m.failures, m.held, m.pending, pendingLimit,

@@ -77,6 +77,15 @@ func (h *Handler) negotiateVersion(q query) (version int, problem string) {
 func (h *Handler) negotiation(version int, resumes bool, claims *authz.Claims) []byte {
 	id := newConnID()
 	token := h.tokens.make(id, version, resumes, claims, time.Now())
+	ticket := ""
+	if h.options.Tokens.Tickets && version > 0 {
+		var ok bool
+		if token, ok = h.tickets.add(token, id, claims); ok {
+			ticket = `"webSocketTicket":true,`
+		} else {
+			h.metrics.ticketsTooLarge.Inc()
+		}
+	}
 	if version == 0 {
 		return []byte(`{"negotiateVersion":0,"connectionId":"` + token + `",` + h.available + `}`)
 	}
@@ -89,7 +98,7 @@ func (h *Handler) negotiation(version int, resumes bool, claims *authz.Claims) [
 		granted = `"useStatefulReconnect":true,`
 	}
 	return []byte(`{` + granted + `"negotiateVersion":1,"connectionId":"` + id.String() + `","connectionToken":"` +
-		token + `",` + lifetime + h.available + `}`)
+		token + `",` + ticket + lifetime + h.available + `}`)
 }
 
 // isTrue reports whether a value is true as .NET reads booleans.

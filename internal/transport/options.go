@@ -118,6 +118,9 @@ type TokenOptions struct {
 	// Announce sends a message to all nodes, which pass it to HandleRedemptions: connection tokens work once on all nodes
 	// together. nil: there are no other nodes.
 	Announce func(ctx context.Context, message []byte) error
+	// Tickets makes a connection token enough to open its connection: negotiate seals the claims in it, and clients need
+	// no JWT in a URL. The answer of negotiate then has "webSocketTicket":true.
+	Tickets bool
 	// CloseAtExpiry ends a connection ExpiryGrace after its token has expired. The client reconnects, with a new token.
 	// false: the token counts when the connection is opened.
 	CloseAtExpiry bool

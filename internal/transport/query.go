@@ -36,4 +36,5 @@ type request struct {
 	query  query
 	claims *authz.Claims
 	owner  owner
+	ticket bool // in place of a token
 }

@@ -48,7 +48,7 @@ const (
 // tokens makes and checks connection tokens, in characters that need no escaping in a URL (N8): id "." expiry "." tail.
 // The tail has the negotiate version, the node that made the token, a tag of the user, and a MAC over all of these. A
 // token contains everything that another node needs to accept it, so negotiate stores nothing. It is tied to the user
-// and not to the JWT, because clients fetch a new JWT for the WebSocket (1.2).
+// and not to the JWT, because clients fetch a new JWT for the WebSocket (1.2). A ticket may follow, see tickets.
 type tokens struct {
 	keys      atomic.Pointer[[][]byte] // the first makes tokens, all check them; of Handler.SetSecrets
 	node      [nodeLen]byte            // made up by each process
@@ -135,6 +135,7 @@ func (t *tokens) parse(text string, claims *authz.Claims) (token connToken, ok b
 
 // splitToken returns the parts of a token, without checking its MAC; ok is false if the token has another form.
 func splitToken(text string) (id connID, expires int64, tail []byte, ok bool) {
+	text, _ = cutTicket(text)
 	first, rest, _ := strings.Cut(text, ".")
 	second, third, _ := strings.Cut(rest, ".")
 	if id, ok = parseConnID(first); !ok {

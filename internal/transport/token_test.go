@@ -49,7 +49,8 @@ func TestTokens(t *testing.T) {
 		"without signature":             {mine, token[:strings.LastIndex(token, ".")+1], alice, false},
 		"with a shorter signature":      {mine, token[:len(token)-2], alice, false},
 		"with something behind":         {mine, token + "A", alice, false},
-		"with another part":             {mine, token + ".A", alice, false},
+		"with a ticket":                 {mine, token + ".A", alice, true},
+		"with two tickets":              {mine, token + ".A.A", alice, false},
 		"the same id spelled otherwise": {mine, id.String()[:21] + "_" + token[22:], alice, false},
 	} {
 		t.Run(name, func(t *testing.T) {

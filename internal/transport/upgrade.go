@@ -48,6 +48,7 @@ type upgrade struct {
 	features hub.Features
 	claims   *authz.Claims
 	owner    owner
+	ticket   bool    // in place of a token
 	link     *linked // in place of a WebSocket; nil: none
 }
 
@@ -73,6 +74,7 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 		return
 	}
 	u := h.newUpgrade(accept, r.query, r.claims, r.owner)
+	u.ticket = r.ticket
 	if u.id != "" {
 		if !u.isToken || !u.token.sameUser && !u.token.resumes || relay.Passed(r.Context()) && !u.returns {
 			h.refuse(w, requestHub, refusedUnknownID)
@@ -147,7 +149,7 @@ func (h *Handler) admit(u *upgrade) (admitted, refusal, bool) {
 	}
 	token := &u.token
 	if token.resumes && u.isToken && u.link == nil {
-		if open := h.connections.resumable(token.id); open != nil {
+		if open := h.connections.resumable(token.id); open != nil && !u.ticket {
 			return h.admitAgain(open, u.claims)
 		}
 	}
@@ -159,6 +161,9 @@ func (h *Handler) admit(u *upgrade) (admitted, refusal, bool) {
 	reason, ok := h.connections.redeem(c, h.inTime(token, now), now)
 	if ok {
 		h.redeemed(c)
+		if u.ticket {
+			h.metrics.tickets.Inc()
+		}
 	}
 	return admitted{c: c}, reason, ok
 }

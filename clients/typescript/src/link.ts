@@ -23,6 +23,14 @@ class HttpClient extends DefaultHttpClient {
   unauthorized = false;
   connectionToken = "";
   lifetime = 0;
+  #ticket = false;
+
+  /** Whether the connection token alone opens a WebSocket (auth.websocket_ticket), which it does once. */
+  takeTicket(): boolean {
+    const ticket = this.#ticket;
+    this.#ticket = false;
+    return ticket;
+  }
 
   override async send(request: HttpRequest): Promise<HttpResponse> {
     try {
@@ -31,6 +39,7 @@ class HttpClient extends DefaultHttpClient {
         const answer = JSON.parse(String(response.content)) as Record<string, unknown>;
         this.connectionToken = String(answer.connectionToken ?? "");
         this.lifetime = Number(answer.tokenLifetimeSeconds ?? 0);
+        this.#ticket = answer.webSocketTicket === true;
       }
       return response;
     } catch (error) {
@@ -61,7 +70,11 @@ export class Link {
     this.#url = new URL(hubUrl(url));
     this.#url.searchParams.set("features", "notices,snapshot,limits");
     const builder = new HubConnectionBuilder()
-      .withUrl(this.#url.href.replace(/%2C/gi, ","), { httpClient: this.#http, accessTokenFactory: () => this.token })
+      .withUrl(this.#url.href.replace(/%2C/gi, ","), {
+        httpClient: this.#http,
+        // Microsoft's client calls it for negotiate, and again for the URL of the WebSocket.
+        accessTokenFactory: () => (this.#http.takeTicket() ? "" : this.token),
+      })
       .configureLogging(LogLevel.None);
     options.configure?.(builder);
     this.#hub = builder.build();
