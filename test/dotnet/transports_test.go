@@ -81,7 +81,8 @@ func scripts() []script {
 		{"event stream of messagepack", []step{stream, post(packed)}},
 		{"event stream of others", []step{
 			stream, post(handshake), as(post(""), "other"), as(post(""), "none"), as(post(""), "garbage"), upgrade, get, del,
-			{method: "GET", headers: []string{eventStream}}, post(""), put, call, closing,
+			{method: "GET", headers: []string{eventStream}},
+			post(""), put, call, closing,
 		}},
 		{"event stream and more", []step{
 			{method: "GET", headers: []string{eventStream + ", */*"}, waits: true},

@@ -51,7 +51,7 @@ func (u *unframer) append(dst, p []byte, whole int) (_ []byte, _ int) {
 			}
 		}
 		p = p[n:]
-		if u.left -= uint64(n); u.left > 0 { //nolint:gosec // not negative
+		if u.left -= uint64(n); u.left > 0 {
 			continue
 		}
 		if u.events && !u.control {
