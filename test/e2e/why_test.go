@@ -149,7 +149,7 @@ func TestWhy(t *testing.T) {
 	w.proxy = rtetest.MustStartProxy(t, w.redis.Addr)
 	w.first = startServer(t, rtetest.Settings{
 		"redis.addresses": w.proxy.Addr, "limits.outbox_bytes": "1048576", "timeouts.send": "60s", "resync.window": "1s",
-		"resync.close_window": "1s",
+		"resync.close_window": "1s", "timeouts.unconfirmed": "2m",
 	})
 	w.second = startServer(t, rtetest.Settings{"redis.addresses": w.redis.Addr})
 	w.waitFor("the nodes to know each other", func() bool {
