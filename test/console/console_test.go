@@ -58,16 +58,19 @@ func newScene(t *testing.T, clients int, s rtetest.Settings) *scene {
 		sc.users = append(sc.users, newID())
 		sc.connect(sc.nodes[i%2], sc.users[i])
 	}
-	sc.waitFor("the nodes to know each other, and all clients", func() bool {
-		var overview struct {
-			Nodes []struct{ Sessions int }
+	sc.waitFor("the nodes to know each other, and all clients to subscribe", func() bool {
+		var list struct {
+			Nodes       struct{ Answered []string }
+			Connections []struct{ Subscriptions int }
 		}
-		sc.get("/api/overview?nodes=all", &overview)
-		sum := 0
-		for _, n := range overview.Nodes {
-			sum += n.Sessions
+		sc.get("/api/connections?nodes=all", &list)
+		ready := 0
+		for _, c := range list.Connections {
+			if c.Subscriptions > 0 {
+				ready++
+			}
 		}
-		return len(overview.Nodes) == 2 && sum == clients
+		return len(list.Nodes.Answered) == 2 && ready == clients
 	})
 	return sc
 }
