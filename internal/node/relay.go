@@ -41,6 +41,7 @@ func (n *Node) assembleRelay(*Options) error {
 		Peers:       func() []string { return n.peers.relays(n.relay.address()) },
 		Connections: connections, HeaderBytes: c.Limits.HeaderBytes,
 		Send: c.Timeouts.Send, Close: c.Timeouts.Close, Registerer: n.registry,
+		Logger: n.logger.Named("relay"),
 	})
 	if err != nil {
 		return err
@@ -66,11 +67,7 @@ func (r *nodeRelay) listen(n *Node) error {
 	if err != nil {
 		return fmt.Errorf("relay.listen: %w", err)
 	}
-	served := n.transport.Relayed()
-	if served.ErrorLog, err = zap.NewStdLogAt(n.logger.Named("relay"), zap.WarnLevel); err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	r.server = r.relay.NewServer(listener, served)
+	r.server = r.relay.NewServer(listener, n.transport.Relayed())
 	n.tasks = append(n.tasks, r.serve, func(ctx context.Context) error { return r.advertise(ctx, n) })
 	return nil
 }

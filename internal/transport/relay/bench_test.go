@@ -12,6 +12,7 @@ import (
 
 // direct is a socket to the owner without a relay.
 func direct(b *testing.B) (net.Conn, *bufio.Reader) {
+	b.Helper()
 	server := httptest.NewServer(http.HandlerFunc(echo))
 	b.Cleanup(server.Close)
 	n := &node{t: b, clients: server}
@@ -21,6 +22,7 @@ func direct(b *testing.B) (net.Conn, *bufio.Reader) {
 
 // relayed is a socket to the owner through another node.
 func relayed(b *testing.B) (net.Conn, *bufio.Reader) {
+	b.Helper()
 	entry, _ := startNodes(b, echo)
 	conn, reader, _ := entry.upgrade("owner-1")
 	return conn, reader

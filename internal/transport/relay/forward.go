@@ -3,11 +3,11 @@ package relay
 import (
 	"context"
 	"errors"
-	"io"
-	"log"
 	"net/http"
 	"net/http/httputil"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // Forward passes a request on to the node at address, and the answer back, of any length and duration: each piece of it
@@ -33,7 +33,7 @@ func (r *Relay) Forward(w http.ResponseWriter, req *http.Request, address string
 		Rewrite:       func(p *httputil.ProxyRequest) { rewrite(p, address) },
 		Transport:     r.requests,
 		FlushInterval: -1,
-		ErrorLog:      log.New(io.Discard, "", 0),
+		ErrorLog:      zap.NewStdLog(zap.NewNop()), // a client or a node that leaves is no error
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { err = ErrOwner },
 	}
 	proxy.ServeHTTP(&timedWriter{w, control, r.options.Send}, req.WithContext(ctx))

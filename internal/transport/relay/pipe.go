@@ -51,7 +51,7 @@ func (r *Relay) Upgrade(w http.ResponseWriter, req *http.Request, address string
 	conn, buffered, err := hijack(w)
 	if err != nil {
 		abort(owner)
-		return nil //nolint:nilerr // there is no client to answer
+		return nil
 	}
 	p := &pipe{r: r, place: place, client: websocket.NewSocket(conn, &r.buffers), owner: owner}
 	if !r.add(p) {

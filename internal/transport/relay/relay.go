@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
@@ -33,6 +34,8 @@ type Options struct {
 	Send time.Duration
 	// Close is how long a client may take to end its socket after the owner has ended it. 0: 5 s.
 	Close time.Duration
+	// Logger gets the errors of the server for other nodes. nil: nothing is logged.
+	Logger *zap.Logger
 	// Registerer gets the metrics. nil: they are not registered.
 	Registerer prometheus.Registerer
 }
@@ -64,6 +67,7 @@ var (
 // State is what a node knows about a connection.
 type State uint8
 
+// The states.
 const (
 	// Unknown: it never had the connection.
 	Unknown State = iota
@@ -100,6 +104,9 @@ func New(o Options) (*Relay, error) {
 	setDefault(&o.HeaderBytes, 64<<10)
 	setDefault(&o.Send, 10*time.Second)
 	setDefault(&o.Close, 5*time.Second)
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
 	r := &Relay{
 		options: o, metrics: newMetrics(o.Registerer, o.Connections), finding: make(chan struct{}, maxFinds),
 		away: map[string]time.Time{}, places: map[*place]struct{}{},

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -55,7 +54,7 @@ func startNode(t testing.TB, name string, handler http.HandlerFunc, changes ...f
 		t.Fatal(err)
 	}
 	n.server = n.NewServer(listener, relay.Served{
-		Handler: handler, ErrorLog: log.New(io.Discard, "", 0),
+		Handler: handler,
 		State: func(id string) relay.State {
 			switch {
 			case strings.HasPrefix(id, name+"-ended"):
@@ -323,6 +322,31 @@ func TestUpgrade_copiesBothWays(t *testing.T) {
 	})
 }
 
+// Where the node itself ends the TLS of its clients, bytes go both ways as well.
+func TestUpgrade_clientsWithTLS(t *testing.T) {
+	entry, _ := startNodes(t, echo)
+	secured := httptest.NewTLSServer(http.HandlerFunc(entry.pass))
+	defer secured.Close()
+	defer entry.Close()
+	conn, err := tls.Dial("tcp", secured.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	_, _ = io.WriteString(conn,
+		"GET /rte?id=owner-1 HTTP/1.1\r\nHost: rte\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, &http.Request{Method: http.MethodGet})
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(response, err)
+	}
+	expect(t, reader, "early ")
+	large := strings.Repeat("0123456789abcdef", 1<<13)
+	go func() { _, _ = io.WriteString(conn, large) }()
+	expect(t, reader, large)
+}
+
 // The end of the owner, the move of a node and its close end the socket of a client.
 func TestUpgrade_ends(t *testing.T) {
 	for name, end := range map[string]func(entry *node, owner net.Conn){
@@ -420,27 +444,6 @@ func TestUpgrade_anOwnerThatFails(t *testing.T) {
 				t.Errorf("%v counted", n)
 			}
 		})
-	}
-}
-
-// A node that cannot be reached is left out for a moment, and delays no answer of the others.
-func TestFind_withoutADeadNode(t *testing.T) {
-	entry, owner := startNodes(t, echo)
-	dead, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := dead.Addr().String()
-	dead.Close()
-	entry.know(address, owner.addr())
-	if got, ok := entry.Find(t.Context(), "owner-1"); !ok || got != owner.addr() {
-		t.Errorf("%q %v", got, ok)
-	}
-	if _, ok := entry.Find(t.Context(), "other"); ok {
-		t.Error("found a connection that no node has")
-	}
-	if n := entry.count("rte_relay_finds_total", "unknown"); n != 1 {
-		t.Errorf("%v counted", n)
 	}
 }
 

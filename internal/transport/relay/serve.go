@@ -3,13 +3,14 @@ package relay
 import (
 	"context"
 	"crypto/tls"
-	"log"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 const (
@@ -27,8 +28,6 @@ type Served struct {
 	State func(id string) State
 	// Handler answers requests that other nodes pass on. RemoteAddr of a request is the one that the other node has seen.
 	Handler http.Handler
-	// ErrorLog gets the errors of the server. nil: log.Default.
-	ErrorLog *log.Logger
 }
 
 // passedKey is the key of a value in the context of requests that another node has passed on.
@@ -56,8 +55,8 @@ func (r *Relay) NewServer(listener net.Listener, served Served) *Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	s.http = &http.Server{
-		Handler: http.HandlerFunc(s.answer), ErrorLog: served.ErrorLog, ConnState: s.connState, Protocols: protocols,
-		ReadHeaderTimeout: headTime, IdleTimeout: 2 * idleTime, MaxHeaderBytes: r.options.HeaderBytes,
+		Handler: http.HandlerFunc(s.answer), ErrorLog: zap.NewStdLog(r.options.Logger), ConnState: s.connState,
+		Protocols: protocols, ReadHeaderTimeout: headTime, IdleTimeout: 2 * idleTime, MaxHeaderBytes: r.options.HeaderBytes,
 	}
 	return s
 }

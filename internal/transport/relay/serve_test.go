@@ -65,3 +65,24 @@ func TestServer_boundsHandshakes(t *testing.T) {
 		return ok
 	})
 }
+
+// A node that cannot be reached is left out for a moment, and delays no answer of the others.
+func TestFind_withoutADeadNode(t *testing.T) {
+	entry, owner := startNodes(t, echo)
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := dead.Addr().String()
+	dead.Close()
+	entry.know(address, owner.addr())
+	if got, ok := entry.Find(t.Context(), "owner-1"); !ok || got != owner.addr() {
+		t.Errorf("%q %v", got, ok)
+	}
+	if _, ok := entry.Find(t.Context(), "other"); ok {
+		t.Error("found a connection that no node has")
+	}
+	if n := entry.count("rte_relay_finds_total", "unknown"); n != 1 {
+		t.Errorf("%v counted", n)
+	}
+}
