@@ -83,7 +83,8 @@ func (h *Handler) find(w http.ResponseWriter, r *request) (named, bool) {
 	}
 	c, _ := h.connections.find(token.id, time.Now())
 	if c == nil && token.foreign && h.options.Relay != nil && h.options.Transports.Fallback() {
-		if !h.passOnPatiently(w, r, &token, text) {
+		name, _ := cutTicket(text) // the owner gets the ticket with the request
+		if !h.passOnPatiently(w, r, &token, name) {
 			h.refuse(w, requestHub, refusedUnknownID)
 		}
 		return named{}, false

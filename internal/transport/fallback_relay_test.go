@@ -117,6 +117,24 @@ func TestRelay_beginsOnTheNodeOfTheToken(t *testing.T) {
 	n.all[1].fetch(http.MethodGet, lost, "alice", "").expect(t, 404, noConnection)
 }
 
+// A ticket opens the stream on the node of its token, through any node.
+func TestRelay_ticketOpensStream(t *testing.T) {
+	n := startNodes(t, 2, withFallbacks, func(s *setup) { s.Tokens.Tickets = true })
+	target := "/rte?id=" + n.all[0].negotiate("alice").ConnectionToken
+	w := n.all[1].connect()
+	w.write([]byte("GET " + target + " HTTP/1.1\r\nHost: rte\r\n" + acceptStream + "\r\n\r\n"))
+	response, err := http.ReadResponse(w.in, &http.Request{Method: http.MethodGet})
+	if err != nil || response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("%v %v", response, err)
+	}
+	if owner := n.owner(t); owner != n.all[0] {
+		t.Error("another node has the connection")
+	}
+	n.all[1].fetch(http.MethodPost, target, "", jsonRequest).expect(t, 401, "")
+	n.all[1].fetch(http.MethodPost, target, "alice", jsonRequest).expect(t, 200, "")
+	w.Close()
+}
+
 // Without a relay, another node does not know the connection.
 func TestFallback_onAnotherNodeWithoutARelay(t *testing.T) {
 	n := startNodes(t, 2, withFallbacks, func(s *setup) { s.Relay = nil })

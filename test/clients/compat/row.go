@@ -161,7 +161,7 @@ func sections() []section {
 				"Other nodes", "Any request of a connection may reach any node where nodes pass requests on; otherwise 404.",
 				[]string{
 					"TestFallback_onAnotherNodeWithoutARelay", "TestRelay_beginsOnTheNodeOfTheToken",
-					"TestRelay_longPolling", "TestRelay_serverSentEvents",
+					"TestRelay_longPolling", "TestRelay_serverSentEvents", "TestRelay_ticketOpensStream",
 				},
 			},
 		}},
