@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -33,6 +34,8 @@ func (p *program) benchCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	settings := p.newSettings(cmd, false, nil)
+	form := newOutput(cmd)
+	page := cmd.Flags().String("report", "", "`file` for a page with the result as tables and charts (HTML)")
 	b := &loadgen.Load{}
 	cmd.Flags().StringVar(&b.Hub, "url", "http://127.0.0.1:8080/rte", "`URL` of the hub")
 	cmd.Flags().StringVar(
@@ -44,8 +47,8 @@ func (p *program) benchCommand() *cobra.Command {
 	cmd.Flags().IntVar(&b.Clients, "clients", 100, "`number` of connections; quotas.user_connections must allow them")
 	cmd.Flags().IntVar(&b.Topics, "topics", 100, "`number` of users with events")
 	cmd.Flags().IntVar(&b.Subscriptions, "subscriptions", 10, "`number` of users that each client subscribes to")
-	cmd.Flags().IntVar(&b.Rate, "rate", 100, "events per `second`")
-	cmd.Flags().DurationVar(&b.Duration, "for", 10*time.Second, "how `long` to publish")
+	cmd.Flags().IntVar(&b.Rate, "rate", 100, "`number` of events per second")
+	cmd.Flags().DurationVar(&b.Duration, "for", 10*time.Second, "`time` to publish")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		check := func(*config.Config) error { return nil }
 		if b.Token == "" {
@@ -58,7 +61,7 @@ func (p *program) benchCommand() *cobra.Command {
 		if err := prepareBench(b, &l.Config); err != nil {
 			return usageError{err}
 		}
-		return p.bench(cmd.Context(), b)
+		return p.bench(cmd.Context(), b, *form, *page)
 	}
 	return cmd
 }
@@ -91,20 +94,32 @@ func prepareBench(b *loadgen.Load, c *config.Config) error {
 }
 
 // bench puts load on a server and prints the result.
-func (p *program) bench(ctx context.Context, load *loadgen.Load) error {
+func (p *program) bench(ctx context.Context, load *loadgen.Load, form output, page string) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
+	screen := newScreen(p)
+	load.Progress = screen.progress(load)
 	r, err := load.Run(ctx)
-	if err != nil {
-		return err
+	screen.clear()
+	if errors.Is(err, loadgen.ErrToken) {
+		return fmt.Errorf("401: %s", adviceOnToken(load.Token, time.Now()))
 	}
-	_, err = fmt.Fprintf(p.stdout, "published    %d events in %.1f s\n"+
-		"delivered    %d of %d, %.0f per second\n"+
-		"latency      p50 %s, p99 %s, most %s\n"+
-		"lost         %d\nduplicates   %d\nout of order %d\n",
-		r.Published, r.Took.Seconds(), r.Delivered, r.Expected, float64(r.Delivered)/r.Took.Seconds(),
-		r.Median, r.P99, r.Worst, r.Expected-r.Delivered, r.Duplicates, r.Disordered)
-	if err == nil && !r.Complete() {
+	if err != nil {
+		return fmt.Errorf("%w%s", err, adviceOnConnect(err, "--url and --operators name other addresses"))
+	}
+	if page != "" {
+		if err := writeBenchPage(page, load, r); err != nil {
+			return fmt.Errorf("--report: %w", err)
+		}
+	}
+	text := screen.result(r)
+	if form == outputJSON {
+		if text, err = json.Marshal(r); err != nil {
+			return err
+		}
+		text = append(text, '\n')
+	}
+	if _, err = p.stdout.Write(text); err == nil && !r.Complete() {
 		err = errors.New("events were lost, duplicated or out of order")
 	}
 	return err

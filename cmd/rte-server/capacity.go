@@ -101,14 +101,14 @@ func (p *program) capacityCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.IntVar(&l.Agents, "agents", 20_000, "`number` of clients that are connected at once")
 	f.IntVar(&l.Subscriptions, "subscriptions", 40, "`number` of subscriptions of a client: entities times events")
-	f.Float64Var(&l.EventRate, "event-rate", 0.2, "events per `second` and agent")
+	f.Float64Var(&l.EventRate, "event-rate", 0.2, "`number` of events per second and agent")
 	f.IntVar(&l.Subscribers, "subscribers", 20, "`number` of clients that receive an event")
 	f.IntVar(&l.EventBytes, "event-bytes", 1024, "size of an event in `bytes`")
 	f.IntVar(&l.Organizations, "organizations", 100, "`number` of organizations")
 	f.DurationVar(&l.Return, "return", 30*time.Second, "`time` in which the clients of a lost node come back")
 	f.IntVar(&l.Spare, "spare", 1, "`number` of nodes that may be missing, for updates and failures")
 	f.IntVar(&l.Cores, "cores", 4, "`number` of cores of a node")
-	asJSON := f.Bool("json", false, "print JSON")
+	form := newOutput(cmd)
 	markdown := f.Bool("markdown", false, "print the table of docs/capacity.md, for several numbers of agents")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := l.check(); err != nil {
@@ -118,7 +118,7 @@ func (p *program) capacityCommand() *cobra.Command {
 		switch {
 		case *markdown:
 			return writeCapacityRows(out, l)
-		case *asJSON:
+		case *form == outputJSON:
 			encoder := json.NewEncoder(out)
 			encoder.SetIndent("", "  ")
 			return encoder.Encode(l.compute())

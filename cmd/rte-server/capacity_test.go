@@ -10,7 +10,7 @@ import (
 func TestCapacity_growsWithTheLoad(t *testing.T) {
 	compute := func(args ...string) (c capacity) {
 		t.Helper()
-		text := mustCommand(t, "", append([]string{"capacity", "--json"}, args...)...)
+		text := mustCommand(t, "", append([]string{"capacity", "--output=json"}, args...)...)
 		if err := json.Unmarshal([]byte(text), &c); err != nil {
 			t.Fatal(err)
 		}

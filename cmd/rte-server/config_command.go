@@ -38,10 +38,10 @@ func (p *program) configCheckCommand() *cobra.Command {
 	settings := p.newSettings(cmd, false, nil)
 	connect := cmd.Flags().Bool("connect", false, "also try Redis, the key sets and the directory")
 	timeout := cmd.Flags().Duration("timeout", 20*time.Second, "bound all checks of --connect by this `time`")
-	asJSON := cmd.Flags().Bool("json", false, "print the results of --connect as JSON")
+	form := newOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *asJSON && !*connect {
-			return usageError{errors.New("--json: needs --connect")}
+		if *form == outputJSON && !*connect {
+			return usageError{errors.New("--output json: needs --connect")}
 		}
 		l, err := settings.load(checkServer)
 		if err != nil {
@@ -54,7 +54,7 @@ func (p *program) configCheckCommand() *cobra.Command {
 			cmd.PrintErrf("warning: %s\n", warning)
 		}
 		if *connect {
-			return tryServers(cmd, &l.Config, *timeout, *asJSON)
+			return tryServers(cmd, &l.Config, *timeout, *form == outputJSON)
 		}
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the configuration can be used")
 		return err

@@ -387,7 +387,7 @@ func TestConfigCheck_connectsToKeySetsAndDirectory(t *testing.T) {
 }
 
 func TestConfigCheck_printsJSON(t *testing.T) {
-	stdout, _, err := command(t, "", "config", "check", "--connect", "--json",
+	stdout, _, err := command(t, "", "config", "check", "--connect", "--output=json",
 		"--redis.addresses="+rtetest.MustFreeAddr(t))
 	if exitCode(err) != 1 {
 		t.Errorf("ended with %v", err)
@@ -403,7 +403,7 @@ func TestConfigCheck_printsJSON(t *testing.T) {
 		answer.Findings[0].Check != "connection" || answer.Findings[0].Next == "" {
 		t.Errorf("got %+v", answer)
 	}
-	if _, _, err := command(t, "", "config", "check", "--json"); exitCode(err) != 2 {
-		t.Errorf("--json alone: %v", err)
+	if _, _, err := command(t, "", "config", "check", "--output=json"); exitCode(err) != 2 {
+		t.Errorf("--output=json alone: %v", err)
 	}
 }

@@ -93,7 +93,7 @@ func (d *departureCommand) run(ctx context.Context, query url.Values, done func(
 		if err := d.port.do(ctx, method, d.path, query, "", &now); err != nil {
 			return err
 		}
-		if err := d.program.printDeparture(&now); err != nil {
+		if err := d.port.print(d.program.stdout, departureText(&now)); err != nil {
 			return err
 		}
 		if *d.cancel || !*d.wait || done(&now) {
@@ -108,8 +108,8 @@ func (d *departureCommand) run(ctx context.Context, query url.Values, done func(
 	}
 }
 
-// printDeparture prints one line.
-func (p *program) printDeparture(d *console.Departure) error {
+// departureText returns one line.
+func departureText(d *console.Departure) []byte {
 	text := fmt.Appendf(nil, "%s: %d connections", d.Action, d.Connections)
 	if d.Leaving > 0 {
 		over := time.Duration(d.OverSeconds * float64(time.Second))
@@ -118,6 +118,5 @@ func (p *program) printDeparture(d *console.Departure) error {
 	if d.Held != "" {
 		text = fmt.Appendf(text, ", paused: %s", d.Held)
 	}
-	_, err := p.stdout.Write(append(text, '\n'))
-	return err
+	return append(text, '\n')
 }

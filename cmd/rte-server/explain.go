@@ -19,22 +19,17 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// explainTimeout bounds the answer, which may need a directory.
-const explainTimeout = 10 * time.Second
-
-// maxExplanation bounds the answer that the command reads, in bytes.
-const maxExplanation = 1 << 20
-
 func (p *program) explainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain",
 		Short: "Explain an authorization decision",
 		Long: "Asks a running server, through its operator port, to decide as it would for Subscribe and to give its " +
 			"reasons. The\n" +
-			"server takes the claims from a connection of the user; without a connection, from the directory.",
+			"server takes the claims from a connection of the user; without a connection, from the directory.\n" +
+			"The exit code is 0 if the decision allows, 1 if it refuses, and 2 if there is none.",
 		Args: cobra.NoArgs,
 	}
-	settings := p.newSettings(cmd, false, nil)
+	port := p.newOperatorPort(cmd)
 	query := url.Values{}
 	values := map[string]*string{
 		"user":         cmd.Flags().String("user", "", "`GUID` of the user"),
@@ -44,25 +39,20 @@ func (p *program) explainCommand() *cobra.Command {
 		"role":         cmd.Flags().String("role", "", "`role` to assume instead of the connection's"),
 		"organization": cmd.Flags().String("org", "", "`GUID` of the organization to assume instead of the connection's"),
 	}
-	server := cmd.Flags().String("url", "", "`URL` of the operator port; default: console.listen")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		l, err := settings.load(func(*config.Config) error { return nil })
-		if err != nil {
-			return err
-		}
 		for key, value := range values {
 			if *value != "" {
 				query.Set(key, *value)
 			}
 		}
-		client := consoleClient(&l.Config, *server == "")
-		if *server == "" {
-			if *server, err = consoleURL(&l.Config); err != nil {
-				return usageError{err}
-			}
+		if err := port.load(); err != nil {
+			return err
 		}
-		address := *server + "/api/explain?" + query.Encode()
-		return explain(cmd.Context(), client, cmd.OutOrStdout(), address, l.Console.Token)
+		if err := explain(cmd.Context(), port, cmd.OutOrStdout(), query); err != nil && !errors.Is(err, errRefused) {
+			return usageError{err} // there is no decision
+		} else {
+			return err
+		}
 	}
 	return cmd
 }
@@ -97,45 +87,27 @@ func consoleClient(c *config.Config, own bool) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// explain sends the request and prints the answer.
-func explain(ctx context.Context, client *http.Client, out io.Writer, address, token string) error {
-	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
-	if err != nil {
-		return usageError{fmt.Errorf("--url: %w", err)}
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := client.Do(request)
-	if err != nil {
+// errRefused is the result of a decision that refuses.
+var errRefused = errors.New("refused")
+
+// explain sends the request and prints the answer. It returns errRefused if the decision refuses.
+func explain(ctx context.Context, port *operatorPort, out io.Writer, query url.Values) error {
+	var answer console.Explanation
+	if err := port.do(ctx, http.MethodGet, "/api/explain", query, "", &answer); err != nil {
 		return err
-	}
-	defer func() { _ = response.Body.Close() }() // everything was read
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxExplanation))
-	if err != nil {
-		return err
-	}
-	var answer struct {
-		console.Explanation
-		Error string `json:"error"`
-	}
-	if err := json.Unmarshal(text, &answer); response.StatusCode != http.StatusOK || err != nil {
-		if answer.Error != "" {
-			return errors.New(answer.Error)
-		}
-		return fmt.Errorf("the server answered %s", response.Status)
 	}
 	var refusal hub.Refusal // the answer to a trace
-	if err := json.Unmarshal(text, &refusal); err == nil && refusal.Trace != "" {
-		return printRefusal(out, &refusal)
+	if err := json.Unmarshal(port.answer, &refusal); err == nil && refusal.Trace != "" {
+		return errors.Join(port.print(out, refusalText(&refusal)), errRefused)
 	}
-	return printExplanation(out, &answer.Explanation)
+	if err := port.print(out, explanationText(&answer)); err != nil || answer.Allowed {
+		return err
+	}
+	return errRefused
 }
 
-// printRefusal prints a refusal and its reasons at that time.
-func printRefusal(out io.Writer, r *hub.Refusal) error {
+// refusalText returns a refusal and its reasons at that time.
+func refusalText(r *hub.Refusal) []byte {
 	text := fmt.Appendf(nil, "%s, %s of %s, connection %s\n%s: %d refused\n",
 		r.User, r.Role, r.Organization, r.Connection, r.Time.Format(time.RFC3339), r.Refused)
 	for i := range r.Items {
@@ -146,21 +118,17 @@ func printRefusal(out io.Writer, r *hub.Refusal) error {
 		}
 		text = fmt.Appendf(text, "  refused: %s (%s)\n", item.Message, item.Code)
 	}
-	_, err := out.Write(text)
-	return err
+	return text
 }
 
-// printExplanation prints an explanation.
-func printExplanation(out io.Writer, e *console.Explanation) error {
+// explanationText returns an explanation.
+func explanationText(e *console.Explanation) []byte {
 	text := fmt.Appendf(nil, "%s, %s of %s by its %s\n", e.User, e.Role, e.Organization, e.Source)
 	text = appendSteps(text, e.Steps)
 	if e.Allowed {
-		text = append(text, "allowed\n"...)
-	} else {
-		text = fmt.Appendf(text, "refused: %s\n", e.Message)
+		return append(text, "allowed\n"...)
 	}
-	_, err := out.Write(text)
-	return err
+	return fmt.Appendf(text, "refused: %s\n", e.Message)
 }
 
 // appendSteps appends a line for each step.

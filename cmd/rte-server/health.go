@@ -58,7 +58,7 @@ func (p *program) healthCommand() *cobra.Command {
 func checkHealth(ctx context.Context, client *http.Client, out io.Writer, server string, live bool) error {
 	status, _, err := probe(ctx, client, server+"/healthz")
 	if err != nil {
-		return err
+		return fmt.Errorf("%w%s", err, adviceOnConnect(err, "--url names another address"))
 	}
 	if status != http.StatusOK {
 		return fmt.Errorf("not alive: /healthz answered %d", status)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,16 +20,18 @@ import (
 const (
 	// operateTimeout bounds one request to the operator port.
 	operateTimeout = 10 * time.Second
-	// maxOperateAnswer bounds the answer that a command reads, in bytes: a list of 10,000 revocations.
-	maxOperateAnswer = 8 << 20
+	// maxOperateAnswer bounds the answer that a command reads, in bytes.
+	maxOperateAnswer = 16 << 20
 )
 
 // operatorPort is the operator port of a running server, as the flags of a command name it.
 type operatorPort struct {
 	settings *settings
 	url      *string
+	output   *output
 	token    string
 	client   *http.Client
+	answer   []byte // the last answer, as the server sent it
 }
 
 // newOperatorPort adds the flags that name the port.
@@ -36,7 +39,17 @@ func (p *program) newOperatorPort(cmd *cobra.Command) *operatorPort {
 	return &operatorPort{
 		settings: p.newSettings(cmd, false, nil),
 		url:      cmd.Flags().String("url", "", "`URL` of the operator port; default: console.listen"),
+		output:   newOutput(cmd),
 	}
+}
+
+// print prints the last answer: as text, or as the server sent it.
+func (o *operatorPort) print(out io.Writer, text []byte) error {
+	if *o.output == outputJSON {
+		text = append(bytes.TrimSpace(o.answer), '\n')
+	}
+	_, err := out.Write(text)
+	return err
 }
 
 // load reads the configuration.
@@ -72,7 +85,7 @@ func (o *operatorPort) do(ctx context.Context, method, path string, query url.Va
 	}
 	response, err := o.client.Do(request)
 	if err != nil {
-		return err
+		return fmt.Errorf("operator port: %w%s", err, adviceOnConnect(err, "--url names another address"))
 	}
 	defer func() { _ = response.Body.Close() }() // everything was read
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxOperateAnswer))
@@ -80,13 +93,17 @@ func (o *operatorPort) do(ctx context.Context, method, path string, query url.Va
 		return err
 	}
 	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusAccepted {
+		o.answer = text
 		return json.Unmarshal(text, answer)
 	}
 	var refusal struct {
 		Error string `json:"error"`
 	}
-	if err := json.Unmarshal(text, &refusal); err == nil && refusal.Error != "" {
-		return errors.New(refusal.Error)
+	if err := json.Unmarshal(text, &refusal); err != nil || refusal.Error == "" {
+		refusal.Error = "the server answered " + response.Status
 	}
-	return fmt.Errorf("the server answered %s", response.Status)
+	if response.StatusCode == http.StatusUnauthorized {
+		refusal.Error += "; set console.token to the token of the server, such as in RTE_CONSOLE_TOKEN"
+	}
+	return errors.New(refusal.Error)
 }

@@ -58,8 +58,7 @@ func (p *program) listRevocations(ctx context.Context, port *operatorPort, query
 	if list.Matching > len(list.Revocations) {
 		text = fmt.Appendf(text, "%d more\n", list.Matching-len(list.Revocations))
 	}
-	_, err := p.stdout.Write(text)
-	return err
+	return port.print(p.stdout, text)
 }
 
 // appendRevocation appends a line.
@@ -135,7 +134,7 @@ func (p *program) revokeCommand() *cobra.Command {
 		}
 		text := appendRevocation(nil, &answer.Revocation)
 		text = fmt.Appendf(text, "%d connections of this node closed\n", answer.Closed)
-		return p.printReach(text, answer.Nodes, answer.Detail)
+		return port.print(p.stdout, appendReach(text, answer.Nodes, answer.Detail))
 	}
 	return cmd
 }
@@ -176,16 +175,15 @@ func (p *program) undoCommand() *cobra.Command {
 		if !answer.Known {
 			text = append(text, "this node knew no such revocation\n"...)
 		}
-		return p.printReach(text, answer.Nodes, answer.Detail)
+		return port.print(p.stdout, appendReach(text, answer.Nodes, answer.Detail))
 	}
 	return cmd
 }
 
-// printReach prints an answer, and a line if not all nodes have it.
-func (p *program) printReach(text []byte, nodes, detail string) error {
+// appendReach appends a line if not all nodes have it.
+func appendReach(text []byte, nodes, detail string) []byte {
 	if nodes != "all" {
 		text = fmt.Appendf(text, "%s\n", detail)
 	}
-	_, err := p.stdout.Write(text)
-	return err
+	return text
 }

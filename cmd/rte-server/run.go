@@ -40,7 +40,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		}
 		err = usageError{err}
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errRefused) { // the command has printed the decision
 		report(p.stderr, "rte-server: %v\n", err)
 	}
 	return err
@@ -71,12 +71,14 @@ func (p *program) newRoot() *cobra.Command {
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.Version = versionText()
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(p.devCommand(), p.serveCommand(), p.tokenCommand(), p.publishCommand(), p.tapCommand(),
 		p.explainCommand(), p.whyCommand(), p.healthCommand(), p.capacityCommand(), p.drainCommand(),
 		p.shedCommand(), p.revocationsCommand(), p.simulateCommand(),
 		p.benchCommand(), p.redisCommand(), p.configCommand(), p.asyncAPICommand(), p.openAPICommand(),
 		p.versionCommand())
+	refuseUnknown(root)
 	return root
 }
 

@@ -41,7 +41,10 @@ func TestServe_explainsTrace(t *testing.T) {
 			t.Errorf("%d, no %s in %s", status, want, body)
 		}
 	}
-	explained := mustCommand(t, "", "explain", "--url", p.operators, "--trace", completion.Result[0].TraceID)
+	explained, _, err := command(t, "", "explain", "--url", p.operators, "--trace", completion.Result[0].TraceID)
+	if exitCode(err) != 1 {
+		t.Errorf("ended with %v", err)
+	}
 	for _, want := range []string{
 		testUser + ", agent of ", "1 refused", `"UserAlert" of "` + colleague + `"`, "  no   policy ",
 		"  refused: Unauthorized (unauthorized)\n",

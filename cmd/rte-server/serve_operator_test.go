@@ -141,16 +141,23 @@ func TestServe_explainsDecisions(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, explained)
 		}
 	}
-	explained = mustCommand(
+	refused, stderr, err := command(
 		t, "", "explain", "--url", p.operators, "--user", testUser, "--org", testOrganization, "--entity", colleague,
 		"--event", "UserAlert",
 	)
-	if !strings.Contains(explained, "no   policy") || !strings.Contains(explained, "\nrefused: Unauthorized\n") {
-		t.Errorf("got\n%s", explained)
+	if exitCode(err) != 1 || stderr != "" || !strings.Contains(refused, "no   policy") ||
+		!strings.Contains(refused, "\nrefused: Unauthorized\n") {
+		t.Errorf("ended with %v: %s\n%s", err, stderr, refused)
+	}
+	asJSON := mustCommand(t, "", "explain", "--url", p.operators, "--user", testUser, "--entity", colleague,
+		"--event", "UserAlert", "--output=json")
+	var explanation console.Explanation
+	if err := json.Unmarshal([]byte(asJSON), &explanation); err != nil || !explanation.Allowed {
+		t.Errorf("%v: %s", err, asJSON)
 	}
 	if _, stderr, err := command(
 		t, "", "explain", "--url", p.operators,
-	); exitCode(err) != 1 || !strings.Contains(stderr, "user: must be a GUID") {
+	); exitCode(err) != 2 || !strings.Contains(stderr, "user: must be a GUID") {
 		t.Errorf("ended with %v: %s", err, stderr)
 	}
 }

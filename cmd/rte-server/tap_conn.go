@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -47,9 +48,12 @@ func dialTap(
 		header.Set("Authorization", "Bearer "+token)
 	}
 	//nolint:bodyclose // the library closes it
-	ws, _, err := websocket.Dial(dialing, url, &websocket.DialOptions{HTTPHeader: header})
-	if err != nil {
-		return nil, err
+	ws, response, err := websocket.Dial(dialing, url, &websocket.DialOptions{HTTPHeader: header})
+	switch {
+	case err != nil && response != nil && response.StatusCode == http.StatusUnauthorized:
+		return nil, fmt.Errorf("401: %s", adviceOnToken(token, time.Now()))
+	case err != nil:
+		return nil, fmt.Errorf("%w%s", err, adviceOnConnect(err, "--url names another address"))
 	}
 	ws.SetReadLimit(maxTapMessage)
 	return &tapConn{

@@ -29,12 +29,13 @@ const (
 
 // liveTap has the flags of a tap of the operator port.
 type liveTap struct {
-	operator, tokenFile, format string
-	sample                      float64
-	filters                     map[string]*string
-	events                      []string
-	left                        int // events until the end; 0: no limit
-	out, notices                io.Writer
+	operator, tokenFile string
+	form                *output
+	sample              float64
+	filters             map[string]*string
+	events              []string
+	left                int // events until the end; 0: no limit
+	out, notices        io.Writer
 }
 
 // addFlags adds the flags that go with --operator.
@@ -43,7 +44,7 @@ func (l *liveTap) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&l.operator, "operator", "",
 		"`URL` of an operator port: watch events of all nodes instead of subscribing")
 	flags.StringVar(&l.tokenFile, "token-file", "", "`file` with the token of the operator port")
-	flags.StringVar(&l.format, "format", "text", "`form` of the events with --operator: text or json")
+	l.form = newOutput(cmd)
 	flags.Float64Var(&l.sample, "sample", 1, "`part` of the events that --operator shows")
 	flags.StringSliceVar(&l.events, "event", nil, "`names` of the events that --operator shows, separated by commas")
 	l.filters = map[string]*string{
@@ -58,9 +59,6 @@ func (l *liveTap) addFlags(cmd *cobra.Command) {
 
 // query returns the parameters of the tap.
 func (l *liveTap) query(cmd *cobra.Command) (url.Values, error) {
-	if l.format != "text" && l.format != "json" {
-		return nil, usageError{errors.New("--format: must be text or json")}
-	}
 	if address, err := url.Parse(l.operator); err != nil || address.Host == "" {
 		return nil, usageError{errors.New("--operator: must be a URL such as http://127.0.0.1:9090")}
 	}
@@ -159,11 +157,11 @@ func (l *liveTap) follow(ctx context.Context, query url.Values, token string) (o
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: operatorTimeout,
+		DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: operateTimeout,
 	}}
 	response, err := client.Do(request)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("%w%s", err, adviceOnConnect(err, "--operator names another address"))
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
@@ -198,7 +196,7 @@ func (l *liveTap) print(event, data string) error {
 	switch event {
 	case "event":
 		line = data
-		if l.format == "text" {
+		if *l.form == outputText {
 			var e console.TapEvent
 			if err := json.Unmarshal([]byte(data), &e); err != nil {
 				return fmt.Errorf("event: %w", err)

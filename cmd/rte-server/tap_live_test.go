@@ -87,7 +87,7 @@ func TestTap_exitCodes(t *testing.T) {
 		"wrong filter": {
 			[]string{"--operator", node.operators, "--token", token32, "--entity", "x"}, 2, "entity: must be a GUID",
 		},
-		"wrong format":  {[]string{"--operator", node.operators, "--format", "xml"}, 2, "--format"},
+		"wrong format":  {[]string{"--operator", node.operators, "--output", "xml"}, 2, "--output"},
 		"no URL":        {[]string{"--operator", "x"}, 2, "--operator"},
 		"no token file": {[]string{"--operator", node.operators, "--token-file", "/nowhere"}, 2, "--token-file"},
 		"both kinds":    {[]string{"--operator", node.operators, testUser}, 2, "either"},
@@ -140,7 +140,8 @@ func FuzzTap_readEvents(f *testing.F) {
 	f.Add([]byte("event: hello\ndata: {\"nodes\":[\"b\",\"a\"]}\n\nevent: node\ndata: {\"node\":\"a\"}\n\n"))
 	f.Add([]byte("event: dropped\r\ndata: {\"count\":18446744073709551615}\r\n\r\n: x"))
 	f.Fuzz(func(t *testing.T, stream []byte) {
-		l := &liveTap{format: "text", out: io.Discard, notices: io.Discard}
+		form := outputText
+		l := &liveTap{form: &form, out: io.Discard, notices: io.Discard}
 		if readEvents(bytes.NewReader(stream), func() {}, l.print) == nil {
 			t.Error("a stream that ends is no error")
 		}

@@ -21,14 +21,18 @@ func programVersion() string {
 	return cmp.Or(version, info.Main.Version, "unknown")
 }
 
+// versionText is the version with that of Go and the platform.
+func versionText() string {
+	return fmt.Sprintf("rte-server %s %s %s/%s", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 func (p *program) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this program",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "rte-server %s %s %s/%s\n",
-				programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionText())
 			return err
 		},
 	}

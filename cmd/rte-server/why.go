@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,7 +23,7 @@ func (p *program) whyCommand() *cobra.Command {
 			"instead of one event. The exit code is 0 if there is an answer.",
 		Args: cobra.NoArgs,
 	}
-	client := p.operatorFlags(cmd)
+	c := p.newOperatorPort(cmd)
 	values := map[string]*string{
 		"id":           cmd.Flags().String("event", "", "`Id` of the event"),
 		"user":         cmd.Flags().String("user", "", "`GUID` of the user"),
@@ -49,8 +48,7 @@ func (p *program) whyCommand() *cobra.Command {
 		case id != "" && *values["since"] != "":
 			return usageError{errors.New("--since is for lists: it has no meaning with --event")}
 		}
-		c, err := client()
-		if err != nil {
+		if err := c.load(); err != nil {
 			return err
 		}
 		if *dryRun != "" {
@@ -65,22 +63,19 @@ func (p *program) whyCommand() *cobra.Command {
 }
 
 // why prints what became of one event.
-func (c *operatorClient) why(ctx context.Context, out io.Writer, id string, query url.Values) error {
+func (c *operatorPort) why(ctx context.Context, out io.Writer, id string, query url.Values) error {
 	var t console.EventTrace
-	path := "/api/events/" + url.PathEscape(id) + "?" + query.Encode()
-	if err := c.do(ctx, http.MethodGet, path, http.NoBody, &t); err != nil {
+	if err := c.do(ctx, http.MethodGet, "/api/events/"+url.PathEscape(id), query, "", &t); err != nil {
 		return err
 	}
 	if t.Conclusion != nil {
-		_, err := fmt.Fprintln(out, t.Conclusion.Text)
-		return err
+		return c.print(out, []byte(t.Conclusion.Text+"\n"))
 	}
 	text := []byte("event " + t.Event + "\n")
 	for i := range t.Nodes {
 		text = appendNode(text, &t.Nodes[i])
 	}
-	_, err := out.Write(appendUnanswered(text, &t.Reached))
-	return err
+	return c.print(out, appendUnanswered(text, &t.Reached))
 }
 
 // appendNode appends what one node did with an event.
@@ -125,9 +120,9 @@ func appendUnanswered(text []byte, reached *console.Reached) []byte {
 const listedTime = "2006-01-02T15:04:05.000Z07:00"
 
 // listEvents prints the events that match.
-func (c *operatorClient) listEvents(ctx context.Context, out io.Writer, query url.Values) error {
+func (c *operatorPort) listEvents(ctx context.Context, out io.Writer, query url.Values) error {
 	var list console.EventList
-	if err := c.do(ctx, http.MethodGet, "/api/events?"+query.Encode(), http.NoBody, &list); err != nil {
+	if err := c.do(ctx, http.MethodGet, "/api/events", query, "", &list); err != nil {
 		return err
 	}
 	var text []byte
@@ -152,15 +147,13 @@ func (c *operatorClient) listEvents(ctx context.Context, out io.Writer, query ur
 	if len(list.Events) == 0 {
 		text = fmt.Appendf(text, "no such event since %s\n", list.Since.Format(time.RFC3339))
 	}
-	_, err := out.Write(appendUnanswered(text, &list.Reached))
-	return err
+	return c.print(out, appendUnanswered(text, &list.Reached))
 }
 
 // dryRun prints who would receive an event.
-func (c *operatorClient) dryRun(ctx context.Context, out io.Writer, event string, query url.Values) error {
+func (c *operatorPort) dryRun(ctx context.Context, out io.Writer, event string, query url.Values) error {
 	var d console.DryRun
-	path := "/api/events/dry-run?" + query.Encode()
-	if err := c.do(ctx, http.MethodPost, path, strings.NewReader(event), &d); err != nil {
+	if err := c.do(ctx, http.MethodPost, "/api/events/dry-run", query, event, &d); err != nil {
 		return err
 	}
 	text := fmt.Appendf(nil, "%s of %s on %s: %d connections would receive it\n", d.Type, d.Entity, d.Lane, d.Receivers)
@@ -182,6 +175,5 @@ func (c *operatorClient) dryRun(ctx context.Context, out io.Writer, event string
 	if user := query.Get("user"); user != "" && connections == 0 {
 		text = fmt.Appendf(text, "user %s would not: it has no connection\n", user)
 	}
-	_, err := out.Write(appendUnanswered(text, &d.Reached))
-	return err
+	return c.print(out, appendUnanswered(text, &d.Reached))
 }

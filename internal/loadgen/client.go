@@ -16,6 +16,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// ErrToken is the error of a token that the server refused.
+var ErrToken = errors.New("the server refused the token")
+
 // item is an item of Subscribe.
 type item struct {
 	EntityID  string `json:"EntityId"`
@@ -58,13 +61,27 @@ func (r *result) took(latency time.Duration) {
 	r.buckets[min(bucket, len(r.buckets)-1)]++
 }
 
+// distribution returns the buckets that are not empty.
+func (r *result) distribution() (buckets []Bucket) {
+	for i, n := range r.buckets {
+		if n > 0 {
+			buckets = append(buckets, Bucket{upperBound(i), n})
+		}
+	}
+	return buckets
+}
+
+// upperBound returns the largest latency of a bucket.
+func upperBound(bucket int) time.Duration {
+	return time.Duration(math.Exp2(float64(bucket+1)/8) * float64(time.Microsecond))
+}
+
 // quantile returns the latency of that quantile, to a tenth.
 func (r *result) quantile(q float64) time.Duration {
 	left := int(math.Ceil(q * float64(r.delivered)))
 	for i, n := range r.buckets {
 		if left -= n; left <= 0 {
-			upper := time.Duration(math.Exp2(float64(i+1)/8) * float64(time.Microsecond))
-			return min(upper, r.slowest).Round(time.Microsecond)
+			return min(upperBound(i), r.slowest).Round(time.Microsecond)
 		}
 	}
 	return r.slowest
@@ -72,7 +89,7 @@ func (r *result) quantile(q float64) time.Duration {
 
 // connect connects and subscribes all clients, some at a time. The caller must close the returned clients, also after
 // an error.
-func (l *Load) connect(ctx context.Context) ([]*client, error) {
+func (l *Load) connect(ctx context.Context, p *progress) ([]*client, error) {
 	clients := make([]*client, l.Clients)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(32)
@@ -83,6 +100,9 @@ func (l *Load) connect(ctx context.Context) ([]*client, error) {
 			ws, response, err := websocket.Dial(
 				ctx, l.Hub, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + l.Token}}},
 			)
+			if err != nil && response != nil && response.StatusCode == http.StatusUnauthorized {
+				return ErrToken
+			}
 			if err != nil {
 				return fmt.Errorf("connect: %w", err)
 			}
@@ -91,7 +111,11 @@ func (l *Load) connect(ctx context.Context) ([]*client, error) {
 			}
 			ws.SetReadLimit(16 << 20)
 			clients[i] = &client{ws: ws, last: map[int]int{}}
-			return clients[i].subscribe(ctx, l, i)
+			if err := clients[i].subscribe(ctx, l, i); err != nil {
+				return err
+			}
+			p.add(clients[i])
+			return nil
 		})
 	}
 	err := group.Wait()

@@ -29,14 +29,36 @@ type Load struct {
 	Clients, Topics, Subscriptions int // Subscriptions is the number of each client
 	Rate                           int // events per second
 	Duration                       time.Duration
+
+	// Progress is called about once a second from a goroutine of Run, with what was reached so far. Optional.
+	Progress func(Progress)
 }
+
+// Progress is how far a load has come.
+type Progress struct{ Connected, Published, Delivered int }
 
 // Report is the result of a load.
 type Report struct {
-	Published, Expected, Delivered, Duplicates, Disordered int
+	Published  int `json:"published"`
+	Expected   int `json:"expected"` // deliveries
+	Delivered  int `json:"delivered"`
+	Duplicates int `json:"duplicates"`
+	Disordered int `json:"disordered"`
 
-	Took               time.Duration // by publishing
-	Median, P99, Worst time.Duration // latencies
+	Took time.Duration `json:"took"` // by publishing, in nanoseconds
+
+	// Latencies, in nanoseconds.
+	Median time.Duration `json:"median"`
+	P99    time.Duration `json:"p99"`
+	Worst  time.Duration `json:"worst"`
+	// Latencies is their distribution, without the buckets that are empty.
+	Latencies []Bucket `json:"latencies"`
+}
+
+// Bucket is the number of deliveries with a latency of at most UpTo, and above that of the bucket before.
+type Bucket struct {
+	UpTo  time.Duration `json:"upTo"` // nanoseconds
+	Count int           `json:"count"`
 }
 
 // Complete reports whether every event arrived once and in order.
@@ -47,7 +69,9 @@ func (r *Report) Complete() bool {
 // Run puts the load on the server and returns the result, complete or not. It returns an error if a client cannot
 // connect or loses its connection, or if publishing fails.
 func (l *Load) Run(ctx context.Context) (*Report, error) {
-	clients, err := l.connect(ctx)
+	var p progress
+	defer l.watch(&p)()
+	clients, err := l.connect(ctx, &p)
 	defer func() {
 		for _, c := range clients {
 			_ = c.ws.CloseNow()
@@ -65,7 +89,7 @@ func (l *Load) Run(ctx context.Context) (*Report, error) {
 	group.Go(func() error { return ping(failed, clients) })
 
 	began := time.Now()
-	published, err := l.publish(failed)
+	published, err := l.publish(failed, &p)
 	took := time.Since(began)
 	expected := l.expected(published)
 	if err == nil {
@@ -86,6 +110,7 @@ func (l *Load) Run(ctx context.Context) (*Report, error) {
 		Published: published, Expected: expected, Delivered: sum.delivered, Duplicates: sum.duplicates,
 		Disordered: sum.disordered,
 		Took:       took, Median: sum.quantile(0.5), P99: sum.quantile(0.99), Worst: sum.slowest,
+		Latencies: sum.distribution(),
 	}, nil
 }
 

@@ -37,7 +37,7 @@ func (l *Load) expected(published int) int {
 
 // publish publishes at the rate until its time is over. It returns the number of events that the server accepted. It
 // slows down to the speed of the server.
-func (l *Load) publish(ctx context.Context) (published int, err error) {
+func (l *Load) publish(ctx context.Context, p *progress) (published int, err error) {
 	began := time.Now()
 	ticker := time.NewTicker(publishTick)
 	defer ticker.Stop()
@@ -56,6 +56,7 @@ func (l *Load) publish(ctx context.Context) (published int, err error) {
 				return published, err
 			}
 			published = due
+			p.published.Store(int64(due))
 			continue
 		}
 		if elapsed == l.Duration {

@@ -3,29 +3,33 @@ package respserver
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/resp"
-	"github.com/rte-server/rte-server/internal/events"
 )
 
 // help is the answer to a client that takes this server for Redis.
 const help = `this is the publishing port of "rte-server dev", not Redis. It knows PING, HELLO, CLIENT, INFO, QUIT, ` +
-	`PUBLISH and SPUBLISH of an event to rte:org:{OrganizationId}, and FCALL rte_publish`
+	`PUBLISH and SPUBLISH of an event to rte:org:{OrganizationId}, XADD to its journal, MULTI, EXEC and FCALL rte_publish`
 
 // client answers the commands of one connection.
 type client struct {
 	server *Server
 	out    *bufio.Writer
-	over   bool // close the connection
+	over   bool         // close the connection
+	queue  *transaction // the commands since MULTI; nil: none
 }
 
 // do answers one command.
 func (c *client) do(ctx context.Context, command [][]byte) {
 	name, arguments := strings.ToUpper(string(command[0])), command[1:]
+	if c.queue != nil && c.queued(ctx, name, command) {
+		return
+	}
 	switch name {
 	case "PING":
 		if len(arguments) > 0 {
@@ -56,6 +60,17 @@ func (c *client) do(ctx context.Context, command [][]byte) {
 		c.publish(ctx, string(arguments[0]), arguments[1], ":1\r\n")
 	case "FCALL":
 		c.call(ctx, arguments)
+	case "XADD":
+		c.append(arguments)
+	case "EXPIRE", "PEXPIRE":
+		c.write(":1\r\n")
+	case "MULTI":
+		c.queue = &transaction{}
+		c.write("+OK\r\n")
+	case "EXEC", "DISCARD":
+		c.fail("ERR " + name + " without MULTI")
+	case "WATCH", "UNWATCH":
+		c.write("+OK\r\n")
 	case "QUIT":
 		c.write("+OK\r\n")
 		c.over = true
@@ -126,19 +141,7 @@ func (c *client) call(ctx context.Context, arguments [][]byte) {
 // publish publishes an event. If the event cannot be published, it answers the reason; Redis would accept the event
 // and leave the check to the nodes.
 func (c *client) publish(ctx context.Context, lane string, message []byte, answer string) {
-	organization, ok := backplane.Layout{}.Organization(lane)
-	if !ok {
-		c.fail(fmt.Sprintf("ERR %.80q is no lane: want rte:org:{OrganizationId}", lane))
-		return
-	}
-	_, data, err := backplane.ParseMessage(message)
-	if err == nil {
-		var ev events.Event
-		if ev, err = c.server.options.Catalog.Decode(data); err == nil && ev.Organization != organization {
-			c.fail("ERR the event belongs to another organization than the lane")
-			return
-		}
-	}
+	data, err := c.check(lane, message)
 	if err == nil {
 		err = c.server.options.Publisher.Publish(ctx, data)
 	}
@@ -147,6 +150,25 @@ func (c *client) publish(ctx context.Context, lane string, message []byte, answe
 		return
 	}
 	c.write(answer)
+}
+
+// errForeign is the error of an event on the lane of another organization.
+var errForeign = errors.New("the event belongs to another organization than the lane")
+
+// check returns the event in a message, if it may be published on a lane.
+func (c *client) check(lane string, message []byte) (data []byte, err error) {
+	organization, ok := backplane.Layout{}.Organization(lane)
+	if !ok {
+		return nil, fmt.Errorf("%.80q is no lane: want rte:org:{OrganizationId}", lane)
+	}
+	if _, data, err = backplane.ParseMessage(message); err != nil {
+		return nil, err
+	}
+	ev, err := c.server.options.Catalog.Decode(data)
+	if err == nil && ev.Organization != organization {
+		err = errForeign
+	}
+	return data, err
 }
 
 // The methods that write ignore errors: Flush reports them.

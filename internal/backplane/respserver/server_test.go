@@ -68,6 +68,7 @@ func start(t *testing.T, o respserver.Options) (address string, to *recorder) {
 const (
 	organization = "29f6e823-b484-e611-80c9-00505689257e"
 	lane         = "rte:org:" + organization
+	journal      = "rte:j:{" + lane + "}"
 	user         = "aa9730c4-ce86-e611-80c9-00505689257e"
 	event        = `{"OrganizationId":"` + organization + `","EntityType":"User","EntityId":"` + user +
 		`","EventType":"UserStatus"}`
@@ -121,7 +122,30 @@ func TestServer_Commands(t *testing.T) {
 		"called":                  {bulk("FCALL", "rte_publish", "2", "j", "n", lane, event, "5000", "0"), "$3\r\n0-1\r\n"},
 		"called with little":      {bulk("FCALL", "rte_publish", "2", "j"), "-ERR wrong number"},
 		"called with too few":     {bulk("FCALL", "rte_publish", "9", "j", "n", lane), "-ERR wrong number"},
-		"another function":        {bulk("FCALL", "f", "0"), "-ERR Function not found"},
+		"added to the journal": {
+			bulk("XADD", journal, "MAXLEN", "~", "5000", "*", "d", event), "$15\r\n1",
+		},
+		"added to no journal":    {bulk("XADD", "x", "*", "d", event), "-ERR \"x\" is no journal"},
+		"added no event":         {bulk("XADD", journal, "*", "d", "{}"), "-ERR malformed event"},
+		"added to a foreign one": {bulk("XADD", "rte:j:{rte:org:"+user+"}", "*", "d", event), "-ERR the event belongs"},
+		"added with little":      {bulk("XADD", journal, "*"), "-ERR wrong arguments"},
+		"a transaction": {
+			bulk("MULTI") + bulk("EXPIRE", journal, "600") + bulk("PUBLISH", lane, event) + bulk("EXEC"),
+			"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n:1\r\n",
+		},
+		"a transaction with a failure": {
+			bulk("MULTI") + bulk("PUBLISH", "x", event) + bulk("PUBLISH", lane, event) + bulk("EXEC"),
+			"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n-ERR \"x\" is no lane: want rte:org:{OrganizationId}\r\n:1\r\n",
+		},
+		"an aborted transaction": {
+			bulk("MULTI") + bulk("GET", "x") + bulk("PUBLISH", lane, event) + bulk("EXEC"),
+			"+OK\r\n-ERR unknown command \"GET\"",
+		},
+		"a discarded transaction":     {bulk("MULTI") + bulk("PING") + bulk("DISCARD"), "+OK\r\n+QUEUED\r\n+OK\r\n"},
+		"nested transactions":         {bulk("MULTI") + bulk("MULTI"), "+OK\r\n-ERR MULTI inside MULTI"},
+		"the end of no transaction":   {bulk("EXEC"), "-ERR EXEC without MULTI\r\n"},
+		"a transaction of a web page": {bulk("MULTI") + "POST / HTTP/1.1\r\n", "+OK\r\n-ERR this is no web server\r\n"},
+		"another function":            {bulk("FCALL", "f", "0"), "-ERR Function not found"},
 		"no event": {
 			bulk("PUBLISH", lane, `{"EventType":"UserStatus"}`), "-ERR malformed event: wrong_entity_type",
 		},
