@@ -84,6 +84,7 @@ func (e *endpoint) describe() object {
 		operation["security"] = []object{}
 	}
 	if e.body != nil {
+		operation["responses"].(object)["413"] = failure("the body is too long")
 		operation["requestBody"] = object{
 			"required": true,
 			"content":  object{"application/json": object{"schema": schemaOf(reflect.TypeOf(e.body))}},

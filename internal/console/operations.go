@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -69,9 +70,9 @@ const maxRequestBytes = 4 << 10
 func (o *Operations) handle(mux *routes) {
 	if o.Revoke != nil {
 		mux.HandleFunc("POST /api/revoke", answer(func(r *http.Request) (any, error) {
-			body, err := io.ReadAll(r.Body)
+			body, err := wholeBody(r)
 			if err != nil {
-				return nil, BadRequest("the body cannot be read, or is too long")
+				return nil, err
 			}
 			return o.Revoke(r.Context(), body)
 		}))
@@ -96,9 +97,9 @@ func (o *Operations) handle(mux *routes) {
 	}
 	if o.DryRun != nil {
 		mux.HandleFunc("POST /api/events/dry-run", answerUpTo(maxDryRunBytes, func(r *http.Request) (any, error) {
-			body, err := io.ReadAll(r.Body)
+			body, err := wholeBody(r)
 			if err != nil {
-				return nil, BadRequest("the body cannot be read, or is too long")
+				return nil, err
 			}
 			return o.DryRun(r.Context(), r.URL.Query(), body)
 		}))
@@ -140,9 +141,23 @@ func answerUpTo(bytes int64, work func(*http.Request) (any, error)) http.Handler
 			return
 		}
 		status := http.StatusServiceUnavailable
-		if _, ok := errors.AsType[BadRequest](err); ok {
+		_, bad := errors.AsType[BadRequest](err)
+		long, tooLong := errors.AsType[*http.MaxBytesError](err)
+		switch {
+		case bad:
 			status = http.StatusBadRequest
+		case tooLong:
+			status, err = http.StatusRequestEntityTooLarge, fmt.Errorf("the body is longer than %d bytes", long.Limit)
 		}
 		writeJSON(w, status, map[string]string{"error": err.Error()})
 	}
+}
+
+// wholeBody returns the body of a request to answerUpTo.
+func wholeBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(r.Body)
+	if _, tooLong := errors.AsType[*http.MaxBytesError](err); err != nil && !tooLong {
+		return nil, BadRequest("the body cannot be read to its end")
+	}
+	return body, err
 }

@@ -52,7 +52,7 @@ func TestServer_carriesOutOperations(t *testing.T) {
 		"mistake of the caller": {"POST", "/api/revoke", "bad", nil, 400, `{"error":"not so"}`},
 		"not now":               {"POST", "/api/revoke", "full", nil, 503, `{"error":"no room"}`},
 		"too long": {
-			"POST", "/api/revoke", strings.Repeat("x", 5000), nil, 400, `{"error":"the body cannot be read, or is too long"}`,
+			"POST", "/api/revoke", strings.Repeat("x", 5000), nil, 413, `{"error":"the body is longer than 4096 bytes"}`,
 		},
 		"explained":              {"GET", "/api/explain?user=x", "", nil, 200, `"x"`},
 		"listed":                 {"GET", "/api/connections?user=x", "", nil, 200, `"x"`},

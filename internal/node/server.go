@@ -25,6 +25,7 @@ func newServer(address string, unconfirmed time.Duration, logger *zap.Logger, s 
 		return nil, err
 	}
 	s.ErrorLog = errorLog
+	s.Handler = takeUnread(s.Handler)
 	s.IdleTimeout = time.Minute
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)
