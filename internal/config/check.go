@@ -260,6 +260,9 @@ func checkPrefix(prefix string) error {
 }
 
 func (p *problems) checkTimes(c *Config) {
+	if level := c.Compression.Level; level > 9 {
+		p.add("compression.level", "must be 1 to 9")
+	}
 	if c.Timeouts.Client <= c.Timeouts.KeepAlive {
 		p.add("timeouts.client", "must be longer than timeouts.keep_alive (%s)", (*span)(&c.Timeouts.KeepAlive))
 	}

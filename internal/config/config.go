@@ -68,7 +68,11 @@ type Config struct {
 		Rate  int
 		Bytes int
 	}
-	Relay  Relay
+	Relay       Relay
+	Compression struct {
+		Deflate bool
+		Level   int
+	}
 	Resume struct {
 		Window     time.Duration
 		Bytes      int

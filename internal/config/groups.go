@@ -305,6 +305,10 @@ func (k *keyList) addInternals(c *Config) {
 			"its processors are short; 0: it never does")
 	k.count(&c.Hub.Pool, "hub.pool", 0, "calls of clients that run at the same time; 0: 32 per processor")
 
+	k.toggle(&c.Compression.Deflate, "compression.deflate", false,
+		"compress events for WebSocket clients that offer permessage-deflate, once for all subscribers of an event; "+
+			"not for clients with stateful reconnect")
+	positive(k.count(&c.Compression.Level, "compression.level", 1, "effort of the compression, 1 to 9"))
 	k.span(&c.Resume.Window, "resume.window", 15*time.Second,
 		"time that a connection whose client asked for stateful reconnect waits for another socket after it lost its own; "+
 			"0: it is not granted")

@@ -49,10 +49,10 @@ type crowd struct {
 
 func newCrowd(tb testing.TB, clients, topics int) *crowd {
 	tb.Helper()
-	return newTracedCrowd(tb, clients, topics, nil)
+	return newTracedCrowd(tb, clients, topics, nil, fanout.ProtocolJSON)
 }
 
-func newTracedCrowd(tb testing.TB, clients, topics int, log *trace.Log) *crowd {
+func newTracedCrowd(tb testing.TB, clients, topics int, log *trace.Log, protocol fanout.Protocol) *crowd {
 	tb.Helper()
 	r := newRig(tb, fanout.Options{})
 	c := &crowd{rig: r, subscribers: int64(clients)}
@@ -65,7 +65,7 @@ func newTracedCrowd(tb testing.TB, clients, topics int, log *trace.Log) *crowd {
 		c.topics = append(c.topics, events.Topic{Entity: events.ID{byte(n), byte(n >> 8), 1}, Type: 1})
 	}
 	for range clients {
-		o := c.Open(sink{&c.received}, fanout.ProtocolJSON)
+		o := c.Open(sink{&c.received}, protocol)
 		for _, topic := range c.topics {
 			c.subscribe(o, topic)
 		}
@@ -120,6 +120,20 @@ func TestDispatch_allocatesNothingPerSubscriber(t *testing.T) {
 				t.Errorf("%.2f allocations per event, promised %v", few, promised)
 			}
 		})
+	}
+}
+
+// Compressed frames go to subscribers as others do: without an allocation for each.
+func TestDispatch_allocatesNothingPerSubscriberWithDeflate(t *testing.T) {
+	perEvent := func(clients int) float64 {
+		c := newTracedCrowd(t, clients, 1, nil, fanout.ProtocolJSON.Deflated())
+		return testing.AllocsPerRun(200, func() {
+			c.publish(0)
+			c.flush()
+		})
+	}
+	if few, thousand := perEvent(1), perEvent(1000); thousand > few+0.5+float64(runtime.GOMAXPROCS(0)-1) {
+		t.Errorf("%.2f allocations per event for 1,000 subscribers, %.2f for one", thousand, few)
 	}
 }
 

@@ -204,12 +204,21 @@ func (d *Dispatcher) send(
 
 // encode makes a frame for each protocol with an open connection.
 func (d *Dispatcher) encode(b *broadcast, ev *events.Event) (err error) {
-	for p, encoder := range [numProtocols]Encoder{d.options.JSON, d.options.MessagePack} {
-		if d.open[p].Load() == 0 || encoder == nil {
+	for p, encoder := range [numPlain]Encoder{d.options.JSON, d.options.MessagePack} {
+		deflated := Protocol(p).Deflated() //nolint:gosec // one of two
+		plain, compress := d.open[p].Load() > 0, d.open[deflated].Load() > 0
+		if !plain && !compress || encoder == nil {
 			continue
 		}
-		if b.frames[p], err = encoder.Encode(ev); err != nil {
+		frame, err := encoder.Encode(ev)
+		if err != nil {
 			return err
+		}
+		if plain {
+			b.setFrame(Protocol(p), frame) //nolint:gosec // one of two
+		}
+		if compress {
+			b.setFrame(deflated, d.options.Deflate(frame))
 		}
 	}
 	return nil

@@ -9,12 +9,21 @@ type Protocol uint8
 const (
 	ProtocolJSON Protocol = iota
 	ProtocolMessagePack
-	numProtocols
+	numPlain
 )
+
+// numProtocols counts each protocol twice: with frames as they are, and with compressed ones.
+const numProtocols = 2 * numPlain
+
+// Deflated returns the same protocol with compressed events, see Options.Deflate.
+func (p Protocol) Deflated() Protocol { return p.Plain() + numPlain }
+
+// Plain returns the same protocol without compression.
+func (p Protocol) Plain() Protocol { return p % numPlain }
 
 // String returns the name of the protocol as the handshake spells it.
 func (p Protocol) String() string {
-	if p == ProtocolMessagePack {
+	if p.Plain() == ProtocolMessagePack {
 		return "messagepack"
 	}
 	return "json"
@@ -29,7 +38,7 @@ type Frame struct {
 }
 
 // splice appends the frame with a subscription id to buf.
-func (f *Frame) splice(buf []byte, id events.ID) []byte {
+func (f Frame) splice(buf []byte, id events.ID) []byte {
 	start := len(buf)
 	buf = append(buf, f.Bytes...)
 	id.Put(buf[start+f.IDOffset:])

@@ -19,6 +19,9 @@ import (
 type Options struct {
 	// JSON and MessagePack encode events. JSON is required; MessagePack too if a connection may use that protocol.
 	JSON, MessagePack Encoder
+	// Deflate returns the compressed form of a frame, with the subscription id as it is. It is called once for each event
+	// and protocol. nil: frames stay as they are.
+	Deflate func(Frame) Frame
 	// State reports whether a newer event replaces ev, and returns what ev is the state of within its topic: zero where
 	// the topic alone identifies it. nil: no event is ever replaced.
 	State func(ev *events.Event) (key events.ID, ok bool)
@@ -127,6 +130,9 @@ func (o *Options) complete() error {
 	}
 	if o.Expires == nil {
 		o.Expires = func(*events.Event) time.Time { return time.Time{} }
+	}
+	if o.Deflate == nil {
+		o.Deflate = func(f Frame) Frame { return f }
 	}
 	if o.Malformed == nil {
 		o.Malformed = func(*events.Event, error) {}

@@ -191,7 +191,7 @@ func (o *Outbox) collect(frame []byte) {
 
 // addEvent gives the outbox the frame of an event from a turn queue.
 func (o *Outbox) addEvent(q *turnQueue, b *broadcast, id events.ID, now time.Time) {
-	f := &b.frames[o.protocol]
+	f := b.frame(o.protocol)
 	if f.Bytes == nil {
 		return // the event was dispatched before this outbox was opened
 	}

@@ -93,8 +93,8 @@ func (s *Shard) join(q *turnQueue) {
 	if !p.direct {
 		return
 	}
-	for protocol := range p.frames {
-		if frame := c.broadcast.frames[protocol].Bytes; frame != nil {
+	for protocol := range numProtocols {
+		if frame := c.broadcast.frame(protocol).Bytes; frame != nil {
 			w := &p.frames[protocol]
 			if w.buf == nil {
 				w.buf = s.buffers.get()
@@ -115,8 +115,8 @@ func (s *Shard) leave(q *turnQueue) {
 	}
 	b := c.broadcast
 	if p.direct {
-		for protocol := range p.frames {
-			p.frames[protocol].start += len(b.frames[protocol].Bytes)
+		for protocol := range numProtocols {
+			p.frames[protocol].start += len(b.frame(protocol).Bytes)
 		}
 	}
 	s.account(q, b, c.left)
@@ -215,7 +215,7 @@ func (s *Shard) deliver(q *turnQueue, to *subscriber, now time.Time) {
 // each calls f with each event of the pass that has a frame of a protocol.
 func (p *pass) each(protocol Protocol, f func(*broadcast)) {
 	for c := p.first; c != nil; c = c.next {
-		if c.broadcast.frames[protocol].Bytes != nil {
+		if c.broadcast.frame(protocol).Bytes != nil {
 			f(c.broadcast)
 		}
 	}
@@ -232,7 +232,7 @@ func (s *Shard) writeDirect(q *turnQueue, o *Outbox, to *subscriber) {
 	to.ID.Put(id[:])
 	start, delivered := 0, 0
 	for c := p.first; c != nil; c = c.next {
-		if f := &c.broadcast.frames[o.protocol]; f.Bytes != nil {
+		if f := c.broadcast.frame(o.protocol); f.Bytes != nil {
 			copy(buf[start+f.IDOffset:], id[:])
 			start += len(f.Bytes)
 			delivered++

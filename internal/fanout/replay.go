@@ -60,7 +60,7 @@ func (o *Outbox) Replay(ctx context.Context, r *Replay, states []State) error {
 			batch, size = nil, 0
 		}
 		batch = append(batch, c)
-		if size += len(b.frames[o.protocol].Bytes); size >= o.shard.options.Outbox.WriteBytes {
+		if size += len(b.frame(o.protocol).Bytes); size >= o.shard.options.Outbox.WriteBytes {
 			if err := o.replayBatch(ctx, r, batch); err != nil {
 				return err
 			}
@@ -81,14 +81,17 @@ func (o *Outbox) replayCommand(r *Replay, st *State) (*command, error) {
 	options := o.shard.options
 	b := &broadcast{entry: st.Entry, expires: options.Expires(st.Event)}
 	encoder := options.JSON
-	if o.protocol == ProtocolMessagePack {
+	if o.protocol.Plain() == ProtocolMessagePack {
 		encoder = options.MessagePack
 	}
 	frame, err := encoder.Encode(st.Event)
 	if err != nil {
 		return nil, err
 	}
-	b.frames[o.protocol] = frame
+	if o.protocol != o.protocol.Plain() {
+		frame = options.Deflate(frame)
+	}
+	b.setFrame(o.protocol, frame)
 	b.key, b.state = options.State(st.Event)
 	return &command{kind: commandReplay, outbox: o, broadcast: b, replay: r, id: st.ID}, nil
 }

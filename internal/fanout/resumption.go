@@ -112,7 +112,7 @@ func (o *Outbox) forget() {
 
 func (f *numbered) size(protocol Protocol) int {
 	if f.broadcast != nil {
-		return numberedBytes + len(f.broadcast.frames[protocol].Bytes)
+		return numberedBytes + len(f.broadcast.frame(protocol).Bytes)
 	}
 	return numberedBytes + len(f.frame)
 }
@@ -256,7 +256,7 @@ func (o *Outbox) sendAgain(now time.Time) {
 		if f := &r.log[i]; f.broadcast == nil {
 			buf = append(buf, f.frame...)
 		} else {
-			buf = f.broadcast.frames[o.protocol].splice(buf, f.id)
+			buf = f.broadcast.frame(o.protocol).splice(buf, f.id)
 		}
 	}
 	s.metrics.sentAgain.Add(float64(len(r.log)))

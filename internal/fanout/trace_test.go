@@ -174,7 +174,7 @@ func BenchmarkDispatch_traced(b *testing.B) {
 	} {
 		for _, clients := range []int{1, 20, 1000} {
 			b.Run(fmt.Sprintf("%s/%dSubs", name, clients), func(b *testing.B) {
-				c := newTracedCrowd(b, clients, 1, log)
+				c := newTracedCrowd(b, clients, 1, log, fanout.ProtocolJSON)
 				b.ReportAllocs()
 				b.ResetTimer()
 				for n := range b.N {

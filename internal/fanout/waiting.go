@@ -49,7 +49,7 @@ const pendingBytes = 96
 // size returns the memory that a frame takes. A shared frame counts for each outbox that waits for it.
 func (p *pending) size(protocol Protocol) int {
 	if p.broadcast != nil {
-		return pendingBytes + len(p.broadcast.frames[protocol].Bytes)
+		return pendingBytes + len(p.broadcast.frame(protocol).Bytes)
 	}
 	return pendingBytes + len(p.frame)
 }
@@ -133,7 +133,7 @@ func (w *waiting) next(
 			if b.expired(now) {
 				expired(b)
 			} else {
-				buf = b.frames[protocol].splice(buf, p.id)
+				buf = b.frame(protocol).splice(buf, p.id)
 				moved++
 				if keep != nil {
 					keep(numbered{broadcast: b, id: p.id})

@@ -30,8 +30,8 @@ func newWatched() *watched {
 // record records the number of a state event.
 func (w *watched) record(b *broadcast, number uint64) {
 	last := w.last[b.key]
-	for protocol := range last {
-		if b.frames[protocol].Bytes != nil {
+	for protocol := range numProtocols {
+		if b.frame(protocol).Bytes != nil {
 			last[protocol] = number
 		}
 	}

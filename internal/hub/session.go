@@ -173,7 +173,7 @@ func (s *Session) invoke(c *call, inv *Invocation, size int) (how invoker.Outcom
 	}
 	c.Call = invoker.Call{Method: c.method.String(), Run: c.run}
 	// The library encodes small answers in JSON. The hub writes all others right into their frames.
-	if c.encode = s.conn.Protocol() == fanout.ProtocolJSON && size <= smallAnswer; c.encode {
+	if c.encode = s.conn.Protocol().Plain() == fanout.ProtocolJSON && size <= smallAnswer; c.encode {
 		c.ID = inv.ID
 	}
 	return s.hub.invoker.Invoke(c.ctx, &c.Call)

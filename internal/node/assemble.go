@@ -48,8 +48,9 @@ func (n *Node) assembleEvents(*Options) (err error) {
 		JSON:      hubprotocol.NewJSONEncoder(n.catalog), MessagePack: hubprotocol.NewMessagePackEncoder(
 			n.catalog, packStyle(c),
 		),
-		Types:  n.catalog.Names(),
-		Shards: c.Fanout.Shards,
+		Deflate: hubprotocol.NewDeflater(c.Compression.Level).Deflate,
+		Types:   n.catalog.Names(),
+		Shards:  c.Fanout.Shards,
 		Outbox: fanout.OutboxOptions{
 			Bytes: c.Limits.OutboxBytes, TotalBytes: memoryPart(c.Limits.TotalOutboxBytes, n.memory.limit, 4),
 			Age: c.Limits.OutboxAge,
@@ -139,8 +140,10 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 		Open: n.open, Verifier: n.verifier, Refused: n.audit.refused, Ended: n.audit.ended,
 		Secret: secret, PreviousSecrets: previous,
 		Path: c.Path, Next: n.withHealthPath(o.Next), Origins: c.Origins, Transports: served,
-		Protocol: transport.ProtocolOptions{MessagePackStyle: packStyle(c), DetailedErrors: c.DetailedErrors},
-		Proxies:  transport.ProxyOptions{Trusted: proxies, Protocol: forwarded.Mode(c.ProxyProtocol)},
+		Protocol: transport.ProtocolOptions{
+			MessagePackStyle: packStyle(c), DetailedErrors: c.DetailedErrors, Deflate: c.Compression.Deflate,
+		},
+		Proxies: transport.ProxyOptions{Trusted: proxies, Protocol: forwarded.Mode(c.ProxyProtocol)},
 		Tokens: transport.TokenOptions{
 			TTL: c.Timeouts.Negotiate, CloseAtExpiry: c.Auth.CloseAtExpiry, ExpiryGrace: c.Auth.ExpiryGrace,
 			Leeway: c.Auth.Leeway, Announce: toAll(n.backplane, backplane.TokensChannel),

@@ -27,6 +27,7 @@ type Conn struct {
 	since    time.Duration // when the connection was made, since h.started
 	owner    owner
 	resumes  bool    // negotiate granted stateful reconnect
+	deflates bool    // messages may be compressed; not with stateful reconnect, where the next socket may not offer it
 	link     *linked // the connection has no WebSocket; nil: it has
 
 	early *authz.Claims // of a refresh before the session is open; guarded by h.refresh
@@ -74,8 +75,13 @@ var _ hub.Conn = (*Conn)(nil)
 // ID returns the public connection id.
 func (c *Conn) ID() string { return c.id.String() }
 
-// Protocol returns the hub protocol that the handshake chose.
-func (c *Conn) Protocol() fanout.Protocol { return c.protocol.Name() }
+// Protocol returns the hub protocol that the handshake chose, with compressed events where the client takes them.
+func (c *Conn) Protocol() fanout.Protocol {
+	if c.deflates {
+		return c.protocol.Name().Deflated()
+	}
+	return c.protocol.Name()
+}
 
 // Features returns the extensions that the URL of the upgrade asked for.
 func (c *Conn) Features() hub.Features { return c.features }

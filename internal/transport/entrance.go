@@ -309,7 +309,7 @@ func (h *Handler) takeUpgrade(
 		return v, false
 	}
 	u := h.newUpgrade(head.accept, q, claims, ownerOf(claims, from))
-	u.ticket = ticket
+	u.ticket, u.deflate = ticket, websocket.OffersDeflate(head.extensions)
 	if h.backoff.wait(u.owner.organizationUser(), time.Now()) > 0 || !h.queue.Try(u.kind()) {
 		return v, false
 	}

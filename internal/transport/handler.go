@@ -48,6 +48,7 @@ type Handler struct {
 	backoff     backoff
 	pending     atomic.Int64 // bytes of large messages that are incomplete or in a call
 	buffers     websocket.ReadBuffers
+	inflaters   websocket.Inflaters
 	drained     chan struct{} // closed by Drain
 	pongs       sync.Pool     // of *pongBuffer
 	drainOnce   sync.Once

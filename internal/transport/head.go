@@ -13,6 +13,7 @@ type head struct {
 	xForwardedFor []string
 	forwarded     []string
 	signalRAgent  string
+	extensions    []string // of WebSockets
 	userAgent     string
 	traceparent   string
 	accept        string // the answer to the client's key
@@ -99,6 +100,9 @@ func (s *headersSeen) note(h *head, name, value string) bool {
 	case "authorization":
 		h.authorization = []string{value}
 		return once(&s.authorization)
+	case "sec-websocket-extensions":
+		h.extensions = append(h.extensions, value)
+		return true
 	case "x-forwarded-for":
 		h.xForwardedFor = append(h.xForwardedFor, value)
 		return true

@@ -17,6 +17,7 @@ type metrics struct {
 	refreshed        prometheus.Counter
 	clockDifferences prometheus.Counter
 	redemptionsSent  prometheus.Counter
+	deflating        prometheus.Counter
 	tickets          prometheus.Counter // connections opened by one
 	ticketsTooLarge  prometheus.Counter
 	redemptionsLost  prometheus.Counter
@@ -118,6 +119,9 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 	m := &metrics{
 		lifetimes: newLifetimes(reg),
 		limit:     limit,
+		deflating: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_deflate_total", Help: "Connections that negotiated permessage-deflate.",
+		}),
 		tickets: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rte_transport_tickets_total", Help: "Connections opened by a ticket in place of a token.",
 		}),
@@ -230,7 +234,7 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 	if reg != nil {
 		for _, c := range []prometheus.Collector{
 			connections, limit, refused, m.negotiated, m.refreshed, m.clockDifferences, redemptions, m.duplicates,
-			m.tickets, m.ticketsTooLarge,
+			m.tickets, m.ticketsTooLarge, m.deflating,
 			m.waiting, arrivals, m.handshakes,
 			handshakesFailed,
 			m.receivedBytes, received, protocolErrors, throttled, m.failures, m.held, m.pending, pendingLimit,

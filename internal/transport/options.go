@@ -104,6 +104,8 @@ type ProtocolOptions struct {
 	// DetailedErrors adds the reason to the Close messages that report an error, as EnableDetailedErrors of ASP.NET Core
 	// does.
 	DetailedErrors bool
+	// Deflate grants permessage-deflate to clients that offer it (RFC 7692). The fan-out must have Options.Deflate.
+	Deflate bool
 	// MinNegotiateVersion is the lowest negotiate version that is answered (N4). 0: all.
 	MinNegotiateVersion int
 }

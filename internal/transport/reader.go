@@ -19,6 +19,7 @@ type reader struct {
 	phase     phase
 	frames    websocket.FrameReader
 	messages  hubprotocol.Splitter
+	deflated  []byte        // of a compressed message that is incomplete
 	claims    *authz.Claims // until the session is open
 	closed    bool          // the reader has closed the session
 	lingering bool          // the peer has the close timeout to end the connection
@@ -56,6 +57,7 @@ func (c *Conn) start(buffered []byte) {
 	c.h.metrics.lifetimes.began(c.transport())
 	c.messages = hubprotocol.NewSplitter(min(c.h.options.Limits.MessageBytes, maxHandshake))
 	c.frames.MaxFrame = uint64(c.h.options.Limits.FrameBytes) //nolint:gosec // not negative
+	c.frames.Deflate = c.deflates
 	go c.read(buffered)
 }
 
@@ -181,7 +183,11 @@ func (c *Conn) consume(p []byte) {
 		}
 		switch part.Opcode {
 		case websocket.OpText:
-			c.receive(part.Payload)
+			if part.Compressed {
+				c.receiveCompressed(&part)
+			} else {
+				c.receive(part.Payload)
+			}
 		case websocket.OpPing:
 			ping, answers = part.Payload, c.mayPong()
 		case websocket.OpClose:

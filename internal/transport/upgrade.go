@@ -49,11 +49,12 @@ type upgrade struct {
 	claims   *authz.Claims
 	owner    owner
 	ticket   bool    // in place of a token
+	deflate  bool    // the client offers permessage-deflate
 	link     *linked // in place of a WebSocket; nil: none
 }
 
-// serveUpgrade makes a connection from a request. It declines subprotocols and extensions by leaving them out of the
-// answer (W1, W2). It accepts any Origin: a page cannot send a token that it does not have.
+// serveUpgrade makes a connection from a request. It declines subprotocols, and extensions but permessage-deflate, by
+// leaving them out of the answer (W1, W2). It accepts any Origin: a page cannot send a token that it does not have.
 func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 	if !h.options.Transports[transports.WebSockets] {
 		h.refuse(w, requestHub, refusedWebSockets)
@@ -75,6 +76,7 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 	}
 	u := h.newUpgrade(accept, r.query, r.claims, r.owner)
 	u.ticket = r.ticket
+	u.deflate = websocket.OffersDeflate(r.Header.Values("Sec-WebSocket-Extensions"))
 	if u.id != "" {
 		if !u.isToken || !u.token.sameUser && !u.token.resumes || relay.Passed(r.Context()) && !u.returns {
 			h.refuse(w, requestHub, refusedUnknownID)
@@ -140,7 +142,7 @@ func (h *Handler) admit(u *upgrade) (admitted, refusal, bool) {
 	}
 	c := &Conn{
 		h: h, features: u.features, since: time.Since(h.started), owner: u.owner, link: u.link,
-		reader: reader{claims: u.claims},
+		deflates: u.deflate && h.options.Protocol.Deflate, reader: reader{claims: u.claims},
 	}
 	if u.id == "" {
 		c.id = newConnID()
@@ -158,6 +160,7 @@ func (h *Handler) admit(u *upgrade) (admitted, refusal, bool) {
 	}
 	now := time.Now()
 	c.id, c.resumes = token.id, token.resumes && u.link == nil
+	c.deflates = c.deflates && !c.resumes
 	reason, ok := h.connections.redeem(c, h.inTime(token, now), now)
 	if ok {
 		h.redeemed(c)
@@ -201,13 +204,16 @@ func hijack(w http.ResponseWriter) (conn net.Conn, buffered []byte, err error) {
 // switchProtocols answers an upgrade with 101 and begins to read from a connection that admit added. buffered holds the
 // bytes that the client has sent already.
 func (h *Handler) switchProtocols(a *admitted, sock *websocket.Socket, accept string, buffered []byte) {
-	if err := h.answerUpgrade(sock, accept); err != nil {
+	if err := h.answerUpgrade(sock, accept, a.c.deflates); err != nil {
 		h.giveUp(a)
 		h.upgradeFailed(sock.RemoteAddr().String(), err)
 		sock.Close()
 		return
 	}
 	c := a.c
+	if c.deflates {
+		h.metrics.deflating.Inc()
+	}
 	if a.again {
 		c.session.Outbox().Attach(&handover{c: c, sock: sock, buffered: buffered})
 		if a.changed != nil {
@@ -225,7 +231,10 @@ func (h *Handler) switchProtocols(a *admitted, sock *websocket.Socket, accept st
 }
 
 // answerUpgrade sends the answer. It seldom needs a deadline: an unused socket takes the answer at once.
-func (h *Handler) answerUpgrade(sock *websocket.Socket, accept string) error {
+func (h *Handler) answerUpgrade(sock *websocket.Socket, accept string, deflates bool) error {
+	if deflates {
+		accept += "\r\nSec-WebSocket-Extensions: " + websocket.DeflateAnswer
+	}
 	response := []byte("HTTP/1.1 101 Switching Protocols\r\n" +
 		"Upgrade: websocket\r\n" +
 		"Connection: Upgrade\r\n" +

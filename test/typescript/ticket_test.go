@@ -18,12 +18,21 @@ type requestLog struct {
 	mu     sync.Mutex
 	urls   []string // guarded by mu
 	tokens int      // of upgrades with a token; guarded by mu
+	small  int      // upgrades with compression; guarded by mu
 }
 
 func newRequestLog(t *testing.T, host string) *requestLog {
 	t.Helper()
 	l := &requestLog{}
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host})
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if strings.HasPrefix(r.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate;") {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.small++
+		}
+		return nil
+	}
 	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.mu.Lock()
 		l.urls = append(l.urls, r.URL.String())

@@ -57,13 +57,14 @@ const (
 	ViolationFragment   ViolationKind = "bad_fragmentation"
 	ViolationLength     ViolationKind = "frame_too_large"
 	ViolationCloseFrame ViolationKind = "bad_close_frame"
+	ViolationDeflate    ViolationKind = "bad_deflate"
 )
 
 // ViolationKinds returns all kinds of violations.
 func ViolationKinds() []ViolationKind {
 	return []ViolationKind{
 		ViolationReserved, ViolationOpcode, ViolationUnmasked, ViolationControl, ViolationFragment, ViolationLength,
-		ViolationCloseFrame,
+		ViolationCloseFrame, ViolationDeflate,
 	}
 }
 
@@ -130,4 +131,9 @@ func unmask(p []byte, key uint32, pos int) {
 	for i := range p {
 		p[i] ^= byte(key >> (8 * (i & 3))) //nolint:gosec // one byte of the key is wanted
 	}
+}
+
+// Open returns the opcode and the payload of a whole frame of the server.
+func Open(frame []byte) (opcode byte, payload []byte) {
+	return frame[0] & opcodeBits, frame[2+int(extendedLen(frame[1]&lengthBits)):]
 }

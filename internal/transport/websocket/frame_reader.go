@@ -10,6 +10,8 @@ import (
 type FrameReader struct {
 	// MaxFrame bounds the payload bytes of one frame.
 	MaxFrame uint64
+	// Deflate means that messages may be compressed (RFC 7692).
+	Deflate bool
 
 	remaining uint64 // payload bytes of the current frame that are missing
 	control   []byte // received payload of the current control frame
@@ -21,12 +23,15 @@ type FrameReader struct {
 	fin       bool  // of the current frame
 	inPayload bool  // the header is complete
 	inMessage bool  // a data message has begun and not ended
+	deflated  bool  // the data message that began last is compressed
 }
 
 // Part is the result of FrameReader.Next: a piece of a data message, or a control frame.
 type Part struct {
 	// Opcode is OpText for a piece of data of any type (W4), OpClose, OpPing, OpPong, or 0 for nothing.
 	Opcode byte
+	// Compressed means that the piece of data belongs to a compressed message, and End that it is the last one.
+	Compressed, End bool
 	// Payload is valid as long as the bytes given to Next. The payload of a Close frame is its status and its reason.
 	Payload []byte
 }
@@ -59,7 +64,7 @@ func (r *FrameReader) Next(p []byte) (part Part, rest []byte, v Violation) {
 		if complete {
 			r.inMessage = !r.fin
 		}
-		return Part{OpText, payload}, rest, Violation{}
+		return Part{Opcode: OpText, Compressed: r.deflated, End: complete && r.fin, Payload: payload}, rest, Violation{}
 	}
 	if !complete || len(r.control) > 0 {
 		r.control = append(r.control, payload...)
@@ -72,7 +77,7 @@ func (r *FrameReader) Next(p []byte) (part Part, rest []byte, v Violation) {
 	if r.opcode == OpClose {
 		v = checkClose(payload)
 	}
-	return Part{r.opcode, payload}, rest, v
+	return Part{Opcode: r.opcode, Payload: payload}, rest, v
 }
 
 // readHeader reads header bytes from p. It refuses a wrong header as soon as its first two bytes are there.
@@ -130,7 +135,7 @@ func (r *FrameReader) checkHeader() Violation {
 	r.opcode = first & opcodeBits
 	r.fin = first&finBit != 0
 	switch {
-	case first&reservedBits != 0:
+	case first&reservedBits != 0 && !r.mayBeCompressed():
 		return Violation{StatusProtocolError, ViolationReserved}
 	case r.opcode > OpPong || r.opcode > OpBinary && r.opcode < OpClose:
 		return Violation{StatusProtocolError, ViolationOpcode}
@@ -141,7 +146,16 @@ func (r *FrameReader) checkHeader() Violation {
 	case r.opcode < OpClose && (r.opcode == OpContinuation) != r.inMessage:
 		return Violation{StatusProtocolError, ViolationFragment}
 	}
+	if r.opcode == OpText || r.opcode == OpBinary {
+		r.deflated = first&Compressed != 0
+	}
 	return Violation{}
+}
+
+// mayBeCompressed reports whether the reserved bits mean that a data message is compressed. Its first frame has the
+// bit, no other frame may have one (RFC 7692 section 6).
+func (r *FrameReader) mayBeCompressed() bool {
+	return r.Deflate && r.header[0]&reservedBits == Compressed && (r.opcode == OpText || r.opcode == OpBinary)
 }
 
 // checkClose checks the payload of a Close frame (RFC 6455 sections 5.5.1 and 7.4).

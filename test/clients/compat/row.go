@@ -95,7 +95,7 @@ func sections() []section {
 		}},
 		{"WebSocket (1.4)", []row{
 			{"W1", "No subprotocol is selected.", nil},
-			{"W2", "Compression is declined.", nil},
+			{"W2", "Compression is declined, unless `compression.deflate` is on.", nil},
 			{
 				"W3",
 				"Text frames for JSON, binary ones for MessagePack, also for the answer to the handshake; errors of the " +
