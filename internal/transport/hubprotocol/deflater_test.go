@@ -2,12 +2,15 @@ package hubprotocol
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/simulator"
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
@@ -116,6 +119,60 @@ func FuzzDeflater(f *testing.F) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	})
+}
+
+// minute returns the events of a minute of the simulated call centre, an hour after its day began.
+func minute(t testing.TB) (all [][]byte) {
+	t.Helper()
+	o := simulator.NewOrganization()
+	scenario, err := simulator.LoadScenario("bad-monday", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := simulator.New(simulator.Options{Organization: o, Scenario: scenario, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s.Elapsed() < time.Hour+time.Minute {
+		s.Advance(func(text []byte) {
+			if s.Elapsed() >= time.Hour {
+				all = append(all, bytes.Clone(text))
+			}
+		})
+	}
+	return all
+}
+
+// BenchmarkDeflater_minute measures what a client that subscribes to everything gets in a minute of the simulated call
+// centre, and the CPU time of encoding that minute once.
+func BenchmarkDeflater_minute(b *testing.B) {
+	for name, encoder := range encoders() {
+		for _, on := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/deflate=%v", name, on), func(b *testing.B) {
+				var all []*events.Event
+				for _, text := range minute(b) {
+					all = append(all, decodeEvent(b, string(text)))
+				}
+				d, size := NewDeflater(1), 0
+				for b.Loop() {
+					size = 0
+					for _, ev := range all {
+						f, err := encoder.Encode(ev)
+						if err != nil {
+							b.Fatal(err)
+						}
+						if on {
+							f = d.Deflate(f)
+						}
+						size += len(f.Bytes)
+					}
+				}
+				b.ReportMetric(float64(size), "B/minute")
+				b.ReportMetric(float64(len(all)), "events")
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(all)), "ns/event")
+			})
+		}
+	}
 }
 
 // BenchmarkDeflater measures the compression of one event, and what it saves.
