@@ -9,8 +9,8 @@ import (
 // bunKind is the kind of the peer that needs npm.
 const bunKind = "bun"
 
-// bun is a hub on the WebSocket server of Bun, with one topic of Bun per topic. It authorizes nobody, does not repeat
-// lost events, and replaces no state by a newer one.
+// bun is a hub on the WebSocket server of Bun, with one topic of Bun per topic. It checks no authorization, does not
+// repeat lost events, and replaces no state by a newer one.
 func bun() Peer {
 	return Peer{
 		Name: bunKind, Kind: bunKind, Title: "Bun 1.4.5 (uWebSockets), topics", Label: "Bun",
