@@ -323,6 +323,7 @@ func TestParsePolicy_refusesMistakes(t *testing.T) {
 		"UnknownEvent":    `{rules: [{roles: [agent], relation: own, events: [UserStatsu]}]}`,
 		"UnknownPattern":  `{rules: [{roles: [agent], relation: own, events: ["Agent*"]}]}`,
 		"UnknownExcept":   `{rules: [{roles: [agent], relation: own, events: ["*"], except: [X]}]}`,
+		"TwoDocuments":    "rules: [{roles: [agent], relation: own, events: ['*']}]\n---\nrules: []",
 		"NoRoles":         `{rules: [{relation: own, events: ["*"]}]}`,
 		"NoEvents":        `{rules: [{roles: [agent], relation: own}]}`,
 	} {

@@ -5,6 +5,7 @@ import (
 	_ "embed" // for the default policy
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -62,6 +63,9 @@ func ParsePolicy(data []byte, catalog *events.Catalog) (*Policy, error) {
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&file); err != nil {
 		return nil, err
+	}
+	if err := decoder.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more than one document")
 	}
 	if len(file.Rules) == 0 {
 		return nil, errors.New("no rules")

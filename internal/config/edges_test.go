@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +56,24 @@ func TestCheck_refusesOneAddressForBothPorts(t *testing.T) {
 	} {
 		if _, err := load(t, "--listen="+addresses[0], "--console.listen="+addresses[1]); (err == nil) != want {
 			t.Errorf("%q: %v, want it accepted: %v", addresses, err, want)
+		}
+	}
+}
+
+// The keys after the first document of a file were ignored: a node started with half of its configuration.
+func TestLoad_refusesSecondDocument(t *testing.T) {
+	for text, want := range map[string]string{
+		"path: /a\n---\nlimits.connections: 7\n": "rte.yaml:2: a second document begins",
+		"path: /a\n---\n[":                       "rte.yaml: yaml: ",
+		"---\npath: /a\n":                        "", "path: /a\n...\n": "", "": "", "# nothing\n": "",
+	} {
+		file := filepath.Join(t.TempDir(), "rte.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := load(t, "--config="+file)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
 	}
 }

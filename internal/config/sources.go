@@ -1,9 +1,11 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -95,12 +97,19 @@ func readFile(path string) ([]assignment, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration file: %w", err)
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var document, more yaml.Node
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF): // nothing but comments
+		return nil, nil
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if len(document.Content) == 0 { // nothing but comments
-		return nil, nil
+	switch err := decoder.Decode(&more); {
+	case err == nil:
+		return nil, fmt.Errorf("%s:%d: a second document begins; write all keys into one", path, more.Line)
+	case !errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return flatten(path, "", 1, document.Content[0])
 }
