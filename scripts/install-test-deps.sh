@@ -70,29 +70,19 @@ if [[ -n $(find $clients -newer build/java/clients.jar 2>&1) ]]; then
   touch build/java/clients.jar
 fi
 
-# A client for Python, into build/python.
-requirements=test/clients/python/requirements.txt
-if [[ ! build/python/requirements.txt -nt $requirements ]]; then
-  python3 -m venv --clear build/python
-  build/python/bin/pip install --quiet --requirement $requirements
-  cp $requirements build/python
-fi
-
-# A Redis client for Python, into build/publishers.
-requirements=test/publishers/requirements.txt
-if [[ ! build/publishers/requirements.txt -nt $requirements ]]; then
-  python3 -m venv --clear build/publishers
-  build/publishers/bin/pip install --quiet --requirement $requirements
-  cp $requirements build/publishers
-fi
-
-# The fuzzer of the operator API, into build/contract.
-requirements=test/contract/requirements.txt
-if [[ ! build/contract/requirements.txt -nt $requirements ]]; then
-  python3 -m venv --clear build/contract
-  build/contract/bin/pip install --quiet --requirement $requirements
-  cp $requirements build/contract
-fi
+# python_packages FOLDER REQUIREMENTS: installs packages for Python into a folder of build/.
+python_packages() {
+  local env=build/$1 requirements=$2
+  if [[ ! $env/requirements.txt -nt $requirements ]]; then
+    python3 -m venv --clear "$env"
+    "$env/bin/pip" install --quiet --requirement "$requirements"
+    cp "$requirements" "$env"
+  fi
+}
+python_packages python test/clients/python/requirements.txt      # a client for Python
+python_packages helper test/helpers/python/requirements.txt      # what clients/python needs
+python_packages publishers test/publishers/requirements.txt      # a Redis client for Python
+python_packages contract test/contract/requirements.txt          # the fuzzer of the operator API
 
 # A Redis client for Java, into build/jedis.
 project=test/publishers/pom.xml

@@ -97,7 +97,11 @@ events:
 		filepath.Join(schemaDir, "ParcelSent.schema.json"): {`"const": null`, `"number",`, `"object",`},
 		"docs/events.md":               {"## ParcelSent", "| Weight | `double?` | both | The weight. |"},
 		"internal/events/types_gen.go": {"\tParcelSent\n", `SizeS = "S" // small`},
-		csharpDir + "/ParcelSent.cs":   {"public Size? Size ", "public double? Weight ", "public JsonElement? Address "},
+		pythonFile: {
+			"    size: Size | None\n", "    weight: NotRequired[float | None]\n", "    address: dict[str, Any] | None\n",
+			`Size: TypeAlias = Literal["S"]`, `def on(self, name: Literal["ParcelSent"], `,
+		},
+		csharpDir + "/ParcelSent.cs": {"public Size? Size ", "public double? Weight ", "public JsonElement? Address "},
 	} {
 		for _, text := range want {
 			if !bytes.Contains(made[name], []byte(text)) {

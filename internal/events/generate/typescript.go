@@ -80,15 +80,24 @@ export const stateKeys: Readonly<Record<string, readonly string[]>> = {
 			continue
 		}
 		var keys []string
-		for _, name := range d.ConflationKey {
-			if name != "EntityId" {
-				keys = append(keys, fmt.Sprintf("%q", events.CamelCase(name)))
-			}
+		for _, name := range stateKeys(d) {
+			keys = append(keys, fmt.Sprintf("%q", name))
 		}
 		fmt.Fprintf(out, "  %s: [%s],\n", d.Name, strings.Join(keys, ", "))
 	}
 	out.WriteString("};\n")
 	return out.Bytes()
+}
+
+// stateKeys returns the properties that distinguish the states of one entity, as JSON has them.
+func stateKeys(d *events.Definition) []string {
+	var keys []string
+	for _, name := range d.ConflationKey {
+		if name != "EntityId" {
+			keys = append(keys, events.CamelCase(name))
+		}
+	}
+	return keys
 }
 
 // valueName returns a value with its name. For strings they are the same.

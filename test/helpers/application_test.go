@@ -1,4 +1,4 @@
-package typescript
+package helpers
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// application is the program of node/view.mjs in a process.
+// application is the program of node/view.mjs, or of another language with the same commands, in a process.
 type application struct {
 	t     *testing.T
 	stdin io.Writer
@@ -72,6 +72,50 @@ func inNode(t *testing.T, s *stage, module string) *application {
 	t.Helper()
 	path := filepath.Join(mustBuild(t), "node_modules/@rte-server/client/dist", module)
 	return mustStart(t, exec.Command("node", "node/node.mjs", path, s.web.URL+"/token", s.web.URL+"/truth"))
+}
+
+// starter starts the application with a helper.
+type starter func(*testing.T, *stage) *application
+
+// helpers returns the starters of the application, by name.
+func helpers() map[string]starter {
+	return map[string]starter{
+		"node":   func(t *testing.T, s *stage) *application { return inNode(t, s, "index.js") },
+		"python": inPython,
+	}
+}
+
+// withEach runs a test with each helper.
+func withEach(t *testing.T, test func(t *testing.T, start starter)) {
+	t.Helper()
+	for name, start := range helpers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, start)
+		})
+	}
+}
+
+// inPython starts the application with the helper for Python.
+func inPython(t *testing.T, s *stage) *application {
+	t.Helper()
+	python := mustBeInstalled(t, "build/helper/bin/python")
+	cmd := exec.Command(python, "python/app.py", s.web.URL+"/token", s.web.URL+"/truth")
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH="+repository+"/clients/python/src")
+	return mustStart(t, cmd)
+}
+
+// mustBeInstalled returns the path of something that "make deps" makes.
+func mustBeInstalled(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join(repository, name))
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		t.Fatalf("%v: make deps", err)
+	}
+	return path
 }
 
 // inBrowser starts the application in a page.

@@ -1,4 +1,4 @@
-package typescript
+package helpers
 
 import (
 	"bufio"
@@ -14,10 +14,10 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// blocks returns the code of a language in the README of the package.
-func blocks(t *testing.T, language string) []string {
+// blocks returns the code of a language in the README of a folder of clients/.
+func blocks(t *testing.T, folder, language string) []string {
 	t.Helper()
-	text, err := os.ReadFile(repository + "/clients/typescript/README.md")
+	text, err := os.ReadFile(filepath.Join(repository, "clients", folder, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestReadme_compiles(t *testing.T) {
 		"bundler", "--target", "es2022", "--lib", "es2022,dom", "--types", "", "--jsx", "react-jsx",
 	}
 	for language, extension := range map[string]string{"ts": "mts", "tsx": "tsx"} {
-		for i, text := range blocks(t, language) {
+		for i, text := range blocks(t, "typescript", language) {
 			name := language + string(rune('0'+i)) + "." + extension
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -60,25 +60,37 @@ func TestReadme_compiles(t *testing.T) {
 func TestReadme_sampleContinuesAfterARestart(t *testing.T) {
 	t.Parallel()
 	modules := filepath.Join(mustBuild(t), "node_modules")
-	listen := rtetest.MustFreeAddr(t)
-	dir := t.TempDir()
-	sample := strings.ReplaceAll(blocks(t, "ts")[0], "http://127.0.0.1:8080", "http://"+listen)
-	if err := os.WriteFile(filepath.Join(dir, "sample.mts"), []byte(sample), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	dir, listen := mustWriteSample(t, "typescript", "ts", "sample.mts")
 	mustRun(t, dir, filepath.Join(modules, ".bin/esbuild"), "--log-level=error", "--outfile=sample.mjs", "sample.mts")
 	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
+	cmd := exec.CommandContext(t.Context(), "node", "sample.mjs")
+	cmd.Dir = dir
+	continuesAfterARestart(t, listen, cmd)
+}
 
+// mustWriteSample writes the first sample of a README into a new folder, with a free address in place of the server's.
+func mustWriteSample(t *testing.T, folder, language, name string) (dir, listen string) {
+	t.Helper()
+	dir, listen = t.TempDir(), rtetest.MustFreeAddr(t)
+	sample := strings.ReplaceAll(blocks(t, folder, language)[0], "http://127.0.0.1:8080", "http://"+listen)
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(sample), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir, listen
+}
+
+// continuesAfterARestart runs a sample against a development server that restarts.
+func continuesAfterARestart(t *testing.T, listen string, cmd *exec.Cmd) {
+	t.Helper()
 	path := programs.MustBuild(t)
 	start := func() *rtetest.Server {
 		return rtetest.MustStartProgram(t, exec.Command(path, "dev", "--listen="+listen, "--console.listen=127.0.0.1:0"))
 	}
 	server := start()
 	server.WaitFor("the URLs", func() bool { return strings.Contains(server.Log(), "wallboard") })
-	cmd := exec.CommandContext(t.Context(), "node", "sample.mjs")
-	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

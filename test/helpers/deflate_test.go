@@ -1,4 +1,4 @@
-package typescript
+package helpers
 
 import (
 	"strings"
@@ -9,11 +9,12 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// Browsers, and the package ws in Node, offer compression by themselves. They decode every event.
+// Browsers, the package ws in Node, and websockets in Python offer compression by themselves. They decode every event.
 func TestHelper_readsCompressedEvents(t *testing.T) {
 	for name, start := range map[string]func(*testing.T, *stage) *application{
 		"browser": inBrowser,
 		"node":    func(t *testing.T, s *stage) *application { return inNode(t, s, "index.js") },
+		"python":  inPython,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, rtetest.Settings{"compression.deflate": "true"})

@@ -1,4 +1,4 @@
-package typescript
+package helpers
 
 import (
 	"net/http"

@@ -1,4 +1,4 @@
-package typescript
+package helpers
 
 import (
 	"encoding/json"
@@ -40,6 +40,7 @@ const (
 	organization = "29f6e823-b484-e611-80c9-00505689257e"
 	lane         = "rte:org:" + organization
 	agents       = 3
+	crowd        = 2500 // users of the directory
 	queue        = "c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3"
 	stranger     = "a1eeb030-ff4b-ea11-ac9c-00155d4fdcf3"
 )
@@ -120,7 +121,7 @@ func (s *stage) mustWriteDirectory() string {
 	s.t.Helper()
 	var text strings.Builder
 	text.WriteString("entities:\n")
-	for n := range agents {
+	for n := range crowd {
 		fmt.Fprintf(&text, "  - {id: %s, kind: User, organization: %s, name: Agent %d}\n", agentID(n), organization, n)
 	}
 	fmt.Fprintf(&text, "  - {id: %s, kind: Queue, organization: %s, name: Sales}\n", queue, organization)

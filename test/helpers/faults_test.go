@@ -1,4 +1,4 @@
-package typescript
+package helpers
 
 import (
 	"maps"
@@ -71,10 +71,9 @@ func faults() []fault {
 //
 // RTE_HELPER_SPAN=1h plays faults in random order for that long.
 func TestHelper_viewEqualsWhatWasPublished(t *testing.T) {
-	for name, start := range map[string]func(*testing.T, *stage) *application{
-		"node":     func(t *testing.T, s *stage) *application { return inNode(t, s, "index.js") },
-		"chromium": inBrowser,
-	} {
+	all := helpers()
+	all["chromium"] = inBrowser
+	for name, start := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, nil)
@@ -151,9 +150,12 @@ func callsOf(v view, published map[string][]int) map[string][]int {
 // TestHelper_snapshotsPrecedeTheReload publishes states while the client is away. When the reload begins, the view has
 // them already.
 func TestHelper_snapshotsPrecedeTheReload(t *testing.T) {
-	t.Parallel()
+	withEach(t, testSnapshotsPrecedeTheReload)
+}
+
+func testSnapshotsPrecedeTheReload(t *testing.T, start starter) {
 	s := newStage(t, nil)
-	a := inNode(t, s, "index.cjs")
+	a := start(t, s)
 	a.subscribe(topics())
 	a.do("start", nil, nil)
 	a.awaitState("right")
@@ -235,15 +237,17 @@ func TestHelper_renewsTokens(t *testing.T) {
 		}
 	})
 	t.Run("by a new connection where it does not", func(t *testing.T) {
-		s := newStage(t, rtetest.Settings{
-			"auth.close_at_expiry": "true", "auth.leeway": "0s", "auth.expiry_grace": "0s",
-		})
-		s.setTokens(s.signFor(ttl))
-		a := inNode(t, s, "index.js")
-		a.subscribe(topics())
-		a.do("start", nil, nil)
-		a.await("a new connection", func(v view) bool {
-			return count(v.Reasons, "connect") >= 2 && len(v.Discontinuities) >= 1 && v.State == "right"
+		withEach(t, func(t *testing.T, start starter) {
+			s := newStage(t, rtetest.Settings{
+				"auth.close_at_expiry": "true", "auth.leeway": "0s", "auth.expiry_grace": "0s",
+			})
+			s.setTokens(s.signFor(ttl))
+			a := start(t, s)
+			a.subscribe(topics())
+			a.do("start", nil, nil)
+			a.await("a new connection", func(v view) bool {
+				return count(v.Reasons, "connect") >= 2 && len(v.Discontinuities) >= 1 && v.State == "right"
+			})
 		})
 	})
 }
@@ -253,11 +257,12 @@ func count(all []string, word string) int {
 }
 
 // TestHelper_stops covers the ends of a client.
-func TestHelper_stops(t *testing.T) {
-	t.Parallel()
+func TestHelper_stops(t *testing.T) { withEach(t, testStops) }
+
+func testStops(t *testing.T, start starter) {
 	s := newStage(t, nil)
 	t.Run("when the server refuses a new token", func(t *testing.T) {
-		a := inNode(t, s, "index.js")
+		a := start(t, s)
 		a.subscribe(topics())
 		a.do("start", nil, nil)
 		a.awaitState("right")
@@ -275,7 +280,7 @@ func TestHelper_stops(t *testing.T) {
 	})
 	t.Run("when there is no token", func(t *testing.T) {
 		s.setTokens(func(string) string { return "" })
-		a := inNode(t, s, "index.js")
+		a := start(t, s)
 		a.do("start", nil, nil)
 		if v := a.awaitState("gone"); v.Reason != "there is no token" || len(v.Reasons) != 1 {
 			t.Errorf("the client is gone because of %q, after %v", v.Reason, v.Reasons)
@@ -284,11 +289,12 @@ func TestHelper_stops(t *testing.T) {
 }
 
 // TestHelper_subscriptions covers states and reasons of subscriptions, and the limits of calls.
-func TestHelper_subscriptions(t *testing.T) {
-	t.Parallel()
+func TestHelper_subscriptions(t *testing.T) { withEach(t, testSubscriptions) }
+
+func testSubscriptions(t *testing.T, start starter) {
 	// Items beyond a limit would be refused, and a longer message would end the connection.
 	s := newStage(t, rtetest.Settings{"limits.items": "2", "limits.message_bytes": "1024"})
-	a := inNode(t, s, "index.js")
+	a := start(t, s)
 	wrong := []topic{{stranger, "UserStatus"}, {"no GUID", "UserStatus"}, {queue, "NoEvent"}, {queue, "UserStatus"}}
 	a.subscribe(append(topics(), wrong...))
 	a.do("start", nil, nil)
@@ -335,6 +341,32 @@ func TestHelper_subscriptions(t *testing.T) {
 			if v.Last[p.String()] != 1 {
 				t.Errorf("%s got an event after its end", p)
 			}
+		}
+	})
+}
+
+// TestHelper_cutsBatches subscribes to more than one call takes, in number and in bytes, before and after a cut.
+func TestHelper_cutsBatches(t *testing.T) {
+	withEach(t, func(t *testing.T, start starter) {
+		s := newStage(t, nil)
+		a := start(t, s)
+		var all []topic
+		for n := range crowd {
+			all = append(all, topic{agentID(n), "UserStatus"})
+		}
+		a.subscribe(all)
+		a.do("start", nil, nil)
+		for range 2 {
+			a.awaitState("right")
+			var active int
+			if a.do("active", nil, &active); active != crowd {
+				t.Errorf("the server has %d subscriptions, want %d", active, crowd)
+			}
+			s.proxy.Cut()
+			a.awaitState("behind")
+		}
+		if v := a.awaitState("right"); len(v.Errors) > 0 || len(v.Reasons) != 3 {
+			t.Errorf("errors %v, and %d connections, want 3: %v", v.Errors, len(v.Reasons), v.States)
 		}
 	})
 }
