@@ -205,7 +205,7 @@ func (d *Dispatcher) send(
 // encode makes a frame for each protocol with an open connection.
 func (d *Dispatcher) encode(b *broadcast, ev *events.Event) (err error) {
 	for p, encoder := range [numPlain]Encoder{d.options.JSON, d.options.MessagePack} {
-		deflated := Protocol(p).Deflated() //nolint:gosec // one of two
+		deflated := Protocol(p).Deflated()
 		plain, compress := d.open[p].Load() > 0, d.open[deflated].Load() > 0
 		if !plain && !compress || encoder == nil {
 			continue
@@ -215,7 +215,7 @@ func (d *Dispatcher) encode(b *broadcast, ev *events.Event) (err error) {
 			return err
 		}
 		if plain {
-			b.setFrame(Protocol(p), frame) //nolint:gosec // one of two
+			b.setFrame(Protocol(p), frame)
 		}
 		if compress {
 			b.setFrame(deflated, d.options.Deflate(frame))

@@ -129,7 +129,9 @@ func TestTicket_countsForNothingElse(t *testing.T) {
 	for _, request := range [][]string{
 		{http.MethodPost, "/rte/negotiate?negotiateVersion=1&id=" + connection},
 		{http.MethodPost, "/rte/refresh?id=" + connection, "X-SignalR-Connection-Token: " + connection},
-		{http.MethodPost, target}, {http.MethodDelete, target}, {http.MethodGet, target},
+		{http.MethodPost, target},
+		{http.MethodDelete, target},
+		{http.MethodGet, target},
 	} {
 		if response, _ := s.do(request[0], request[1], "", request[2:]...); response.StatusCode != 401 {
 			t.Errorf("%s %.30s: %s", request[0], request[1], response.Status)

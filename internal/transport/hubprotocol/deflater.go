@@ -50,7 +50,8 @@ func (d *Deflater) Deflate(f fanout.Frame) fanout.Frame {
 		c = &compressor{}
 		c.writer, _ = flate.NewWriter(c, d.level) // fails for a wrong level only
 	}
-	buf := append(websocket.NewBuffer(len(payload)), 0, byte(stored), byte(stored>>8), ^byte(stored), ^byte(stored>>8))
+	buf := websocket.NewBuffer(len(payload))
+	buf = append(buf, 0, byte(stored), byte(stored>>8), ^byte(stored), ^byte(stored>>8)) //nolint:gosec // at most 0xffff
 	c.out = append(buf, payload[:stored]...)
 	c.writer.Reset(c)
 	_, _ = c.writer.Write(payload[stored:]) // the compressor takes everything

@@ -12,7 +12,7 @@ import (
 // connection needs no memory for one.
 const DeflateAnswer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
-// Compressed, added to an opcode, marks a frame whose payload is compressed (RFC 7692 section 6).
+// Compressed is added to an opcode. It marks a frame whose payload is compressed (RFC 7692 section 6).
 const Compressed = 0x40
 
 // OffersDeflate reports whether the values of Sec-WebSocket-Extensions offer permessage-deflate in a form that
