@@ -39,8 +39,8 @@ const (
 	Ping
 )
 
-// Record is the result of Classify. Topics is the number of subscriptions that a Subscribed record confirms. A server
-// may confirm all requests alike: a Welcome record that is not the first one counts as Subscribed.
+// Record is the result of Classify. Topics is the number of subscriptions that a Subscribed record confirms. If a
+// server confirms all requests alike, each Welcome record after the first one counts as Subscribed.
 type Record struct {
 	Kind   RecordKind
 	Topics int

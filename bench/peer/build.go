@@ -15,10 +15,10 @@ import (
 // ErrBuild is the error of a program that could not be built.
 var ErrBuild = errors.New("build failed")
 
-// builders are the programs that build peers other than those in Go, by kind.
+// builders are the programs that build the peers in other languages than Go, by kind.
 var builders = map[string]string{aspnetKind: "dotnet", bunKind: "npm", limitKind: "gcc"}
 
-// Installed returns the peers that this machine can build, and what the others miss.
+// Installed returns the peers that this machine can build, and names the missing programs of the others.
 func Installed(peers []Peer) (found []Peer, missing []string) {
 	found = slices.DeleteFunc(slices.Clone(peers), func(p Peer) bool {
 		builder, ok := builders[p.Kind]
@@ -70,7 +70,7 @@ func build(ctx context.Context, kind, bench, binaries string) error {
 	case limitKind:
 		return run(ctx, dir, "gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", output, "limit.c")
 	case aspnetKind:
-		// In one process: servers of the compiler would outlive it.
+		// One process builds: servers of the compiler would outlive it.
 		return run(ctx, dir, "dotnet", "build", "-c", "Release", "--nologo", "-verbosity:quiet",
 			"-maxcpucount:1", "-p:UseSharedCompilation=false", "-o", output)
 	case bunKind:
@@ -80,7 +80,7 @@ func build(ctx context.Context, kind, bench, binaries string) error {
 	}
 }
 
-// buildBun installs Bun from its package, without its install script, and copies what the server needs.
+// buildBun installs Bun from its package, without its install script, and copies the files that the server needs.
 func buildBun(ctx context.Context, dir, output string) error {
 	if err := run(ctx, dir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
 		return err

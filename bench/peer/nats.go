@@ -18,7 +18,7 @@ import (
 const natsKind = "nats"
 
 // nats is the NATS server with its WebSocket listener, one subject per topic. It does not know the users of the
-// subscriptions and replaces no state by a newer one. Its core, which is compared, repeats nothing that was lost.
+// subscriptions and replaces no state by a newer one. The bench measures its core, which does not repeat lost events.
 func nats() Peer {
 	return Peer{
 		Name: natsKind, Kind: natsKind, Title: "NATS server 2.15.3, WebSocket listener", Label: "NATS",

@@ -10,7 +10,7 @@ import (
 	"github.com/rte-server/rte-server/bench/runner"
 )
 
-// loads are the records of the scenarios that load a server in part: percent of what saturates it.
+// loads are the records of the scenarios that load a server in part: percent of the load that saturates it.
 var loads = []int{20, 40, 60, 80, 95}
 
 // loadScenarios are these scenarios.
@@ -45,7 +45,7 @@ const (
 var lines = []string{"first", "second", "third", "fourth"}
 
 // Latency writes a chart of latency over load as an SVG picture for light and dark pages: p50 as a line, p99 dashed. It
-// omits what was not measured, and writes nothing but an empty picture if nothing was.
+// omits figures that were not measured. Without any figures the picture is empty.
 func Latency(w io.Writer, s *Set, bars []Bar, date string) error {
 	height := latencyTop + latencyHeight + latencyBelow
 	var b strings.Builder

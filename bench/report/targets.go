@@ -103,7 +103,8 @@ var targets = []target{
 }
 
 // targetTable reports which targets were reached. It omits figures that were not measured. A target counts as reached
-// if the median over the rounds reaches it, and the figure of the median runs as well: for a ratio, that of medians.
+// if two figures reach it: the median over the rounds, and the figure of the median runs. For a ratio the second one is
+// the ratio of the medians.
 func targetTable(s *Set, rte string) table {
 	t := table{title: "Targets", head: []string{"figure", "target", "median of rounds", "range", "of median runs", ""}}
 	for _, goal := range targets {

@@ -12,8 +12,8 @@ import (
 	"github.com/rte-server/rte-server/internal/authz/token"
 )
 
-// adviceOnConnect returns the end of the message of an error in connecting: what to try next. It is empty if there is
-// nothing to say.
+// adviceOnConnect returns the next step after an error in connecting, for the end of its message. It is empty for
+// unknown errors.
 func adviceOnConnect(err error, otherwise string) string {
 	var dns *net.DNSError
 	switch {
@@ -28,7 +28,7 @@ func adviceOnConnect(err error, otherwise string) string {
 	}
 }
 
-// adviceOnToken returns the reason, as far as the token shows it, why a server refused a token for clients. It does not
+// adviceOnToken returns why a server refused a token for clients, as far as the token shows it. It does not
 // check the signature.
 func adviceOnToken(bearer string, now time.Time) string {
 	if bearer == "" {
@@ -64,8 +64,8 @@ func roughly(d time.Duration) string {
 	return "a moment"
 }
 
-// refuseUnknown makes commands with subcommands refuse a name that is none of them. The library prints the help and
-// succeeds: "config chek" looked like a check that had passed.
+// refuseUnknown makes commands with subcommands refuse any other name. The library prints the help and succeeds:
+// "config chek" looked like a check that had passed.
 func refuseUnknown(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		refuseUnknown(sub)

@@ -9,7 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/loadgen"
 )
 
-// benchPage is the page of a load, without scripts and without anything from elsewhere.
+// benchPage is the page of a load, without scripts and without files from other servers.
 var benchPage = template.Must(template.New("bench").Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

@@ -26,7 +26,7 @@ func (p *program) explainCommand() *cobra.Command {
 		Long: "Asks a running server, through its operator port, to decide as it would for Subscribe and to give its " +
 			"reasons. The\n" +
 			"server takes the claims from a connection of the user; without a connection, from the directory.\n" +
-			"The exit code is 0 if the decision allows, 1 if it refuses, and 2 if there is none.",
+			"The exit code is 0 if the decision allows, 1 if it refuses, and 2 without a decision.",
 		Args: cobra.NoArgs,
 	}
 	port := p.newOperatorPort(cmd)

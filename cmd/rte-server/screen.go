@@ -43,7 +43,7 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// progress returns a function that shows how far a load has come in one line; nil where no person sees it.
+// progress returns a function that shows how far a load has come in one line; nil where people do not see it.
 func (s *screen) progress(load *loadgen.Load) func(loadgen.Progress) {
 	if !s.live {
 		return nil

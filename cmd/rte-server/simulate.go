@@ -41,7 +41,7 @@ func addSimulationFlags(cmd *cobra.Command) *simulation {
 	return s
 }
 
-// maxRate is the highest rate that makes sense: the fan-out is slower than the simulator.
+// maxRate is the highest useful rate: the fan-out is slower than the simulator.
 const maxRate = 100_000
 
 // day returns the simulated day.

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// liveTimeout is the time after which a tap without a frame or a keep-alive is opened again.
+	// liveTimeout is the longest silence: after it, the command opens the tap again.
 	liveTimeout = 45 * time.Second
 	// firstPause and lastPause bound the time between two attempts to open a tap again.
 	firstPause, lastPause = 500 * time.Millisecond, 10 * time.Second
@@ -42,7 +42,7 @@ type liveTap struct {
 func (l *liveTap) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&l.operator, "operator", "",
-		"`URL` of an operator port: watch events of all nodes instead of subscribing")
+		"`URL` of an operator port: watch events of all nodes, without a subscription")
 	flags.StringVar(&l.tokenFile, "token-file", "", "`file` with the token of the operator port")
 	l.form = newOutput(cmd)
 	flags.Float64Var(&l.sample, "sample", 1, "`part` of the events that --operator shows")
@@ -52,8 +52,8 @@ func (l *liveTap) addFlags(cmd *cobra.Command) {
 		"entity":       flags.String("entity", "", "`GUID` of the entity whose events --operator shows"),
 		"connection":   flags.String("connection", "", "`id` of the connection whose events --operator shows"),
 		"user":         flags.String("user", "", "`GUID` of the user whose events --operator shows"),
-		"nodes":        flags.String("nodes", "", "all or self: `nodes` whose events --operator shows"),
-		"data":         flags.String("data", "", "masked, none or full: what --operator shows of the `data`"),
+		"nodes":        flags.String("nodes", "", "`nodes` whose events --operator shows: all or self"),
+		"data":         flags.String("data", "", "part of the `data` that --operator shows: masked, none or full"),
 	}
 }
 
@@ -77,7 +77,7 @@ func (l *liveTap) query(cmd *cobra.Command) (url.Values, error) {
 	return query, nil
 }
 
-// token reads the token again for each attempt: it may have been replaced.
+// token reads the token again for each attempt: the file may have changed.
 func (l *liveTap) token(fallback string) (string, error) {
 	if l.tokenFile == "" {
 		return fallback, nil
@@ -94,8 +94,8 @@ func (l *liveTap) token(fallback string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// run prints events until ctx ends or the limit is reached. It opens the tap again when the server is started again,
-// once it has been open.
+// run prints events until ctx ends or the limit is reached. After the first success it opens the tap again when the
+// server restarts.
 func (l *liveTap) run(ctx context.Context, query url.Values, fallback string) error {
 	pause, opened := firstPause, false
 	for {
@@ -123,7 +123,7 @@ func (l *liveTap) run(ctx context.Context, query url.Values, fallback string) er
 	}
 }
 
-// refusedTap is the answer of a server that opens no tap.
+// refusedTap is the refusal of a server to open a tap.
 type refusedTap struct {
 	status int
 	text   string
@@ -174,7 +174,7 @@ func (l *liveTap) follow(ctx context.Context, query url.Values, token string) (o
 	return true, err
 }
 
-// refusalOf returns the reason of a server that opens no tap.
+// refusalOf returns why a server opens no tap.
 func refusalOf(response *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(response.Body, maxTokenFile)) // a part of the reason is worth showing
 	var refusal struct {

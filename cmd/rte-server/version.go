@@ -21,7 +21,7 @@ func programVersion() string {
 	return cmp.Or(version, info.Main.Version, "unknown")
 }
 
-// versionText is the version with that of Go and the platform.
+// versionText is the version of the program, with the version of Go and the platform.
 func versionText() string {
 	return fmt.Sprintf("rte-server %s %s %s/%s", programVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -7,7 +7,7 @@ type Config struct {
 	Listen  string
 	Path    string
 	Origins []string
-	// Transports are those of clients.
+	// Transports are the transports of clients.
 	Transports []string
 
 	// TrustedProxies, ForwardedHeader and ProxyProtocol say who a client behind proxies is.

@@ -87,8 +87,8 @@ func (k *keyList) addAuth(c *Auth) {
 		"let clients replace the token of a connection without reconnecting, by POST to path + /refresh as "+
 			"clients of .NET 11 do; the answer to negotiate then has the lifetime of the token")
 	k.toggle(&c.WebSocketTicket, "auth.websocket_ticket", false,
-		"put the claims, sealed, into the connection token of negotiate, which then opens its connection without a "+
-			"token in the URL, once and within timeouts.negotiate; clients that show a token still may")
+		"put the sealed claims into the connection token of negotiate, which then opens its connection without a "+
+			"token in the URL, once and within timeouts.negotiate; clients may still show a token")
 	k.text(&c.Claims.User, "auth.claims.user", "sub",
 		"claim with the id of the user. Names separated by dots locate a nested claim, such as "+
 			"realm_access.roles; a claim of the whole name comes first; \\. is a dot in a name")
@@ -275,7 +275,7 @@ func (k *keyList) addTimeouts(c *Timeouts) {
 	positive(k.span(&c.Send, "timeouts.send", 10*time.Second,
 		"time limit of each 64 KiB that a client must take; beyond it the connection ends as failed"))
 	positive(k.span(&c.Unconfirmed, "timeouts.unconfirmed", 30*time.Second,
-		"how long the system of a client may confirm none of the bytes for it, on Linux; then the client counts as lost"))
+		"how long the operating system of a client may confirm no bytes, on Linux; then the client counts as lost"))
 	positive(k.span(&c.Close, "timeouts.close", 5*time.Second,
 		"time limit for a client to confirm the end of its connection"))
 	positive(k.span(&c.Idle, "timeouts.idle", 5*time.Second,
@@ -321,9 +321,9 @@ func (k *keyList) addInternals(c *Config) {
 	positive(k.span(&c.Resync.Window, "resync.window", 10*time.Second,
 		"time over which clients with notices are notified of lost events that cannot be repaired"))
 	positive(k.span(&c.Resync.CloseWindow, "resync.close_window", time.Minute,
-		"time over which the connections of clients without notices are closed instead"))
+		"time over which the connections of clients without notices are closed for such a loss"))
 	positive(k.count(&c.Resync.Rate, "resync.rate", 500,
-		"clients notified per second; with more clients it takes longer than the windows. Closes also stay below "+
+		"clients notified per second; many clients take longer than the windows. Closes also stay below "+
 			"admission.rate, less what a drain or a shed closes"))
 
 	k.size(&c.Trace.Bytes, "trace.bytes", 16<<20,
@@ -332,9 +332,9 @@ func (k *keyList) addInternals(c *Config) {
 		"events that are remembered, if there is memory for so many; 0: none are kept")
 
 	positive(k.count(&c.Tap.Max, "tap.max", 8,
-		"live taps that copy events of this node at a time, those that operators opened on other nodes included"))
+		"live taps that copy events of this node at a time, with the taps that operators opened on other nodes"))
 	positive(k.count(&c.Tap.Rate, "tap.rate", 500,
-		"events per second that one tap copies on one node; the tap reports how many it dropped beyond"))
+		"events per second that one tap copies on one node; the tap drops further events and reports their number"))
 	positive(k.size(&c.Tap.Bytes, "tap.bytes", 1<<20, "memory of the events of one tap that wait for the operator"))
 
 	modes := []string{SnapshotsOff, SnapshotsOptIn, SnapshotsAlways}

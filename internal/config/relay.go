@@ -5,7 +5,7 @@ import (
 	"net"
 )
 
-// Relay is the port for other nodes, which pass requests of clients on to the node that has their connection.
+// Relay is the port for other nodes: they pass requests of clients on to the node that has their connection.
 type Relay struct {
 	Listen      string
 	Advertise   string
@@ -15,7 +15,7 @@ type Relay struct {
 // addRelay adds the keys of relay.
 func (k *keyList) addRelay(r *Relay) {
 	k.text(&r.Listen, "relay.listen", "",
-		"address for other nodes, as host:port, such as :8090: a client may then continue its connection through any node; "+
+		"address for other nodes, as host:port, such as :8090; a client may then continue its connection through any node; "+
 			"empty: only through the node that has it")
 	k.text(&r.Advertise, "relay.advertise", "",
 		"address by which other nodes reach relay.listen, as host or host:port; empty: the host of relay.listen, or the "+

@@ -6,7 +6,7 @@ import (
 	"github.com/rte-server/rte-server/internal/tracing"
 )
 
-// Tracing says which spans are exported to which collector of OpenTelemetry.
+// Tracing selects the spans to export and the collector of OpenTelemetry.
 type Tracing struct {
 	// Endpoint is the URL of the collector; empty: no spans are made.
 	Endpoint    string
@@ -24,9 +24,9 @@ func (k *keyList) addTracing(t *Tracing) {
 	k.secret(&t.Headers, "tracing.headers",
 		"headers of the requests to the collector, as name=value with commas between them")
 	k.count(&t.SampleEvery, "tracing.sample_every", 100,
-		"of the traces that begin at the server, one in this number is recorded; 0: none. A trace that a client began is "+
+		"one in this number of the traces that begin at the server is recorded; 0: none. A trace that a client began is "+
 			"recorded if the client records it")
-	positive(k.count(&t.Rate, "tracing.rate", 100, "spans per second that are recorded, whoever began their traces"))
+	positive(k.count(&t.Rate, "tracing.rate", 100, "recorded spans per second, of all traces"))
 	positive(k.count(&t.Queue, "tracing.queue", 2048, "spans that wait for the collector; further ones are dropped"))
 	positive(k.span(&t.Timeout, "tracing.timeout", 10*time.Second, "time limit of one request to the collector"))
 }

@@ -77,9 +77,9 @@ func (a *access) guard(next http.Handler) http.Handler {
 }
 
 // requireBearer passes on requests with a token whose role allows them, and refuses others. token is that of operators.
-// A right token counts even from an address that has sent many wrong ones: otherwise anybody behind the same proxy
-// could lock operators out. Tokens are long enough that guesses at the rate of requests find none.
-// A comparison takes the same time for any token.
+// A right token counts even from an address that has sent many wrong ones: otherwise another user of the same proxy
+// could lock operators out. Tokens are long enough that guesses at the rate of requests find none. A comparison takes
+// the same time for any token.
 func (a *access) requireBearer(token string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var scheme, sent string

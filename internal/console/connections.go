@@ -35,7 +35,7 @@ type Connection struct {
 	ReceivedBytes int64      `json:"receivedBytes"`
 	SentBytes     int64      `json:"sentBytes"`
 	WaitingBytes  int64      `json:"waitingBytes"`   // of frames behind a full socket
-	DelayMS       int64      `json:"delayMs"`        // for which the oldest of them has waited
+	DelayMS       int64      `json:"delayMs"`        // wait of the oldest of them
 	Node          string     `json:"node,omitempty"` // if the query has nodes=all
 }
 
@@ -120,8 +120,8 @@ func (o *Operator) connectionsHere(_ context.Context, query url.Values, _ []byte
 // keptListed bounds the descriptions that a query has in memory, in limits.
 const keptListed = 8
 
-// The orders that list the slowest clients first: by the bytes that wait, and by how long they have waited. They have
-// no pages, since the figures change all the time.
+// The orders that list the slowest clients first: by the bytes that wait, and by their delay. These lists have one
+// page, since the figures change all the time.
 const (
 	orderWaiting = "waiting"
 	orderDelay   = "delay"

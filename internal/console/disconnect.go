@@ -16,14 +16,14 @@ import (
 // disconnected is the answer of /api/disconnect.
 type disconnected struct {
 	Closed int          `json:"closed"`           // connections of this node, or of all nodes that answered
-	Nodes  reach        `json:"nodes"`            // that got the request
+	Nodes  reach        `json:"nodes"`            // nodes that got the request
 	ByNode []nodeClosed `json:"byNode,omitempty"` // if the query has nodes=all
-	// Unanswered are the nodes that did not report how many connections they closed.
+	// Unanswered are the nodes that did not report a number of closed connections.
 	Unanswered []NodeProblem `json:"unanswered,omitempty"`
 	Detail     string        `json:"detail,omitempty"`
 }
 
-// nodeClosed is how many connections one node closed.
+// nodeClosed is the number of connections that one node closed.
 type nodeClosed struct {
 	Node   string `json:"node"`
 	Closed int    `json:"closed"`
@@ -57,7 +57,7 @@ func (o *Operator) disconnect(ctx context.Context, query url.Values) (any, error
 	if answer.Unanswered = reached.Unanswered; len(answer.Unanswered) == 0 && (redis.Connected || !redis.Used) {
 		return answer, nil
 	}
-	// A node that gave no answer may still take the message that back ends send.
+	// A node without an answer may still act on the message that back ends send.
 	if err := o.forward(ctx, d); err != nil {
 		answer.Nodes, answer.Detail = thisNode, "disconnected from the nodes that answered only: "+err.Error()
 		return Accepted{Answer: answer}, nil //nolint:nilerr // the answer reports the error

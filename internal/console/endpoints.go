@@ -9,8 +9,8 @@ import (
 type endpoint struct {
 	method, path, summary string
 	parameters            string // names of the parameters, with * behind a required one
-	body                  any    // nil: there is none
-	answer                any    // a mediaType: it is not JSON
+	body                  any    // nil: no body
+	answer                any    // a mediaType: another type than JSON
 }
 
 // mediaType is the type of an answer that is not JSON.
@@ -22,7 +22,8 @@ const (
 	eventStream mediaType = "text/event-stream"
 )
 
-// Reloaded is the answer of /api/reload: the keys whose new values are in force, and those that need a restart.
+// Reloaded is the answer of /api/reload: the keys whose new values are in force, and the changed keys that need a
+// restart.
 type Reloaded struct {
 	Applied []string `json:"applied"`
 	Restart []string `json:"restart"`

@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// maxFailures is how many wrong tokens one address may send in failureWindow before it gets 429.
+	// maxFailures is the number of wrong tokens that one address may send in failureWindow before it gets 429.
 	maxFailures   = 10
 	failureWindow = time.Minute
-	// maxFailing bounds the addresses that are remembered; beyond, further addresses count together.
+	// maxFailing bounds the remembered addresses; further addresses share one count.
 	maxFailing = 4096
-	// networkBits is the part of an IPv6 address that counts: one user has the rest.
+	// networkBits is the part of an IPv6 address that counts: one user may have all addresses of such a network.
 	networkBits = 64
 )
 
 // failures counts wrong tokens by the address that sent them. Its methods may be called from any goroutine.
 type failures struct {
 	mu     sync.Mutex
-	failed map[netip.Addr]*failing // guarded by mu; the zero address: all for which there was no room
+	failed map[netip.Addr]*failing // guarded by mu; the zero address: all addresses without room
 }
 
 // failing is an address with wrong tokens.
@@ -49,7 +49,7 @@ func newFailures(reg prometheus.Registerer) *failures {
 	return f
 }
 
-// add counts a wrong token. If the address has sent too many, it returns how long it has to wait; else 0.
+// add counts a wrong token. If the address has sent too many, it returns how long it has to wait; otherwise 0.
 func (f *failures) add(remote string, now time.Time) (wait time.Duration) {
 	address := addressOf(remote)
 	f.mu.Lock()
@@ -80,7 +80,7 @@ func (f *failures) sweepLocked(now time.Time) {
 	}
 }
 
-// addressOf returns the address of a request, or its network for IPv6. It is zero if it is not known.
+// addressOf returns the address of a request, or its network for IPv6. Zero: unknown.
 func addressOf(remote string) netip.Addr {
 	port, err := netip.ParseAddrPort(remote)
 	if err != nil {

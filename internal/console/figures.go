@@ -9,8 +9,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// figuresInterval is the time for which the figures of a node are not collected again: the views of several operators
-// cost no more than that of one.
+// figuresInterval is the least time between two collections of the figures of a node: the views of several operators
+// cost no more than one view.
 const figuresInterval = time.Second
 
 // figures are the metrics of a node at a moment.
@@ -58,8 +58,8 @@ func (f *figures) buckets(name string) []*dto.Bucket {
 	return nil
 }
 
-// quantile returns the quantile of what a histogram counted since before, as Prometheus would; nil: it counted nothing,
-// or the quantile lies above the last bound.
+// quantile returns the quantile of a histogram's counts since before, as Prometheus would; nil: it counted nothing, or
+// the quantile lies above the last bound.
 func (f *figures) quantile(before *figures, name string, q float64) *float64 {
 	buckets, earlier := f.buckets(name), before.buckets(name)
 	count := func(i int) float64 {
@@ -95,8 +95,7 @@ func (f *figures) quantile(before *figures, name string, q float64) *float64 {
 	return nil
 }
 
-// collector collects the figures of a node when somebody looks at them, and remembers those before. Any goroutine may
-// use it.
+// collector collects the figures of a node on request, and remembers the previous ones. Any goroutine may use it.
 type collector struct {
 	gatherer prometheus.Gatherer
 	started  time.Time
@@ -109,7 +108,8 @@ func newCollector(gatherer prometheus.Gatherer) *collector {
 	return &collector{gatherer: gatherer, started: time.Now()}
 }
 
-// look returns the latest figures and those before: those of the start, when all counters were zero, at the first time.
+// look returns the latest figures and the previous ones. At the first time, the previous ones are the zeros of the
+// start.
 func (c *collector) look() (before, latest *figures) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,7 +119,7 @@ func (c *collector) look() (before, latest *figures) {
 	}
 	if c.before == nil || now.Sub(c.latest.at) >= figuresInterval {
 		all := &figures{at: now, families: map[string]*dto.MetricFamily{}}
-		families, _ := c.gatherer.Gather() // what could be collected is worth showing
+		families, _ := c.gatherer.Gather() // a part is better than none
 		for _, f := range families {
 			all.families[f.GetName()] = f
 		}

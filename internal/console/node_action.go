@@ -42,7 +42,7 @@ func (o *Operator) onNode(name string) Operation {
 	}
 }
 
-// actElsewhere lets another node carry out an action. All nodes receive the query, and only that node acts.
+// actElsewhere makes another node carry out an action. All nodes receive the query, and only the named node acts.
 func (o *Operator) actElsewhere(ctx context.Context, node, action string, query url.Values) (any, error) {
 	known := false
 	for _, peer := range o.drainer.Nodes() {
@@ -72,20 +72,20 @@ func (o *Operator) actElsewhere(ctx context.Context, node, action string, query 
 	return r.Answer, nil
 }
 
-// nodeAction is what one node wants another one to do.
+// nodeAction is the action that one node requests from another one.
 type nodeAction struct {
 	Name   string `json:"name"`
-	Node   string `json:"node"` // that acts
-	From   string `json:"from"` // the node of the operator
-	Who    string `json:"who"`  // the operator's role
+	Node   string `json:"node"` // acting node
+	From   string `json:"from"` // node of the operator
+	Who    string `json:"who"`  // role of the operator
 	Number string `json:"number"`
 }
 
-// act carries out an action for an operator of another node. Other nodes than the one that is meant answer nothing.
+// act carries out an action for an operator of another node. The other nodes answer nothing.
 func (o *Operator) act(ctx context.Context, q *nodeQuery, query url.Values) (any, error) {
 	a := q.Action
 	if a == nil || a.Node != o.node {
-		return nil, nil //nolint:nilnil // the JSON null is the answer of a node that is not meant
+		return nil, nil //nolint:nilnil // all other nodes answer the JSON null
 	}
 	work, ok := o.actions()[a.Name]
 	switch {
@@ -108,20 +108,19 @@ func (o *Operator) reloadHere(ctx context.Context, query url.Values) (any, error
 }
 
 const (
-	// numbersKept is how long a node remembers the number of an action; messages between nodes are valid for a shorter
-	// time.
+	// numbersKept is how long a node remembers the number of an action. Messages between nodes expire earlier.
 	numbersKept = 2 * time.Minute
 	// maxNumbers bounds them.
 	maxNumbers = 1000
 )
 
-// numbers remembers the numbers of actions, so that none is carried out twice. Its zero value is ready.
+// numbers remembers the numbers of actions, so that the node carries out none twice. Its zero value is ready.
 type numbers struct {
 	mu   sync.Mutex
 	seen map[string]time.Time // guarded by mu
 }
 
-// first reports whether a number comes for the first time. It is false if there are too many numbers to remember.
+// first reports whether a number comes for the first time, and the node has room to remember it.
 func (n *numbers) first(number string, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

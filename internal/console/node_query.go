@@ -14,12 +14,12 @@ type Replies struct {
 	Silent  []string                   // nodes that did not answer in time
 }
 
-// nodeQuery is what an operator wants of the other nodes: an operation that each carries out for itself.
+// nodeQuery is an operator's request to the other nodes: an operation that each carries out for itself.
 type nodeQuery struct {
 	Operation string          `json:"operation"`
 	Query     string          `json:"query"` // encoded parameters
 	Body      json.RawMessage `json:"body,omitempty"`
-	Action    *nodeAction     `json:"action,omitempty"` // that one of the nodes carries out
+	Action    *nodeAction     `json:"action,omitempty"` // for one of the nodes
 }
 
 // reply is the answer of a node.

@@ -12,15 +12,15 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// OrganizationUse is what an organization uses. The totals of a node count since the organization had subscriptions
-// there without a break.
+// OrganizationUse is an organization's use of a node, or of all nodes. The totals of a node count since the
+// organization had subscriptions there without a break.
 type OrganizationUse struct {
 	Organization  string `json:"organization"`
 	Connections   int    `json:"connections"`
 	Subscriptions int    `json:"subscriptions"`
 	Events        int64  `json:"events"` // with a subscriber; of several nodes, by the one with the most
 	Deliveries    int64  `json:"deliveries"`
-	Bytes         int64  `json:"bytes"` // that sockets took at the first attempt
+	Bytes         int64  `json:"bytes"` // taken by sockets at the first attempt
 
 	// The rates are means over OrganizationList.RateSeconds.
 	EventsPerSecond     float64 `json:"eventsPerSecond"` // of several nodes, by the one with the most
@@ -34,14 +34,15 @@ type OrganizationUse struct {
 type OrganizationList struct {
 	Known         int               `json:"known"` // organizations; of several nodes, by the one with the most
 	Organizations []OrganizationUse `json:"organizations"`
-	// RateSeconds is the time of the rates: since the list before. 0: there was none in the last minute, and the rates are
-	// 0 for now.
+	// RateSeconds is the time of the rates: since the previous list. 0: there was no list in the last minute, and all
+	// rates are 0.
 	RateSeconds float64 `json:"rateSeconds"`
-	// Nodes lists who answered, if the query has nodes=all.
+	// Nodes lists the nodes that answered, if the query has nodes=all.
 	Nodes *Reached `json:"nodes,omitempty"`
 }
 
-// organizationOrders are the values of the parameter order, and what each compares: rates first, then totals.
+// organizationOrders are the values of the parameter order, and the figures that each compares: rates first, then
+// totals.
 var organizationOrders = map[string]func(a, b *OrganizationUse) int{
 	"events": func(a, b *OrganizationUse) int {
 		return cmp.Or(cmp.Compare(b.EventsPerSecond, a.EventsPerSecond), cmp.Compare(b.Events, a.Events))
@@ -56,8 +57,8 @@ var organizationOrders = map[string]func(a, b *OrganizationUse) int{
 	"subscriptions": func(a, b *OrganizationUse) int { return cmp.Compare(b.Subscriptions, a.Subscriptions) },
 }
 
-// mergedListed is how many entries a node passes on for each that the merged list has, so that an organization that
-// leads on no single node is found.
+// mergedListed is how many entries a node passes on for each entry of the merged list. So the list finds an
+// organization that leads on no single node.
 const mergedListed = 4
 
 // organizations lists the organizations that use most of this node, or of all nodes.
@@ -155,13 +156,13 @@ func (o *Operator) organizationsHere(_ context.Context, query url.Values, _ []by
 }
 
 const (
-	// usesInterval is the least time between two states that rates compare, usesForgotten the greatest.
+	// usesInterval is the least time between the two states of a rate, usesForgotten the greatest.
 	usesInterval  = time.Second
 	usesForgotten = time.Minute
 )
 
-// organizationUses computes rates from what the node counts, when somebody looks. Any goroutine may use it. It keeps
-// two states, of the organizations with subscriptions on this node.
+// organizationUses computes rates from the counts of the node, on request. Any goroutine may use it. It keeps two
+// states, of the organizations with subscriptions on this node.
 type organizationUses struct {
 	count func() []OrganizationUse
 
@@ -169,13 +170,13 @@ type organizationUses struct {
 	before, latest usesAt // guarded by mu
 }
 
-// usesAt is what the organizations had used at a moment.
+// usesAt is the use of the organizations up to a moment.
 type usesAt struct {
 	at   time.Time
 	uses map[events.ID]OrganizationUse
 }
 
-// look returns what the organizations use, with the rates over the seconds since the state before.
+// look returns the use of the organizations, with the rates over the seconds since the previous state.
 func (u *organizationUses) look() (uses []OrganizationUse, seconds float64) {
 	now := time.Now()
 	uses = u.count()
@@ -193,7 +194,7 @@ func (u *organizationUses) look() (uses []OrganizationUse, seconds float64) {
 	}
 	seconds = now.Sub(u.before.at).Seconds()
 	for i := range uses {
-		earlier := u.before.uses[uses[i].ID] // zero: it is new
+		earlier := u.before.uses[uses[i].ID] // zero: a new organization
 		uses[i].EventsPerSecond = perSecond(uses[i].Events, earlier.Events, seconds)
 		uses[i].DeliveriesPerSecond = perSecond(uses[i].Deliveries, earlier.Deliveries, seconds)
 		uses[i].BytesPerSecond = perSecond(uses[i].Bytes, earlier.Bytes, seconds)

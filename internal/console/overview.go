@@ -15,10 +15,10 @@ type NodeOverview struct {
 	State    string    `json:"state"`    // as in /readyz
 	Problems []Problem `json:"problems"` // failing checks
 	Redis    RedisView `json:"redis"`
-	// Departure is the drain or the shed under way, if there is one, and how many connections are left.
+	// Departure is the drain or the shed under way, if there is one, and the number of connections left.
 	Departure Departure `json:"departure"`
 
-	Connections      int `json:"connections"` // sockets, those before the handshake included
+	Connections      int `json:"connections"` // sockets, also before the handshake
 	ConnectionsLimit int `json:"connectionsLimit"`
 	Sessions         int `json:"sessions"`
 	Subscriptions    int `json:"subscriptions"`
@@ -33,14 +33,14 @@ type NodeOverview struct {
 	Descriptors      int `json:"descriptors"`
 	DescriptorsLimit int `json:"descriptorsLimit"`
 
-	// RateSeconds is the time for which the following figures are means: since the request before, or since the start.
+	// RateSeconds is the time of the following means: since the previous request, or since the start.
 	RateSeconds         float64 `json:"rateSeconds"`
 	EventsPerSecond     float64 `json:"eventsPerSecond"`     // received from Redis
-	MatchedPerSecond    float64 `json:"matchedPerSecond"`    // of them, those with a subscriber on this node
+	MatchedPerSecond    float64 `json:"matchedPerSecond"`    // of them with a subscriber on this node
 	DeliveriesPerSecond float64 `json:"deliveriesPerSecond"` // to sockets
 	BytesPerSecond      float64 `json:"bytesPerSecond"`      // written to sockets
 	Processors          float64 `json:"processors"`          // used; 1 is one whole processor
-	// AgeP50MS and AgeP99MS are the age of events when they were written; null: none were, or above a minute.
+	// AgeP50MS and AgeP99MS are the age of events when they were written; null: no event was written, or above a minute.
 	AgeP50MS *float64 `json:"ageP50Ms"`
 	AgeP99MS *float64 `json:"ageP99Ms"`
 	// DelayP50MS and DelayP99MS are the same from the arrival at this node.
@@ -66,7 +66,7 @@ type NodeTotals struct {
 	Losses     int `json:"losses"`    // reports that events of a lane are, or may be, missing
 	Refused    int `json:"refused"`   // messages of publishers
 	Dropped    int `json:"dropped"`   // frames that a subscriber did not get
-	Conflated  int `json:"conflated"` // of them, those that a newer state replaced
+	Conflated  int `json:"conflated"` // of them replaced by a newer state
 	Expired    int `json:"expired"`   // events that came too late
 	Slow       int `json:"slow"`      // connections that ended because the client did not keep up
 }
@@ -75,7 +75,7 @@ type NodeTotals struct {
 type Overview struct {
 	At    time.Time      `json:"at"`
 	Nodes []NodeOverview `json:"nodes"` // this node first
-	// Known are the nodes that this node knows of, those that did not answer included.
+	// Known are the nodes that this node knows of, also without an answer.
 	Known []PeerNode `json:"known"`
 	Reached
 }

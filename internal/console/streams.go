@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// streams are the answers without an end that are under way.
+// streams are the open answers without an end.
 type streams struct {
-	ctx     context.Context // ends when they have to end
+	ctx     context.Context // ends with the node
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 

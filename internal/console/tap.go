@@ -28,20 +28,20 @@ type TapFilter struct {
 
 // TapHello is the first frame of a tap.
 type TapHello struct {
-	Node   string    `json:"node"`  // that answers
-	Nodes  []string  `json:"nodes"` // that it requested to pass on their events
+	Node   string    `json:"node"`  // answering node
+	Nodes  []string  `json:"nodes"` // nodes whose events it shows
 	Filter TapFilter `json:"filter"`
-	// Masked are the properties whose values are masked. Those that the catalog does not have are masked, too.
+	// Masked are the properties with masked values. Properties that are not in the catalog are masked, too.
 	Masked []string `json:"masked"`
-	// EventsPerSecond bounds what one node passes on, Bytes what waits for the reader.
+	// EventsPerSecond bounds the events that one node passes on, Bytes the text that waits for the reader.
 	EventsPerSecond int `json:"eventsPerSecond"`
 	Bytes           int `json:"bytes"`
 }
 
-// tapPath is the path of taps, whose answers have no end.
+// tapPath is the path of taps. Their answers have no end.
 const tapPath = "/api/tap"
 
-// tapMetrics counts what streams leave out.
+// tapMetrics counts the events that streams leave out.
 type tapMetrics struct {
 	dropped *prometheus.CounterVec
 }
@@ -135,14 +135,14 @@ func (o *Operator) stream(w http.ResponseWriter, r *http.Request, f *tapFilter, 
 	s.send(w, ctx.Done(), hello)
 }
 
-// requestOf returns what other nodes get of the parameters.
+// requestOf returns the parameters that other nodes get.
 func requestOf(query url.Values) []byte {
 	query.Del("nodes")
 	return []byte(query.Encode())
 }
 
 // hold lets the events of an organization come to this node although it may have no subscriber, until ctx ends. Without
-// an entity that works for organizations with one lane.
+// an entity this works for organizations with one lane.
 func (o *Operator) hold(ctx context.Context, f *tapFilter) {
 	if f.Organization == (events.ID{}) {
 		return
@@ -150,7 +150,7 @@ func (o *Operator) hold(ctx context.Context, f *tapFilter) {
 	topics := []events.Topic{{Organization: f.Organization, Entity: f.Entity}}
 	for _, err := range o.lanes.Acquire(ctx, topics) {
 		if err != nil {
-			return // the stream shows what other subscribers receive
+			return // the stream shows the events for other subscribers
 		}
 	}
 	<-ctx.Done()

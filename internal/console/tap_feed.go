@@ -13,7 +13,7 @@ import (
 const (
 	// tapPause is the least time between two batches of a tap, so that each carries several events.
 	tapPause = 100 * time.Millisecond
-	// tapPulse is the most: other nodes see that the tap runs.
+	// tapPulse is the greatest time between two batches: other nodes see that the tap runs.
 	tapPulse = time.Second
 	// maxTapBatch is about the largest batch, in bytes.
 	maxTapBatch = 128 << 10
@@ -22,7 +22,7 @@ const (
 // TapEvent is an event in a tap.
 type TapEvent struct {
 	At           time.Time `json:"at"`   // when the node decided
-	Node         string    `json:"node"` // that received it; each node that did has an entry of its own
+	Node         string    `json:"node"` // receiving node; each has an entry of its own
 	Organization string    `json:"organization"`
 	Entity       string    `json:"entity"`
 	EntityType   string    `json:"entityType"` // User, Queue or CallList; empty: the catalog does not have the event
@@ -34,8 +34,8 @@ type TapEvent struct {
 	AgeMS        *int64    `json:"ageMs,omitempty"` // At minus the Timestamp of the event, if the node read it
 	Subscribers  int       `json:"subscribers"`     // of this node, about so many
 	Bytes        int       `json:"bytes"`
-	// Data is the event as published, without what is personal unless the tap has data=full. It is left out with
-	// data=none, and if it is not JSON.
+	// Data is the event as published, without personal values unless the tap has data=full. It is empty with data=none,
+	// and for an event that is not JSON.
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
@@ -47,9 +47,9 @@ type TapDropped struct {
 	Since  time.Time `json:"since"`
 }
 
-// tapBatch is what the tap of one node passes on at a time.
+// tapBatch is a batch of events that the tap of one node passes on.
 type tapBatch struct {
-	Before  uint64       `json:"before"` // events in the batches before
+	Before  uint64       `json:"before"` // events in the previous batches
 	Events  []TapEvent   `json:"events"`
 	Dropped []TapDropped `json:"dropped"`
 	Problem string       `json:"problem,omitempty"` // why the node has no tap

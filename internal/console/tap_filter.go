@@ -18,7 +18,7 @@ var tapKeys = []string{"organization", "entity", "connection", "user", "nodes", 
 
 // The values of the parameter data.
 const (
-	dataMasked = "masked" // without what is personal
+	dataMasked = "masked" // without personal values
 	dataNone   = "none"
 	dataFull   = "full"
 )
@@ -30,7 +30,7 @@ const (
 	sessionsInterval = time.Second
 )
 
-// tapFilter is what a tap shows.
+// tapFilter selects the events that a tap shows.
 type tapFilter struct {
 	tap.Filter
 
@@ -150,7 +150,7 @@ func (o *Operator) watchSessions(f *tapFilter) *watchedSessions {
 	return w
 }
 
-// look finds the sessions again if the last time is long ago. It looks at all sessions of the node.
+// look finds the sessions again if it last did so long ago. It looks at all sessions of the node.
 func (w *watchedSessions) look(now time.Time) {
 	if w == nil || now.Sub(w.looked) < sessionsInterval {
 		return

@@ -16,9 +16,9 @@ import (
 const (
 	// tapKeepAlive is the time between two comments of a stream, so that proxies keep it.
 	tapKeepAlive = 15 * time.Second
-	// tapWrite bounds one write: a reader that takes nothing for so long has gone.
+	// tapWrite bounds one write. A reader that takes no bytes for so long counts as gone.
 	tapWrite = 10 * time.Second
-	// tapSilence is the time after which a node that passes nothing on counts as lost.
+	// tapSilence is the time after which a silent node counts as lost.
 	tapLost = 5 * time.Second
 	// maxTapNodes bounds the nodes in a stream.
 	maxTapNodes = 1000
@@ -38,7 +38,7 @@ const (
 	nodeRefused = "refused"
 )
 
-// The reasons of TapDropped that are not of package tap.
+// The reasons of TapDropped besides those of package tap.
 const (
 	droppedReader = "reader" // the reader of the stream did not keep up
 	droppedLost   = "lost"   // between the nodes
@@ -119,7 +119,7 @@ func (s *tapStream) changeLocked(node string, source *tapSource, state, detail s
 	}
 }
 
-// dropLocked counts events that are left out. The next frames report them.
+// dropLocked counts dropped events. The next frames report them.
 func (s *tapStream) dropLocked(node, reason string, count uint64, since time.Time) {
 	s.metrics.drop(reason, count)
 	for key := range s.dropped {
@@ -143,7 +143,7 @@ func (s *tapStream) look(now time.Time) {
 	s.waiting.Set()
 }
 
-// flush moves the waiting text to out, with what was dropped.
+// flush moves the waiting text to out, with the numbers of dropped events.
 func (s *tapStream) flush(out *bytes.Buffer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,7 +170,7 @@ func writeFrame(out *bytes.Buffer, event string, data any) {
 // send writes the stream to an operator until done closes or a write fails.
 func (s *tapStream) send(w http.ResponseWriter, done <-chan struct{}, hello *TapHello) {
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // that of the request would end the stream
+	_ = control.SetReadDeadline(time.Time{}) // the deadline of the request would end the stream
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store, no-transform")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx passes the stream on at once

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// web has the console: what "make console" makes of web/console.
+// web has the console: "make console" makes it of web/console.
 //
 //go:embed web
 var web embed.FS
@@ -21,7 +21,8 @@ const uiPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-s
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // handleUI adds the console to mux. It needs no token: its files are the same everywhere, and its requests have one.
-// One more file reports whether the port needs a token, so that the console sends no request without one in vain.
+// One more file reports whether the port needs a token, so that the console does not send requests that the port
+// refuses.
 func handleUI(mux *http.ServeMux, needsToken func() bool) {
 	files, err := fs.Sub(web, "web")
 	if err != nil {

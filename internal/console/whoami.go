@@ -8,18 +8,18 @@ import (
 // Identity is the answer of /api/whoami.
 type Identity struct {
 	Role string `json:"role"` // operator, reader or publisher
-	Node string `json:"node"` // that answers
-	// Token reports whether the port needs a token. Without one, everybody on this machine is an operator.
+	Node string `json:"node"` // answering node
+	// Token reports whether the port needs a token. If not, all programs of this machine are operators.
 	Token bool `json:"token"`
 	May   May  `json:"may"`
 }
 
-// May lists what a role may do.
+// May lists the rights of a role.
 type May struct {
 	Read       bool `json:"read"`       // metrics, lists, explanations, traces and taps without personal data
 	Act        bool `json:"act"`        // disconnect, revoke, drain, shed, reload, log level
 	Publish    bool `json:"publish"`    // POST /api/publish
-	Quarantine bool `json:"quarantine"` // see messages that were refused
+	Quarantine bool `json:"quarantine"` // see refused messages
 	FullData   bool `json:"fullData"`   // tap with data=full
 	Profile    bool `json:"profile"`    // /debug/pprof
 }

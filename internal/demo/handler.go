@@ -40,7 +40,7 @@ type HandlerOptions struct {
 	Logger *zap.Logger
 }
 
-// Handler serves the HTTP requests to a development server other than those to the hub: tokens, the list of entities,
+// Handler serves all HTTP requests to a development server except requests to the hub: tokens, the list of entities,
 // the state of the call centre and the wallboard. It gives tokens to every client without authentication, so it must
 // never be part of a production server.
 type Handler struct {

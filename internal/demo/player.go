@@ -80,8 +80,8 @@ func (p *Player) State() *simulator.State {
 	return p.simulator.State()
 }
 
-// Run plays the day until ctx ends or the limit is reached. Call it once. It counts events that the publisher refuses,
-// and goes on.
+// Run plays the day until ctx ends or the limit is reached. Call it once. It goes on after events that the publisher
+// refuses, and counts them.
 func (p *Player) Run(ctx context.Context) error {
 	published := 0
 	reporter := problemReporter{logger: p.options.Logger}
@@ -109,8 +109,8 @@ func (p *Player) Run(ctx context.Context) error {
 	return nil
 }
 
-// tooLate is the maximum delay that the player makes up for. So after a publisher blocked for a minute, the events of
-// that minute do not follow all at once.
+// tooLate is the maximum delay that the player makes up for. If a publisher blocked for a minute, the events of that
+// minute do not follow all at once.
 const tooLate = time.Second
 
 // sleepUntil waits until a moment of the day. It returns false if ctx ended first.

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// Cause explains why a connection to a server failed: detail is the cause in a few words, next what to do about it.
-// target and trust are the configuration keys of the address and of the authorities to trust; trust may be empty.
+// Cause explains why a connection to a server failed: detail is the cause in a few words, next the next step. target
+// and trust are the configuration keys of the address and of the authorities to trust; trust may be empty.
 func Cause(err error, target, trust string) (detail, next string) {
 	detail = err.Error()
 	if detail, next, ok := certificateCause(err, target, trust); ok {
@@ -32,7 +32,7 @@ func Cause(err error, target, trust string) (detail, next string) {
 	return detail, "correct " + target
 }
 
-// certificateCause is Cause for what can go wrong with TLS.
+// certificateCause is Cause for errors of TLS.
 func certificateCause(err error, target, trust string) (detail, next string, ok bool) {
 	if trust == "" {
 		trust = "the certificate authorities of this machine"

@@ -1,4 +1,4 @@
-// Package diagnosis describes what a check of a foreign server found: a Finding has what was checked, the result and
-// what to do next. It is a leaf. The packages that own a driver return findings, and "rte-server config check
+// Package diagnosis describes the results of checks of foreign servers. A Finding has the checked property, the result
+// and the next step. It is a leaf. The packages that own a driver return findings, and "rte-server config check
 // --connect" prints them.
 package diagnosis

@@ -12,28 +12,28 @@ import (
 type Status string
 
 const (
-	// OK means that the server needs nothing.
+	// OK means that the server needs no change.
 	OK Status = "ok"
-	// Warning means that the server works, with less than it could.
+	// Warning means that the server works with limits.
 	Warning Status = "warning"
-	// Failed means that the server would not work, or not for everybody.
+	// Failed means that the server would not work, or not for all clients.
 	Failed Status = "failed"
 )
 
 // Finding is the result of one check. None of its texts has a secret.
 type Finding struct {
-	// Subject is what was checked, such as "redis 127.0.0.1:6379".
+	// Subject is the checked server, such as "redis 127.0.0.1:6379".
 	Subject string `json:"subject"`
-	// Check is which property of the subject was checked, such as "login".
+	// Check is the checked property of the subject, such as "login".
 	Check  string `json:"check"`
 	Status Status `json:"status"`
-	// Detail is what was found.
+	// Detail is the result in words.
 	Detail string `json:"detail"`
-	// Next is what an operator should do; empty if Status is OK.
+	// Next is the next step of an operator; empty if Status is OK.
 	Next string `json:"next,omitempty"`
 }
 
-// String returns the finding as one line, whatever a foreign server put into its texts.
+// String returns the finding as one line. Texts of a foreign server cannot break it.
 func (f Finding) String() string {
 	text := fmt.Sprintf("%-7s %s: %s: %s", f.Status, f.Subject, f.Check, f.Detail)
 	if f.Next != "" {
@@ -42,7 +42,7 @@ func (f Finding) String() string {
 	return oneLine(text)
 }
 
-// oneLine replaces what would end a line or control a terminal.
+// oneLine replaces characters that would end a line or control a terminal.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
@@ -62,7 +62,7 @@ func Write(out io.Writer, findings []Finding) error {
 	return nil
 }
 
-// Count returns how many findings have a status.
+// Count returns the number of findings with a status.
 func Count(findings []Finding, status Status) (n int) {
 	for _, f := range findings {
 		if f.Status == status {

@@ -17,8 +17,8 @@ type statusError int
 
 func (e statusError) Error() string { return fmt.Sprintf("directory returned status %d", int(e)) }
 
-// Diagnose reads the entity 00000000-0000-0000-0000-000000000000, which does not exist, and returns what came of it.
-// timeout is that of a reading on a node.
+// Diagnose reads the entity 00000000-0000-0000-0000-000000000000, which does not exist, and returns the result. timeout
+// is the time limit of a reading on a node.
 func (s *HTTPSource) Diagnose(ctx context.Context, timeout time.Duration) diagnosis.Finding {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -20,7 +20,7 @@ import (
 const maxMetadata = 256 << 10
 
 // DiagnoseKeySets reads every key set once, as a verifier would, and compares the metadata of its issuer. algorithms
-// are those that the configuration allows; empty: all. ctx bounds its duration.
+// are the allowed algorithms; empty: all. ctx bounds its duration.
 func DiagnoseKeySets(
 	ctx context.Context, sets []KeySetOptions, algorithms []string, require *Requirements,
 ) []diagnosis.Finding {
@@ -43,7 +43,7 @@ func newKeySetDiagnosis(
 	ctx context.Context, set KeySetOptions, algorithms []string, require *Requirements,
 ) *keySetDiagnosis {
 	s := newKeySet(set, nil, zap.NewNop(), nil)
-	s.cancel() // of its own context
+	s.cancel() // cancels the context of the set
 	s.ctx = ctx
 	return &keySetDiagnosis{set: s, algorithms: algorithms, require: require}
 }
@@ -115,8 +115,8 @@ func (d *keySetDiagnosis) usable(keys []setKey) {
 	d.add(diagnosis.OK, "algorithms", detail, "")
 }
 
-// issuers compares the set with the metadata of the issuers whose tokens it verifies: their name, and where their keys
-// are.
+// issuers compares the set with the metadata of the issuers whose tokens it verifies: their name, and the place of
+// their keys.
 func (d *keySetDiagnosis) issuers() {
 	names := []string{d.set.Issuer}
 	if d.set.Issuer == "" {
@@ -131,7 +131,7 @@ func (d *keySetDiagnosis) issuers() {
 	}
 }
 
-// metadata is what an issuer publishes about itself (OpenID Connect Discovery 1.0, section 3).
+// metadata is the document that an issuer may publish about itself (OpenID Connect Discovery 1.0, section 3).
 type metadata struct {
 	Issuer  string `json:"issuer"`
 	JWKSURI string `json:"jwks_uri"`
@@ -141,7 +141,7 @@ func (d *keySetDiagnosis) issuer(name string) {
 	m, err := d.metadata(name)
 	switch {
 	case err != nil:
-		// Not every issuer publishes metadata, and a node never reads it.
+		// An issuer may publish none, and a node never reads it.
 		d.add(diagnosis.OK, "issuer", fmt.Sprintf("%q publishes no metadata to compare with (%v)", name, err), "")
 	case m.Issuer != name:
 		d.add(diagnosis.Failed, "issuer", fmt.Sprintf("%q calls itself %q", name, m.Issuer),

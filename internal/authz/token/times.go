@@ -11,8 +11,8 @@ import (
 // ErrNoTimes is the error of a token without an expiry.
 var ErrNoTimes = errors.New("no expiry (exp)")
 
-// ReadTimes returns from when (zero: always) and until when a JWT is valid. It does not check the signature: use it for
-// messages to the bearer of the token, never for a decision.
+// ReadTimes returns the times from which (zero: always) and until which a JWT is valid. It does not check the
+// signature: use it for messages to the bearer of the token, never for a decision.
 func ReadTimes(text string) (from, until time.Time, err error) {
 	var claims jwt.RegisteredClaims
 	if _, _, err := jwt.NewParser().ParseUnverified(text, &claims); err != nil {

@@ -123,8 +123,8 @@ func setClientName(ctx context.Context, conn *goredis.Conn) error {
 	return nil
 }
 
-// loginToSentinel names a connection to a master or a Sentinel, and logs in to a Sentinel: go-redis would use the first
-// user and password of the Sentinels for good, so it has none.
+// loginToSentinel names a connection to a master or a Sentinel, and logs in to a Sentinel. go-redis itself has no user
+// and password for Sentinels: it would never change them.
 func (o *Options) loginToSentinel(ctx context.Context, conn *goredis.Conn) error {
 	err := conn.ClientSetName(ctx, clientName).Err()
 	if goredis.HasErrorPrefix(err, "NOAUTH") {

@@ -14,8 +14,8 @@ import (
 )
 
 // Diagnose tries every server that carries lanes as a node would use it: connection, login, version, role, rights, the
-// function library, and a message on the way that events take. It changes nothing in Redis. ctx bounds its duration.
-// The options are those of New; their Catalog, Sink and Registerer are not used.
+// function library, and a message on the path of events. It changes nothing in Redis. ctx bounds its duration. It takes
+// the options of New, and does not use their Catalog, Sink and Registerer.
 func Diagnose(ctx context.Context, o Options) ([]diagnosis.Finding, error) {
 	o.Catalog, o.Sink = events.Builtin(), noSink{}
 	o, err := o.withDefaults()
@@ -43,7 +43,7 @@ func Diagnose(ctx context.Context, o Options) ([]diagnosis.Finding, error) {
 	return append(findings, diagnosis.Together(checks...)...), nil
 }
 
-// clusterPart is what a server of a cluster has.
+// clusterPart is the part of a cluster that one server has.
 type clusterPart struct {
 	owns func(channel string) bool // nil: it has all channels
 }

@@ -75,8 +75,8 @@ func (d *serverDiagnosis) rights(ctx context.Context) (ok bool) {
 	return true
 }
 
-// publishRights returns which commands the user of a script lacks for publishing. It executes none of them. KEYS: a
-// journal. A server before 7.0 cannot say.
+// publishRights returns the commands for publishing that the user of a script may not use. It executes none of them.
+// KEYS: a journal. A server before 7.0 cannot say.
 var publishRights = goredis.NewScript(`
 if not redis.acl_check_cmd then return {'?'} end
 local lacks = {}
@@ -91,7 +91,7 @@ try('TTL', key) try(ARGV[1], ARGV[2], 'a') try('FCALL', 'rte_publish', '1', key)
 return lacks
 `)
 
-// publishing checks what POST /api/publish needs: rights, the library, and a server that accepts writes.
+// publishing checks the needs of POST /api/publish: rights, the library, and a server that accepts writes.
 func (d *serverDiagnosis) publishing(ctx context.Context) {
 	word, lane := "PUBLISH", d.lane()
 	if d.o.Cluster {

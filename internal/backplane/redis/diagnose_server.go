@@ -17,7 +17,7 @@ import (
 	"github.com/rte-server/rte-server/internal/diagnosis"
 )
 
-// leastMajor and leastMinor are the oldest version of Redis that nodes are tested with.
+// leastMajor and leastMinor are the oldest tested version of Redis.
 const leastMajor, leastMinor = 6, 2
 
 // serverDiagnosis is the diagnosis of one server.
@@ -30,7 +30,7 @@ type serverDiagnosis struct {
 	findings []diagnosis.Finding
 }
 
-// run makes all checks. Without a login it stops: nothing else can be checked.
+// run makes all checks. Without a login it stops: all other checks need one.
 func (d *serverDiagnosis) run(ctx context.Context) []diagnosis.Finding {
 	options := d.o.client(d.address)
 	options.PoolSize = 1
@@ -130,7 +130,7 @@ func (d *serverDiagnosis) server(ctx context.Context) {
 	}
 }
 
-// olderThan compares a version such as 7.0.15. A text that is no version is not older.
+// olderThan compares a version such as 7.0.15. Other texts are not older.
 func olderThan(version string, major, minor int) bool {
 	first, rest, _ := strings.Cut(version, ".")
 	second, _, _ := strings.Cut(rest, ".")
@@ -139,8 +139,8 @@ func olderThan(version string, major, minor int) bool {
 	return err == nil && errMinor == nil && (a < major || a == major && b < minor)
 }
 
-// way sends a message on the way that events take: it subscribes a channel as a node does, publishes to it, and waits
-// for the message.
+// way sends a message on the path of events: it subscribes a channel as a node does, publishes to it, and waits for the
+// message.
 func (d *serverDiagnosis) way(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, d.o.DialTimeout+d.o.CommandTimeout)
 	defer cancel()
@@ -180,8 +180,8 @@ func (d *serverDiagnosis) way(ctx context.Context) {
 	d.add(diagnosis.OK, "delivery", "a published message arrived after "+took.String(), "")
 }
 
-// subscribe tries one channel of each kind that nodes subscribe, and returns those that Redis refuses. In a cluster,
-// the refusal of a channel of another server proves the right.
+// subscribe tries one channel of each kind that nodes subscribe, and returns the refused ones. In a cluster, the
+// refusal of a channel of another server proves the right.
 func (d *serverDiagnosis) subscribe(conn *subscriber, in *resp.Reader) (refused []string) {
 	for _, name := range []string{"rte:hb:check", "rte:c:check", "rte:peer:check", d.lane()} {
 		name = d.o.Layout.Named(name)

@@ -36,7 +36,7 @@ type Options struct {
 	SentinelMaster string
 	// SentinelUsername and SentinelPassword authenticate the node on the Sentinels.
 	SentinelUsername, SentinelPassword string
-	// SentinelLogin is to them what Login is to Username and Password.
+	// SentinelLogin replaces them, as Login replaces Username and Password.
 	SentinelLogin func() (username, password string)
 	// Cluster means that the addresses are those of a Redis Cluster.
 	Cluster bool

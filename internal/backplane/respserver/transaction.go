@@ -21,8 +21,8 @@ type transaction struct {
 	aborted  bool // a command was refused: EXEC executes none
 }
 
-// queued handles a command after MULTI, as Redis does. It reports whether that is all: the command waits for EXEC, or
-// ends the transaction.
+// queued handles a command after MULTI, as Redis does. It reports whether it has handled the command: the command waits
+// for EXEC, or ends the transaction.
 func (c *client) queued(ctx context.Context, name string, command [][]byte) (done bool) {
 	t := c.queue
 	switch name {
@@ -73,7 +73,7 @@ func (c *client) execute(ctx context.Context, t *transaction) {
 }
 
 // append handles XADD of an event to the journal of a lane: XADD KEY [MAXLEN [~] N] * d EVENT. It checks the event and
-// keeps nothing: nodes get the event by the PUBLISH that belongs to it.
+// keeps nothing: nodes get the event by its PUBLISH.
 func (c *client) append(arguments [][]byte) {
 	key := string(first(arguments))
 	lane, ok := strings.CutPrefix(key, "rte:j:{")
