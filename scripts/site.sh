@@ -17,7 +17,7 @@ rm -rf $pages build/site/html
 git ls-files -z --cached --others --exclude-standard -- \
   '*.md' docs api deploy examples internal/events/catalog.yaml internal/authz/policy.yaml LICENSE Makefile |
   while IFS= read -r -d '' file; do
-    case $file in internal/*.md | docs/site/* | */package-lock.json | */index.html) continue ;; esac
+    case $file in internal/*.md | docs/site/* | */package-lock.json | */index.html | *.go | */go.mod) continue ;; esac
     mkdir -p "$pages/$(dirname "$file")"
     cp "$file" "$pages/$file"
   done

@@ -51,7 +51,7 @@ type bar struct {
 
 // writeBenchPage writes the page of a load.
 func writeBenchPage(path string, load *loadgen.Load, r *loadgen.Report) error {
-	file, err := os.Create(path)
+	file, err := os.Create(path) //nolint:gosec // the user names the file
 	if err != nil {
 		return err
 	}

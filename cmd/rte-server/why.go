@@ -63,19 +63,19 @@ func (p *program) whyCommand() *cobra.Command {
 }
 
 // why prints what became of one event.
-func (c *operatorPort) why(ctx context.Context, out io.Writer, id string, query url.Values) error {
+func (o *operatorPort) why(ctx context.Context, out io.Writer, id string, query url.Values) error {
 	var t console.EventTrace
-	if err := c.do(ctx, http.MethodGet, "/api/events/"+url.PathEscape(id), query, "", &t); err != nil {
+	if err := o.do(ctx, http.MethodGet, "/api/events/"+url.PathEscape(id), query, "", &t); err != nil {
 		return err
 	}
 	if t.Conclusion != nil {
-		return c.print(out, []byte(t.Conclusion.Text+"\n"))
+		return o.print(out, []byte(t.Conclusion.Text+"\n"))
 	}
 	text := []byte("event " + t.Event + "\n")
 	for i := range t.Nodes {
 		text = appendNode(text, &t.Nodes[i])
 	}
-	return c.print(out, appendUnanswered(text, &t.Reached))
+	return o.print(out, appendUnanswered(text, &t.Reached))
 }
 
 // appendNode appends what one node did with an event.
@@ -120,9 +120,9 @@ func appendUnanswered(text []byte, reached *console.Reached) []byte {
 const listedTime = "2006-01-02T15:04:05.000Z07:00"
 
 // listEvents prints the events that match.
-func (c *operatorPort) listEvents(ctx context.Context, out io.Writer, query url.Values) error {
+func (o *operatorPort) listEvents(ctx context.Context, out io.Writer, query url.Values) error {
 	var list console.EventList
-	if err := c.do(ctx, http.MethodGet, "/api/events", query, "", &list); err != nil {
+	if err := o.do(ctx, http.MethodGet, "/api/events", query, "", &list); err != nil {
 		return err
 	}
 	var text []byte
@@ -147,13 +147,13 @@ func (c *operatorPort) listEvents(ctx context.Context, out io.Writer, query url.
 	if len(list.Events) == 0 {
 		text = fmt.Appendf(text, "no such event since %s\n", list.Since.Format(time.RFC3339))
 	}
-	return c.print(out, appendUnanswered(text, &list.Reached))
+	return o.print(out, appendUnanswered(text, &list.Reached))
 }
 
 // dryRun prints who would receive an event.
-func (c *operatorPort) dryRun(ctx context.Context, out io.Writer, event string, query url.Values) error {
+func (o *operatorPort) dryRun(ctx context.Context, out io.Writer, event string, query url.Values) error {
 	var d console.DryRun
-	if err := c.do(ctx, http.MethodPost, "/api/events/dry-run", query, event, &d); err != nil {
+	if err := o.do(ctx, http.MethodPost, "/api/events/dry-run", query, event, &d); err != nil {
 		return err
 	}
 	text := fmt.Appendf(nil, "%s of %s on %s: %d connections would receive it\n", d.Type, d.Entity, d.Lane, d.Receivers)
@@ -175,5 +175,5 @@ func (c *operatorPort) dryRun(ctx context.Context, out io.Writer, event string, 
 	if user := query.Get("user"); user != "" && connections == 0 {
 		text = fmt.Appendf(text, "user %s would not: it has no connection\n", user)
 	}
-	return c.print(out, appendUnanswered(text, &d.Reached))
+	return o.print(out, appendUnanswered(text, &d.Reached))
 }

@@ -76,8 +76,9 @@ func (c *client) execute(ctx context.Context, t *transaction) {
 // keeps nothing: nodes get the event by its PUBLISH.
 func (c *client) append(arguments [][]byte) {
 	key := string(first(arguments))
-	lane, ok := strings.CutPrefix(key, "rte:j:{")
-	if lane, ok = strings.CutSuffix(lane, "}"); !ok || !strings.HasPrefix(key, "rte:j:{") {
+	lane, begins := strings.CutPrefix(key, "rte:j:{")
+	lane, ends := strings.CutSuffix(lane, "}")
+	if !begins || !ends {
 		c.fail(fmt.Sprintf("ERR %.80q is no journal: want rte:j:{rte:org:OrganizationId}", key))
 		return
 	}
