@@ -27,7 +27,7 @@ type Catalog struct {
 	definitions []Definition    // by Type - 1
 	byName      map[string]Type // by name as published
 	byLower     map[string]Type // by lower-case name
-	unknown     derived         // of events that are not in the catalog
+	unknown     derived         // of types that the catalog lacks
 	limit       int             // maximum bytes of a message
 }
 
@@ -38,7 +38,7 @@ type derived struct {
 	dateTimes    nameSet           // properties of type DateTime, in Pascal and in camel case
 	pascal       map[string]string // names in Pascal case by names in camel case, the envelope's included
 	keys         []keyName         // properties of ConflationKey that are not part of the topic
-	plain        nameSet           // properties that are not personal, in both cases, the envelope's included
+	plain        nameSet           // properties without personal values, in both cases, also of the envelope
 }
 
 // typeEventType is the type that typeOf returns for EventType.

@@ -203,8 +203,8 @@ func (s *source) property(entry *propertyEntry) (Property, error) {
 	return p, nil
 }
 
-// isPersonal reports whether the values of a property are personal. A file that says nothing about a property may be
-// older than this question: its text counts as personal.
+// isPersonal reports whether the values of a property are personal. An old file has no such marks: text without a mark
+// counts as personal.
 func (s *source) isPersonal(entry *propertyEntry, p *Property) bool {
 	switch {
 	case entry.Personal != nil:

@@ -9,7 +9,7 @@ import (
 // masked takes the place of a personal value.
 const masked = `"***"`
 
-// AppendMasked appends the data of an event of type t to dst as JSON, without what is personal. It replaces the values
+// AppendMasked appends the data of an event of type t to dst as JSON, without personal values. It replaces the values
 // of personal properties, of properties that are not in the catalog, and objects and lists in the place of another
 // type. Nulls and empty strings stay. The error means that data is not a JSON object; dst is then returned unchanged.
 func (c *Catalog) AppendMasked(dst []byte, t Type, data []byte) ([]byte, error) {

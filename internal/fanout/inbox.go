@@ -87,8 +87,8 @@ func inOrder(last *command) (first *command) {
 	return first
 }
 
-// maxControl is the size of the largest control frame of a server (RFC 6455 section 5.5): commands keep the memory of
-// such frames.
+// maxControl is the size of the largest control frame of a server (RFC 6455 section 5.5): commands keep memory for such
+// frames.
 const maxControl = 2 + 125
 
 // sends holds spare commands of Outbox.Send, with the memory of their frames: a client may cause a pong for each of its

@@ -104,8 +104,8 @@ func (o *Outbox) Apply(c Change) {
 	}
 }
 
-// Send appends a copy of a control frame behind everything sent before. It refuses the frame, and returns false, if the
-// shard has not yet taken many earlier frames: the caller floods. It allocates nothing for a small frame.
+// Send appends a copy of a control frame behind everything sent before. If many earlier frames wait for the shard, it
+// drops the frame and returns false: the caller floods. It allocates nothing for a small frame.
 func (o *Outbox) Send(frame []byte) bool {
 	if o.sends.Add(1) > maxSends {
 		o.sends.Add(-1)
@@ -124,8 +124,8 @@ func (o *Outbox) Close(final []byte, entries []*Entry) {
 	}
 }
 
-// addControl gives the outbox a control frame, whose memory the caller uses again. It writes it at once if nothing has
-// been collected: a collected frame would need memory until it is written.
+// addControl gives the outbox a control frame. The caller uses the memory of the frame again. If no frames are
+// collected, addControl writes it at once: a collected frame would need memory until the write.
 func (o *Outbox) addControl(frame []byte, now time.Time) {
 	if o.full || len(o.buf) > 0 || len(frame) > maxControl {
 		o.addFrame(bytes.Clone(frame), nil, false, now)

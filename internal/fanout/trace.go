@@ -16,8 +16,8 @@ func (d *Dispatcher) record(ev *events.Event, now time.Time, outcome trace.Outco
 	d.options.Taps.Event(ev, now, outcome, subscribers)
 }
 
-// recordUnmatched is record for an event without subscribers. Reading the clock costs as much as finding out that there
-// are none: it is read only if somewhere it matters.
+// recordUnmatched is record for an event without subscribers. Reading the clock costs as much as the search for
+// subscribers. So it reads the clock only for a record or a tap.
 func (d *Dispatcher) recordUnmatched(ev *events.Event) {
 	if d.options.Trace != nil || d.options.Taps.Len() > 0 {
 		d.record(ev, arrival(ev), trace.Unmatched, 0)

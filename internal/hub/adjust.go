@@ -30,7 +30,7 @@ func (h *Hub) SetResync(window, closeWindow time.Duration, rate int) {
 	h.resyncing.Store(&resyncPace{window, closeWindow, rate})
 }
 
-// closeRate returns how many clients may come back in a second.
+// closeRate returns the number of clients that may come back in a second.
 func (h *Hub) closeRate() int {
 	rate := h.resyncing.Load().rate
 	if own := h.options.Resync.CloseRate; own > 0 {

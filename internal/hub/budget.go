@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// budgetSlack is how much of a budget that was not used counts later: timers are late.
+// budgetSlack is how much of an unused budget counts later: timers are late.
 const budgetSlack = 50 * time.Millisecond
 
-// budget bounds how many things happen in a second (generic cell rate algorithm). Any goroutine may call its methods.
+// budget bounds the number of actions in a second (generic cell rate algorithm). Any goroutine may call its methods.
 type budget struct {
 	mu  sync.Mutex
 	due time.Time // guarded by mu; when the budget allows the next one
 }
 
-// wait returns how long the next one has to wait; 0: it need not.
+// wait returns how long the next one has to wait; 0: not at all.
 func (b *budget) wait(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()

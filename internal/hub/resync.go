@@ -22,14 +22,14 @@ type ResyncOptions struct {
 	Window time.Duration
 	// CloseWindow is the time over which the connections of clients without Features.Notices are closed. Default: 60 s.
 	CloseWindow time.Duration
-	// Rate is the number of clients that are notified in a second, by notices and closes together; with more than that in
-	// a window, it takes longer. Default: 500.
+	// Rate is the number of clients that are notified in a second, by notices and closes together; more clients take
+	// longer than the window. Default: 500.
 	Rate int
-	// CloseRate is the number of clients that may come back in a second, if that is less than Rate. Closes for losses get
-	// what Drain and Shed leave of it. Default: Rate.
+	// CloseRate is the number of clients that may come back in a second, if that is less than Rate. Drain and Shed use it
+	// first; closes for losses get the rest. Default: Rate.
 	CloseRate int
 	// Hold reports whether no connection should be closed for now. Closes for losses wait then, for CloseWindow at most.
-	// nil: they never do.
+	// nil: they never wait.
 	Hold func() bool
 }
 
@@ -63,8 +63,8 @@ type resyncPlan struct {
 // resyncList has sessions in the order in which they are due.
 type resyncList struct {
 	waiting []*plannedResync
-	delay   time.Duration // by which all of them are later than their due
-	held    time.Duration // how much of delay is due to ResyncOptions.Hold
+	delay   time.Duration // of all of them, after their due
+	held    time.Duration // part of delay from ResyncOptions.Hold
 }
 
 // plannedResync is a session that has to be notified.
@@ -116,8 +116,8 @@ func (h *Hub) resync(ctx context.Context) {
 }
 
 // add plans the notification of all sessions that losses concern, and of those whose undecided items can be decided:
-// evenly spread over their window, each at a random moment of its slot. A session that already waits is notified of
-// everything at once.
+// evenly spread over their window, each at a random moment of its slot. A session that already waits gets one notice
+// for all losses.
 func (p *resyncPlan) add(byLane map[string]Loss, undecided []*Session) {
 	if len(byLane) == 0 && len(undecided) == 0 {
 		return // an earlier call took them
@@ -188,7 +188,8 @@ func (h *Hub) concerned(byLane map[string]Loss, found func(*Session, Loss)) {
 	}
 }
 
-// notifyDue notifies the sessions that are due. wait returns how long the next one, and all behind it, have to wait.
+// notifyDue notifies the sessions that are due. wait returns how long the next session, and all behind it, have to
+// wait.
 func (p *resyncPlan) notifyDue(l *resyncList, wait func(now time.Time) time.Duration) {
 	n := 0
 	for now := time.Now(); n < len(l.waiting); n++ {

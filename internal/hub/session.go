@@ -53,7 +53,7 @@ type Info struct {
 	Since         time.Time // in whole seconds
 	Remote        Remote
 	Waiting       int64         // bytes of frames behind a full socket
-	Delay         time.Duration // for which the oldest of them has waited
+	Delay         time.Duration // wait of the oldest of them
 }
 
 // Info describes the session.
@@ -242,8 +242,8 @@ func (s *Session) recheckAdded(c *call) {
 }
 
 // Send sends a copy of a control frame of the connection, such as a pong, behind everything sent before. After the end
-// of the session the frame is dropped. Send returns false, and does nothing, if the shard has not yet taken many
-// earlier ones.
+// of the session the frame is dropped. If many earlier frames wait for the shard, Send drops the frame and returns
+// false.
 func (s *Session) Send(frame []byte) bool { return s.outbox.Send(frame) }
 
 // Close ends the session: it gives up a running call, sends the client the reason and releases what the session held.

@@ -8,8 +8,8 @@ import (
 // service is the name of the hub in spans, as ASP.NET Core names a hub by its class.
 const service = "RteHub"
 
-// beginSpan begins the span of a call, named as ASP.NET Core names it. The target is a text of the client, so that only
-// the five methods are names.
+// beginSpan begins the span of a call, named as ASP.NET Core names it. The target is a text of the client, so only the
+// five methods become names.
 func (h *Hub) beginSpan(inv *Invocation) *tracing.Span {
 	if h.options.Tracer == nil {
 		return nil
@@ -17,7 +17,7 @@ func (h *Hub) beginSpan(inv *Invocation) *tracing.Span {
 	return h.options.Tracer.Begin(service+"/"+methodOf(inv.Target).String(), inv.Traceparent)
 }
 
-// describe sets the attributes of the span of a call that has ended.
+// describe sets the attributes of the span of an ended call.
 func describe(span *tracing.Span, c *call, how invoker.Outcome) {
 	if span == nil {
 		return

@@ -30,11 +30,11 @@ type Load struct {
 	Rate                           int // events per second
 	Duration                       time.Duration
 
-	// Progress is called about once a second from a goroutine of Run, with what was reached so far. Optional.
+	// Progress is called about once a second from a goroutine of Run, with the progress so far. Optional.
 	Progress func(Progress)
 }
 
-// Progress is how far a load has come.
+// Progress is the progress of a load.
 type Progress struct{ Connected, Published, Delivered int }
 
 // Report is the result of a load.
@@ -55,7 +55,7 @@ type Report struct {
 	Latencies []Bucket `json:"latencies"`
 }
 
-// Bucket is the number of deliveries with a latency of at most UpTo, and above that of the bucket before.
+// Bucket is the number of deliveries with a latency of at most UpTo, and above the UpTo of the previous bucket.
 type Bucket struct {
 	UpTo  time.Duration `json:"upTo"` // nanoseconds
 	Count int           `json:"count"`

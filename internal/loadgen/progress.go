@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// progress counts what a load has reached.
+// progress counts the connected clients and the events of a load.
 type progress struct {
 	connected, published atomic.Int64
 
@@ -14,7 +14,7 @@ type progress struct {
 	clients []*client // guarded by mu
 }
 
-// add adds a client that has subscribed.
+// add adds a subscribed client.
 func (p *progress) add(c *client) {
 	p.connected.Add(1)
 	p.mu.Lock()
@@ -33,7 +33,7 @@ func (p *progress) now() Progress {
 	return Progress{int(p.connected.Load()), int(p.published.Load()), delivered}
 }
 
-// watch calls Load.Progress each second until the returned function is called, which waits for it.
+// watch calls Load.Progress each second, until a call of the returned function. That call waits for the end.
 func (l *Load) watch(p *progress) (stop func()) {
 	if l.Progress == nil {
 		return func() {}

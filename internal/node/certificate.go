@@ -36,11 +36,11 @@ func newTLSMetrics(reg prometheus.Registerer) *tlsMetrics {
 	m := &tlsMetrics{
 		expiry: promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
 			Name: "rte_tls_certificate_expiry_timestamp_seconds",
-			Help: "End of the certificate in force, as a Unix time, by port, and of the one for Redis; 0: there is none.",
+			Help: "End of the certificate in force, as a Unix time, by port or for Redis; 0: there is none.",
 		}, []string{"port"}),
 		reloads: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 			Name: "rte_tls_certificate_reloads_total",
-			Help: "Changed files of a certificate, by port or for Redis, and by whether they came into force.",
+			Help: "Changed files of a certificate, by port or for Redis: in force (ok) or refused.",
 		}, []string{"port", "result"}),
 		failed: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 			Name: "rte_tls_handshakes_failed_total",
@@ -59,8 +59,8 @@ func newTLSMetrics(reg prometheus.Registerer) *tlsMetrics {
 	return m
 }
 
-// handshake returns a function that does the handshake of a connection of TLS, in place of net/http, and counts those
-// that fail. It answers a client that speaks HTTP without TLS as net/http does.
+// handshake returns a function that does the handshake of a connection of TLS, in place of net/http, and counts
+// failures. It answers a client without TLS as net/http does.
 func (m *tlsMetrics) handshake(port string) func(net.Conn) error {
 	failed := m.failed.WithLabelValues(port)
 	return func(conn net.Conn) error {

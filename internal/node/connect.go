@@ -13,7 +13,7 @@ import (
 	"github.com/rte-server/rte-server/internal/diagnosis"
 )
 
-// TryConnect tries every server that a node with this configuration would use, and returns what it found. It starts no
+// TryConnect tries every server that a node with this configuration would use, and returns the findings. It starts no
 // node and changes nothing on the servers. ctx bounds its duration. The configuration must have passed
 // config.CheckServer and TryParts.
 func TryConnect(ctx context.Context, c *config.Config) []diagnosis.Finding {
@@ -40,7 +40,7 @@ func tryRedis(ctx context.Context, c *config.Redis) []diagnosis.Finding {
 	return []diagnosis.Finding{failure("redis", err)}
 }
 
-// failure is the finding about a configuration that cannot be used at all.
+// failure is the finding about an unusable configuration.
 func failure(subject string, err error) diagnosis.Finding {
 	return diagnosis.Finding{
 		Subject: subject, Check: "options", Status: diagnosis.Failed, Detail: err.Error(), Next: "correct the configuration",

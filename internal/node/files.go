@@ -21,8 +21,8 @@ const (
 	leastRequests, mostRequests = 16, 256
 	// redisFiles are those of one Redis server beside its subscribed connections: commands, probes, journals.
 	redisFiles = 13
-	// fewConnections is below what a machine of a deployment can serve: a limit with room for fewer is an accident, such
-	// as the 1,024 or 4,096 open files of many systems.
+	// A machine of a deployment can serve more than fewConnections. A limit with room for fewer is an accident, such as
+	// the 1,024 or 4,096 open files of many systems.
 	fewConnections = 10_000
 	// relayPart is the part of the descriptors that sockets to other nodes may have.
 	relayPart = 8
@@ -63,8 +63,8 @@ func (f files) connections() int {
 	return max(f.clients-min(max(leastRequests, f.clients/16), mostRequests), f.clients/2, 1)
 }
 
-// FilesWarning returns why a node with this configuration, started by this process, would serve few connections; empty
-// if it would not.
+// FilesWarning returns why a node with this configuration, started by this process, would serve few connections; empty:
+// it would serve enough.
 func FilesWarning(c *config.Config) string {
 	f := divideFiles(descriptors(), c)
 	if room := f.connections(); f.limit > 0 && room < min(c.Limits.Connections, fewConnections) {

@@ -106,7 +106,7 @@ func mostOf(all map[events.ID]*organizationUse) map[events.ID]bool {
 	return most
 }
 
-// organizationUses returns what each organization uses of this node, for operators.
+// organizationUses returns the use of this node by each organization, for operators.
 func (n *Node) organizationUses() []console.OrganizationUse {
 	all := n.organizations()
 	uses := make([]console.OrganizationUse, 0, len(all))

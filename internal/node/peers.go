@@ -59,7 +59,7 @@ type peersOptions struct {
 	own   func() announcement // what this node announces
 	send  func(ctx context.Context, message []byte) error
 	away  func() bool           // this node hears nothing from others
-	queue func() int            // how many clients wait for the admission rate of this node
+	queue func() int            // number of clients that wait for the admission rate of this node
 	check func(now time.Time)   // called once per checkInterval
 	reg   prometheus.Registerer // of the metrics
 }

@@ -40,7 +40,7 @@ const (
 // be called from any goroutine.
 type nodeQueries struct {
 	name    string                   // of this node
-	keys    atomic.Pointer[[][]byte] // authenticate messages; those of this node have the first one
+	keys    atomic.Pointer[[][]byte] // authenticate messages; this node makes its own with the first one
 	control backplane.Control
 	others  func() []string // the names of the other nodes
 	answer  func(ctx context.Context, query []byte) []byte
@@ -69,7 +69,7 @@ type messageKind string
 const (
 	isQuery  messageKind = "query"
 	isAnswer messageKind = "answer"
-	// A stream has a request, which is repeated as long as its lease is renewed, batches, and an end.
+	// A stream has a request, batches, and an end. Each renewal of its lease repeats the request.
 	isFollow   messageKind = "follow"
 	isUnfollow messageKind = "unfollow"
 	isBatch    messageKind = "batch"
@@ -107,8 +107,8 @@ func newNodeQueries(
 	return q
 }
 
-// setSecrets replaces the secret of the messages, and the secrets that this node accepts besides; empty ones do not
-// count. The caller must call it before anything else.
+// setSecrets replaces the secret of the messages, and the further secrets that this node accepts. It ignores empty
+// ones. The caller must call it before anything else.
 func (q *nodeQueries) setSecrets(secret []byte, previous ...[]byte) error {
 	var keys [][]byte
 	for _, s := range append([][]byte{secret}, previous...) {

@@ -24,7 +24,7 @@ type redisTLS struct {
 
 	mu     sync.Mutex
 	good   *redisTLSVersion // guarded by mu; the last good version; nil: no TLS
-	failed string           // guarded by mu; the last error, which the log has
+	failed string           // guarded by mu; the last logged error
 }
 
 // redisTLSVersion is a version of the files.
@@ -66,7 +66,8 @@ func (f *redisTLS) next() *tls.Config {
 	return f.good.config
 }
 
-// run reads the files when they change until ctx ends: an operator learns of a mistake before a connection needs them.
+// run reads the files when they change, until ctx ends. So an operator learns of a mistake before a connection needs
+// them.
 func (f *redisTLS) run(ctx context.Context) error {
 	t := &f.config.TLS
 	return watch.Files{
@@ -86,8 +87,8 @@ func (f *redisTLS) run(ctx context.Context) error {
 	}.Run(ctx)
 }
 
-// readLocked reads the files. A faulty version leaves the last good one in force. It reports an error once, until
-// another one occurs.
+// readLocked reads the files. A faulty version leaves the last good one in force. It logs an error once, until another
+// one occurs.
 func (f *redisTLS) readLocked() error {
 	read, err := readRedisTLS(f.config)
 	switch {
@@ -112,7 +113,7 @@ func (f *redisTLS) count(result string) {
 	}
 }
 
-// readRedisTLS makes the TLS configuration for Redis; nil if redis.tls.enabled is off.
+// readRedisTLS makes the TLS configuration for Redis; nil: redis.tls.enabled is off.
 func readRedisTLS(c *config.Redis) (*redisTLSVersion, error) {
 	t := &c.TLS
 	if !t.Enabled {

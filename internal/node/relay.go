@@ -98,8 +98,8 @@ func (r *nodeRelay) advertise(ctx context.Context, n *Node) error {
 	}
 }
 
-// relayAddress returns the address that this node announces: as configured, or that of this machine on the way to
-// Redis.
+// relayAddress returns the address that this node announces: as configured, or the address of this machine on the way
+// to Redis.
 func (n *Node) relayAddress(ctx context.Context, listening net.Addr) (string, error) {
 	c := &n.config.Relay
 	if _, _, err := net.SplitHostPort(c.Advertise); err == nil {
@@ -154,7 +154,7 @@ func (r *nodeRelay) move(ctx context.Context, over time.Duration) {
 	}
 }
 
-// close ends what is passed on, and the port.
+// close ends all sockets and requests that are passed on, and the port.
 func (r *nodeRelay) close() {
 	if r != nil {
 		r.relay.Close()

@@ -18,7 +18,7 @@ type server struct {
 }
 
 // newServer opens a port for s. The server speaks HTTP/1.1 only: WebSockets are an upgrade of that version. unconfirmed
-// is the time after which a connection ends whose peer confirms nothing.
+// is the longest time without a confirmation by the peer; then the connection ends.
 func newServer(address string, unconfirmed time.Duration, logger *zap.Logger, s *http.Server) (*server, error) {
 	errorLog, err := zap.NewStdLogAt(logger, zap.WarnLevel)
 	if err != nil {

@@ -19,7 +19,7 @@ const (
 	leaseTime, renewInterval = 15 * time.Second, 5 * time.Second
 	// sendTimeout bounds the sending of one message of a stream.
 	sendTimeout = 2 * time.Second
-	// maxServed and maxFollowed bound the streams of other nodes that this node serves, and those that it follows.
+	// maxServed bounds the streams of other nodes that this node serves, maxFollowed the streams that it follows.
 	maxServed, maxFollowed = 32, 32
 )
 
@@ -92,7 +92,7 @@ func (s *nodeStreams) leave(number string) {
 	delete(s.followed, number)
 }
 
-// send sends a message of a stream. The other side notices what it misses: batches count, and leases end.
+// send sends a message of a stream. The other side notices losses: batches have numbers, and leases end.
 func (s *nodeStreams) send(ctx context.Context, channel string, m *nodeMessage) {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
@@ -135,11 +135,11 @@ func (s *nodeStreams) requested(parent context.Context, m *nodeMessage) {
 			s.send(ctx, channel, &nodeMessage{Kind: isBatch, Number: number, Body: batch})
 			return ctx.Err()
 		})
-		<-ctx.Done() // what ended early must not begin again with each renewal
+		<-ctx.Done() // a stream that ended early must not begin again with each renewal
 	})
 }
 
-// ended forgets a stream that was served.
+// ended forgets a stream that this node has served.
 func (s *nodeStreams) ended(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,10 +9,10 @@ import (
 // tcpUserTimeout is TCP_USER_TIMEOUT of tcp(7), which package syscall lacks.
 const tcpUserTimeout = 18
 
-// boundUnconfirmed returns the Control function of a listener whose connections end when their peers confirm none of
-// the bytes sent to them, or none of the keep-alive probes, for a time. Connections inherit it from the listener.
-// Without it the kernel repeats a segment for a quarter of an hour, and a client that is lost before its first ping
-// stays all that time: only clients that have pinged must ping again (1.8).
+// boundUnconfirmed returns the Control function of a listener. Its connections end when their peers confirm no bytes,
+// or no keep-alive probes, for a time. Connections inherit this from the listener. Without it the kernel repeats a
+// segment for a quarter of an hour. A client lost before its first ping would stay all that time: only clients that
+// have pinged must ping again (1.8).
 func boundUnconfirmed(limit time.Duration) func(network, address string, c syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) (err error) {
 		if e := c.Control(func(fd uintptr) {

@@ -11,7 +11,8 @@ import (
 )
 
 // CheckBundle builds the page in a folder of sources with its build.mjs, which checks types and sizes, and compares the
-// result with the files that the program embeds. also lists more folders of sources. It returns what the build printed.
+// result with the files that the program embeds. also lists more folders of sources. It returns the output of the
+// build.
 func CheckBundle(t *testing.T, sources, bundle string, also ...string) string {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(sources, "node_modules/.package-lock.json")); err != nil {
@@ -41,7 +42,7 @@ func CheckBundle(t *testing.T, sources, bundle string, also ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// mustReadAll reads the files of a folder, without those of npm.
+// mustReadAll reads the files of a folder, without npm modules.
 func mustReadAll(t *testing.T, root string) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}

@@ -78,7 +78,7 @@ func (c *Collector) serve(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 }
 
-// Answer sets the status of further answers. Spans of others than 200 are dropped.
+// Answer sets the status of further answers. With another status than 200 it drops the spans.
 func (c *Collector) Answer(status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

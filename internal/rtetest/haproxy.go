@@ -156,7 +156,7 @@ func children(t testing.TB, pid int) int {
 	return len(strings.Fields(string(text)))
 }
 
-// waitForChildren waits until a process has so many children.
+// waitForChildren waits until a process has a number of children.
 func waitForChildren(t testing.TB, pid, number int) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)

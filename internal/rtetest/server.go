@@ -59,7 +59,7 @@ func (h *Host) MustStartServer(path string, s Settings) *Server {
 	return mustStartServer(h.network.t, h.place("8080"), "127.0.0.1:9090", path, s)
 }
 
-// mustStartServer starts a server whose port for clients is that of a place.
+// mustStartServer starts a server at a place. The address of the place is its address for clients.
 func mustStartServer(t testing.TB, at place, console, path string, s Settings) *Server {
 	t.Helper()
 	listen := at.addr

@@ -35,7 +35,7 @@ func (w *WebServer) Reload() {
 	}
 }
 
-// WaitForWorkers waits until nginx has so many workers.
+// WaitForWorkers waits until nginx has a number of workers.
 func (w *WebServer) WaitForWorkers(number int) {
 	w.t.Helper()
 	waitForChildren(w.t, w.cmd.Process.Pid, number)

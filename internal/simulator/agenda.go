@@ -44,7 +44,7 @@ func (a *agenda) next() appointment {
 	h := a.heap
 	first, last := h[0], len(h)-1
 	h[0] = h[last]
-	h[last] = appointment{} // releases what the function refers to
+	h[last] = appointment{} // releases the memory of the function
 	a.heap = h[:last]
 	h = a.heap
 	for i := 0; ; {
@@ -62,8 +62,7 @@ func (a *agenda) next() appointment {
 	}
 }
 
-// tick is the resolution of simulated time. All that happens in one tick has one timestamp and is one moment for
-// Advance.
+// tick is the resolution of simulated time. All events of one tick have one timestamp and are one moment for Advance.
 const tick = time.Millisecond
 
 // after schedules do, for a later moment.
@@ -79,7 +78,7 @@ func (s *Simulator) every(period func() time.Duration, do func()) {
 	})
 }
 
-// likely reports whether something with a probability happens.
+// likely reports true with a probability.
 func (s *Simulator) likely(probability float64) bool { return s.chance.Float64() < probability }
 
 // between returns a random duration between two durations.
@@ -92,7 +91,7 @@ func (s *Simulator) around(mean time.Duration) time.Duration {
 	return min(time.Duration(s.chance.ExpFloat64()*float64(mean)), 5*mean)
 }
 
-// gap returns the time to the next of events that happen at a rate per hour.
+// gap returns the time to the next event at a rate per hour.
 func (s *Simulator) gap(perHour float64) time.Duration {
 	const longest = 24 * time.Hour
 	hours := s.chance.ExpFloat64() / math.Max(perHour, 1e-9)

@@ -31,8 +31,8 @@ type call struct {
 	since   time.Duration // time of the last change of state
 	state   callState
 	agent   *agent // the agent whose phone rings, or who answered
-	// attempt is the number of the current attempt to find an agent, visit that of the current queue. Appointments of
-	// earlier ones do nothing.
+	// attempt is the number of the current attempt to find an agent, visit the number of the current queue. Appointments
+	// of earlier attempts and queues do nothing.
 	attempt, visit int
 	held, parked   bool
 	supervisor     *agent // the supervisor who monitors the call; nil: none
@@ -111,7 +111,7 @@ func (s *Simulator) callersArrive() {
 	})
 }
 
-// surgeTick is the longest time in which a change of the rate is not noticed.
+// surgeTick is the longest delay until the simulator notices a change of the rate.
 const surgeTick = time.Second
 
 // callQueue begins a call to a queue.
@@ -136,7 +136,7 @@ func (s *Simulator) callQueue(q *queue) {
 	}
 }
 
-// refuse ends a call that is in no line.
+// refuse ends a call outside of any line.
 func (s *Simulator) refuse(c *call, reason string) {
 	s.become(c, callOver)
 	c.queue.figures.Refused++
@@ -219,7 +219,7 @@ func (s *Simulator) transferConnected(c *call, q *queue, target, applet string) 
 		text("ConnectedTarget", target).text("TransferApplet", applet).text("TechSource", "Queue"))
 }
 
-// losePatience ends a call that no agent answered.
+// losePatience ends an unanswered call.
 func (s *Simulator) losePatience(c *call) {
 	if c.state != callWaiting && c.state != callRinging {
 		return

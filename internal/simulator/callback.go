@@ -10,7 +10,7 @@ import (
 // mostCallbacks bounds an open list for each agent of its queue. The simulator drops further callbacks.
 const mostCallbacks = 2
 
-// retryTime is the time between two attempts to call back, expiryTime that after which a callback closes by itself.
+// retryTime is the time between two attempts to call back. After expiryTime a callback closes by itself.
 const (
 	retryTime  = time.Minute
 	expiryTime = 30 * time.Minute

@@ -77,7 +77,7 @@ func (s *Simulator) intoQueue(c *call, q *queue) {
 	s.after(s.scenario.Patience.Least+s.around(s.scenario.Patience.Mean), func() { s.losePatience(c) })
 }
 
-// endDirectly ends a direct call that is in no queue and at no agent.
+// endDirectly ends a direct call outside of queues and agents.
 func (s *Simulator) endDirectly(c *call, reason, tech string) {
 	s.become(c, callOver)
 	s.end(s.aboutUser(events.UserCallInDisconnected, c, c.user, "Username").

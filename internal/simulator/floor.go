@@ -8,13 +8,13 @@ import (
 
 // floor is the current state of the call centre.
 type floor struct {
-	agents      []*agent // those who serve queues
+	agents      []*agent // of the queues
 	supervisors []*agent
 	users       []*agent // all, supervisors first
 	queues      []*queue
 	lists       []*callList
-	// changedAgents and changedQueues have those that changed since their last published status. busyQueues has those
-	// that may have a call for a free agent.
+	// changedAgents and changedQueues have the agents and queues with changes since their last published status.
+	// busyQueues has the queues that may have a call for a free agent.
 	changedAgents []*agent
 	changedQueues []*queue
 	busyQueues    []*queue
@@ -28,7 +28,7 @@ type agent struct {
 	shift        Hours
 	availability string
 	note         string
-	away         time.Duration // since when the availability is not Available, or is it again
+	away         time.Duration // time of the last change from or to Available
 	absent       bool          // by an incident
 	// atWork reports whether the agent's shift lasts, leaving whether the agent goes as soon as it is idle.
 	atWork, leaving bool
@@ -43,8 +43,8 @@ type agent struct {
 	changed   time.Duration // of talking
 	talked    bool          // talking has changed before
 	wrapUp    *wrapUp
-	freeSince time.Duration // start of the idle time, which decides who gets the next call
-	counted   presence      // what the counters of the queues have of the agent
+	freeSince time.Duration // start of the idle time; the longest one gets the next call
+	counted   presence      // part of the agent in the counters of its queues
 	isChanged bool          // is in changedAgents
 	last      userStatus    // last published status
 	published bool
@@ -56,12 +56,12 @@ type wrapUp struct {
 	queue      *queue
 }
 
-// presence is what an agent adds to the counters of its queues.
+// presence is the part of an agent in the counters of its queues.
 type presence struct {
 	checkedIn, free, wrapUp, longAway, shortAway, fetching int
 }
 
-// idle reports whether the agent has nothing to do with a call.
+// idle reports whether the agent is without a call.
 func (a *agent) idle() bool {
 	return a.call == nil && a.out == nil && a.watched == nil && a.wrapUp == nil
 }
@@ -74,7 +74,7 @@ func (a *agent) free() bool {
 	return a.serving() && a.idle() && !a.fetching && !a.leaving && a.availability == events.AvailabilityAvailable
 }
 
-// presence returns what the agent adds to the counters of its queues.
+// presence returns the part of the agent in the counters of its queues.
 func (a *agent) presence() presence {
 	if !a.serving() {
 		return presence{}
@@ -126,7 +126,7 @@ type queueCounters struct {
 // reachable reports whether calls can enter the queue.
 func (q *queue) reachable() bool { return q.open && q.outages == 0 }
 
-// longestWait returns how long the first of the calls waits that do not ring.
+// longestWait returns the wait of the first call in line that does not ring.
 func (q *queue) longestWait(now time.Duration) time.Duration {
 	if q.counters.waiting == 0 {
 		return 0

@@ -33,7 +33,7 @@ func (s *Simulator) outgoingEnds(o *outgoing, reason, tech string) {
 	s.end(s.aboutOutgoing(events.UserCallOutDisconnected, o).text("Reason", reason).text("TechReason", tech))
 }
 
-// call makes an agent call a number, and calls done with whether it was answered.
+// call makes an agent call a number. The argument of done reports whether the call was answered.
 func (s *Simulator) call(o *outgoing, done func(answered bool)) {
 	a := o.agent
 	a.out = o

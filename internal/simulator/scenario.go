@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// files has the scenarios that the program brings along.
+// files has the scenarios of the program.
 //
 //go:embed scenarios
 var files embed.FS
@@ -23,7 +23,7 @@ var files embed.FS
 // DefaultScenario is the name of the scenario of a development server.
 const DefaultScenario = "calm-day"
 
-// Scenario describes a day. A file names only what differs from the defaults: those of defaultScenario.
+// Scenario describes a day. A file contains only the differences from defaultScenario.
 type Scenario struct {
 	// Name is the name of the file without its extension.
 	Name        string `yaml:"-"`
@@ -32,12 +32,12 @@ type Scenario struct {
 	Clock TimeOfDay `yaml:"clock"`
 	// Calls is the number of calls to queues for each agent and hour. Between two points it follows a straight line.
 	Calls []CurvePoint `yaml:"calls"`
-	// Direct, Outgoing and Requests are the calls to agents' own numbers, the calls that agents make, and the callbacks
-	// that others than callers request, for each agent and hour.
+	// Direct, Outgoing and Requests are the calls to agents' own numbers, the calls that agents make, and the requests for
+	// callbacks without a call, for each agent and hour.
 	Direct   float64 `yaml:"direct"`
 	Outgoing float64 `yaml:"outgoing"`
 	Requests float64 `yaml:"requests"`
-	// Patience is how long callers wait.
+	// Patience is the time that callers wait.
 	Patience Spread `yaml:"patience"`
 	// Answer is the time in which agents answer. A call leaves an agent after Ringing.
 	Answer  Range         `yaml:"answer"`
@@ -55,8 +55,8 @@ type Scenario struct {
 	Blind     float64 `yaml:"blindTransfer"`
 	Attended  float64 `yaml:"attendedTransfer"`
 	Cancelled float64 `yaml:"cancelledTransfer"`
-	// Breaks, FetchModes and Settings are how often an agent does this in an hour. Supervisions is how often a supervisor
-	// monitors a call.
+	// Breaks, FetchModes and Settings are rates per agent and hour. Supervisions is the rate of monitored calls per
+	// supervisor and hour.
 	Breaks       float64 `yaml:"breaks"`
 	FetchModes   float64 `yaml:"fetchModes"`
 	Settings     float64 `yaml:"settings"`
@@ -70,7 +70,7 @@ type Scenario struct {
 	Refresh time.Duration `yaml:"refresh"`
 	// Shifts are assigned to agents in turn.
 	Shifts []Hours `yaml:"shifts"`
-	// Hours has the opening hours of queues by their name. The name "default" has those of all others.
+	// Hours has the opening hours of queues by their name. The name "default" is for all other queues.
 	Hours     map[string][]Hours `yaml:"hours"`
 	Alerts    []AlertRule        `yaml:"alerts"`
 	Incidents []Incident         `yaml:"incidents"`
@@ -131,7 +131,7 @@ const (
 	alertLongestWait = "longestWait"
 )
 
-// defaultScenario has the values that a file does not name.
+// defaultScenario has the values for keys that a file leaves out.
 func defaultScenario() Scenario {
 	clock := func(hours, minutes int) TimeOfDay {
 		return TimeOfDay(time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute)
@@ -167,7 +167,7 @@ func defaultScenario() Scenario {
 	}
 }
 
-// Scenarios returns the names of the scenarios that the program brings along.
+// Scenarios returns the names of the scenarios of the program.
 func Scenarios() []string {
 	entries, err := fs.ReadDir(files, "scenarios")
 	if err != nil {
@@ -180,8 +180,8 @@ func Scenarios() []string {
 	return names
 }
 
-// LoadScenario returns the scenario with a name, or that of a file. The name of a file has a dot or a slash. The
-// scenario is for an organization, whose queues it may name.
+// LoadScenario returns the scenario with a name, or the scenario in a file. The name of a file has a dot or a slash. It
+// may name queues of the organization.
 func LoadScenario(name string, o *Organization) (*Scenario, error) {
 	if !strings.ContainsAny(name, "./") {
 		text, err := files.ReadFile("scenarios/" + name + ".yaml")
@@ -208,7 +208,7 @@ func LoadScenario(name string, o *Organization) (*Scenario, error) {
 // maxScenarioBytes bounds the file of a scenario.
 const maxScenarioBytes = 64 << 10
 
-// ParseScenario reads the text of a scenario. The error names what is wrong, and where.
+// ParseScenario reads the text of a scenario. The error names the mistake and its place.
 func ParseScenario(name string, text []byte, o *Organization) (*Scenario, error) {
 	if len(text) > maxScenarioBytes {
 		return nil, fmt.Errorf("scenario %s: more than %d bytes", name, maxScenarioBytes)

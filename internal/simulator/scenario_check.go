@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// The bounds of a scenario. They keep a file from a day that no machine can simulate.
+// The bounds of a scenario. Without them a file could describe a day that no machine can simulate.
 const (
 	maxRate     = 1000 // per agent and hour
 	maxDuration = 24 * time.Hour
 	maxEntries  = 1000
 )
 
-// check returns what is wrong with the scenario.
+// check returns the mistakes of the scenario.
 func (s *Scenario) check(o *Organization) error {
 	queues := map[string]bool{}
 	for _, q := range o.Queues {

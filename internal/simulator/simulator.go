@@ -93,7 +93,7 @@ func (s *Simulator) Advance(emit func(data []byte)) {
 	s.reportStatus()
 }
 
-// Delay moves all further events to later times. A player calls it that could not keep up with the clock.
+// Delay moves all further events to later times. A player that could not keep up with the clock calls it.
 func (s *Simulator) Delay(by time.Duration) { s.start = s.start.Add(by) }
 
 // clock returns the time of a moment as events have it.
@@ -165,7 +165,7 @@ func (s *Simulator) open() {
 	s.refresh(0)
 }
 
-// often lets something happen at a rate per hour.
+// often calls a function at a rate per hour.
 func (s *Simulator) often(perHour float64, do func()) {
 	if perHour > 0 {
 		s.every(func() time.Duration { return s.gap(perHour) }, do)

@@ -28,7 +28,7 @@ type State struct {
 	History []Sample `json:"history"`
 }
 
-// QueueState is the state of a queue. The numbers are those of its last QueueStatus.
+// QueueState is the state of a queue. Its last QueueStatus has the same numbers.
 type QueueState struct {
 	ID          string  `json:"queueId"`
 	Name        string  `json:"name"`
@@ -47,7 +47,7 @@ type QueueState struct {
 }
 
 // Figures count the calls of a queue since the start. Each call that is offered is answered, abandoned, diverted to
-// another target or still in line. A refused call never was in line, or could not be diverted.
+// another target or still in line. A refused call never was in line, or had no other target.
 type Figures struct {
 	Offered    int `json:"offered"`
 	Answered   int `json:"answered"`
@@ -103,7 +103,7 @@ type Sample struct {
 	Connected int    `json:"connected"`
 }
 
-// sampleTime is the interval of the samples, maxSamples the number that is kept.
+// sampleTime is the interval of the samples, maxSamples the number of samples in the history.
 const (
 	sampleTime = 10 * time.Second
 	maxSamples = 360

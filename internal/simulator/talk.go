@@ -139,12 +139,12 @@ func (s *Simulator) connect(c *call) {
 	s.talk(c)
 }
 
-// serviceLevel returns the time in which a call should be answered, as the times of events have it.
+// serviceLevel returns the time in which a call should be answered, in the time of the events.
 func (s *Simulator) serviceLevel() time.Duration {
 	return time.Duration(float64(s.scenario.ServiceLevel) / s.options.Speed)
 }
 
-// talk schedules what follows in a connected call: perhaps a hold, perhaps a time in which it is parked, and its end.
+// talk schedules the rest of a connected call: perhaps a hold, perhaps a time in which it is parked, and its end.
 // Nothing else changes the call in between.
 func (s *Simulator) talk(c *call) {
 	p := s.scenario

@@ -13,10 +13,10 @@ const refusal = "?\r\n\r\n"
 type Conn struct {
 	net.Conn
 
-	begin   func(net.Conn) error // nil: it was called, or there is nothing to do
+	begin   func(net.Conn) error // nil: already called, or not needed
 	guard   Guard
 	refused bool
-	answer  string // what is left of refusal
+	answer  string // rest of refusal
 }
 
 // Read implements net.Conn.
@@ -48,7 +48,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return good, nil
 }
 
-// readAnswer returns what is left of the refusal.
+// readAnswer returns the rest of the refusal.
 func (c *Conn) readAnswer(p []byte) (int, error) {
 	if c.answer == "" {
 		return 0, io.EOF
@@ -66,11 +66,11 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Checked is a listener with a check of what net/http reads from its connections. net/http must not hijack them.
+// Checked is a listener that checks the bytes that net/http reads from its connections. net/http must not hijack them.
 type Checked struct {
 	net.Listener
-	// Begin is called before the first bytes of a connection are read; its error ends the connection. nil: there is
-	// nothing to do. net/http does not recognize a connection of TLS of a Checked.
+	// Begin is called before the first bytes of a connection are read; its error ends the connection. nil: not needed.
+	// net/http does not recognize a TLS connection of a Checked.
 	Begin func(net.Conn) error
 }
 

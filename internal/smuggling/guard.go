@@ -33,15 +33,15 @@ const (
 	stateRefused
 )
 
-// maxLine is how much of a line the guard keeps. The lines that count are shorter; longer ones of their names are
-// refused.
+// maxLine is the number of bytes of a line that the guard keeps. Valid lines of the checked headers are shorter; it
+// refuses longer ones.
 const maxLine = 128
 
 // versionLen is the length of the version at the end of a request line.
 const versionLen = len("HTTP/1.1")
 
-// Check reads bytes of the client. If ok is false, the guard has refused the request: only the first good ones may be
-// used, which end with a line, and none that follow.
+// Check reads bytes of the client. If ok is false, the guard has refused the request: the caller may use only the first
+// good bytes. They end with a line.
 func (g *Guard) Check(p []byte) (good int, ok bool) {
 	for rest := p; len(rest) > 0; {
 		n := 0

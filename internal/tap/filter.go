@@ -14,10 +14,10 @@ import (
 type Filter struct {
 	Organization, Entity events.ID     // zero: any
 	Types                []events.Type // empty: any
-	// Subscribed reports whether what is watched may have a subscription to a topic; it must not wait. nil: all events
-	// are watched, not only those of certain connections.
+	// Subscribed reports whether the watched connections may have a subscription to a topic; it must not wait. nil: the
+	// filter selects events of all connections.
 	Subscribed func(events.Topic) bool
-	// Sample is the part of the events that is copied, at most 1. All nodes select the same events. 0: all.
+	// Sample is the part of the events to copy, at most 1. All nodes select the same events. 0: all.
 	Sample float64
 	// WithoutData leaves out the data of the events.
 	WithoutData bool

@@ -16,7 +16,7 @@ type Reason uint8
 
 // The reasons.
 const (
-	Sampled Reason = iota // the sample does not have it
+	Sampled Reason = iota // outside of the sample
 	AboveRate
 	QueueFull
 	MemoryShort // the node is short of memory
@@ -32,7 +32,7 @@ func (r Reason) String() string {
 type Copy struct {
 	events.Event // its Data is a copy; nil: Filter.WithoutData
 
-	At          time.Time // when the node decided
+	At          time.Time // time of the node's decision
 	Outcome     trace.Outcome
 	Subscribers int
 	Size        int // of the data in bytes
@@ -41,7 +41,7 @@ type Copy struct {
 // copyBytes is what a copy takes besides its data.
 const copyBytes = 256
 
-// Dropped counts what a tap did not copy, by reason.
+// Dropped counts the events that a tap did not copy, by reason.
 type Dropped [NumReasons]uint64
 
 // Tap copies the events that its filter selects. Taps.Open makes it.
@@ -53,7 +53,7 @@ type Tap struct {
 	short   atomic.Bool               // the node was short of memory at the last Take
 	closed  sync.Once
 
-	mu    sync.Mutex // guards the following fields; never held for longer than an event is copied
+	mu    sync.Mutex // guards the following fields; held at most for the copy of one event
 	queue []Copy
 	bytes int
 	spent int   // events in the second
@@ -110,7 +110,7 @@ func (t *Tap) add(ev *events.Event, at time.Time, outcome trace.Outcome, subscri
 // Waiting returns the Go channel that receives when copies wait.
 func (t *Tap) Waiting() <-chan struct{} { return t.waiting.C() }
 
-// Take returns the copies that wait, and what was dropped since the last call. Call it at least each second.
+// Take returns the waiting copies, and the numbers of events dropped since the last call. Call it at least each second.
 func (t *Tap) Take() (copies []Copy, dropped Dropped) {
 	t.mu.Lock()
 	copies, t.queue, t.bytes = t.queue, nil, 0

@@ -64,7 +64,7 @@ func offer(open []*Tap, ev *events.Event, at time.Time, outcome trace.Outcome, s
 	}
 }
 
-// Limits returns the options: how many taps there may be, and what each may copy.
+// Limits returns the options: the number of taps, and the bounds of each.
 func (t *Taps) Limits() Options { return t.options }
 
 // Full reports whether Open would refuse a tap, and counts the refusal: the caller refuses it.

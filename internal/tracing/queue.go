@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// maxBatch is how many spans one request has at most. batchWait is how long a span waits for others.
+	// maxBatch is the largest number of spans in one request. batchWait is how long a span waits for others.
 	maxBatch  = 512
 	batchWait = time.Second
 	// reportEvery is the time between two log entries about a collector that does not take spans.
 	reportEvery = time.Minute
 )
 
-// queue is the bounded queue between the spans and their export. The processor of the SDK would count no losses, and
-// start its goroutine in its constructor.
+// queue is the bounded queue between the spans and their export. The processor of the SDK counts no losses, and starts
+// its goroutine in its constructor.
 type queue struct {
 	exporter *otlptrace.Exporter
 	hangUp   func() // closes the connections to the collector
@@ -78,13 +78,13 @@ func (q *queue) OnEnd(s sdktrace.ReadOnlySpan) {
 	}
 }
 
-// Shutdown implements sdktrace.SpanProcessor: run does what it would do.
+// Shutdown implements sdktrace.SpanProcessor. It does nothing: run exports the rest.
 func (*queue) Shutdown(context.Context) error { return nil }
 
 // ForceFlush implements sdktrace.SpanProcessor.
 func (*queue) ForceFlush(context.Context) error { return nil }
 
-// run exports batches until ctx ends, and then what is left.
+// run exports batches until ctx ends, and then the rest.
 func (q *queue) run(ctx context.Context) error {
 	defer q.hangUp()
 	defer func() { _ = q.exporter.Shutdown(context.WithoutCancel(ctx)) }() // never fails
@@ -106,7 +106,7 @@ func (q *queue) run(ctx context.Context) error {
 	return nil
 }
 
-// collect waits a while for further spans of a batch; once ctx has ended, it takes those that wait.
+// collect waits a while for further spans of a batch. After the end of ctx, it takes the waiting spans.
 func (q *queue) collect(ctx context.Context, first sdktrace.ReadOnlySpan) []sdktrace.ReadOnlySpan {
 	batch := []sdktrace.ReadOnlySpan{first}
 	timer := time.NewTimer(batchWait)

@@ -29,10 +29,10 @@ type Options struct {
 	Endpoint string
 	// Headers are sent with each request: name=value, with commas between them.
 	Headers string
-	// SampleEvery is how many traces begin here for one that is recorded; 0: none is. A trace that a client began is
-	// recorded if the client records it.
+	// One in SampleEvery traces that begin here is recorded; 0: none. A trace that a client began is recorded if the
+	// client records it.
 	SampleEvery int
-	// Rate bounds the recorded spans per second, whoever began their traces.
+	// Rate bounds the recorded spans per second, of all traces.
 	Rate int
 	// Queue bounds the spans that wait for the export. Timeout bounds one export.
 	Queue   int
@@ -44,7 +44,7 @@ type Options struct {
 	Registerer prometheus.Registerer // nil: no metrics
 }
 
-// scope is the name of what makes the spans.
+// scope is the name of the program that makes the spans.
 const scope = "github.com/rte-server/rte-server"
 
 // Tracer makes spans. Its methods may be called from any goroutine.
@@ -70,7 +70,7 @@ func New(o Options) (*Tracer, error) {
 	}
 	t := &Tracer{}
 	t.headers.Store(&headers)
-	// The environment of OpenTelemetry must not change what the configuration says.
+	// The environment variables of OpenTelemetry must not override the configuration.
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
 	}
@@ -101,7 +101,7 @@ func New(o Options) (*Tracer, error) {
 	return t, nil
 }
 
-// Run exports spans until ctx ends; then it exports those that wait, for at most the time limit of one export.
+// Run exports spans until ctx ends. Then it exports the waiting spans, for at most the time limit of one export.
 func (t *Tracer) Run(ctx context.Context) error {
 	if t == nil {
 		return nil
@@ -129,7 +129,7 @@ func (s *headerSender) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.transport.RoundTrip(r)
 }
 
-// CheckEndpoint returns an error for what is no URL of a collector.
+// CheckEndpoint returns an error if the text is no URL of a collector.
 func CheckEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -171,7 +171,7 @@ func (t *Tracer) Begin(name, parent string) *Span {
 	return t.BeginAt(time.Now(), name, parent)
 }
 
-// BeginAt is Begin for a span that began before.
+// BeginAt is Begin for a span with an earlier start.
 func (t *Tracer) BeginAt(began time.Time, name, parent string) *Span {
 	if t == nil {
 		return nil
@@ -201,7 +201,7 @@ func (s *Span) Number(key string, value int) {
 	}
 }
 
-// Fail marks the span as failed for a reason, which must be one of few words.
+// Fail marks the span as failed. The reason must be one of a few fixed words.
 func (s *Span) Fail(reason string) {
 	if s != nil {
 		s.span.SetAttributes(attribute.String("error.type", cmp.Or(reason, "_OTHER")))

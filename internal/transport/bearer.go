@@ -19,8 +19,8 @@ var (
 	errTwoTokens = errors.New("different tokens in one request")
 )
 
-// authenticate finds the token of a request, checks it and returns its claims (1.2). Without a token, the claims may be
-// those of a ticket.
+// authenticate finds the token of a request, checks it and returns its claims (1.2). Without a token, a ticket may have
+// the claims.
 func (h *Handler) authenticate(r *http.Request, q query, kind requestKind) (_ *authz.Claims, ticket bool, err error) {
 	token, err := bearer(r.Header.Values("Authorization"), q)
 	if errors.Is(err, errNoToken) {
@@ -30,7 +30,7 @@ func (h *Handler) authenticate(r *http.Request, q query, kind requestKind) (_ *a
 				return claims, true, err
 			}
 		}
-		_, _ = h.options.Verifier.Verify("") // which counts it
+		_, _ = h.options.Verifier.Verify("") // counts the missing token
 	}
 	if err != nil {
 		return nil, false, err

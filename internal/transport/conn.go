@@ -28,7 +28,7 @@ type Conn struct {
 	owner    owner
 	resumes  bool    // negotiate granted stateful reconnect
 	deflates bool    // messages may be compressed; not with stateful reconnect, where the next socket may not offer it
-	link     *linked // the connection has no WebSocket; nil: it has
+	link     *linked // in place of a WebSocket; nil: the connection has a WebSocket
 
 	early *authz.Claims // of a refresh before the session is open; guarded by h.refresh
 
@@ -51,7 +51,7 @@ type Conn struct {
 	opened   atomic.Bool   // session is set
 	expired  atomic.Bool   // expires has come: the shard's fanout.EndSilent means the end of the token
 	pinged   atomic.Bool   // the client has sent a ping: the client timeout counts
-	deserted atomic.Bool   // the system of the client confirmed nothing for too long
+	deserted atomic.Bool   // the operating system of the client confirmed no bytes for too long
 	status   atomic.Uint32 // of the Close frame, if it reports a violation; else 0
 	final    atomic.Uint32 // 1 + the fanout.EndReason for which the shard ends the connection by itself; else 0
 	ended    atomic.Uint32 // 1 + the fanout.EndReason of the outbox; 0 before
@@ -154,7 +154,7 @@ func (c *Conn) KeepAlive(now time.Time) (frame []byte, next time.Duration, ok bo
 		c.nextPing = at + c.h.options.Timeouts.KeepAlive
 	}
 	if at >= c.nextPing {
-		if c.transport() != transports.LongPolling { // whose requests end in time
+		if c.transport() != transports.LongPolling { // requests of LongPolling end in time
 			frame = c.protocol.Ping()
 		}
 		c.nextPing = at + c.h.options.Timeouts.KeepAlive

@@ -159,7 +159,7 @@ func (cs *connections) unused(id connID, inTime bool, now time.Time) bool {
 	return !taken && inTime && cs.spentLocked(id, now) == unused
 }
 
-// usedBy is who has used a connection token.
+// usedBy is the node that has used a connection token.
 type usedBy uint8
 
 const (
@@ -270,8 +270,8 @@ func (cs *connections) find(id connID, now time.Time) (c *Conn, ended bool) {
 	return c, c == nil && cs.spentLocked(id, now) == usedHere
 }
 
-// resumable returns the open connection with an id that may continue on another socket; nil: this node does not have
-// it.
+// resumable returns the open connection with an id, if it may continue on another socket; nil: this node has no such
+// connection.
 func (cs *connections) resumable(id connID) *Conn {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -281,7 +281,7 @@ func (cs *connections) resumable(id connID) *Conn {
 	return nil
 }
 
-// usedBy returns who has used a connection token lately.
+// usedBy returns the node that has used a connection token lately.
 func (cs *connections) usedBy(id connID, now time.Time) usedBy {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

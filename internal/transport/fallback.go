@@ -21,9 +21,9 @@ const maxPosts = 8
 // linked is the part of a connection that has a Link in place of a WebSocket.
 type linked struct {
 	*fallback.Link
-	turn      chan struct{} // has the POST whose turn it is, and those that wait
-	posting   chan struct{} // has the POST whose turn it is
-	abandoned atomic.Bool   // no request of the client came for too long
+	turn      chan struct{} // has an element for each POST that waits or has its turn
+	posting   chan struct{} // has an element while a POST has its turn
+	abandoned atomic.Bool   // too long without a request of the client
 }
 
 func (h *Handler) newLinked(t transports.Transport) *linked {
@@ -48,7 +48,7 @@ func (c *Conn) transport() transports.Transport {
 	}
 }
 
-// belongsTo reports whether claims are those of the user of the connection, in the same organization.
+// belongsTo reports whether claims belong to the user of the connection, in the same organization.
 func (c *Conn) belongsTo(claims *authz.Claims) bool {
 	return c.owner.user == claims.User && c.owner.organization == claims.Organization
 }
@@ -65,11 +65,11 @@ func (h *Handler) unopened(n *named) bool {
 	return n.conn == nil && n.token.sameUser && h.connections.unused(n.token.id, h.inTime(&n.token, now), now)
 }
 
-// find returns the connection that a request names by its connection token. It answers a request that names none, and
-// one that another node answers.
+// find returns the connection that a request names by its connection token. It answers a request without a connection,
+// or lets another node answer it.
 //
 // Where nodes pass requests on, a connection of several requests is on the node that made its token. Otherwise two
-// requests that come at once, or a node that does not know all others yet, could begin it twice.
+// requests at the same time, or a node that does not know all others yet, could begin it twice.
 func (h *Handler) find(w http.ResponseWriter, r *request) (named, bool) {
 	text := r.query.value("id")
 	if text == "" {
@@ -92,8 +92,8 @@ func (h *Handler) find(w http.ResponseWriter, r *request) (named, bool) {
 	return named{token, c}, true
 }
 
-// mayUse reports whether a request may use the connection that it names, with a transport. It answers a request that
-// may not.
+// mayUse reports whether a request may use the connection that it names, with a transport. If not, it answers the
+// request.
 func (h *Handler) mayUse(w http.ResponseWriter, r *request, n *named, t transports.Transport) bool {
 	c := n.conn
 	switch {
@@ -151,8 +151,8 @@ func (h *Handler) openLinked(w http.ResponseWriter, r *request, n *named, t tran
 	return a.c, true
 }
 
-// serveStream serves a GET of the transport ServerSentEvents: it streams what the connection sends until the connection
-// or the request ends.
+// serveStream serves a GET of the transport ServerSentEvents: it streams the messages of the connection until the
+// connection or the request ends.
 func (h *Handler) serveStream(w http.ResponseWriter, r *request) {
 	if !h.options.Transports[transports.ServerSentEvents] {
 		h.refuseTransport(w, r, refusedEventStream)
@@ -228,7 +228,7 @@ func (s *sender) send(p []byte) bool {
 const sendPiece = 64 << 10
 
 // servePoll serves a GET of the transport LongPolling. The first one opens the connection. Each other one waits for
-// what the connection sends, and takes over from the one before.
+// messages of the connection, and takes over from the previous one.
 func (h *Handler) servePoll(w http.ResponseWriter, r *request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-cache, no-store")
@@ -283,8 +283,8 @@ func (h *Handler) servePoll(w http.ResponseWriter, r *request) {
 
 const octetStream = "application/octet-stream"
 
-// takeToken brings the token of a poll into force if it ends later than the one in force: clients of LongPolling show
-// each new token that they get.
+// takeToken brings the token of a poll into force if it ends later than the current one. Clients of LongPolling show
+// each new token in their polls.
 func (h *Handler) takeToken(r *request, c *Conn) {
 	if !c.opened.Load() || !r.claims.ExpiresAt.After(c.session.Claims().ExpiresAt) {
 		return
@@ -297,8 +297,8 @@ func (h *Handler) takeToken(r *request, c *Conn) {
 	}
 }
 
-// servePost hands what a client of ServerSentEvents or LongPolling sends to its connection, one request at a time. It
-// answers when the connection has read all of it.
+// servePost hands the body of a POST of ServerSentEvents or LongPolling to its connection, one request at a time. It
+// answers when the connection has read the whole body.
 func (h *Handler) servePost(w http.ResponseWriter, r *request) {
 	n, ok := h.find(w, r)
 	if !ok {
@@ -395,8 +395,8 @@ func (h *Handler) serveDelete(w http.ResponseWriter, r *request) {
 	answer(w, http.StatusAccepted, "")
 }
 
-// awaitPoll returns the time until the connection ends because its client does not poll, at most next. ok is false once
-// it has come. A connection of another transport needs no polls.
+// awaitPoll returns the time until the connection ends because its client does not poll, at most next. ok is false
+// after this time. A connection of another transport needs no polls.
 func (c *Conn) awaitPoll(now time.Time, next time.Duration) (_ time.Duration, ok bool) {
 	if c.transport() != transports.LongPolling {
 		return next, true
@@ -409,7 +409,7 @@ func (c *Conn) awaitPoll(now time.Time, next time.Duration) (_ time.Duration, ok
 	return min(next, left), true
 }
 
-// closeAbandoned ends the Link of a client that does not poll: nothing will fetch the last frames.
+// closeAbandoned ends the Link of a client that does not poll: no request will fetch the last frames.
 func (c *Conn) closeAbandoned() {
 	if c.link != nil && c.link.abandoned.Load() {
 		c.h.metrics.abandoned.Inc()
@@ -417,7 +417,7 @@ func (c *Conn) closeAbandoned() {
 	}
 }
 
-// readEnded acts on the end of what a client posts. It reports whether the client has ended the connection.
+// readEnded acts on the end of the client's bytes. It reports whether the client has ended the connection.
 func (c *Conn) readEnded(err error) bool {
 	if !errors.Is(err, fallback.ErrEnded) {
 		return false

@@ -113,7 +113,7 @@ func (h *Handler) Connections() int { return h.connections.len() }
 // WaitingForRate returns the number of clients that wait for AdmissionOptions.Rate.
 func (h *Handler) WaitingForRate() int { return h.queue.WaitingForRate() }
 
-// NeedsPort reports whether there are connections without a WebSocket, whose clients make further requests.
+// NeedsPort reports whether there are connections without a WebSocket: their clients make further requests.
 func (h *Handler) NeedsPort() bool { return h.connections.len() > h.connections.sockets() }
 
 // Shutdown drains, cancels unfinished handshakes and waits until all connections have ended. A connection with a

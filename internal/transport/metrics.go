@@ -18,7 +18,7 @@ type metrics struct {
 	clockDifferences prometheus.Counter
 	redemptionsSent  prometheus.Counter
 	deflating        prometheus.Counter
-	tickets          prometheus.Counter // connections opened by one
+	tickets          prometheus.Counter // connections opened by a ticket
 	ticketsTooLarge  prometheus.Counter
 	redemptionsLost  prometheus.Counter
 	duplicates       prometheus.Counter
@@ -107,8 +107,8 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 	}, []string{"result"})
 	polls := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_transport_polls_total",
-		Help: "Requests of LongPolling that waited, by outcome: with messages, without any in time (late), replaced by " +
-			"another one, over with the connection, or given up by the client (gone). missing: connections that ended " +
+		Help: "Requests of LongPolling that waited, by outcome: with messages, without messages in time (late), replaced " +
+			"by another one, over with the connection, or given up by the client (gone). missing: connections that ended " +
 			"because their client did not poll again.",
 	}, []string{"outcome"})
 	redemptions := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -127,7 +127,7 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 		}),
 		ticketsTooLarge: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rte_transport_tickets_too_large_total",
-			Help: "Answers to negotiate without a ticket, because the claims of the token are too large.",
+			Help: "Answers to negotiate without a ticket because the claims of the token are too large.",
 		}),
 		redemptionsSent: redemptions.WithLabelValues("sent"),
 		redemptionsLost: redemptions.WithLabelValues("lost"),
@@ -149,7 +149,7 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 		}),
 		unconfirmed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rte_transport_unconfirmed_total",
-			Help: "Connections that ended because the system of the client confirmed nothing for timeouts.unconfirmed.",
+			Help: "Connections that ended because the client's operating system confirmed no bytes for timeouts.unconfirmed.",
 		}),
 		httpConnections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_transport_http_connections",

@@ -8,7 +8,7 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/forwarded"
 )
 
-// namedListener is a port whose connections may begin with a header of the PROXY protocol, in front of TLS.
+// namedListener is a port for connections that may begin with a header of the PROXY protocol, in front of TLS.
 type namedListener struct {
 	net.Listener
 	h       *Handler
@@ -35,16 +35,16 @@ func (l *namedListener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// namedConn is a connection whose header is read at the first use, by the goroutine that uses it: net/http first asks
-// for the address.
+// namedConn is a connection with a header. The goroutine that first uses the connection reads the header: net/http
+// first requests the address.
 type namedConn struct {
 	net.Conn
 	enter func() // reads the header; may be called again, from any goroutine
 
 	// Owned by enter, then constant, but for prefix, which the reader owns.
-	client net.Addr // that a trusted proxy has named; nil: none
+	client net.Addr // named by a trusted proxy; nil: none
 	prefix []byte   // bytes behind the header that were read
-	err    error    // why the connection is of no use
+	err    error    // of the header; the connection is of no use then
 }
 
 // enter reads the header of a connection.

@@ -30,7 +30,8 @@ type Verifier interface {
 type Session interface {
 	// Invoke runs an invocation and returns when it is done. One runs at a time (D2).
 	Invoke(ctx context.Context, inv *hub.Invocation)
-	// Send sends a copy of a frame of the transport, behind all frames sent before. It returns false when too much waits.
+	// Send sends a copy of a frame of the transport, behind all frames sent before. It returns false when too many frames
+	// wait.
 	Send(frame []byte) bool
 	// Close ends the session: the outbox sends the result of Conn.EncodeClose, then calls Conn.Ended. A second call does
 	// nothing and returns false.
@@ -72,7 +73,7 @@ type Options struct {
 	// of the server's own origin.
 	Origins []string
 
-	// Transports are those that the server has. None: WebSockets.
+	// Transports are the transports of the server. None: WebSockets.
 	Transports transports.Set
 
 	Protocol ProtocolOptions
@@ -80,8 +81,8 @@ type Options struct {
 	Tokens   TokenOptions
 	Refresh  RefreshOptions
 	Resume   ResumeOptions
-	// Relay passes requests on to the nodes that have their connections. nil: they are refused, as those for connections
-	// that have ended. The caller must serve Handler.Relayed to the other nodes.
+	// Relay passes requests on to the nodes that have their connections. nil: the server refuses these requests, as for
+	// ended connections. The caller must serve Handler.Relayed to the other nodes.
 	Relay  *relay.Relay
 	Limits Limits
 	// Admission is what clients wait for that come all at once.
@@ -120,8 +121,8 @@ type TokenOptions struct {
 	// Announce sends a message to all nodes, which pass it to HandleRedemptions: connection tokens work once on all nodes
 	// together. nil: there are no other nodes.
 	Announce func(ctx context.Context, message []byte) error
-	// Tickets makes a connection token enough to open its connection: negotiate seals the claims in it, and clients need
-	// no JWT in a URL. The answer of negotiate then has "webSocketTicket":true.
+	// With Tickets, a connection token alone opens its connection: negotiate seals the claims in it, and clients need no
+	// JWT in a URL. The answer of negotiate then has "webSocketTicket":true.
 	Tickets bool
 	// CloseAtExpiry ends a connection ExpiryGrace after its token has expired. The client reconnects, with a new token.
 	// false: the token counts when the connection is opened.

@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	// freshTime is how old a connection token that no node is known to have used may be before its connection is searched
-	// on other nodes. Clients use it at once, and nodes then notify each other within redemptionDelay.
+	// freshTime is the age up to which an unused connection token begins a connection without a search on other nodes.
+	// Clients use tokens at once, and nodes then notify each other within redemptionDelay.
 	freshTime = 2 * time.Second
-	// newTime is how long a node may need to learn of all others after its start, newWait how long a request waits
-	// for that, and newStep the time between two attempts.
+	// newTime is how long a node may need to learn of all others after its start. A request waits for that for newWait,
+	// with newStep between two attempts.
 	newTime = 10 * time.Second
 	newWait = time.Second
 	newStep = 100 * time.Millisecond
-	// maxUserPassing bounds the requests of one user whose owner is searched.
+	// maxUserPassing bounds the searches for owners for requests of one user.
 	maxUserPassing = 16
 )
 
-// passing counts the requests whose owner is searched. Its zero value is ready for use.
+// passing counts the searches for owners. Its zero value is ready for use.
 type passing struct {
 	mu    sync.Mutex
 	users map[organizationUser]int // guarded by mu
@@ -51,10 +51,10 @@ func (p *passing) end(user organizationUser) {
 	}
 }
 
-// Relayed returns the handler of requests that other nodes pass on, and what this node answers about a connection.
+// Relayed returns the handler of requests that other nodes pass on, and of their questions about connections.
 func (h *Handler) Relayed() relay.Served { return relay.Served{State: h.connectionState, Handler: h} }
 
-// connectionState returns what this node knows about a connection, which another node names by its id or, where it may
+// connectionState returns the state of a connection on this node. Another node names it by its id or, where it may
 // begin here, by its token.
 func (h *Handler) connectionState(name string) relay.State {
 	token, isToken := h.tokens.parse(name, &authz.Claims{})
@@ -94,8 +94,8 @@ func (h *Handler) mayBeElsewhere(u *upgrade) bool {
 	}
 }
 
-// passOnPatiently is passOn for a request that only another node can answer. A node that has just started may not know
-// the others yet: it tries again for a moment.
+// passOnPatiently is passOn for a request that only another node can answer. A node may not know the others yet just
+// after its start: it tries again for a moment.
 func (h *Handler) passOnPatiently(w http.ResponseWriter, r *request, token *connToken, name string) (answered bool) {
 	for began := time.Now(); !h.passOn(w, r, token, name); {
 		if h.draining.Load() || time.Since(h.started) > newTime || time.Since(began) > newWait {
@@ -111,15 +111,15 @@ func (h *Handler) passOnPatiently(w http.ResponseWriter, r *request, token *conn
 }
 
 // passOn passes a request on to the node that has the connection of a token, its owner, and reports whether it has
-// answered the request. The request must have a valid token of a user. passOn is for any request that names a
-// connection which this node does not have: a WebSocket, a GET that streams or waits, a POST, a DELETE. The owner gets
-// the request as the client sent it, through Handler.ServeHTTP: with method, headers, body, and the client's address.
-// Its answer goes back piece by piece, however long it takes. If the client or the owner ends, the other end notices.
+// answered the request. The request must have a valid token of a user. passOn is for any request for a connection of
+// another node: a WebSocket, a GET that streams or waits, a POST, a DELETE. The owner gets the request as the client
+// sent it, through Handler.ServeHTTP: with method, headers, body, and the client's address. Its answer goes back piece
+// by piece, however long it takes. If the client or the owner ends, the other end notices.
 //
-// passOn returns false at once if this node has the connection or had it, if another node has passed the request on to
-// this one, if there is no relay, or if this node drains. It returns false within half a second if no node has the
-// connection. Then the caller answers, as for an unknown id, or begins the connection here. name is what the other
-// nodes look for, see connectionState.
+// passOn returns false at once in these cases: this node has or had the connection, another node has passed the request
+// on to this one, there is no relay, or this node drains. It returns false within half a second if no node has the
+// connection. Then the caller answers, as for an unknown id, or begins the connection here. name is the name for
+// connectionState of the other nodes.
 func (h *Handler) passOn(w http.ResponseWriter, r *request, token *connToken, name string) (answered bool) {
 	if h.options.Relay == nil || relay.Passed(r.Context()) || h.draining.Load() ||
 		h.connections.usedBy(token.id, time.Now()) == usedHere {

@@ -166,7 +166,7 @@ func (c *Conn) consume(p []byte) {
 		return
 	}
 	var (
-		ping    []byte // the payload of the last one, in p
+		ping    []byte // payload of the last ping, in p
 		answers bool
 	)
 	for len(p) > 0 && c.phase < phaseBroken {
@@ -308,7 +308,7 @@ func (c *Conn) dispatch(message []byte) {
 }
 
 // send sends a control frame behind the frames sent before, and does not keep its memory. It drops the frame when too
-// much waits already: the client gets the next one.
+// many frames wait already: the client gets the next one.
 func (c *Conn) send(frame []byte) {
 	if c.session != nil {
 		c.session.Send(frame)
@@ -391,16 +391,16 @@ func (c *Conn) readFailed(err error) {
 	}
 }
 
-// examine records that a read or a write failed because the system of the client confirmed nothing. The kernel reports
-// it once, to either half.
+// examine records that a read or a write failed because the operating system of the client confirmed no bytes. The
+// kernel reports this once, to the read or to the write.
 func (c *Conn) examine(err error) {
 	if unconfirmed(err) && !c.deserted.Swap(true) {
 		c.h.metrics.unconfirmed.Inc()
 	}
 }
 
-// unconfirmed reports whether a connection ended because the system of the peer confirmed nothing. The kernel reports
-// what routers or its own neighbor table found meanwhile, if anything.
+// unconfirmed reports whether a connection ended because the operating system of the peer confirmed no bytes. The
+// kernel may then report an error of routers or of its own neighbor table.
 func unconfirmed(err error) bool {
 	return errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
 }

@@ -119,7 +119,8 @@ func (h *Handler) replaceClaims(id connID, claims *authz.Claims) (*Conn, refresh
 	return h.replaceClaimsLocked(c, claims)
 }
 
-// keepEarlyLocked keeps claims for a session that is not open yet, unless the session will begin with younger ones.
+// keepEarlyLocked keeps claims for a session that is not open yet. It ignores claims older than the claims with which
+// the session will begin.
 func (c *Conn) keepEarlyLocked(claims *authz.Claims) refreshOutcome {
 	switch {
 	case !c.belongsTo(claims):

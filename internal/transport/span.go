@@ -8,7 +8,7 @@ import (
 	"github.com/rte-server/rte-server/internal/tracing"
 )
 
-// traced begins the span of a request that lets a client in, if it is to be recorded. The returned writer notes the
+// traced begins the span of a negotiate request or an upgrade, if the tracer records it. The returned writer notes the
 // status; ended must be called when the request is answered.
 func (h *Handler) traced(w http.ResponseWriter, r *http.Request, kind requestKind) (http.ResponseWriter, func()) {
 	if h.options.Tracer == nil || !isEntry(r, kind) {
@@ -40,7 +40,7 @@ func endRequest(span *tracing.Span, method, route string, status int) {
 	span.End()
 }
 
-// upgraded makes the span of a request for a WebSocket that was granted without net/http.
+// upgraded makes the span of an upgrade without net/http.
 func (h *Handler) upgraded(traceparent string, began time.Time) {
 	if h.options.Tracer == nil {
 		return

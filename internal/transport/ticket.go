@@ -15,13 +15,13 @@ import (
 	"github.com/rte-server/rte-server/internal/authz/token"
 )
 
-// maxTicketClaims bounds the claims in a ticket, in bytes of JSON: a ticket is a part of a URL. A client whose claims
-// take more gets none, and shows its token.
+// maxTicketClaims bounds the claims in a ticket, in bytes of JSON: a ticket is a part of a URL. A client with larger
+// claims gets no ticket, and shows its token.
 const maxTicketClaims = 2 << 10
 
-// tickets makes and opens tickets. A ticket is the fourth part of a connection token, in which negotiate seals the
-// claims that it was shown. It opens the connection of its token in place of a JWT, which a browser would have to put
-// into a URL. Like its connection token it works once, for TokenOptions.TTL, and on any node.
+// tickets makes and opens tickets. A ticket is the fourth part of a connection token: negotiate seals the claims of the
+// JWT in it. It opens the connection of its token in place of a JWT. A browser would have to put the JWT into a URL.
+// Like its connection token it works once, for TokenOptions.TTL, and on any node.
 type tickets struct {
 	keys atomic.Pointer[[]cipher.AEAD] // the first seals, all open; of Handler.SetSecrets
 }
@@ -44,9 +44,8 @@ func (t *tickets) setKeys(keys [][]byte) error {
 	return nil
 }
 
-// add adds a ticket for claims to a connection token that was made just now. It returns false if the claims are too
-// large. The nonce is a part of the id, which is random and never sealed twice. The ticket is bound to the rest of the
-// token.
+// add adds a ticket for claims to a new connection token. It returns false if the claims are too large. The nonce is a
+// part of the id. The id is random, and add never seals for an id twice. The ticket is bound to the rest of the token.
 func (t *tickets) add(connection string, id connID, claims *authz.Claims) (string, bool) {
 	text, err := json.Marshal(claims)
 	if err != nil || len(text) > maxTicketClaims {
@@ -96,8 +95,8 @@ func opensByTicket(r *http.Request) bool {
 	return r.Method == http.MethodGet && (isWebSocket(r) || strings.Contains(r.Header.Get("Accept"), eventStream))
 }
 
-// redeemable returns the claims of the ticket in a query. The ticket must be in time and unused; the connections take
-// care that it is used once. The error is errNoToken, or that of the claims.
+// redeemable returns the claims of the ticket in a query. The ticket must be in time and unused; the connections accept
+// it once. The error is errNoToken, or an error of the claims.
 func (h *Handler) redeemable(q query) (*authz.Claims, error) {
 	if !h.options.Tokens.Tickets {
 		return nil, errNoToken

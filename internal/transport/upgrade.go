@@ -44,7 +44,7 @@ type upgrade struct {
 	token    connToken
 	isToken  bool // id is authentic, and token has its content
 	returns  bool // a connection of this node may get another socket
-	searched bool // no other node has the connection, or it must not be passed on
+	searched bool // no other node has the connection, or the request must stay here
 	features hub.Features
 	claims   *authz.Claims
 	owner    owner

@@ -39,7 +39,7 @@ const (
 	Direct
 	// Announced is an upgrade after a negotiate, here or on another node. It needs room only, and goes first.
 	Announced
-	// Returning is an upgrade for a connection of this node, which has its place. It never waits.
+	// Returning is an upgrade for a connection of this node. The connection has its place, so the upgrade never waits.
 	Returning
 )
 

@@ -1,7 +1,7 @@
-// Package fallback carries a connection that has no WebSocket by HTTP requests: the transports ServerSentEvents and
-// LongPolling of SignalR. A Link looks like a socket to the connection, which writes the frames of a WebSocket to it.
-// The Link takes their headers off and keeps their contents until a request of the client fetches them. What the client
-// posts is what the connection reads.
+// Package fallback carries connections without a WebSocket by HTTP requests: the transports ServerSentEvents and
+// LongPolling of SignalR. A Link looks like a socket to the connection. The connection writes the frames of a WebSocket
+// to it. The Link takes their headers off and keeps their contents until a request of the client fetches them. The
+// connection reads the bytes that the client posts.
 //
 // Invariants:
 //

@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// mostWaiting is what a Link takes before it counts as full. As with what the kernel keeps for a socket, newer states
-// can no longer replace those in it.
+// mostWaiting is the number of bytes that a Link takes before it counts as full. Newer states cannot replace states in
+// it, as in the kernel's buffer of a socket.
 const mostWaiting = 32 << 10
 
 // ErrEnded means that the client has ended the connection.
 var ErrEnded = errors.New("the client has ended the connection")
 
-// Link is the net.Conn of a connection without a WebSocket. The connection reads what Post hands in, and writes frames
+// Link is the net.Conn of a connection without a WebSocket. The connection reads the bytes of Post, and writes frames
 // that a Receiver hands to the client. Any goroutine may call its methods; one at a time may read, and one may write.
 type Link struct {
 	net.Conn               // the end of a pipe at which the connection reads
 	posts    net.Conn      // the other end
-	polled   bool          // requests fetch what waits; otherwise one request streams it
-	patience time.Duration // how long a client that polls may take for its next request
+	polled   bool          // requests fetch the waiting messages; otherwise one request streams them
+	patience time.Duration // longest time between two polls of a client
 
 	mu       sync.Mutex // guards the following fields
 	unframer unframer
@@ -33,15 +33,15 @@ type Link struct {
 	room     chan struct{}
 	deadline time.Time // of Write
 	ended    bool      // the client has ended the connection
-	finished bool      // no request fetches anything any more
+	finished bool      // no further request will fetch messages
 	closed   bool
 }
 
-// NewStream returns the Link of a connection whose messages one request streams as events.
+// NewStream returns the Link of a connection of ServerSentEvents.
 func NewStream() *Link { return newLink(&Link{unframer: unframer{events: true}}) }
 
-// NewPolled returns the Link of a connection whose messages requests of the client fetch. The client is lost if none of
-// them waits for as long as patience.
+// NewPolled returns the Link of a connection of LongPolling. The client counts as lost if none of its requests waits
+// here for the time patience.
 func NewPolled(patience time.Duration) *Link {
 	return newLink(&Link{polled: true, patience: patience, left: time.Now()})
 }
@@ -51,7 +51,7 @@ func newLink(l *Link) *Link {
 	return l
 }
 
-// Polled reports whether requests of the client fetch what waits.
+// Polled reports whether requests of the client fetch the waiting messages.
 func (l *Link) Polled() bool { return l.polled }
 
 // Post hands bytes of the client to the connection and returns when it has read them. After an error the connection has
@@ -61,7 +61,7 @@ func (l *Link) Post(p []byte) error {
 	return err
 }
 
-// Read reads what the client has posted. The error is ErrEnded after End, and io.EOF after Finish.
+// Read reads the bytes that the client has posted. The error is ErrEnded after End, and io.EOF after Finish.
 func (l *Link) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	if errors.Is(err, io.EOF) && l.hasEnded() {
@@ -76,7 +76,7 @@ func (l *Link) hasEnded() bool {
 	return l.ended
 }
 
-// TryWrite takes frames for the client, all of p or, if it is full, nothing.
+// TryWrite takes frames for the client: all of p, or no bytes if the Link is full.
 func (l *Link) TryWrite(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -161,8 +161,8 @@ func (l *Link) makeRoomLocked() {
 	}
 }
 
-// End ends the connection for the client: what waits is dropped, and Read returns ErrEnded. It returns false if the
-// connection was over.
+// End ends the connection for the client. It drops the waiting messages, and Read returns ErrEnded. It returns false if
+// the connection was over.
 func (l *Link) End() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -175,7 +175,7 @@ func (l *Link) End() bool {
 	return true
 }
 
-// Finish makes Read return io.EOF: no request fetches anything any more.
+// Finish makes Read return io.EOF: no further request will fetch messages.
 func (l *Link) Finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Receiver is a request that fetches what waits. One goroutine may use it.
+// Receiver is a request that fetches the waiting messages. One goroutine may use it.
 type Receiver struct {
 	link  *Link
-	again chan struct{} // has an element when something has changed
+	again chan struct{} // has an element after a change
 }
 
 // Outcome is how a wait of a Receiver ended.
@@ -18,11 +18,11 @@ type Outcome uint8
 const (
 	// Messages: there are messages.
 	Messages Outcome = iota
-	// Late: nothing came in time.
+	// Late: no message came in time.
 	Late
 	// Replaced: another request has taken over.
 	Replaced
-	// Over: the connection has ended, and nothing waits any more.
+	// Over: the connection has ended, and no message waits.
 	Over
 	// Gone: the client has given the request up.
 	Gone
@@ -36,7 +36,7 @@ func (o Outcome) String() string {
 // Outcomes returns all outcomes.
 func Outcomes() []Outcome { return []Outcome{Messages, Late, Replaced, Over, Gone} }
 
-// Receive returns a Receiver, which takes over from the one before. The caller must call Leave.
+// Receive returns a Receiver, which takes over from the previous one. The caller must call Leave.
 func (l *Link) Receive() *Receiver {
 	l.mu.Lock()
 	defer l.mu.Unlock()

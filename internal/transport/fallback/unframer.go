@@ -6,8 +6,8 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
-// unframer takes the headers off the frames of the server, which are complete messages and not masked (RFC 6455
-// section 5.2). Its input may end anywhere. One goroutine may use it at a time.
+// unframer takes the headers off the frames of the server. These are complete messages and not masked (RFC 6455 section
+// 5.2). Its input may end anywhere. One goroutine may use it at a time.
 type unframer struct {
 	events bool // each message becomes an event of an event stream
 
@@ -15,7 +15,7 @@ type unframer struct {
 	have    int    // bytes of header
 	inside  bool   // the header is complete
 	control bool   // the frame is no message
-	left    uint64 // bytes of the payload that are still to come
+	left    uint64 // missing bytes of the payload
 	closed  bool   // there was a Close frame
 }
 
@@ -62,7 +62,7 @@ func (u *unframer) append(dst, p []byte, whole int) (_ []byte, _ int) {
 	return dst, whole
 }
 
-// begin reports whether the header is complete, and reads it if so.
+// begin reads the header if it is complete, and reports whether it is.
 func (u *unframer) begin() bool {
 	if u.have < 2 {
 		return false
@@ -88,8 +88,8 @@ func (u *unframer) begin() bool {
 	return true
 }
 
-// flatten replaces the ends of lines by spaces: they would end the line of the event. JSON has them between tokens
-// only, where a space means the same.
+// flatten replaces the ends of lines by spaces: they would end the line of the event. In JSON they are between tokens
+// only, and a space means the same there.
 func flatten(p []byte) {
 	for i, b := range p {
 		if b == '\n' || b == '\r' {

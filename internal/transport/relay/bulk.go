@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// smallBytes is the buffer with which a socket waits for its owner, bulkBytes that with which it copies what came,
-	// the size of a record of TLS.
+	// smallBytes is the size of the buffer with which a socket waits for its owner, bulkBytes of the buffer with which it
+	// then copies: a record of TLS.
 	smallBytes = 512
 	bulkBytes  = 16 << 10
-	// maxBulkBytes bounds the large buffers of all sockets. A socket that gets none copies with its small one.
+	// maxBulkBytes bounds the large buffers of all sockets. Without one, a socket copies with its small buffer.
 	maxBulkBytes = 16 << 20
 )
 

@@ -1,5 +1,5 @@
-// Package relay passes requests of clients on from the node that got them to the node that has their connection, its
-// owner. Load balancers then need no sticky sessions for stateful reconnect and for transports of several requests.
+// Package relay passes requests of clients on to the node that has their connection, its owner. Load balancers then
+// need no sticky sessions for stateful reconnect and for transports of several requests.
 //
 // A Relay has two sides. Find, Upgrade and Forward are for the node that got a request. A Server answers the other
 // nodes on a port of its own.

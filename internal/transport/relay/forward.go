@@ -10,9 +10,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// Forward passes a request on to the node at address, and the answer back, of any length and duration: each piece of it
-// is sent as soon as it comes. The end of the client's request ends the owner's. With an error the request is not
-// answered.
+// Forward passes a request on to the node at address, and the answer back. The answer may have any length and duration;
+// each piece goes on as soon as it comes. The end of the client's request ends the owner's. After an error the request
+// has no answer yet.
 func (r *Relay) Forward(w http.ResponseWriter, req *http.Request, address string) (err error) {
 	place := r.reserve()
 	if place == nil {
@@ -25,7 +25,7 @@ func (r *Relay) Forward(w http.ResponseWriter, req *http.Request, address string
 	if !r.occupy(place, func() { cancel(ErrMoved) }) {
 		return ErrMoved
 	}
-	// The deadlines of the server are those of requests that are answered at once. A test's writer has none.
+	// The deadlines of the server are for short requests. A test's writer has none.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{})
 	_ = control.SetWriteDeadline(time.Time{})

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// identity is what a node shows to others, and accepts from them. All nodes with the same secret have the same key.
+// identity is the key that a node shows to others, and the keys that it accepts. All nodes with the same secret have
+// the same key.
 type identity struct {
 	accepted       []ed25519.PublicKey
 	server, client *tls.Config
@@ -67,7 +68,7 @@ func deriveKey(secret []byte) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(seed), nil
 }
 
-// certify wraps the public key into a certificate, which TLS needs. Nothing in it counts but the key.
+// certify wraps the public key into a certificate, which TLS needs. Only the key in it counts.
 func certify(key ed25519.PrivateKey) (tls.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC),
@@ -93,7 +94,7 @@ func (id *identity) verify(state tls.ConnectionState) error {
 	return nil
 }
 
-// ClientConfig returns the TLS options of a node with a secret, for a test or a probe that acts as one.
+// ClientConfig returns the TLS options of a node with a secret, for tests and probes that act as nodes.
 func ClientConfig(secret []byte) (*tls.Config, error) {
 	id, err := newIdentity(secret, nil)
 	if err != nil {

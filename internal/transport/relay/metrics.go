@@ -20,7 +20,7 @@ type metrics struct {
 	refused     map[strangerReason]prometheus.Counter
 }
 
-// outcome is the result of a request that was to be passed on.
+// outcome is the result of passing a request on.
 type outcome string
 
 const (
@@ -86,7 +86,7 @@ func newMetrics(reg prometheus.Registerer, limit int) *metrics {
 		}),
 		findSeconds: auto.NewHistogram(prometheus.HistogramOpts{
 			Name:    "rte_relay_find_seconds",
-			Help:    "Time until the owner of a connection was known, or that there is none.",
+			Help:    "Time until the search for the owner of a connection had a result.",
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .4},
 		}),
 		unreachable: auto.NewCounter(prometheus.CounterOpts{

@@ -20,8 +20,8 @@ type Hijack func(w http.ResponseWriter) (conn net.Conn, buffered []byte, err err
 const maxRefusal = 64 << 10
 
 // Upgrade passes a request for a WebSocket on to the node at address. If that node upgrades it, Upgrade returns and the
-// bytes go both ways from then on. With an error the request is not answered: the client should get 404, and then makes
-// a new connection at once.
+// bytes go both ways from then on. After an error the request has no answer yet: the client should get 404, and then
+// makes a new connection at once.
 func (r *Relay) Upgrade(w http.ResponseWriter, req *http.Request, address string, hijack Hijack) error {
 	place := r.reserve()
 	if place == nil {
@@ -108,7 +108,7 @@ func head(response *http.Response) []byte {
 	return append(text.p, "\r\n"...)
 }
 
-// appender collects what is written to it.
+// appender collects all writes.
 type appender struct{ p []byte }
 
 // Write implements io.Writer.
@@ -133,13 +133,13 @@ func refuse(w http.ResponseWriter, response *http.Response) {
 func abort(conn *tls.Conn) { _ = conn.NetConn().Close() }
 
 // pipe is the socket of a client whose connection is on another node. Two goroutines copy, one in each direction. It
-// keeps no bytes: what the client does not take stays with the owner, which then treats the client as slow.
+// keeps no bytes. Bytes that the client does not take stay with the owner, and the owner treats the client as slow.
 type pipe struct {
 	r      *Relay
 	place  *place
 	client *websocket.Socket
 	owner  *tls.Conn
-	halves atomic.Int32 // that have ended
+	halves atomic.Int32 // ended ones
 }
 
 // add adds a pipe with two goroutines. It returns false after Close.
@@ -168,8 +168,8 @@ func (p *pipe) leave() {
 	p.r.running.Done()
 }
 
-// toOwner copies what the client sends. When the owner has ended the connection, it reads on until the client has, too:
-// an end with unread bytes could destroy the last ones on their way to the client.
+// toOwner copies the bytes of the client. When the owner has ended the connection, it reads on until the client has
+// ended it, too: an end with unread bytes could destroy the last bytes on their way to the client.
 func (p *pipe) toOwner(buffered []byte) {
 	defer p.leave()
 	p.send(buffered)
@@ -198,7 +198,7 @@ func (p *pipe) send(bytes []byte) {
 	p.r.metrics.toOwner.Add(float64(len(bytes)))
 }
 
-// toClient copies what the owner sends.
+// toClient copies the bytes of the owner.
 func (p *pipe) toClient(first []byte) {
 	defer p.leave()
 	defer abort(p.owner)
@@ -217,7 +217,7 @@ func (p *pipe) toClient(first []byte) {
 	p.client.CloseWrite()
 }
 
-// bulk copies with a large buffer as long as that is full. It reports whether the client takes bytes.
+// bulk copies with a large buffer until a read does not fill it. It reports whether the client takes bytes.
 func (p *pipe) bulk() (taken bool) {
 	buf := p.r.bulk.get()
 	if buf == nil {

@@ -20,7 +20,7 @@ import (
 
 // Options configure a Relay.
 type Options struct {
-	// Secret is shared by all nodes, PreviousSecrets are accepted while it is being replaced. Secret is required.
+	// All nodes share Secret. They also accept PreviousSecrets, for a rotation. Secret is required.
 	Secret          []byte
 	PreviousSecrets [][]byte
 	// Peers returns the addresses of the other nodes' relay ports, as host:port. Required. It must not wait.
@@ -30,7 +30,7 @@ type Options struct {
 	Connections int
 	// HeaderBytes bounds the head of a request that another node passes on. 0: 64 KiB.
 	HeaderBytes int
-	// Send is how long a client may take for a piece of what it gets. 0: 10 s.
+	// Send is how long a client may take for a piece of its bytes. 0: 10 s.
 	Send time.Duration
 	// Close is how long a client may take to end its socket after the owner has ended it. 0: 5 s.
 	Close time.Duration
@@ -47,24 +47,24 @@ const (
 	ownerTime = 500 * time.Millisecond
 	// maxFinds bounds the requests for owners under way.
 	maxFinds = 256
-	// awayTime is how long a node that could not be reached is left out.
+	// awayTime is how long this node leaves out an unreachable node.
 	awayTime = time.Second
-	// idleTime is how long a connection to another node waits for another request, idlePerNode how many do.
+	// idleTime is how long an idle connection to another node stays open, idlePerNode the number of such connections.
 	idleTime    = 30 * time.Second
 	idlePerNode = 16
 )
 
-// The errors of Upgrade and Forward. The request is not answered then.
+// The errors of Upgrade and Forward. After them the request has no answer yet.
 var (
-	// ErrFull: this node passes as much on as it may.
-	ErrFull = errors.New("relay: as many requests are passed on as may be")
+	// ErrFull: this node passes on as many requests as it may.
+	ErrFull = errors.New("relay: this node passes on as many requests as it may")
 	// ErrOwner: the owner cannot be reached, is stopping, or cannot take the client.
 	ErrOwner = errors.New("relay: the owner does not take the request")
 	// ErrMoved: Move has ended the request before the owner answered. The client should send it again.
-	ErrMoved = errors.New("relay: the request was ended, so that it reaches another node")
+	ErrMoved = errors.New("relay: this node ended the request, so that it reaches another node")
 )
 
-// State is what a node knows about a connection.
+// State is the state of a connection on a node.
 type State uint8
 
 // The states.
@@ -89,13 +89,13 @@ type Relay struct {
 	running  sync.WaitGroup
 
 	mu     sync.Mutex           // guards the following fields
-	away   map[string]time.Time // when a node could not be reached
+	away   map[string]time.Time // last failure to reach a node
 	places map[*place]struct{}  // of the sockets and requests that are passed on
 	pipes  int
 	closed bool
 }
 
-// New returns a Relay and starts nothing. The error names the option that is wrong.
+// New returns a Relay and starts nothing. The error names the wrong option.
 func New(o Options) (*Relay, error) {
 	if o.Peers == nil {
 		return nil, errors.New("relay: Options.Peers is required")
@@ -147,7 +147,7 @@ func (r *Relay) dial(ctx context.Context, address string) (*tls.Conn, error) {
 		if err = secured.HandshakeContext(ctx); err == nil {
 			return secured, nil
 		}
-		_ = conn.Close() // it is of no use
+		_ = conn.Close() // unusable
 	}
 	if !errors.Is(ctx.Err(), context.Canceled) {
 		r.metrics.unreachable.Inc()
@@ -158,7 +158,7 @@ func (r *Relay) dial(ctx context.Context, address string) (*tls.Conn, error) {
 	return nil, err
 }
 
-// reachable returns the other nodes without those that could not be reached a moment ago.
+// reachable returns the other nodes without the nodes that were unreachable a moment ago.
 func (r *Relay) reachable() (addresses []string) {
 	all, now := r.options.Peers(), time.Now()
 	r.mu.Lock()
@@ -251,7 +251,7 @@ func (r *Relay) query(ctx context.Context, address, id string) State {
 		return Unknown
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<10)) // so that the connection can be used again
-	_ = response.Body.Close()                                        // nothing of it is needed
+	_ = response.Body.Close()                                        // the rest is not needed
 	for state, status := range states {
 		if response.StatusCode == status {
 			return state
@@ -285,7 +285,7 @@ func (r *Relay) release(p *place) {
 	r.metrics.passed.Set(float64(len(r.places)))
 }
 
-// occupy lets Move and Close end what has a place. It returns false after Close.
+// occupy lets Move and Close end the request of a place. It returns false after Close.
 func (r *Relay) occupy(p *place, end func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -300,7 +300,7 @@ func (r *Relay) Sockets() int {
 	return r.pipes
 }
 
-// ends returns what ends all that is passed on.
+// ends returns the functions that end all sockets and requests that are passed on.
 func (r *Relay) ends() (all []func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -331,8 +331,8 @@ func (r *Relay) Move(ctx context.Context, over time.Duration) {
 	}
 }
 
-// Close ends all that is passed on, and refuses more. It waits for the goroutines of sockets. A Server needs a Close of
-// its own.
+// Close ends all sockets and requests that are passed on, and refuses further ones. It waits for the goroutines of
+// sockets. A Server needs a Close of its own.
 func (r *Relay) Close() {
 	r.mu.Lock()
 	r.closed = true

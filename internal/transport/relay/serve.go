@@ -14,19 +14,20 @@ import (
 )
 
 const (
-	// maxHandshakes bounds the connections of others that have not proven to be nodes, handshakeTime how long one has
-	// for that.
+	// maxHandshakes bounds the connections in their handshake: the other end has not proven to be a node. handshakeTime
+	// bounds the time of one handshake.
 	maxHandshakes = 64
 	handshakeTime = 2 * time.Second
 	// headTime is how long a node may take for the head of a request.
 	headTime = 5 * time.Second
 )
 
-// Served is what other nodes can request of this one.
+// Served answers the requests of other nodes.
 type Served struct {
-	// State returns what this node knows about a connection. It must not wait.
+	// State returns the state of a connection on this node. It must not wait.
 	State func(id string) State
-	// Handler answers requests that other nodes pass on. RemoteAddr of a request is the one that the other node has seen.
+	// Handler answers requests that other nodes pass on. RemoteAddr of a request is the address that the other node has
+	// seen.
 	Handler http.Handler
 }
 
@@ -119,7 +120,7 @@ type nodeListener struct {
 	running  sync.WaitGroup
 }
 
-// accepted is what Accept returns.
+// accepted is a result of Accept.
 type accepted struct {
 	conn net.Conn
 	err  error

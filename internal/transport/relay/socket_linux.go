@@ -11,16 +11,16 @@ import (
 const (
 	// lostTime is how long another node may confirm nothing before the connection to it ends.
 	lostTime = 10 * time.Second
-	// receiveBytes bounds what the kernel keeps of what a client has not taken yet: the owner can no longer replace it by
-	// newer states. The kernel counts its overhead as well and doubles the number.
+	// receiveBytes bounds the kernel's buffer of bytes for a client: the owner can no longer replace states in it by newer
+	// ones. The kernel counts its overhead as well and doubles the number.
 	receiveBytes = 128 << 10
 )
 
-// keepAlive ends a connection to a node that was lost without an end.
+// keepAlive ends a connection to a node that disappeared.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 3 * time.Second, Interval: 2 * time.Second, Count: 3}
 
-// boundSocket bounds what the kernel keeps for a connection to another node, and how long it waits for that node. A
-// connection without these bounds works as well.
+// boundSocket bounds the kernel's buffer for a connection to another node, and how long the kernel waits for that node.
+// A connection without these bounds works as well.
 func boundSocket(_, _ string, raw syscall.RawConn) error {
 	return raw.Control(func(fd uintptr) {
 		boundWait(fd)

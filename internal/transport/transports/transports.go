@@ -1,4 +1,4 @@
-// Package transports has the transports of SignalR: the ways in which a connection reaches its client. A leaf.
+// Package transports has the transports of SignalR: the ways from a connection to its client. It is a leaf.
 package transports
 
 import (

@@ -140,8 +140,8 @@ func (s *Socket) TryWrite(p []byte) (n int, err error) {
 	return n, err
 }
 
-// tryWrite is TryWrite for a connection that is not direct. It takes nothing unless the connection can tell by itself
-// how much it takes.
+// tryWrite is TryWrite for other connections than direct ones. It takes no bytes unless the connection itself can
+// report the number of taken bytes.
 func tryWrite(conn net.Conn, p []byte) (n int, err error) {
 	if c, ok := conn.(interface{ TryWrite([]byte) (int, error) }); ok {
 		return c.TryWrite(p)
