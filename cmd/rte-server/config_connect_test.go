@@ -329,7 +329,7 @@ func TestConfigCheck_connectsToKeySetsAndDirectory(t *testing.T) {
 		_, _ = fmt.Fprint(w, `{"entities":[]}`)
 	})
 	mux.HandleFunc("/slow", func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // else the server does not notice the end of the client
+		_, _ = io.Copy(io.Discard, r.Body) // otherwise the server does not notice the end of the client
 		<-r.Context().Done()
 	})
 	plain := httptest.NewServer(mux)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// provokingTests are tests that have more to check, and provoke metrics on the way.
+// provokingTests are tests with other aims that also provoke metrics.
 var provokingTests = map[string]func(*testing.T){
 	"Serve exportsTraces":                        TestServe_exportsTraces,
 	"Serve goesOnWithoutCollector":               TestServe_goesOnWithoutCollector,
@@ -35,11 +35,11 @@ var provokingTests = map[string]func(*testing.T){
 	"Serve endsSubscriptionsNoLongerAllowed":     TestServe_endsSubscriptionsNoLongerAllowed,
 }
 
-// unprovoked has the reason of each metric, and each value of a label, that the test does not provoke.
+// unprovoked has a reason for each metric, and each value of a label, that the test does not provoke.
 const unprovoked = "testdata/unprovoked-metrics.txt"
 
 // TestMetrics_areProvoked brings every metric, and every value of its labels, to a value above zero on running
-// programs, but those in testdata/unprovoked-metrics.txt, which has a reason for each.
+// programs. testdata/unprovoked-metrics.txt has the exceptions and their reasons.
 func TestMetrics_areProvoked(t *testing.T) {
 	r := recordMetrics(t)
 	for name, provoke := range map[string]func(*testing.T){

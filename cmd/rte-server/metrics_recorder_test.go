@@ -20,7 +20,7 @@ type metricRecorder struct {
 	max map[string]float64 // guarded by mu
 }
 
-// recorders has the metricRecorder of each *testing.T that wants one, and of its subtests by their names' beginning.
+// recorders has the metricRecorder of a test, by its name. The subtests find it by the beginning of their names.
 var recorders sync.Map
 
 // recordMetrics records the series of all programs that start starts for this test and its subtests.

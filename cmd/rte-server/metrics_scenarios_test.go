@@ -53,7 +53,7 @@ func provokeTokens(t *testing.T) {
 	}
 }
 
-// provokeEvents publishes every sample, and every kind of message that is no event, over Redis and over HTTP.
+// provokeEvents publishes every sample, and every kind of faulty message, over Redis and over HTTP.
 func provokeEvents(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	p := start(t, serveArgs("--redis.addresses="+redis.Addr, "--events.validation=all", "--events.quarantine=2",
@@ -322,7 +322,7 @@ func provokeResume(t *testing.T) {
 	})
 }
 
-// provokePolls uses the transports beside WebSockets, rightly and wrongly.
+// provokePolls sends good and faulty requests of the transports beside WebSockets.
 func provokePolls(t *testing.T) {
 	p := start(t, serveArgs("--transports=ServerSentEvents,LongPolling", "--timeouts.client=2s",
 		"--timeouts.keep_alive=1s", "--auth.refresh", "--limits.message_bytes=2048")...)

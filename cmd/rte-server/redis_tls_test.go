@@ -127,7 +127,7 @@ func TestRedisTLS_rotatesUnderAConnectedClient(t *testing.T) {
 		t.Fatal(answer)
 	}
 
-	// Events come in the tier that is repaired from the journal.
+	// Events come in the tier with a journal.
 	ctx, stop := context.WithCancel(t.Context())
 	published := make(chan int, 1)
 	go func() {

@@ -18,17 +18,17 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// rotatedFile shows that a running server takes over a new version of a file, and that no client loses its connection.
+// rotatedFile shows that a running server takes over a new version of a file, and clients keep their connections.
 type rotatedFile struct {
 	// rotate rotates the file of a server that it starts.
 	rotate func(t *testing.T)
-	// elsewhere names the test that shows it where rotate does not.
+	// elsewhere names the test that rotates the file; rotate is then nil.
 	elsewhere string
-	// restart is why a new version needs a restart.
+	// restart is the reason why a new version needs a restart.
 	restart string
 }
 
-// rotatedFiles returns the files besides those of secrets that reloadedKeys has.
+// rotatedFiles returns the files besides the secrets in reloadedKeys.
 func rotatedFiles() map[string]rotatedFile {
 	ofPort := rotatedFile{elsewhere: "TestServe_renewsCertificates"}
 	ofRedis := rotatedFile{elsewhere: "TestRedisTLS_rotatesUnderAConnectedClient"}
@@ -232,7 +232,7 @@ func rotatePublicKey(t *testing.T) {
 	r.checkClient()
 }
 
-// mustEdToken makes a token that is signed with a key.
+// mustEdToken makes a token signed with a key.
 func mustEdToken(t *testing.T, key ed25519.PrivateKey) string {
 	t.Helper()
 	payload := fmt.Sprintf(`{"sub":%q,"org":%q,"role":"agent","exp":%d}`,

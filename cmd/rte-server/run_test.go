@@ -10,7 +10,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// "config chek" printed the help and succeeded, so that a script took it for a check that had passed.
+// "config chek" printed the help and succeeded, so a script took it for a passed check.
 func TestRun_refusesUnknownCommands(t *testing.T) {
 	for line, want := range map[string]string{
 		"chek":                     `unknown command "chek" for "rte-server"`,

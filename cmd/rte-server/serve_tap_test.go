@@ -110,8 +110,8 @@ func callEvent(n int) (id, line string) {
 		id, testOrganization, testUser, testOrganization)
 }
 
-// TestTap_showsEventsOfAllNodes taps a node without clients. It shows what the other node did with an event, without
-// what is personal, within a second.
+// TestTap_showsEventsOfAllNodes taps a node without clients. Within a second it shows the outcome of an event on the
+// other node, without personal values.
 func TestTap_showsEventsOfAllNodes(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	first := start(t, serveArgs("--redis.addresses="+redis.Addr)...)
@@ -146,7 +146,7 @@ func TestTap_showsEventsOfAllNodes(t *testing.T) {
 	}
 	tap.close()
 
-	// A tap of an organization lets its events come to the node that has no subscriber.
+	// A tap of an organization brings its events to a node without subscribers.
 	full := second.tap("data=full&organization="+testOrganization+"&entity="+testUser, "")
 	full.next("node", `"joined"`)
 	full.next("node", `"joined"`)
@@ -181,7 +181,7 @@ func TestTap_showsEventsOfAllNodes(t *testing.T) {
 	}
 }
 
-// TestTap_reportsWhatItLeavesOut publishes more than a tap may copy.
+// TestTap_reportsWhatItLeavesOut publishes more events than a tap may copy.
 func TestTap_reportsWhatItLeavesOut(t *testing.T) {
 	node := start(t, serveArgs("--tap.rate=5")...)
 	tap := node.tap("event=UserCallInComing", "")

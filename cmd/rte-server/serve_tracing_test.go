@@ -110,7 +110,7 @@ func tracingHeaders() reloadedKey {
 	}
 }
 
-// TestServe_goesOnWithoutCollector checks that a collector that hangs or is away costs clients nothing.
+// TestServe_goesOnWithoutCollector checks that clients work without delay while the collector hangs or is away.
 func TestServe_goesOnWithoutCollector(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

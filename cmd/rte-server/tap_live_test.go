@@ -134,7 +134,7 @@ func TestReadEvents(t *testing.T) {
 	}
 }
 
-// FuzzTap_readEvents reads what a server, or what is in its place, may send.
+// FuzzTap_readEvents reads any answer of a server.
 func FuzzTap_readEvents(f *testing.F) {
 	f.Add([]byte("event: event\ndata: {\"at\":\"2026-01-02T15:04:05Z\",\"ageMs\":3,\"data\":{}}\n\n"))
 	f.Add([]byte("event: hello\ndata: {\"nodes\":[\"b\",\"a\"]}\n\nevent: node\ndata: {\"node\":\"a\"}\n\n"))

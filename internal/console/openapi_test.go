@@ -27,7 +27,7 @@ func TestOpenAPI_isCheckedIn(t *testing.T) {
 	}
 }
 
-// TestOpenAPI_hasEachPath compares the document with the paths of a server that has everything.
+// TestOpenAPI_hasEachPath compares the document with the paths of a server with all options.
 func TestOpenAPI_hasEachPath(t *testing.T) {
 	var document struct {
 		Paths map[string]map[string]any `json:"paths"`
@@ -63,7 +63,7 @@ func TestOpenAPI_hasEachPath(t *testing.T) {
 	}
 }
 
-// everyOperation returns operations of which each does something.
+// everyOperation returns a function for each operation.
 func everyOperation() (all console.Operations) {
 	for _, field := range reflect.ValueOf(&all).Elem().Fields() {
 		switch f := field.Addr().Interface().(type) {

@@ -8,8 +8,8 @@ import (
 	"github.com/rte-server/rte-server/internal/console"
 )
 
-// A request for a profile of a billion seconds kept the only one of the processor, or a trace, for as long as its
-// connection lasted.
+// A request for a billion seconds of a trace, or of the only profile of the processor, ran until the end of its
+// connection.
 func TestServer_boundsProfiles(t *testing.T) {
 	server := mustNew(t, console.Options{Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry()})
 	for _, path := range []string{"profile", "trace", "heap"} {

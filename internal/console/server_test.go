@@ -193,8 +193,8 @@ func TestServer_refusesBeforeTheBody(t *testing.T) {
 	}
 }
 
-// TestServer_delaysWrongTokens checks that guessing is slow, and that a flood of guesses from many addresses neither
-// holds many connections nor slows down the right token.
+// TestServer_delaysWrongTokens checks that guessing is slow. A flood of guesses from many addresses does not hold many
+// connections, and does not slow down the right token.
 func TestServer_delaysWrongTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := mustNew(t,

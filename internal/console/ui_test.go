@@ -12,7 +12,7 @@ import (
 	"github.com/rte-server/rte-server/internal/console"
 )
 
-// TestConsole_allowsOnlyItsOwnFiles reads the page and what it refers to.
+// TestConsole_allowsOnlyItsOwnFiles reads the page and the files to which it refers.
 func TestConsole_allowsOnlyItsOwnFiles(t *testing.T) {
 	s := mustNew(t, console.Options{
 		Readiness: console.NewReadiness(), Gatherer: prometheus.NewRegistry(), Token: "secret",

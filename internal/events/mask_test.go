@@ -71,7 +71,7 @@ func TestPersonal_listsTheProperties(t *testing.T) {
 	if got := catalog.Personal(kind); !slices.Equal(got, []string{"CallerNumber", "TargetNumber", "Username"}) {
 		t.Errorf("personal properties %v", got)
 	}
-	// A property that names or reaches a person must not be added without the mark.
+	// A new property that names or reaches a person needs the mark.
 	for _, name := range catalog.Names() {
 		kind, _ := catalog.Lookup(name)
 		definition := catalog.Definition(kind)
@@ -90,7 +90,7 @@ func TestPersonal_listsTheProperties(t *testing.T) {
 	}
 }
 
-// FuzzAppendMasked masks what publishers may send: the result must be JSON without a personal value.
+// FuzzAppendMasked masks any data of publishers: the result must be JSON without a personal value.
 func FuzzAppendMasked(f *testing.F) {
 	f.Add([]byte(`{"CallerNumber":"+41","CallId":"x","Else":{"a":[1,2]}}`))
 	f.Add([]byte(`{"callerNumber":"\u0000","\u0043allerNumber":1e9}`))

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkAges measures what the histograms of the age and the delay of events cost a shard, for batches of events
-// that it writes together. user-ns/event is processor time of the thread, which other programs do not change much.
+// BenchmarkAges measures the cost of the histograms of age and delay for a shard, for batches of events that it writes
+// together. user-ns/event is processor time of the thread: other programs hardly change it.
 func BenchmarkAges(b *testing.B) {
 	for _, size := range []int{1, 4, 64} {
 		b.Run(fmt.Sprintf("%dEvents", size), func(b *testing.B) {

@@ -139,7 +139,7 @@ func TestLost_keepsTheRateAcrossLosses(t *testing.T) {
 	})
 }
 
-// A loss during a shed closed connections at its own rate, on top of those of the shed.
+// A loss during a shed closed connections at its own rate, and the shed closed further ones.
 func TestLost_sharesItsRateWithSheds(t *testing.T) {
 	const rate, clients = 10, 300
 	o := hub.Options{Resync: hub.ResyncOptions{Lane: laneOf, CloseWindow: time.Second, Rate: 500, CloseRate: rate}}
@@ -166,8 +166,8 @@ func TestLost_sharesItsRateWithSheds(t *testing.T) {
 	})
 }
 
-// While clients wait to come in, here or at another node, a loss closes nothing, but for a bounded time. Clients with
-// notices get theirs.
+// While clients wait to come in, here or at another node, a loss closes no connections, for a bounded time. Clients
+// with notices get their notices.
 func TestLost_waitsWhileClientsCannotComeBack(t *testing.T) {
 	var waits atomic.Bool
 	o := hub.Options{Resync: hub.ResyncOptions{

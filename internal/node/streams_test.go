@@ -61,7 +61,7 @@ func (w *channels) stream(ctx context.Context, t *testing.T, name string, others
 	return s
 }
 
-// batches collects what a stream brings.
+// batches collects the batches of a stream.
 type batches struct {
 	mu  sync.Mutex
 	got []string
@@ -73,7 +73,7 @@ func (b *batches) take(_ string, batch []byte) {
 	b.got = append(b.got, string(batch))
 }
 
-// since returns what came after the last call, each once.
+// since returns the batches since the last call, each once.
 func (b *batches) since() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -162,7 +162,7 @@ func TestNodeStreams_endWithTheirLease(t *testing.T) {
 	})
 }
 
-// FuzzNodeQueries_receive takes what may be on the channels of nodes.
+// FuzzNodeQueries_receive takes any message on the channels of nodes.
 func FuzzNodeQueries_receive(f *testing.F) {
 	w := &channels{byName: map[string][]func([]byte){}}
 	q := newNodeQueries("a", w, func() []string { return nil },

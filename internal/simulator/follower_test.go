@@ -33,8 +33,7 @@ type observed struct {
 	OpenStatus                                   int
 }
 
-// follower knows of the call centre what the events describe, and fails the test if an event contradicts the ones
-// before it.
+// follower knows the call centre as the events describe it. It fails the test if an event contradicts earlier events.
 type follower struct {
 	t         *testing.T
 	calls     map[string]*followed
@@ -61,7 +60,7 @@ type followed struct {
 
 // worker is an agent as the events describe it.
 type worker struct {
-	calls    int // that ring, are connected or are made
+	calls    int // ringing, connected or outgoing
 	wrapUp   bool
 	watching bool
 	fetching bool
@@ -123,7 +122,7 @@ func (f *follower) follow(catalog *events.Catalog, data []byte) {
 	if err != nil {
 		f.bad(err.Error())
 	}
-	// The check takes as long as all else together. So it is for the first events, and then for some.
+	// This check takes as long as all other checks together. So it runs for the first events, and then for some.
 	if f.count++; f.count < 20_000 || f.count%16 == 0 {
 		if deviations := catalog.Check(&event); len(deviations) > 0 {
 			f.bad(deviations[0].Property + ": " + deviations[0].Problem.String())

@@ -114,7 +114,7 @@ func FuzzParseScenario(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 500 { // any scenario that is accepted can be simulated
+		for range 500 { // the simulator can simulate each accepted scenario
 			s.Advance(nil)
 		}
 		if err := s.Recount(); err != nil {

@@ -71,7 +71,7 @@ func TestSimulator_equalSeedsGiveEqualBytes(t *testing.T) {
 	}
 }
 
-// TestSimulator_hasAllTypesInFiveMinutes counts the types of events that a visitor of "dev" sees.
+// TestSimulator_hasAllTypesInFiveMinutes counts the types of events that a user of "dev" sees.
 func TestSimulator_hasAllTypesInFiveMinutes(t *testing.T) {
 	f := newFollower(t)
 	catalog := events.Builtin()
@@ -130,7 +130,7 @@ func mustGenerate(t testing.TB, agents int, seed uint64) *simulator.Simulator {
 	return s
 }
 
-// follow follows a day and checks what the simulator itself knows in between.
+// follow follows a day and compares it with the simulator's own state in between.
 func follow(t *testing.T, s *simulator.Simulator, length time.Duration) {
 	f := newFollower(t)
 	catalog := events.Builtin()
@@ -219,7 +219,7 @@ func TestSimulator_followsItsScenario(t *testing.T) {
 		{"bad-monday", 0.12, 0.18, true},
 	} {
 		var alerts, offered, abandoned int
-		for seed := range uint64(6) { // one hour is not like another one
+		for seed := range uint64(6) { // hours differ
 			s := mustNew(t, test.scenario, seed)
 			live(s, time.Minute, func(data []byte) {
 				if bytes.Contains(data, []byte(`"EventType":"UserAlert"`)) {

@@ -68,7 +68,7 @@ func exchange(t *testing.T, address, sent string, piece int) (statuses []int, bo
 	}
 }
 
-// Each row is followed by a plain request for /next: it must be served exactly if the end of the row is beyond doubt.
+// A plain request for /next follows each row. The server must serve it if and only if the end of the row is clear.
 func TestConn_refusesWhatParsersCutDifferently(t *testing.T) {
 	address := mustServe(t)
 	const next = "GET /next HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -162,7 +162,7 @@ func TestConn_refusesWhatParsersCutDifferently(t *testing.T) {
 	}
 }
 
-// FuzzGuard checks that net/http cuts all that the guard accepts in the same places.
+// FuzzGuard checks that net/http and the guard cut accepted bytes in the same places.
 func FuzzGuard(f *testing.F) {
 	for _, seed := range []string{
 		"GET /a HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -123,7 +123,7 @@ func TestTap_countsWhatItDrops(t *testing.T) {
 	})
 }
 
-// All nodes must select the same events, or the sample of an event that several nodes have is useless.
+// All nodes must select the same events: otherwise a sample shows only some of the nodes that have an event.
 func TestTap_samplesTheSameEventsEverywhere(t *testing.T) {
 	large := tap.Options{Rate: 1 << 20, Bytes: 1 << 30}
 	first, second := newTaps(large), newTaps(large)
@@ -223,7 +223,8 @@ func TestTaps_allocateNothingWithoutATap(t *testing.T) {
 	check("no tap")
 }
 
-// BenchmarkTaps_Event is what taps cost for each event: none, one that selects other events, and one above its rate.
+// BenchmarkTaps_Event is the cost of taps for each event: without a tap, with one that selects other events, and with
+// one above its rate.
 func BenchmarkTaps_Event(b *testing.B) {
 	for _, filters := range []map[string]*tap.Filter{
 		{"none": nil}, {"other": {Entity: events.ID{99}}}, {"all": {}},

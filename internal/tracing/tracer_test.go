@@ -49,7 +49,7 @@ func mustTracer(
 	return tracer, registry
 }
 
-// spans returns how many spans had a result.
+// spans returns the number of spans with a result.
 func spans(t *testing.T, registry *prometheus.Registry, result string) float64 {
 	t.Helper()
 	families, err := registry.Gather()
@@ -127,7 +127,7 @@ func TestTracer_boundsRateAndQueue(t *testing.T) {
 	tracer, registry := mustTracer(t, c, func(o *tracing.Options) { o.Rate = 20 })
 	began := time.Now()
 	for range 50 {
-		tracer.Begin("a", recorded).End() // nothing exports them
+		tracer.Begin("a", recorded).End() // no collector gets it
 	}
 	limited := spans(t, registry, "limited")
 	if room := 20 + time.Since(began).Seconds()*20 + 1; limited < 50-room || limited == 0 {
@@ -196,7 +196,7 @@ func TestNew_refusesMistakes(t *testing.T) {
 	}
 }
 
-// FuzzTracer_Begin checks that no traceparent of a client does harm.
+// FuzzTracer_Begin begins spans with any traceparent of a client.
 func FuzzTracer_Begin(f *testing.F) {
 	f.Add(recorded)
 	f.Add(skipped)

@@ -77,7 +77,7 @@ func (a answered) expectStatus(t *testing.T, status int) {
 	}
 }
 
-// A client that never fetches what fills its link does not stay, and neither does its goroutine.
+// A client that never fetches the messages of its full link ends, and its goroutine ends, too.
 func TestLongPolling_fullAndAbandoned(t *testing.T) {
 	s := startServer(t, withFallbacks, func(s *setup) {
 		s.fanout.Outbox.Bytes, s.Timeouts.Disconnect = 64<<10, 200*time.Millisecond
@@ -98,7 +98,7 @@ func TestLongPolling_halfOpen(t *testing.T) {
 		s.Ended = func(e transport.End) { ends <- e }
 	})
 	target := s.longPolling("json")
-	w := s.connect() // stays open, and nothing reads
+	w := s.connect() // stays open, without a reader
 	w.write([]byte("GET " + target + " HTTP/1.1\r\nHost: rte\r\nAuthorization: Bearer alice\r\n\r\n"))
 	if end := <-ends; end.Reason != hub.CloseSilent || end.Detail != "no_poll" {
 		t.Errorf("ended: %+v", end)
@@ -106,7 +106,7 @@ func TestLongPolling_halfOpen(t *testing.T) {
 	s.eventually("the connection is gone", func() bool { return s.Connections() == 0 })
 }
 
-// What ends a session reaches clients of each transport.
+// Clients of each transport get the reason of a close.
 func TestFallback_closeMessages(t *testing.T) {
 	for name, test := range map[string]struct {
 		reason hub.CloseReason
@@ -133,7 +133,7 @@ func TestFallback_closeMessages(t *testing.T) {
 	}
 }
 
-// A token that ends later comes into force with a poll. One that ends earlier changes nothing.
+// A poll brings a token with a later end into force. A token with an earlier end changes nothing.
 func TestLongPolling_tokens(t *testing.T) {
 	s := startServer(t, withFallbacks, func(s *setup) {
 		s.Verifier, s.Timeouts.Poll = rowBearers(), 10*time.Millisecond
@@ -156,7 +156,7 @@ func TestLongPolling_tokens(t *testing.T) {
 	s.fetch(http.MethodGet, target, "elsewhere", "").expect(t, 403, otherUser)
 }
 
-// An expired token ends the connection as it ends others.
+// An expired token ends the connection, as with WebSockets.
 func TestLongPolling_expires(t *testing.T) {
 	s := startServer(t, withFallbacks, func(s *setup) {
 		s.Tokens.CloseAtExpiry = true
@@ -182,7 +182,7 @@ func TestFallback_posts(t *testing.T) {
 		expect(t, 200, closedWithError+separator)
 	s.fetch(http.MethodPost, target, "alice", "").expect(t, 404, noConnection)
 
-	// Bytes that are missing make the rest worthless.
+	// After missing bytes, the rest is worthless.
 	target = s.longPolling("json")
 	w := s.connect()
 	w.write([]byte("POST " + target +

@@ -46,7 +46,7 @@ func TestRelay_longPolling(t *testing.T) {
 	}
 }
 
-// redeemed waits until the other nodes know of a token that was used here.
+// redeemed waits until the other nodes know that a token was used here.
 func (s *server) redeemed() {
 	s.t.Helper()
 	s.eventually("the others know", func() bool {
@@ -54,7 +54,7 @@ func (s *server) redeemed() {
 	})
 }
 
-// owner returns the only node with a connection.
+// owner returns the only node that has a connection.
 func (n *nodes) owner(t *testing.T) (owner *server) {
 	t.Helper()
 	for _, s := range n.all {
@@ -91,8 +91,8 @@ func TestRelay_serverSentEvents(t *testing.T) {
 	e.end()
 }
 
-// A connection begins on the node that made its token, whichever node gets the first request. A node that was passed a
-// request does not begin the connection of another one.
+// A connection begins on the node that made its token, even if another node gets the first request. A node does not
+// begin a connection of another node for a request that was passed on to it.
 func TestRelay_beginsOnTheNodeOfTheToken(t *testing.T) {
 	n := startNodes(t, 3, withFallbacks)
 	target := "/rte?id=" + n.all[0].negotiate("alice").ConnectionToken

@@ -199,7 +199,7 @@ func TestNegotiate_listsTransports(t *testing.T) {
 	}
 }
 
-// The rows of section 3 of what ASP.NET Core answers.
+// The rows of section 3 of ASP.NET Core's answers.
 func TestServerSentEvents(t *testing.T) {
 	s := startServer(t, withFallbacks)
 	target := "/rte?id=" + s.negotiate("alice").ConnectionToken
@@ -317,7 +317,7 @@ func TestServerSentEvents_receivesEvents(t *testing.T) {
 var subscribeAlice = `{"type":1,"invocationId":"1","target":"Subscribe","arguments":[[{"EntityId":"` +
 	bearers["alice"].User.String() + `","EventName":"UserStatus"}]]}` + separator
 
-// The rows of section 4 of what ASP.NET Core answers.
+// The rows of section 4 of ASP.NET Core's answers.
 func TestLongPolling(t *testing.T) {
 	s := startServer(t, withFallbacks)
 	target := "/rte?id=" + s.negotiate("alice").ConnectionToken
@@ -433,7 +433,7 @@ func TestLongPolling_closedByTheClient(t *testing.T) {
 	s.fetch(http.MethodPost, target, "alice", "").expect(t, 404, noConnection)
 }
 
-// A client that does not poll again is gone, and counted, whatever it posts.
+// A client that does not poll again counts as gone, even if it posts.
 func TestLongPolling_missingPoll(t *testing.T) {
 	ends := make(chan transport.End, 1)
 	s := startServer(t, withFallbacks, func(s *setup) {

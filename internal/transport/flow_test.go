@@ -10,7 +10,7 @@ import (
 )
 
 // A client with stateful reconnect that acknowledges once a second, as Microsoft's do, receives as fast as one without.
-// ASP.NET Core stops at 100 KB that are not acknowledged, some 100 KB/s. RTE_FLOW=1 sends more, and tolerates less.
+// ASP.NET Core stops at 100 KB without an acknowledgement: some 100 KB/s. RTE_FLOW=1 sends more, and tolerates less.
 func TestResume_isAsFastAsWithout(t *testing.T) {
 	size, least := 4<<20, 0.6 // other tests run at the same time
 	if os.Getenv("RTE_FLOW") != "" {

@@ -144,7 +144,7 @@ func TestRelay_continuesOnAnotherNode(t *testing.T) {
 	}
 }
 
-// The owner decides about a request as if the client had come to it.
+// The owner decides about a passed request as about its own ones.
 func TestRelay_refusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		token  string
@@ -197,8 +197,7 @@ func TestRelay_refusals(t *testing.T) {
 	}
 }
 
-// A node with all the connections that it may have passes no client on to itself, but a connection that it has keeps
-// its place.
+// A full node takes no further client from other nodes. A connection of its own still continues, in its place.
 func TestRelay_fullOwner(t *testing.T) {
 	n := startNodes(t, 2, func(s *setup) { s.Limits.Connections = 1 })
 	_, target := n.resumable("json")
@@ -206,7 +205,7 @@ func TestRelay_fullOwner(t *testing.T) {
 	n.all[0].again(target).expectText(`{"type":9,"sequenceId":1}`)
 }
 
-// Two nodes of which each believes that the other one has a connection would pass a request to and fro.
+// If two nodes each believe that the other one has a connection, they must not pass a request to and fro.
 func TestRelay_passesOnOnce(t *testing.T) {
 	n := startNodes(t, 2)
 	_, target := n.resumable("json")

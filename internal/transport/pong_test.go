@@ -8,8 +8,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// A client got a pong for each ping, whose frame and command the server allocated: at the rates of a flood this was
-// work for the garbage collector that all others waited for. What clients send unasked costs no memory.
+// A client got a pong for each ping, and the server allocated its frame and command. In a flood all other clients
+// waited for the garbage collector. Now a ping costs no memory.
 func TestConn_answersPingsWithoutAllocating(t *testing.T) {
 	s := startServer(t, func(s *setup) { s.Limits.PingRate = 1e6 })
 	for name, payload := range map[string]string{

@@ -267,8 +267,8 @@ func TestRefresh_laterTokenWinsARace(t *testing.T) {
 	}
 }
 
-// A refresh may come before the handshake. The last one counted then, also if its token was older than the others, or
-// belonged to another user.
+// A refresh may come before the handshake. The last refresh counted then, even with an older token, or with a token of
+// another user.
 func TestRefresh_laterTokenWinsBeforeTheHandshake(t *testing.T) {
 	rowSetup := func(s *setup) {
 		s.Verifier, s.Timeouts.Refresh = rowBearers(), 500*time.Millisecond

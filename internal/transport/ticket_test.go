@@ -61,7 +61,7 @@ func (s *server) expectUpgrade(what, target, bearer string, status int, headers 
 	return w
 }
 
-// slowly makes net/http read a request: the entrance leaves requests with this header to it.
+// slowly makes net/http read a request: the entrance leaves requests with this header to net/http.
 const slowly = "Content-Length: 0"
 
 func TestTicket_opensTheWebSocketOnAnyNodeOnce(t *testing.T) {
@@ -149,7 +149,7 @@ func TestTicket_countsForNothingElse(t *testing.T) {
 	}
 }
 
-// A socket that continues a connection needs a token: its ticket is used.
+// A socket that continues a connection needs a token: its ticket has been used.
 func TestTicket_continuesNoConnection(t *testing.T) {
 	s := startServer(t, withTickets, func(s *setup) { s.Resume.Window = patience })
 	_, body := s.do(http.MethodPost, "/rte/negotiate?negotiateVersion=1&useStatefulReconnect=true", "alice")

@@ -27,7 +27,7 @@ type noVerifier struct{}
 
 func (noVerifier) Verify(string) (*authz.Claims, error) { return nil, errNoToken }
 
-// mustTicket returns a connection token with a ticket that was made at a time.
+// mustTicket returns a connection token with a ticket of a certain time.
 func (h *Handler) mustTicket(t testing.TB, claims *authz.Claims, at time.Time) string {
 	t.Helper()
 	id := newConnID()
@@ -79,7 +79,7 @@ func FuzzTickets(f *testing.F) {
 	})
 }
 
-// BenchmarkTicket measures what a ticket adds to negotiate and to an upgrade.
+// BenchmarkTicket measures the additional time of negotiate and of an upgrade with a ticket.
 func BenchmarkTicket(b *testing.B) {
 	h := newTicketHandler(b)
 	claims := &authz.Claims{

@@ -20,26 +20,26 @@ import (
 func attacksOnRedis() []attack {
 	return []attack{{
 		name: "bursts of a publisher", run: (*stage).runBursts, check: (*stage).checkBursts,
-		redis: []string{ // those of deploy/redis.conf
+		redis: []string{ // options of deploy/redis.conf
 			"--client-output-buffer-limit", "pubsub 64mb 16mb 30", "--proto-max-bulk-len", "4mb",
 			"--maxmemory", "256mb", "--maxmemory-policy", "noeviction",
 		},
 	}}
 }
 
-// neighbours are the organizations without a journal. Together with those of the healthy clients and the attacker there
-// are more than twice as many organizations as connections to Redis, so that the attacker shares one.
+// neighbours are the organizations without a journal. With the healthy clients and the attacker, there are more than
+// twice as many organizations as connections to Redis. So the attacker shares one.
 const neighbours = 16
 
-// burstsUntilAlone is how many bursts the node may need to separate the attacker from the organizations that share its
-// connection.
+// burstsUntilAlone is the number of bursts that the node may need to separate the attacker from the organizations that
+// share its connection.
 const burstsUntilAlone = 8
 
-// lostLate counts the events that neighbours lost after that.
+// lostLate counts the events that neighbours lost after these bursts.
 const lostLate = "lost after the separation"
 
 // runBursts publishes more at once than Redis buffers for a subscriber: by turns a few huge messages and many valid
-// ones, in one transaction. Redis cuts the connection of each node off that has the lane.
+// ones, in one transaction. Redis closes the connection of each node for this lane.
 func (s *stage) runBursts() {
 	attacker := events.NewID()
 	var all []*neighbour
@@ -146,7 +146,7 @@ type neighbour struct {
 	s            *stage
 	organization events.ID
 	published    int         // the owner reads it after stop
-	lost         []time.Time // the same: when events were published that did not arrive, and that a Resync reported
+	lost         []time.Time // the same: times of events that did not arrive, and that a Resync reported
 	stop         func()
 
 	mu       sync.Mutex
@@ -158,7 +158,7 @@ type neighbour struct {
 // span is a time that a Resync names.
 type span struct{ from, to time.Time }
 
-// mustStartNeighbour subscribes and publishes until stop is called, which checks that each event came or was reported.
+// mustStartNeighbour subscribes and publishes until a call of stop. stop checks that each event came or was reported.
 func (s *stage) mustStartNeighbour() *neighbour {
 	n := &neighbour{s: s, organization: events.NewID(), received: map[int]bool{}}
 	user := events.NewID()
@@ -185,7 +185,7 @@ func (s *stage) mustStartNeighbour() *neighbour {
 	return n
 }
 
-// publish publishes an event in every interval and returns when it published each.
+// publish publishes an event in every interval and returns their times.
 func (n *neighbour) publish(ctx context.Context, user events.ID) (times []time.Time) {
 	client := n.s.redis.Client()
 	defer client.Close()
@@ -228,7 +228,7 @@ func (n *neighbour) receive(c *socket) {
 	}
 }
 
-// newSpan returns a span whose ends are open where a Resync does not know them.
+// newSpan returns a span. An end that the Resync does not know is open.
 func newSpan(from, to *time.Time) span {
 	all := span{to: time.Now()}
 	if from != nil {
@@ -240,7 +240,7 @@ func newSpan(from, to *time.Time) span {
 	return all
 }
 
-// unexplained returns how many events neither came nor were reported, and updates lost.
+// unexplained returns the number of events that neither came nor were reported, and updates lost.
 func (n *neighbour) unexplained(published []time.Time) (count int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 )
 
 // A client with stateful reconnect tries to continue after every end of its socket, also after a Close message. If the
-// server took it back, or did not answer, the client would hang. It may hang nowhere: neither at the node that has its
+// server took it back, or did not answer, the client would hang. It must not hang, neither at the node that has its
 // connection, nor behind another one.
 func TestStatefulReconnect_ends(t *testing.T) {
 	const tokenLife = 30 * time.Second

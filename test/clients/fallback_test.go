@@ -7,7 +7,7 @@ import (
 )
 
 // TestProxies plays the script over Server-Sent Events and long polling through nginx and Caddy, as deploy/ configures
-// them. A proxy that collects answers would deliver nothing. TestThreeNodes has the same for HAProxy.
+// them. A proxy that collects answers would deliver no events. TestThreeNodes has the same for HAProxy.
 func TestProxies(t *testing.T) {
 	for name, start := range map[string]func(testing.TB, ...*rtetest.Server) *rtetest.WebServer{
 		"nginx": rtetest.MustStartNginx, "caddy": rtetest.MustStartCaddy,

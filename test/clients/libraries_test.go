@@ -26,7 +26,7 @@ type library struct {
 	unordered bool
 	// noTimes reports whether the library drops a MessagePack message that contains a time.
 	noTimes bool
-	// transports are those that the library has beside WebSockets.
+	// transports are the transports of the library beside WebSockets.
 	transports []string
 	// endOfStream is the error that the library reports at the end of an event stream, although a Close message precedes
 	// it.

@@ -13,7 +13,7 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// establishedOverTLS is established for clients that begin with a handshake of TLS.
+// establishedOverTLS is established for clients with TLS.
 const establishedOverTLS = 16 << 10
 
 // startRelayed starts two nodes that pass requests on to each other, and HAProxy, which sends each request to the next
@@ -37,7 +37,7 @@ func announced(node *rtetest.Server, connections int) bool {
 	return node.Metric("rte_transport_redemptions_total", `result="sent"`) == float64(connections)
 }
 
-// passed returns how many sockets of clients the nodes have passed on to each other.
+// passed returns the number of clients' sockets that the nodes have passed on to each other.
 func passed(nodes []*rtetest.Server) (sum float64) {
 	for _, node := range nodes {
 		sum += node.Metric("rte_relay_requests_total", `outcome="upgraded"`)
@@ -45,8 +45,8 @@ func passed(nodes []*rtetest.Server) (sum float64) {
 	return sum
 }
 
-// Sockets are cut at random under events and calls: by a reset, by an end, and so that only the client notices. The
-// load balancer reloads, too. The new socket of a client reaches any node. Each client receives each event once and in
+// The test cuts sockets at random under events and calls: by a reset, by an end, and unnoticed by the node. The load
+// balancer reloads, too. The new socket of a client reaches any node. Each client receives each event once and in
 // order, each call is answered once, and the application notices nothing.
 func TestStatefulReconnect_throughAnyNode(t *testing.T) {
 	size, span := resumeSize(t)

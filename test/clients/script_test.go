@@ -264,8 +264,8 @@ func (s *stage) comeBack(t *testing.T, l *restartedConnection) {
 	s.expectEvents(t, l)
 }
 
-// mayEndWith reports whether the library may report an error when the server of the connection stops. A node that only
-// passes the requests of a connection on may stop, too: then there is no Close message.
+// mayEndWith reports whether the library may report an error when the server of the connection stops. If a node that
+// only passes its requests on stops, there is no Close message.
 func (l *restartedConnection) mayEndWith(text string) bool {
 	switch {
 	case text == "" || l.options.transport != "" && l.nodes > 1:

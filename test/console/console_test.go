@@ -42,7 +42,7 @@ type scene struct {
 	users        []string
 }
 
-// newScene starts the nodes and clients, of which the first node has those with an even number.
+// newScene starts the nodes and clients. The clients with an even number are on the first node.
 func newScene(t *testing.T, clients int, s rtetest.Settings) *scene {
 	t.Helper()
 	sc := &scene{t: t, redis: rtetest.MustStartRedis(t), organization: newID(), entity: newID()}
@@ -77,7 +77,7 @@ func newScene(t *testing.T, clients int, s rtetest.Settings) *scene {
 
 func newID() string { return events.NewID().String() }
 
-// connect starts a client of a user, a process that prints what it receives. It returns the process.
+// connect starts a client of a user and returns its process. The process prints its events.
 func (sc *scene) connect(node *rtetest.Server, user string) *os.Process {
 	sc.t.Helper()
 	token := rtetest.MustToken(sc.t, authz.Claims{
@@ -122,8 +122,8 @@ func (sc *scene) waitFor(what string, condition func() bool) {
 	}
 }
 
-// play runs a script of node/ to its end, and fails if it fails. Each line that the script prints is the name of
-// something to do meanwhile; the script then waits for a line.
+// play runs a script of node/ to its end, and fails if it fails. Each line of its output names an action of the test.
+// The script then waits for a line.
 func (sc *scene) play(t *testing.T, script string, more map[string]any, meanwhile map[string]func()) {
 	t.Helper()
 	options := map[string]any{
@@ -167,7 +167,7 @@ func (sc *scene) play(t *testing.T, script string, more map[string]any, meanwhil
 			continue
 		}
 		do()
-		_, _ = io.WriteString(stdin, "done\n") // a script that has failed reads no more
+		_, _ = io.WriteString(stdin, "done\n") // a failed script reads no more
 	}
 	_ = stdin.Close()
 	if err := cmd.Wait(); err != nil {
@@ -175,7 +175,7 @@ func (sc *scene) play(t *testing.T, script string, more map[string]any, meanwhil
 	}
 }
 
-// TestConsole plays what people do in the console.
+// TestConsole uses the console like an operator.
 func TestConsole(t *testing.T) {
 	sc := newScene(t, 6, nil)
 	// Not JSON: nodes refuse it, and keep it for operators.

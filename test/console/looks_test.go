@@ -16,7 +16,7 @@ import (
 // TestConsole_looks opens the pages in all sizes while a call centre works, with a client that does not read and a
 // publisher that makes mistakes. With RTE_CONSOLE_PICTURES it writes pictures into that folder, after a time.
 func TestConsole_looks(t *testing.T) {
-	sc := newScene(t, 0, rtetest.Settings{ // the client that does not read stays
+	sc := newScene(t, 0, rtetest.Settings{ // keeps the client that does not read
 		"limits.outbox_bytes": "16777216", "limits.outbox_age": "10m", "timeouts.client": "10m", "timeouts.send": "10m",
 		"timeouts.unconfirmed": "10m",
 	})

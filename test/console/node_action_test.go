@@ -33,8 +33,8 @@ func (sc *scene) post(method, path, token string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-// TestNodeAction lets one node act on another. Whoever can publish in Redis could send the message of an action again;
-// the node must not carry it out again.
+// TestNodeAction lets one node act on another. A program that can publish in Redis could send the message of an action
+// again. The node must not carry it out again.
 func TestNodeAction(t *testing.T) {
 	sc := newScene(t, 2, nil)
 	var overview struct {

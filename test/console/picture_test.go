@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// shrink writes a picture again with 256 of its colours, those that it has most of, without those that look the same.
-// It takes a third of the bytes.
+// shrink writes a picture again with its 256 most frequent colours, without colours that look the same. The result
+// takes a third of the bytes.
 func shrink(t *testing.T, path string) {
 	t.Helper()
 	file, err := os.Open(path)

@@ -43,7 +43,7 @@ func TestOperatorAPI_hasNoServerError(t *testing.T) {
 	}
 }
 
-// untested are paths that the test leaves out: a tap and a profile have no end, or a late one, and a node that drains
+// untested are paths that the test leaves out. A tap has no end, and a profile has a late one. A node that drains
 // answers 503 to /readyz.
 var untested = []string{"/readyz", "/api/tap", "/debug/pprof/profile", "/debug/pprof/trace"}
 

@@ -39,7 +39,7 @@ type script struct {
 	steps []step
 }
 
-// scripts are what is compared. The rows have the order of a client's life.
+// scripts are the scripts of the comparison. The rows have the order of a client's life.
 func scripts() []script {
 	get, post := step{method: "GET"}, func(body string) step { return step{method: "POST", body: body} }
 	poll := step{method: "GET", waits: true}
@@ -98,7 +98,7 @@ type peer struct {
 	id         string            // the connection token of the present script
 }
 
-// takenTime is how long a server may need to take a request whose answer comes later.
+// takenTime is how long a server may need to take a request with a later answer.
 const takenTime = 300 * time.Millisecond
 
 // negotiate negotiates a connection.
@@ -125,7 +125,7 @@ func (p *peer) begin(s *step) (finish func() (outcome, error), err error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(rtetest.Patience)) // the reads fail if this does
+	_ = conn.SetDeadline(time.Now().Add(rtetest.Patience)) // an error makes the reads fail, too
 	query := s.query
 	if query == "" {
 		query = "id=" + p.id
@@ -171,7 +171,7 @@ func (p *peer) begin(s *step) (finish func() (outcome, error), err error) {
 	}, nil
 }
 
-// messagesOf returns what an answer carries, however the server has divided a stream into events.
+// messagesOf returns the messages of an answer. They do not depend on the division of a stream into events.
 func messagesOf(body string) string {
 	rest, isStream := strings.CutPrefix(body, ":\r\n")
 	if !isStream {

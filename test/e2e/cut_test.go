@@ -125,9 +125,9 @@ func publishIn(ctx context.Context, client *goredis.Client, tier int, organizati
 	}
 }
 
-// A cut of a few milliseconds of one of the connections over which a node receives events closed clients without
-// notices. Redis closes each such connection of one of two nodes, one after the other, while events of all tiers come.
-// The node gets what it missed from journals, and without a journal from the other node.
+// A node closed clients without notices when one of its connections for events was cut for a few milliseconds. Redis
+// closes each such connection of one of two nodes, one after the other, while events of all tiers come. The node gets
+// the missed events from journals, and without a journal from the other node.
 func TestCut_ofOneConnectionClosesNoClient(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	client := redis.Client()
@@ -223,9 +223,9 @@ func TestCut_ofOneConnectionClosesNoClient(t *testing.T) {
 	}
 }
 
-// A cut of all connections over which nodes receive events loses those without a journal. The nodes closed all clients
-// without notices within 10 s, while a drain sent others away, and more came in than admission.rate lets in. Clients
-// come back in the end, at that rate, and none is refused.
+// A cut of all connections over which nodes receive events loses the events without a journal. The nodes closed all
+// clients without notices within 10 s. At the same time a drain sent others away, and more came back than
+// admission.rate lets in. Now clients come back at that rate, and the nodes refuse none.
 func TestCut_withADrainStaysBelowTheAdmissionRate(t *testing.T) {
 	const rate, clients = 10, 120
 	redis := rtetest.MustStartRedis(t)

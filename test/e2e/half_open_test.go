@@ -9,8 +9,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// A client that was lost before its first ping stayed for a quarter of an hour: the client timeout begins with the
-// first ping (1.8), and the kernel repeats what nothing confirms. The times are a tenth of the defaults.
+// A client lost before its first ping stayed for a quarter of an hour: the client timeout begins with the first ping
+// (1.8), and the kernel repeats unconfirmed bytes. The times are a tenth of the defaults.
 func TestHalfOpen_clientLostBeforeItsFirstPing(t *testing.T) {
 	t.Parallel()
 	network := rtetest.MustMakeNetwork(t)
@@ -44,7 +44,7 @@ func TestHalfOpen_clientLostBeforeItsFirstPing(t *testing.T) {
 	if got := strings.Count(srv.Log(), `"detail":"unconfirmed"`); got != len(clients) {
 		t.Errorf("the audit log names %d lost clients, want %d", got, len(clients))
 	}
-	// It never pinged either, and its system confirms what it gets.
+	// It never pinged either, but its operating system confirms all bytes.
 	witness.send(`{"type":1,"invocationId":"1","target":"AvailableSubscriptions","arguments":[]}`)
 	witness.until(`"invocationId":"1"`)
 }

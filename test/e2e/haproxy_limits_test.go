@@ -55,7 +55,7 @@ func mustStartLimits(t *testing.T) (address string) {
 	return address
 }
 
-// The shipped configuration limited nothing per address: one address could use all connections of the proxy.
+// The shipped configuration had no limits per address: one address could use all connections of the proxy.
 func TestHAProxy_limitsAnAddress(t *testing.T) {
 	address := mustStartLimits(t)
 	var open []net.Conn

@@ -54,8 +54,8 @@ func TestNginx_renewsCertificateWithoutHerd(t *testing.T) {
 	}
 }
 
-// A reload of Caddy before 2.7, which Debian has, renews the certificate and ends all WebSockets at once. The clients
-// come in again at admission.rate, none gives up, and none lacks a subscription.
+// A reload of Caddy before 2.7, as in Debian, renews the certificate and ends all WebSockets at once. The clients come
+// in again at admission.rate. All come back, with all subscriptions.
 func TestCaddy_renewsCertificateAndClientsComeBack(t *testing.T) {
 	const clients, rate = 30, 10
 	node := startServer(t, rtetest.Settings{

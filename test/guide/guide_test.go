@@ -95,7 +95,7 @@ func TestPages_commandsRun(t *testing.T) {
 }
 
 // TestGettingStarted_printsWhatThePageShows runs the commands of the page one after the other in one shell, as a reader
-// does, and compares what each prints.
+// does, and compares their output.
 func TestGettingStarted_printsWhatThePageShows(t *testing.T) {
 	t.Parallel()
 	d := startDevelopment(t)

@@ -46,8 +46,8 @@ func newRequestLog(t *testing.T, host string) *requestLog {
 	return l
 }
 
-// Browsers put the token into the URL of the WebSocket, which load balancers log. With auth.websocket_ticket the helper
-// sends none, in pages and in Node.
+// Browsers put the token into the URL of the WebSocket, and load balancers log URLs. With auth.websocket_ticket the
+// helper sends no token in the URL, in pages and in Node.
 func TestHelper_needsNoTokenForTheWebSocket(t *testing.T) {
 	for name, start := range map[string]func(*testing.T, *stage) *application{
 		"browser": inBrowser,

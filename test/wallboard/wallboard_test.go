@@ -39,7 +39,7 @@ type stage struct {
 	lines  *rtetest.Lines
 }
 
-// answer is what node/boards.mjs prints.
+// answer is the output of node/boards.mjs.
 type answer struct {
 	Problems                 []string
 	Took                     int // ms
@@ -77,7 +77,7 @@ func (s *stage) start(flags ...string) {
 	s.server.WaitFor("the URLs", func() bool { return strings.Contains(s.server.Log(), "wallboard") })
 }
 
-// do lets the browser do something, and reports its problems.
+// do runs an action in the browser, and reports its problems.
 func (s *stage) do(what string) (got answer) {
 	s.t.Helper()
 	line := s.lines.Call(what)
@@ -90,9 +90,8 @@ func (s *stage) do(what string) (got answer) {
 	return got
 }
 
-// TestWallboard_equalsTheSimulator follows the boards through a connection that carries nothing, a cut, and a restart
-// of the server. Earlier, callbacks that closed during a cut stayed for ever, and waiting times went on for half a
-// minute.
+// TestWallboard_equalsTheSimulator follows the boards through a silent connection, a cut, and a restart of the server.
+// Earlier, callbacks that closed during a cut stayed for ever, and waiting times went on for half a minute.
 func TestWallboard_equalsTheSimulator(t *testing.T) {
 	t.Parallel()
 	s := mustStart(t, "")
@@ -136,7 +135,7 @@ func TestWallboard_equalsTheSimulator(t *testing.T) {
 	}
 }
 
-// TestWallboard_suitsPeople looks at the boards as people use them.
+// TestWallboard_suitsPeople checks how people use the boards.
 func TestWallboard_suitsPeople(t *testing.T) {
 	t.Parallel()
 	s := mustStart(t, "")

@@ -31,7 +31,7 @@ func next(t *testing.T, r *fallback.Receiver, timeout time.Duration) (string, fa
 	return string(messages), outcome
 }
 
-// mustTryWrite writes frames of which the link must take n bytes.
+// mustTryWrite writes frames. The link must take n bytes of them.
 func mustTryWrite(t *testing.T, l *fallback.Link, p []byte, n int) {
 	t.Helper()
 	if got, err := l.TryWrite(p); got != n || err != nil {
@@ -89,7 +89,7 @@ func TestLink_handsOutWholeMessages(t *testing.T) {
 	}
 }
 
-// A full link takes nothing more until a request has fetched what waits.
+// A full link takes no bytes until a request has fetched its messages.
 func TestLink_isBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := fallback.NewPolled(patience)
@@ -123,7 +123,7 @@ func goWrite(l *fallback.Link, frames []byte) <-chan error {
 	return written
 }
 
-// A write to a full link ends at its deadline, or when a client that polls is lost, whatever the deadline.
+// A write to a full link ends at its deadline. It ends earlier if a client that polls is lost.
 func TestLink_writesEndInTime(t *testing.T) {
 	for name, test := range map[string]struct {
 		newLink func() *fallback.Link
@@ -246,7 +246,7 @@ func TestLink_reads(t *testing.T) {
 	}
 }
 
-// Frames may be cut anywhere. What is handed out does not depend on that.
+// Writes may cut frames anywhere. The messages do not depend on that.
 func FuzzLink(f *testing.F) {
 	f.Add(append(text("hello"), websocket.AppendFrame(nil, websocket.OpPing, nil)...), 1, true)
 	f.Add(append(text(strings.Repeat("x", 126)), text("")...), 3, false)
@@ -277,7 +277,7 @@ func FuzzLink(f *testing.F) {
 	})
 }
 
-// drain returns what waits.
+// drain returns the waiting messages.
 func drain(r *fallback.Receiver) []byte {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

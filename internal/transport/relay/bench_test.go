@@ -85,7 +85,7 @@ func BenchmarkUpgrade_begin(b *testing.B) {
 	}
 }
 
-// BenchmarkFind is the time until the owner is known, of two other nodes.
+// BenchmarkFind is the time of a search for the owner on two other nodes.
 func BenchmarkFind(b *testing.B) {
 	entry, owner := startNodes(b, echo)
 	other := startNode(b, "other", echo)
@@ -97,8 +97,8 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
-// BenchmarkUpgrade_memory reports the memory of an idle socket that is passed on: of the node that passes it on, and of
-// TLS at its owner. The owner's own part is that of any socket, and the test's client is left out.
+// BenchmarkUpgrade_memory reports the memory of an idle socket that is passed on: on the node that passes it on, and
+// for TLS at its owner. It leaves out the owner's part of any socket, and the client.
 func BenchmarkUpgrade_memory(b *testing.B) {
 	const sockets = 500
 	used := func() float64 {

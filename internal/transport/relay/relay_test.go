@@ -37,7 +37,7 @@ type node struct {
 	handler http.HandlerFunc
 }
 
-// startNode starts a node. handler answers the requests that others pass on to it.
+// startNode starts a node. handler answers the requests that other nodes pass on to it.
 func startNode(t testing.TB, name string, handler http.HandlerFunc, changes ...func(*relay.Options)) *node {
 	t.Helper()
 	n := &node{t: t, metrics: prometheus.NewPedanticRegistry(), handler: handler}
@@ -205,7 +205,7 @@ func TestForward_theOwnerGetsTheRequest(t *testing.T) {
 	}
 }
 
-// A stream arrives piece by piece, and its end on either side ends the other.
+// A stream arrives piece by piece. Its end on one side ends the other side.
 func TestForward_streams(t *testing.T) {
 	more, ended := make(chan struct{}), make(chan struct{})
 	entry, _ := startNodes(t, func(w http.ResponseWriter, r *http.Request) {
@@ -257,7 +257,7 @@ func TestMove_endsRequests(t *testing.T) {
 // switching is the head of an answer that upgrades.
 const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 
-// echo is an owner that upgrades, and sends back what it gets.
+// echo is an owner that upgrades, and sends all bytes back.
 func echo(w http.ResponseWriter, _ *http.Request) {
 	conn, early, err := hijack(w)
 	if err != nil {
@@ -322,7 +322,7 @@ func TestUpgrade_copiesBothWays(t *testing.T) {
 	})
 }
 
-// Where the node itself ends the TLS of its clients, bytes go both ways as well.
+// If the node itself ends the TLS of its clients, bytes go both ways, too.
 func TestUpgrade_clientsWithTLS(t *testing.T) {
 	entry, _ := startNodes(t, echo)
 	secured := httptest.NewTLSServer(http.HandlerFunc(entry.pass))
@@ -379,7 +379,7 @@ func TestUpgrade_ends(t *testing.T) {
 	}
 }
 
-// reset ends a connection as the death of its process does.
+// reset ends a connection as the kernel does for a killed process.
 func reset(conn net.Conn) {
 	tcp := conn.(*tls.Conn).NetConn().(*net.TCPConn)
 	_ = tcp.SetLinger(0)
@@ -425,7 +425,7 @@ func TestUpgrade_bounds(t *testing.T) {
 	}
 }
 
-// An owner that answers with an error of its own, or that takes too long, is as good as none.
+// An owner that answers with an error, or takes too long, counts as no owner.
 func TestUpgrade_anOwnerThatFails(t *testing.T) {
 	block := make(chan struct{})
 	defer close(block)

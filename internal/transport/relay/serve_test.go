@@ -11,7 +11,7 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/relay"
 )
 
-// A node with another secret, and any stranger, gets nothing and is counted.
+// A node with another secret, or any other program, gets no bytes. A metric counts it.
 func TestServer_refusesStrangers(t *testing.T) {
 	_, owner := startNodes(t, func(http.ResponseWriter, *http.Request) { t.Error("a stranger reached the transport") })
 	stranger := startNode(t, "stranger", nil, func(o *relay.Options) { o.Secret = []byte("another secret") })
@@ -49,7 +49,7 @@ func shake(conn net.Conn, config *tls.Config) {
 	_, _ = io.Copy(io.Discard, secured)
 }
 
-// Connections that do not prove to be nodes have a bound, and hold no node up.
+// Connections of other programs have a bound, and do not delay nodes.
 func TestServer_boundsHandshakes(t *testing.T) {
 	entry, owner := startNodes(t, echo)
 	for range 200 {
@@ -66,7 +66,7 @@ func TestServer_boundsHandshakes(t *testing.T) {
 	})
 }
 
-// A node that cannot be reached is left out for a moment, and delays no answer of the others.
+// A node leaves an unreachable node out for a moment. It does not delay the answers of the others.
 func TestFind_withoutADeadNode(t *testing.T) {
 	entry, owner := startNodes(t, echo)
 	dead, err := net.Listen("tcp", "127.0.0.1:0")
