@@ -25,7 +25,7 @@ class HttpClient extends DefaultHttpClient {
   lifetime = 0;
   #ticket = false;
 
-  /** Whether the connection token alone opens a WebSocket (auth.websocket_ticket), which it does once. */
+  /** Whether the connection token alone opens a WebSocket, once (auth.websocket_ticket). */
   takeTicket(): boolean {
     const ticket = this.#ticket;
     this.#ticket = false;

@@ -2,7 +2,7 @@
 import type { Answers } from "../generated/operator.d.ts";
 import { leave, token } from "./session.ts";
 
-/** Failure is an answer that is no success, or none at all: then its status is 0. */
+/** Failure is the answer of a failed request. Without an answer its status is 0. */
 export class Failure extends Error {
   constructor(readonly status: number, message: string) {
     super(message);

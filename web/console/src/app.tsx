@@ -28,7 +28,7 @@ interface Page {
   readonly key: string;
   readonly group: "Watch" | "Find out" | "Act";
   readonly show: FunctionComponent;
-  /** operator hides the page from those who may only read. */
+  /** operator hides the page from readers. */
   readonly operator?: boolean;
 }
 
@@ -166,7 +166,7 @@ function Health() {
   } else {
     shown = <Badge tone="ok">all well</Badge>;
   }
-  // The words, without the counting seconds, are read when they change.
+  // Screen readers read the words, without the counting seconds, when they change.
   const words = live.stale.value ? "The data is stale." : all.length > 0 ? `${all.length} problems` : "All well";
   return (
     <div class="health">

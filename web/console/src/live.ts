@@ -1,4 +1,4 @@
-// The state of all nodes, which every page shows in its head: the latest answer, its course, and what is wrong.
+// The state of all nodes, for the head of every page: the latest answer, its course, and the problems.
 import { computed, signal } from "@preact/signals";
 import type { Answers } from "../generated/operator.d.ts";
 import { call } from "./api.ts";
@@ -10,14 +10,14 @@ import { linkTo } from "./router.ts";
 export type Overview = Answers["GET /api/overview"];
 export type NodeView = Overview["nodes"][number];
 
-/** interval is the time between two answers, kept the longest time that the charts show, in ms. */
+/** interval is the time between two answers, in ms; kept is the longest time that the charts show, in ms. */
 const interval = 2000;
 const kept = 10 * 60_000;
 
-/** remembered is how long the overview shows what has happened, such as a loss. */
+/** remembered is how long the overview shows a past problem, such as a loss. */
 const remembered = 10 * 60_000;
 
-/** rateLimit is the longest time of a mean that counts as a rate of now, in s. */
+/** rateLimit is the longest time of a mean that counts as a current rate, in s. */
 const rateLimit = 15;
 
 /** Sample is the sum of all nodes at a time. NaN: not known. */
@@ -34,7 +34,7 @@ export interface Sample {
   readonly dropped: number;
 }
 
-/** Problem is something that an operator should see first. */
+/** Problem is a fault that an operator should see first. */
 export interface Problem {
   readonly tone: Tone;
   readonly title: string;
@@ -43,7 +43,7 @@ export interface Problem {
   readonly linkText?: string;
 }
 
-/** Growth is what a counter has grown by. */
+/** Growth is the growth of a counter. */
 interface Growth {
   readonly at: number;
   readonly node: string;
@@ -98,7 +98,7 @@ function record(answer: Overview): void {
   before = latest;
 }
 
-/** grown is what a counter of all nodes has grown by while the console watched. */
+/** grown is the growth of a counter of all nodes while the console watched. */
 export function grown(of: "losses" | "refused" | "slow"): number {
   return growths.value.reduce((sum, g) => sum + g[of], 0);
 }
@@ -106,10 +106,10 @@ export function grown(of: "losses" | "refused" | "slow"): number {
 /** since is how long the console has watched, at most for the time that it remembers. */
 export const watched = computed(() => Math.min(now.value - (samples.value[0]?.at ?? now.value), remembered));
 
-/** shownSpan is the time that the charts show: it grows with what they have to show. */
+/** shownSpan is the time that the charts show: it grows with their data. */
 export const shownSpan = computed(() => [60_000, 3 * 60_000, kept].find((ms) => watched.value < ms) ?? kept);
 
-/** problems lists what is wrong, the worst first. */
+/** problems lists the problems, the worst first. */
 export const problems = computed<readonly Problem[]>(() => {
   const answer = live.data.value;
   if (!answer) return [];
@@ -118,7 +118,7 @@ export const problems = computed<readonly Problem[]>(() => {
   return found.sort((a, b) => order[a.tone] - order[b.tone]);
 });
 
-/** problemsOf lists what is wrong with one node. */
+/** problemsOf lists the problems of one node. */
 function problemsOf(n: NodeView): Problem[] {
   const found: Problem[] = [];
   const nodes = { link: linkTo("nodes"), linkText: "Nodes" };
@@ -177,7 +177,7 @@ export function departureOf(n: NodeView): string {
   return `${leavingOf(d)}, ${count(d.connections)} are connected.${held}`;
 }
 
-/** problemsOfAll lists what is wrong with the deployment. */
+/** problemsOfAll lists the problems of the deployment. */
 function problemsOfAll(answer: Overview): Problem[] {
   const found: Problem[] = answer.unanswered.map((silent) => ({
     tone: "bad", title: `${silent.node} does not answer`, detail: `It ${silent.detail}. The figures are without it.`,

@@ -1,11 +1,11 @@
-// The way in: a node without a token answers at once; else the operator types the token.
+// The login: a node without a token answers at once; otherwise the operator types the token.
 import { useEffect, useState } from "preact/hooks";
 import { Failure, call, send, wordsOf } from "./api.ts";
 import { Badge } from "./parts/badge.tsx";
 import { Form, Text } from "./parts/form.tsx";
 import { keep, leave, state, token } from "./session.ts";
 
-/** arrive finds out whether the node needs a token. If there is none to send, the operator has to type it. */
+/** arrive finds out whether the node needs a token. The operator has to type a missing one. */
 export async function arrive(): Promise<void> {
   try {
     const { token: needed } = (await (await send("GET", "access.json")).json()) as { readonly token: boolean };

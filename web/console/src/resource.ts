@@ -1,4 +1,4 @@
-// What a panel shows: the latest answer of a query that is repeated, and how old it is.
+// The data of a panel: the latest answer of a repeated query, and its age.
 import { type ReadonlySignal, type Signal, computed, signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { wordsOf } from "./api.ts";
@@ -15,7 +15,7 @@ const patience = 4000;
 /** longestPause bounds the time between two attempts after failures, in ms. */
 const longestPause = 5000;
 
-/** Final is a failure that no further attempt mends: what the query is about has gone. */
+/** Final is a failure that no further attempt mends: the subject of the query has gone. */
 export class Final extends Error {}
 
 /** Resource repeats a query from start to stop. Without an interval it sends the query once, and again after a failure. */
@@ -26,9 +26,9 @@ export class Resource<T> {
   /** at is the time of the last success; 0: none. */
   readonly at = signal(0);
   readonly busy = signal(false);
-  /** over reports that what the query is about has gone. */
+  /** over reports whether the subject of the query has gone. */
   readonly over = signal(false);
-  /** stale reports whether the data may no longer be true. */
+  /** stale reports whether the data may be old. */
   readonly stale: ReadonlySignal<boolean> = computed(
     () => this.at.value > 0 &&
       (this.error.value !== "" || (this.every > 0 && now.value - this.at.value > this.every + patience)),

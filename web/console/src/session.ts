@@ -1,9 +1,9 @@
-// Who uses the console: the token, and what its role may do. The token is in the memory of this tab only.
+// The operator of the console: the token, and the rights of its role. The token is in the memory of this tab only.
 import { computed, signal } from "@preact/signals";
 
 export type Role = "operator" | "reader";
 
-/** State is what the console knows about the token. */
+/** State is the state of the token in the console. */
 export type State =
   | { readonly kind: "checking" }
   | { readonly kind: "in"; readonly role: Role; readonly node: string }
@@ -11,12 +11,12 @@ export type State =
 
 const key = "rte-console-token";
 
-/** token is empty if the node needs none, or none is known. */
+/** token is empty if the node needs no token, or the console has none. */
 export const token = signal(sessionStorage.getItem(key) ?? "");
 
 export const state = signal<State>({ kind: "checking" });
 
-/** mayAct reports whether the role may do more than read. */
+/** mayAct reports whether the role allows actions. */
 export const mayAct = computed(() => state.value.kind === "in" && state.value.role === "operator");
 
 /** keep remembers a token until the tab is closed. */

@@ -1,4 +1,4 @@
-// Shortcuts of one key, which can be turned off: programs that write what a person speaks would trigger them.
+// Shortcuts of one key. The operator can turn them off: dictation programs would trigger them.
 import { signal } from "@preact/signals";
 
 const key = "rte-console-shortcuts";
@@ -13,7 +13,7 @@ export function enable(on: boolean): void {
 let first = "";
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** listen calls the action of a key, or of two keys such as "g o". It returns the end of that. */
+/** listen calls the action of a key, or of two keys such as "g o". It returns a function that ends this. */
 export function listen(actions: Readonly<Record<string, () => void>>): () => void {
   const press = (event: KeyboardEvent) => {
     if (!enabled.value || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;

@@ -1,4 +1,4 @@
-// Light or dark: as the system has it, or as the person has chosen.
+// Light or dark: the choice of the system, or of the person.
 import { computed, effect, signal } from "@preact/signals";
 
 export type Theme = "auto" | "light" | "dark";
@@ -13,7 +13,7 @@ query.addEventListener("change", () => {
   system.value = query.matches;
 });
 
-/** dark reports what is in force. */
+/** dark reports whether the theme is dark. */
 export const dark = computed(() => (theme.value === "auto" ? system.value : theme.value === "dark"));
 
 effect(() => {

@@ -19,7 +19,7 @@ effect(() => {
   document.documentElement.dataset["freshness"] = freshness.value.kind;
 });
 
-/** App is the page: a bar that every board has, what is wrong, and the board. */
+/** App is the page: the bar of every board, a warning, and the board. */
 export function App() {
   frame.value; // draws again
   const { kind } = freshness.value;
@@ -61,7 +61,7 @@ function Warning() {
   );
 }
 
-/** Empty states why there is nothing to show. */
+/** Empty states why the board is empty. */
 function Empty() {
   const { reason, since } = freshness.value;
   return (

@@ -1,4 +1,4 @@
-// What the boards show: the state of the call centre. It begins with an answer of the REST API and follows the events.
+// The data of the boards: the state of the call centre. It begins with an answer of the REST API and follows the events.
 import type { CallbackChanged, QueueStatus, RteEvent, UserStatus } from "@rte-server/client";
 import type { CentreState, Entity, Figures, UserWord } from "./rest.ts";
 
@@ -15,7 +15,7 @@ export interface Queue {
   /** The time of the last status, by the clock of the server. */
   statusAt: number;
   figures: { -readonly [name in keyof Figures]: number };
-  /** When this page received something about it, by its own clock. */
+  /** The time of the last data about it, by the clock of this page. */
   receivedAt: number;
 }
 
@@ -70,7 +70,7 @@ export interface Sample {
   readonly connected: number;
 }
 
-/** alertTime is how long an alert is shown, in ms. historyTime is the time that the chart shows. */
+/** alertTime is how long the boards show an alert, in ms. historyTime is the time that the chart shows. */
 const alertTime = 2 * 60_000;
 export const historyTime = 60 * 60_000;
 const sampleTime = 10_000;
@@ -94,7 +94,7 @@ export class Centre {
   events = 0;
   /** The last state has all events up to this time. */
   private loaded = "";
-  /** How far the clock of the server is ahead of that of this page, in ms. */
+  /** How far the clock of the server is ahead of the clock of this page, in ms. */
   private ahead = 0;
 
   /** now returns the time by the clock of the server. */
@@ -115,7 +115,7 @@ export class Centre {
     return this.queues.get(id)?.name ?? this.users.get(id)?.name ?? this.lists.get(id) ?? id;
   }
 
-  /** load replaces everything. What ended during an interruption is gone, and another run of the server has other calls. */
+  /** load replaces everything. Calls that ended during an interruption are gone, and another run of the server has other calls. */
   load(state: CentreState): void {
     const received = Date.now();
     this.run = state.run;
@@ -164,7 +164,7 @@ export class Centre {
     this.history = state.history.map(({ at, waiting, connected }) => ({ at: Date.parse(at), waiting, connected }));
   }
 
-  /** follow takes an event. It ignores those that the state has already. */
+  /** follow takes an event. It ignores events that the state has already. */
   follow(event: RteEvent): boolean {
     const at = Date.parse(event.timestamp);
     this.ahead = Math.max(this.ahead, at - Date.now());
@@ -361,7 +361,7 @@ export class Centre {
     return sum;
   }
 
-  /** firstIn returns since when the first call of a queue waits. */
+  /** firstIn returns the time since which the first call of a queue waits. */
   firstIn(queue: Queue): number {
     return queue.statusAt - queue.longestWait * 1000;
   }
@@ -372,7 +372,7 @@ export class Centre {
     return Math.max(0, now - this.firstIn(queue));
   }
 
-  /** words counts the users who serve queues, by what they do. */
+  /** words counts the users who serve queues, by their activity. */
   words(): Map<UserWord, number> {
     const counts = new Map<UserWord, number>();
     for (const { word } of this.users.values()) counts.set(word, (counts.get(word) ?? 0) + 1);

@@ -8,7 +8,7 @@ export function clock(ms: number): string {
   return minutes < 60 ? `${minutes}:${two(s % 60)}` : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(s % 60)}`;
 }
 
-/** ago is the age of something in ms. */
+/** ago is an age in ms as text. */
 export function ago(ms: number): string {
   const s = Math.max(0, Math.round(ms / 1000));
   return s < 60 ? `${s} s` : `${Math.floor(s / 60)} min`;
@@ -30,7 +30,7 @@ export const openTexts = [
 
 export const isOpen = (status: number): boolean => status >= 5;
 
-/** wordTexts are the words for what users do. */
+/** wordTexts are the words for the activities of users. */
 export const wordTexts = {
   free: "free", ringing: "ringing", talking: "on a call", parked: "parked", calling: "calling",
   wrapUp: "wrap-up", away: "away", fetching: "fetch mode", supervising: "listening in", noQueue: "no queue",

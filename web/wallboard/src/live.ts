@@ -1,11 +1,11 @@
 // How this page gets its data: it subscribes to all events of all entities, reads the state once, and follows the events.
-// After an interruption it reads the state again. A client of a real system has a REST API in the place of demo/state.
+// After an interruption it reads the state again. A client of a real system reads a REST API and not demo/state.
 import { type RteEvent, RteClient, type EventName } from "@rte-server/client";
 import { signal } from "@preact/signals";
 import { Centre } from "./centre.ts";
 import { type CentreState, type Entity, getJSON } from "./rest.ts";
 
-/** maxLog is how many events the log keeps, maxBuffer how many wait for a state. */
+/** maxLog bounds the events in the log, maxBuffer the events that wait for a state. */
 const maxLog = 300;
 const maxBuffer = 20_000;
 
@@ -13,9 +13,9 @@ const maxBuffer = 20_000;
 const silentTime = 4500;
 const probeTime = 2000;
 
-/** Freshness is what the page knows about its numbers. */
+/** Freshness is the state of the numbers of the page. */
 export interface Freshness {
-  /** loading: nothing to show yet; fresh: right; old: what is shown may be wrong. */
+  /** loading: no numbers yet; fresh: right; old: the numbers may be wrong. */
   readonly kind: "loading" | "fresh" | "old";
   readonly reason: string;
   /** Since when, by the clock of this page. */
@@ -31,9 +31,9 @@ export interface Entry {
 export const centre = new Centre();
 export const entities = signal<readonly Entity[]>([]);
 export const freshness = signal<Freshness>({ kind: "loading", reason: "connecting", since: Date.now() });
-/** frame changes when something has to be drawn again. */
+/** frame changes when the page has to draw again. */
 export const frame = signal(0);
-/** time is the time that durations count to. It stands still while the numbers are old. */
+/** time is the end of running durations. It stands still while the numbers are old. */
 export const time = signal(Date.now());
 
 export const log: Entry[] = [];
@@ -103,7 +103,7 @@ function set(kind: Freshness["kind"], reason: string): void {
   freshness.value = { kind, reason, since };
 }
 
-/** probe calls the server if it was quiet. So a connection that no longer carries anything is noticed within seconds. */
+/** probe calls the server if it was quiet. So the page notices a dead connection within seconds. */
 async function probe(): Promise<void> {
   if (probing || client.state.kind !== "right" || Date.now() - receivedAt < probeTime) return;
   probing = true;

@@ -1,4 +1,4 @@
-// What the development server answers beside the hub. A real system has a REST API for it.
+// The answers of the development server beside the hub. A real system has a REST API for them.
 
 /** Entity is a queue, a user or a call list. */
 export interface Entity {
@@ -52,7 +52,7 @@ export interface CentreState {
   readonly history: readonly { readonly at: string; readonly waiting: number; readonly connected: number }[];
 }
 
-/** UserWord is what a user does, in one word. */
+/** UserWord is the activity of a user, in one word. */
 export type UserWord =
   | "free" | "ringing" | "talking" | "parked" | "calling" | "wrapUp" | "away" | "fetching" | "supervising" | "noQueue"
   | "offWork";

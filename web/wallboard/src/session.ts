@@ -17,7 +17,7 @@ export interface Exchange {
 const maxExchanges = 20;
 
 export const exchanges = signal<readonly Exchange[]>([]);
-/** status is what the page states about the connection. */
+/** status describes the connection. */
 export const status = signal("not connected: the first call connects");
 /** delivered counts the events that the connection received. */
 export const delivered = signal(0);

@@ -12,7 +12,7 @@ import { useResource } from "../resource.ts";
 import { go, linkTo, route } from "../router.ts";
 import { mayAct } from "../session.ts";
 
-/** Events finds events, and shows what became of one. */
+/** Events finds events, and shows the path of one. */
 export function Events() {
   const { argument, query } = route.value;
   return argument === "" ? <List query={query} /> : <Trace id={argument} user={query.get("user") ?? ""} />;

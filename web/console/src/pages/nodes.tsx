@@ -12,7 +12,7 @@ import { linkTo } from "../router.ts";
 import { mayAct } from "../session.ts";
 import { RedisBadge } from "./overview.tsx";
 
-/** Nodes shows each node, and what an operator can do with it. */
+/** Nodes shows each node, and the actions of an operator on it. */
 export function Nodes() {
   return (
     <Panel title="Nodes" resource={live} rows={6} class="nodes" note={<span class="dim">of this deployment</span>}>

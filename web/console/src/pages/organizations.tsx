@@ -51,7 +51,7 @@ interface TopOptions {
   readonly organization?: string;
 }
 
-/** TopOrganizations lists those that use most; with few rows for the overview. */
+/** TopOrganizations lists the same in few rows, for the overview. */
 export function TopOrganizations({ limit, order = "deliveries", organization = "" }: TopOptions) {
   const brief = limit < 20;
   const list = useResource(

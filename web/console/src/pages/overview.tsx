@@ -9,7 +9,7 @@ import { linkTo } from "../router.ts";
 import { mayAct } from "../session.ts";
 import { Slowest, TopOrganizations } from "./organizations.tsx";
 
-/** Overview shows what is wrong first, then the course of the last minutes, then the parts. */
+/** Overview shows the problems first, then the course of the last minutes, then the parts. */
 export function Overview() {
   return (
     <>
@@ -135,7 +135,7 @@ function NodesSummary() {
   return <span class="dim">{ready} of {count(data.nodes.length + data.unanswered.length)} ready</span>;
 }
 
-/** NodeTable lists the nodes with their state and that of Redis. */
+/** NodeTable lists the nodes with their state and the state of Redis. */
 export function NodeTable({ overview }: { overview: Answer }) {
   const most = overview.nodes.reduce((n, v) => Math.max(n, v.connections), 1);
   return (

@@ -10,7 +10,7 @@ import { go, linkTo, route } from "../router.ts";
 import { mayAct } from "../session.ts";
 import { messagesOf } from "../sse.ts";
 
-/** TapEvent is an event that a node copies for the tap. Its personal data is masked unless the tap wants it all. */
+/** TapEvent is an event that a node copies for the tap. Its personal data is masked unless the tap has data=full. */
 interface TapEvent {
   readonly at: string;
   readonly node: string;
@@ -33,9 +33,9 @@ interface Row extends TapEvent {
   readonly nodes: readonly string[];
 }
 
-/** maxRows bounds what the page keeps, renderEvery the time until it shows an event. */
+/** maxRows bounds the rows of the page, renderEvery the time until it shows an event. */
 const maxRows = 300;
-/** recent is how many rows are searched for an event that another node has passed on. */
+/** recent is the number of rows in which the page searches for an event of another node. */
 const recent = 50;
 const renderEvery = 200;
 

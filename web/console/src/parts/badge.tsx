@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 
 export type Tone = "ok" | "warn" | "bad" | "info" | "mute";
 
-/** Badge is a word with a colour and a mark: the mark has a form of its own for those who do not see the colour. */
+/** Badge is a word with a colour and a mark. The mark has its own form for people who do not see the colour. */
 export function Badge({ tone, title, children }: { tone: Tone; title?: string; children: ComponentChildren }) {
   return <span class={`badge badge-${tone}`} title={title}><Mark tone={tone} />{children}</span>;
 }
@@ -35,7 +35,7 @@ export function toneOfState(state: string): Tone {
   }
 }
 
-/** toneOfOutcome returns the tone of what became of an event. */
+/** toneOfOutcome returns the tone of the outcome of an event. */
 export function toneOfOutcome(outcome: string): Tone {
   switch (outcome) {
     case "sent":

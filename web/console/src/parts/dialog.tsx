@@ -20,7 +20,7 @@ export function Dialog({ title, close, children }: { title: string; close: () =>
   );
 }
 
-/** Question is what an operator confirms. */
+/** Question is a question that an operator confirms. */
 export interface Question {
   readonly title: string;
   readonly text: ComponentChildren;

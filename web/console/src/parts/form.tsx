@@ -17,7 +17,7 @@ interface TextOptions extends Shared {
   readonly list?: readonly string[];
 }
 
-/** guidPattern is what a field for an id accepts. */
+/** guidPattern is the pattern of a field for an id. */
 export const guidPattern = "\\s*[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\\s*";
 
 /** Text is a field with a label. */

@@ -1,4 +1,4 @@
-// Short messages about what the console did. A live region reads them to those who do not see them.
+// Short messages about actions of the console. A live region passes them to screen readers.
 import { signal } from "@preact/signals";
 import type { Tone } from "./badge.tsx";
 import { Mark } from "./badge.tsx";
@@ -12,7 +12,7 @@ interface Notice {
 const notices = signal<readonly Notice[]>([]);
 let last = 0;
 
-/** announce shows a message for a while; one about a failure until it is closed. */
+/** announce shows a message for a while. A message about a failure stays until the operator closes it. */
 export function announce(text: string, tone: Tone = "ok"): void {
   const id = ++last;
   notices.value = [...notices.value.slice(-3), { id, text, tone }];

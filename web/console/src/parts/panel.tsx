@@ -1,4 +1,4 @@
-// A panel: a part of a page with a heading, and with a state for each thing that can happen to its data.
+// A panel: a part of a page with a heading, and with a state for each state of its data.
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 import { plural, span, time } from "../format.ts";
@@ -33,7 +33,7 @@ interface Reached {
   readonly unanswered: readonly { readonly node: string; readonly detail: string }[];
 }
 
-/** reachedOf returns which nodes an answer covers, where it names them. */
+/** reachedOf returns the nodes that an answer covers, if it names them. */
 function reachedOf(data: unknown): Reached | undefined {
   if (data === null || typeof data !== "object") return undefined;
   const held = "nodes" in data && data.nodes !== null && typeof data.nodes === "object" ? data.nodes : data;

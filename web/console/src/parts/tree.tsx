@@ -1,4 +1,4 @@
-// An event as a tree over the nodes: what each did with it, and what became of it for each connection.
+// An event as a tree over the nodes: the outcome on each node, and for each connection.
 import type { Answers } from "../../generated/operator.d.ts";
 import { bytes, plural, span, time } from "../format.ts";
 import { Badge, Mark, toneOfOutcome, wordOf } from "./badge.tsx";
@@ -9,7 +9,7 @@ type Node = EventTrace["nodes"][number];
 type EventRecord = Node["records"][number];
 export type Fate = Node["connections"][number];
 
-/** toneRank sorts what is wrong to the top. */
+/** toneRank sorts problems to the top. */
 const toneRank = { bad: 0, warn: 1, mute: 2, info: 3, ok: 4 };
 
 /** EventTree shows a trace. */
@@ -72,7 +72,7 @@ function RecordLine({ record: r }: { record: EventRecord }) {
   );
 }
 
-/** Fates lists what became of an event for connections, by outcome, what is wrong first. */
+/** Fates lists the outcomes of an event for connections, problems first. */
 export function Fates({ fates, more }: { fates: readonly Fate[]; more: boolean }) {
   const groups = new Map<string, Fate[]>();
   for (const fate of fates) {

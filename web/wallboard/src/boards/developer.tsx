@@ -4,7 +4,7 @@ import { timeOfDay } from "../format.ts";
 import { centre, entities, type Entry, frame, log } from "../live.ts";
 import { call, delivered, exchanges, status } from "../session.ts";
 
-/** Developer is the board of those who write a client. */
+/** Developer is the board for developers of clients. */
 export function Developer() {
   return (
     <main class="developer">
@@ -33,7 +33,7 @@ const user = signal("me");
 const items = signal("");
 const problem = signal("");
 
-/** sample is a request that shows how authorization works: an own queue, another queue, and what does not exist. */
+/** sample is a request that shows how authorization works: allowed, refused and unknown items. */
 function sample(): string {
   const queues = entities.value.filter(({ entityType }) => entityType === "Queue");
   const users = entities.value.filter(({ entityType }) => entityType === "User");
@@ -102,7 +102,7 @@ function Methods() {
 
 const states = new Set(["UserStatus", "QueueStatus"]);
 const shows = signal({ status: false, text: "" });
-const held = signal<readonly Entry[] | undefined>(undefined); // what is shown while the log is on hold
+const held = signal<readonly Entry[] | undefined>(undefined); // entries while the log is on hold
 const open = signal<number | undefined>(undefined);
 
 /** about summarizes an event in a few words. */

@@ -7,7 +7,7 @@ import { Age, isOld } from "../parts/age.tsx";
 import { Chart } from "../parts/chart.tsx";
 import type { UserWord } from "../rest.ts";
 
-/** Supervisor is the board of those who lead a team. */
+/** Supervisor is the board for supervisors. */
 export function Supervisor() {
   const now = time.value;
   return (
@@ -74,12 +74,12 @@ const columns: readonly [Column, string][] = [["name", "Agent"], ["word", "State
 const sorting = signal<{ column: Column; down: boolean }>({ column: "word", down: false });
 const filter = signal({ text: "", word: "" as UserWord | "" });
 
-/** order is that of the words: what needs attention comes first. */
+/** order is the order of the words: the most urgent ones come first. */
 const order: readonly UserWord[] = [
   "ringing", "talking", "parked", "calling", "supervising", "wrapUp", "free", "fetching", "away", "noQueue", "offWork",
 ];
 
-/** aboutUser states what a user is busy with. */
+/** aboutUser describes the activity of a user. */
 function aboutUser(user: User): string {
   if (user.word === "away" || user.word === "offWork") return [user.availability, user.note].filter(Boolean).join(", ");
   const direct = user.word === "ringing" || user.word === "talking" || user.word === "parked";

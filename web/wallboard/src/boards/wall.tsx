@@ -84,7 +84,7 @@ function Tile({ name, title, value, unit, note, tone }: TileProps) {
   );
 }
 
-/** Agents is a bar of all who work, divided by what they do. */
+/** Agents is a bar of all agents at work, divided by their activity. */
 function Agents() {
   const counts = centre.words();
   const shown = words.map((word) => ({ word, n: counts.get(word) ?? 0 })).filter(({ n, word }) => n > 0 || word === "free");

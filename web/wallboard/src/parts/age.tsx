@@ -1,10 +1,10 @@
 import { ago } from "../format.ts";
 import { freshness } from "../live.ts";
 
-/** oldTime is the age from which a tile is marked. The server repeats each status within 20 s. */
+/** oldTime is the age from which the page marks a tile. The server repeats each status within 20 s. */
 const oldTime = 45_000;
 
-/** isOld reports whether something that the page received at a time may be wrong. */
+/** isOld reports whether data that the page received at a time may be wrong. */
 export const isOld = (at: number): boolean => freshness.value.kind !== "fresh" || Date.now() - at > oldTime;
 
 /** Age states how old a tile is. */

@@ -4,7 +4,7 @@ import { timeOfDay } from "../format.ts";
 const width = 600;
 const height = 160;
 
-/** Chart draws the calls of the last hour: those that wait as an area, those that are connected as a line. */
+/** Chart draws the calls of the last hour: waiting calls as an area, connected calls as a line. */
 export function Chart({ samples, now }: { samples: readonly Sample[]; now: number }) {
   const first = samples[0];
   if (samples.length < 2 || !first) return <p class="hint">The chart begins when there are two samples.</p>;
