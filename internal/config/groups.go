@@ -324,7 +324,7 @@ func (k *keyList) addInternals(c *Config) {
 		"time over which the connections of clients without notices are closed for such a loss"))
 	positive(k.count(&c.Resync.Rate, "resync.rate", 500,
 		"clients notified per second; many clients take longer than the windows. Closes also stay below "+
-			"admission.rate, less what a drain or a shed closes"))
+			"admission.rate, minus the closes of a drain or a shed"))
 
 	k.size(&c.Trace.Bytes, "trace.bytes", 16<<20,
 		"memory for the records of the latest events, which answer why a client did not receive one; 0: none are kept")

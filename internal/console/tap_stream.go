@@ -38,7 +38,7 @@ const (
 	nodeRefused = "refused"
 )
 
-// The reasons of TapDropped besides those of package tap.
+// The further reasons of TapDropped, beside the reasons of package tap.
 const (
 	droppedReader = "reader" // the reader of the stream did not keep up
 	droppedLost   = "lost"   // between the nodes

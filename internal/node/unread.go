@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	// unreadBytes and unreadTime bound what a server still reads of a body after the answer.
+	// unreadBytes and unreadTime bound the rest of a body that a server reads after the answer.
 	unreadBytes = 16 << 20
 	unreadTime  = time.Second
 )
 
-// takeUnread reads what a handler left of the body of a request, if the connection ends with the answer. A connection
-// that closes with unread bytes ends with a reset: the caller then fails while it sends, and does not see the answer.
-// net/http reads the rest only where the connection goes on.
+// takeUnread reads the rest of the body of a request after its handler, if the connection ends with the answer. A
+// connection that closes with unread bytes ends with a reset: the caller then fails while it sends, and does not see
+// the answer. net/http reads the rest only where the connection goes on.
 func takeUnread(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body := r.Body // a handler may replace it

@@ -31,8 +31,8 @@ func listening(t *testing.T, handler http.Handler) string {
 	return s.listener.Addr().String()
 }
 
-// A caller that asked to close the connection, or whose request was refused, met a reset while it sent its body, and
-// did not see the answer.
+// A caller that requested the end of the connection, or got a refusal, met a reset while it sent its body. It did not
+// see the answer.
 func TestServer_answersBeforeItClosesAnUnreadBody(t *testing.T) {
 	address := listening(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/closes" {

@@ -28,7 +28,7 @@ func (r Reason) String() string {
 	return [NumReasons]string{"sampled", "rate", "queue", "memory"}[r]
 }
 
-// Copy is an event and what this node did with it.
+// Copy is an event and its outcome on this node.
 type Copy struct {
 	events.Event // its Data is a copy; nil: Filter.WithoutData
 
@@ -38,7 +38,7 @@ type Copy struct {
 	Size        int // of the data in bytes
 }
 
-// copyBytes is what a copy takes besides its data.
+// copyBytes is the memory of a copy besides its data.
 const copyBytes = 256
 
 // Dropped counts the events that a tap did not copy, by reason.

@@ -10,8 +10,8 @@
 //     is open, then the shard that owns the connection's outbox, or the one goroutine that the shard starts for a full
 //     socket. Every write hands over whole frames.
 //   - A connection of ServerSentEvents or LongPolling has a fallback.Link in place of a WebSocket: the same frames, the
-//     same reader, session and outbox. Requests of its client are the goroutines of net/http. They write nothing but
-//     what the Link hands them.
+//     same reader, session and outbox. Requests of its client are the goroutines of net/http. They write only the
+//     messages of the Link.
 //   - With stateful reconnect a connection outlives its socket. The reader parks, the outbox keeps what the client has
 //     not acknowledged, and the shard switches to the next socket when no write is under way. A Close message ends the
 //     id of the connection before it is sent.

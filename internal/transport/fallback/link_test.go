@@ -210,7 +210,7 @@ func TestReceiver_outcomes(t *testing.T) {
 	})
 }
 
-// The connection reads what the client posts, until one of them ends it.
+// The connection reads the bytes that the client posts, until one of them ends it.
 func TestLink_reads(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func(*fallback.Link)

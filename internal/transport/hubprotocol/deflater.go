@@ -9,7 +9,7 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
-// minDeflated is the payload from which on compressing a frame pays.
+// minDeflated is the smallest payload for which compression pays.
 const minDeflated = 200
 
 // storedHeader is the length of the header of a stored block.
@@ -27,7 +27,7 @@ type Deflater struct {
 // NewDeflater returns a Deflater of a level from 1, the fastest, to 9.
 func NewDeflater(level int) *Deflater { return &Deflater{level: level} }
 
-// compressor appends what it writes to out.
+// compressor appends its output to out.
 type compressor struct {
 	writer *flate.Writer
 	out    []byte
@@ -38,7 +38,7 @@ func (c *compressor) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Deflate returns the compressed form of the frame of an event, or the frame itself where that would not be smaller.
+// Deflate returns the compressed form of the frame of an event, or the frame itself if that is not larger.
 func (d *Deflater) Deflate(f fanout.Frame) fanout.Frame {
 	opcode, payload := websocket.Open(f.Bytes)
 	stored := f.IDOffset - (len(f.Bytes) - len(payload)) + events.IDLen

@@ -16,7 +16,7 @@ const DeflateAnswer = "permessage-deflate; server_no_context_takeover; client_no
 const Compressed = 0x40
 
 // OffersDeflate reports whether the values of Sec-WebSocket-Extensions offer permessage-deflate in a form that
-// DeflateAnswer accepts. An offer that asks for a smaller window of the server is none.
+// DeflateAnswer accepts. An offer with a smaller window of the server does not count.
 func OffersDeflate(values []string) bool {
 	for _, value := range values {
 		for offer := range strings.SplitSeq(value, ",") {
@@ -70,7 +70,7 @@ var (
 	ErrDeflate = errors.New("websocket: malformed compressed message")
 )
 
-// inflateEnd is what senders leave out at the end of a message (RFC 7692 section 7.2.1), and an empty last block.
+// inflateEnd is the end of a message that senders leave out (RFC 7692 section 7.2.1), and an empty last block.
 const inflateEnd = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
 // Inflaters inflate messages. Connections share them. The zero value is ready for use, by any goroutine.
@@ -107,8 +107,8 @@ func (s *inflateSource) ReadByte() (byte, error) {
 	return one[0], err
 }
 
-// Inflate returns the inflated message, of at most limit bytes. The error is ErrInflated or ErrDeflate. It inflates no
-// more than limit bytes, whatever the message says.
+// Inflate returns the inflated message, of at most limit bytes. The error is ErrInflated or ErrDeflate. It never
+// inflates more than limit bytes.
 func (i *Inflaters) Inflate(message []byte, limit int) ([]byte, error) {
 	in, _ := i.pool.Get().(*inflater)
 	if in == nil {

@@ -7,7 +7,7 @@ addEventListener("hashchange", () => {
   fragment.value = location.hash;
 });
 
-/** Route is what the fragment names: #/page/argument?name=value */
+/** Route is the content of the fragment: #/page/argument?name=value */
 export interface Route {
   readonly page: string;
   readonly argument: string;

@@ -20,7 +20,7 @@ TokenReason = Literal["connect", "refused"]
 Reload = Callable[[Discontinuity], Awaitable[object] | object]
 
 _MAX_SEEN = 4096
-"""Ids of events that are remembered to leave out duplicates."""
+"""Number of remembered ids of events, to leave out duplicates."""
 
 _logger = logging.getLogger("rte_server_client")
 
@@ -50,7 +50,7 @@ class RteClient(TypedHandlers):
             client. An error is a failed attempt; the client tries again.
         url: address of the hub; not needed if `token` returns the answer of the REST API, which contains it.
         retry_delay: the pause in seconds before another attempt, by the number of failures before it.
-        batch_items, batch_bytes: largest call; default: what the server states.
+        batch_items, batch_bytes: largest call; default: the limits of the server.
         timeout: longest time in seconds to connect, to get a token, or to wait for an answer.
         server_timeout: seconds without a message, after which the connection counts as lost.
         on_error: takes errors of the application's functions; default: the log.
@@ -76,7 +76,7 @@ class RteClient(TypedHandlers):
         self._connected = asyncio.Event()
         self._stopping = asyncio.Event()
         self._link: Link | None = None
-        self._links: set[asyncio.Task[None]] = set()  # that close their sockets
+        self._links: set[asyncio.Task[None]] = set()  # links that close their sockets
         self._running: asyncio.Task[None] | None = None
         self._notices: list[dict[str, Any]] = []
         self._snapshots_under_way = False
@@ -88,7 +88,7 @@ class RteClient(TypedHandlers):
 
     @property
     def state(self) -> ClientState:
-        """What to show beside the data."""
+        """The state to show beside the data."""
         return self._state
 
     def on_state(self, listener: Callable[[ClientState], object]) -> Callable[[], None]:
@@ -153,7 +153,7 @@ class RteClient(TypedHandlers):
         return list(await self._call("AvailableSubscriptions"))
 
     async def active_subscriptions(self) -> list[dict[str, Any]]:
-        """Returns what the server has as subscriptions of this connection."""
+        """Returns the subscriptions of this connection at the server."""
         return list(await self._call("ActiveSubscriptions"))
 
     async def _call(self, method: str) -> Any:
@@ -274,7 +274,7 @@ class RteClient(TypedHandlers):
     def _limit(self, limits: dict[str, Any]) -> None:
         items, size = self._options
         self._most_items = self._batch_items = items or limits["items"]
-        self._batch_bytes = size or limits["messageBytes"] - 200  # what is around the items
+        self._batch_bytes = size or limits["messageBytes"] - 200  # the text around the items
 
     def _interrupt(self, link: Link, was_open: bool) -> None:
         """A new connection has no subscriptions, and events of the time without one are missing."""
@@ -307,7 +307,7 @@ class RteClient(TypedHandlers):
         call_all(self._state_listeners, self._report, self._state)
 
     async def _serve(self, link: Link) -> None:
-        """Does what is due on a connection until it ends. It alone subscribes and unsubscribes."""
+        """Does the due work of a connection until it ends. Only this function subscribes and unsubscribes."""
         while not link.over:
             self._work.clear()
             pause = await self._step(link)
@@ -318,7 +318,7 @@ class RteClient(TypedHandlers):
                     pass
 
     async def _step(self, link: Link) -> float:
-        """Does one thing. Returns the time until the next one in seconds; 0: at once."""
+        """Does one piece of work. Returns the time until the next one in seconds; 0: at once."""
         entries = list(self._topics.values())
         unused = [entry for entry in entries if not entry.subscriptions]
         if unused:
@@ -409,7 +409,7 @@ class RteClient(TypedHandlers):
             await link.call("Unsubscribe", [entry.item for entry in batch])
 
     async def _recover(self, link: Link, notice: dict[str, Any]) -> None:
-        """Has the states sent again that a loss may concern, and notes what the application has to reload."""
+        """Requests the states that a loss may concern, and notes the topics that the application has to reload."""
         wanted = [entry for entry in self._topics.values() if entry.state in ("pending", "active")]
         reason = notice["reason"]
         if reason == "unavailable":
@@ -484,7 +484,7 @@ class RteClient(TypedHandlers):
         return False
 
     def _drop(self, notice: dict[str, Any]) -> None:
-        """Ends what the server no longer allows. If it does not name all, subscribing again shows which."""
+        """Ends subscriptions that the server no longer allows. If it does not name all, a new call shows them."""
         for entry in _named({**notice, "total": 0}, self._topics.values()):
             entry.set("ended", notice["code"])
         if notice["total"] > len(notice["subscriptions"]):

@@ -113,7 +113,7 @@ class Link:
         raise ConnectionError("the server closed the connection")  # pysignalr would connect again
 
     async def call(self, method: str, *args: Any) -> Any:
-        """Calls a hub method. A call without an answer ends the connection: what the server did is unknown."""
+        """Calls a hub method. A call without an answer ends the connection: its effect is unknown."""
         if self.over:
             raise ConnectionError("not connected")
         number = str(next(self._numbers))

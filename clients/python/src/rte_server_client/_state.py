@@ -1,4 +1,4 @@
-"""What an application gets besides events, and small helpers."""
+"""States, topics and discontinuities for the application, and small helpers."""
 
 import random
 from collections.abc import Callable, Iterable

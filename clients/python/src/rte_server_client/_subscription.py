@@ -27,7 +27,7 @@ def key_of(entity_id: str, event_name: str) -> str:
 
 
 class TopicEntry:
-    """What the server knows once, however many subscriptions of the application need it."""
+    """A subscription at the server, for any number of subscriptions of the application to the same topic."""
 
     _serials = itertools.count()
 
@@ -99,7 +99,7 @@ class Subscription:
 
     @property
     def topic(self) -> Topic:
-        """What it is subscribed to."""
+        """The topic of the subscription."""
         return self._entry.topic
 
     @property
