@@ -175,9 +175,9 @@ func (d *drainer) drain(ctx context.Context, over time.Duration) {
 	d.transport.Pause()
 	defer d.resume()
 	d.running.Go(func() { d.relay.move(ctx, over) })
-	for ctx.Err() == nil && d.hub.Sessions().Len() > 0 {
-		d.hub.Shed(ctx, math.MaxInt, hub.CloseDrain, d.pace(over, d.config().Shutdown.Wait))
-		over = time.Second // for handshakes that were under way
+	for rest := over; ctx.Err() == nil && d.hub.Sessions().Len() > 0; rest = time.Second {
+		d.hub.Shed(ctx, math.MaxInt, hub.CloseDrain, d.pace(rest, d.config().Shutdown.Wait))
+		// Handshakes that were under way get the second.
 	}
 	d.logger.Info("drained", zap.Int("connections", d.hub.Sessions().Len()), zap.Bool("cancelled", ctx.Err() != nil))
 	<-ctx.Done()
