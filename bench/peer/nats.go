@@ -86,8 +86,7 @@ func (d *natsClient) Classify(record []byte) load.Record {
 	}
 }
 
-// natsPublisher publishes by the protocol of NATS. The PONG that follows the events confirms that the server has taken
-// them.
+// natsPublisher publishes by the protocol of NATS. The PONG after the events confirms them.
 type natsPublisher struct {
 	conn   net.Conn
 	in     *bufio.Reader

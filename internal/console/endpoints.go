@@ -22,8 +22,7 @@ const (
 	eventStream mediaType = "text/event-stream"
 )
 
-// Reloaded is the answer of /api/reload: the keys whose new values are in force, and the changed keys that need a
-// restart.
+// Reloaded is the answer of /api/reload: the keys with new values in force, and the changed keys that need a restart.
 type Reloaded struct {
 	Applied []string `json:"applied"`
 	Restart []string `json:"restart"`

@@ -21,8 +21,7 @@ const uiPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-s
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // handleUI adds the console to mux. It needs no token: its files are the same everywhere, and its requests have one.
-// One more file reports whether the port needs a token, so that the console does not send requests that the port
-// refuses.
+// One more file reports whether the port needs a token. It saves the console a refused request.
 func handleUI(mux *http.ServeMux, needsToken func() bool) {
 	files, err := fs.Sub(web, "web")
 	if err != nil {

@@ -25,8 +25,8 @@ type ResyncOptions struct {
 	// Rate is the number of clients that are notified in a second, by notices and closes together; more clients take
 	// longer than the window. Default: 500.
 	Rate int
-	// CloseRate is the number of clients that may come back in a second, if that is less than Rate. Drain and Shed use it
-	// first; closes for losses get the rest. Default: Rate.
+	// CloseRate is the number of clients that may come back in a second. Values above Rate count as Rate. Drain and Shed
+	// use it first; closes for losses get the rest. Default: Rate.
 	CloseRate int
 	// Hold reports whether no connection should be closed for now. Closes for losses wait then, for CloseWindow at most.
 	// nil: they never wait.

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// CheckBundle builds the page in a folder of sources with its build.mjs, which checks types and sizes, and compares the
-// result with the files that the program embeds. also lists more folders of sources. It returns the output of the
+// CheckBundle builds the page in a folder of sources and compares the result with the embedded files of the program.
+// The build.mjs of the folder checks types and sizes. also lists more folders of sources. It returns the output of the
 // build.
 func CheckBundle(t *testing.T, sources, bundle string, also ...string) string {
 	t.Helper()

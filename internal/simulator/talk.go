@@ -35,7 +35,7 @@ func longestFree(agents []*agent) *agent {
 	return longest
 }
 
-// fetch makes an agent who fetches calls take the first one that waits.
+// fetch makes an agent in the fetch mode take the first waiting call.
 func (s *Simulator) fetch(a *agent) {
 	if !a.idle() || a.leaving || a.availability != events.AvailabilityAvailable {
 		return

@@ -51,7 +51,7 @@ func (p *passing) end(user organizationUser) {
 	}
 }
 
-// Relayed returns the handler of requests that other nodes pass on, and of their questions about connections.
+// Relayed returns the handler of requests that other nodes pass on, and of their requests for owners.
 func (h *Handler) Relayed() relay.Served { return relay.Served{State: h.connectionState, Handler: h} }
 
 // connectionState returns the state of a connection on this node. Another node names it by its id or, where it may

@@ -31,8 +31,8 @@ func attacksOnRedis() []attack {
 // twice as many organizations as connections to Redis. So the attacker shares one.
 const neighbours = 16
 
-// burstsUntilAlone is the number of bursts that the node may need to separate the attacker from the organizations that
-// share its connection.
+// burstsUntilAlone is the number of bursts until the node must have separated the attacker from the other organizations
+// of its connection.
 const burstsUntilAlone = 8
 
 // lostLate counts the events that neighbours lost after these bursts.

@@ -16,8 +16,8 @@ import (
 // establishedOverTLS is established for clients with TLS.
 const establishedOverTLS = 16 << 10
 
-// startRelayed starts two nodes that pass requests on to each other, and HAProxy, which sends each request to the next
-// of them.
+// startRelayed starts two nodes that pass requests on to each other, and HAProxy. HAProxy sends each request to the
+// next node.
 func (s *stage) startRelayed(t *testing.T) (nodes []*rtetest.Server, balancer *rtetest.HAProxy) {
 	t.Helper()
 	for range 2 {

@@ -13,8 +13,8 @@ import (
 	"github.com/rte-server/rte-server/internal/simulator"
 )
 
-// TestConsole_looks opens the pages in all sizes while a call centre works, with a client that does not read and a
-// publisher that makes mistakes. With RTE_CONSOLE_PICTURES it writes pictures into that folder, after a time.
+// TestConsole_looks opens the pages in all sizes while a call centre works. One client does not read, and a publisher
+// sends faulty messages. With RTE_CONSOLE_PICTURES it writes pictures into that folder, after a time.
 func TestConsole_looks(t *testing.T) {
 	sc := newScene(t, 0, rtetest.Settings{ // keeps the client that does not read
 		"limits.outbox_bytes": "16777216", "limits.outbox_age": "10m", "timeouts.client": "10m", "timeouts.send": "10m",

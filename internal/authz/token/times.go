@@ -11,8 +11,8 @@ import (
 // ErrNoTimes is the error of a token without an expiry.
 var ErrNoTimes = errors.New("no expiry (exp)")
 
-// ReadTimes returns the times from which (zero: always) and until which a JWT is valid. It does not check the
-// signature: use it for messages to the bearer of the token, never for a decision.
+// ReadTimes returns the validity of a JWT: its start (zero: always) and its end. It does not check the signature: use
+// it for messages to the bearer of the token, never for a decision.
 func ReadTimes(text string) (from, until time.Time, err error) {
 	var claims jwt.RegisteredClaims
 	if _, _, err := jwt.NewParser().ParseUnverified(text, &claims); err != nil {

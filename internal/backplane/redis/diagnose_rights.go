@@ -16,7 +16,7 @@ import (
 // lane returns the lane of an organization that does not exist.
 func (d *serverDiagnosis) lane() string { return d.o.Layout.Lane(events.ID{}, events.ID{}) }
 
-// receivingCommands are the commands of a node that receives, with arguments that change nothing.
+// receivingCommands are the commands of a receiving node, with harmless arguments.
 func (d *serverDiagnosis) receivingCommands() [][]any {
 	journal, named := command.JournalKey(d.lane()), d.o.Layout.Named
 	commands := [][]any{

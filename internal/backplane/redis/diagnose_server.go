@@ -207,7 +207,7 @@ func (d *serverDiagnosis) join(conn *subscriber, channel string) error {
 	return err
 }
 
-// ownChannel returns the name of a channel that no other program uses and that belongs to the server.
+// ownChannel returns the name of a channel of the server. Other programs do not use it.
 func (d *serverDiagnosis) ownChannel() string {
 	random := rand.Text()
 	for i := 0; ; i++ {

@@ -97,8 +97,8 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
-// BenchmarkUpgrade_memory reports the memory of an idle socket that is passed on: on the node that passes it on, and
-// for TLS at its owner. It leaves out the owner's part of any socket, and the client.
+// BenchmarkUpgrade_memory reports the memory of a relayed idle socket: on the node in between, and for TLS at its
+// owner. It leaves out the owner's part of any socket, and the client.
 func BenchmarkUpgrade_memory(b *testing.B) {
 	const sockets = 500
 	used := func() float64 {

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// smallBytes is the size of the buffer with which a socket waits for its owner, bulkBytes of the buffer with which it
-	// then copies: a record of TLS.
+	// smallBytes is the size of the buffer of a socket that waits for its owner. bulkBytes is the size of the buffer for
+	// copying: a record of TLS.
 	smallBytes = 512
 	bulkBytes  = 16 << 10
 	// maxBulkBytes bounds the large buffers of all sockets. Without one, a socket copies with its small buffer.

@@ -42,7 +42,7 @@ type Options struct {
 
 const (
 	// findTime bounds the wait for the answers of the other nodes, ownerTime that for the owner's answer to an upgrade.
-	// Together they are less than the second within which a client needs to know that its connection is gone.
+	// Together they are less than one second: a client needs its 404 within this time.
 	findTime  = 400 * time.Millisecond
 	ownerTime = 500 * time.Millisecond
 	// maxFinds bounds the requests for owners under way.

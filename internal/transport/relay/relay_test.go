@@ -235,7 +235,7 @@ func TestForward_streams(t *testing.T) {
 	entry.eventually("the place is free", func() bool { return entry.count("rte_relay_passed", "") == 0 })
 }
 
-// A node that drains ends requests that wait, so that their clients send them to another node.
+// A draining node ends waiting requests, so that their clients send them to another node.
 func TestMove_endsRequests(t *testing.T) {
 	waits := make(chan struct{})
 	entry, _ := startNodes(t, func(_ http.ResponseWriter, r *http.Request) {

@@ -30,7 +30,7 @@ type FrameReader struct {
 type Part struct {
 	// Opcode is OpText for a piece of data of any type (W4), OpClose, OpPing, OpPong, or 0 for nothing.
 	Opcode byte
-	// Compressed means that the piece of data belongs to a compressed message, and End that it is the last one.
+	// Compressed means that the piece of data belongs to a compressed message. End means that it is the last piece.
 	Compressed, End bool
 	// Payload is valid as long as the bytes given to Next. The payload of a Close frame is its status and its reason.
 	Payload []byte
