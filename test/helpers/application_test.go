@@ -82,6 +82,7 @@ func helpers() map[string]starter {
 	return map[string]starter{
 		"node":   func(t *testing.T, s *stage) *application { return inNode(t, s, "index.js") },
 		"python": inPython,
+		"java":   inJava,
 	}
 }
 
@@ -103,6 +104,13 @@ func inPython(t *testing.T, s *stage) *application {
 	cmd := exec.Command(python, "python/app.py", s.web.URL+"/token", s.web.URL+"/truth")
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH="+repository+"/clients/python/src")
 	return mustStart(t, cmd)
+}
+
+// inJava starts the application with the helper for Java.
+func inJava(t *testing.T, s *stage) *application {
+	t.Helper()
+	mustBuildJava(t)
+	return mustStart(t, javaCommand("App", s.web.URL+"/token", s.web.URL+"/truth"))
 }
 
 // mustBeInstalled returns the path of something that "make deps" makes.

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		programs.Remove()
 		client.Remove()
+		_ = os.RemoveAll(javaClasses)
 		os.Exit(code)
 	}))
 }
@@ -212,7 +213,7 @@ func (s *stage) publish(redis *goredis.Client, p topic) {
 // newEvent returns an event with a number, and its MessageTTLSeconds.
 func newEvent(p topic, number int) (text []byte, ttl int) {
 	event := map[string]any{
-		"Id": events.NewID(), "RootEntityType": "Organization", "RootEntityId": organization,
+		"Id": events.NewID().String(), "RootEntityType": "Organization", "RootEntityId": organization,
 		"OrganizationId": organization, "EntityId": p.EntityID, "EventType": p.EventName, "EntityType": "User",
 		"UserId": p.EntityID, "Timestamp": time.Now().UTC(), "MessageTTLSeconds": 3600,
 	}
@@ -223,7 +224,7 @@ func newEvent(p topic, number int) (text []byte, ttl int) {
 	case "UserStatus":
 		more = map[string]any{"ParkedCalls": number}
 	case "UserCallInArrived":
-		more = map[string]any{"CallId": events.NewID(), "CallerNumber": fmt.Sprint(number), "MessageTTLSeconds": -1}
+		more = map[string]any{"CallId": events.NewID().String(), "CallerNumber": fmt.Sprint(number), "MessageTTLSeconds": -1}
 	}
 	maps.Copy(event, more)
 	text, err := json.Marshal(event)

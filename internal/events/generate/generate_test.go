@@ -101,6 +101,9 @@ events:
 			"    size: Size | None\n", "    weight: NotRequired[float | None]\n", "    address: dict[str, Any] | None\n",
 			`Size: TypeAlias = Literal["S"]`, `def on(self, name: Literal["ParcelSent"], `,
 		},
+		javaFile: {
+			"public String size;", "public Double weight;", "public JsonElement address;", `String S = "S";`,
+		},
 		csharpDir + "/ParcelSent.cs": {"public Size? Size ", "public double? Weight ", "public JsonElement? Address "},
 	} {
 		for _, text := range want {

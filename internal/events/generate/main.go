@@ -1,6 +1,6 @@
 // Command generate makes all files that depend on the catalog of events: the Go constants of package events, the JSON
-// Schemas, the AsyncAPI document, the TypeScript typings, the C# classes, the Python types and docs/events.md. Run it
-// with `go generate ./internal/events`. Its test fails if the files in the repository differ from the output.
+// Schemas, the AsyncAPI document, the types for TypeScript, C#, Python and Java, and docs/events.md. Run it with
+// `go generate ./internal/events`. Its test fails if the files in the repository differ from the output.
 package main
 
 import (
@@ -46,6 +46,7 @@ func files(c *events.Catalog) (map[string][]byte, error) {
 		"clients/typescript/src/events.ts": typescriptModule(c),
 		"docs/events.md":                   markdown(c),
 		pythonFile:                         python(c),
+		javaFile:                           java(c),
 	}
 	var err error
 	if made["internal/events/types_gen.go"], err = constants(c); err != nil {
