@@ -9,12 +9,14 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// Browsers, the package ws in Node, and websockets in Python offer compression by themselves. They decode every event.
+// Browsers, the package ws in Node, websockets in Python and OkHttp in Java offer compression by themselves. They
+// decode every event.
 func TestHelper_readsCompressedEvents(t *testing.T) {
 	for name, start := range map[string]func(*testing.T, *stage) *application{
 		"browser": inBrowser,
 		"node":    func(t *testing.T, s *stage) *application { return inNode(t, s, "index.js") },
 		"python":  inPython,
+		"java":    inJava,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, rtetest.Settings{"compression.deflate": "true"})
