@@ -45,6 +45,7 @@ type announcement struct {
 	Connections int    `json:"connections"`
 	Waiting     int    `json:"waiting,omitempty"` // clients that wait for admission.rate
 	Relay       string `json:"relay,omitempty"`   // address of its relay port; empty: it has none
+	Requests    bool   `json:"requests,omitempty"`
 }
 
 // peer is another node.
@@ -70,9 +71,10 @@ type peers struct {
 	metrics   map[string]prometheus.Gauge // by state
 	requested wakeup.Signal               // set to announce at once
 
-	mu     sync.Mutex
-	known  map[string]*peer // guarded by mu
-	missed time.Time        // guarded by mu: when messages may have been missed last
+	mu       sync.Mutex
+	known    map[string]*peer // guarded by mu
+	missed   time.Time        // guarded by mu: when messages may have been missed last
+	requests bool             // guarded by mu: the next announcement requests those of the others
 }
 
 func newPeers(o peersOptions) *peers {
@@ -112,6 +114,7 @@ func (p *peers) run(ctx context.Context) error {
 		now, own := time.Now(), p.options.own()
 		changed := own.State != last.State || (own.Waiting > 0) != (last.Waiting > 0)
 		if requested || changed || now.Sub(sent) >= announceInterval {
+			own.Requests = p.takeRequests()
 			p.announce(ctx, own, announceTimeout)
 			last, sent = own, now
 		}
@@ -156,6 +159,9 @@ func (p *peers) receive(message []byte) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if a.Requests && a.State != stateGone {
+		p.requested.Set()
+	}
 	before := p.known[a.Node]
 	switch {
 	case a.State == stateGone:
@@ -173,8 +179,18 @@ func (p *peers) receive(message []byte) error {
 func (p *peers) miss() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.missed = time.Now()
+	p.missed, p.requests = time.Now(), true
 	p.requested.Set()
+}
+
+// takeRequests reports whether messages may have been missed since the announcement before. A node announces itself
+// before it hears the others: their answers to its first announcement are lost.
+func (p *peers) takeRequests() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	requests := p.requests
+	p.requests = false
+	return requests
 }
 
 // forget removes peers that have been silent for too long, unless this node could not hear them, and counts the others.

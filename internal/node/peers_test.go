@@ -102,9 +102,12 @@ func TestPeers_holdBackWhileNodesAreDegraded(t *testing.T) {
 		if n := len(a.list()); n != 2 {
 			t.Errorf("knows %d peers while it can hear none, want 2", n)
 		}
+		nodes := w.nodes
+		w.nodes = nil // they are silent
 		w.away.Store(false)
 		a.miss()
 		expect("Redis is back", "silent")
+		w.nodes = nodes
 		time.Sleep(6 * time.Second)
 		expect("all have announced themselves", "")
 
@@ -151,4 +154,35 @@ func TestPeers_refuseWhatIsNoAnnouncement(t *testing.T) {
 	if n := testutil.ToFloat64(p.metrics[console.StateReady]); n != maxPeers {
 		t.Errorf("counts %v peers", n)
 	}
+}
+
+// A starting node announced itself before it heard the others. Their answers were lost: for up to five seconds it did
+// not know them, and refused clients that it should have passed on to them.
+func TestPeers_findOthersThatAnsweredTooEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w network
+		var state atomic.Pointer[announcement]
+		state.Store(&announcement{State: console.StateReady})
+		ctx, stop := context.WithCancel(t.Context())
+		running := w.join(t, "running", &state)
+		starting := w.join(t, "starting", &state)
+		w.nodes = []*peers{running} // nothing arrives at the other one yet
+		for _, n := range []*peers{running, starting} {
+			go func() { _ = n.run(ctx) }()
+		}
+		starting.requested.Set()
+		synctest.Wait()
+		if len(running.list()) != 1 || len(starting.list()) != 0 {
+			t.Fatalf("know %v and %v", running.list(), starting.list())
+		}
+
+		w.nodes = []*peers{running, starting}
+		starting.miss()
+		synctest.Wait()
+		if len(starting.list()) != 1 {
+			t.Error("does not know the other node")
+		}
+		stop()
+		synctest.Wait()
+	})
 }
