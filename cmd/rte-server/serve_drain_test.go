@@ -98,7 +98,7 @@ func TestShed_byOperator(t *testing.T) {
 	}
 	p.connect(token, "")
 	// The answer to the handshake comes before the session is listed.
-	eventually(t, "the last session", func() bool { return p.metric("rte_hub_sessions") == "7" })
+	eventually(t, "the last session", func() bool { return p.metric("rte_hub_sessions_open") == "7" })
 
 	if status, answer := p.post("/api/shed?connections=all&over=1h", ""); status != 200 || !strings.Contains(
 		answer, `"leaving":7,"overSeconds":3600`,
