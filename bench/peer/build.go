@@ -64,7 +64,7 @@ func build(ctx context.Context, kind, bench, binaries string) error {
 		return run(ctx, dir, "go", "build", "-o", output, "github.com/centrifugal/centrifugo/v6")
 	case natsKind:
 		return run(ctx, dir, "go", "build", "-o", output, "github.com/nats-io/nats-server/v2")
-	case "rte":
+	case "rte", untracedKind:
 		return run(ctx, filepath.Join(bench, ".."), "go", "build", "-o", filepath.Join(binaries, "rte-server"),
 			"./cmd/rte-server")
 	case limitKind:

@@ -69,7 +69,7 @@ type Publisher interface {
 func All() []Peer {
 	return []Peer{
 		limit(1), limit(4), limit(8), limit(16),
-		signalR(), aspnet(), aspnetRedis(), centrifugo(), nats(), bun(), rte(), rteRedis(),
+		signalR(), aspnet(), aspnetRedis(), centrifugo(), nats(), bun(), untraced(), rte(), rteRedis(),
 	}
 }
 

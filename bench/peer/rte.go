@@ -27,6 +27,21 @@ func rte() Peer {
 	}
 }
 
+// untracedKind is the kind of the peer that shows what recording costs.
+const untracedKind = "untraced"
+
+// untraced is rte-server that records no events: the difference to rte is the cost of recording.
+func untraced() Peer {
+	return Peer{
+		Name: untracedKind, Kind: untracedKind, Title: "rte-server, `trace.entries: 0`", Form: event.Published,
+		Prepare: func(s Setup) (Launch, error) {
+			l, err := rte().Prepare(s)
+			l.Args = append(l.Args, "--trace.entries", "0")
+			return l, err
+		},
+	}
+}
+
 // rteRedis is one node of rte-server with Redis on the core of the load.
 func rteRedis() Peer {
 	return Peer{

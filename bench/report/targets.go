@@ -23,6 +23,7 @@ const (
 	centrifugoPeer = "centrifugo"
 	natsPeer       = "nats"
 	bunPeer        = "bun"
+	untracedPeer   = "untraced"
 )
 
 // against returns the ratio of a figure of rte-server to that of a peer in the same scenario.
@@ -46,6 +47,14 @@ var targets = []target{
 		against(limitPeer, "trickle", "trickle", cpuPerDelivery), times,
 	},
 	{"trickle: CPU per delivery over Bun", 1, true, against(bunPeer, "trickle", "trickle", cpuPerDelivery), times},
+	{
+		"trickle: CPU per delivery over the same without recording of events", 1.02, true,
+		against(untracedPeer, "trickle", "trickle", cpuPerDelivery), times,
+	},
+	{
+		"flood: CPU per delivery over the same without recording of events", 1.02, true,
+		against(untracedPeer, "flood", "flood", cpuPerDelivery), times,
+	},
 	{"flood: deliveries/s over Bun", 1, false, against(bunPeer, "flood", "flood", deliveriesPerSecond), times},
 	{"flood: p99 latency over Bun", 1, true, against(bunPeer, "flood", "flood", p99Of("all")), times},
 	{

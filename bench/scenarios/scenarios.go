@@ -26,7 +26,7 @@ var ErrInvalid = errors.New("invalid scenario")
 type Scenario struct {
 	Name  string `json:"name"`
 	About string `json:"about"`
-	// Peers are the kinds of peers that can play it: limit, signalr, aspnet, centrifugo, nats, bun, rte.
+	// Peers are the kinds of peers that can play it: limit, signalr, aspnet, centrifugo, nats, bun, untraced, rte.
 	Peers        []string `json:"peers"`
 	Event        string   `json:"event"`         // event type of all topics
 	MessageBytes int      `json:"message_bytes"` // of the argument of MessageReceived
