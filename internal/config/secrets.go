@@ -3,8 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -43,17 +41,10 @@ func (k *keyList) readSecrets() error {
 
 // readSecret returns the text of a file without the newlines at its end, which editors add.
 func readSecret(path string) (string, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator names the file
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxSecretBytes+1))
+	data, err := readBounded(path, maxSecretBytes)
 	switch secret := strings.TrimRight(string(data), "\r\n"); {
 	case err != nil:
 		return "", err
-	case len(data) > maxSecretBytes:
-		return "", fmt.Errorf("%s: is larger than %d bytes", path, maxSecretBytes)
 	case secret == "":
 		return "", fmt.Errorf("%s: is empty", path)
 	default:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -91,9 +90,12 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
+// maxFileBytes bounds a configuration file.
+const maxFileBytes = 4 << 20
+
 // readFile reads the assignments of a YAML file. Keys may be nested or written with dots.
 func readFile(path string) ([]assignment, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	data, err := readBounded(path, maxFileBytes)
 	if err != nil {
 		return nil, fmt.Errorf("configuration file: %w", err)
 	}
