@@ -18,8 +18,10 @@ import (
 
 // network are nodes that hear each other's announcements, unless it is away.
 type network struct {
-	nodes []*peers
-	away  atomic.Bool
+	nodes  []*peers
+	away   atomic.Bool
+	silent atomic.Pointer[peers] // hears nothing; nil: all do
+	quiet  atomic.Bool           // all are silent
 }
 
 // join adds a node with a state.
@@ -32,6 +34,9 @@ func (w *network) join(t *testing.T, id string, state *atomic.Pointer[announceme
 				return context.DeadlineExceeded
 			}
 			for _, n := range w.nodes {
+				if w.quiet.Load() || n == w.silent.Load() {
+					continue
+				}
 				if err := n.receive(message); err != nil {
 					t.Error(err)
 				}
@@ -102,12 +107,11 @@ func TestPeers_holdBackWhileNodesAreDegraded(t *testing.T) {
 		if n := len(a.list()); n != 2 {
 			t.Errorf("knows %d peers while it can hear none, want 2", n)
 		}
-		nodes := w.nodes
-		w.nodes = nil // they are silent
+		w.quiet.Store(true)
 		w.away.Store(false)
 		a.miss()
 		expect("Redis is back", "silent")
-		w.nodes = nodes
+		w.quiet.Store(false)
 		time.Sleep(6 * time.Second)
 		expect("all have announced themselves", "")
 
@@ -166,7 +170,7 @@ func TestPeers_findOthersThatAnsweredTooEarly(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		running := w.join(t, "running", &state)
 		starting := w.join(t, "starting", &state)
-		w.nodes = []*peers{running} // nothing arrives at the other one yet
+		w.silent.Store(starting)
 		for _, n := range []*peers{running, starting} {
 			go func() { _ = n.run(ctx) }()
 		}
@@ -176,7 +180,7 @@ func TestPeers_findOthersThatAnsweredTooEarly(t *testing.T) {
 			t.Fatalf("know %v and %v", running.list(), starting.list())
 		}
 
-		w.nodes = []*peers{running, starting}
+		w.silent.Store(nil)
 		starting.miss()
 		synctest.Wait()
 		if len(starting.list()) != 1 {

@@ -140,7 +140,11 @@ func (s *stage) play(t *testing.T, c *client, m mode) {
 	})
 	t.Run("disconnects", func(t *testing.T) {
 		conn.close(t)
-		if l := conn.expect(t, "closed"); l.Error != "" {
+		l := conn.expect(t, "closed")
+		if m.transport == longPolling && strings.Contains(l.Error, "Unexpected response code 404") {
+			return // Java's client may begin one more poll after its DELETE
+		}
+		if l.Error != "" {
 			t.Errorf("the connection ended with %q, want no error", l.Error)
 		}
 	})

@@ -57,7 +57,12 @@ func (s *suite) snapshot(t *testing.T) {
 	got := MustSnapshot(t, first.Backplane, with, without, step)
 	sameNumbers(t, "the node that received them", got[with], 2)
 	MustAcquire(t, last, with, without, step)
-	got = MustSnapshot(t, last.Backplane, with, without, step)
+	// On a busy machine the answer of another node may come too late for one snapshot.
+	for range 5 {
+		if got = MustSnapshot(t, last.Backplane, with, without, step); len(got[with]) > 0 {
+			break
+		}
+	}
 	sameNumbers(t, "a node that subscribes later", got[with], 2)
 	sameNumbers(t, "without events", got[without])
 	sameNumbers(t, "no state", got[step])
