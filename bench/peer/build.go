@@ -95,6 +95,7 @@ func buildBun(ctx context.Context, dir, output string) error {
 		if err != nil {
 			return fmt.Errorf("read program: %w", err)
 		}
+		//nolint:gosec // the names above
 		if err := os.WriteFile(filepath.Join(output, filepath.Base(name)), data, mode); err != nil {
 			return fmt.Errorf("copy program: %w", err)
 		}

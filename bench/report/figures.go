@@ -28,17 +28,15 @@ func p99(m *runner.Measurement, group string) float64 {
 	})
 }
 
-// p50Of returns a figure: the median latency of a group in milliseconds.
-func p50Of(group string) func(*runner.Measurement) float64 {
-	return func(m *runner.Measurement) float64 {
-		return figureOf(m, func() float64 {
-			g := m.Group(group)
-			if g == nil || g.Delivered == 0 {
-				return math.NaN()
-			}
-			return g.P50
-		})
-	}
+// p50 returns the median latency of the group "all" in milliseconds.
+func p50(m *runner.Measurement) float64 {
+	return figureOf(m, func() float64 {
+		g := m.Group("all")
+		if g == nil || g.Delivered == 0 {
+			return math.NaN()
+		}
+		return g.P50
+	})
 }
 
 // p99Of returns a figure: the p99 latency of a group in milliseconds.

@@ -23,7 +23,7 @@ func load(scenario string) []column {
 		record := fmt.Sprint(percent)
 		columns = append(columns, column{record + " %: p50, p99 ms", func(s *Set, peer string) string {
 			m := s.Get(scenario, record, peer)
-			return millis(p50Of("all")(m)) + ", " + millis(p99(m, "all"))
+			return millis(p50(m)) + ", " + millis(p99(m, "all"))
 		}})
 	}
 	return columns
@@ -107,7 +107,7 @@ func (p plot) draw(b *strings.Builder, bars []Bar) {
 		if !bar.Own {
 			class = lines[drawn%len(lines)]
 		}
-		end, ok := p.line(b, bar.Name, class, p50Of("all"), "")
+		end, ok := p.line(b, bar.Name, class, p50, "")
 		p.line(b, bar.Name, class, p99Of("all"), " dashed")
 		if !ok {
 			continue

@@ -65,19 +65,19 @@ var targets = []target{
 		"flood: deliveries/s over Centrifugo", 4, false,
 		against(centrifugoPeer, "flood", "flood", deliveriesPerSecond), times,
 	},
-	{"queues: p50 latency over Centrifugo", 1, true, against(centrifugoPeer, "queues", "queues", p50Of("all")), times},
+	{"queues: p50 latency over Centrifugo", 1, true, against(centrifugoPeer, "queues", "queues", p50), times},
 	{"queues: p99 latency over Centrifugo", 1, true, against(centrifugoPeer, "queues", "queues", p99Of("all")), times},
-	{"queues: p50 latency over NATS", 1.5, true, against(natsPeer, "queues", "queues", p50Of("all")), times},
+	{"queues: p50 latency over NATS", 1.5, true, against(natsPeer, "queues", "queues", p50), times},
 	{"queues: p99 latency over NATS", 1.5, true, against(natsPeer, "queues", "queues", p99Of("all")), times},
 	{
 		"presence: p50 latency over Centrifugo", 1, true,
-		against(centrifugoPeer, "presence", "presence", p50Of("all")), times,
+		against(centrifugoPeer, "presence", "presence", p50), times,
 	},
 	{
 		"presence: p99 latency over Centrifugo", 1, true,
 		against(centrifugoPeer, "presence", "presence", p99Of("all")), times,
 	},
-	{"presence: p50 latency over NATS", 1.5, true, against(natsPeer, "presence", "presence", p50Of("all")), times},
+	{"presence: p50 latency over NATS", 1.5, true, against(natsPeer, "presence", "presence", p50), times},
 	{"presence: p99 latency over NATS", 1.5, true, against(natsPeer, "presence", "presence", p99Of("all")), times},
 	{"idle: memory per subscribed connection", 4 << 10, true, func(s *Set, rte string) float64 {
 		return bytesPerConnection(s.Get("idle", "idle", rte))
