@@ -10,7 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"rte-server": main})
+	testscript.Main(checkedTests{m}, map[string]func(){"rte-server": main})
 }
 
 // TestScripts_run runs the command lines of testdata/script. They have one command more than testscript:

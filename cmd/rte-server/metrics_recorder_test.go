@@ -9,36 +9,32 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 )
 
-// metricRecorder keeps the greatest value of each metric, and of each value of its labels, of the programs of a test
+// metricRecorder keeps the greatest value of each metric, and of each value of its labels, of the programs of tests
 // while they run. A key is name, or name{label=value}.
 type metricRecorder struct {
+	tests map[string]bool // names of the tests; checkedTests sets it
+
 	mu  sync.Mutex
 	max map[string]float64 // guarded by mu
+	ran map[string]bool    // guarded by mu: tests that have started a program
 }
 
-// recorders has the metricRecorder of a test, by its name. The subtests find it by the beginning of their names.
-var recorders sync.Map
-
-// recordMetrics records the series of all programs that start starts for this test and its subtests.
-func recordMetrics(t *testing.T) *metricRecorder {
-	t.Helper()
-	r := &metricRecorder{max: map[string]float64{}}
-	recorders.Store(t.Name(), r)
-	t.Cleanup(func() { recorders.Delete(t.Name()) })
-	return r
-}
+// provoked records the tests that provokingTests returns.
+var provoked = metricRecorder{tests: map[string]bool{}, max: map[string]float64{}, ran: map[string]bool{}}
 
 // recorder returns the recorder of the program's test; nil: there is none.
 func (p *running) recorder() *metricRecorder {
-	root, _, _ := strings.Cut(p.t.Name(), "/")
-	if found, ok := recorders.Load(root); ok {
-		return found.(*metricRecorder)
+	test, _, _ := strings.Cut(p.t.Name(), "/")
+	if !provoked.tests[test] {
+		return nil
 	}
-	return nil
+	provoked.mu.Lock()
+	defer provoked.mu.Unlock()
+	provoked.ran[test] = true
+	return &provoked
 }
 
 // follow records the metrics of a program until the returned function is called, for the recorder of its test if there
@@ -55,15 +51,15 @@ func (p *running) follow() (stop func()) {
 			DisableKeepAlives: true,
 			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
 		}}
-		ticker := time.NewTicker(20 * time.Millisecond)
-		defer ticker.Stop()
-		for {
+		for pause := time.Duration(0); ; {
 			select {
 			case <-ended:
 				r.read(client, p.operators, p.token)
 				return
-			case <-ticker.C:
+			case <-time.After(pause):
+				began := time.Now()
 				r.read(client, p.operators, p.token)
+				pause = max(20*time.Millisecond, 4*time.Since(began)) // at most a fifth of a processor
 			}
 		}
 	}()

@@ -66,6 +66,9 @@ func TestServe_exportsTraces(t *testing.T) {
 			t.Errorf("%s: %+v", name, span)
 		}
 	}
+	eventually(t, "the exported spans to be counted", func() bool {
+		return p.metric(`rte_tracing_spans_total{result="exported"}`) != "0"
+	})
 	statuses := map[string]bool{}
 	for _, span := range collector.Spans() {
 		if id := hex.EncodeToString(span.TraceId); id != traceID ||

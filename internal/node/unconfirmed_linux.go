@@ -4,10 +4,9 @@ import (
 	"os"
 	"syscall"
 	"time"
-)
 
-// tcpUserTimeout is TCP_USER_TIMEOUT of tcp(7), which package syscall lacks.
-const tcpUserTimeout = 18
+	"golang.org/x/sys/unix"
+)
 
 // boundUnconfirmed returns the Control function of a listener. Its connections end when their peers confirm no bytes,
 // or no keep-alive probes, for a time. Connections inherit this from the listener. Without it the kernel repeats a
@@ -16,7 +15,7 @@ const tcpUserTimeout = 18
 func boundUnconfirmed(limit time.Duration) func(network, address string, c syscall.RawConn) error {
 	return func(_, _ string, c syscall.RawConn) (err error) {
 		if e := c.Control(func(fd uintptr) {
-			err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(limit.Milliseconds()))
+			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit.Milliseconds()))
 		}); e != nil {
 			return e
 		}
