@@ -1,0 +1,118 @@
+package history
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Violation is a kind of difference between a history and the promise.
+type Violation string
+
+// The violations.
+const (
+	// Missing: an acknowledged event did not reach a client, and no notice covers it.
+	Missing Violation = "missing"
+	// Duplicated: an event reached a connection twice.
+	Duplicated Violation = "duplicated"
+	// Disordered: an event came after a later one of its topic.
+	Disordered Violation = "out of order"
+	// Foreign: an event came that the client had not subscribed to, or that no publisher sent like this.
+	Foreign Violation = "foreign"
+	// Late: an event came after the end of its subscription, or before its beginning.
+	Late Violation = "outside the subscription"
+	// Unauthorized: a client got a subscription or an event without a right to it, or on a connection whose token had
+	// expired.
+	Unauthorized Violation = "unauthorized"
+	// Dropped: the server ended a subscription that the client had a right to.
+	Dropped Violation = "subscription ended without a reason"
+	// Stale: a new client got an old last state, or none.
+	Stale Violation = "wrong last state"
+)
+
+// Finding is one violation, with what a reader needs to understand it.
+type Finding struct {
+	Violation  Violation
+	Client     string
+	Connection int
+	Phase      string
+	Event      *Event // nil: the violation is about none
+	Text       string
+}
+
+// String returns the finding for people.
+func (f Finding) String() string {
+	where := ""
+	if f.Client != "" {
+		where = fmt.Sprintf(" at %s, connection %d", f.Client, f.Connection)
+	}
+	return fmt.Sprintf("%s%s, in %q: %s", f.Violation, where, f.Phase, f.Text)
+}
+
+// Row counts the events of a phase: those that were published in it, once for each client that had to receive them.
+type Row struct {
+	Phase string
+	// Acknowledged counts events, all others deliveries.
+	Acknowledged int
+	Expected     int
+	Delivered    int
+	// Noticed counts, by tier, those that did not come, but lie in an interval that a notice named. Reloaded counts those
+	// that did not come before the end of the connection or of the subscription.
+	Noticed, Reloaded map[string]int
+	// Closed counts the connections that ended.
+	Closed int
+	// Found counts the violations.
+	Found map[Violation]int
+}
+
+// sum adds up the counts of the tiers.
+func sum(counts map[string]int) (all int) {
+	for _, n := range counts {
+		all += n
+	}
+	return all
+}
+
+// Report is the result of Check.
+type Report struct {
+	Rows     []Row
+	Findings []Finding
+}
+
+// Explain returns the first findings of each violation, and the number of all.
+func (r *Report) Explain() string {
+	const each = 3
+	var text strings.Builder
+	shown := map[Violation]int{}
+	for _, f := range r.Findings {
+		if shown[f.Violation]++; shown[f.Violation] <= each {
+			fmt.Fprintf(&text, "%s\n", f)
+		}
+	}
+	fmt.Fprintf(&text, "%d findings\n", len(r.Findings))
+	return text.String()
+}
+
+// Has reports whether there are findings of a violation.
+func (r *Report) Has(v Violation) bool {
+	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Violation == v })
+}
+
+// Table returns the rows as a table in Markdown.
+func (r *Report) Table() string {
+	var text strings.Builder
+	text.WriteString("| fault | acknowledged | to deliver | delivered | in a notice: T0 | T1, T2 | before an end | " +
+		"ends | missing | duplicated | out of order | foreign |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		foreign := row.Found[Foreign] + row.Found[Late] + row.Found[Unauthorized]
+		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d |\n", row.Phase,
+			row.Acknowledged, row.Expected, row.Delivered, row.Noticed["T0"], row.Unrepaired(), sum(row.Reloaded),
+			row.Closed, row.Found[Missing], row.Found[Duplicated], row.Found[Disordered], foreign)
+	}
+	return text.String()
+}
+
+// Unrepaired returns the number of events with a journal that did not come, although the connection stayed: the server
+// should have read them from the journal.
+func (r *Row) Unrepaired() int { return sum(r.Noticed) - r.Noticed["T0"] }
