@@ -1,6 +1,16 @@
 package hub
 
-import "encoding/json"
+import (
+	"context"
+	"encoding/json"
+	"errors"
+)
+
+// ErrCanceled is the cause for which the context of a call ends that its client has canceled.
+var ErrCanceled = errors.New("hub: the client has canceled the call")
+
+// canceled reports whether the client has canceled the call with a context.
+func canceled(ctx context.Context) bool { return errors.Is(context.Cause(ctx), ErrCanceled) }
 
 // Invocation is a call of a client, split into its parts by the transport and not yet checked.
 type Invocation struct {

@@ -77,12 +77,17 @@ func (s *Session) Info() Info {
 // session run one at a time, and in order if one goroutine makes them, as a connection's reader does. Each call waits
 // until the client has taken the answer of the one before. Invoke returns when the answer is on its way, and the
 // client has taken the snapshot behind it, if there is one. When ctx ends or the session is closed, Invoke gives the
-// call up and rolls it back. Once the answer before is taken, it takes no longer than the invocation limit.
+// call up and rolls it back. A call whose ctx ends because of ErrCanceled gets no answer. Once the answer before is
+// taken, Invoke takes no longer than the invocation limit.
 func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	if !s.awaitAnswer(ctx) {
-		s.hub.metrics.invocations[methodOf(inv.Target)][invoker.Abandoned].Inc()
+	if !s.awaitAnswer(ctx) || canceled(ctx) {
+		how := invoker.Abandoned
+		if canceled(ctx) {
+			how = invoker.Canceled
+		}
+		s.hub.metrics.invocations[methodOf(inv.Target)][how].Inc()
 		return
 	}
 	start := time.Now()
@@ -108,6 +113,9 @@ func (s *Session) Invoke(ctx context.Context, inv *Invocation) {
 	if refusal != "" {
 		how = invoker.Invalid
 		s.answer(c, &Completion{ID: inv.ID, Error: refusal})
+		if canceled(ctx) {
+			how = invoker.Canceled
+		}
 	} else {
 		how = s.run(c, inv)
 	}
@@ -157,10 +165,14 @@ func (s *Session) run(c *call, inv *Invocation) invoker.Outcome {
 	default:
 		completion.Error = s.hub.detailed(unexpectedError(inv.Target), "InvalidOperationException", "The call failed.")
 	}
-	if !s.answer(c, completion) {
+	switch {
+	case s.answer(c, completion):
+		return c.outcome
+	case canceled(c.ctx):
+		return invoker.Canceled
+	default:
 		return invoker.Abandoned
 	}
-	return c.outcome
 }
 
 // invoke runs a call on the invoker once there is memory for its answer, which will have about this size.
@@ -180,13 +192,14 @@ func (s *Session) invoke(c *call, inv *Invocation, size int) (how invoker.Outcom
 }
 
 // answer sends the completion of a call, unless the client wants none (D3), together with what a successful call
-// changed. It returns false if the session has ended; then nothing is changed.
+// changed. It returns false if the session has ended or the client has canceled the call; then nothing is changed.
 func (s *Session) answer(c *call, completion *Completion) bool {
 	var frame []byte
 	if completion.ID != "" {
 		frame = s.conn.EncodeCompletion(completion)
 	}
-	changes := c.outcome == invoker.OK && len(c.added)+len(c.removed) > 0
+	gone := canceled(c.ctx) // for good: the transport cancels no call whose completion is encoded
+	changes := c.outcome == invoker.OK && len(c.added)+len(c.removed) > 0 && !gone
 	if changes && s.commit(c, frame) {
 		s.hub.quota.release(s.Claims().Organization, c.taken-len(c.added)+len(c.removed))
 		s.hub.releaseLanes(c.removed)
@@ -197,7 +210,7 @@ func (s *Session) answer(c *call, completion *Completion) bool {
 	}
 	c.rollBack()
 	s.hub.quota.release(s.Claims().Organization, c.taken)
-	if changes {
+	if changes || gone {
 		return false
 	}
 	if frame != nil {

@@ -28,6 +28,9 @@ func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionRes
 
 	wanted, topics := s.choose(c, decisions, results)
 	errs := s.acquire(c, topics)
+	if canceled(c.ctx) {
+		return results // rolled back, and not answered
+	}
 	for i := range decisions {
 		if wanted[i] >= 0 && errs != nil && errs[wanted[i]] != nil {
 			results[i].refuse(authz.RefusedUnavailable)

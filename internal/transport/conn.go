@@ -37,6 +37,8 @@ type Conn struct {
 	session  Session
 	resume   *resume // nil: the connection ends with its socket
 
+	underway atomic.Pointer[calls] // nil: no call runs; set by the reader, cleared by the last call
+
 	reader // owned by the reader goroutine
 
 	// Owned by the shard.
@@ -51,6 +53,7 @@ type Conn struct {
 	opened   atomic.Bool   // session is set
 	expired  atomic.Bool   // expires has come: the shard's fanout.EndSilent means the end of the token
 	pinged   atomic.Bool   // the client has sent a ping: the client timeout counts
+	panicked atomic.Bool   // a call panicked
 	deserted atomic.Bool   // the operating system of the client confirmed no bytes for too long
 	status   atomic.Uint32 // of the Close frame, if it reports a violation; else 0
 	final    atomic.Uint32 // 1 + the fanout.EndReason for which the shard ends the connection by itself; else 0
@@ -86,8 +89,11 @@ func (c *Conn) Protocol() fanout.Protocol {
 // Features returns the extensions that the URL of the upgrade asked for.
 func (c *Conn) Features() hub.Features { return c.features }
 
-// EncodeCompletion returns the frame that carries a completion.
+// EncodeCompletion returns the frame that carries a completion. From now on a client cannot cancel the call any more.
 func (c *Conn) EncodeCompletion(completion *hub.Completion) []byte {
+	if u := c.underway.Load(); u != nil {
+		u.answered()
+	}
 	return c.protocol.Completion((*hubprotocol.Completion)(completion))
 }
 

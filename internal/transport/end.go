@@ -141,6 +141,8 @@ func (c *Conn) causeOf(reason hub.CloseReason) endDetail {
 		return detailNoPoll
 	case reason == hub.CloseSilent:
 		return detailNothingReceived
+	case reason == hub.CloseGone && c.panicked.Load():
+		return detailPanic
 	case reason == hub.CloseGone && c.deserted.Load():
 		return detailUnconfirmed
 	case reason == hub.CloseGone && c.ended.Load() == uint32(fanout.EndFailed)+1:

@@ -212,7 +212,7 @@ func TestFallback_postsWaitForTheirTurn(t *testing.T) {
 	statuses := make(chan int, posts)
 	for range posts {
 		go func() {
-			a, err := s.tryFetch(t.Context(), http.MethodPost, target, "alice", `{"type":6}`+separator)
+			a, err := s.tryFetch(t.Context(), http.MethodPost, target, "alice", callUnsubscribeAll("2"))
 			if err != nil {
 				t.Error(err)
 			}

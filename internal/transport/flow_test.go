@@ -10,11 +10,12 @@ import (
 )
 
 // A client with stateful reconnect that acknowledges once a second, as Microsoft's do, receives as fast as one without.
-// ASP.NET Core stops at 100 KB without an acknowledgement: some 100 KB/s. RTE_FLOW=1 sends more, and tolerates less.
+// ASP.NET Core stops at 100 KB without an acknowledgement: some 100 KB/s. Other tests run at the same time, so only
+// RTE_FLOW=1, on an idle machine, compares the two.
 func TestResume_isAsFastAsWithout(t *testing.T) {
-	size, least := 4<<20, 0.6 // other tests run at the same time
+	size, least, part := 4<<20, 1.0, 0.0
 	if os.Getenv("RTE_FLOW") != "" {
-		size, least = 128<<20, 0.9
+		size, least, part = 128<<20, 20, 0.9
 	}
 	best := map[bool]float64{}
 	for range 5 {
@@ -23,7 +24,7 @@ func TestResume_isAsFastAsWithout(t *testing.T) {
 		}
 	}
 	t.Logf("%.0f MB/s with stateful reconnect, %.0f MB/s without", best[true], best[false])
-	if best[true] < least*best[false] || best[true] < 20 {
+	if best[true] < part*best[false] || best[true] < least {
 		t.Errorf("%.0f MB/s with stateful reconnect, %.0f MB/s without", best[true], best[false])
 	}
 }

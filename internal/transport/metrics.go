@@ -210,6 +210,7 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 	for kind, label := range map[hubprotocol.MessageType]string{
 		hubprotocol.TypeInvocation:       "invocation",
 		hubprotocol.TypeStreamInvocation: "stream_invocation",
+		hubprotocol.TypeCancelInvocation: "cancel_invocation",
 		hubprotocol.TypePing:             "ping",
 		hubprotocol.TypeClose:            "close",
 		messageOther:                     "ignored",

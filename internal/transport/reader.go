@@ -107,6 +107,7 @@ func (c *Conn) atBoundary() bool {
 func (c *Conn) finish() {
 	c.reserve(0)
 	c.closeSession(hub.CloseGone)
+	c.awaitCalls()
 	c.refuseNext()
 	c.reportEnd()
 	c.leave(readerHalf)
@@ -119,14 +120,19 @@ func (c *Conn) recover() {
 	if reason == nil {
 		return
 	}
-	c.h.log.Error("[unexpected] connection handler panicked",
-		zap.String("connection", c.ID()), zap.Any("panic", reason), zap.Stack("stack"))
+	c.logPanic(reason, zap.Stack("stack"))
 	if c.session == nil {
 		c.leave(writerHalf)
 	}
 	c.because(detailPanic)
 	c.in().Abort()
 	c.finish()
+}
+
+// logPanic logs a panic of the connection.
+func (c *Conn) logPanic(reason any, stack zap.Field) {
+	c.h.log.Error("[unexpected] connection handler panicked",
+		zap.String("connection", c.ID()), zap.Any("panic", reason), stack)
 }
 
 // throttle keeps the client to its rates: the reader reads nothing for a moment, and the client's own network slows it
@@ -156,7 +162,11 @@ func (c *Conn) throttle() {
 }
 
 // touch records that the client is alive.
-func (c *Conn) touch() { c.lastRead.Store(int64(time.Since(c.h.started))) }
+func (c *Conn) touch() {
+	if c.lastRead.Load() != busy { // else the end of its calls does
+		c.lastRead.Store(int64(time.Since(c.h.started)))
+	}
+}
 
 // consume works on bytes of the client. It answers a ping after all of them. It answers only the last of several pings
 // (RFC 6455 section 5.5.3), so that a flood of pings does not become a flood of pongs.
@@ -296,12 +306,13 @@ func (c *Conn) dispatch(message []byte) {
 	case hubprotocol.TypeInvocation, hubprotocol.TypeStreamInvocation:
 		c.grown = true
 		c.calls++
-		c.lastRead.Store(busy) // the client timeout pauses meanwhile (1.8)
-		c.session.Invoke(c.h.invoking, (*hub.Invocation)(invocation))
-		c.touch()
+		c.invoke((*hub.Invocation)(invocation), len(message))
+	case hubprotocol.TypeCancelInvocation:
+		c.cancelCall(invocation.ID)
 	case hubprotocol.TypePing:
 		c.pinged.Store(true)
 	case hubprotocol.TypeClose:
+		c.awaitCalls()
 		c.closeSession(hub.CloseByClient)
 		c.phase = phaseClosing
 	}
@@ -325,6 +336,7 @@ func (c *Conn) refuseMessage(err error) {
 		c.failHandshake(handshakeTooLarge, textHandshakeCanceled)
 		return
 	}
+	c.awaitCalls()
 	reason := detailMalformed
 	switch {
 	case errors.Is(err, hubprotocol.ErrTooLarge):
@@ -341,6 +353,7 @@ func (c *Conn) refuseMessage(err error) {
 
 // violated ends the connection because of a breach of RFC 6455, by a Close frame that reports it (section 7.1.7).
 func (c *Conn) violated(v websocket.Violation) {
+	c.awaitCalls()
 	if c.phase < phaseClosing {
 		c.h.metrics.protocolErrors[string(v.Kind)].Inc()
 		c.because(detailOfViolation(v.Kind))
@@ -363,6 +376,7 @@ func (c *Conn) peerClosed() {
 		c.handshakeFailed(handshakeGone)
 		c.hangUp(websocket.AppendClose(nil, websocket.StatusNormal))
 	}
+	c.awaitCalls()
 	c.closeSession(hub.CloseByPeer)
 	c.phase = phaseOver
 }
@@ -373,6 +387,9 @@ func (c *Conn) readFailed(err error) {
 	case c.readEnded(err):
 	case !websocket.IsTimeout(err):
 		if errors.Is(err, io.EOF) {
+			if !c.mayPark() {
+				c.awaitCalls()
+			}
 			c.because(detailStreamEnded)
 		}
 		c.examine(err)

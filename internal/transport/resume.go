@@ -19,12 +19,14 @@ type resume struct {
 	lostAt atomic.Int64 // when the socket was lost, since h.started; 0: there is a socket
 
 	// Owned by the reader goroutine.
-	sock     *websocket.Socket // that it reads; nil: the first one
-	socket   uint64            // the place of sock in the order of attached sockets
-	awaits   bool              // nothing counts before the client's Sequence
-	number   uint64            // of the last numbered message
-	received uint64            // the highest number of a message that was processed
-	acked    uint64            // the highest number that was acknowledged
+	sock   *websocket.Socket // that it reads; nil: the first one
+	socket uint64            // the place of sock in the order of attached sockets
+	awaits bool              // nothing counts before the client's Sequence
+	number uint64            // of the last numbered message
+
+	// Written by the reader, read by its calls.
+	received atomic.Uint64 // the highest number of a message that was processed, or is that of a call under way
+	acked    atomic.Uint64 // the highest number that was acknowledged; the calls write it, too
 
 	mu       sync.Mutex // guards the following fields
 	attached uint64     // sockets
@@ -181,7 +183,8 @@ func (t *handover) Refuse() { t.sock.Abort() }
 // read reads the socket. It begins with a new stream of frames: the client's first message is a Sequence.
 func (t *handover) read() {
 	c, r := t.c, t.c.resume
-	r.sock, r.socket, r.awaits, r.acked = t.sock, t.place, true, 0
+	r.sock, r.socket, r.awaits = t.sock, t.place, true
+	r.acked.Store(0)
 	c.reserve(0)
 	c.frames = websocket.FrameReader{MaxFrame: c.frames.MaxFrame}
 	c.messages = hubprotocol.NewSplitter(c.h.options.Limits.MessageBytes)
@@ -202,7 +205,7 @@ func (c *Conn) sequence(kind hubprotocol.MessageType, message []byte) (process b
 			c.refuseMessage(err)
 		case kind == hubprotocol.TypeAck:
 			c.session.Outbox().Acknowledge(number)
-		case number == 0 || number > r.received+1:
+		case number == 0 || number > r.received.Load()+1:
 			c.refuseMessage(hubprotocol.ErrMalformed) // messages are missing
 		default:
 			r.number, r.awaits = number-1, false
@@ -213,10 +216,10 @@ func (c *Conn) sequence(kind hubprotocol.MessageType, message []byte) (process b
 		if r.awaits {
 			return false
 		}
-		if r.number++; r.number <= r.received {
+		if r.number++; r.number <= r.received.Load() {
 			return false
 		}
-		r.received = r.number
+		r.received.Store(r.number)
 		return true
 	case hubprotocol.TypeClose:
 		return true
@@ -226,13 +229,17 @@ func (c *Conn) sequence(kind hubprotocol.MessageType, message []byte) (process b
 }
 
 // acknowledge acknowledges the messages that were processed since the last time. Clients call seldom, so an Ack for
-// each read costs less than a timer.
+// each read, and for each call, costs less than a timer. The reader calls it, and the last of its calls.
 func (c *Conn) acknowledge() {
 	r := c.resume
-	if r == nil || r.received == r.acked || c.phase != phaseOpen || c.session == nil {
+	if r == nil || c.underway.Load() != nil {
 		return
 	}
-	if c.session.Send(c.protocol.Ack(r.received)) {
-		r.acked = r.received
+	received, acked := r.received.Load(), r.acked.Load()
+	if received == acked || !r.acked.CompareAndSwap(acked, received) {
+		return
+	}
+	if !c.session.Send(c.protocol.Ack(received)) {
+		r.acked.CompareAndSwap(received, acked)
 	}
 }

@@ -37,13 +37,15 @@ const (
 	TimedOut
 	// Abandoned means that the context was canceled before a place became free. Run was not called.
 	Abandoned
+	// Canceled means that the client canceled the call before its answer. Invoke does not return it.
+	Canceled
 	// NumOutcomes is the number of outcomes.
 	NumOutcomes
 )
 
 // String returns the outcome as a metric label.
 func (o Outcome) String() string {
-	return [NumOutcomes]string{"ok", "invalid", "failed", "timeout", "abandoned"}[o]
+	return [NumOutcomes]string{"ok", "invalid", "failed", "timeout", "abandoned", "canceled"}[o]
 }
 
 // Record returns the completion as a JSON hub message without the record separator. It is nil unless the call has an

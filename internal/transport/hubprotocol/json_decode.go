@@ -53,7 +53,11 @@ func (jsonCodec) decode(message []byte) (MessageType, *Invocation, error) {
 	if err := readObject(text, m.set); err != nil || !m.valid() {
 		return 0, nil, ErrMalformed
 	}
-	if m.kind != TypeInvocation && m.kind != TypeStreamInvocation {
+	switch m.kind {
+	case TypeInvocation, TypeStreamInvocation:
+	case TypeCancelInvocation:
+		return m.kind, &Invocation{ID: m.invocationID}, nil
+	default:
 		return m.kind, nil, nil
 	}
 	return m.kind, &Invocation{

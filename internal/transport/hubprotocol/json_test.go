@@ -70,7 +70,7 @@ func TestJSONDecode(t *testing.T) {
 		{"stream item", `{"type":2,"invocationId":"9","item":null}`, TypeStreamItem, nil},
 		{"completion with null", `{"type":3,"invocationId":"9","result":null}`, TypeCompletion, nil},
 		{"completion with error", `{"type":3,"invocationId":"9","error":"e"}`, TypeCompletion, nil},
-		{"cancel", `{"type":5,"invocationId":"9"}`, TypeCancelInvocation, nil},
+		{"cancel", `{"type":5,"invocationId":"9"}`, TypeCancelInvocation, &Invocation{ID: "9"}},
 		{"ping", `{"type":6}`, TypePing, nil},
 		{"ping with more", `{ "type":6,"x":1}`, TypePing, nil},
 		{"close", `{"type":7}`, TypeClose, nil},

@@ -36,8 +36,12 @@ func (*messagePackCodec) decode(message []byte) (MessageType, *Invocation, error
 		return kind, inv, err
 	case TypeStreamItem, TypeCancelInvocation, TypeCompletion:
 		_ = readHeaders(&r)
-		if id := r.String(); id == "" {
+		id := r.String()
+		if id == "" {
 			r.Fail()
+		}
+		if kind == TypeCancelInvocation && r.Err() == nil {
+			return kind, &Invocation{ID: id}, nil
 		}
 	}
 	if r.Err() != nil {

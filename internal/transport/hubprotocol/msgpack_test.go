@@ -160,7 +160,7 @@ func TestMessagePackDecode(t *testing.T) {
 		},
 		{"stream item", framed(t, 2, none, "9", 1), TypeStreamItem, nil},
 		{"completion", framed(t, 3, none, "9", 2), TypeCompletion, nil},
-		{"cancel", framed(t, 5, none, "9"), TypeCancelInvocation, nil},
+		{"cancel", framed(t, 5, none, "9"), TypeCancelInvocation, &Invocation{ID: "9"}},
 		{"ping", []byte{2, 0x91, 6}, TypePing, nil},
 		{"close, 2 elements, as JavaScript sends it", []byte{3, 0x92, 7, 0xc0}, TypeClose, nil},
 		{"close, 3 elements", []byte{4, 0x93, 7, 0xc0, 0xc2}, TypeClose, nil},
