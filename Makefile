@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn rolling soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn site vuln wallboard week map picture console console-pictures image release check clean
+.PHONY: help build dev test churn rolling resume soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn site vuln wallboard week map picture console console-pictures image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ rolling: ## restart three nodes behind HAProxy with RTE_ROLLING clients (3000), 
 
 soak: ## run faults of all kinds for an hour, one each 20 s (RTE_SOAK_SPAN: another time)
 	RTE_SOAK_SPAN=$(or $(RTE_SOAK_SPAN),1h) go test -tags faults -timeout 24h -v -count 1 -run 'TestFault_soak' ./internal/backplane/redis/
+
+resume: deps ## cut the sockets of RTE_RESUME clients with stateful reconnect (500 10m), twice: one node, any node
+	RTE_RESUME="$(or $(RTE_RESUME),500 10m)" go test -timeout 60m -count 1 -v -run 'TestStatefulReconnect_(hidesCuts|throughAnyNode)' ./test/clients/
 
 churn: ## let a million clients connect, subscribe and go: nothing may be left of them (some minutes)
 	RTE_CHURN_CYCLES=1000000 go test -run TestNothingIsLeftOfClientsThatWent -timeout 60m -count 1 -v ./internal/hub

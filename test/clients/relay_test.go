@@ -49,7 +49,8 @@ func passed(nodes []*rtetest.Server) (sum float64) {
 // balancer reloads, too. The new socket of a client reaches any node. Each client receives each event once and in
 // order, each call is answered once, and the application notices nothing.
 func TestStatefulReconnect_throughAnyNode(t *testing.T) {
-	size, span := resumeSize(t)
+	crowd := resumeCrowd(t)
+	size := crowd.each
 	s := newStage(t)
 	nodes, balancer := s.startRelayed(t)
 	proxy := startCutter(t, balancer.Addr)
@@ -57,7 +58,7 @@ func TestStatefulReconnect_throughAnyNode(t *testing.T) {
 	hub := "https://" + proxy.listener.Addr().String() + "/rte"
 	agent := s.agent(t)
 	var all []func() resumeReport
-	for _, version := range []string{"8", "9", "10"} {
+	for _, version := range resumeVersions {
 		all = append(all, s.startResuming(t, version, hub, size, agent))
 	}
 	for i, report := range all {
@@ -66,17 +67,17 @@ func TestStatefulReconnect_throughAnyNode(t *testing.T) {
 		}
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	ctx, cancel := context.WithTimeout(t.Context(), span)
+	ctx, cancel := context.WithTimeout(t.Context(), crowd.span)
 	defer cancel()
 	published, cuts, reloaded := 0, 0, false
 	began := time.Now()
-	for tick := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+	for tick := time.NewTicker(crowd.tick()); ctx.Err() == nil; <-tick.C {
 		s.publishFrom(t, agent, published, 5, true)
 		published += 5
 		if random.IntN(10) == 0 {
 			cuts += proxy.cut(random, 0.3, establishedOverTLS)
 		}
-		if !reloaded && time.Since(began) > span/2 {
+		if !reloaded && time.Since(began) > crowd.span/2 {
 			reloaded = true
 			balancer.Reload()
 		}
