@@ -32,6 +32,7 @@ test: deps build alerts chart shell site ## run every test, after installing wha
 faults: deps ## run what can go wrong with Redis, longer and with Sentinels and clusters: about 12 minutes
 	go test -tags faults -race -timeout 30m -v -run 'TestFault_' -skip '600000Lanes' ./internal/backplane/redis/
 	go test -tags faults -timeout 10m -v -run 'TestFault_.*600000Lanes|TestBackplane_clientsComeAndGo' ./internal/backplane/redis/
+	go test -tags faults -timeout 20m -v -run 'TestModel_' ./internal/backplane/sequence/
 
 attacks: ## attack the program, measure its healthy clients, and write the table of docs/security.md (2 minutes)
 	RTE_ATTACKS=full RTE_ATTACKS_DOC=docs/security.md go test -timeout 15m -count 1 -v ./test/attacks/

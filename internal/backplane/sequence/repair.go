@@ -45,6 +45,10 @@ type repair struct {
 	candidates map[events.ID]bool // plain events that the journal has if their publishers write it; true: found
 	failed     bool               // the journal cannot be read
 
+	reach      backplane.StreamID // everything up to here was delivered before the interruption
+	reached    bool               // the journal has an entry from up to there, so none behind it was trimmed
+	plainFound bool               // the journal had a plain event that was not delivered before
+
 	lastPage *Page // of the journal, before other nodes are asked; nil: not yet
 	answered bool  // another node knew all plain events
 
@@ -64,7 +68,7 @@ func (l *Lane) Broken(now time.Time, b Break) {
 	old := l.repair
 	l.begin(now)
 	r := l.repair
-	r.broken, r.reason, r.plainLost = true, b.Reason, b.Plain
+	r.broken, r.reason, r.plainLost, r.reach = true, b.Reason, b.Plain, r.plain
 	if b.Changed {
 		// The clock of this server may be behind that of the one before: entries that seem old may be new.
 		l.skew = now.Add(skewSpan)
@@ -107,6 +111,7 @@ func (r *repair) resume(old *repair) {
 	}
 	r.counted = earlier(r.counted, later(old.counted, old.after))
 	r.plain = earlier(r.plain, later(old.plain, old.after))
+	r.reach, r.plainFound = earlier(r.reach, old.reach), old.plainFound
 	r.began = old.began
 	r.era = old.era
 	r.delivered = old.delivered
@@ -177,18 +182,15 @@ func (l *Lane) Page(h Host, now time.Time, p *Page) {
 	}
 	r.reading = false
 	r.failed = p.Failed
-	counted := false
+	before := l.last
 	known := l.lastKnown(p.Entries)
 	for i := range p.Entries {
 		m := &p.Entries[i]
 		r.largest = max(r.largest, len(m.Event.Data))
-		if m.N > 0 {
-			counted = true
-			if !r.exact && l.counted && m.N > l.last.N+1 {
-				// Counted events from before the time of the era are missing: read again from the last one.
-				r.after, r.counted, r.exact = l.last.ID, l.last.ID, true
-				return
-			}
+		if m.N > 0 && !r.exact && l.counted && m.N > l.last.N+1 {
+			// Counted events from before the time of the era are missing: read again from the last one.
+			r.after, r.counted, r.exact = l.last.ID, l.last.ID, true
+			return
 		}
 		r.after = m.ID
 		l.entry(h, now, p.Entries[i:max(i, known)+1])
@@ -196,9 +198,11 @@ func (l *Lane) Page(h Host, now time.Time, p *Page) {
 	if p.More && !p.Failed {
 		return
 	}
-	if !counted && !p.Failed && l.counted && p.Counter < r.countBefore {
-		r.forked = true // the counter was lost with the journal
-		l.last.N = p.Counter
+	if !p.Failed && l.counted && p.Counter < r.countBefore {
+		r.forked = true // the counter was lost with the end of the journal
+		if l.last == before {
+			l.last.N = p.Counter
+		}
 	}
 	switch lost := l.plainLoss(now, r); {
 	case lost && (l.plain.latestID() != events.ID{} || r.era != nil):
@@ -253,8 +257,9 @@ func (l *Lane) entry(h Host, now time.Time, entries []Message) {
 	event := m.Event.Data != nil
 	known := event && l.ids.has(id)
 	if _, ok := l.repair.candidates[id]; ok && event {
-		l.repair.candidates[id] = true
+		l.repair.candidates[id], l.repair.reached = true, true
 	}
+	l.repair.reached = l.repair.reached || m.ID.Compare(l.repair.reach) <= 0
 	if m.N == 0 {
 		l.read = later(l.read, m.ID)
 		known = known || m.ID.Compare(l.repair.plain) <= 0
@@ -267,6 +272,7 @@ func (l *Lane) entry(h Host, now time.Time, entries []Message) {
 	}
 	if event && !known {
 		l.ids.add(id, l.at(now))
+		l.repair.plainFound = l.repair.plainFound || m.N == 0
 		if m.N == 0 && l.replaced(h, entries) {
 			return
 		}
@@ -395,8 +401,13 @@ func (l *Lane) plainLoss(now time.Time, r *repair) bool {
 		_, candidate := r.candidates[e.key]
 		return candidate
 	})
-	return !l.Journaled(now)
+	return !l.Journaled(now) || r.trimmed()
 }
+
+// trimmed reports whether the journal may have lost plain events of the interruption: it should have an entry from
+// before, or has such events, and does not go back to before the interruption. Only the numbers of counted events show
+// what is missing in such a journal.
+func (r *repair) trimmed() bool { return !r.reached && (r.plainFound || len(r.candidates) > 0) }
 
 // before returns the stream id a duration before another.
 func before(id backplane.StreamID, d time.Duration) backplane.StreamID {

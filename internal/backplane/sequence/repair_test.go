@@ -1,7 +1,9 @@
 package sequence_test
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
@@ -81,5 +83,143 @@ func TestLane_deliversTheSameTextTwice(t *testing.T) {
 	h.Page(h, h.now, page)
 	if len(h.got) != len(texts) {
 		t.Errorf("%d events were delivered, want %d", len(h.got), len(texts))
+	}
+}
+
+// A failover lost the latest events. The journal still had earlier ones, so the lane did not compare the counter. It
+// noticed the fork with the next event, and reported the time since a proof from after the failover, in which nothing
+// was lost.
+func TestLane_reportsTheTimeOfAFork(t *testing.T) {
+	h := newHost()
+	for n := uint64(1); n <= 2; n++ {
+		m := h.counted(n, id(n), "{}")
+		h.Live(h, h.now, &m)
+	}
+	before := &sequence.Era{ServerTime: backplane.StreamID{Milliseconds: 1}, At: h.now, Requested: h.now}
+	h.now = h.now.Add(time.Second)
+	h.Broken(h.now, sequence.Break{Era: before, Changed: true, Reason: backplane.LossOutage})
+	read, ok := h.Want()
+	if !ok {
+		t.Fatal("no read")
+	}
+	page := &sequence.Page{Generation: read.Generation, Counter: 1}
+	page.Entries = append(page.Entries, h.counted(1, id(1), "{}"))
+	h.Page(h, h.now, page)
+	answerNothing(t, h)
+	isFork := func(l backplane.Loss) bool { return l.Reason == backplane.LossFork && l.From.Equal(before.Requested) }
+	if !slices.ContainsFunc(h.losses, isFork) {
+		t.Errorf("reported %+v, want a fork since %s", h.losses, before.Requested)
+	}
+	h.losses = nil
+	next := h.counted(2, id(3), "{}")
+	next.ID.Milliseconds += 5000
+	if h.Live(h, h.now, &next); h.Repairing() || h.got[len(h.got)-1] != id(3) {
+		t.Error("the next event of the new server is held back")
+	}
+}
+
+// answerNothing answers the peer query of a lane, if it makes one: no other node knows anything.
+func answerNothing(t *testing.T, h *host) {
+	t.Helper()
+	if !h.Repairing() {
+		return
+	}
+	read, ok := h.Want()
+	if !ok || !read.Peers {
+		t.Fatal("no peer query")
+	}
+	h.Answer(h, h.now, &sequence.Answer{Generation: read.Generation})
+}
+
+// The publishers of a lane wrote the journal, without numbers. An interruption lasted longer than the journal: the
+// trimmed events were missing, and nothing reported them.
+func TestLane_reportsATrimmedJournal(t *testing.T) {
+	for name, test := range map[string]struct {
+		oldest uint64 // in the journal
+		want   int    // losses
+	}{
+		"goes back to before":        {20, 0},
+		"lacks some of the missing":  {22, 1},
+		"lacks all that are missing": {24, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost()
+			h.now = h.now.Add(time.Hour)
+			var journal []sequence.Message
+			add := func(arrives bool) {
+				h.now = h.now.Add(time.Second)
+				m := h.entry(uint64(len(journal)), 1, h.now)
+				if journal = append(journal, m); arrives {
+					h.arrive(m)
+				}
+			}
+			for range 21 {
+				add(true)
+			}
+			h.now = h.now.Add(3 * time.Second)
+			era := &sequence.Era{
+				ServerTime: backplane.StreamID{Milliseconds: uint64(h.now.UnixMilli())}, At: h.now, Requested: h.now,
+			}
+			if read, ok := h.Audit(); ok {
+				h.Audited(h, h.now, &sequence.Page{Generation: read.Generation, Entries: journal})
+			}
+			if !h.Journaled(h.now) {
+				t.Fatal("the lane does not trust its journal")
+			}
+			for range 3 {
+				add(false)
+			}
+			h.Broken(h.now, sequence.Break{Era: era, Reason: backplane.LossOutage})
+			read, ok := h.Want()
+			if !ok {
+				t.Fatal("no read")
+			}
+			h.Page(h, h.now, &sequence.Page{Generation: read.Generation, Entries: journal[test.oldest:]})
+			answerNothing(t, h)
+			if len(h.losses) != test.want {
+				t.Errorf("reported %+v, want %d losses", h.losses, test.want)
+			}
+		})
+	}
+}
+
+// A lane that waits for its journal must not keep all that arrives meanwhile.
+func TestLane_boundsWhatItHolds(t *testing.T) {
+	h := newHost()
+	h.Broken(h.now, sequence.Break{Reason: backplane.LossOutage})
+	for n := range uint64(2500) {
+		h.live(n, false)
+	}
+	if h.overflows < 1500 {
+		t.Errorf("%d of 2500 messages were dropped: the others are held", h.overflows)
+	}
+	read, ok := h.Want()
+	if !ok {
+		t.Fatal("no read")
+	}
+	h.Page(h, h.now, &sequence.Page{Generation: read.Generation})
+	answerNothing(t, h)
+	if len(h.losses) != 1 || len(h.got)+h.overflows != 2500 {
+		t.Errorf("%d delivered, %d dropped, reported %+v", len(h.got), h.overflows, h.losses)
+	}
+}
+
+// The result of a read came after another interruption. It does not show what was published since.
+func TestLane_ignoresThePageOfAnEarlierRepair(t *testing.T) {
+	h := newHost()
+	m := h.counted(1, id(1), "{}")
+	h.Live(h, h.now, &m)
+	h.Broken(h.now, sequence.Break{Reason: backplane.LossOutage})
+	old, ok := h.Want()
+	if !ok {
+		t.Fatal("no read")
+	}
+	h.Broken(h.now, sequence.Break{Reason: backplane.LossOutage})
+	if _, ok := h.Want(); !ok {
+		t.Fatal("no second read")
+	}
+	h.Page(h, h.now, &sequence.Page{Generation: old.Generation, Counter: 1})
+	if len(h.losses) > 0 || !h.Repairing() {
+		t.Errorf("the repair has ended, and reported %+v", h.losses)
 	}
 }

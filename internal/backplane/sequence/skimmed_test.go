@@ -18,7 +18,9 @@ type host struct {
 	states     bool // events are states
 	got        []events.ID
 	read       []events.ID
+	losses     []backplane.Loss
 	duplicates int
+	overflows  int
 }
 
 func newHost() *host {
@@ -32,9 +34,9 @@ func (h *host) StateKey(*events.Event) (events.ID, bool)      { return events.ID
 func (h *host) Read(ev *events.Event)                         { h.read = append(h.read, ev.ID) }
 func (h *host) Plain(*events.Event)                           {}
 func (h *host) Duplicate(sequence.DuplicateKind)              { h.duplicates++ }
-func (h *host) Overflow()                                     {}
+func (h *host) Overflow()                                     { h.overflows++ }
 func (h *host) Repaired(sequence.GapKind, int, time.Duration) {}
-func (h *host) Lost(backplane.Loss)                           {}
+func (h *host) Lost(loss backplane.Loss)                      { h.losses = append(h.losses, loss) }
 
 // live lets a plain event arrive.
 func (h *host) live(number uint64, skimmed bool) {
