@@ -192,33 +192,56 @@ func testSnapshotsPrecedeTheReload(t *testing.T, start starter) {
 	}
 }
 
-// TestHelper_leavesANodeThatStopsWithoutAGap stops a node while another one takes its clients, as in an update.
+// TestHelper_leavesANodeThatStopsWithoutAGap stops a node while another one takes its clients, as in an update. A busy
+// machine may need longer for the next connection than the node waits, so the client has several attempts. A client that
+// does not act on the notice has a gap in each of them.
 func TestHelper_leavesANodeThatStopsWithoutAGap(t *testing.T) {
-	t.Parallel()
-	s := newStage(t, rtetest.Settings{"shutdown.drain": "8s"})
-	a := inNode(t, s, "index.js")
+	withEach(t, testLeavesANodeThatStopsWithoutAGap)
+}
+
+func testLeavesANodeThatStopsWithoutAGap(t *testing.T, start starter) {
+	const attempts = 4
+	s := newStage(t, rtetest.Settings{"shutdown.drain": "20s"})
+	a := start(t, s)
 	a.subscribe(topics())
 	a.do("start", nil, nil)
 	a.awaitState("right")
-	another := rtetest.MustStartServer(t, programs.MustBuild(t), s.settings)
-	s.setEndpoint(another.HubURL)
+	node := s.server
+	for range attempts {
+		before := a.see()
+		another := rtetest.MustStartServer(t, programs.MustBuild(t), s.settings)
+		s.setEndpoint(another.HubURL)
+		v := s.leave(a, node)
+		if len(v.Twice) > 0 || len(v.Errors) > 0 {
+			t.Errorf("twice %v, errors %v, %v, %v", v.Twice, v.Errors, v.Reasons, v.States)
+		}
+		var active int
+		if a.do("active", nil, &active); active != len(topics()) {
+			t.Errorf("the other node has %d subscriptions, want %d", active, len(topics()))
+		}
+		if len(v.Discontinuities) == len(before.Discontinuities) && slices.Equal(v.States, before.States) {
+			return
+		}
+		t.Logf("the client came too late: %v", v.States)
+		node = another
+	}
+	t.Errorf("the client had a gap at each of %d nodes that stopped", attempts)
+}
+
+// leave stops a node while events are published, and returns the view when it equals what was published.
+func (s *stage) leave(a *application, node *rtetest.Server) view {
+	s.t.Helper()
 	stop := s.startPublishing()
-	a.await("events", func(v view) bool { return grew(nil, v) })
-	s.server.Stop()
+	begin := s.published()
+	a.await("events", func(v view) bool { return grew(begin, v) })
+	node.Stop()
 	middle := s.published()
 	a.await("events of the other node", func(v view) bool { return grew(middle, v) })
 	stop()
 	want := s.published()
-	v := a.await("the view to equal what was published", func(v view) bool {
+	return a.await("the view to equal what was published", func(v view) bool {
 		return v.State == "right" && cmp.Equal(want, callsOf(v, want))
 	})
-	if len(v.Discontinuities) > 0 || len(v.Twice) > 0 || len(v.Errors) > 0 || len(v.Reasons) != 2 {
-		t.Errorf("discontinuities %v, twice %v, errors %v, %v, %v", v.Discontinuities, v.Twice, v.Errors, v.Reasons, v.States)
-	}
-	var active int
-	if a.do("active", nil, &active); active != len(topics()) {
-		t.Errorf("the other node has %d subscriptions, want %d", active, len(topics()))
-	}
 }
 
 // TestHelper_renewsTokens lets the server close connections when their tokens expire.

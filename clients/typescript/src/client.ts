@@ -279,7 +279,7 @@ export class RteClient {
           const results = await link.call<SubscriptionResult[]>("Subscribe", items(batch));
           batch.forEach((topic, i) => codeOf(results[i]) === "ok" && next.topics.add(topic));
         }
-        if (this.#link === before) this.#next = next;
+        if (this.#link === before && !before.over) this.#next = next;
         else link.end(undefined); // too late
       }
     } catch (error) {
@@ -293,10 +293,19 @@ export class RteClient {
     const next = this.#next;
     this.#next = undefined;
     if (!next || next.link.over) return undefined;
-    this.#leftovers = [...next.topics].filter((topic) => this.#topics.get(keyOf(topic.entityId, topic.eventName)) !== topic);
+    this.#leftovers = [...next.topics].filter((topic) =>
+      topic.state !== "active" || this.#topics.get(keyOf(topic.entityId, topic.eventName)) !== topic);
     const waiting = next.link.waiting ?? [];
     next.link.waiting = undefined;
-    for (const message of waiting) this.#receive(message);
+    // Messages before an event that the client has are older, such as the state that came at the subscription.
+    const known = new Map<TopicEntry | undefined, number>();
+    waiting.forEach((message, i) => {
+      const topic = this.#topicOf(message);
+      if (topic && this.#seen.has(idOf(topic, message.data))) known.set(topic, i);
+    });
+    waiting.forEach((message, i) => {
+      if (i > (known.get(this.#topicOf(message)) ?? -1)) this.#receive(message);
+    });
     return next.link;
   }
 
@@ -305,7 +314,6 @@ export class RteClient {
     if (this.#next?.link.over) this.#next = undefined;
     const why = `connection lost: ${textOf(link.failure)}`;
     if (!this.#next) this.#show(why);
-    this.#notices = [];
     this.#leftovers = [];
     for (const topic of this.#topics.values()) {
       if (topic.state === "active" && !this.#next?.topics.has(topic)) {
@@ -314,6 +322,7 @@ export class RteClient {
       }
       topic.due = topic.failures = 0;
     }
+    for (const notice of this.#notices.splice(0)) this.#lose(notice);
   }
 
   #end(reason: string): void {
@@ -346,7 +355,7 @@ export class RteClient {
 
   /** Does one thing. Returns the time until the next one in milliseconds; 0: at once. */
   async #step(link: Link): Promise<number> {
-    if (link.closing && !this.#preparing && !this.#next) {
+    if (link.closing && !this.#preparing && (this.#next?.link.over ?? true)) {
       link.closing = false;
       void this.#prepare(link);
     }
@@ -451,28 +460,34 @@ export class RteClient {
 
   /** Has the states sent again that a loss may concern, and notes what the application has to reload. */
   async #recover(link: Link, notice: Resync): Promise<void> {
-    const active = [...this.#topics.values()].filter((topic) => topic.state !== "refused" && topic.state !== "ended");
     if (notice.reason === "unavailable") {
       // Nothing was lost: the server can decide again.
-      for (const topic of active) topic.due = 0;
+      for (const topic of this.#topics.values()) topic.due = 0;
       return;
     }
     this.#show(`events were lost: ${notice.reason}`);
-    const named = new Set(notice.subscriptions.map((s) => keyOf(s.entityId, s.eventType)));
-    const all = notice.total > notice.subscriptions.length;
-    const from = notice.from === null ? -Infinity : Date.parse(notice.from);
-    const lost = active.filter((topic) => all || named.has(keyOf(topic.entityId, topic.eventName)));
-    for (const topic of lost) {
-      if (topic.state === "active" && !topic.keys) this.#mustReload(topic, from, notice.reason);
-      else topic.miss(from, notice.reason);
-    }
-    const again = lost.filter((topic) => topic.state === "active" && topic.keys);
-    await this.#unsubscribe(link, again);
-    if (link.over) return;
-    for (const topic of again) {
+    await this.#unsubscribe(link, this.#lose(notice));
+  }
+
+  /** Notes what is missing after a loss. Returns the topics that became pending: the server sends their states again. */
+  #lose({ subscriptions, total, from, reason }: Resync): TopicEntry[] {
+    const named = new Set(subscriptions.map((s) => keyOf(s.entityId, s.eventType)));
+    const since = from === null ? -Infinity : Date.parse(from);
+    const again: TopicEntry[] = [];
+    for (const [key, topic] of this.#topics) {
+      const active = topic.state === "active";
+      if (!(active || topic.state === "pending") || !(total > subscriptions.length || named.has(key))) continue;
+      if (active && !topic.keys) {
+        this.#mustReload(topic, since, reason);
+        continue;
+      }
+      topic.miss(since, reason);
+      if (!active) continue;
+      again.push(topic);
       topic.due = 0;
-      topic.set("pending", notice.reason);
+      topic.set("pending", reason);
     }
+    return again;
   }
 
   #mustReload(topic: TopicEntry, since: number, reason: string): void {
@@ -505,8 +520,13 @@ export class RteClient {
     this.#work.set();
   }
 
-  #receive({ subscription, data }: MessageReceived): void {
-    const topic = this.#topics.get(keyOf(subscription.entityId, subscription.eventType));
+  #topicOf({ subscription }: MessageReceived): TopicEntry | undefined {
+    return this.#topics.get(keyOf(subscription.entityId, subscription.eventType));
+  }
+
+  #receive(message: MessageReceived): void {
+    const { subscription, data } = message;
+    const topic = this.#topicOf(message);
     if (!topic || topic.subscriptions.size === 0) return; // unsubscribed a moment ago
     if (this.#isDuplicate(topic, data)) return;
     const handlers: Handler[] = [];
@@ -520,7 +540,7 @@ export class RteClient {
 
   /** Reports whether the topic had this event before. A snapshot may be the state that the client has. */
   #isDuplicate(topic: TopicEntry, event: RteEvent): boolean {
-    const key = `${topic.serial} ${event.id}`;
+    const key = idOf(topic, event);
     if (event.id && this.#seen.has(key)) return true;
     if (!topic.keep(event)) return true;
     if (!event.id) return false;
@@ -561,6 +581,8 @@ export class RteClient {
 
 const items = (topics: TopicEntry[]): EntitySubscription[] =>
   topics.map(({ entityId, eventName }) => ({ EntityId: entityId, EventName: eventName }));
+
+const idOf = (topic: TopicEntry, event: RteEvent): string => `${topic.serial} ${event.id}`;
 
 /** Servers without notices send no codes. */
 function codeOf(result: SubscriptionResult | undefined): string {

@@ -22,6 +22,9 @@ Reload = Callable[[Discontinuity], Awaitable[object] | object]
 _MAX_SEEN = 4096
 """Number of remembered ids of events, to leave out duplicates."""
 
+_MAX_WAITING = 4096
+"""Number of messages of the next connection that wait for the end of the one before."""
+
 _logger = logging.getLogger("rte_server_client")
 
 
@@ -78,6 +81,11 @@ class RteClient(TypedHandlers):
         self._link: Link | None = None
         self._links: set[asyncio.Task[None]] = set()  # links that close their sockets
         self._running: asyncio.Task[None] | None = None
+        # The next connection with the topics that it has already; see _prepare.
+        self._next: tuple[Link, set[TopicEntry]] | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        self._leftovers: list[TopicEntry] = []
+        """Subscriptions of the connection that the application ended before the client used it."""
         self._notices: list[dict[str, Any]] = []
         self._snapshots_under_way = False
         self._missed: dict[TopicEntry, float] = {}
@@ -172,6 +180,12 @@ class RteClient(TypedHandlers):
     async def stop(self) -> None:
         """Ends the client for good."""
         self._stopping.set()
+        if self._preparing:
+            self._preparing.cancel()
+            await asyncio.wait([self._preparing])
+        if self._next:
+            self._close(self._next[0])
+            self._next = None
         if self._link:
             await self._link.stop()
         if self._running:
@@ -216,12 +230,14 @@ class RteClient(TypedHandlers):
             link = None
             since = 0.0
             try:
-                access = await self._access("refused" if renewed else "connect")
-                if access is None:
-                    return self._end("there is no token")
-                self._show("connecting")
-                link = self._open(*access)
-                await link.start()
+                link = self._adopt()
+                if link is None:
+                    access = await self._access("refused" if renewed else "connect")
+                    if access is None:
+                        return self._end("there is no token")
+                    self._show("connecting")
+                    link = self._open(*access)
+                    await link.start()
                 since = time.monotonic()
                 renewed = False
                 self._link = link
@@ -239,10 +255,10 @@ class RteClient(TypedHandlers):
                     self._show(f"no token: {text_of(error)}")
             self._link = None
             if link:
-                closing = asyncio.create_task(link.stop())
-                self._links.add(closing)
-                closing.add_done_callback(self._links.discard)
+                self._close(link)
                 self._interrupt(link, since > 0)
+                if self._next:
+                    continue
                 if link.unauthorized:
                     if renewed:
                         return self._end("the server refused a new token: 401")
@@ -255,21 +271,87 @@ class RteClient(TypedHandlers):
             failures += 1
 
     def _open(self, token: str, url: str) -> Link:
-        handlers: dict[str, Callable[[Any], None]] = {
-            "MessageReceived": self._receive,
-            "SubscriptionsEnded": self._drop,
-            "Resync": self._resync,
-            "Limits": self._limit,
-            "Closing": lambda _: None,  # the client connects again when the server has closed the connection
-        }
-        return Link(
-            url, token, timeout=self._timeout, server_timeout=self._server_timeout, tls=self._tls, handlers=handlers,
-            closed=self._work.set,
-        )
+        def receive(message: dict[str, Any]) -> None:
+            if link.waiting is None:
+                self._receive(message)
+            elif len(link.waiting) < _MAX_WAITING:
+                link.waiting.append(message)
+            else:
+                link.end(OverflowError("too many events wait"))
 
-    def _resync(self, notice: dict[str, Any]) -> None:
-        self._notices.append(notice)
-        self._work.set()
+        def resync(notice: dict[str, Any]) -> None:
+            if link.waiting is None:
+                self._notices.append(notice)
+                self._work.set()
+            else:
+                link.end(ConnectionError("events were lost"))  # the client connects again, and reloads
+
+        def announce(_: dict[str, Any]) -> None:
+            link.closing = True
+            self._work.set()
+
+        link = Link(
+            url, token, timeout=self._timeout, server_timeout=self._server_timeout, tls=self._tls, closed=self._work.set,
+            handlers={
+                "MessageReceived": receive,
+                "SubscriptionsEnded": self._drop,
+                "Resync": resync,
+                "Limits": self._limit,
+                "Closing": announce,
+            },
+        )
+        return link
+
+    def _close(self, link: Link) -> None:
+        closing = asyncio.create_task(link.stop())
+        self._links.add(closing)
+        closing.add_done_callback(self._links.discard)
+
+    async def _prepare(self, before: Link) -> None:
+        """
+        Opens the next connection while the server still serves the one that it is about to close, so that no event is
+        missing. The events of the next one wait until the old one has ended: so they stay in order. If it fails, the
+        client connects again as after any other end.
+        """
+        link = None
+        try:
+            access = await self._access("connect")
+            if access is None:
+                return
+            link = self._open(*access)
+            link.waiting = []
+            await link.start()
+            granted: set[TopicEntry] = set()
+            rest = [entry for entry in self._topics.values() if entry.state == "active"]
+            while rest:
+                batch = self._batch(rest)
+                rest = rest[len(batch):]
+                results = await link.call("Subscribe", [entry.item for entry in batch])
+                granted.update(entry for i, entry in enumerate(batch) if _code_of(results, i) == "ok")
+            if self._link is before and not before.over:
+                self._next = link, granted
+        except Exception as error:
+            _logger.debug("the next connection: %s", text_of(error))
+        finally:
+            self._preparing = None
+            if link and not (self._next and self._next[0] is link):
+                self._close(link)
+
+    def _adopt(self) -> Link | None:
+        """Makes the next connection the client's, if there is one."""
+        if self._next is None:
+            return None
+        (link, granted), self._next = self._next, None
+        self._leftovers = [
+            entry for entry in granted if entry.state != "active" or self._topics.get(entry.key) is not entry
+        ]
+        waiting, link.waiting = link.waiting or [], None
+        # Messages before an event that the client has are older, such as the state that came at the subscription.
+        known = {self._key(message)[0]: i for i, message in enumerate(waiting) if self._key(message) in self._seen}
+        for i, message in enumerate(waiting):
+            if i > known.get(self._key(message)[0], -1):
+                self._receive(message)
+        return link
 
     def _limit(self, limits: dict[str, Any]) -> None:
         items, size = self._options
@@ -279,14 +361,21 @@ class RteClient(TypedHandlers):
     def _interrupt(self, link: Link, was_open: bool) -> None:
         """A new connection has no subscriptions, and events of the time without one are missing."""
         why = f"connection lost: {text_of(link.failure)}" if link.failure else "connection lost"
-        self._show(why)
-        self._notices.clear()
+        if self._next and self._next[0].over:
+            self._next = None
+        if not self._next:
+            self._show(why)
+        granted = self._next[1] if self._next else set()
+        self._leftovers.clear()
         for entry in self._topics.values():
-            if entry.state == "active":
+            if entry.state == "active" and entry not in granted:
                 if was_open:
                     entry.miss(time.time() - link.server_timeout, "reconnect")
                 entry.set("pending", why)
             entry.due = entry.failures = 0
+        for notice in self._notices:
+            self._lose(notice)
+        self._notices.clear()
 
     def _end(self, reason: str) -> None:
         self._stopping.set()
@@ -319,6 +408,14 @@ class RteClient(TypedHandlers):
 
     async def _step(self, link: Link) -> float:
         """Does one piece of work. Returns the time until the next one in seconds; 0: at once."""
+        prepared = self._preparing or (self._next and not self._next[0].over) or self._stopping.is_set()
+        if link.closing and not prepared:
+            link.closing = False
+            self._preparing = asyncio.create_task(self._prepare(link))
+        if self._leftovers:
+            leftovers, self._leftovers = self._leftovers, []
+            await self._unsubscribe(link, leftovers)
+            return 0
         entries = list(self._topics.values())
         unused = [entry for entry in entries if not entry.subscriptions]
         if unused:
@@ -410,26 +507,28 @@ class RteClient(TypedHandlers):
 
     async def _recover(self, link: Link, notice: dict[str, Any]) -> None:
         """Requests the states that a loss may concern, and notes the topics that the application has to reload."""
-        wanted = [entry for entry in self._topics.values() if entry.state in ("pending", "active")]
-        reason = notice["reason"]
-        if reason == "unavailable":
+        if notice["reason"] == "unavailable":
             # Nothing was lost: the server can decide again.
-            for entry in wanted:
+            for entry in self._topics.values():
                 entry.due = 0
             return
-        self._show(f"events were lost: {reason}")
-        since = _time_of(notice["from"])
-        lost = _named(notice, wanted)
-        again = [entry for entry in lost if entry.state == "active" and entry.keys is not None]
-        for entry in lost:
+        self._show(f"events were lost: {notice['reason']}")
+        await self._unsubscribe(link, self._lose(notice))
+
+    def _lose(self, notice: dict[str, Any]) -> list[TopicEntry]:
+        """Notes a loss. Returns the topics that became pending: the server sends their states again."""
+        since, reason = _time_of(notice["from"]), notice["reason"]
+        again = []
+        for entry in _named(notice, self._topics.values()):
             if entry.state == "active" and entry.keys is None:
                 self._must_reload(entry, since, reason)
-            else:
+            elif entry.state in ("pending", "active"):
                 entry.miss(since, reason)
-        await self._unsubscribe(link, again)
-        for entry in again if not link.over else ():
-            entry.due = 0
-            entry.set("pending", reason)
+            if entry.state == "active" and entry.keys is not None:
+                again.append(entry)
+                entry.due = 0
+                entry.set("pending", reason)
+        return again
 
     def _must_reload(self, entry: TopicEntry, since: float, reason: str) -> None:
         if self._reloads:
@@ -464,7 +563,7 @@ class RteClient(TypedHandlers):
     def _receive(self, message: dict[str, Any]) -> None:
         subscribed, event = message["subscription"], message["data"]
         entry = self._topics.get(key_of(subscribed["entityId"], subscribed["eventType"]))
-        if entry is None or not entry.subscriptions or self._is_duplicate(entry, event):
+        if entry is None or not entry.subscriptions or self._is_duplicate(entry, message):
             return
         handlers = [each._handler for each in entry.subscriptions if each._handler]
         handlers += self._handlers.get(subscribed["eventType"].lower(), []) + self._handlers.get("", [])
@@ -472,10 +571,16 @@ class RteClient(TypedHandlers):
         if entry.keys is not None:
             entry.changed()
 
-    def _is_duplicate(self, entry: TopicEntry, event: dict[str, Any]) -> bool:
+    def _key(self, message: dict[str, Any]) -> tuple[int, str]:
+        """Returns the topic of an event, by its serial number, and the id of the event; empty: it has none."""
+        subscribed = message["subscription"]
+        entry = self._topics.get(key_of(subscribed["entityId"], subscribed["eventType"]))
+        return entry.serial if entry else -1, str(message["data"].get("id") or "")
+
+    def _is_duplicate(self, entry: TopicEntry, message: dict[str, Any]) -> bool:
         """Reports whether the topic had this event before. A snapshot may be the state that the client has."""
-        key = (entry.serial, str(event.get("id") or ""))
-        if key in self._seen or not entry.keep(event):
+        key = self._key(message)
+        if key in self._seen or not entry.keep(message["data"]):
             return True
         if key[1]:
             self._seen[key] = None

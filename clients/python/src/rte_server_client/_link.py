@@ -62,6 +62,10 @@ class Link:
         parts = urlsplit(hub_url(url))
         query = "&".join(filter(None, [parts.query, "features=notices,snapshot,limits"]))
         self.over = False
+        self.closing = False
+        """The server has announced that it closes the connection."""
+        self.waiting: list[dict[str, Any]] | None = None
+        """Messages that wait until this is the client's connection; None: it is."""
         self.unauthorized = False
         self.failure: BaseException | None = None
         self.server_timeout = server_timeout

@@ -7,11 +7,12 @@ import com.microsoft.signalr.HubConnection;
 import com.microsoft.signalr.HubConnectionBuilder;
 import com.microsoft.signalr.TransportEnum;
 import io.reactivex.rxjava3.core.Single;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.function.Consumer;
+import java.util.function.BiConsumer;
 
 /** One connection. A client makes a new one for each attempt, so that nothing of an old one reaches it. */
 final class Link {
@@ -24,12 +25,17 @@ final class Link {
     private volatile Throwable failure;
     private volatile boolean unauthorized;
 
-    Link(RteClientOptions options, Access access, Map<String, Consumer<JsonObject>> handlers, Runnable closed) {
+    /** The server has announced that it closes the connection. The lock of the client guards it. */
+    boolean closing;
+    /** Messages that wait until this is the client's connection; null: it is. The lock of the client guards it. */
+    List<JsonObject> waiting;
+
+    Link(RteClientOptions options, Access access, Map<String, BiConsumer<Link, JsonObject>> handlers, Runnable closed) {
         this.options = options;
         this.closed = closed;
         protocol = new InOrder((name, argument) -> {
             if (!over.get()) {
-                handlers.get(name).accept(argument);
+                handlers.get(name).accept(this, argument);
             }
         });
         String url = RteClientOptions.hubUrl(access.url());

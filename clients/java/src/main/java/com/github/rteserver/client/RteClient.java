@@ -38,6 +38,9 @@ public final class RteClient implements AutoCloseable {
     /** Ids of events that are remembered to leave out duplicates. */
     private static final int MAX_SEEN = 4096;
 
+    /** Messages of the next connection that wait for the end of the one before. */
+    private static final int MAX_WAITING = 4096;
+
     private static final Gson GSON = new Gson();
 
     private final RteClientOptions options;
@@ -54,6 +57,10 @@ public final class RteClient implements AutoCloseable {
     private final ArrayDeque<Runnable> calls = new ArrayDeque<>(); // of the application, in order
     private ClientState state = new ClientState(Kind.BEHIND, Instant.now(), "not started");
     private Link link;
+    private Next next; // ready to replace the link
+    private Thread preparing; // runs prepare; null: none does
+    // Subscriptions of the link that the application has ended before it was the client's.
+    private List<TopicEntry> leftovers = List.of();
     private boolean work;
     private boolean stopping;
     private boolean snapshotsUnderWay;
@@ -68,6 +75,10 @@ public final class RteClient implements AutoCloseable {
 
     // Held while the client calls the application.
     private final ReentrantLock delivery = new ReentrantLock();
+
+    /** The next connection, and the topics that it has already. */
+    private record Next(Link link, Set<TopicEntry> topics) {
+    }
 
     /** Makes a client, which connects after {@link #start}. */
     public RteClient(RteClientOptions options) {
@@ -182,19 +193,32 @@ public final class RteClient implements AutoCloseable {
     /** Ends the client for good. */
     @Override
     public void close() {
-        Link last;
+        List<Link> links = new ArrayList<>();
+        List<Thread> threads = new ArrayList<>();
         synchronized (this) {
             stopping = true;
-            last = link;
+            if (link != null) {
+                links.add(link);
+            }
+            if (next != null) {
+                links.add(next.link());
+                next = null;
+            }
+            threads.add(worker);
+            if (preparing != null) {
+                threads.add(preparing);
+            }
             wake();
         }
-        worker.interrupt();
+        threads.forEach(Thread::interrupt);
         try {
-            if (last != null) {
+            for (Link last : links) {
                 last.stop();
             }
-            if (Thread.currentThread() != worker) {
-                worker.join(options.timeout.toMillis());
+            for (Thread thread : threads) {
+                if (Thread.currentThread() != thread) {
+                    thread.join(options.timeout.toMillis());
+                }
             }
         } catch (InterruptedException interrupt) {
             Thread.currentThread().interrupt();
@@ -274,14 +298,17 @@ public final class RteClient implements AutoCloseable {
             Link current = null;
             long since = 0;
             try {
-                Access access = access(renewed ? "refused" : "connect");
-                if (access == null) {
-                    end("there is no token");
-                    return;
+                current = adopt();
+                if (current == null) {
+                    Access access = access(renewed ? "refused" : "connect");
+                    if (access == null) {
+                        end("there is no token");
+                        return;
+                    }
+                    show("connecting");
+                    current = open(access);
+                    current.start();
                 }
-                show("connecting");
-                current = open(access);
-                current.start();
                 since = now();
                 renewed = false;
                 synchronized (this) {
@@ -304,7 +331,9 @@ public final class RteClient implements AutoCloseable {
                 break;
             }
             if (current != null) {
-                interrupt(current, since > 0);
+                if (interrupt(current, since > 0)) {
+                    continue;
+                }
                 if (current.isUnauthorized()) {
                     if (renewed) {
                         end("the server refused a new token: 401");
@@ -334,14 +363,118 @@ public final class RteClient implements AutoCloseable {
     private Link open(Access access) {
         return new Link(options, access, Map.of(
             "MessageReceived", this::receive,
-            "SubscriptionsEnded", this::drop,
+            "SubscriptionsEnded", (from, notice) -> drop(notice),
             "Resync", this::resync,
-            "Limits", this::limit,
-            "Closing", notice -> { } // the client connects again when the server has closed the connection
+            "Limits", (from, notice) -> limit(notice),
+            "Closing", this::announce
         ), this::wake);
     }
 
-    private synchronized void resync(JsonObject notice) {
+    private synchronized void announce(Link from, JsonObject notice) {
+        from.closing = true;
+        wake();
+    }
+
+    /** Begins to prepare the next connection, if the server has announced the end of this one. */
+    private synchronized void prepareNext(Link current) {
+        if (current.closing && preparing == null && (next == null || next.link().isOver()) && !stopping) {
+            current.closing = false;
+            preparing = new Thread(() -> prepare(current), "rte-next");
+            preparing.setDaemon(true);
+            preparing.start();
+        }
+    }
+
+    /**
+     * Opens the next connection while the server still serves the one that it is about to close, so that no event is
+     * missing. The events of the next one wait until the old one has ended: so they stay in order. If it fails, the client
+     * connects again as after any other end.
+     */
+    private void prepare(Link before) {
+        Link opened = null;
+        boolean ready = false;
+        try {
+            Access access = access("connect");
+            if (access != null) {
+                opened = open(access);
+                opened.waiting = new ArrayList<>();
+                opened.start();
+                Next prepared = new Next(opened, subscribeAll(opened));
+                synchronized (this) {
+                    ready = link == before && !before.isOver() && !stopping;
+                    next = ready ? prepared : next;
+                }
+            }
+        } catch (Exception error) {
+            System.getLogger("com.github.rteserver.client").log(System.Logger.Level.DEBUG, "the next connection", error);
+        }
+        if (opened != null && !ready) {
+            opened.end(null);
+        }
+        synchronized (this) {
+            preparing = null;
+            wake();
+        }
+    }
+
+    /** Subscribes to all that is active. Returns what was granted. */
+    private Set<TopicEntry> subscribeAll(Link opened) {
+        List<TopicEntry> rest;
+        synchronized (this) {
+            rest = topics.values().stream().filter(entry -> entry.state == State.ACTIVE).toList();
+        }
+        Set<TopicEntry> granted = new HashSet<>();
+        while (!rest.isEmpty()) {
+            List<TopicEntry> batch = cut(rest);
+            rest = rest.subList(batch.size(), rest.size());
+            JsonArray results = opened.call(JsonArray.class, "Subscribe", items(batch));
+            for (int i = 0; i < Math.min(batch.size(), results.size()); i++) {
+                if (codeOf(results.get(i).getAsJsonObject()).equals("ok")) {
+                    granted.add(batch.get(i));
+                }
+            }
+        }
+        return granted;
+    }
+
+    /** Makes the next connection the client's; null: there is none. */
+    private Link adopt() {
+        Link adopted;
+        synchronized (this) {
+            if (next == null) {
+                return null;
+            }
+            adopted = next.link();
+            leftovers = next.topics().stream()
+                .filter(entry -> entry.state != State.ACTIVE || topics.get(entry.topic.key()) != entry).toList();
+            next = null;
+            List<JsonObject> waiting = adopted.waiting;
+            adopted.waiting = null;
+            // Messages before an event that the client has are older, such as the state that came at the subscription.
+            Map<String, Integer> known = new HashMap<>();
+            for (int i = 0; i < waiting.size(); i++) {
+                String key = keyOf(waiting.get(i));
+                TopicEntry entry = topics.get(key);
+                String id = Access.text(waiting.get(i).getAsJsonObject("data"), "id");
+                if (entry != null && seen.contains(entry.idOf(id))) {
+                    known.put(key, i);
+                }
+            }
+            for (int i = 0; i < waiting.size(); i++) {
+                if (i > known.getOrDefault(keyOf(waiting.get(i)), -1)) {
+                    take(waiting.get(i));
+                }
+            }
+        }
+        flush();
+        return adopted;
+    }
+
+    private synchronized void resync(Link from, JsonObject notice) {
+        if (from.waiting != null) {
+            from.end(new IllegalStateException("events were lost")); // the client connects again, and reloads
+            return;
+        }
         notices.add(notice);
         wake();
     }
@@ -352,14 +485,22 @@ public final class RteClient implements AutoCloseable {
         batchBytes = options.batchBytes > 0 ? options.batchBytes : limits.get("messageBytes").getAsInt() - 200;
     }
 
-    /** A new connection has no subscriptions, and events of the time without one are missing. */
-    private void interrupt(Link lost, boolean wasOpen) {
+    /**
+     * A new connection has no subscriptions, and events of the time without one are missing. Reports whether the next
+     * connection is ready.
+     */
+    private boolean interrupt(Link lost, boolean wasOpen) {
+        boolean ready;
         synchronized (this) {
             String why = lost.failure() == null ? "connection lost" : "connection lost: " + textOf(lost.failure());
-            set(Kind.BEHIND, why);
-            notices.clear();
+            ready = next != null && !next.link().isOver();
+            if (!ready) {
+                next = null;
+                set(Kind.BEHIND, why);
+            }
+            leftovers = List.of();
             for (TopicEntry entry : topics.values()) {
-                if (entry.state == State.ACTIVE) {
+                if (entry.state == State.ACTIVE && !(ready && next.topics().contains(entry))) {
                     if (wasOpen) {
                         entry.miss(System.currentTimeMillis() - options.serverTimeout.toMillis(), "reconnect");
                     }
@@ -367,8 +508,11 @@ public final class RteClient implements AutoCloseable {
                 }
                 entry.due = entry.failures = 0;
             }
+            notices.forEach(this::lose);
+            notices.clear();
         }
         flush();
+        return ready;
     }
 
     private void end(String reason) {
@@ -431,6 +575,15 @@ public final class RteClient implements AutoCloseable {
         JsonObject notice = null;
         boolean fence = false;
         String method = "Unsubscribe";
+        prepareNext(current);
+        synchronized (this) {
+            batch = leftovers;
+            leftovers = List.of();
+        }
+        if (!batch.isEmpty()) {
+            unsubscribe(current, batch);
+            return 0;
+        }
         synchronized (this) {
             List<TopicEntry> unused = topics.values().stream().filter(entry -> entry.subscriptions.isEmpty()).toList();
             unused.forEach(entry -> {
@@ -595,35 +748,37 @@ public final class RteClient implements AutoCloseable {
     /** Has the states sent again that a loss may concern, and notes what the application has to reload. */
     private void recover(Link current, JsonObject notice) {
         String reason = notice.get("reason").getAsString();
-        List<TopicEntry> again = new ArrayList<>();
+        List<TopicEntry> again;
         synchronized (this) {
-            List<TopicEntry> wanted = topics.values().stream()
-                .filter(entry -> entry.state == State.PENDING || entry.state == State.ACTIVE).toList();
             if (reason.equals("unavailable")) {
-                wanted.forEach(entry -> entry.due = 0); // nothing was lost: the server can decide again
+                topics.values().forEach(entry -> entry.due = 0); // nothing was lost: the server can decide again
                 return;
             }
             set(Kind.BEHIND, "events were lost: " + reason);
-            String from = Access.text(notice, "from");
-            long since = from == null ? Long.MIN_VALUE : RteTime.parse(from).toInstant().toEpochMilli();
-            for (TopicEntry entry : named(notice, wanted)) {
-                if (entry.state == State.ACTIVE && entry.keys == null) {
-                    mustReload(entry, since, reason);
-                } else {
-                    entry.miss(since, reason);
-                    if (entry.state == State.ACTIVE) {
-                        again.add(entry);
-                    }
-                }
-            }
+            again = lose(notice);
         }
         unsubscribe(current, again);
-        synchronized (this) {
-            for (TopicEntry entry : current.isOver() ? List.<TopicEntry>of() : again) {
+    }
+
+    /** Notes a loss. Returns the topics that became pending: the server sends their states again. */
+    private synchronized List<TopicEntry> lose(JsonObject notice) {
+        String reason = notice.get("reason").getAsString();
+        String from = Access.text(notice, "from");
+        long since = from == null ? Long.MIN_VALUE : RteTime.parse(from).toInstant().toEpochMilli();
+        List<TopicEntry> again = new ArrayList<>();
+        for (TopicEntry entry : named(notice, topics.values())) {
+            if (entry.state == State.ACTIVE && entry.keys == null) {
+                mustReload(entry, since, reason);
+            } else if (entry.state == State.ACTIVE) {
+                again.add(entry);
                 entry.due = 0;
+                entry.miss(since, reason);
                 set(entry, State.PENDING, reason);
+            } else if (entry.state == State.PENDING) {
+                entry.miss(since, reason);
             }
         }
+        return again;
     }
 
     /** Returns the topics that a notice concerns: all, if it cannot name all. */
@@ -639,6 +794,10 @@ public final class RteClient implements AutoCloseable {
 
     private static Topic topicOf(JsonObject subscription) {
         return new Topic(subscription.get("entityId").getAsString(), subscription.get("eventType").getAsString());
+    }
+
+    private static String keyOf(JsonObject message) {
+        return topicOf(message.getAsJsonObject("subscription")).key();
     }
 
     private synchronized void mustReload(TopicEntry entry, long since, String reason) {
@@ -679,7 +838,21 @@ public final class RteClient implements AutoCloseable {
         }
     }
 
-    private void receive(JsonObject message) {
+    private void receive(Link from, JsonObject message) {
+        synchronized (this) {
+            if (from.waiting == null) {
+                take(message);
+            } else if (from.waiting.size() < MAX_WAITING) {
+                from.waiting.add(message);
+            } else {
+                from.end(new IllegalStateException("too many events wait"));
+            }
+        }
+        flush();
+    }
+
+    /** The caller flushes. */
+    private synchronized void take(JsonObject message) {
         JsonObject data = message.getAsJsonObject("data");
         Topic topic = topicOf(message.getAsJsonObject("subscription"));
         String name = topic.eventName().toLowerCase(Locale.ROOT);
@@ -687,26 +860,24 @@ public final class RteClient implements AutoCloseable {
         try {
             event = GSON.fromJson(data, RteEvents.TYPES.getOrDefault(name, RteEvent.class));
         } catch (JsonParseException error) {
-            options.onError.accept(new IllegalArgumentException("an event " + name + " does not fit its class: " + textOf(error), error));
+            String why = "an event " + name + " does not fit its class: " + textOf(error);
+            calls.add(() -> options.onError.accept(new IllegalArgumentException(why, error)));
             return;
         }
         event.json = data;
-        synchronized (this) {
-            TopicEntry entry = topics.get(topic.key());
-            if (entry == null || entry.subscriptions.isEmpty() || isDuplicate(entry, event)) {
-                return;
-            }
-            entry.subscriptions.forEach(each -> calls.add(() -> each.handle(event)));
-            for (String key : List.of(name, "")) {
-                handlers.getOrDefault(key, List.of()).forEach(handler -> calls.add(() -> handler.accept(event)));
-            }
+        TopicEntry entry = topics.get(topic.key());
+        if (entry == null || entry.subscriptions.isEmpty() || isDuplicate(entry, event)) {
+            return;
         }
-        flush();
+        entry.subscriptions.forEach(each -> calls.add(() -> each.handle(event)));
+        for (String key : List.of(name, "")) {
+            handlers.getOrDefault(key, List.of()).forEach(handler -> calls.add(() -> handler.accept(event)));
+        }
     }
 
     /** Reports whether the topic had this event before. A snapshot may be the state that the client has. */
     private synchronized boolean isDuplicate(TopicEntry entry, RteEvent event) {
-        String key = entry.serial + " " + event.id;
+        String key = entry.idOf(event.id);
         if (event.id != null && seen.contains(key) || !entry.keep(event)) {
             return true;
         }

@@ -18,7 +18,7 @@ final class TopicEntry {
     private static final AtomicLong SERIALS = new AtomicLong();
 
     /** Distinguishes it from an earlier one of the same topic. */
-    final long serial = SERIALS.incrementAndGet();
+    private final long serial = SERIALS.incrementAndGet();
     final Topic topic;
     final Map<String, String> item;
     /** The bytes that it takes in a call. */
@@ -42,6 +42,11 @@ final class TopicEntry {
         item = Map.of("EntityId", topic.entityId(), "EventName", topic.eventName());
         bytes = GSON.toJson(item).getBytes(StandardCharsets.UTF_8).length + 1;
         keys = RteEvents.STATE_KEYS.get(topic.eventName().toLowerCase(Locale.ROOT));
+    }
+
+    /** Distinguishes an event of this topic from all others. */
+    String idOf(String event) {
+        return serial + " " + event;
     }
 
     void miss(long since, String why) {
