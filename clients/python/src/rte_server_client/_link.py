@@ -132,6 +132,8 @@ class Link:
             raise
         finally:
             self._waiting.pop(number, None)
+            if not answer.cancel() and not answer.cancelled():
+                answer.exception()  # sending has failed first: otherwise asyncio reports an error without a reader
 
     async def _receive(self, message: Message) -> None:
         if self.over:
