@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn rolling resume soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn site vuln wallboard week map picture console console-pictures image release check clean
+.PHONY: help build dev test churn rolling resume soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn site vuln wallboard week map diagrams picture console console-pictures image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -114,6 +114,9 @@ map: ## write the import graph of our packages into docs/architecture.md
 
 week: ## follow a simulated week of 1,000 agents and check every event (10 minutes)
 	RTE_SIMULATED_DAYS=7 go test -count 1 -v -timeout 60m -run 'InAWeek/1000' ./internal/simulator
+
+diagrams: deps ## make the diagrams of the documentation from their sources in docs/images/diagrams
+	node test/diagrams/render.mjs docs/images/diagrams docs/images/diagrams
 
 picture: deps ## take the pictures of the wallboard in docs/images again
 	RTE_WALLBOARD_PICTURES=../../docs/images go test -count 1 -v -timeout 10m -run TestWallboard_looks ./test/wallboard/

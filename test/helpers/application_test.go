@@ -254,6 +254,15 @@ func (a *application) awaitState(kind string) view {
 	return a.await("the state "+kind, func(v view) bool { return v.State == kind })
 }
 
+// awaitChange waits until the client's state changes after a fault. The client may be right again before the test sees
+// the view, so this reads the list of its states.
+func (a *application) awaitChange(fault func()) {
+	a.t.Helper()
+	before := len(a.see().States)
+	fault()
+	a.await("the client to notice", func(v view) bool { return len(v.States) > before })
+}
+
 // subscribe subscribes to topics.
 func (a *application) subscribe(all []topic) {
 	a.t.Helper()

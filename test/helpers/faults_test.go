@@ -28,8 +28,7 @@ func faults() []fault {
 		}},
 		{"the socket is cut", func(s *stage, _ *application) { s.proxy.Cut() }},
 		{"the network takes no bytes", func(s *stage, a *application) {
-			s.proxy.Hang()
-			a.await("the client to notice", func(v view) bool { return v.State != "right" })
+			a.awaitChange(s.proxy.Hang)
 			s.proxy.Cut()
 		}},
 		{"the server is away", func(s *stage, a *application) {
@@ -385,8 +384,7 @@ func TestHelper_cutsBatches(t *testing.T) {
 			if a.do("active", nil, &active); active != crowd {
 				t.Errorf("the server has %d subscriptions, want %d", active, crowd)
 			}
-			s.proxy.Cut()
-			a.awaitState("behind")
+			a.awaitChange(s.proxy.Cut)
 		}
 		if v := a.awaitState("right"); len(v.Errors) > 0 || len(v.Reasons) != 3 {
 			t.Errorf("errors %v, and %d connections, want 3: %v", v.Errors, len(v.Reasons), v.States)
