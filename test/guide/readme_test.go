@@ -11,8 +11,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// TestReadme_commandsRun runs the commands of README.md. A new block fails until this test knows it. The package e2e runs
-// "make dev" as well as the client with the commands for its empty folder.
+// TestReadme_commandsRun runs the commands of README.md. A new block fails until this test knows it. The package e2e
+// runs "make dev" as well as the client with the commands for its empty folder.
 func TestReadme_commandsRun(t *testing.T) {
 	t.Parallel()
 	blocks := blocksIn(t, "README.md", "sh")

@@ -192,8 +192,8 @@ func testSnapshotsPrecedeTheReload(t *testing.T, start starter) {
 }
 
 // TestHelper_leavesANodeThatStopsWithoutAGap stops a node while another one takes its clients, as in an update. A busy
-// machine may need longer for the next connection than the node waits, so the client has several attempts. A client that
-// does not act on the notice has a gap in each of them.
+// machine may need longer for the next connection than the node waits, so the client has several attempts. A client
+// that does not act on the notice has a gap in each of them.
 func TestHelper_leavesANodeThatStopsWithoutAGap(t *testing.T) {
 	withEach(t, testLeavesANodeThatStopsWithoutAGap)
 }
