@@ -35,6 +35,7 @@ type Lane struct {
 	last    backplane.Position
 	counted bool
 	joined  time.Time          // time of the subscription; zero: not known
+	origin  backplane.StreamID // the end of the journal before it; zero: not known, or it was empty
 	read    backplane.StreamID // plain entries of the journal up to here were delivered
 	era     *Era               // the latest; nil: none yet
 	base    time.Time          // origin of the times in ids
@@ -52,7 +53,7 @@ type Lane struct {
 // Start begins the order of a lane that is subscribed now. origin is the end of its journal before that; counted is
 // false if it is not known.
 func (l *Lane) Start(now time.Time, origin backplane.Position, counted bool) {
-	l.last, l.counted, l.joined = origin, counted, now
+	l.last, l.counted, l.joined, l.origin = origin, counted, now, origin.ID
 }
 
 // Reset forgets everything about the order. Pages of earlier reads will be ignored.

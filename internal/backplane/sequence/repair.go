@@ -120,9 +120,10 @@ func (r *repair) resume(old *repair) {
 	r.plainLost += old.plainLost
 }
 
-// covered returns id or, if later, the id from which on the Ids of all events are known. An earlier entry cannot be
-// distinguished from one that was delivered.
+// covered returns id or, if later, the id from which on the Ids of all events are known: those since the subscription
+// that were not forgotten. An earlier entry cannot be distinguished from one that was delivered.
 func (l *Lane) covered(id backplane.StreamID) backplane.StreamID {
+	id = later(id, l.origin)
 	forgotten, ok := l.ids.since()
 	if !ok || l.era == nil {
 		return id

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
 	"github.com/rte-server/rte-server/internal/events"
@@ -222,4 +224,34 @@ func TestLane_ignoresThePageOfAnEarlierRepair(t *testing.T) {
 	if len(h.losses) > 0 || !h.Repairing() {
 		t.Errorf("the repair has ended, and reported %+v", h.losses)
 	}
+}
+
+// A lane was subscribed less than five seconds before its server changed. It took the entries from before its
+// subscription for new ones: clients got old events behind newer ones, and the last state that they showed was old.
+func TestLane_deliversNothingFromBeforeItsSubscription(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		w.mix = []tier{counted, journaled}
+		for range rapid.IntRange(1, 10).Draw(t, "before") {
+			w.publish(rapid.SampledFrom(w.mix).Draw(t, "tier"))
+			w.now += time.Duration(rapid.IntRange(1, 2000).Draw(t, "pause")) * time.Millisecond
+		}
+		before := uint64(len(w.tiers))
+		w.wire = nil
+		w.lane.Reset()
+		w.lane.Start(w.time(), backplane.Position{ID: w.lastID, N: w.counter}, true)
+		w.steps(t, func() {
+			w.behind = time.Duration(rapid.IntRange(-2000, 2000).Draw(t, "behind")) * time.Millisecond
+			w.breaks(rapid.IntRange(0, 3).Draw(t, "arrived"), true)
+		})
+		if !slices.IsSorted(w.delivered) {
+			t.Errorf("events came in the order %v", w.delivered)
+		}
+		for number := range uint64(len(w.tiers)) {
+			if w.seen[number] != (number >= before) {
+				t.Errorf("event %d of %d, with %d before the subscription: delivered %t",
+					number, len(w.tiers), before, w.seen[number])
+			}
+		}
+	})
 }
