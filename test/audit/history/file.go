@@ -9,7 +9,7 @@ import (
 
 // Keep writes a history into a file, for Read.
 func Keep(h *History, path string) (err error) {
-	file, err := os.Create(path)
+	file, err := os.Create(path) //nolint:gosec // the caller is a test
 	if err != nil {
 		return fmt.Errorf("keep the history: %w", err)
 	}
@@ -27,7 +27,7 @@ func Keep(h *History, path string) (err error) {
 
 // Read reads the file of Keep.
 func Read(path string) (*History, error) {
-	file, err := os.Open(path)
+	file, err := os.Open(path) //nolint:gosec // the caller is a test
 	if err != nil {
 		return nil, fmt.Errorf("read a history: %w", err)
 	}

@@ -1,0 +1,121 @@
+package audit
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
+	"github.com/rte-server/rte-server/test/audit/history"
+)
+
+func TestMain(m *testing.M) {
+	goredis.SetLogger(quiet{}) // publishers fail while Redis is away
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		programs.Remove()
+		os.Exit(code)
+	}))
+}
+
+// quiet is a logger of the Redis client that logs nothing.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
+// full reports whether the test provokes all faults, as "make chaos" does.
+func full() bool { return os.Getenv("RTE_CHAOS") != "" }
+
+// Three nodes behind HAProxy, publishers of all tiers and clients of several kinds: each acknowledged event reaches
+// each client once and in order, or the client gets a notice; and nothing else reaches it.
+func TestAudit(t *testing.T) {
+	d := newDeployment(t, func(d *deployment) rtetest.Settings {
+		d.redis = rtetest.MustStartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
+		client := d.redis.Client()
+		t.Cleanup(func() { client.Close() })
+		d.client = client
+		return rtetest.Settings{"redis.addresses": d.redis.Addr}
+	})
+	d.audit(faults())
+}
+
+// audit provokes faults and decides.
+func (d *deployment) audit(list []fault) {
+	d.t.Helper()
+	calm := time.Second
+	if full() {
+		calm = 30 * time.Second
+	}
+	d.publish.start(d.streams)
+	d.waitWhole("the start")
+	lasts(calm)
+	for _, f := range list {
+		if f.long && !full() {
+			continue
+		}
+		d.rec.phase(f.name, false)
+		began := time.Now()
+		f.do(d)
+		lasts(time.Second)
+		d.waitWhole(f.name)
+		d.t.Logf("%s: whole after %s", f.name, time.Since(began).Round(100*time.Millisecond))
+	}
+	d.publish.stop()
+	d.waitWhole("the end")
+	d.readStates()
+	h := d.rec.history(d.rec.now())
+	report := history.Check(h)
+	d.t.Logf("\n%s", report.Table())
+	for i := range report.Rows {
+		row := &report.Rows[i]
+		forks := i > 0 && list[d.index(list, row.Phase)].forks
+		switch {
+		case row.Delivered == 0:
+			d.t.Errorf("%s: nothing was delivered", row.Phase)
+		case row.Unrepaired() > 0 && !forks:
+			d.t.Errorf("%s: %d deliveries of events with a journal did not come, although the connection stayed",
+				row.Phase, row.Unrepaired())
+		}
+	}
+	if len(report.Findings) > 0 {
+		d.t.Errorf("the server broke its promise:\n%s", report.Explain())
+	}
+	if d.t.Failed() {
+		d.t.Logf("the history is in %s; RTE_HISTORY=FILE go test -run TestKeptHistory ./test/audit decides again", d.keep(h))
+	}
+}
+
+// index returns the place of a fault in a list.
+func (d *deployment) index(list []fault, name string) int {
+	for i := range list {
+		if list[i].name == name {
+			return i
+		}
+	}
+	d.t.Fatalf("there is no fault %q", name)
+	return -1
+}
+
+// RTE_HISTORY names a file that a failed audit kept.
+func TestKeptHistory(t *testing.T) {
+	path := os.Getenv("RTE_HISTORY")
+	if path == "" {
+		path = t.TempDir() + "/history.json.gz"
+		empty := &history.History{Phases: []history.Phase{{Name: "nothing"}}}
+		if err := history.Keep(empty, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := history.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := history.Check(h)
+	t.Logf("\n%s", report.Table())
+	if len(report.Findings) > 0 {
+		t.Error(report.Explain())
+	}
+}

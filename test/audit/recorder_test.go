@@ -1,0 +1,157 @@
+package audit
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rte-server/rte-server/test/audit/history"
+)
+
+// recorder collects a history. Its methods may be called from any goroutine.
+type recorder struct {
+	start time.Time
+
+	mu     sync.Mutex
+	log    history.History       // guarded by mu; without events
+	events []history.Event       // guarded by mu
+	number map[history.Topic]int // guarded by mu; the number of the next event
+}
+
+func newRecorder(limits history.Limits) *recorder {
+	return &recorder{
+		start: time.Now(), log: history.History{Limits: limits}, number: map[history.Topic]int{},
+	}
+}
+
+// now returns the current moment of the history.
+func (r *recorder) now() time.Duration { return time.Since(r.start) }
+
+// moment returns the moment of a time of the wall clock, nil for nil.
+func (r *recorder) moment(t *time.Time) *time.Duration {
+	if t == nil {
+		return nil
+	}
+	at := t.Sub(r.start.Round(0)) // without the monotonic clock
+	return &at
+}
+
+// phase begins a phase.
+func (r *recorder) phase(name string, calm bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.log.Phases = append(r.log.Phases, history.Phase{Name: name, From: r.now(), Calm: calm})
+}
+
+// add adds a client.
+func (r *recorder) add(c history.Client) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.log.Clients = append(r.log.Clients, c)
+}
+
+// ending records that the end of rights is about to be requested: of a client and a topic; zero: of all.
+func (r *recorder) ending(client string, topic history.Topic) {
+	r.change(client, topic, func(right *history.Right) { right.Until, right.Gone = r.now(), 1<<62 })
+}
+
+// ended records that the end of rights is in force.
+func (r *recorder) ended(client string, topic history.Topic) {
+	r.change(client, topic, func(right *history.Right) { right.Gone = r.now() })
+}
+
+// change changes rights: of a client and a topic; zero: of all.
+func (r *recorder) change(client string, topic history.Topic, change func(*history.Right)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.log.Clients {
+		c := &r.log.Clients[i]
+		for j := range c.Rights {
+			if (client == "" || client == c.Name) && (topic == history.Topic{} || topic == c.Rights[j].Topic) {
+				change(&c.Rights[j])
+			}
+		}
+	}
+}
+
+// grant gives the clients that had a right to a topic the same right again.
+func (r *recorder) grant(topic history.Topic) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.log.Clients {
+		c := &r.log.Clients[i]
+		if slices.ContainsFunc(c.Rights, func(right history.Right) bool { return right.Topic == topic }) {
+			c.Rights = append(c.Rights, history.Right{Topic: topic})
+		}
+	}
+}
+
+// connection adds a connection of a client whose token expires at that moment; 0: never.
+func (r *recorder) connection(client string, expires time.Duration) *history.Connection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	number := 1
+	for _, c := range r.log.Connections {
+		if c.Client == client {
+			number++
+		}
+	}
+	conn := &history.Connection{Client: client, Number: number, Expires: expires}
+	r.log.Connections = append(r.log.Connections, conn)
+	return conn
+}
+
+// note adds a record of a connection.
+func (r *recorder) note(conn *history.Connection, record history.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	record.At = r.now()
+	conn.Records = append(conn.Records, record)
+}
+
+// publishing adds an event that is about to be sent.
+func (r *recorder) publishing(topic history.Topic, tier, id string) (index, number int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	number = r.number[topic]
+	r.number[topic]++
+	r.events = append(r.events, history.Event{ID: id, Topic: topic, Number: number, Tier: tier, Begin: r.now()})
+	return len(r.events) - 1, number
+}
+
+// published records the outcome of an event.
+func (r *recorder) published(index int, acknowledged bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events[index].End, r.events[index].Acknowledged = r.now(), acknowledged
+}
+
+// state adds a last state.
+func (r *recorder) state(s history.State) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.log.States = append(r.log.States, s)
+}
+
+// history returns what was recorded, as far as it concerns events that were acknowledged before a moment.
+func (r *recorder) history(end time.Duration) *history.History {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.log
+	h.End = end
+	h.Clients = nil
+	for _, c := range r.log.Clients {
+		c.Rights = slices.Clone(c.Rights)
+		h.Clients = append(h.Clients, c)
+	}
+	h.Connections = nil
+	for _, c := range r.log.Connections {
+		conn := *c // the records so far do not change
+		h.Connections = append(h.Connections, &conn)
+	}
+	events := slices.Clone(r.events)
+	for i := range events {
+		h.Events = append(h.Events, &events[i])
+	}
+	return &h
+}
