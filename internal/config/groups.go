@@ -278,8 +278,9 @@ func (k *keyList) addTimeouts(c *Timeouts) {
 		"how long the operating system of a client may confirm no bytes, on Linux; then the client counts as lost"))
 	positive(k.span(&c.Close, "timeouts.close", 5*time.Second,
 		"time limit for a client to confirm the end of its connection"))
-	positive(k.span(&c.Idle, "timeouts.idle", 5*time.Second,
-		"how long an HTTP connection may wait for its next request; each takes a file descriptor"))
+	k.span(&c.Idle, "timeouts.idle", 0,
+		"how long an HTTP connection may wait for its next request; each takes a file descriptor; 0: 5 s, or 75 s with "+
+			"trusted_proxies, because a request fails if its proxy sends it while the node closes the connection")
 	positive(k.span(&c.Hold, "timeouts.hold", 10*time.Second,
 		"how long a client waits at most to connect when what it sends ends its connections again and again"))
 	positive(k.span(&c.Poll, "timeouts.poll", 90*time.Second,

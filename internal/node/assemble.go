@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -157,7 +158,7 @@ func (n *Node) assembleTransport(o *Options) (err error) {
 		Limits: n.transportLimits(c),
 		Timeouts: transport.Timeouts{
 			Handshake: c.Timeouts.Handshake, KeepAlive: c.Timeouts.KeepAlive, Client: c.Timeouts.Client,
-			Send: c.Timeouts.Send, Close: c.Timeouts.Close, Idle: c.Timeouts.Idle, Hold: c.Timeouts.Hold,
+			Send: c.Timeouts.Send, Close: c.Timeouts.Close, Idle: idleTime(c), Hold: c.Timeouts.Hold,
 			Poll: c.Timeouts.Poll,
 		},
 		Admission: transport.AdmissionOptions{
@@ -370,4 +371,15 @@ func TryParts(c *config.Config) error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// idleTime returns how long an HTTP connection of a client may wait for its next request. Proxies send requests of all
+// clients over the same connections and keep these for up to a minute. A node that closes one first loses the request
+// that is on its way: the proxy does not know whether the node has answered it, and ends the connection of the client.
+func idleTime(c *config.Config) time.Duration {
+	const direct, proxied = 5 * time.Second, 75 * time.Second
+	if c.Timeouts.Idle == 0 && len(c.TrustedProxies) > 0 {
+		return proxied
+	}
+	return cmp.Or(c.Timeouts.Idle, direct)
 }

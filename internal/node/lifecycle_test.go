@@ -42,7 +42,7 @@ func TestNode_notifiesServiceManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer manager.Close()
-	if err := manager.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := manager.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	expect := func(want string) {
@@ -69,6 +69,28 @@ func TestNode_runsWithoutServiceManager(t *testing.T) {
 	for _, socket := range []string{"", filepath.Join(t.TempDir(), "missing")} {
 		managed(t, socket, func(n *Node) {
 			eventually(t, "the node to be ready", func() bool { return n.readiness.Report().State == "ready" })
+		})
+	}
+}
+
+// A proxy must close a connection before the node does: timeouts.idle of 5 s lost requests behind HAProxy.
+func TestIdleTime_isLongerBehindProxies(t *testing.T) {
+	for name, row := range map[string]struct {
+		set     time.Duration
+		proxies []string
+		want    time.Duration
+	}{
+		"direct":          {0, nil, 5 * time.Second},
+		"proxied":         {0, []string{"10.0.0.0/8"}, 75 * time.Second},
+		"set":             {time.Second, nil, time.Second},
+		"set and proxied": {time.Second, []string{"10.0.0.0/8"}, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &config.Config{TrustedProxies: row.proxies}
+			c.Timeouts.Idle = row.set
+			if got := idleTime(c); got != row.want {
+				t.Errorf("got %v, want %v", got, row.want)
+			}
 		})
 	}
 }

@@ -26,7 +26,7 @@ func newServer(address string, unconfirmed time.Duration, logger *zap.Logger, s 
 	}
 	s.ErrorLog = errorLog
 	s.Handler = takeUnread(s.Handler)
-	s.IdleTimeout = time.Minute
+	s.IdleTimeout = 75 * time.Second // longer than common clients keep a connection that they do not use
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)
 	listening := net.ListenConfig{Control: boundUnconfirmed(unconfirmed)}

@@ -26,8 +26,8 @@ type Certificate struct {
 	Server *x509.Certificate
 }
 
-// pool returns the authority as the only one to trust.
-func (c *Certificate) pool(t testing.TB) *x509.CertPool {
+// Pool returns the authority as the only one to trust.
+func (c *Certificate) Pool(t testing.TB) *x509.CertPool {
 	t.Helper()
 	text, err := os.ReadFile(c.AuthorityFile)
 	if err != nil {

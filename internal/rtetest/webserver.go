@@ -153,7 +153,7 @@ func mustServe(t testing.TB, addr string, certificate *Certificate, cmd *exec.Cm
 	})
 	w := &WebServer{Addr: addr, HubURL: "https://" + addr + "/rte", Certificate: certificate, t: t, cmd: cmd}
 	client := &http.Client{Timeout: Patience, Transport: &http.Transport{
-		DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: certificate.pool(t)},
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: certificate.Pool(t)},
 	}}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -1,7 +1,12 @@
 package clients
 
 import (
+	"crypto/tls"
+	"io"
+	"maps"
+	"net/http"
 	"testing"
+	"time"
 
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
@@ -60,5 +65,53 @@ func TestFallbacks_killedServer(t *testing.T) {
 	for _, r := range all {
 		r.expect(t, "reconnected")
 		s.expectEvents(t, r)
+	}
+}
+
+// TestProxies_loseNoRequest sends requests through each proxy to a node that closes idle connections at once. A proxy
+// that used a connection again would lose the request that crosses its end, without an answer.
+func TestProxies_loseNoRequest(t *testing.T) {
+	const idle = 10 * time.Millisecond
+	settings := maps.Clone(allTransports)
+	settings["timeouts.idle"] = idle.String()
+	for name, start := range map[string]func(testing.TB, *rtetest.Server) (hubURL string, trusted *rtetest.Certificate){
+		"haproxy": func(t testing.TB, node *rtetest.Server) (string, *rtetest.Certificate) {
+			p := rtetest.MustStartHAProxy(t, "roundrobin", node)
+			return p.HubURL, p.Certificate
+		},
+		"nginx": func(t testing.TB, node *rtetest.Server) (string, *rtetest.Certificate) {
+			p := rtetest.MustStartNginx(t, node)
+			return p.HubURL, p.Certificate
+		},
+		"caddy": func(t testing.TB, node *rtetest.Server) (string, *rtetest.Certificate) {
+			p := rtetest.MustStartCaddy(t, node)
+			return p.HubURL, p.Certificate
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			hubURL, certificate := start(t, s.startNode(t, settings))
+			transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: certificate.Pool(t)}}
+			defer transport.CloseIdleConnections()
+			client := &http.Client{Transport: transport, Timeout: rtetest.Patience}
+			for i := range 200 {
+				request, err := http.NewRequest(http.MethodPost, hubURL+"/negotiate?negotiateVersion=1", http.NoBody)
+				if err != nil {
+					t.Fatal(err)
+				}
+				request.Header.Set("Authorization", "Bearer "+s.token)
+				request.GetBody = nil // the client must not send it again
+				response, err := client.Do(request)
+				if err != nil {
+					t.Fatalf("request %d: %v", i, err)
+				}
+				_, _ = io.Copy(io.Discard, response.Body)
+				response.Body.Close()
+				if response.StatusCode != http.StatusOK {
+					t.Fatalf("request %d: %s", i, response.Status)
+				}
+				time.Sleep(idle + time.Duration(i%20-10)*100*time.Microsecond)
+			}
+		})
 	}
 }
