@@ -98,6 +98,9 @@ func (s *HTTPSource) Records(ctx context.Context, ids []events.ID, records []*Re
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
+	// A lookup changes nothing: net/http may send it again if the API closes the connection meanwhile. The header is not
+	// sent.
+	request.Header["Idempotency-Key"] = nil
 	if token := *s.token.Load(); token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -162,5 +163,32 @@ func TestNewHTTPSource_refusesMistakes(t *testing.T) {
 		if _, err := directory.NewHTTPSource(directory.HTTPSourceOptions{URL: u}); err == nil {
 			t.Errorf("%q is accepted", u)
 		}
+	}
+}
+
+// An API that closed a connection while a lookup was on its way made the lookup fail.
+func TestHTTPSource_looksUpAgainAfterTheEndOfAnIdleConnection(t *testing.T) {
+	var used sync.Map
+	var connections atomic.Int32
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, again := used.LoadOrStore(r.RemoteAddr, true); again {
+			panic(http.ErrAbortHandler) // it closes the connection when the second request comes
+		}
+		connections.Add(1)
+		fmt.Fprint(w, `{"entities": []}`)
+	}))
+	t.Cleanup(api.Close)
+	s, err := directory.NewHTTPSource(directory.HTTPSourceOptions{URL: api.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	for range 3 {
+		if err := s.Records(t.Context(), []events.ID{queue}, make([]*directory.Record, 1)); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := connections.Load(); n != 3 {
+		t.Errorf("%d connections, want a new one for each lookup", n)
 	}
 }
