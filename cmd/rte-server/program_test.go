@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds the wait for an outcome that must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // running is the program in this process, with ports of its own.
 type running struct {

@@ -200,7 +200,7 @@ func TestSnapshots_fitToWhatFollows(t *testing.T) {
 }
 
 // patience bounds the wait for an outcome that must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // eventually waits until a condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {

@@ -98,7 +98,7 @@ func (r *Redis) Start() {
 	r.mu.Unlock()
 	client := r.Client()
 	defer client.Close()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		err := client.Ping(context.Background()).Err()
 		if err == nil || goredis.HasErrorPrefix(err, "NOAUTH") || goredis.HasErrorPrefix(err, "unknown command") {
 			return

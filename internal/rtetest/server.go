@@ -20,7 +20,7 @@ import (
 )
 
 // Patience is the maximum time that a test waits for something that should happen at once.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Settings are configuration keys and their values.
 type Settings map[string]string

@@ -24,7 +24,7 @@ import (
 )
 
 // patience bounds the time that a test waits for something.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // The bearers of the tests. The token of each is the name; other tokens are refused.
 var (

@@ -20,7 +20,7 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/relay"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 var secret = []byte("the secret of all nodes, 32 bytes")
 

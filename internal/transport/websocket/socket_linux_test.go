@@ -39,7 +39,7 @@ func fill(t testing.TB, s *Socket, chunk []byte) (taken int) {
 // to 40 ms later, which makes room. kept is the most that the kernel of this end may keep then.
 func saturate(t testing.TB, s *Socket, chunk []byte, kept int) (taken int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		n := fill(t, s, chunk)
 		taken += n
 		if n == 0 && kernelBytes(t, s) <= kept {
