@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn rolling resume soak faults attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn site vuln wallboard week map diagrams picture console console-pictures image release check clean
+.PHONY: help build dev test churn rolling resume soak faults chaos attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn site vuln wallboard week map diagrams picture console console-pictures image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ faults: deps ## run what can go wrong with Redis, longer and with Sentinels and 
 
 attacks: ## attack the program, measure its healthy clients, and write the table of docs/security.md (2 minutes)
 	RTE_ATTACKS=full RTE_ATTACKS_DOC=docs/security.md go test -timeout 15m -count 1 -v ./test/attacks/
+
+chaos: deps ## let things go wrong, decide what clients got, and write the table of docs/reliability.md (10 minutes)
+	RTE_CHAOS=1 RTE_CHAOS_DOC=docs/reliability.md go test -timeout 40m -count 1 -v -run TestAudit ./test/audit/
 
 rolling: ## restart three nodes behind HAProxy with RTE_ROLLING clients (3000), Redis frozen meanwhile (10 minutes)
 	RTE_ROLLING=$(or $(RTE_ROLLING),3000) go test -timeout 60m -count 1 -v -run TestRollingRestart ./test/e2e/

@@ -132,7 +132,7 @@ func TestAttacks(t *testing.T) {
 	table := format(rows)
 	t.Logf("\n%s", table)
 	if page := os.Getenv("RTE_ATTACKS_DOC"); page != "" && full && !t.Failed() {
-		mustWriteTable(t, filepath.Join("..", "..", page), table)
+		rtetest.MustReplaceBlock(t, filepath.Join("..", "..", page), "attacks", table)
 	}
 }
 
@@ -258,23 +258,6 @@ func format(rows []row) string {
 			float64(r.alone)/1e6, float64(r.during)/1e6, r.memory>>20)
 	}
 	return b.String()
-}
-
-// The markers of the table in a page.
-const begin, end = "<!-- made by make attacks: begin -->\n", "<!-- made by make attacks: end -->\n"
-
-func mustWriteTable(t *testing.T, page, table string) {
-	t.Helper()
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	_, after, complete := strings.Cut(rest, end)
-	if !found || !complete {
-		t.Fatalf("%s has no markers", page)
-	}
-	rtetest.MustReplaceFile(t, page, []byte(before+begin+"\n"+table+"\n"+end+after))
 }
 
 // newHTTPClient returns a client that keeps connections until the attack ends.

@@ -3,6 +3,9 @@ package audit
 import (
 	"context"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,24 +33,33 @@ func (quiet) Printf(context.Context, string, ...any) {}
 func full() bool { return os.Getenv("RTE_CHAOS") != "" }
 
 // Three nodes behind HAProxy, publishers of all tiers and clients of several kinds: each acknowledged event reaches
-// each client once and in order, or the client gets a notice; and nothing else reaches it.
+// each client once and in order, or the client gets a notice; and nothing else reaches it. RTE_CHAOS_DOC names a page
+// that gets the table.
 func TestAudit(t *testing.T) {
-	d := newDeployment(t, func(d *deployment) rtetest.Settings {
-		d.redis = rtetest.MustStartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
-		client := d.redis.Client()
-		t.Cleanup(func() { client.Close() })
-		d.client = client
-		return rtetest.Settings{"redis.addresses": d.redis.Addr}
-	})
-	d.audit(faults())
+	var table string
+	for _, s := range sites() {
+		if s.long && !full() {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			rows := newDeployment(t, s.prepare).audit(s.faults)
+			if _, more, ok := strings.Cut(rows, "\n|---"); ok && table != "" {
+				_, rows, _ = strings.Cut(more, "\n") // one heading is enough
+			}
+			table += rows
+		})
+	}
+	if page := os.Getenv("RTE_CHAOS_DOC"); page != "" && !t.Failed() {
+		rtetest.MustReplaceBlock(t, filepath.Join("..", "..", page), "chaos", table)
+	}
 }
 
-// audit provokes faults and decides.
-func (d *deployment) audit(list []fault) {
+// audit provokes faults, decides, and returns the table.
+func (d *deployment) audit(list []fault) (table string) {
 	d.t.Helper()
 	calm := time.Second
 	if full() {
-		calm = 30 * time.Second
+		calm = 20 * time.Second
 	}
 	d.publish.start(d.streams)
 	d.waitWhole("the start")
@@ -71,7 +83,7 @@ func (d *deployment) audit(list []fault) {
 	d.t.Logf("\n%s", report.Table())
 	for i := range report.Rows {
 		row := &report.Rows[i]
-		forks := i > 0 && list[d.index(list, row.Phase)].forks
+		forks := slices.ContainsFunc(list, func(f fault) bool { return f.name == row.Phase && f.forks })
 		switch {
 		case row.Delivered == 0:
 			d.t.Errorf("%s: nothing was delivered", row.Phase)
@@ -84,19 +96,10 @@ func (d *deployment) audit(list []fault) {
 		d.t.Errorf("the server broke its promise:\n%s", report.Explain())
 	}
 	if d.t.Failed() {
-		d.t.Logf("the history is in %s; RTE_HISTORY=FILE go test -run TestKeptHistory ./test/audit decides again", d.keep(h))
+		d.t.Logf("the history is in %s; RTE_HISTORY=FILE go test -v -run TestKeptHistory ./test/audit decides again",
+			d.keep(h))
 	}
-}
-
-// index returns the place of a fault in a list.
-func (d *deployment) index(list []fault, name string) int {
-	for i := range list {
-		if list[i].name == name {
-			return i
-		}
-	}
-	d.t.Fatalf("there is no fault %q", name)
-	return -1
+	return report.Table()
 }
 
 // RTE_HISTORY names a file that a failed audit kept.

@@ -44,8 +44,10 @@ type deployment struct {
 	publish   *publishers
 	client    goredis.UniversalClient // of the publishers
 
-	redis   *rtetest.Redis   // nil: another kind of Redis
-	cluster *rtetest.Cluster // nil: another kind of Redis
+	redis     *rtetest.Redis     // nil: another kind of Redis
+	proxy     *rtetest.Proxy     // between Redis and the last node; nil: another kind of Redis
+	sentinels *rtetest.Sentinels // nil: another kind of Redis
+	cluster   *rtetest.Cluster   // nil: another kind of Redis
 }
 
 // limits are those of the deployments: 30 s until a client notices that its connection is dead, or 12 s until a node
@@ -64,6 +66,7 @@ func newDeployment(t *testing.T, prepare func(*deployment) rtetest.Settings) *de
 	d := &deployment{t: t, rec: newRecorder(limits), directory: filepath.Join(t.TempDir(), "directory.json")}
 	d.rec.phase("nothing goes wrong", true)
 	settings := prepare(d)
+	t.Cleanup(func() { _ = d.client.Close() })
 	for range organizations {
 		organization := newID()
 		for how := range ways {
@@ -78,7 +81,10 @@ func newDeployment(t *testing.T, prepare func(*deployment) rtetest.Settings) *de
 		"resync.window": "1s", "resync.close_window": "4s",
 		"shutdown.delay": "1s", "shutdown.drain": "3s", "shutdown.wait": "10s",
 	})
-	for range nodes {
+	for i := range nodes {
+		if d.proxy != nil && i == nodes-1 {
+			settings["redis.addresses"] = d.proxy.Addr
+		}
 		d.nodes = append(d.nodes, rtetest.MustStartServer(t, programs.MustBuild(t, "."), settings))
 	}
 	d.balancer = rtetest.MustStartHAProxy(t, "leastconn", d.nodes...)

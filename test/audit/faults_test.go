@@ -38,6 +38,18 @@ func faults() []fault {
 		{name: "node frozen for 5 s (SIGSTOP)", do: freezeNode(5 * time.Second), long: true},
 		{name: "node frozen for 60 s (SIGSTOP)", do: freezeNode(60 * time.Second), long: true},
 		{name: "Redis frozen for 5 s (SIGSTOP)", do: (*deployment).freezeRedis, long: true},
+		{name: "no packet between a node and Redis for 10 s", long: true, do: func(d *deployment) {
+			d.proxy.Blackhole()
+			lasts(10 * time.Second)
+			d.proxy.Open()
+		}},
+		{name: "half-open connections between a node and Redis", long: true, do: func(d *deployment) { d.proxy.Hang() }},
+		{name: "a node cut off from Redis for 3 s", long: true, do: func(d *deployment) {
+			d.proxy.Refuse(true)
+			d.proxy.Cut()
+			lasts(3 * time.Second)
+			d.proxy.Refuse(false)
+		}},
 		{name: "a lane overflows the output buffers of Redis", do: (*deployment).overflow, long: true},
 		{name: "Redis out of memory (`maxmemory`) for 5 s", do: (*deployment).fillMemory, long: true},
 		{name: "tokens expire, for 30 s", do: func(*deployment) { lasts(30 * time.Second) }, long: true},

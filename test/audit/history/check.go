@@ -16,6 +16,7 @@ type checker struct {
 	byID    map[string]*Event
 	byTopic map[Topic][]*Event // by number
 	clients map[string]*Client
+	notices []*Record // of all connections, of lost events
 }
 
 // Check compares a history with the promise. It does not change the history.
@@ -41,6 +42,13 @@ func Check(h *History) *Report {
 	}
 	for _, list := range c.byTopic {
 		slices.SortFunc(list, func(a, b *Event) int { return a.Number - b.Number })
+	}
+	for _, conn := range h.Connections {
+		for i := range conn.Records {
+			if conn.Records[i].Kind == Lost {
+				c.notices = append(c.notices, &conn.Records[i])
+			}
+		}
 	}
 	for _, conn := range h.Connections {
 		c.checkConnection(conn)

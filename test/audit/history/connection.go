@@ -16,6 +16,8 @@ type window struct {
 	how       string        // its end, for people
 	numbers   []int         // of the events that arrived, sorted when the window is checked
 	last      int           // the last of them, as they arrived; -1: none
+	journaled int           // the last of them with a journal; -1: none
+	plain     int           // the last of them without one; -1: none
 }
 
 // walk is one way through the records of a connection.
@@ -30,7 +32,15 @@ type walk struct {
 	windows []*window
 	seen    map[string]bool
 	losses  []*Record
-	closed  bool
+	moved   []move
+}
+
+// move is an event that came behind a later one of its topic.
+type move struct {
+	win   *window
+	event *Event
+	at    time.Duration
+	after int // the number of the other event
 }
 
 // checkConnection compares the records of a connection with the events.
@@ -49,6 +59,15 @@ func (c *checker) checkConnection(conn *Connection) {
 	}
 	for _, win := range w.windows {
 		w.checkWindow(win)
+	}
+	for _, m := range w.moved {
+		// A client that reloads is excused only where others got a notice.
+		if w.noticed(m.event) || w.reloaded(m.win, m.event) && noticed(w.notices, m.event) {
+			w.row(m.event.Begin).Moved++
+			continue
+		}
+		w.add(Disordered, conn, m.event, 0, "%s came at %.3f s, after number %d. %s",
+			m.event, m.at.Seconds(), m.after, w.explain(m.win, m.event))
 	}
 }
 
@@ -86,7 +105,6 @@ func (w *walk) step(r *Record) {
 	case Received:
 		w.receive(r)
 	case Closed:
-		w.closed = true
 		w.row(r.At).Closed++
 		for _, win := range w.active {
 			if w.leaving[win.topic] == nil {
@@ -112,7 +130,7 @@ func (w *walk) open(topic Topic, at time.Duration) {
 	if w.active[topic] != nil {
 		return
 	}
-	win := &window{topic: topic, requested: requested, opened: at, last: -1}
+	win := &window{topic: topic, requested: requested, opened: at, last: -1, journaled: -1, plain: -1}
 	w.active[topic] = win
 	w.windows = append(w.windows, win)
 }
@@ -162,14 +180,31 @@ func (w *walk) receive(r *Record) {
 		w.add(Late, w.conn, e, 0, "%s came at %.3f s, after the end of the subscription", e, r.At.Seconds())
 	case w.seen[e.ID] && (!w.client.Snapshot || win.last >= 0):
 		w.add(Duplicated, w.conn, e, 0, "%s came again at %.3f s", e, r.At.Seconds())
-	case e.Number < win.last && e.Acknowledged: // others may have been carried out at any time
-		w.add(Disordered, w.conn, e, 0, "%s came at %.3f s, after number %d", e, r.At.Seconds(), win.last)
+	case e.Number < w.before(win, e) && e.Acknowledged: // others may have been carried out at any time
+		w.moved = append(w.moved, move{win, e, r.At, w.before(win, e)})
 	}
 	if win != nil {
-		win.last = max(win.last, e.Number)
+		last := &win.journaled
+		if e.Tier == Plain {
+			last = &win.plain
+		}
+		*last, win.last = max(*last, e.Number), max(win.last, e.Number)
 		win.numbers = append(win.numbers, e.Number)
 	}
 	w.seen[e.ID] = true
+}
+
+// before returns the number of the last event that must have come before an event. A node that repairs a gap reads the
+// journal first, so events without a journal may come behind others.
+func (w *walk) before(win *window, e *Event) int {
+	switch {
+	case w.calm(e):
+		return win.last
+	case e.Tier == Plain:
+		return win.plain
+	default:
+		return win.journaled
+	}
 }
 
 // checkWindow looks for events that a subscription should have brought.
@@ -205,8 +240,11 @@ func (w *walk) checkWindow(win *window) {
 }
 
 // noticed reports whether a notice covers a missing event.
-func (w *walk) noticed(e *Event) bool {
-	return slices.ContainsFunc(w.losses, func(loss *Record) bool { return covers(loss, e) })
+func (w *walk) noticed(e *Event) bool { return noticed(w.losses, e) }
+
+// noticed reports whether one of the notices covers an event.
+func noticed(losses []*Record, e *Event) bool {
+	return slices.ContainsFunc(losses, func(loss *Record) bool { return covers(loss, e) })
 }
 
 // reloaded reports whether the end of the subscription makes the client fetch a missing event.

@@ -15,13 +15,16 @@ func (t Topic) String() string {
 	return fmt.Sprintf("%s of %s in %s", t.Type, t.Entity, t.Organization)
 }
 
+// Plain is the tier without a journal.
+const Plain = "T0"
+
 // Event is an event of a publisher. The events of a topic have one publisher, which numbers them in its order. Times of
 // a history count from its start.
 type Event struct {
 	ID     string
 	Topic  Topic
 	Number int
-	// Tier is the way of the event into the server, for the report.
+	// Tier is the way of the event into the server: Plain, or another one for the report.
 	Tier string
 	// Begin is the moment before it was sent, End the moment after the answer, or after the publisher gave up.
 	Begin, End time.Duration

@@ -15,7 +15,7 @@ const (
 	Missing Violation = "missing"
 	// Duplicated: an event reached a connection twice.
 	Duplicated Violation = "duplicated"
-	// Disordered: an event came after a later one of its topic.
+	// Disordered: an event came after a later one of its topic, and no notice covers it.
 	Disordered Violation = "out of order"
 	// Foreign: an event came that the client had not subscribed to, or that no publisher sent like this.
 	Foreign Violation = "foreign"
@@ -59,6 +59,8 @@ type Row struct {
 	// Noticed counts, by tier, those that did not come, but lie in an interval that a notice named. Reloaded counts those
 	// that did not come before the end of the connection or of the subscription.
 	Noticed, Reloaded map[string]int
+	// Moved counts events that came behind later ones, but lie in such an interval.
+	Moved int
 	// Closed counts the connections that ended.
 	Closed int
 	// Found counts the violations.
@@ -102,17 +104,17 @@ func (r *Report) Has(v Violation) bool {
 func (r *Report) Table() string {
 	var text strings.Builder
 	text.WriteString("| fault | acknowledged | to deliver | delivered | in a notice: T0 | T1, T2 | before an end | " +
-		"ends | missing | duplicated | out of order | foreign |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+		"reordered | ends | missing | duplicated | out of order | foreign |\n" + strings.Repeat("|---", 13) + "|\n")
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		foreign := row.Found[Foreign] + row.Found[Late] + row.Found[Unauthorized]
-		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d |\n", row.Phase,
-			row.Acknowledged, row.Expected, row.Delivered, row.Noticed["T0"], row.Unrepaired(), sum(row.Reloaded),
-			row.Closed, row.Found[Missing], row.Found[Duplicated], row.Found[Disordered], foreign)
+		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d |\n", row.Phase,
+			row.Acknowledged, row.Expected, row.Delivered, row.Noticed[Plain], row.Unrepaired(), sum(row.Reloaded),
+			row.Moved, row.Closed, row.Found[Missing], row.Found[Duplicated], row.Found[Disordered], foreign)
 	}
 	return text.String()
 }
 
 // Unrepaired returns the number of events with a journal that did not come, although the connection stayed: the server
 // should have read them from the journal.
-func (r *Row) Unrepaired() int { return sum(r.Noticed) - r.Noticed["T0"] }
+func (r *Row) Unrepaired() int { return sum(r.Noticed) - r.Noticed[Plain] }
