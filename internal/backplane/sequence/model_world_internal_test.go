@@ -182,6 +182,7 @@ func (w *modelWorld) send(number int, tier modelTier) {
 			m.N = w.Counter
 		}
 		w.Journal = append(w.Journal, m)
+		w.Events[number].Gone = false
 	}
 	if tier == modelJournaled {
 		m.Position = backplane.Position{}
@@ -243,7 +244,8 @@ func (w *modelWorld) fail(lost int, behind time.Duration) {
 	w.Changed, w.Failed, w.Behind = true, true, behind
 	keep := len(w.Journal) - lost
 	for _, m := range w.Journal[keep:] {
-		w.Events[w.number(m.Event.ID)].Gone = true
+		isRepeated := func(other Message) bool { return other.Event.ID == m.Event.ID }
+		w.Events[w.number(m.Event.ID)].Gone = !slices.ContainsFunc(w.Journal[:keep], isRepeated)
 		w.Shortened = true
 		if m.N > 0 {
 			w.Counter--

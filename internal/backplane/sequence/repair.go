@@ -47,6 +47,7 @@ type repair struct {
 
 	reach      backplane.StreamID // everything up to here was delivered before the interruption
 	reached    bool               // the journal has an entry from up to there, so none behind it was trimmed
+	changed    bool               // the server is not the one before, and its clock may be behind
 	plainFound bool               // the journal had a plain event that was not delivered before
 
 	lastPage *Page // of the journal, before other nodes are asked; nil: not yet
@@ -68,7 +69,7 @@ func (l *Lane) Broken(now time.Time, b Break) {
 	old := l.repair
 	l.begin(now)
 	r := l.repair
-	r.broken, r.reason, r.plainLost, r.reach = true, b.Reason, b.Plain, r.plain
+	r.broken, r.reason, r.plainLost, r.reach, r.changed = true, b.Reason, b.Plain, r.plain, b.Changed
 	if b.Changed {
 		// The clock of this server may be behind that of the one before: entries that seem old may be new.
 		l.skew = now.Add(skewSpan)
@@ -112,6 +113,7 @@ func (r *repair) resume(old *repair) {
 	r.counted = earlier(r.counted, later(old.counted, old.after))
 	r.plain = earlier(r.plain, later(old.plain, old.after))
 	r.reach, r.plainFound = earlier(r.reach, old.reach), old.plainFound
+	r.changed = r.changed || old.changed
 	r.began = old.began
 	r.era = old.era
 	r.delivered = old.delivered
@@ -260,7 +262,7 @@ func (l *Lane) entry(h Host, now time.Time, entries []Message) {
 	if _, ok := l.repair.candidates[id]; ok && event {
 		l.repair.candidates[id], l.repair.reached = true, true
 	}
-	l.repair.reached = l.repair.reached || m.ID.Compare(l.repair.reach) <= 0
+	l.repair.note(m, known)
 	if m.N == 0 {
 		l.read = later(l.read, m.ID)
 		known = known || m.ID.Compare(l.repair.plain) <= 0
@@ -403,6 +405,12 @@ func (l *Lane) plainLoss(now time.Time, r *repair) bool {
 		return candidate
 	})
 	return !l.Journaled(now) || r.trimmed()
+}
+
+// note notes that the journal goes back to before the interruption if an entry is from then. The id of a new event may
+// be as low if the clock of another server is behind. known reports whether the event was delivered before.
+func (r *repair) note(m *Message, known bool) {
+	r.reached = r.reached || m.ID.Compare(r.reach) <= 0 && (known || !r.changed)
 }
 
 // trimmed reports whether the journal may have lost plain events of the interruption: it should have an entry from

@@ -255,3 +255,23 @@ func TestLane_deliversNothingFromBeforeItsSubscription(t *testing.T) {
 		}
 	})
 }
+
+// Redis lost the journal and the counter while the connection lasted.
+func TestLane_reportsAForkOfALiveLane(t *testing.T) {
+	h := newHost()
+	for n := uint64(1); n <= 2; n++ {
+		m := h.counted(n, id(n), "{}")
+		h.Live(h, h.now, &m)
+	}
+	m := h.counted(1, id(3), "{}")
+	m.ID.Milliseconds += 5000
+	h.Live(h, h.now, &m)
+	read, ok := h.Want()
+	if !ok {
+		t.Fatal("no read")
+	}
+	h.Page(h, h.now, &sequence.Page{Generation: read.Generation, Counter: 1, Entries: []sequence.Message{m}})
+	if len(h.losses) != 1 || h.losses[0].Reason != backplane.LossFork || h.got[len(h.got)-1] != id(3) {
+		t.Errorf("delivered %v, reported %+v", h.got, h.losses)
+	}
+}
