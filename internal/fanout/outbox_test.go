@@ -1,6 +1,7 @@
 package fanout_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -116,5 +117,23 @@ func TestSend_refusesAFlood(t *testing.T) {
 			}
 			want(t, o.Send([]byte("pong\n")), true)
 		})
+	})
+}
+
+// A large frame is not copied behind the others that wait for their write. It must not overtake them.
+func TestApply_keepsTheOrderOfLargeFrames(t *testing.T) {
+	run(t, fanout.Options{Shards: 1, Outbox: fanout.OutboxOptions{WriteBytes: 1 << 10}}, func(t *testing.T, r *rig) {
+		other, s := newSocket(), newSocket()
+		busy, o := r.Open(other, fanout.ProtocolJSON), r.Open(s, fanout.ProtocolJSON)
+		synctest.Wait()
+		release := other.hold()
+		busy.Apply(fanout.Change{Frame: []byte("holds up the shard\n")})
+		large := strings.Repeat("x", 2<<10)
+		for _, frame := range []string{"first", large, "last"} {
+			o.Apply(fanout.Change{Frame: []byte(frame + "\n")})
+		}
+		release()
+		synctest.Wait()
+		want(t, s.lines(), []string{"first", large, "last"})
 	})
 }
