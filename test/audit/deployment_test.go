@@ -194,24 +194,27 @@ func (d *deployment) member(number int, c history.Client, life time.Duration) *m
 }
 
 // waitWhole waits until all nodes are there, all clients have what they want, and each acknowledged event has reached
-// its clients or lies in an interval of a notice.
-func (d *deployment) waitWhole(during string) {
+// its clients or lies in an interval of a notice. It reports whether that is so.
+func (d *deployment) waitWhole(during string) bool {
 	d.t.Helper()
 	d.balancer.WaitFor(len(d.nodes))
 	for _, m := range d.members {
 		d.waitFor(fmt.Sprintf("%s: %s has all its subscriptions", during, m.name), m.isWhole)
 	}
 	end := d.rec.now()
-	deadline := time.Now().Add(3 * rtetest.Patience)
-	for time.Now().Before(deadline) && history.Check(d.rec.history(end)).Has(history.Missing) {
+	for deadline := time.Now().Add(3 * rtetest.Patience); time.Now().Before(deadline); {
+		if !history.Check(d.rec.history(end)).Has(history.Missing) {
+			return true
+		}
 		time.Sleep(200 * time.Millisecond)
 	}
+	return false
 }
 
 // waitFor waits for a condition.
 func (d *deployment) waitFor(what string, condition func() bool) {
 	d.t.Helper()
-	d.nodes[0].WaitLong(2*rtetest.Patience, what, condition)
+	d.nodes[0].WaitLong(4*rtetest.Patience, what, condition)
 }
 
 // readStates records the last states that a new client gets.

@@ -227,15 +227,15 @@ func (w *walk) checkWindow(win *window) {
 			row.Delivered++
 			continue
 		}
-		if w.noticed(e) {
-			row.Noticed[e.Tier]++
-			continue
-		}
-		if w.reloaded(win, e) {
+		noticed, reloaded := w.noticed(e), w.reloaded(win, e)
+		switch {
+		case reloaded && (!noticed || e.Number > win.last): // in flight at the end, whatever a notice covers
 			row.Reloaded[e.Tier]++
-			continue
+		case noticed:
+			row.Noticed[e.Tier]++
+		default:
+			w.add(Missing, w.conn, e, 0, "%s did not come. %s", e, w.explain(win, e))
 		}
-		w.add(Missing, w.conn, e, 0, "%s did not come. %s", e, w.explain(win, e))
 	}
 }
 
