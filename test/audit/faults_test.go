@@ -172,15 +172,23 @@ func (d *deployment) revoke() {
 	lasts(time.Second)
 }
 
-// overflow publishes more than Redis may keep for a node, on a lane that has clients.
+// overflow publishes on a lane that has clients until Redis has given up a node that did not read fast enough.
 func (d *deployment) overflow() {
 	d.t.Helper()
 	client := d.redis.Client()
 	defer client.Close()
 	ctx := d.t.Context()
 	client.ConfigSet(ctx, "client-output-buffer-limit", "pubsub 64kb 64kb 1")
+	defer client.ConfigSet(ctx, "client-output-buffer-limit", "pubsub 32mb 8mb 60")
 	topic := history.Topic{Organization: d.streams[0].topic.Organization, Entity: newID(), Type: "UserCallInArrived"}
-	for range 20 {
+	ended := func() (sum float64) {
+		for _, n := range d.nodes {
+			sum += n.Metric("rte_backplane_epochs_total")
+		}
+		return sum
+	}
+	before := ended()
+	d.waitFor("Redis to give up a subscriber", func() bool {
 		pipe := client.Pipeline()
 		for range 200 {
 			pipe.Publish(ctx, "rte:org:"+topic.Organization, fmt.Sprintf(`{"Id":%q,"RootEntityType":"Organization",`+
@@ -190,8 +198,8 @@ func (d *deployment) overflow() {
 		if _, err := pipe.Exec(ctx); err != nil {
 			d.t.Fatal(err)
 		}
-	}
-	client.ConfigSet(ctx, "client-output-buffer-limit", "pubsub 32mb 8mb 60")
+		return ended() > before
+	})
 }
 
 // fillMemory makes Redis refuse everything that needs memory.

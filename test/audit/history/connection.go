@@ -233,6 +233,9 @@ func (w *walk) checkWindow(win *window) {
 			row.Reloaded[e.Tier]++
 		case noticed:
 			row.Noticed[e.Tier]++
+			if e.Tier != Plain && w.inDoubt(win, e) {
+				row.InDoubt++
+			}
 		default:
 			w.add(Missing, w.conn, e, 0, "%s did not come. %s", e, w.explain(win, e))
 		}
@@ -245,6 +248,14 @@ func (w *walk) noticed(e *Event) bool { return noticed(w.losses, e) }
 // noticed reports whether one of the notices covers an event.
 func noticed(losses []*Record, e *Event) bool {
 	return slices.ContainsFunc(losses, func(loss *Record) bool { return covers(loss, e) })
+}
+
+// inDoubt reports whether the loss of an event began no later than its subscription: the node granted that while Redis
+// was away.
+func (w *walk) inDoubt(win *window, e *Event) bool {
+	return slices.ContainsFunc(w.losses, func(loss *Record) bool {
+		return covers(loss, e) && loss.From != nil && *loss.From <= win.opened
+	})
 }
 
 // reloaded reports whether the end of the subscription makes the client fetch a missing event.

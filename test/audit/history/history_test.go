@@ -383,3 +383,21 @@ func TestCheck_findsEachChange(t *testing.T) {
 		}
 	}
 }
+
+// A node that gets the first subscription to a lane while Redis is away reports what was published until Redis is back.
+func TestCheck_expectsNoRepairOfSubscriptionsInDoubt(t *testing.T) {
+	for name, test := range map[string]struct {
+		from       float64
+		unrepaired int
+	}{"subscribed before the loss": {1.5, 1}, "subscribed in the loss": {1.05, 0}} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory()
+			s.drop(0)
+			s.lost(20, test.from, 3)
+			report := history.Check(&s.History)
+			if got := report.Rows[0].Unrepaired(); got != test.unrepaired || len(report.Findings) > 0 {
+				t.Errorf("%d events should have been repaired, want %d; %s", got, test.unrepaired, report.Explain())
+			}
+		})
+	}
+}

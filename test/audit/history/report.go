@@ -59,6 +59,8 @@ type Row struct {
 	// Noticed counts, by tier, those that did not come, but lie in an interval that a notice named. Reloaded counts those
 	// that did not come before the end of the connection or of the subscription.
 	Noticed, Reloaded map[string]int
+	// InDoubt counts those in Noticed, with a journal, whose subscription a node granted while Redis was away.
+	InDoubt int
 	// Moved counts events that came behind later ones, but lie in such an interval.
 	Moved int
 	// Closed counts the connections that ended.
@@ -109,12 +111,12 @@ func (r *Report) Table() string {
 		row := &r.Rows[i]
 		foreign := row.Found[Foreign] + row.Found[Late] + row.Found[Unauthorized]
 		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d |\n", row.Phase,
-			row.Acknowledged, row.Expected, row.Delivered, row.Noticed[Plain], row.Unrepaired(), sum(row.Reloaded),
+			row.Acknowledged, row.Expected, row.Delivered, row.Noticed[Plain], row.Unrepaired()+row.InDoubt, sum(row.Reloaded),
 			row.Moved, row.Closed, row.Found[Missing], row.Found[Duplicated], row.Found[Disordered], foreign)
 	}
 	return text.String()
 }
 
-// Unrepaired returns the number of events with a journal that did not come, although the connection stayed: the server
-// should have read them from the journal.
-func (r *Row) Unrepaired() int { return sum(r.Noticed) - r.Noticed[Plain] }
+// Unrepaired returns the number of events with a journal that did not come, although the connection stayed, and the
+// subscription was not in doubt: the server should have read them from the journal.
+func (r *Row) Unrepaired() int { return sum(r.Noticed) - r.Noticed[Plain] - r.InDoubt }
