@@ -208,6 +208,7 @@ type Limits struct {
 	FrameRate    int
 	CallRate     int
 	PingRate     int
+	UnreadBytes  int
 	HeaderBytes  int
 	OutboxBytes  int
 	// TotalOutboxBytes bounds all outboxes together.

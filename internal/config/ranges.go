@@ -43,6 +43,7 @@ func ranges() map[string]valueRange {
 		"limits.message_bytes":      {"1KiB", "64MiB"},
 		"limits.pending_bytes":      {"1KiB", "64GiB"},
 		"limits.frame_bytes":        {"1KiB", "1GiB"},
+		"limits.unread_bytes":       {"1KiB", "64MiB"},
 		"limits.header_bytes":       {"1KiB", "16MiB"},
 		"limits.answer_bytes":       {"64KiB", "64GiB"},
 		"limits.outbox_bytes":       {"1KiB", "1GiB"},

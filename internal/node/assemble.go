@@ -179,6 +179,7 @@ func (n *Node) transportLimits(c *config.Config) transport.Limits {
 		AddressConnections:      orNone(c.Quotas.AddressConnections),
 		FrameRate:               orNone(c.Limits.FrameRate), CallRate: orNone(c.Limits.CallRate),
 		PingRate:     orNone(c.Limits.PingRate),
+		UnreadBytes:  orNone(c.Limits.UnreadBytes),
 		MessageBytes: c.Limits.MessageBytes, PendingBytes: int64(c.Limits.PendingBytes),
 		FrameBytes: int64(c.Limits.FrameBytes),
 	}

@@ -45,20 +45,21 @@ type Conn struct {
 	nextPing time.Duration // since h.started; 0 before the first call of KeepAlive
 
 	// Written by one half, read by the other.
-	received atomic.Int64  // bytes, WebSocket framing included
-	sent     atomic.Int64  // bytes, WebSocket framing included
-	lastRead atomic.Int64  // when bytes came last, since h.started; busy while an invocation runs
-	expires  atomic.Int64  // when the token ends the connection, since h.started; 0: never
-	greeted  atomic.Bool   // the handshake has come, or the connection ends without it
-	opened   atomic.Bool   // session is set
-	expired  atomic.Bool   // expires has come: the shard's fanout.EndSilent means the end of the token
-	pinged   atomic.Bool   // the client has sent a ping: the client timeout counts
-	panicked atomic.Bool   // a call panicked
-	deserted atomic.Bool   // the operating system of the client confirmed no bytes for too long
-	status   atomic.Uint32 // of the Close frame, if it reports a violation; else 0
-	final    atomic.Uint32 // 1 + the fanout.EndReason for which the shard ends the connection by itself; else 0
-	ended    atomic.Uint32 // 1 + the fanout.EndReason of the outbox; 0 before
-	halves   atomic.Uint32 // the halves that have ended
+	received atomic.Int64           // bytes, WebSocket framing included
+	sent     atomic.Int64           // bytes, WebSocket framing included
+	lastRead atomic.Int64           // when bytes came last, since h.started; busy while an invocation runs
+	expires  atomic.Int64           // when the token ends the connection, since h.started; 0: never
+	unread   atomic.Pointer[unread] // nil unless the client is slow
+	greeted  atomic.Bool            // the handshake has come, or the connection ends without it
+	opened   atomic.Bool            // session is set
+	expired  atomic.Bool            // expires has come: the shard's fanout.EndSilent means the end of the token
+	pinged   atomic.Bool            // the client has sent a ping: the client timeout counts
+	panicked atomic.Bool            // a call panicked
+	deserted atomic.Bool            // the operating system of the client confirmed no bytes for too long
+	status   atomic.Uint32          // of the Close frame, if it reports a violation; else 0
+	final    atomic.Uint32          // 1 + the fanout.EndReason for which the shard ends the connection by itself; else 0
+	ended    atomic.Uint32          // 1 + the fanout.EndReason of the outbox; 0 before
+	halves   atomic.Uint32          // the halves that have ended
 
 	endReason atomic.Uint32 // 1 + the hub.CloseReason for which the connection ends; 0 before
 }
@@ -105,6 +106,7 @@ func (c *Conn) EncodeNotice(n hub.Notice) []byte { return c.protocol.Notice(n.Ta
 // breach.
 func (c *Conn) EncodeClose(reason hub.CloseReason) []byte {
 	c.ends(reason)
+	c.release()
 	status := c.status.Load()
 	switch {
 	case reason == hub.CloseGone:
@@ -123,23 +125,35 @@ func (c *Conn) EncodeClose(reason hub.CloseReason) []byte {
 
 // TryWrite hands p to the socket without waiting. It does not allocate.
 func (c *Conn) TryWrite(p []byte) (n int, err error) {
+	u := c.unread.Load()
+	if u != nil && c.holdsBack() {
+		return 0, nil
+	}
 	n, err = c.socket().TryWrite(p)
 	c.sent.Add(int64(n))
+	if u != nil {
+		u.wrote(n)
+	}
 	if err != nil {
 		c.examine(err)
 	}
 	return n, err
 }
 
-// WriteAll hands all of p to the socket within the send timeout (W9).
+// WriteAll hands all of p to the socket within the send timeout (W9). Before that it waits for a slow client that has
+// enough to read, see unread.
 func (c *Conn) WriteAll(p []byte) error {
+	c.awaitClient()
+	began := time.Now()
 	err := c.socket().WriteAll(p, c.h.options.Timeouts.Send)
+	if err == nil {
+		c.sent.Add(int64(len(p)))
+		err = c.wroteAll(len(p), time.Since(began))
+	}
 	if err != nil {
 		c.examine(err)
-		return err
 	}
-	c.sent.Add(int64(len(p)))
-	return nil
+	return err
 }
 
 // Remote describes the other end of the connection.

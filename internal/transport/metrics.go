@@ -31,6 +31,7 @@ type metrics struct {
 	received         map[hubprotocol.MessageType]prometheus.Counter // messageOther for all that is ignored
 	protocolErrors   map[string]prometheus.Counter                  // by violationKind, and those below
 	throttled        map[string]prometheus.Counter
+	slow             prometheus.Counter
 	lifetimes        *lifetimes
 	failures         prometheus.Counter
 	unconfirmed      prometheus.Counter
@@ -143,6 +144,10 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 			Help: "Requests of LongPolling that wait for messages.",
 		}),
 		throttled: map[string]prometheus.Counter{},
+		slow: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rte_transport_slow_total",
+			Help: "Times that a client turned out to read slowly; what it may have to read is bounded from then on.",
+		}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rte_transport_repeatable_failures_total",
 			Help: "Connections that ended because of what the client sent and will probably send again.",
@@ -238,7 +243,7 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 			m.tickets, m.ticketsTooLarge, m.deflating,
 			m.waiting, arrivals, m.handshakes,
 			handshakesFailed,
-			m.receivedBytes, received, protocolErrors, throttled, m.failures, m.held, m.pending, pendingLimit,
+			m.receivedBytes, received, protocolErrors, throttled, m.slow, m.failures, m.held, m.pending, pendingLimit,
 			m.httpConnections, proxyHeaders, polls, m.polling, m.unconfirmed,
 		} {
 			reg.MustRegister(c)

@@ -175,6 +175,10 @@ type Limits struct {
 	FrameRate, CallRate int
 	// PingRate bounds the WebSocket pings of one connection that are answered per second. 0: 10.
 	PingRate int
+	// UnreadBytes bounds what a client that reads slowly may have to read before further frames wait in its outbox, where
+	// newer states replace older ones. It is adjusted to half a second of what the client reads, down to the half. Such a
+	// client gets WebSocket pings. 0: 32 KiB. A negative value is no limit.
+	UnreadBytes int
 	// MessageBytes bounds a hub message, separator or length prefix included (D8). 0: 256 KiB.
 	MessageBytes int
 	// PendingBytes bounds the memory of incomplete hub messages above 32 KiB, of all connections. A connection that needs
@@ -259,6 +263,7 @@ func (l *Limits) setDefaults() {
 	setDefault(&l.FrameRate, 1_000)
 	setDefault(&l.CallRate, 500)
 	setDefault(&l.PingRate, 10)
+	setDefault(&l.UnreadBytes, 32<<10)
 	setDefault(&l.MessageBytes, 256<<10)
 	setDefault(&l.PendingBytes, 64<<20)
 	setDefault(&l.FrameBytes, 16<<20)

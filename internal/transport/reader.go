@@ -200,6 +200,10 @@ func (c *Conn) consume(p []byte) {
 			}
 		case websocket.OpPing:
 			ping, answers = part.Payload, c.mayPong()
+		case websocket.OpPong:
+			if u := c.unread.Load(); u != nil {
+				u.pong(part.Payload, time.Since(c.h.started))
+			}
 		case websocket.OpClose:
 			c.peerClosed()
 		}
@@ -433,6 +437,7 @@ func (c *Conn) sleepOn() {
 // lost ends a connection whose socket is of no use any more.
 func (c *Conn) lost() {
 	c.in().Close() // a write that waits ends, too
+	c.release()
 	if c.mayPark() {
 		c.session.Outbox().Lost(c.resume.socket)
 		c.phase = phaseParked

@@ -63,6 +63,7 @@ func (c *Conn) Sequence(number uint64) []byte { return c.protocol.Sequence(numbe
 func (c *Conn) Lost() {
 	c.resume.lostAt.CompareAndSwap(0, int64(time.Since(c.h.started)))
 	c.socket().Abort()
+	c.release()
 }
 
 // awaitSocket is KeepAlive while there is no socket.
@@ -158,6 +159,7 @@ type handover struct {
 func (t *handover) Attach() {
 	c, r := t.c, t.c.resume
 	c.sock.Store(t.sock)
+	c.unread.Store(nil) // pings that were on their way never come back
 	c.nextPing = 0
 	if last := c.lastRead.Load(); last != busy {
 		c.lastRead.CompareAndSwap(last, int64(time.Since(c.h.started)))
