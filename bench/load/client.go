@@ -57,8 +57,9 @@ type Client struct {
 	taken    int // bytes since the last yield
 	topics   []uint32
 	nextPing int
-	from     int64 // latency counts only events that are published from here
-	until    int64 // to here
+	slow     []*conn // see Slow
+	from     int64   // latency counts only events that are published from here
+	until    int64   // to here
 }
 
 // New returns a client without connections.
@@ -115,6 +116,7 @@ func (l *Client) Run(ctx context.Context) error {
 		l.startJobs()
 		if now := l.clock.Now(); now-lastTick >= int64(tick) {
 			l.keepAlive(time.Duration(now - lastTick))
+			l.readSlowly(time.Duration(now - lastTick))
 			lastTick = now
 		}
 	}
@@ -163,6 +165,20 @@ func (l *Client) keepAlive(passed time.Duration) {
 		l.nextPing = (l.nextPing + 1) % len(l.conns)
 		if c := l.conns[l.nextPing]; c.state == ready {
 			l.write(c, data)
+		}
+	}
+}
+
+// readSlowly reads from the slow connections as much as their pace allows after the passed time.
+func (l *Client) readSlowly(passed time.Duration) {
+	for _, c := range l.slow {
+		limit := int(float64(c.pace) * passed.Seconds())
+		for c.state == ready && limit > 0 {
+			n := l.read(c, limit)
+			if n == 0 {
+				break
+			}
+			limit -= n
 		}
 	}
 }

@@ -47,6 +47,7 @@ type conn struct {
 	out     []byte // bytes that the socket has not taken yet
 	job     *job   // waits for this connection to become ready
 	frozen  bool
+	pace    int // bytes per second of a frozen connection; 0: it reads nothing
 }
 
 // advance moves c to its next state and sends the message for it.
@@ -96,22 +97,25 @@ func (l *Client) subscribe(c *conn) {
 }
 
 // readable reads once. epoll reports the connection again if there is more.
-func (l *Client) readable(c *conn) {
+func (l *Client) readable(c *conn) { l.read(c, len(l.buffer)) }
+
+// read reads once, at most limit bytes, and returns their number.
+func (l *Client) read(c *conn, limit int) int {
 	kept := copy(l.buffer, c.rest)
 	if kept == len(l.buffer) {
 		l.fail(c, ErrFrameSize)
-		return
+		return 0
 	}
-	n, errno := read(c.fd, l.buffer[kept:])
+	n, errno := read(c.fd, l.buffer[kept:min(kept+limit, len(l.buffer))])
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
-		return
+		return 0
 	case errno != 0:
 		l.fail(c, fmt.Errorf("read: %w", errno))
-		return
+		return 0
 	case n == 0:
 		l.fail(c, fmt.Errorf("read: %w", io.EOF))
-		return
+		return 0
 	}
 	l.taken += n
 	data := l.buffer[:kept+n]
@@ -119,12 +123,12 @@ func (l *Client) readable(c *conn) {
 		head, rest, complete := bytes.Cut(data, []byte("\r\n\r\n"))
 		if !complete {
 			c.rest = append(c.rest[:0], data...)
-			return
+			return n
 		}
 		if !bytes.HasPrefix(head, []byte("HTTP/1.1 101")) {
 			status, _, _ := bytes.Cut(head, []byte("\r\n"))
 			l.fail(c, fmt.Errorf("%w: %s", ErrUpgrade, status))
-			return
+			return n
 		}
 		data = rest
 		l.advance(c)
@@ -143,6 +147,7 @@ func (l *Client) readable(c *conn) {
 	c.group.bytes.Add(size)
 	c.group.delivered.Add(delivered)
 	c.rest = append(c.rest[:0], data...)
+	return n
 }
 
 // frame handles one frame and returns the number of deliveries in it.
@@ -240,7 +245,11 @@ func (l *Client) deliver(c *conn, mark event.Mark, now int64) {
 	case duplicate:
 		g.tally.duplicates++
 	}
-	if mark.At >= l.from && mark.At < l.until {
+	at := mark.At
+	if c.frozen {
+		at = now // what a slow client reads may be older than the measurement
+	}
+	if at >= l.from && at < l.until {
 		g.latency.Add(now - mark.At)
 	}
 }

@@ -75,6 +75,20 @@ func (l *Client) Freeze(ctx context.Context, g *Group) error {
 	})
 }
 
+// Slow makes the connections of a group read at most bytesPerSecond each from now on. The latency of what they read
+// counts at the time of reading.
+func (l *Client) Slow(ctx context.Context, g *Group, bytesPerSecond int) error {
+	return l.do(ctx, func() {
+		for _, c := range g.conns {
+			if c.state == ready {
+				c.frozen, c.pace = true, bytesPerSecond
+				l.slow = append(l.slow, c)
+				l.watch(c)
+			}
+		}
+	})
+}
+
 // Measure resets the latencies and times the events that are published from now until Finish.
 func (l *Client) Measure(ctx context.Context) error {
 	return l.do(ctx, func() {

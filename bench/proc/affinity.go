@@ -19,12 +19,23 @@ func PinSelf(core int) error {
 	if core == AnyCore {
 		return nil
 	}
-	set := coreSet(core)
+	if err := SpreadSelf([]int{core}); err != nil {
+		return fmt.Errorf("pin to core %d: %w", core, err)
+	}
+	return nil
+}
+
+// SpreadSelf lets all threads of this process run on the given cores. Later threads inherit them.
+func SpreadSelf(cores []int) error {
+	var set unix.CPUSet
+	for _, core := range cores {
+		set.Set(core)
+	}
 	for {
 		// A thread that starts meanwhile may be missing from the list, and may have inherited the old cores.
 		moved, err := moveThreads(&set)
 		if err != nil {
-			return fmt.Errorf("pin to core %d: %w", core, err)
+			return err
 		}
 		if moved == 0 {
 			return nil

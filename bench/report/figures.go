@@ -29,9 +29,12 @@ func p99(m *runner.Measurement, group string) float64 {
 }
 
 // p50 returns the median latency of the group "all" in milliseconds.
-func p50(m *runner.Measurement) float64 {
+func p50(m *runner.Measurement) float64 { return p50Of(m, "all") }
+
+// p50Of returns the median latency of a group in milliseconds.
+func p50Of(m *runner.Measurement, group string) float64 {
 	return figureOf(m, func() float64 {
-		g := m.Group("all")
+		g := m.Group(group)
 		if g == nil || g.Delivered == 0 {
 			return math.NaN()
 		}
@@ -47,6 +50,27 @@ func p99Of(group string) func(*runner.Measurement) float64 {
 // bytesPerConnection returns the memory per connection beyond that of a server without connections.
 func bytesPerConnection(m *runner.Measurement) float64 {
 	return figureOf(m, func() float64 { return float64(m.RSS-m.BaseRSS) / float64(m.Connections) })
+}
+
+// socketBytesPerConnection returns the kernel's memory for bytes in a socket of the server.
+func socketBytesPerConnection(m *runner.Measurement) float64 {
+	return figureOf(m, func() float64 { return float64(m.Sockets) / float64(m.Connections) })
+}
+
+// slabPerConnection returns the growth of the kernel's objects for both ends of a connection.
+func slabPerConnection(m *runner.Measurement) float64 {
+	return figureOf(m, func() float64 { return float64(m.Slab) / float64(m.Connections) })
+}
+
+// oldest returns the largest latency of a group in milliseconds.
+func oldest(m *runner.Measurement, group string) float64 {
+	return figureOf(m, func() float64 {
+		g := m.Group(group)
+		if g == nil || g.Delivered == 0 {
+			return math.NaN()
+		}
+		return g.Max
+	})
 }
 
 // bytesPerSubscription returns the memory per subscription beyond the first of each connection.

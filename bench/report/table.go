@@ -148,6 +148,7 @@ var sections = []section{
 		of("MB", "idle", "idle", count, memory),
 		of("per connection", "idle", "idle", kilobytes, bytesPerConnection),
 		over("/ Centrifugo", centrifugoPeer, "idle", "idle", bytesPerConnection),
+		of("in the kernel, both ends", "idle", "idle", kilobytes, slabPerConnection),
 		of("core", "idle", "idle", percent, field((*runner.Measurement).Busy)),
 	}},
 	{"storm", "storm", []column{
@@ -185,6 +186,15 @@ var sections = []section{
 		})),
 		others("slow", "slow"),
 	}},
+	{"stale", "slow", []column{
+		of("p50 age ms", "stale", "slow", millis, func(m *runner.Measurement) float64 { return p50Of(m, "slow") }),
+		of("oldest ms", "stale", "slow", millis, func(m *runner.Measurement) float64 { return oldest(m, "slow") }),
+		of("kernel memory each", "stale", "slow", kilobytes, socketBytesPerConnection),
+		of("with as many that read nothing", "stale", "frozen", kilobytes, socketBytesPerConnection),
+		of("MB", "stale", "frozen", count, memory),
+		{"faults of the slow", func(s *Set, peer string) string { return faults(s.Get("stale", "frozen", peer), "slow") }},
+		others("stale", "slow"),
+	}},
 	{"fairness", "together", []column{
 		median("p99 ms alone", "fairness", "alone", millis, p99Of("quiet")),
 		median("together", "fairness", "together", millis, p99Of("quiet")),
@@ -205,6 +215,11 @@ var sections = []section{
 		of("MB", "stored", "million", count, memory),
 		others("stored", "million"),
 	}},
+	{"shared", "flood", append([]column{
+		of("us/delivery of trickle", "shared", "trickle", micros, cpuPerDelivery),
+		of("p99 ms of trickle", "shared", "trickle", millis, p99Of("all")),
+		of("saturated at", "shared", "saturate", count, deliveriesPerSecond),
+	}, delivery("shared", "flood")...)},
 }
 
 // Markdown writes the report. rows are the peers in order. about describes the scenarios. failures are steps that

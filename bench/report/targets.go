@@ -112,6 +112,14 @@ var targets = []target{
 	{"slow: p99 of the healthy over no slow clients", 1.1, true, func(s *Set, rte string) float64 {
 		return p99(s.Get("slow", "slow", rte), "healthy") / p99(s.Get("slow", "alone", rte), "healthy")
 	}, times},
+	{
+		"stale: age of the oldest state that a client reads at 50 KB/s", 2000, true,
+		func(s *Set, rte string) float64 { return oldest(s.Get("stale", "slow", rte), "slow") }, milliseconds,
+	},
+	{
+		"stale: kernel memory of the server's end of a connection, half of which read nothing", 64 << 10, true,
+		func(s *Set, rte string) float64 { return socketBytesPerConnection(s.Get("stale", "frozen", rte)) }, kilobytes,
+	},
 	{"fairness: p99 of the quiet organization over its p99 alone", 2, true, func(s *Set, rte string) float64 {
 		return p99(s.Get("fairness", "together", rte), "quiet") / p99(s.Get("fairness", "alone", rte), "quiet")
 	}, times},
@@ -154,6 +162,10 @@ func targetTable(s *Set, rte string) table {
 func times(v float64) string { return text(v, func() string { return fmt.Sprintf("%.2f", v) }) }
 func kilobytes(v float64) string {
 	return text(v, func() string { return fmt.Sprintf("%.1f KB", v/1024) })
+}
+
+func milliseconds(v float64) string {
+	return text(v, func() string { return fmt.Sprintf("%.0f ms", v) })
 }
 
 func plainBytes(v float64) string { return text(v, func() string { return fmt.Sprintf("%.0f B", v) }) }

@@ -19,8 +19,13 @@ type Measurement struct {
 	Failed        int     `json:"failed,omitempty"`
 	FirstFailure  string  `json:"first_failure,omitempty"`
 
-	BaseRSS   int64   `json:"base_rss"`   // bytes, of the server before the first connection
-	RSS       int64   `json:"rss"`        // at the end
+	BaseRSS int64 `json:"base_rss"` // bytes, of the server before the first connection
+	RSS     int64 `json:"rss"`      // at the end
+	// Sockets is the kernel's memory at the end for bytes in the server's sockets. Slab is the growth of the kernel's
+	// objects of the whole machine since the server started: the sockets of both ends, and what others did meanwhile.
+	Sockets int64 `json:"sockets"`
+	Slab    int64 `json:"slab"`
+
 	ServerCPU float64 `json:"server_cpu"` // seconds
 	Kernel    float64 `json:"kernel"`     // fraction of it in system calls
 	LoadCPU   float64 `json:"load_cpu"`   // seconds, of publisher, broker and clients

@@ -55,7 +55,9 @@ type session struct {
 	server    *proc.Server
 	broker    *proc.Server // nil: none
 	launch    peer.Launch
+	port      uint16 // for clients
 	baseRSS   int64
+	baseSlab  int64
 	saturated map[string]float64 // events per second, by record
 	results   []Measurement
 }
@@ -126,7 +128,11 @@ func (s *session) play(ctx context.Context) error {
 		}
 	}
 	time.Sleep(startPause)
+	s.port = ports[0].Port()
 	if s.baseRSS, err = s.server.RSS(); err != nil {
+		return err
+	}
+	if s.baseSlab, err = proc.Slab(); err != nil {
 		return err
 	}
 	clients, clientsCtx := errgroup.WithContext(context.WithoutCancel(ctx))
@@ -166,6 +172,9 @@ func (s *session) step(ctx context.Context, step scenarios.Step) error {
 	case step.Freeze != nil:
 		g := s.groups[step.Freeze.Group]
 		g.frozen = true
+		if pace := step.Freeze.BytesPerSecond; pace > 0 {
+			return g.client.Slow(ctx, g.Group, pace)
+		}
 		return g.client.Freeze(ctx, g.Group)
 	case step.Rest != nil:
 		return s.rest(ctx, *step.Rest)

@@ -75,6 +75,10 @@ func (s *session) measurement(record string) Measurement {
 	m := Measurement{Scenario: s.plan.Name, Record: record, Peer: s.peer.Name, Run: s.run, BaseRSS: s.baseRSS}
 	if s.server != nil {
 		m.RSS, _ = s.server.RSS() // a server that has ended has none
+		m.Sockets, _ = proc.SocketBytes(s.port)
+		if slab, err := proc.Slab(); err == nil {
+			m.Slab = slab - s.baseSlab
+		}
 	}
 	for _, g := range s.groups {
 		m.Connections += g.result.Ready

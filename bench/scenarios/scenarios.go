@@ -31,7 +31,9 @@ type Scenario struct {
 	Event        string   `json:"event"`         // event type of all topics
 	MessageBytes int      `json:"message_bytes"` // of the argument of MessageReceived
 	// Auth makes clients send a signed token where the peer does not require one; rte always does.
-	Auth          bool           `json:"auth"`
+	Auth bool `json:"auth"`
+	// Together lets server, publisher and clients share all cores.
+	Together      bool           `json:"together"`
 	Organizations []Organization `json:"organizations"`
 	Groups        []Group        `json:"groups"`
 	Steps         []Step         `json:"steps"`
@@ -80,9 +82,10 @@ type Connect struct {
 // Subscribe adds topics to the connections of a group, until each has Topics.
 type Subscribe Connect
 
-// Freeze makes a group stop reading.
+// Freeze makes a group stop reading, or with BytesPerSecond read only so much for each connection.
 type Freeze struct {
-	Group string `json:"group"`
+	Group          string `json:"group"`
+	BytesPerSecond int    `json:"bytes_per_second"`
 }
 
 // Rest waits, then records the memory of the server.
@@ -142,8 +145,8 @@ func Load(names ...string) ([]Scenario, error) {
 
 // order is the order of playing and reporting.
 var order = []string{
-	"trickle", "flood", "presence", "queues", "presence-load", "queues-load", "idle", "storm", "miss", "slow", "fairness",
-	"stored",
+	"trickle", "flood", "presence", "queues", "presence-load", "queues-load", "idle", "storm", "miss", "slow", "stale",
+	"fairness", "stored", "shared",
 }
 
 func decode(data []byte) (Scenario, error) {

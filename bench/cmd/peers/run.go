@@ -170,6 +170,17 @@ func measuresInside(peers []peer.Peer, plans []scenarios.Scenario) bool {
 		slices.ContainsFunc(plans, func(s scenarios.Scenario) bool { return s.Name == "miss" })
 }
 
+// place moves this process to the cores of the load in a scenario, and returns the options with those of both.
+func place(o runner.Options, plan scenarios.Scenario, all []int) (runner.Options, error) {
+	if plan.Together {
+		o.ServerCore, o.LoadCore = proc.AnyCore, proc.AnyCore
+	}
+	if o.LoadCore == proc.AnyCore {
+		return o, proc.SpreadSelf(all)
+	}
+	return o, proc.PinSelf(o.LoadCore)
+}
+
 // rounds returns the number of rounds. A scenario takes part in as many of them as it has runs, from the first one.
 func rounds(c config, plans []scenarios.Scenario) int {
 	most := c.runs
@@ -197,7 +208,8 @@ func measure(
 	}
 	// Clients and publishers have a thread each. The kernel schedules them on the core, not the Go scheduler.
 	runtime.GOMAXPROCS(6)
-	if err := proc.PinSelf(c.loadCore); err != nil {
+	all, err := proc.Cores()
+	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(c.out, 0o755); err != nil { //nolint:gosec // all users may read the results
@@ -224,11 +236,15 @@ func measure(
 			if round >= max(c.runs, plan.Runs) {
 				continue
 			}
+			here, err := place(options, plan, all)
+			if err != nil {
+				return measurements, err
+			}
 			for _, p := range peers {
 				if !plan.Plays(p.Kind) {
 					continue
 				}
-				measurements = append(measurements, runner.Play(ctx, options, plan, p, round+1)...)
+				measurements = append(measurements, runner.Play(ctx, here, plan, p, round+1)...)
 				if ctx.Err() != nil {
 					return measurements, nil
 				}
