@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn rolling resume soak faults chaos attacks deps alerts chart shell lint generate fmt fuzz bench bench-peers compatibility autobahn site vuln wallboard week map diagrams picture console console-pictures image release check clean
+.PHONY: help build dev test churn rolling resume soak faults chaos attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers compatibility autobahn site vuln wallboard week map diagrams picture console console-pictures image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 
 bench: ## run the benchmarks that match BENCH (all), BENCHCOUNT times
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) ./internal/...
+
+scaling: ## measure dispatcher, registry and inbox on 1, 2, 4 and 8 processors, BENCHCOUNT times (docs/performance.md)
+	go test -run '^$$' -bench 'Dispatch_parallel|Inbox|Registry' -cpu 1,2,4,8 -count $(BENCHCOUNT) ./internal/fanout ./internal/subscriptions
 
 bench-peers: ## compare with other servers, on an idle machine, and put the result into docs/performance.md
 	cd bench && go run ./cmd/peers -docs ../docs -readme ../README.md

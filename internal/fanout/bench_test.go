@@ -170,3 +170,28 @@ func BenchmarkDispatch(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkDispatch_parallel measures events of 64 organizations from publishers on all processors, each to 16
+// subscribers. `make scaling` runs it.
+func BenchmarkDispatch_parallel(b *testing.B) {
+	const organizations, subscribers = 64, 16
+	c := newCrowd(b, 0, 1)
+	topics := make([]events.Topic, organizations)
+	for n := range topics {
+		topics[n] = events.Topic{Organization: events.ID{byte(n), 1}, Type: 1}
+		for range subscribers {
+			c.subscribe(c.Open(sink{&c.received}, fanout.ProtocolJSON), topics[n])
+		}
+	}
+	var publishers atomic.Int64
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for n := int(publishers.Add(1)) * 7; pb.Next(); n++ {
+			c.Dispatch(&events.Event{Topic: topics[n%organizations]})
+		}
+	})
+	c.expected += int64(b.N) * subscribers * 1024
+	c.flush()
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*subscribers), "ns/delivery")
+}

@@ -3,6 +3,7 @@ package subscriptions_test
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rte-server/rte-server/internal/events"
@@ -173,4 +174,17 @@ func BenchmarkRegistry_Find(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkRegistry_Change measures the first subscription to a topic and its end, on all processors. `make scaling`
+// runs it.
+func BenchmarkRegistry_Change(b *testing.B) {
+	r := newRegistry()
+	var users atomic.Int64
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for n := int(users.Add(1)) << 16; pb.Next(); n++ {
+			r.Release(r.Acquire(topic(n)))
+		}
+	})
 }
