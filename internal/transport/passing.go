@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"sync"
@@ -19,36 +20,80 @@ const (
 	newTime = 10 * time.Second
 	newWait = time.Second
 	newStep = 100 * time.Millisecond
-	// maxUserPassing bounds the searches for owners for requests of one user.
-	maxUserPassing = 16
+	// maxUserPassing bounds the searches for owners for requests of one user. Further ones wait: of one user
+	// maxUserWaiting, of all maxWaiting.
+	maxUserPassing = 4
+	maxUserWaiting = 1000
+	maxWaiting     = 4096
 )
 
 // passing counts the searches for owners. Its zero value is ready for use.
 type passing struct {
-	mu    sync.Mutex
-	users map[organizationUser]int // guarded by mu
+	mu    sync.Mutex // guards the following fields
+	users map[organizationUser]*userPassing
+	all   int // searches, those that wait included
 }
 
-// begin reports whether a user may have another request. If so, the caller must call end.
-func (p *passing) begin(user organizationUser) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.users[user] >= maxUserPassing {
+// userPassing counts the searches for requests of one user.
+type userPassing struct {
+	number int           // those that wait included; guarded by passing.mu
+	turns  chan struct{} // has an element for each search that does not wait
+}
+
+// begin waits until a user may have another search, for a limited time, and reports whether it has one. If so, the
+// caller must call end.
+func (p *passing) begin(ctx context.Context, user organizationUser, limit time.Duration) bool {
+	u := p.enter(user)
+	if u == nil {
 		return false
 	}
-	if p.users == nil {
-		p.users = map[organizationUser]int{}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case u.turns <- struct{}{}:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
 	}
-	p.users[user]++
-	return true
+	p.leave(user, u)
+	return false
+}
+
+// enter counts a search; nil: too many wait.
+func (p *passing) enter(user organizationUser) *userPassing {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.users[user]
+	if u == nil {
+		u = &userPassing{turns: make(chan struct{}, maxUserPassing)}
+	}
+	if u.number >= maxUserWaiting || p.all >= maxWaiting {
+		return nil
+	}
+	if p.users == nil {
+		p.users = map[organizationUser]*userPassing{}
+	}
+	p.users[user] = u
+	u.number++
+	p.all++
+	return u
+}
+
+func (p *passing) leave(user organizationUser, u *userPassing) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all--
+	if u.number--; u.number == 0 {
+		delete(p.users, user)
+	}
 }
 
 func (p *passing) end(user organizationUser) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.users[user]--; p.users[user] == 0 {
-		delete(p.users, user)
-	}
+	u := p.users[user]
+	p.mu.Unlock()
+	<-u.turns
+	p.leave(user, u)
 }
 
 // Relayed returns the handler of requests that other nodes pass on, and of their requests for owners.
@@ -117,16 +162,16 @@ func (h *Handler) passOnPatiently(w http.ResponseWriter, r *request, token *conn
 // by piece, however long it takes. If the client or the owner ends, the other end notices.
 //
 // passOn returns false at once in these cases: this node has or had the connection, another node has passed the request
-// on to this one, there is no relay, or this node drains. It returns false within half a second if no node has the
-// connection. Then the caller answers, as for an unknown id, or begins the connection here. name is the name for
-// connectionState of the other nodes.
+// on to this one, there is no relay, or this node drains. It returns false within a second if no node has the
+// connection, later while very many clients come back at once. Then the caller answers, as for an unknown id, or begins
+// the connection here. name is the name for connectionState of the other nodes.
 func (h *Handler) passOn(w http.ResponseWriter, r *request, token *connToken, name string) (answered bool) {
 	if h.options.Relay == nil || relay.Passed(r.Context()) || h.draining.Load() ||
 		h.connections.usedBy(token.id, time.Now()) == usedHere {
 		return false
 	}
 	user := r.owner.organizationUser()
-	if !h.passing.begin(user) {
+	if !h.passing.begin(r.Context(), user, h.options.Relay.Crowd()) {
 		return false
 	}
 	address, ok := h.options.Relay.Find(r.Context(), name)

@@ -38,7 +38,7 @@ func startNodes(t *testing.T, number int, changes ...func(*setup)) *nodes {
 			t.Fatal(err)
 		}
 		r, err := relay.New(relay.Options{
-			Secret: relaySecret,
+			Secret: relaySecret, Answer: patience, Crowd: patience, // the machine of the tests may be busy
 			Peers: func() (peers []string) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -141,6 +141,48 @@ func TestRelay_continuesOnAnotherNode(t *testing.T) {
 		if response, _ := s.connect().upgrade(target, "alice"); response.StatusCode != http.StatusNotFound {
 			t.Errorf("after the end: %s", response.Status)
 		}
+	}
+}
+
+// A load balancer reloads, and all clients of a user return at once, to another node than before. All of them continue.
+// A node used to refuse a search beyond 16 of one user. It took the owner for unreachable for a second when one of many
+// connections to it was late.
+func TestRelay_allReturnAtOnce(t *testing.T) {
+	const clients = 40
+	n := startNodes(t, 2)
+	owner, other := n.all[0], n.all[1]
+	var targets []string
+	for range clients {
+		w, target := owner.resumable("json")
+		w.Close()
+		targets = append(targets, target)
+	}
+	owner.eventually("all sockets are lost", func() bool {
+		return owner.count("rte_fanout_outboxes_detached") == clients
+	})
+	owner.eventually("the other node knows that all tokens are used up", func() bool {
+		return owner.count("rte_transport_redemptions_total", "result", "sent") == clients
+	})
+	sockets := make([]*wire, clients)
+	for i := range sockets {
+		sockets[i] = other.connect()
+	}
+	statuses := make([]string, clients)
+	var running sync.WaitGroup
+	for i, w := range sockets {
+		running.Go(func() {
+			response, body := w.upgrade(targets[i], "alice")
+			statuses[i] = response.Status + body
+		})
+	}
+	running.Wait()
+	for i, status := range statuses {
+		if status != "101 Switching Protocols" {
+			t.Errorf("client %d: %s", i, status)
+		}
+	}
+	for _, w := range sockets {
+		w.expectText(`{"type":9,"sequenceId":1}`)
 	}
 }
 

@@ -64,7 +64,7 @@ func newMetrics(reg prometheus.Registerer, limit int) *metrics {
 	finds := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_relay_finds_total",
 		Help: "Requests to all other nodes for the owner of a connection, by result: found, ended there, unknown to all, " +
-			"or not sent because too many were under way (crowded).",
+			"or not sent because too many were under way for too long (crowded).",
 	}, []string{"result"})
 	bytes := auto.NewCounterVec(prometheus.CounterOpts{
 		Name: "rte_relay_bytes_total",
@@ -87,7 +87,7 @@ func newMetrics(reg prometheus.Registerer, limit int) *metrics {
 		findSeconds: auto.NewHistogram(prometheus.HistogramOpts{
 			Name:    "rte_relay_find_seconds",
 			Help:    "Time until the search for the owner of a connection had a result.",
-			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .4},
+			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .4, .9},
 		}),
 		unreachable: auto.NewCounter(prometheus.CounterOpts{
 			Name: "rte_relay_unreachable_total",

@@ -34,7 +34,12 @@ func (r *Relay) Upgrade(w http.ResponseWriter, req *http.Request, address string
 			r.release(place)
 		}
 	}()
+	if !r.opening.take(req.Context(), r.options.Crowd) {
+		r.metrics.requests[outcomeFull].Inc()
+		return ErrFull
+	}
 	owner, response, early, err := r.request(req, address)
+	r.opening.leave()
 	if err != nil || response.StatusCode >= http.StatusInternalServerError {
 		if err == nil {
 			abort(owner)
@@ -71,7 +76,7 @@ func (r *Relay) Upgrade(w http.ResponseWriter, req *http.Request, address string
 func (r *Relay) request(req *http.Request, address string) (
 	conn *tls.Conn, response *http.Response, early []byte, err error,
 ) {
-	ctx, cancel := context.WithTimeout(req.Context(), ownerTime)
+	ctx, cancel := context.WithTimeout(req.Context(), r.options.Answer)
 	defer cancel()
 	if conn, err = r.dial(ctx, address); err != nil {
 		return nil, nil, nil, err

@@ -34,6 +34,13 @@ type Options struct {
 	Send time.Duration
 	// Close is how long a client may take to end its socket after the owner has ended it. 0: 5 s.
 	Close time.Duration
+	// Answer bounds the wait for the answers of the other nodes to a search, and that for the owner's answer to an
+	// upgrade. 0: 900 ms. A client needs its 404 within a second if its owner is gone: then the search has no result.
+	Answer time.Duration
+	// Crowd is how long a request waits for its turn while many are under way: a load balancer that reloads makes all
+	// clients return at once. Without its turn the client gets 404 and makes a new connection, which takes more of all
+	// nodes. 0: 5 s.
+	Crowd time.Duration
 	// Logger gets the errors of the server for other nodes. nil: nothing is logged.
 	Logger *zap.Logger
 	// Registerer gets the metrics. nil: they are not registered.
@@ -41,17 +48,18 @@ type Options struct {
 }
 
 const (
-	// findTime bounds the wait for the answers of the other nodes, ownerTime that for the owner's answer to an upgrade.
-	// Together they are less than one second: a client needs its 404 within this time.
-	findTime  = 400 * time.Millisecond
-	ownerTime = 500 * time.Millisecond
-	// maxFinds bounds the requests for owners under way.
-	maxFinds = 256
-	// awayTime is how long this node leaves out an unreachable node.
-	awayTime = time.Second
+	// maxFinds bounds the requests for owners under way, maxUpgrades the upgrades whose owner has not answered. Further
+	// ones wait for Options.Crowd. More at once would not be faster: each needs a connection, and its handshake takes most
+	// of the time.
+	maxFinds    = 16
+	maxUpgrades = 8
+	// awayTime is how long this node leaves out an unreachable node: one that failed to answer for as long. A failure
+	// counts for doubtTime.
+	awayTime  = time.Second
+	doubtTime = 10 * time.Second
 	// idleTime is how long an idle connection to another node stays open, idlePerNode the number of such connections.
 	idleTime    = 30 * time.Second
-	idlePerNode = 16
+	idlePerNode = maxFinds
 )
 
 // The errors of Upgrade and Forward. After them the request has no answer yet.
@@ -85,11 +93,13 @@ type Relay struct {
 	requests *http.Transport
 	buffers  websocket.ReadBuffers
 	bulk     *bulkBuffers
-	finding  chan struct{} // has an element for each request for an owner
+	finding  turns // of requests for an owner
+	opening  turns // of upgrades whose owner has not answered
 	running  sync.WaitGroup
 
 	mu     sync.Mutex           // guards the following fields
-	away   map[string]time.Time // last failure to reach a node
+	doubts map[string]time.Time // first failure to reach a node since its last answer
+	away   map[string]time.Time // when a node became unreachable
 	places map[*place]struct{}  // of the sockets and requests that are passed on
 	pipes  int
 	closed bool
@@ -104,17 +114,20 @@ func New(o Options) (*Relay, error) {
 	setDefault(&o.HeaderBytes, 64<<10)
 	setDefault(&o.Send, 10*time.Second)
 	setDefault(&o.Close, 5*time.Second)
+	setDefault(&o.Answer, 900*time.Millisecond)
+	setDefault(&o.Crowd, 5*time.Second)
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
 	r := &Relay{
-		options: o, metrics: newMetrics(o.Registerer, o.Connections), finding: make(chan struct{}, maxFinds),
-		away: map[string]time.Time{}, places: map[*place]struct{}{},
+		options: o, metrics: newMetrics(o.Registerer, o.Connections), finding: make(turns, maxFinds),
+		opening: make(turns, maxUpgrades), away: map[string]time.Time{}, doubts: map[string]time.Time{},
+		places: map[*place]struct{}{},
 	}
 	r.bulk = newBulkBuffers(r.metrics.bufferBytes)
 	r.requests = &http.Transport{
 		DialTLSContext: func(ctx context.Context, _, address string) (net.Conn, error) { return r.dial(ctx, address) },
-		MaxIdleConns:   maxFinds, MaxIdleConnsPerHost: idlePerNode, IdleConnTimeout: idleTime,
+		MaxIdleConns:   4 * maxFinds, MaxIdleConnsPerHost: idlePerNode, IdleConnTimeout: idleTime,
 		DisableCompression: true,
 	}
 	return r, r.SetSecrets(o.Secret, o.PreviousSecrets...)
@@ -127,6 +140,9 @@ func setDefault[T comparable](value *T, byDefault T) {
 	}
 }
 
+// Crowd returns Options.Crowd.
+func (r *Relay) Crowd() time.Duration { return r.options.Crowd }
+
 // SetSecrets replaces the secrets. Open connections stay.
 func (r *Relay) SetSecrets(secret []byte, previous ...[]byte) error {
 	id, err := newIdentity(secret, previous)
@@ -138,25 +154,74 @@ func (r *Relay) SetSecrets(secret []byte, previous ...[]byte) error {
 	return nil
 }
 
-// dial connects to another node, within the time of ctx.
+// dial connects to another node, within the time of ctx and Options.Answer.
 func (r *Relay) dial(ctx context.Context, address string) (*tls.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.options.Answer) // net/http gives it a context of its own
+	defer cancel()
 	dialer := net.Dialer{KeepAliveConfig: keepAlive, Control: boundSocket}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err == nil {
 		secured := tls.Client(conn, r.identity.Load().client)
 		if err = secured.HandshakeContext(ctx); err == nil {
+			r.answered(address)
 			return secured, nil
 		}
 		_ = conn.Close() // unusable
 	}
-	if !errors.Is(ctx.Err(), context.Canceled) {
-		r.metrics.unreachable.Inc()
-		r.mu.Lock()
-		r.away[address] = time.Now()
-		r.mu.Unlock()
-	}
+	r.failed(ctx, address)
 	return nil, err
 }
+
+// answered records that a node is reachable.
+func (r *Relay) answered(address string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.doubts, address)
+	delete(r.away, address)
+}
+
+// failed records that a node did not answer. A busy node may refuse one of many connections, or be late with one: it
+// stays reachable while it answers others.
+func (r *Relay) failed(ctx context.Context, address string) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return // the request is over
+	}
+	r.metrics.unreachable.Inc()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	first, doubted := r.doubts[address]
+	switch {
+	case !doubted:
+		r.doubts[address] = now
+	case now.Sub(first) >= awayTime:
+		r.away[address] = now
+	}
+}
+
+// turns has an element for each of a limited number of requests that are under way.
+type turns chan struct{}
+
+// take waits for a turn, for a limited time and until ctx ends. It reports whether the caller has one, and must call
+// leave.
+func (t turns) take(ctx context.Context, limit time.Duration) bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case t <- struct{}{}:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (t turns) leave() { <-t }
 
 // reachable returns the other nodes without the nodes that were unreachable a moment ago.
 func (r *Relay) reachable() (addresses []string) {
@@ -164,6 +229,7 @@ func (r *Relay) reachable() (addresses []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	maps.DeleteFunc(r.away, func(_ string, at time.Time) bool { return now.Sub(at) > awayTime })
+	maps.DeleteFunc(r.doubts, func(_ string, at time.Time) bool { return now.Sub(at) > doubtTime })
 	for _, address := range all {
 		if _, away := r.away[address]; !away {
 			addresses = append(addresses, address)
@@ -189,14 +255,12 @@ func (r *Relay) Find(ctx context.Context, id string) (address string, ok bool) {
 	if len(addresses) == 0 {
 		return "", false
 	}
-	select {
-	case r.finding <- struct{}{}:
-		defer func() { <-r.finding }()
-	default:
+	if !r.finding.take(ctx, r.options.Crowd) {
 		r.metrics.finds[findCrowded].Inc()
 		return "", false
 	}
-	ctx, cancel := context.WithTimeout(ctx, findTime)
+	defer r.finding.leave()
+	ctx, cancel := context.WithTimeout(ctx, r.options.Answer)
 	defer cancel()
 	began := time.Now()
 	defer func() { r.metrics.findSeconds.Observe(time.Since(began).Seconds()) }()
@@ -248,8 +312,10 @@ func (r *Relay) query(ctx context.Context, address, id string) State {
 	request.Header.Set(findHeader, id)
 	response, err := r.requests.RoundTrip(request)
 	if err != nil {
+		r.failed(ctx, address)
 		return Unknown
 	}
+	r.answered(address)
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<10)) // so that the connection can be used again
 	_ = response.Body.Close()                                        // the rest is not needed
 	for state, status := range states {

@@ -16,7 +16,7 @@ import (
 const (
 	// maxHandshakes bounds the connections in their handshake: the other end has not proven to be a node. handshakeTime
 	// bounds the time of one handshake.
-	maxHandshakes = 64
+	maxHandshakes = 256
 	handshakeTime = 2 * time.Second
 	// headTime is how long a node may take for the head of a request.
 	headTime = 5 * time.Second

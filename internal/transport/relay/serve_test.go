@@ -52,7 +52,7 @@ func shake(conn net.Conn, config *tls.Config) {
 // Connections of other programs have a bound, and do not delay nodes.
 func TestServer_boundsHandshakes(t *testing.T) {
 	entry, owner := startNodes(t, echo)
-	for range 200 {
+	for range 400 {
 		conn, err := net.Dial("tcp", owner.addr())
 		if err != nil {
 			t.Fatal(err)
