@@ -221,6 +221,11 @@ func TestExamples_versions(t *testing.T) {
 			}
 		}
 	}
+	for _, name := range []string{"examples/clients/java/pom.xml", "examples/publishers/java/pom.xml"} {
+		if !strings.Contains(mustRead(t, name), "<artifactId>maven-compiler-plugin</artifactId>") {
+			t.Errorf("%s does not compile with the compiler plugin that Maven 3.8 has by default", name)
+		}
+	}
 	helper := regexp.MustCompile(`<artifactId>rte-server-client</artifactId>\s*<version>(.*)</version>`)
 	versions := map[string]string{}
 	for _, name := range []string{"clients/java/pom.xml", "examples/clients/java/pom.xml"} {
