@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 import urllib.request
 from typing import Any
 
@@ -26,7 +27,9 @@ def reload(lost: Discontinuity) -> None:
 
 
 async def main() -> None:
-    client = RteClient(lambda reason: fetch("/token/me/rte/"))  # a new token for each connection
+    client = RteClient(
+        lambda reason: fetch("/token/me/rte/"),  # a new token for each connection
+        on_error=lambda error: print(error, file=sys.stderr))
     client.on("QueueStatus", show)
     client.on_state(lambda state: print(state.kind, state.reason, flush=True))
     client.on_discontinuity(reload)

@@ -18,7 +18,8 @@ public final class Live {
 
     public static void main(String[] args) throws Exception {
         // The source of tokens returns a new one for each connection.
-        RteClient client = new RteClient(new RteClientOptions(reason -> Access.parse(fetch("/token/me/rte/"))));
+        RteClient client = new RteClient(new RteClientOptions(reason -> Access.parse(fetch("/token/me/rte/")))
+            .onError(System.err::println));
         client.on(QueueStatus.class, queue -> System.out.println(queue.queueName + ": " + queue.nbrOfQueuingRequesters + " wait"));
         client.onState(state -> System.out.println(state.kind() + " " + state.reason()));
         client.onDiscontinuity(lost ->
