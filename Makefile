@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test churn rolling resume soak faults chaos attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers compatibility autobahn site vuln wallboard week map diagrams picture console console-pictures image release check clean
+.PHONY: help build dev test guards churn rolling resume soak faults chaos attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers compatibility autobahn site vuln wallboard week map diagrams picture console console-pictures image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ faults: deps ## run what can go wrong with Redis, longer and with Sentinels and 
 	go test -tags faults -race -timeout 30m -v -run 'TestFault_' -skip '600000Lanes' ./internal/backplane/redis/
 	go test -tags faults -timeout 10m -v -run 'TestFault_.*600000Lanes|TestBackplane_clientsComeAndGo' ./internal/backplane/redis/
 	go test -tags faults -timeout 20m -v -run 'TestModel_' ./internal/backplane/sequence/
+
+guards: deps ## remove each guard and plant bugs: a test must notice each, see docs/guards.md (RTE_GUARDS: some; 1 hour)
+	RTE_GUARDS='$(or $(RTE_GUARDS),all)' RTE_GUARDS_DOC=docs/guards.md \
+	  go test -timeout 12h -count 1 -v -run TestChanges_areNoticed ./test/guards/
 
 attacks: ## attack the program, measure its healthy clients, and write the table of docs/security.md (2 minutes)
 	RTE_ATTACKS=full RTE_ATTACKS_DOC=docs/security.md go test -timeout 15m -count 1 -v ./test/attacks/

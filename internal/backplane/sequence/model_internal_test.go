@@ -199,7 +199,6 @@ type modelCase struct {
 var (
 	onlyCounted   = []modelTier{modelCounted}
 	withJournaled = []modelTier{modelCounted, modelJournaled}
-	onlyJournaled = []modelTier{modelJournaled}
 	withPlain     = []modelTier{modelCounted, modelPlain}
 	onlyPlain     = []modelTier{modelPlain}
 )
@@ -209,28 +208,40 @@ func TestModel_everyStateKeepsTheGuarantees(t *testing.T) {
 	t.Parallel()
 	for _, c := range []modelCase{
 		{
-			"interruptions, counted", modelRules{tiers: onlyCounted, pause: 3 * time.Second},
-			modelBounds{Publishes: 3, Repeats: 1, Cuts: 1}, true,
+			"interruptions, counted",
+			modelRules{tiers: onlyCounted, pause: 3 * time.Second},
+			modelBounds{Publishes: 3, Repeats: 1, Cuts: 1},
+			true,
 		},
 		{
-			"failover, counted", modelRules{tiers: onlyCounted, pause: 3 * time.Second},
-			modelBounds{Publishes: 3, Cuts: 1, Failovers: 1}, true,
+			"failover, counted",
+			modelRules{tiers: onlyCounted, pause: 3 * time.Second},
+			modelBounds{Publishes: 3, Cuts: 1, Failovers: 1},
+			true,
 		},
 		{
-			"trim, counted", modelRules{tiers: onlyCounted, pause: 3 * time.Second},
-			modelBounds{Publishes: 3, Cuts: 1, Trims: 2}, true,
+			"trim, counted",
+			modelRules{tiers: onlyCounted, pause: 3 * time.Second},
+			modelBounds{Publishes: 3, Cuts: 1, Trims: 2},
+			true,
 		},
 		{
-			"interruptions, both journals", modelRules{tiers: withJournaled, pause: 3 * time.Second},
-			modelBounds{Publishes: 2, Canaries: 1, Cuts: 1}, false,
+			"interruptions, both journals",
+			modelRules{tiers: withJournaled, pause: 3 * time.Second},
+			modelBounds{Publishes: 2, Canaries: 1, Cuts: 1},
+			false,
 		},
 		{
-			"overflow, plain", modelRules{tiers: withPlain, pause: 3 * time.Second},
-			modelBounds{Publishes: 2, Canaries: 1, Overflows: 1}, false,
+			"overflow, plain",
+			modelRules{tiers: withPlain, pause: 3 * time.Second},
+			modelBounds{Publishes: 2, Canaries: 1, Overflows: 1},
+			false,
 		},
 		{
-			"interruptions, plain, from another node", modelRules{tiers: onlyPlain, pause: 3 * time.Second, peers: true},
-			modelBounds{Publishes: 3, Canaries: 1, Cuts: 1}, false,
+			"interruptions, plain, from another node",
+			modelRules{tiers: onlyPlain, pause: 3 * time.Second, peers: true},
+			modelBounds{Publishes: 3, Canaries: 1, Cuts: 1},
+			false,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.check(t) })

@@ -123,3 +123,26 @@ func TestRecent_sharesMemoryAmongOrganizations(t *testing.T) {
 		t.Errorf("%d bytes are left, the fair part is %d", memory.Used(), memory.Fair())
 	}
 }
+
+// A node that has dropped old events must not answer as if there had been none.
+func TestRecent_doesNotAnswerForTheTimeOfDroppedEvents(t *testing.T) {
+	memory := backplane.SharedMemory{Bytes: 1 << 20}
+	var r Recent
+	subscribed := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	r.Clear(subscribed, &memory)
+	add := func(number byte, after time.Duration) {
+		r.Add(&events.Event{ID: events.ID{number}, Data: make([]byte, recentFirst-1)}, subscribed.Add(after), &memory)
+	}
+	add(1, time.Second)
+	if data, ok := r.from(subscribed.Add(time.Millisecond)); !ok || len(data) != 1 {
+		t.Fatalf("%d events, %t", len(data), ok)
+	}
+	add(2, 2*recentSpan) // drops the first one
+	if data, ok := r.from(subscribed.Add(time.Millisecond)); ok {
+		t.Errorf("answered with %d events; one was dropped", len(data))
+	}
+	if data, ok := r.from(subscribed.Add(2 * time.Second)); !ok || len(data) != 1 {
+		t.Errorf("%d events, %t: nothing is missing since then", len(data), ok)
+	}
+	r.Clear(subscribed, &memory)
+}

@@ -1,0 +1,52 @@
+package ingest_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
+	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/ingest"
+)
+
+// decoder decodes every event.
+type decoder struct{ *events.Catalog }
+
+// Skim implements backplane.Decoder.
+func (d decoder) Skim(data []byte, _ func(events.Topic) bool) (ev events.Event, whole bool, err error) {
+	ev, err = d.Decode(data)
+	return ev, true, err
+}
+
+// The backplane would publish an event that has expired. No client would receive it, and its publisher would not learn
+// of that.
+func TestTake_publishesValidEventsOnly(t *testing.T) {
+	published := backplanetest.NewRecorder()
+	to := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: published})
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	backplanetest.MustAcquire(t, to, topic)
+	expired := backplanetest.NewEvent(topic, 2).JSON()
+	take := ingest.Take(decoder{events.Builtin()}, to, func(ev *events.Event) time.Time {
+		if string(ev.Data) == string(expired) {
+			return time.Now().Add(-time.Second)
+		}
+		return time.Time{}
+	})
+	errs := take(t.Context(), [][]byte{
+		backplanetest.NewEvent(topic, 1).JSON(), expired, []byte("{}"), backplanetest.NewEvent(topic, 3).JSON(),
+	})
+	for i, want := range []string{"", "expired", "no_event", ""} {
+		reason := ""
+		if refused, ok := errors.AsType[ingest.Refused](errs[i]); ok {
+			reason = refused.Reason
+		}
+		if reason != want || (errs[i] != nil) != (want != "") {
+			t.Errorf("event %d: %v, want %q", i, errs[i], want)
+		}
+	}
+	if n := published.Count(); n != 2 {
+		t.Errorf("%d events were published, want 2", n)
+	}
+}
