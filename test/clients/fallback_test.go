@@ -76,14 +76,17 @@ func TestProxies_loseNoRequest(t *testing.T) {
 	settings["timeouts.idle"] = idle.String()
 	for name, start := range map[string]func(testing.TB, *rtetest.Server) (hubURL string, trusted *rtetest.Certificate){
 		"haproxy": func(t testing.TB, node *rtetest.Server) (string, *rtetest.Certificate) {
+			t.Helper()
 			p := rtetest.MustStartHAProxy(t, "roundrobin", node)
 			return p.HubURL, p.Certificate
 		},
 		"nginx": func(t testing.TB, node *rtetest.Server) (string, *rtetest.Certificate) {
+			t.Helper()
 			p := rtetest.MustStartNginx(t, node)
 			return p.HubURL, p.Certificate
 		},
 		"caddy": func(t testing.TB, node *rtetest.Server) (string, *rtetest.Certificate) {
+			t.Helper()
 			p := rtetest.MustStartCaddy(t, node)
 			return p.HubURL, p.Certificate
 		},
