@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test guards churn rolling resume soak faults chaos attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers compatibility autobahn site vuln wallboard week map diagrams picture console console-pictures image release check clean
+.PHONY: help build dev test guards churn rolling resume soak faults chaos simulation attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers compatibility autobahn site vuln wallboard week map diagrams picture console console-pictures image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ faults: deps ## run what can go wrong with Redis, longer and with Sentinels and 
 guards: deps ## remove each guard and plant bugs: a test must notice each, see docs/guards.md (RTE_GUARDS: some; 1 hour)
 	RTE_GUARDS='$(or $(RTE_GUARDS),all)' RTE_GUARDS_DOC=docs/guards.md \
 	  go test -timeout 12h -count 1 -v -run TestChanges_areNoticed ./test/guards/
+
+simulation: ## play 10,000 schedules of faults in simulated time, from SEED (1) on, and compare replays (10 minutes)
+	go test -c -o build/simulation ./internal/simtest
+	cd internal/simtest && ../../build/simulation -test.run 'TestReplay|_regressions'
+	cd internal/simtest && printf '%d\n' $(or $(SEED),1) $$(($(or $(SEED),1) + 5000)) | xargs -P 2 -I{} \
+	  ../../build/simulation -test.run 'TestSimulation$$' -test.timeout 60m -simtest.count 5000 -simtest.first {}
 
 attacks: ## attack the program, measure its healthy clients, and write the table of docs/security.md (2 minutes)
 	RTE_ATTACKS=full RTE_ATTACKS_DOC=docs/security.md go test -timeout 15m -count 1 -v ./test/attacks/

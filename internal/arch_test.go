@@ -69,6 +69,7 @@ demo: authz authz/directory events simulator
 simulator: authz events
 diagnosis:
 tracing:
+simtest:
 wakeup:
 
 backplane/backplanetest: backplane events

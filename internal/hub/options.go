@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -101,6 +102,8 @@ type Options struct {
 	// DetailedErrors adds the reason to the errors of calls, as EnableDetailedErrors of ASP.NET Core does.
 	DetailedErrors bool
 
+	// Jitter returns a random part of a duration. nil: rand.N. A simulation needs the same one each time.
+	Jitter func(time.Duration) time.Duration
 	// Tracer makes the spans of calls; nil: none.
 	Tracer *tracing.Tracer
 	// Registerer receives the metrics. nil: none are kept.
@@ -146,6 +149,9 @@ func (o *Options) complete() error {
 	}
 	if o.Authorization.Revoked == nil {
 		o.Authorization.Revoked = func(*authz.Claims) bool { return false }
+	}
+	if o.Jitter == nil {
+		o.Jitter = rand.N[time.Duration]
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()

@@ -3,7 +3,6 @@ package hub
 import (
 	"cmp"
 	"context"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -139,7 +138,8 @@ func (p *resyncPlan) add(byLane map[string]Loss, undecided []*Session) {
 	}
 	p.hub.concerned(byLane, func(s *Session, loss Loss) { planned(s).add(loss) })
 	pace := p.hub.resyncing.Load()
-	over := max(p.notices.add(notices, pace.window), p.closes.add(closes, pace.closeWindow),
+	jitter := p.hub.options.Jitter
+	over := max(p.notices.add(notices, pace.window, jitter), p.closes.add(closes, pace.closeWindow, jitter),
 		time.Duration(len(p.bySession))*time.Second/time.Duration(pace.rate),
 		time.Duration(len(p.closes.waiting))*time.Second/time.Duration(p.hub.closeRate()))
 	p.hub.options.Logger.Info("clients will be notified of lost events or asked to subscribe again",
@@ -148,14 +148,16 @@ func (p *resyncPlan) add(byLane map[string]Loss, undecided []*Session) {
 }
 
 // add adds sessions that are due within a window from now. It returns the window, or 0 if no session was added.
-func (l *resyncList) add(added []*plannedResync, window time.Duration) time.Duration {
+func (l *resyncList) add(
+	added []*plannedResync, window time.Duration, jitter func(time.Duration) time.Duration,
+) time.Duration {
 	if len(added) == 0 {
 		return 0
 	}
 	slot := max(window/time.Duration(len(added)), 1)
 	start := time.Now().Add(-l.delay)
 	for i, planned := range added {
-		planned.due = start.Add(slot*time.Duration(i) + rand.N(slot)) //nolint:gosec // not a secret
+		planned.due = start.Add(slot*time.Duration(i) + jitter(slot))
 	}
 	l.waiting = append(l.waiting, added...)
 	slices.SortFunc(l.waiting, func(a, b *plannedResync) int { return cmp.Compare(a.due.UnixNano(), b.due.UnixNano()) })

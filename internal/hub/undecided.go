@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -189,7 +188,7 @@ func (h *Hub) decide(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pause + rand.N(pause/4)): //nolint:gosec // jitter
+		case <-time.After(pause + h.options.Jitter(pause/4)):
 		}
 		if h.decideAll(ctx) {
 			pause = undecidedFirst

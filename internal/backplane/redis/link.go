@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,7 +109,7 @@ func (k *link) run(ctx context.Context) {
 		if k.healthy.Swap(false) {
 			backoff = backoffFirst
 		}
-		wait := backoff/2 + rand.N(backoff/2) //nolint:gosec // jitter
+		wait := backoff/2 + k.b.options.Jitter(backoff/2)
 		backoff = min(backoff*backoffFactor, backoffLast)
 		select {
 		case <-ctx.Done():

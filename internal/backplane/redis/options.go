@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"runtime"
 	"time"
@@ -84,6 +85,8 @@ type Options struct {
 	Workers int
 	// Dial opens connections; nil: a net.Dialer. Tests put something between the node and Redis.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Jitter returns a random part of a duration. nil: rand.N. A simulation needs the same one each time.
+	Jitter func(time.Duration) time.Duration
 }
 
 // Batches keep the answer of Redis to a resubscription far below the limit of its output buffers. Redis counts
@@ -121,6 +124,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Dial == nil {
 		keepAlive := net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 		o.Dial = (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext
+	}
+	if o.Jitter == nil {
+		o.Jitter = rand.N[time.Duration]
 	}
 	o.Connections = cmp.Or(o.Connections, 8)
 	o.Linger = cmp.Or(o.Linger, time.Minute)

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -50,6 +49,8 @@ type Options struct {
 	Node string
 	// Prefix begins the names of all channels, see backplane.Layout.
 	Prefix string
+	// Jitter returns a random part of a duration.
+	Jitter func(time.Duration) time.Duration
 	// Find returns the lane with a name; nil if this node has none.
 	Find func(lane string) Lane
 	// Received hands a part of an answer to the worker of its lane, for Conversation.Part.
@@ -134,7 +135,7 @@ func (x *Exchange) Query(l Lane, r sequence.Read) {
 func (x *Exchange) offer(a *answer) {
 	a.due = time.Now()
 	if !a.denial {
-		a.due = a.due.Add(rand.N(jitter)) //nolint:gosec // jitter
+		a.due = a.due.Add(x.options.Jitter(jitter))
 	}
 	x.mu.Lock()
 	if size := a.size(); len(x.answers) < maxWaiting && x.bytes+size <= maxAnswerBytes && x.roomLocked(a.lane, size) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"testing"
@@ -17,7 +18,7 @@ import (
 
 // Answers were bounded by their number only, and each may have 16 MB. Then one lane could take the room of all others.
 func TestExchange_answersAreBoundedInBytes(t *testing.T) {
-	x := NewExchange(Options{})
+	x := NewExchange(Options{Jitter: rand.N[time.Duration]})
 	offer := func(lane string) {
 		x.offer(&answer{lane: lane, parts: [][]byte{make([]byte, partBytes), make([]byte, partBytes)}})
 	}
