@@ -66,7 +66,7 @@ func (c *client) request(conn *end, method, target string, headers ...string) (*
 	if _, err := conn.TryWrite([]byte(text + "\r\n")); err != nil {
 		return nil, "", nil
 	}
-	c.w.settle()
+	c.w.rest()
 	in := bufio.NewReader(bytes.NewReader(conn.take()))
 	response, err := http.ReadResponse(in, &http.Request{Method: method})
 	if err != nil {
@@ -128,7 +128,7 @@ func (c *client) connect() bool {
 		version = 2
 	}
 	c.message(fmt.Sprintf(`{"protocol":"json","version":%d}`, version))
-	c.w.settle()
+	c.w.rest()
 	return c.greeted
 }
 

@@ -1,6 +1,6 @@
 // Package simtest holds a deterministic simulation of the server, in its tests. The parts are real: the backplane with
-// its sequence of numbers, fan-out, hub, sessions, WebSockets and stateful reconnect. Redis, the network and the clients
-// are models, and time is that of testing/synctest.
+// its sequence of numbers, fan-out, hub, sessions, WebSockets and stateful reconnect. Redis, the network and the
+// clients are models, and time is that of testing/synctest.
 //
 // A seed makes a schedule: a list of steps, such as publish, cut a connection, or let time pass. The driver takes one
 // step, waits until every goroutine is blocked, and compares what the clients received with the guarantee. A step that

@@ -214,18 +214,18 @@ func (e *end) set(d *deadline, t time.Time) error {
 	return nil
 }
 
-// listener is a port of the model network.
-type listener struct {
+// port is a port of the model network.
+type port struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
 }
 
-func newListener() *listener {
-	return &listener{conns: make(chan net.Conn, 64), done: make(chan struct{})}
+func newPort() *port {
+	return &port{conns: make(chan net.Conn, 64), done: make(chan struct{})}
 }
 
-func (l *listener) Accept() (net.Conn, error) {
+func (l *port) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
 		return c, nil
@@ -234,9 +234,9 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *listener) Close() error {
+func (l *port) Close() error {
 	l.once.Do(func() { close(l.done) })
 	return nil
 }
 
-func (l *listener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+func (l *port) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }

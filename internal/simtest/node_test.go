@@ -32,7 +32,7 @@ type node struct {
 	hub         *hub.Hub
 	transport   *transport.Handler
 	web         *http.Server
-	port        *listener
+	port        *port
 	revocations *token.Revocations
 	cancel      context.CancelFunc
 	running     sync.WaitGroup
@@ -43,7 +43,7 @@ const resumeWindow = 30 * time.Second
 
 // startNode assembles and starts a node, as internal/node does.
 func startNode(w *world, number int) (*node, error) {
-	n := &node{number: number, metrics: prometheus.NewRegistry(), port: newListener()}
+	n := &node{number: number, metrics: prometheus.NewRegistry(), port: newPort()}
 	n.revocations = token.NewRevocations(0, n.metrics)
 	var err error
 	n.dispatcher, err = fanout.New(fanout.Options{

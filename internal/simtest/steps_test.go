@@ -72,7 +72,7 @@ var actions = map[string]action{
 	"resume": {6, clientAny(func(w *world, c *client, _ step) { c.resume() })},
 	"leave": {1, client1(func(w *world, c *client, _ step) {
 		c.message(`{"type":7}`)
-		w.settle()
+		w.rest()
 		c.lose()
 		c.end()
 	})},
@@ -86,12 +86,18 @@ var actions = map[string]action{
 	"hold-messages": {2, func(w *world, s step) {
 		w.each(s, (*session).subscriber, (*session).hold)
 	}},
-	"deliver-message":  {6, func(w *world, s step) { w.each(s, (*session).subscriber, func(c *session) { c.release(1) }) }},
-	"release-messages": {2, func(w *world, s step) { w.each(s, (*session).subscriber, func(c *session) { c.release(-1) }) }},
-	"cut-subscriber":   {3, func(w *world, s step) { w.each(s, (*session).subscriber, func(c *session) { c.conn.cut() }) }},
-	"hold-answers":     {1, func(w *world, s step) { w.each(s, commands, (*session).hold) }},
-	"release-answers":  {3, func(w *world, s step) { w.each(s, commands, func(c *session) { c.release(-1) }) }},
-	"fail-reads":       {1, func(w *world, s step) { w.redis.set(func(r *server) { r.failing = 1 + s.a%5 }) }},
+	"deliver-message": {6, func(w *world, s step) {
+		w.each(s, (*session).subscriber, func(c *session) { c.release(1) })
+	}},
+	"release-messages": {2, func(w *world, s step) {
+		w.each(s, (*session).subscriber, func(c *session) { c.release(-1) })
+	}},
+	"cut-subscriber": {3, func(w *world, s step) {
+		w.each(s, (*session).subscriber, func(c *session) { c.conn.cut() })
+	}},
+	"hold-answers":    {1, func(w *world, s step) { w.each(s, commands, (*session).hold) }},
+	"release-answers": {3, func(w *world, s step) { w.each(s, commands, func(c *session) { c.release(-1) }) }},
+	"fail-reads":      {1, func(w *world, s step) { w.redis.set(func(r *server) { r.failing = 1 + s.a%5 }) }},
 	"drop-message": {2, func(w *world, s step) {
 		w.redis.set(func(r *server) { r.dropping[s.a%nodes] = 1 + s.b%3 })
 	}},
@@ -189,7 +195,8 @@ func (w *world) connect(s step) {
 		w.log("%s does not connect", c)
 		return
 	}
-	w.log("%s connects to node %d, notices %t, snapshot %t, resumes %t", c, c.node.number, c.notices, c.snapshot, c.resumes)
+	w.log("%s connects to node %d, notices %t, snapshot %t, resumes %t",
+		c, c.node.number, c.notices, c.snapshot, c.resumes)
 }
 
 // stop ends the model Redis: all its connections break.
@@ -234,7 +241,11 @@ func schedule(seed uint64, length int) []step {
 	for _, name := range names {
 		total += actions[name].weight
 	}
-	steps := []step{{"tiers", int(seed % 3), 0, 0}, {"connect", 0, random.IntN(1000), random.IntN(1000)}, {"connect", 1, random.IntN(1000), random.IntN(1000)}}
+	steps := []step{
+		{"tiers", int(seed % 3), 0, 0},
+		{"connect", 0, random.IntN(1000), random.IntN(1000)},
+		{"connect", 1, random.IntN(1000), random.IntN(1000)},
+	}
 	for len(steps) < length {
 		at := random.IntN(total)
 		kind := names[slices.IndexFunc(names, func(name string) bool {

@@ -80,8 +80,8 @@ func (w *world) fail(format string, args ...any) {
 // published returns the number of publications so far.
 func (w *world) published() int { return w.pubs }
 
-// settle lets everything happen that takes no time, and clients read.
-func (w *world) settle() {
+// rest lets everything happen that takes no time, and clients read.
+func (w *world) rest() {
 	for range 1000 {
 		synctest.Wait()
 		read := false
@@ -102,7 +102,7 @@ func (w *world) pass(d time.Duration) {
 	for d > 0 {
 		part := min(d, time.Second)
 		time.Sleep(part)
-		w.settle()
+		w.rest()
 		d -= part
 	}
 }
@@ -257,7 +257,7 @@ func (w *world) end() {
 	for _, c := range w.clients {
 		if c != nil && c.open {
 			c.message(`{"type":7}`)
-			w.settle()
+			w.rest()
 			c.lose()
 			c.end()
 		}
