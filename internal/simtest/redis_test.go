@@ -29,7 +29,9 @@ type server struct {
 	conns    []*session
 	failing  int        // so many reads of journals fail
 	dropping [nodes]int // so many numbered messages to the subscribers of a node are lost
-	dropped  int        // messages that were lost
+	dropped  int        // messages that were lost, held back, or not sent to a node that subscribes again later
+	// subscribed has the channels that nodes have subscribed to, also while they have no connection.
+	subscribed [nodes]map[string]bool
 }
 
 type value struct {
@@ -65,6 +67,9 @@ type session struct {
 
 func newServer() *server {
 	s := &server{}
+	for node := range s.subscribed {
+		s.subscribed[node] = map[string]bool{}
+	}
 	s.empty()
 	return s
 }
@@ -224,12 +229,14 @@ func (c *session) do(command []string) {
 		for _, channel := range command[1:] {
 			if !slices.Contains(c.channels, channel) {
 				c.channels = append(c.channels, channel)
+				c.server.subscribed[c.node][channel] = true
 			}
 			c.send(array(bulk("subscribe"), bulk(channel), integer(len(c.channels))))
 		}
 	case name == "UNSUBSCRIBE":
 		for _, channel := range command[1:] {
 			c.channels = slices.DeleteFunc(c.channels, func(other string) bool { return other == channel })
+			delete(c.server.subscribed[c.node], channel)
 			c.send(array(bulk("unsubscribe"), bulk(channel), integer(len(c.channels))))
 		}
 	case name == "PING" && c.subscriber():
@@ -281,10 +288,13 @@ func (s *server) reply(c *session, command []string) []byte {
 		return bulk("rte")
 	case "FCALL", "FCALL_RO":
 		return s.call(args)
-	default:
-		s.unknown = strings.Join(command, " ")
-		return []byte("-ERR unknown command\r\n")
+	case "EVALSHA":
+		if args[1] == "0" { // the script "return 1", by which a node finds out whether the server runs scripts
+			return integer(1)
+		}
 	}
+	s.unknown = strings.Join(command, " ")
+	return []byte("-ERR unknown command\r\n")
 }
 
 func (s *server) get(key string) []byte {
@@ -297,15 +307,25 @@ func (s *server) get(key string) []byte {
 
 // publish sends a message to the subscribers of a channel and returns their number.
 func (s *server) publish(channel, message string) (receivers int) {
+	var connected [nodes]bool
 	for _, c := range s.conns {
 		if slices.Contains(c.channels, channel) && !c.conn.ended() {
 			receivers++
+			connected[c.node] = true
 			if s.dropping[c.node] > 0 && strings.HasPrefix(message, "#") {
 				s.dropping[c.node]--
 				s.dropped++
 				continue
 			}
+			if c.held {
+				s.dropped++ // a break of the connection loses it
+			}
 			c.send(array(bulk("message"), bulk(channel), bulk(message)))
+		}
+	}
+	for node, here := range connected {
+		if !here && s.subscribed[node][channel] {
+			s.dropped++
 		}
 	}
 	return receivers

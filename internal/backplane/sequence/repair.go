@@ -228,15 +228,19 @@ func (l *Lane) Answer(h Host, now time.Time, a *Answer) {
 	for i := r.heldStale; i < len(l.held); i++ {
 		held[l.ids.key(&l.held[i].Event)] = true
 	}
+	messages := make([]Message, len(a.Events))
 	for i := range a.Events {
-		m := Message{Event: a.Events[i]}
+		messages[i].Event = a.Events[i]
+	}
+	for i := range messages {
+		m := &messages[i]
 		key := l.ids.key(&m.Event)
 		if held[key] {
 			break // this event and all later ones are held
 		}
-		if !l.ids.has(key) {
+		if !l.ids.has(key) && !l.replaced(h, messages[i:]) {
 			r.delivered++
-			l.livePlain(h, now, &m)
+			l.livePlain(h, now, m)
 		}
 	}
 	r.answered = a.Complete && !r.plainDropped
@@ -323,7 +327,7 @@ func (l *Lane) finish(h Host, now time.Time, p *Page) {
 	for i := range held {
 		m := &held[i]
 		if m.N == 0 {
-			if !l.ids.has(l.ids.key(&m.Event)) { // if not, the journal had it
+			if !l.ids.has(l.ids.key(&m.Event)) && !l.replaced(h, held[i:]) { // if not, the journal had it, or a later one
 				l.livePlain(h, now, m)
 			}
 			continue

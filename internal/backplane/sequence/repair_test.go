@@ -275,3 +275,63 @@ func TestLane_reportsAForkOfALiveLane(t *testing.T) {
 		t.Errorf("delivered %v, reported %+v", h.got, h.losses)
 	}
 }
+
+// The journal was trimmed during a repair, and lacked a state that had arrived meanwhile. It came behind later ones
+// from the journal, and remained the last one that clients saw.
+func TestLane_deliversNoHeldStateBehindALaterOne(t *testing.T) {
+	for name, states := range map[string]bool{"states": true, "events that are no states": false} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost()
+			h.states = states
+			h.Broken(h.now, sequence.Break{Reason: backplane.LossOutage})
+			h.live(1, false)
+			h.live(2, false)
+			for reads := 0; h.Repairing() && reads < 10; reads++ {
+				read, ok := h.Want()
+				switch {
+				case !ok:
+					t.Fatal("no read")
+				case read.Peers:
+					h.Answer(h, h.now, &sequence.Answer{Generation: read.Generation})
+				default:
+					later := h.counted(0, id(2), "{}")
+					later.ID.Milliseconds = 2000
+					h.Page(h, h.now, &sequence.Page{Generation: read.Generation, Entries: []sequence.Message{later}})
+				}
+			}
+			want := []events.ID{id(2), id(1)}
+			if states {
+				want = want[:1]
+			}
+			if !slices.Equal(h.got, want) {
+				t.Errorf("delivered %v, want %v", h.got, want)
+			}
+		})
+	}
+}
+
+// The same with a state that another node had, see TestLane_deliversNoHeldStateBehindALaterOne.
+func TestLane_takesNoStateFromPeersBehindALaterOne(t *testing.T) {
+	h := newHost()
+	h.states = true
+	h.live(1, false)
+	h.Broken(h.now, sequence.Break{Reason: backplane.LossOutage})
+	for reads := 0; h.Repairing() && reads < 10; reads++ {
+		read, ok := h.Want()
+		switch {
+		case !ok:
+			t.Fatal("no read")
+		case read.Peers:
+			h.Answer(h, h.now, &sequence.Answer{Generation: read.Generation, Complete: true, Events: []events.Event{
+				{ID: id(2), Data: []byte("{}")}, {ID: id(3), Data: []byte("{}")},
+			}})
+		default:
+			later := h.counted(0, id(3), "{}")
+			later.ID.Milliseconds = 2000
+			h.Page(h, h.now, &sequence.Page{Generation: read.Generation, Entries: []sequence.Message{later}})
+		}
+	}
+	if want := []events.ID{id(1), id(3)}; !slices.Equal(h.got, want) {
+		t.Errorf("delivered %v, want %v", h.got, want)
+	}
+}
