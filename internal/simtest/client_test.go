@@ -42,8 +42,7 @@ type client struct {
 	pending map[string]call
 	topics  map[topic]*period // the open ones
 	periods []*period         // all of this connection
-	byID    map[string]*period
-	last    [][3]int // the latest publication that came of the call events of an entity, by tier
+	last    [][3]int          // the latest publication that came of the call events of an entity, by tier
 }
 
 // call is an invocation without an answer.

@@ -10,7 +10,7 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane"
 )
 
-// step is a step of a schedule: a kind and numbers that say what of it. Any numbers are valid.
+// step is a step of a schedule: a kind and three numbers, which choose its details. Any numbers are valid.
 type step struct {
 	kind    string
 	a, b, c int
@@ -18,19 +18,13 @@ type step struct {
 
 func (s step) String() string { return fmt.Sprintf("%s %d %d %d", s.kind, s.a, s.b, s.c) }
 
-// parseStep is the inverse of String.
-func parseStep(text string) (s step, err error) {
-	_, err = fmt.Sscanf(text, "%s %d %d %d", &s.kind, &s.a, &s.b, &s.c)
-	return s, err
-}
-
 // action is what steps of a kind do, and how often they come.
 type action struct {
 	weight int
 	do     func(w *world, s step)
 }
 
-// tiersOf returns which tiers the publishers of a schedule use: its first step says so, and is no other's business.
+// tiersOf returns the tiers that the publishers of a schedule use. Its first step chooses them.
 func tiersOf(steps []step) []int {
 	if len(steps) == 0 || steps[0].kind != "tiers" {
 		return []int{0, 1, 2}
