@@ -39,7 +39,11 @@ func (l *Lane) Audited(h Host, now time.Time, p *Page) {
 		}
 		key := l.ids.key(&m.Event)
 		written[key] = true
-		if m.N == 0 && l.overdue(m) && l.ids.add(key, l.at(now)) && !l.replaced(h, p.Entries[i:]) {
+		if m.N != 0 || !l.overdue(m) || l.ids.has(key) {
+			continue
+		}
+		l.ids.add(key, l.at(now))
+		if !l.replaced(h, p.Entries[i:]) {
 			late++
 			h.Deliver(&m.Event)
 		}

@@ -100,3 +100,38 @@ func TestLane_doesNotDeliverReplacedStates(t *testing.T) {
 		})
 	}
 }
+
+// A publisher repeated an event a minute later. The repetition was left out, but its Id was forgotten with the first
+// publication. An audit then found the repetition in the journal and delivered the event again, after later ones.
+func TestLane_deliversNoRepetitionLate(t *testing.T) {
+	for name, skimmed := range map[string]bool{"wanted": false, "first unwanted": true} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost()
+			h.prove()
+			h.now = h.now.Add(10 * time.Second)
+			first := h.entry(1, 1, h.now)
+			first.Skimmed = skimmed
+			h.arrive(first)
+			h.now = h.now.Add(time.Minute)
+			repetition := h.entry(1, 1, h.now)
+			h.arrive(repetition)
+			entries := []sequence.Message{repetition}
+			for n := range uint64(40) {
+				h.now = h.now.Add(10 * time.Millisecond)
+				m := h.entry(100+n, 1, h.now)
+				h.arrive(m)
+				entries = append(entries, m)
+			}
+			h.now = h.now.Add(10 * time.Second)
+			h.prove()
+			read, ok := h.Audit()
+			if !ok {
+				t.Fatal("no audit")
+			}
+			h.Audited(h, h.now, &sequence.Page{Generation: read.Generation, Entries: entries})
+			if n := len(slices.DeleteFunc(h.got, func(got events.ID) bool { return got != id(1) })); n > 1 {
+				t.Errorf("the event was delivered %d times", n)
+			}
+		})
+	}
+}

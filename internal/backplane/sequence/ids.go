@@ -24,36 +24,59 @@ const (
 // ids keeps 64 bits of each Id. Two of the 65,536 Ids at most collide with a probability of one in eight billion. The
 // hash has a seed of its own, so that publishers cannot choose Ids that collide.
 type ids struct {
-	seed     maphash.Seed
-	ring     []stamped // circular; len is a power of two
-	next     int       // place of the next Id, which replaces the oldest
-	noted    int       // number of latest Ids that are not in the set yet
-	set      []uint64  // the other Ids; open addressing, twice as long as ring; 0: free
-	forgot   bool      // an Id was removed, the last one at forgotAt
+	seed  maphash.Seed
+	ring  []stamped // circular; len is a power of two
+	next  int       // place of the next Id, which replaces the oldest
+	noted int       // number of latest Ids that are not in the set yet
+	set   []uint64  // the other Ids; open addressing, twice as long as ring; 0: free
+	// extra counts the further places of Ids of the set that the ring has more than once.
+	extra    map[uint64]int
+	forgot   bool // an Id was removed, the last one at forgotAt
 	forgotAt time.Duration
 }
 
 // stamped is an Id and the time of its arrival.
 type stamped struct {
-	hash uint64        // 0: none yet; repeated: it was in the ring already
+	hash uint64        // 0: none yet
 	at   time.Duration // since Lane.base
 }
 
-// repeated is the hash of no Id.
-const repeated = 1
-
-// add adds an Id and returns false if it is known already. at must not go back.
+// add adds an Id and returns false if it is known already. Then it counts as one that arrived at this time. at must not
+// go back.
 func (s *ids) add(id events.ID, at time.Duration) bool {
 	s.init()
 	s.index()
 	h := s.hash(id)
-	if s.find(h) {
-		return false
+	known := s.find(h)
+	if known {
+		s.repeat(h)
 	}
 	s.append(h, at)
-	s.insert(h)
+	if !known {
+		s.insert(h)
+	}
 	s.noted = 0
-	return true
+	return !known
+}
+
+// repeat counts a further place of an Id of the set.
+func (s *ids) repeat(h uint64) {
+	if s.extra == nil {
+		s.extra = map[uint64]int{}
+	}
+	s.extra[h]++
+}
+
+// forget removes an Id of the set from one of its places, and from the set if that was the last one.
+func (s *ids) forget(h uint64) {
+	switch n := s.extra[h]; n {
+	case 0:
+		s.remove(h)
+	case 1:
+		delete(s.extra, h)
+	default:
+		s.extra[h] = n - 1
+	}
 }
 
 // note adds an Id that may be known already, without looking it up.
@@ -71,8 +94,8 @@ func (s *ids) append(h uint64, at time.Duration) {
 			s.forgot, s.forgotAt = true, oldest.at
 			if s.noted == len(s.ring) {
 				s.noted--
-			} else if oldest.hash != repeated {
-				s.remove(oldest.hash)
+			} else {
+				s.forget(oldest.hash)
 			}
 		}
 	}
@@ -87,11 +110,11 @@ func (s *ids) index() {
 		s.set = make([]uint64, 2*len(s.ring))
 	}
 	for ; s.noted > 0; s.noted-- {
-		e := &s.ring[(s.next-s.noted)&(len(s.ring)-1)]
-		if s.find(e.hash) {
-			e.hash = repeated
+		h := s.ring[(s.next-s.noted)&(len(s.ring)-1)].hash
+		if s.find(h) {
+			s.repeat(h)
 		} else {
-			s.insert(e.hash)
+			s.insert(h)
 		}
 	}
 }
@@ -127,7 +150,7 @@ func (s *ids) init() {
 	}
 }
 
-func (s *ids) hash(id events.ID) uint64 { return max(repeated+1, maphash.Comparable(s.seed, id)) }
+func (s *ids) hash(id events.ID) uint64 { return max(1, maphash.Comparable(s.seed, id)) }
 
 // grow doubles the ring and moves the oldest Id to the front.
 func (s *ids) grow() {
@@ -141,7 +164,7 @@ func (s *ids) grow() {
 	}
 	s.set = make([]uint64, 2*len(ring))
 	for _, e := range ring[:s.next-s.noted] {
-		if e.hash != repeated {
+		if len(s.extra) == 0 || !s.find(e.hash) {
 			s.insert(e.hash)
 		}
 	}

@@ -135,7 +135,7 @@ func (w *modelWorld) clone() *modelWorld {
 	c.Delivered, c.Losses = slices.Clone(w.Delivered), slices.Clone(w.Losses)
 	l := &c.Lane
 	l.held, l.plain.tail = slices.Clone(l.held), slices.Clone(l.plain.tail)
-	l.ids.ring, l.ids.set = slices.Clone(l.ids.ring), slices.Clone(l.ids.set)
+	l.ids.ring, l.ids.set, l.ids.extra = slices.Clone(l.ids.ring), slices.Clone(l.ids.set), maps.Clone(l.ids.extra)
 	if l.repair != nil {
 		r := *l.repair
 		r.candidates = maps.Clone(r.candidates)
