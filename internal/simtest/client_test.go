@@ -413,7 +413,7 @@ func (c *client) invoked(m *hubMessage) {
 			return
 		}
 		a := &arguments[0]
-		c.w.log("%s resync %s of %d", c, a.Reason, len(a.Subscriptions))
+		c.w.log("%s resync %s of %d, %s", c, a.Reason, len(a.Subscriptions), c.w.span(a.From, a.To))
 		for i := range a.Subscriptions {
 			if p := c.find(&a.Subscriptions[i]); p != nil {
 				p.informed = append(p.informed, interval{a.From, a.To, time.Now()})
