@@ -223,7 +223,8 @@ func provokeFrames(t *testing.T) {
 		hello + frame(0x09, "x"), hello + frame(0x80, "x"), hello + frame(0x81, strings.Repeat("x", 5000)),
 		hello + record(strings.Repeat("x", 3000)), hello + record("{"), hello + frame(0x88, "\x03\xe8"),
 		hello + record(`{"type":7}`), hello + record(`{"type":4,"invocationId":"1","target":"Subscribe","arguments":[]}`),
-		hello + record(`{"type":5,"invocationId":"1"}`) + strings.Repeat(record(`{"type":6}`), 50),
+		hello + record(`{"type":5,"invocationId":"1"}`) + record(`{"type":2,"invocationId":"1","item":1}`),
+		hello + strings.Repeat(record(`{"type":6}`), 50),
 		hello + strings.Repeat(record(`{"type":1,"target":"UnsubscribeAll","arguments":[]}`), 50),
 		hello,
 	} {
