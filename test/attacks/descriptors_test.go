@@ -167,6 +167,12 @@ func TestDescriptors_areKeptForOperatorsAndRedis(t *testing.T) {
 		})
 	}
 	arriving.Wait()
+	// On a fast machine all of them were refused in less than the second for which silent connections are safe.
+	limit, tried := int(srv.Metric("rte_transport_connections_limit")), clients
+	for ; len(o.open) < limit/2 && ctx.Err() == nil; tried++ {
+		o.connect(ctx, srv.Host, token)
+		pause(ctx, 5*time.Millisecond)
+	}
 	// The node is full. It must find Redis again after an outage.
 	redis.Kill()
 	srv.WaitFor("the node to miss Redis", func() bool { return len(srv.Readiness().Degraded) > 0 })
@@ -175,10 +181,9 @@ func TestDescriptors_areKeptForOperatorsAndRedis(t *testing.T) {
 	close(done)
 	probing.Wait()
 
-	limit := int(srv.Metric("rte_transport_connections_limit"))
-	if n := len(o.open); n > limit || n < limit/2 || len(o.odd) > 0 || n+o.full != clients {
+	if n := len(o.open); n > limit || n < limit/2 || len(o.odd) > 0 || n+o.full != tried {
 		t.Errorf("of %d clients %d are connected, with a limit of %d, and %d got 503, others %q",
-			clients, n, limit, o.full, o.odd)
+			tried, n, limit, o.full, o.odd)
 	}
 	named := srv.Metric("rte_transport_requests_refused_total", `reason="descriptors"`) +
 		srv.Metric("rte_transport_requests_refused_total", `reason="full"`)
