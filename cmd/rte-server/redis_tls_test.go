@@ -121,6 +121,7 @@ func TestRedisTLS_rotatesUnderAConnectedClient(t *testing.T) {
 	r := startReloading(t, map[string]string{
 		"redis.addresses": address, "redis.tls.enabled": "true", "redis.tls.ca_file": authority,
 		"redis.tls.cert_file": certificate, "redis.tls.key_file": key,
+		"resync.window": "1h", "resync.close_window": "1h", // no end of the connection for T0, which nobody publishes
 	})
 	r.awaitBackplane()
 	if answer := r.client.subscribe(testUser, "UserCallInArrived"); !strings.Contains(answer, `"subscribed":true`) {
