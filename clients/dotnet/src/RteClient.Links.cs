@@ -347,7 +347,8 @@ public sealed partial class RteClient
         {
             if (!seen.Add(key))
             {
-                return from.Adopted == null || from.Adopted.Elapsed > OverlapTime;
+                // The connection that was replaced may still deliver what came before its end.
+                return from == link && (from.Adopted == null || from.Adopted.Elapsed > OverlapTime);
             }
             seenInOrder.Enqueue(key);
             if (seenInOrder.Count > MaxWaiting)
