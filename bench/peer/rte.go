@@ -56,7 +56,8 @@ func rteRedis() Peer {
 	}
 }
 
-// launchRTE starts rte-server with default settings except for addresses, keys and a stop without delay.
+// launchRTE starts rte-server with default settings except for addresses, keys, a stop without delay, and the bound of
+// what slow clients have not read, which all clients of the load support.
 func launchRTE(s Setup) (Launch, error) {
 	path := filepath.Join(s.Dir, "directory.json")
 	if err := writeDirectory(path, s.Topics); err != nil {
@@ -71,6 +72,7 @@ func launchRTE(s Setup) (Launch, error) {
 			"--directory.kind", "file",
 			"--directory.file", path,
 			"--log.level", "warn",
+			"--limits.unread_bytes", "32KiB",
 			"--shutdown.delay", "0s",
 			"--shutdown.drain", "0s",
 		},

@@ -229,10 +229,11 @@ func (k *keyList) addLimits(c *Config) {
 	k.count(&l.CallRate, "limits.call_rate", 500, "calls per second of one connection, in the same way; 0: no limit")
 	k.count(&l.PingRate, "limits.ping_rate", 10,
 		"WebSocket pings per second of one connection that are answered; 0: no limit")
-	k.size(&l.UnreadBytes, "limits.unread_bytes", 32<<10,
+	k.size(&l.UnreadBytes, "limits.unread_bytes", 0,
 		"what a client that reads slowly may have to read, in its system and in proxies, before frames wait in the "+
-			"outbox, where newer states replace older ones; adjusted to half a second of its pace; WebSocket pings show "+
-			"what it has read; 0: no limit")
+			"outbox, where newer states replace older ones, such as 32KiB; adjusted to half a second of its pace; WebSocket "+
+			"pings show what it has read: set it only if all clients answer them, as Microsoft's and browsers do and "+
+			"signalrcore for Python does not; 0: no limit")
 	positive(k.size(&l.HeaderBytes, "limits.header_bytes", 64<<10,
 		"size of the header of a request, its token included"))
 	positive(k.size(&l.AnswerBytes, "limits.answer_bytes", 64<<20,
