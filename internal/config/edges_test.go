@@ -78,3 +78,10 @@ func TestLoad_refusesSecondDocument(t *testing.T) {
 		}
 	}
 }
+
+// signalrcore for Python takes a WebSocket ping for a message and ends the connection. By default no client gets one.
+func TestDefault_sendsNoWebSocketPings(t *testing.T) {
+	if n := config.Default().Limits.UnreadBytes; n != 0 {
+		t.Errorf("limits.unread_bytes is %d, want 0", n)
+	}
+}

@@ -119,7 +119,7 @@ func TestCancel_beforeTheCallRuns(t *testing.T) {
 	})
 }
 
-// What comes too late changes nothing, and neither does what names no call.
+// A late CancelInvocation changes nothing. The same holds for one with an unknown id.
 func TestCancel_ofNoCallThatWaits(t *testing.T) {
 	s := startServer(t)
 	w := s.open("json")
