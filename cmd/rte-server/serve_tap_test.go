@@ -133,7 +133,7 @@ func TestTap_showsEventsOfAllNodes(t *testing.T) {
 		t.Fatalf("published: %d %s", status, answer)
 	}
 	e := tap.nextEvent(id, "matched")
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > patience/4 { // a second, and the rest for a busy machine
 		t.Errorf("the event took %s", took)
 	}
 	data := string(e.Data)

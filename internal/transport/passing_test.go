@@ -227,7 +227,7 @@ func TestRelay_refusals(t *testing.T) {
 			if response.StatusCode != test.want {
 				t.Errorf("%s %q, want %d", response.Status, body, test.want)
 			}
-			if took := time.Since(began); took > time.Second {
+			if took := time.Since(began); took > patience/4 { // a second, and the rest for a busy machine
 				t.Errorf("the answer took %s", took)
 			}
 			if !test.goesOn {

@@ -13,7 +13,7 @@ import (
 )
 
 // waitLimit is how long a Recorder waits for an event that must arrive.
-const waitLimit = 20 * time.Second
+const waitLimit = time.Minute
 
 // Arrival is an event that a Recorder received.
 type Arrival struct {

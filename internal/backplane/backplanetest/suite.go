@@ -132,7 +132,7 @@ func (s *suite) nothingAfterRelease(t *testing.T) {
 	topic, fence := Topic(events.NewID(), events.NewID()), Topic(events.NewID(), events.NewID())
 	MustAcquire(t, n, topic, fence)
 	n.Release([]events.Topic{topic})
-	for round, deadline := 1, time.Now().Add(10*time.Second); ; round++ {
+	for round, deadline := 1, time.Now().Add(waitLimit); ; round++ {
 		before := n.Count()
 		MustPublish(t, n, NewEvent(topic, 0))
 		MustPublish(t, n, NewEvent(fence, 0))

@@ -215,7 +215,7 @@ func (e *epoch) joined(l *lane) {
 		return
 	}
 	e.lanes[l.name] = l
-	e.b.post(l, e.b.index.join(e.link, l, e.server.history))
+	e.b.index.join(e.link, l, e.server.history, func(n *joined) { e.b.post(l, n) })
 }
 
 // left ends a lane that was given up.

@@ -282,11 +282,12 @@ func (t *laneIndex) batch(link *link, most int) (v verb, lanes []*lane) {
 	return v, lanes
 }
 
-// join records that a lane is subscribed, and returns the action for its sequence.
-func (t *laneIndex) join(link *link, l *lane, history string) *joined {
+// join records that a lane is subscribed, and posts the action for its sequence. post is called with mu held, before
+// Acquire returns: a snapshot of the caller of Acquire finds the origin of the lane.
+func (t *laneIndex) join(link *link, l *lane, history string, post func(*joined)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := &joined{
+	post(&joined{
 		origin:   l.origin,
 		counted:  l.counted,
 		promised: l.takePromiseLocked(),
@@ -295,9 +296,9 @@ func (t *laneIndex) join(link *link, l *lane, history string) *joined {
 			Changed: l.history != history || history == "",
 			Reason:  backplane.LossOutage,
 		},
-	}
+	})
 	if l.link.Load() != link || l.state != subscribing {
-		return n // it belongs, or belonged meanwhile, to another link: later requests follow
+		return // it belongs, or belonged meanwhile, to another link: later requests follow
 	}
 	l.alone, l.begun = false, true
 	t.setLocked(l, subscribed)
@@ -306,7 +307,6 @@ func (t *laneIndex) join(link *link, l *lane, history string) *joined {
 	if !l.wantedLocked() {
 		t.enqueueLocked(l)
 	}
-	return n
 }
 
 // leave records that a lane that was given up is no longer subscribed: it ends, or begins anew. A lane that belongs to

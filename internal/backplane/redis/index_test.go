@@ -44,6 +44,12 @@ func (r *routed) lookedUp(at int, lanes []*lane, n uint64) {
 	r.located(r.links[at], lanes, found)
 }
 
+// joined confirms a subscription and returns the action for the sequence of the lane.
+func (r *routed) joined(at int, l *lane) (posted *joined) {
+	r.join(r.links[at], l, "", func(n *joined) { posted = n })
+	return posted
+}
+
 // mustRequest takes the next request of a link.
 func (r *routed) mustRequest(t *testing.T, at int, want verb) {
 	t.Helper()
@@ -61,10 +67,10 @@ func TestLaneIndex_lateConfirmation(t *testing.T) {
 	r.mustRequest(t, 0, verbJoin)
 	r.move(1)
 	r.move(0)
-	r.join(r.links[0], l, "")
+	r.joined(0, l)
 	r.mustRequest(t, 0, verbDrop)
 	r.mustRequest(t, 0, verbJoin)
-	r.join(r.links[0], l, "")
+	r.joined(0, l)
 	if done, _, err := r.state(l); !done || err != nil {
 		t.Errorf("the lane is confirmed: %t, %v", done, err)
 	}
@@ -77,7 +83,7 @@ func TestLaneIndex_lateLeave(t *testing.T) {
 	l := r.wants()
 	r.lookedUp(0, r.takeLookups(r.links[0]), 1)
 	r.mustRequest(t, 0, verbJoin)
-	r.join(r.links[0], l, "")
+	r.joined(0, l)
 	r.release(l.name, 1)
 	r.expire(l.expires.Add(1))
 	r.mustRequest(t, 0, verbLeave)
@@ -86,7 +92,7 @@ func TestLaneIndex_lateLeave(t *testing.T) {
 	r.move(0)
 	r.mustRequest(t, 0, verbJoin)
 	r.leave(r.links[0], l)
-	r.join(r.links[0], l, "")
+	r.joined(0, l)
 	if done, _, err := r.state(l); !done || err != nil || !l.located {
 		t.Errorf("the lane is confirmed: %t, %v; it is known where its journal ended: %t", done, err, l.located)
 	}
@@ -103,7 +109,7 @@ func TestLaneIndex_lookedUpTwice(t *testing.T) {
 	r.lookedUp(0, first, 1)
 	r.mustRequest(t, 0, verbJoin)
 	r.lookedUp(0, r.takeLookups(r.links[0]), 5)
-	if n := r.join(r.links[0], l, ""); n.origin.N != 1 {
+	if n := r.joined(0, l); n.origin.N != 1 {
 		t.Errorf("the lane begins after event %d, want 1", n.origin.N)
 	}
 }
@@ -133,4 +139,27 @@ func TestLaneIndex_straysAreRequestedAgain(t *testing.T) {
 	r.moved(r.links[0], []*lane{l}, nil, "")
 	look()
 	r.mustRequest(t, 0, verbJoin)
+}
+
+// A lane knows its origin before Acquire returns. A snapshot that came before the origin took every state of Redis for
+// one that the lane would still deliver, and answered that there was none.
+func TestLaneIndex_originBeforeAcquire(t *testing.T) {
+	r := newRouted()
+	l := r.wants()
+	r.lookedUp(0, r.takeLookups(r.links[0]), 1)
+	r.mustRequest(t, 0, verbJoin)
+	_, changed, _ := r.state(l)
+	r.join(r.links[0], l, "", func(*joined) {
+		select {
+		case <-changed:
+			t.Error("a caller of Acquire may go on before the lane has its origin")
+		default:
+		}
+		if l.state == subscribed {
+			t.Error("the lane counts as subscribed before it has its origin")
+		}
+	})
+	if done, _, err := r.state(l); !done || err != nil {
+		t.Errorf("the lane is confirmed: %t, %v", done, err)
+	}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a client may take for its next request.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // text returns the frame of a message.
 func text(payload string) []byte {
