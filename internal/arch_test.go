@@ -53,7 +53,7 @@ backplane/redis/command: backplane events
 backplane/redis/peer: backplane backplane/sequence events
 backplane/resp:
 backplane/respserver: backplane backplane/resp events
-config: authz authz/directory authz/token backplane loopback subscriptions tracing transport/forwarded
+config: authz authz/directory authz/token authz/watch backplane loopback subscriptions tracing transport/forwarded
  transport/origins transport/transports
 node: authz authz/directory authz/token authz/watch backplane backplane/redis config console diagnosis events fanout
  hub ingest logsink memory smuggling tap trace tracing transport transport/forwarded transport/hubprotocol

@@ -8,13 +8,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rte-server/rte-server/internal/config"
 	"github.com/rte-server/rte-server/internal/console"
 )
 
@@ -82,12 +82,7 @@ func (l *liveTap) token(fallback string) (string, error) {
 	if l.tokenFile == "" {
 		return fallback, nil
 	}
-	file, err := os.Open(l.tokenFile)
-	if err != nil {
-		return "", usageError{fmt.Errorf("--token-file: %w", err)}
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxTokenFile))
+	text, err := config.ReadFile(l.tokenFile, maxTokenFile)
 	if err != nil {
 		return "", usageError{fmt.Errorf("--token-file: %w", err)}
 	}

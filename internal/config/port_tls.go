@@ -5,7 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+
+	"github.com/rte-server/rte-server/internal/authz/watch"
 )
+
+// maxCertificateBytes bounds the files of a certificate and of its key.
+const maxCertificateBytes = 1 << 20
 
 // PortTLS are the files of TLS of a port. Without them the port has no TLS.
 type PortTLS struct {
@@ -14,7 +19,15 @@ type PortTLS struct {
 
 // Read reads the certificate and its key. The leaf of the result is set. Its error names a file and contains no key.
 func (p PortTLS) Read() (*tls.Certificate, error) {
-	certificate, err := tls.LoadX509KeyPair(p.CertFile, p.KeyFile)
+	chain, err := watch.ReadFile(p.CertFile, maxCertificateBytes)
+	if err != nil {
+		return nil, err
+	}
+	key, err := watch.ReadFile(p.KeyFile, maxCertificateBytes)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := tls.X509KeyPair(chain, key)
 	if err != nil {
 		return nil, fmt.Errorf("%s and %s: %w", p.CertFile, p.KeyFile, err)
 	}

@@ -41,7 +41,7 @@ func (k *keyList) readSecrets() error {
 
 // readSecret returns the text of a file without the newlines at its end, which editors add.
 func readSecret(path string) (string, error) {
-	data, err := readBounded(path, maxSecretBytes)
+	data, err := ReadFile(path, maxSecretBytes)
 	switch secret := strings.TrimRight(string(data), "\r\n"); {
 	case err != nil:
 		return "", err

@@ -95,7 +95,7 @@ const maxFileBytes = 4 << 20
 
 // readFile reads the assignments of a YAML file. Keys may be nested or written with dots.
 func readFile(path string) ([]assignment, error) {
-	data, err := readBounded(path, maxFileBytes)
+	data, err := ReadFile(path, maxFileBytes)
 	if err != nil {
 		return nil, fmt.Errorf("configuration file: %w", err)
 	}

@@ -2,21 +2,24 @@ package node
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/rte-server/rte-server/internal/authz/watch"
 	"github.com/rte-server/rte-server/internal/config"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/trace"
 )
 
+// maxCatalogBytes bounds events.catalog_file.
+const maxCatalogBytes = 16 << 20
+
 // NewCatalog makes the catalog: the built-in events and those of events.catalog_file.
 func NewCatalog(c *config.Events) (*events.Catalog, error) {
 	catalog := events.Builtin()
 	if c.CatalogFile != "" {
-		text, err := os.ReadFile(c.CatalogFile)
+		text, err := watch.ReadFile(c.CatalogFile, maxCatalogBytes)
 		if err != nil {
 			return nil, fmt.Errorf("events.catalog_file: %w", err)
 		}

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"go.uber.org/zap"
@@ -15,6 +14,9 @@ import (
 	"github.com/rte-server/rte-server/internal/authz/watch"
 	"github.com/rte-server/rte-server/internal/config"
 )
+
+// maxAuthorities bounds the files of TLS for Redis in bytes. A file of all public authorities has about 250 KB.
+const maxAuthorities = 4 << 20
 
 // redisTLS are the files of TLS for Redis, see redis.Options.NextTLS. Any goroutine may call next.
 type redisTLS struct {
@@ -125,7 +127,7 @@ func readRedisTLS(c *config.Redis) (*redisTLSVersion, error) {
 	}
 	sum := sha256.New()
 	read := func(key, path string) ([]byte, error) {
-		text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+		text, err := watch.ReadFile(path, maxAuthorities)
 		if err != nil {
 			return nil, fmt.Errorf("redis.tls.%s: %w", key, err)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -113,7 +112,7 @@ func (w *File) check() {
 }
 
 func (w *File) stat() (stamp, error) {
-	info, err := os.Stat(w.options.Path)
+	info, err := statFile(w.options.Path)
 	if err != nil {
 		return stamp{}, err
 	}
@@ -123,32 +122,18 @@ func (w *File) stat() (stamp, error) {
 // try reads and loads one version of the file. It tries a version that cannot be read again at the next check: the
 // cause, such as missing permissions or descriptors, may go away without a new version.
 func (w *File) try(version stamp) error {
-	data, err := w.content()
+	data, err := ReadFile(w.options.Path, w.options.Limit)
 	if err != nil && !errors.Is(err, errTooLarge) {
 		return err
 	}
 	w.tried, w.shut = version, stamp{}
-	if err == nil {
-		err = w.options.Load(data)
-	}
 	if err != nil {
+		return err
+	}
+	if err := w.options.Load(data); err != nil {
 		return fmt.Errorf("%s: %w", w.options.Path, err)
 	}
 	return nil
-}
-
-// content reads the file, within its limit.
-func (w *File) content() ([]byte, error) {
-	file, err := os.Open(w.options.Path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, w.options.Limit+1))
-	if err == nil && int64(len(data)) > w.options.Limit {
-		err = errTooLarge
-	}
-	return data, err
 }
 
 var errTooLarge = errors.New("file is too large")
