@@ -52,11 +52,16 @@ type Departure struct {
 	Held string `json:"held,omitempty"`
 }
 
+// StateSilent is the state of a peer whose last announcement is overdue: it was killed, or nothing reaches this node.
+const StateSilent = "silent"
+
 // PeerNode is one node in the answer of /api/nodes.
 type PeerNode struct {
 	ID          string `json:"id"`
-	State       string `json:"state"` // as in /readyz
+	State       string `json:"state"` // as in /readyz, or StateSilent
 	Connections int    `json:"connections"`
+	// SilentSeconds is the age of the node's last announcement; the node that answers has none.
+	SilentSeconds float64 `json:"silentSeconds,omitempty"`
 }
 
 // NodeList is the answer of /api/nodes.

@@ -258,11 +258,7 @@ func (d *drainer) Departure() console.Departure {
 
 // Nodes implements console.Drainer.
 func (d *drainer) Nodes() []console.PeerNode {
-	nodes := []console.PeerNode{}
-	for _, a := range append([]announcement{d.own()}, d.peers.list()...) {
-		nodes = append(nodes, console.PeerNode{
-			ID: a.Node, State: a.State, Connections: a.Connections,
-		})
-	}
-	return nodes
+	own := d.own()
+	nodes := []console.PeerNode{{ID: own.Node, State: own.State, Connections: own.Connections}}
+	return append(nodes, d.peers.views(time.Now())...)
 }

@@ -25,7 +25,7 @@ const (
 	queueInterval = checkInterval / 4
 	// forgetAfter is how long a peer may be silent before it counts as gone.
 	forgetAfter = 3 * announceInterval
-	// silentFor is how long, after messages may have been missed, the state of a peer that is silent is not known.
+	// silentFor is how long a peer may be silent before its state is not known, also after messages were missed.
 	silentFor = announceInterval + announceInterval/2
 	// announceTimeout bounds the sending of an announcement, leaveTimeout that of the last one.
 	announceTimeout = 2 * time.Second
@@ -233,6 +233,25 @@ func (p *peers) list() []announcement {
 		list = append(list, p.known[id].announcement)
 	}
 	return list
+}
+
+// views returns the peers in the order of their ids, for operators. The state of one whose announcement is overdue is
+// not known: a node that was killed does not leave.
+func (p *peers) views(now time.Time) []console.PeerNode {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	views := make([]console.PeerNode, 0, len(p.known))
+	for _, id := range slices.Sorted(maps.Keys(p.known)) {
+		peer, age := p.known[id], now.Sub(p.known[id].seen)
+		view := console.PeerNode{
+			ID: id, State: peer.State, Connections: peer.Connections, SilentSeconds: age.Round(time.Millisecond).Seconds(),
+		}
+		if age > silentFor {
+			view.State = console.StateSilent
+		}
+		views = append(views, view)
+	}
+	return views
 }
 
 // holds returns why clients should not be sent to other nodes now; empty if there is no reason. Without other nodes

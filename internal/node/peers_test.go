@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -158,6 +159,42 @@ func TestPeers_refuseWhatIsNoAnnouncement(t *testing.T) {
 	if n := testutil.ToFloat64(p.metrics[console.StateReady]); n != maxPeers {
 		t.Errorf("counts %v peers", n)
 	}
+}
+
+// A node that was killed does not leave. For 15 seconds it was listed with its last state, such as ready.
+func TestPeers_showWhoIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w network
+		var state atomic.Pointer[announcement]
+		state.Store(&announcement{State: console.StateReady, Connections: 7})
+		here, other := w.join(t, "here", &state), w.join(t, "other", &state)
+		ctx, kill := context.WithCancel(t.Context())
+		defer kill()
+		go func() { _ = other.run(ctx) }()
+		for _, step := range []struct {
+			wait, age time.Duration
+			state     string
+		}{
+			{12 * time.Second, time.Second, console.StateReady},
+			{6 * time.Second, 7 * time.Second, console.StateReady}, // killed before
+			{2 * time.Second, 9 * time.Second, console.StateSilent},
+			{7 * time.Second, 0, ""},
+		} {
+			time.Sleep(step.wait)
+			synctest.Wait()
+			kill()
+			here.forget(time.Now())
+			want := []console.PeerNode{{
+				ID: "other", State: step.state, Connections: 7, SilentSeconds: step.age.Seconds(),
+			}}
+			if step.state == "" {
+				want = []console.PeerNode{}
+			}
+			if diff := cmp.Diff(want, here.views(time.Now())); diff != "" {
+				t.Errorf("%s after the announcement (-want +got):\n%s", step.age, diff)
+			}
+		}
+	})
 }
 
 // A starting node announced itself before it heard the others. Their answers were lost: for up to five seconds it did
