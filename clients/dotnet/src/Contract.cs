@@ -136,7 +136,7 @@ public sealed class Resync
     /// </summary>
     public string? Reason { get; set; }
 
-    /// <summary>When the first of them was published; null: not known.</summary>
+    /// <summary>No missing event is older; null: not known. After a reconnect by the clock of this machine.</summary>
     [JsonConverter(typeof(RteTimeConverter))]
     public DateTimeOffset? From { get; set; }
 
@@ -147,6 +147,6 @@ public sealed class Resync
     /// <summary>How many subscriptions of this connection are concerned.</summary>
     public int Total { get; set; }
 
-    /// <summary>Up to 500 of them.</summary>
+    /// <summary>Up to 500 of them from the server; all of them in <see cref="RteClientOptions.OnResync"/>.</summary>
     public IReadOnlyList<Subscription> Subscriptions { get; set; } = Array.Empty<Subscription>();
 }

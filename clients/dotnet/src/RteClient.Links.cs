@@ -93,7 +93,7 @@ public sealed partial class RteClient
             made.Interrupted = Why(failure);
             if (link == made)
             {
-                Interrupt();
+                Interrupt(made);
                 work.Set();
             }
             else
@@ -155,7 +155,7 @@ public sealed partial class RteClient
             List<Wanted> rest;
             lock (gate)
             {
-                rest = wanted.Values.Where(entry => !entry.Pending).ToList();
+                rest = wanted.Values.Where(entry => entry.Granted).ToList();
             }
             while (rest.Count > 0)
             {
@@ -255,12 +255,7 @@ public sealed partial class RteClient
             (before, adopted) = (link, next!);
             link = adopted;
             next = null;
-            closing = false;
-            foreach (var entry in wanted.Values)
-            {
-                entry.Pending = entry.Pending || !adopted.Granted.Contains(entry);
-                entry.NextTry = DateTimeOffset.MinValue;
-            }
+            Continue(adopted.Granted.Contains);
             var current = new HashSet<Wanted>(wanted.Values);
             var unwanted = adopted.Granted.Where(entry => !current.Contains(entry) && !wanted.ContainsKey(entry.Item));
             var items = unwanted.Select(entry => entry.Item).ToList();

@@ -23,6 +23,7 @@ public sealed partial class RteClient
             {
                 losses.RemoveAt(0);
                 loss.Total = int.MaxValue; // more than are named
+                loss.From = null;
             }
             losses.Add(loss);
         }
@@ -45,15 +46,13 @@ public sealed partial class RteClient
                 RetryNow(); // nothing was lost: what was refused for now can be decided again
                 continue;
             }
-            var why = "events were lost: " + loss.Reason;
-            SetState(RteStateKind.Behind, why);
-            var again = options.Snapshots ? StatesOf(loss) : new List<Wanted>();
-            await Unsubscribe(again.Select(entry => entry.Item).ToList(), stop).ConfigureAwait(false);
+            SetState(RteStateKind.Behind, "events were lost: " + loss.Reason);
+            List<Wanted> again;
             lock (gate)
             {
-                again.ForEach(entry => entry.Pending = true);
+                again = Lose(loss);
             }
-            QueueFetch(loss);
+            await Unsubscribe(again.Select(entry => entry.Item).ToList(), stop).ConfigureAwait(false);
         }
     }
 
@@ -68,82 +67,116 @@ public sealed partial class RteClient
         }
     }
 
-    private List<Wanted> StatesOf(Resync loss)
+    // Lose notes what is missing after a loss. It returns the states that became pending: the server sends them again. The
+    // caller holds gate.
+    private List<Wanted> Lose(Resync loss)
     {
         var named = new HashSet<EntitySubscription>(
             loss.Subscriptions.Select(s => new EntitySubscription(s.EntityId, s.EventType)));
-        lock (gate)
+        var again = new List<Wanted>();
+        foreach (var entry in wanted.Values)
         {
-            return wanted.Values.Where(entry =>
-                RteEvents.States.Contains(entry.Item.EventName, StringComparer.OrdinalIgnoreCase) &&
-                (loss.Total > loss.Subscriptions.Count || named.Contains(entry.Item))).ToList();
+            if (loss.Total <= loss.Subscriptions.Count && !named.Contains(entry.Item))
+            {
+                continue;
+            }
+            var isState = RteEvents.States.Contains(entry.Item.EventName, StringComparer.OrdinalIgnoreCase);
+            if (entry.Granted && !(options.Snapshots && isState))
+            {
+                MustFetch(entry, Gap.Of(loss));
+                continue;
+            }
+            entry.Miss(Gap.Of(loss));
+            if (entry.Granted)
+            {
+                again.Add(entry);
+                entry.Granted = false;
+                entry.Pending = true;
+                entry.NextTry = DateTimeOffset.MinValue;
+            }
+        }
+        return again;
+    }
+
+    // MustFetch notes what the application has to fetch. The caller holds gate.
+    private void MustFetch(Wanted entry, Gap gap)
+    {
+        if (options.OnResync != null)
+        {
+            missed.TryGetValue(entry, out var before);
+            missed[entry] = gap.With(before);
         }
     }
 
-    // QueueFetch remembers what the application has to fetch. Beyond MaxLosses the newest stands for the oldest.
-    private void QueueFetch(Resync loss)
+    // StartFetch lets the application fetch what is missing, once everything that is due is subscribed.
+    private void StartFetch(CancellationToken stop)
     {
         lock (gate)
         {
-            if (options.OnResync == null)
-            {
-                return;
-            }
-            if (fetches.Count == MaxLosses)
-            {
-                fetches.RemoveAt(0);
-                loss.Total = int.MaxValue;
-            }
-            fetches.Add(loss);
-        }
-    }
-
-    // StartFetches lets the application fetch, one loss after the other, once everything that is due is subscribed.
-    private void StartFetches(CancellationToken stop)
-    {
-        lock (gate)
-        {
-            if (fetching || fetches.Count == 0)
+            if (fetching || missed.Count == 0)
             {
                 return;
             }
             fetching = true;
+            var due = new Dictionary<Wanted, Gap>(missed);
+            missed.Clear();
+            _ = Task.Run(() => FetchAsync(due, stop), CancellationToken.None);
         }
-        _ = Task.Run(() => FetchAsync(stop), CancellationToken.None);
     }
 
-    private async Task FetchAsync(CancellationToken stop)
+    private bool IsWanted(Wanted entry) => wanted.TryGetValue(entry.Item, out var current) && current == entry;
+
+    private async Task FetchAsync(Dictionary<Wanted, Gap> due, CancellationToken stop)
     {
-        for (var attempts = 0L; ; attempts++)
+        try
         {
-            Resync loss;
+            await options.OnResync!(ResyncOf(due), stop).ConfigureAwait(false);
             lock (gate)
             {
-                if (fetches.Count == 0 || stop.IsCancellationRequested)
-                {
-                    fetching = false;
-                    break;
-                }
-                loss = fetches[0];
-            }
-            try
-            {
-                await options.OnResync!(loss, stop).ConfigureAwait(false);
-                attempts = -1;
-                lock (gate)
-                {
-                    fetches.Remove(loss);
-                }
-            }
-            catch (Exception exception) when (!stop.IsCancellationRequested)
-            {
-                Fail(exception);
-                await Pause(RetryDelay(attempts, exception), stop).ConfigureAwait(false);
-            }
-            catch (OperationCanceledException)
-            {
+                fetchFailures = 0;
             }
         }
+        catch (Exception exception) when (!stop.IsCancellationRequested)
+        {
+            Fail(exception);
+            TimeSpan delay;
+            lock (gate)
+            {
+                foreach (var entry in due)
+                {
+                    MustFetch(entry.Key, entry.Value);
+                }
+                delay = RetryDelay(fetchFailures++, exception);
+            }
+            await Pause(delay, stop).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+        }
+        lock (gate)
+        {
+            fetching = false;
+        }
         work.Set();
+    }
+
+    // ResyncOf describes what is missing, for the application.
+    private static Resync ResyncOf(Dictionary<Wanted, Gap> due)
+    {
+        var since = due.Values.Min(gap => gap.Since);
+        var organizations = due.Values.Select(gap => gap.OrganizationId).Distinct().ToList();
+        return new Resync
+        {
+            OrganizationId = organizations.Count == 1 ? organizations[0] : Guid.Empty,
+            Reason = due.Values.Last().Reason,
+            From = since == DateTimeOffset.MinValue ? null : since,
+            To = DateTimeOffset.UtcNow,
+            Total = due.Count,
+            Subscriptions = due.Keys.Select(entry => new Subscription
+            {
+                EntityId = Guid.TryParse(entry.Item.EntityId, out var id) ? id : Guid.Empty,
+                EventType = entry.Item.EventName,
+            }).ToArray(),
+        };
     }
 }

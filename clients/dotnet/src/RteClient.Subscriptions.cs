@@ -16,11 +16,13 @@ public sealed partial class RteClient
     private readonly Dictionary<EntitySubscription, Wanted> wanted = new(); // guarded by gate
     private readonly List<Ending> endings = new(); // guarded by gate
     private readonly List<Resync> losses = new(); // guarded by gate
-    private readonly List<Resync> fetches = new(); // what the application has to fetch; guarded by gate
+    private readonly Dictionary<Wanted, Gap> missed = new(); // what the application has to fetch; guarded by gate
     private bool fetching; // whether OnResync runs; guarded by gate
-    private DateTimeOffset? interruptedAt; // of the last connection, for what has to be fetched; guarded by gate
+    private long fetchFailures; // in a row; guarded by gate
+    private Gap? interruption; // of the last connection; null: there is none; guarded by gate
+    private long generation; // counts connections; guarded by gate
 
-    // Losses beyond this are one: everything is fetched again.
+    // Losses beyond this number become one: everything is fetched again.
     private const int MaxLosses = 16;
 
     /// <summary>
@@ -148,7 +150,7 @@ public sealed partial class RteClient
                 await SubscribeBatch(batch, stop).ConfigureAwait(false);
                 continue;
             }
-            StartFetches(stop);
+            StartFetch(stop);
             if (!pending)
             {
                 SetState(RteStateKind.Right, "");
@@ -160,26 +162,36 @@ public sealed partial class RteClient
         return await ended.ConfigureAwait(false);
     }
 
-    // Renew makes everything pending: a new connection has no subscriptions. What happened meanwhile has to be fetched.
+    // Renew makes everything pending: a new connection has no subscriptions.
     private void Renew()
     {
         lock (gate)
         {
-            if (interruptedAt is { } from && wanted.Count > 0)
-            {
-                var now = DateTimeOffset.UtcNow;
-                QueueFetch(new Resync { Reason = "reconnect", From = from, To = now, Total = wanted.Count });
-            }
-            interruptedAt = null;
-            closing = false;
-            foreach (var entry in wanted.Values)
-            {
-                entry.Pending = true;
-                entry.NextTry = DateTimeOffset.MinValue;
-            }
-            losses.Clear();
+            Continue(_ => false);
             FinishEndings();
         }
+    }
+
+    // Continue begins a connection that has some of what the one before had. Events of the others are missing: the
+    // application fetches them as soon as they are granted again. The caller holds gate.
+    private void Continue(Func<Wanted, bool> has)
+    {
+        generation++;
+        closing = false;
+        foreach (var entry in wanted.Values)
+        {
+            if (!has(entry))
+            {
+                if (entry.Granted && interruption != null)
+                {
+                    entry.Miss(interruption);
+                }
+                entry.Granted = false;
+                entry.Pending = true;
+            }
+            entry.NextTry = DateTimeOffset.MinValue;
+        }
+        interruption = null;
     }
 
     private void FinishEndings()
@@ -198,7 +210,11 @@ public sealed partial class RteClient
         var due = new List<Wanted>();
         lock (gate)
         {
-            pending = fetching || fetches.Count > 0;
+            foreach (var entry in missed.Keys.Where(entry => !IsWanted(entry)).ToList())
+            {
+                missed.Remove(entry);
+            }
+            pending = fetching || missed.Count > 0;
             next = TimeSpan.FromMinutes(1);
             foreach (var entry in wanted.Values)
             {
@@ -221,6 +237,11 @@ public sealed partial class RteClient
     private async Task SubscribeBatch(List<Wanted> batch, CancellationToken stop)
     {
         SubscriptionResult[] results;
+        long asked;
+        lock (gate)
+        {
+            asked = generation;
+        }
         try
         {
             var items = Items(batch.Select(entry => entry.Item));
@@ -241,10 +262,14 @@ public sealed partial class RteClient
         var unavailable = "";
         lock (gate)
         {
+            if (asked != generation)
+            {
+                return; // the answer of a connection that reconnected meanwhile
+            }
             for (var i = 0; i < batch.Count; i++)
             {
                 var (entry, result) = (batch[i], results[i]);
-                if (!wanted.TryGetValue(entry.Item, out var current) || current != entry)
+                if (!IsWanted(entry))
                 {
                     continue; // ended meanwhile
                 }
@@ -257,6 +282,7 @@ public sealed partial class RteClient
                 }
                 entry.Pending = false;
                 entry.Attempts = 0;
+                entry.Granted = result.Subscribed;
                 if (!result.Subscribed)
                 {
                     wanted.Remove(entry.Item);
@@ -264,6 +290,11 @@ public sealed partial class RteClient
                     {
                         refused.Add(result);
                     }
+                }
+                if (result.Subscribed && entry.Gap is { } gap)
+                {
+                    entry.Gap = null;
+                    MustFetch(entry, gap);
                 }
                 entry.Finish(result);
             }

@@ -20,6 +20,12 @@ public sealed partial class RteClient
         public EntitySubscription Item { get; }
         public int Bytes { get; }
         public bool Pending { get; set; }
+
+        // Granted reports whether the client's connection has it, also while it is subscribed to again.
+        public bool Granted { get; set; }
+
+        // Gap is since when its events may be missing; the application fetches them once it is granted. Null: none is.
+        public Gap? Gap { get; set; }
         public long Attempts { get; set; }
         public DateTimeOffset NextTry { get; set; }
         public List<TaskCompletionSource<SubscriptionResult>> Waiters { get; } = new();
@@ -29,6 +35,8 @@ public sealed partial class RteClient
 
         private static int Size(string text) =>
             Encoding.UTF8.GetByteCount(text) == text.Length ? text.Length : 6 * text.Length;
+
+        public void Miss(Gap gap) => Gap = gap.With(Gap);
 
         public void Finish(SubscriptionResult result)
         {
@@ -45,6 +53,16 @@ public sealed partial class RteClient
             }
             Waiters.Clear();
         }
+    }
+
+    // Gap is a time since when events may be missing, and why. DateTimeOffset.MinValue: the time is not known.
+    private sealed record Gap(DateTimeOffset Since, string? Reason, Guid OrganizationId)
+    {
+        public static Gap Of(Resync loss) =>
+            new(loss.From ?? DateTimeOffset.MinValue, loss.Reason, loss.OrganizationId);
+
+        // With returns this gap, which is as long as an earlier one at least.
+        public Gap With(Gap? before) => before != null && before.Since < Since ? this with { Since = before.Since } : this;
     }
 
     private sealed class Ending

@@ -136,6 +136,7 @@ public sealed partial class RteClient : IAsyncDisposable, IDisposable
             {
                 break;
             }
+            Interrupt(link);
             if (HasNext())
             {
                 continue;
@@ -147,7 +148,6 @@ public sealed partial class RteClient : IAsyncDisposable, IDisposable
                 return;
             }
             SetState(RteStateKind.Behind, Why(failure));
-            Interrupt();
             var delay = options.RetryPolicy.NextRetryDelay(new RetryContext
             {
                 PreviousRetryCount = attempts++, ElapsedTime = lost.Elapsed, RetryReason = failure,
@@ -163,15 +163,15 @@ public sealed partial class RteClient : IAsyncDisposable, IDisposable
         End("stopped");
     }
 
-    // Interrupt notes since when events are missing: not before there was a connection.
-    private void Interrupt()
+    // Interrupt notes since when events are missing: a dead connection may have gone unnoticed for ServerTimeout.
+    private void Interrupt(Link over)
     {
+        var blind = over.Connection.ServerTimeout;
+        var known = blind >= TimeSpan.Zero && blind < TimeSpan.FromDays(1);
+        var since = known ? DateTimeOffset.UtcNow - blind : DateTimeOffset.MinValue;
         lock (gate)
         {
-            if (started.Task.IsCompleted)
-            {
-                interruptedAt ??= DateTimeOffset.UtcNow;
-            }
+            interruption ??= new Gap(since, "reconnect", Guid.Empty);
         }
     }
 

@@ -23,8 +23,9 @@ public sealed class RteClientOptions
 
     /// <summary>
     /// Fetches what was missed: after the server has lost events, and, with the reason "reconnect", after a connection
-    /// was lost. The state is behind until it returns; what it throws is tried again. States that are subscribed to
-    /// come again by themselves; what happened to calls has to be fetched.
+    /// was lost. <see cref="Resync.Subscriptions"/> names every subscription with missing events, by EntityId and
+    /// EventType; each is granted again by then. The state is behind until it returns; what it throws is tried again.
+    /// States that are subscribed to come again by themselves; what happened to calls has to be fetched.
     /// </summary>
     public Func<Resync, CancellationToken, Task>? OnResync { get; set; }
 

@@ -332,6 +332,56 @@ public class ClientTests : IAsyncLifetime
         await log.Expect("Right");
     }
 
+    // A dead connection may have gone unnoticed for ServerTimeout. What the server grants later than the rest has
+    // missed events until then, so it has a fetch of its own. What it never granted has none.
+    [Fact]
+    public async Task Reconnect_fetchesWhatTheServerGrantsAgain()
+    {
+        var options = Options();
+        var before = DateTimeOffset.UtcNow;
+        options.OnResync = (loss, _) =>
+        {
+            var names = string.Join(" ", loss.Subscriptions.Select(s => s.EventType + " " + s.EntityId));
+            log.Add($"fetch {loss.Reason} {loss.Total} {loss.From < before} {names}");
+            return Task.CompletedTask;
+        };
+        await Make(options).StartAsync();
+        await client!.SubscribeAsync(new[] { Queue, Call });
+        await log.Expect("Right");
+        hub.Refusal = item => item.EventName == RteEvents.QueueStatus ? null : "Temporarily unavailable";
+        var late = client.SubscribeAsync(new[] { Alert });
+        await log.Expect("Behind subscribing");
+        hub.AbortAll();
+        await log.Expect("fetch reconnect 1 True QueueStatus " + Queue.EntityId);
+        hub.Refusal = _ => null;
+        await log.Expect("fetch reconnect 1 True QueueCallInArrived " + Call.EntityId);
+        await log.Expect("Right");
+        Assert.True((await late)[0].Subscribed);
+    }
+
+    // A connection that ends takes no loss with it.
+    [Fact]
+    public async Task Resync_outlivesItsConnection()
+    {
+        var options = Options();
+        options.OnResync = (loss, _) =>
+        {
+            log.Add($"fetch {loss.Reason} since {loss.From:yyyy} of {loss.Total}");
+            return Task.CompletedTask;
+        };
+        await Make(options).StartAsync();
+        await client!.SubscribeAsync(new[] { Queue });
+        await log.Expect("Right");
+        hub.Refusal = _ => "Temporarily unavailable";
+        await hub.SendAsync("Resync", """{"reason":"outage","from":"2020-01-01T00:00:00Z","total":700}""");
+        await log.Expect("Behind subscribing");
+        hub.AbortAll();
+        await log.Expect("Behind");
+        hub.Refusal = _ => null;
+        await log.Expect("fetch outage since 2020 of 1");
+        await log.Expect("Right");
+    }
+
     [Fact]
     public async Task SubscriptionsEnded_areNotTriedAgain()
     {
