@@ -40,7 +40,7 @@ func (k *link) watchFormerMaster(ctx context.Context, address string) {
 	}
 	k.b.logger.Warn("former redis master accepted commands for a while",
 		zap.String("address", address), zap.Duration("for", time.Since(from)))
-	for _, l := range k.b.index.subscribedAt(k.group) {
+	for _, l := range k.b.index.begunAt(k.group) {
 		k.b.post(l, formerMasterPublished{from: from})
 	}
 }
@@ -57,12 +57,13 @@ func (n formerMasterPublished) run(w *worker, l *lane, now time.Time) {
 	}
 }
 
-// subscribedAt returns the lanes that are subscribed at a server.
-func (t *laneIndex) subscribedAt(g *group) (lanes []*lane) {
+// begunAt returns the lanes of a server whose order goes on. They may be unsubscribed for the moment: after a failover
+// all of them are subscribed again, which takes a while, and connections may end meanwhile.
+func (t *laneIndex) begunAt(g *group) (lanes []*lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range t.lanes {
-		if k := l.link.Load(); l.handle == nil && l.state == subscribed && k != nil && k.group == g {
+		if k := l.link.Load(); l.handle == nil && l.begun && k != nil && k.group == g {
 			lanes = append(lanes, l)
 		}
 	}

@@ -163,3 +163,28 @@ func TestLaneIndex_originBeforeAcquire(t *testing.T) {
 		t.Errorf("the lane is confirmed: %t, %v", done, err)
 	}
 }
+
+// A former master had accepted events for a while. Lanes that were not subscribed at the moment when it learned of its
+// end, because the connection to the new one had just ended, reported no loss.
+func TestLaneIndex_lossOfAFormerMasterReachesLanesUnderWay(t *testing.T) {
+	r := newRouted()
+	g := &group{}
+	r.links[0].group = g
+	l := r.wants()
+	r.lookedUp(0, r.takeLookups(r.links[0]), 1)
+	r.mustRequest(t, 0, verbJoin)
+	if lanes := r.begunAt(g); len(lanes) != 0 {
+		t.Errorf("%d lanes report a loss that were never subscribed", len(lanes))
+	}
+	r.joined(0, l)
+	for _, step := range []func(){
+		func() {},
+		func() { r.finish(r.links[0], map[string]*lane{l.name: l}, nil, "") },
+		func() { r.mustRequest(t, 0, verbJoin) },
+	} {
+		step()
+		if lanes := r.begunAt(g); len(lanes) != 1 || lanes[0] != l {
+			t.Errorf("%d lanes report the loss, want one", len(lanes))
+		}
+	}
+}
