@@ -119,9 +119,9 @@ func (s *Session) recheck(ctx context.Context, concerned func(events.Topic) bool
 	for i := range list {
 		topics[i] = list[i].Entry.Topic()
 	}
-	claims := s.Claims()
+	claims := s.claimsInForce()
 	allowed := s.hub.options.Authorization.Rechecker.Recheck(ctx, claims, topics)
-	if s.Claims() != claims {
+	if s.claimsInForce() != claims {
 		return 0 // a refresh has replaced them meanwhile: it rechecks all topics
 	}
 	var forbidden []fanout.Subscription
@@ -156,9 +156,9 @@ func (s *Session) end(forbidden []fanout.Subscription) (ended int) {
 		}
 		s.hub.history.ended(s, removed, time.Now(), endedByPolicy)
 		s.setActiveLocked(s.active.without(removed))
+		s.hub.quota.release(s.Claims().Organization, len(removed)) // before the notice
 		s.outbox.Apply(fanout.Change{Frame: notice, Remove: removed})
 		s.hub.metrics.subscriptions.Sub(float64(len(removed)))
-		s.hub.quota.release(s.Claims().Organization, len(removed))
 		s.hub.metrics.ended.Add(float64(len(removed)))
 	}
 	s.mu.Unlock()

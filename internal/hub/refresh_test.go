@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,6 +114,84 @@ func TestRefresh_doesNotHideTheEarlierClaims(t *testing.T) {
 		}
 		if s.Close(hub.CloseGone) {
 			t.Error("the session is open after the revocation of its token")
+		}
+	})
+}
+
+// letOthersRun lets the other goroutines run. Fake time stands still while one of them waits for a mutex.
+func letOthersRun() {
+	for range 10_000 {
+		runtime.Gosched()
+	}
+}
+
+// A recheck that ended while a refresh was being refused left the session to that refresh, which rechecked nothing: the
+// client kept what the policy no longer allowed.
+func TestRefresh_thatIsRefusedHidesNoRecheck(t *testing.T) {
+	j := &slowRechecker{}
+	refreshing := make(chan struct{}, 1)
+	o := hub.Options{Authorization: hub.Authorization{Rechecker: j, Revoked: func(claims *authz.Claims) bool {
+		if claims.TokenID == "new" { // the session has the new claims for a moment
+			refreshing <- struct{}{}
+			letOthersRun()
+			return true
+		}
+		return false
+	}}}
+	run(t, o, func(t *testing.T, r *rig) {
+		c := r.connect(t)
+		c.invoke(t, "1", "Subscribe", items(1))
+		j.meanwhile = func() {
+			go func() {
+				if _, err := c.Refresh(newClaims()); !errors.Is(err, hub.ErrRevoked) {
+					t.Errorf("refreshed: %v", err)
+				}
+			}()
+			<-refreshing
+		}
+		r.Recheck(authz.Change{All: true})
+		synctest.Wait()
+		if n := c.Info().Subscriptions; n != 0 {
+			t.Errorf("%d subscriptions are left that are not allowed", n)
+		}
+	})
+}
+
+// A Subscribe that was decided while a refresh was being refused used the claims of the revoked token.
+func TestRefresh_thatIsRefusedDecidesNothing(t *testing.T) {
+	var goOn chan struct{}
+	decided := map[string]string{} // token ids, by the entity of the call
+	decide := func(ctx context.Context, claims *authz.Claims, requests []authz.Request) []authz.Decision {
+		decided[requests[0].EntityID] = claims.TokenID
+		if requests[0].EntityID == entity(1).String() { // this call has the only place
+			<-goOn
+		}
+		return allowAll(ctx, claims, requests)
+	}
+	o := hub.Options{Pool: 1, Authorization: hub.Authorization{
+		Authorizer: authorizer(decide),
+		Revoked: func(claims *authz.Claims) bool {
+			if claims.TokenID == "new" { // the session has the new claims for a moment, and its call gets the place
+				close(goOn)
+				letOthersRun()
+				return true
+			}
+			return false
+		},
+	}}
+	run(t, o, func(t *testing.T, r *rig) {
+		goOn = make(chan struct{})
+		first, second := r.connect(t), r.connect(t)
+		go first.Invoke(t.Context(), invocation("1", "Subscribe", items(1)))
+		synctest.Wait()
+		go second.Invoke(t.Context(), invocation("1", "Subscribe", items(2)))
+		synctest.Wait()
+		if _, err := second.Refresh(newClaims()); !errors.Is(err, hub.ErrRevoked) {
+			t.Errorf("refreshed: %v", err)
+		}
+		synctest.Wait()
+		if id, ok := decided[entity(2).String()]; !ok || id != "" {
+			t.Errorf("the claims of token %q decided the call: %v", id, ok)
 		}
 	})
 }

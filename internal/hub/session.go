@@ -40,6 +40,14 @@ func (s *Session) ID() string { return s.conn.ID() }
 // Claims returns the claims of the latest token: of the one that opened the connection, or of a refresh.
 func (s *Session) Claims() *authz.Claims { return s.claims.Load() }
 
+// claimsInForce returns the claims in force, and never those of a refresh that may still be refused: Claims returns
+// them meanwhile, so that a revocation finds them. Decisions use claimsInForce. The caller must not hold mu.
+func (s *Session) claimsInForce() *authz.Claims {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Claims()
+}
+
 // Outbox returns the outbox of the session, for the transport: the session owns it.
 func (s *Session) Outbox() *fanout.Outbox { return s.outbox }
 
@@ -201,7 +209,6 @@ func (s *Session) answer(c *call, completion *Completion) bool {
 	gone := canceled(c.ctx) // for good: the transport cancels no call whose completion is encoded
 	changes := c.outcome == invoker.OK && len(c.added)+len(c.removed) > 0 && !gone
 	if changes && s.commit(c, frame) {
-		s.hub.quota.release(s.Claims().Organization, c.taken-len(c.added)+len(c.removed))
 		s.hub.releaseLanes(c.removed)
 		if len(c.added) > 0 && s.hub.rechecks.number.Load() != c.change {
 			s.recheckAdded(c)
@@ -237,6 +244,8 @@ func (s *Session) commit(c *call, frame []byte) bool {
 	s.hub.history.ended(s, c.removed, now, endedByClient)
 	s.setActiveLocked(s.active.without(c.removed).with(c.added))
 	c.replay = s.replayFor(c)
+	// Before the answer: another session of the organization may use what a client knows to be free.
+	s.hub.quota.release(s.Claims().Organization, c.taken-len(c.added)+len(c.removed))
 	s.outbox.Apply(fanout.Change{Answer: c.answerWith(frame), Add: c.added, Remove: c.removed, Replay: c.replay})
 	s.hub.metrics.subscriptions.Add(float64(len(c.added) - len(c.removed)))
 	return true
@@ -279,12 +288,12 @@ func (s *Session) Close(reason CloseReason) (first bool) {
 	if cancel != nil {
 		cancel()
 	}
+	s.hub.quota.release(s.Claims().Organization, len(entries)) // before the client knows of the end
 	s.outbox.Close(s.conn.EncodeClose(reason), entries)
 	s.hub.releaseLanes(entries)
 	s.hub.sessions.remove(s)
 	s.hub.undecided.take(s)
 	s.hub.metrics.subscriptions.Sub(float64(len(entries)))
-	s.hub.quota.release(s.Claims().Organization, len(entries))
 	s.hub.metrics.closed[reason].Inc()
 	if reason == CloseSlow {
 		s.hub.metrics.slowOf.count(s.Claims().Organization)

@@ -24,7 +24,7 @@ func (s *Session) subscribe(c *call, requests []authz.Request) []SubscriptionRes
 	results := s.results(requests)
 	decided := requests[:min(len(requests), s.hub.limits.Load().Items)]
 	c.change = s.hub.rechecks.number.Load()
-	decisions := s.hub.options.Authorization.Authorizer.Authorize(c.ctx, s.Claims(), decided)
+	decisions := s.hub.options.Authorization.Authorizer.Authorize(c.ctx, s.claimsInForce(), decided)
 
 	wanted, topics := s.choose(c, decisions, results)
 	errs := s.acquire(c, topics)
