@@ -228,18 +228,24 @@ func (s *keySet) read(r *reading) {
 	s.next, s.current = nil, r // later callers need another reading
 	s.mu.Unlock()
 	keys, skipped, err := s.fetch()
+	s.reportSkipped(skipped)
+	if err != nil {
+		s.metrics.failed.Inc()
+		s.reportFailure(err)
+	} else {
+		s.enforce(keys)
+	}
+	// Only now: a caller that found neither keys nor a reading would wait for another reading.
 	s.mu.Lock()
 	s.current, s.failed = nil, time.Time{}
 	if err != nil {
 		s.failed = time.Now()
 	}
 	s.mu.Unlock()
-	s.reportSkipped(skipped)
-	if err != nil {
-		s.metrics.failed.Inc()
-		s.reportFailure(err)
-		return
-	}
+}
+
+// enforce puts the keys of a reading into force.
+func (s *keySet) enforce(keys []setKey) {
 	s.metrics.read.Inc()
 	if s.failing.Swap(false) {
 		s.logger.Info("key set can be read again")

@@ -13,6 +13,7 @@ import (
 	"github.com/MicahParks/jwkset"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/rte-server/rte-server/internal/authz/token"
@@ -174,5 +175,36 @@ func TestPublicKeyFile_tooManyKeysOfOneKind(t *testing.T) {
 	_, err := token.NewVerifier(token.VerifierOptions{Keys: token.KeyOptions{PublicKeyFile: mustPEM(t, keys...)}})
 	if err == nil || !strings.Contains(err.Error(), "more than 8 keys") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A reading ended for its callers before its keys were in force. A token that came in between found neither a reading
+// nor keys, and waited a second for another reading.
+func TestKeySet_readingEndsWithItsKeysInForce(t *testing.T) {
+	t.Parallel()
+	key := mustECDSA(t, elliptic.P256())
+	i := startIssuer(t, "https://a.test")
+	good := mustJSON(mustJWK(t, &key.PublicKey, jwkset.JWKMetadataOptions{KID: "one"}))
+	i.answer(http.StatusOK, `{"keys":[null,`+good+`]}`)
+	first, second := i.sign(t, "one", key, fields()), i.sign(t, "one", key, with("jti", "two"))
+	var verifier *token.Verifier
+	done := make(chan error, 1)
+	o := i.options()
+	core, _ := observer.New(zap.WarnLevel)
+	o.Logger = zap.New(core, zap.Hooks(func(zapcore.Entry) error { // of the null, before the keys are in force
+		go func() {
+			_, err := verifier.Verify(second)
+			done <- err
+		}()
+		time.Sleep(50 * time.Millisecond) // the second token waits for a reading
+		return nil
+	}))
+	verifier = mustVerifier(t, o)
+	verifies(t, verifier, first, nil)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if requested := i.requested.Load(); requested != 1 {
+		t.Errorf("the key set was read %d times", requested)
 	}
 }
