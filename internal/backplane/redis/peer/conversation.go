@@ -42,8 +42,8 @@ func (c *Conversation) Part(
 		return nil
 	}
 	c.about(p.Serial)
-	if c.complete || c.by != "" && c.by != p.By || p.Number != c.parts {
-		return nil // an answer is useless if one of its parts got lost
+	if c.complete || c.by != "" && c.by != p.By || p.Number != c.parts || c.parts == maxParts {
+		return nil // an answer is useless if one of its parts got lost, and no node sends more of them
 	}
 	c.by, c.complete = p.By, p.Last
 	c.parts++

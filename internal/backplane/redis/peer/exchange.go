@@ -250,13 +250,14 @@ func (x *Exchange) idle() bool {
 	return len(x.waiting) == 0 && len(x.answers) == 0
 }
 
-// receive takes a message on the channel of this node: a part of an answer.
+// receive takes a message on the channel of this node: a part of an answer. It drops a part for which no lane waits, as
+// the bounds of a lane's queue do not count parts.
 func (x *Exchange) receive(payload []byte) {
 	p, ok := parsePart(payload)
 	if !ok {
 		return
 	}
-	if l := x.options.Find(p.Lane); l != nil {
+	if l := x.options.Find(p.Lane); l != nil && x.waitsFor(l, p.Serial) {
 		x.options.Received(l, p)
 	}
 }

@@ -174,3 +174,31 @@ func TestExchange_doesNotCountPauses(t *testing.T) {
 		}
 	}
 }
+
+// Anyone who may publish on the channel of a node could make a lane collect parts of one answer without end, and queue
+// parts for lanes that wait for none.
+func TestExchange_boundsThePartsOfAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, l := newRequester(t), testLane("lane")
+		received := 0
+		a.options.Find = func(string) Lane { return l }
+		a.options.Received = func(Lane, *Part) { received++ }
+		var c Conversation
+		a.Query(l, sequence.Read{})
+		queries, _ := a.results()
+		serial := queries[0].Serial
+		for n := range 2 * maxParts {
+			p := &Part{part: part{Lane: l.Name(), Serial: serial, By: "other", Number: n}, data: [][]byte{[]byte("{}")}}
+			c.Part(a.Exchange, l, p, func(data []byte) (events.Event, bool) { return events.Event{Data: data}, true })
+		}
+		if len(c.events) != maxParts {
+			t.Errorf("the lane collected %d parts, want %d", len(c.events), maxParts)
+		}
+		for _, number := range []uint64{serial, serial + 1, 0} {
+			a.receive(encodeAnswer(part{Lane: l.Name(), Serial: number, By: "other"}, nil)[0])
+		}
+		if received != 1 {
+			t.Errorf("%d parts reached the lane, want 1", received)
+		}
+	})
+}
