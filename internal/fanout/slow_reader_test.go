@@ -298,4 +298,17 @@ func TestSlowReader_delaysOnlyItself(t *testing.T) {
 			want(t, r.metric(t, "rte_fanout_dropped_total", "slow"), 1.0)
 		})
 	})
+	t.Run("ends as slow while newer states replace the one that waits", func(t *testing.T) {
+		bounds := fanout.OutboxOptions{Age: 20 * time.Second}
+		run(t, fanout.Options{Shards: 1, Outbox: bounds}, func(t *testing.T, r *rig) {
+			s, _, _, _ := r.full(stateTopic(1), "fills the socket")
+			for i := range 31 {
+				r.publish(stateTopic(1), fmt.Sprint("a,", i))
+				time.Sleep(time.Second)
+			}
+			synctest.Wait()
+			want(t, r.metric(t, "rte_fanout_dropped_total", "slow"), 1.0)
+			s.freeze(-1)
+		})
+	})
 }

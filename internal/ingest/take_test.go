@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -48,5 +49,32 @@ func TestTake_publishesValidEventsOnly(t *testing.T) {
 	}
 	if n := published.Count(); n != 2 {
 		t.Errorf("%d events were published, want 2", n)
+	}
+}
+
+// failing is a backplane that publishes no event but the first of a batch.
+type failing struct{ backplane.Backplane }
+
+func (failing) PublishBatch(_ context.Context, batch [][]byte) []error {
+	errs := make([]error, len(batch))
+	for i := 1; i < len(batch); i++ {
+		errs[i] = backplane.ErrUnavailable
+	}
+	return errs
+}
+
+// The errors of a batch behind an invalid event would be those of other events: a publisher would take an event for
+// published that is lost.
+func TestTake_givesEachEventItsError(t *testing.T) {
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	event := func(n int) []byte { return backplanetest.NewEvent(topic, n).JSON() }
+	errs := ingest.Take(decoder{events.Builtin()}, failing{}, nil)(t.Context(), [][]byte{
+		[]byte("{}"), event(1), []byte("{}"), event(2), event(3),
+	})
+	for i, want := range []error{ingest.Refused{Reason: "no_event"}, nil, ingest.Refused{Reason: "no_event"},
+		backplane.ErrUnavailable, backplane.ErrUnavailable} {
+		if !errors.Is(errs[i], want) {
+			t.Errorf("event %d: %v, want %v", i, errs[i], want)
+		}
 	}
 }

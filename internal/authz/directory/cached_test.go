@@ -316,24 +316,31 @@ func TestCached_invalidate(t *testing.T) {
 // TestCached_changeDuringReading checks that the result of a reading during which the record changed, and which may be
 // the old record, is neither used nor cached.
 func TestCached_changeDuringReading(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := organization()
-		s.delay = time.Second
-		d := mustCached(t, directory.CachedOptions{Source: s})
-		var caller sync.WaitGroup
-		caller.Go(func() {
-			if got := lookup(t, d, agentOfHome, queue); got[0].Member {
-				t.Errorf("got %+v", got)
-			}
+	for name, change := range map[string]directory.Change{
+		"TheEntity":  {Entities: []events.ID{queue}},
+		"Everything": {All: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := organization()
+				s.delay = time.Second
+				d := mustCached(t, directory.CachedOptions{Source: s})
+				var caller sync.WaitGroup
+				caller.Go(func() {
+					if got := lookup(t, d, agentOfHome, queue); got[0].Member {
+						t.Errorf("got %+v", got)
+					}
+				})
+				synctest.Wait()
+				s.set(func(s *source) { s.records[queue] = directory.NewRecord(events.KindQueue, home) })
+				d.Invalidate(change)
+				caller.Wait()
+				if s.readings.Load() != 2 {
+					t.Errorf("%d readings", s.readings.Load())
+				}
+			})
 		})
-		synctest.Wait()
-		s.set(func(s *source) { s.records[queue] = directory.NewRecord(events.KindQueue, home) })
-		d.Invalidate(directory.Change{Entities: []events.ID{queue}})
-		caller.Wait()
-		if s.readings.Load() != 2 {
-			t.Errorf("%d readings", s.readings.Load())
-		}
-	})
+	}
 }
 
 func TestCached_isBounded(t *testing.T) {

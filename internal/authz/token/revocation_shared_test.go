@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -190,6 +191,33 @@ func TestSharedRevocations_receive(t *testing.T) {
 			&token.Claims{TokenID: "2999"},
 		) {
 			t.Errorf("enforced %v", got)
+		}
+	})
+}
+
+// A revocation of another node must be in the list before Run looks for it. The list is busy, so that Run would be
+// first.
+func TestSharedRevocations_enforcesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSharing(t, &memoryStore{})
+		for i := range 1000 {
+			known := token.Revocation{TokenID: fmt.Sprint("known", i), Until: time.Now().Add(time.Hour)}
+			if _, err := s.list.Add(known); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.run(t)
+		for i := range 10 {
+			synctest.Wait()
+			go s.list.All()
+			runtime.Gosched()
+			if err := s.Receive(fmt.Appendf(nil, `{"jti":"%d"}`, i)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if got := s.rounds(); !slices.Equal(got, []int{1}) {
+				t.Fatalf("enforced %v", got)
+			}
 		}
 	})
 }
