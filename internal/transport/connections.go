@@ -17,12 +17,14 @@ type connections struct {
 	left      func()        // is called after a connection has ended; set before the first one
 	retention time.Duration // no node accepts a connection token for longer
 
-	readers sync.WaitGroup // the reader goroutines
+	readers sync.WaitGroup // the reader goroutines, and those of the sockets in awaiting
 
 	mu            sync.Mutex // guards the following fields
 	limit         int
 	live          map[connID]*Conn
-	linked        int // of live, without a socket of their own
+	awaiting      map[*handover]struct{} // sockets whose client has not sent its Sequence
+	unclaimed     int                    // of awaiting, those whose client should have sent it
+	linked        int                    // of live, without a socket of their own
 	organizations counts[events.ID]
 	users         counts[organizationUser]
 	networks      counts[netip.Addr]
@@ -39,6 +41,7 @@ func newConnections(limits *Limits, retention time.Duration) *connections {
 		limit:         limits.Connections,
 		retention:     retention,
 		live:          map[connID]*Conn{},
+		awaiting:      map[*handover]struct{}{},
 		organizations: newCounts[events.ID](limits.OrganizationConnections),
 		users:         newCounts[organizationUser](limits.UserConnections),
 		networks:      newCounts[netip.Addr](limits.AddressConnections),
@@ -60,6 +63,13 @@ func (cs *connections) sockets() int {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	return len(cs.live) - cs.linked
+}
+
+// awaitingSockets returns the number of sockets whose client has not sent its Sequence.
+func (cs *connections) awaitingSockets() int {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return len(cs.awaiting)
 }
 
 // add adds a connection without a connection token, whose id the server made up (skipNegotiation). It reports whether
@@ -246,8 +256,63 @@ func (cs *connections) attach(c *Conn, sock *websocket.Socket) bool {
 	return true
 }
 
-// wake ends the wait of the readers whose client has not sent its handshake.
+// maxUnclaimed bounds the sockets that stay open although their client has sent no Sequence in time.
+const maxUnclaimed = 1000
+
+// await counts the goroutine of a socket that waits for the Sequence of its client, for a limited time. It returns
+// false after shut.
+func (cs *connections) await(t *handover, limit time.Duration) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.closed {
+		return false
+	}
+	t.sock.SetReadTimeout(limit)
+	cs.awaiting[t] = struct{}{}
+	cs.readers.Add(1)
+	return true
+}
+
+// stay lets a socket without a Sequence stay for some time. It returns false if there are too many, and after shut.
+func (cs *connections) stay(t *handover, limit time.Duration) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.closed || !t.unclaimed && cs.unclaimed >= maxUnclaimed {
+		return false
+	}
+	if !t.unclaimed {
+		t.unclaimed = true
+		cs.unclaimed++
+	}
+	t.sock.SetReadTimeout(limit)
+	return true
+}
+
+// unclaimedSockets returns the number of sockets that stay.
+func (cs *connections) unclaimedSockets() int {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.unclaimed
+}
+
+// awaited is the end of the goroutine.
+func (cs *connections) awaited(t *handover) {
+	cs.mu.Lock()
+	delete(cs.awaiting, t)
+	if t.unclaimed {
+		cs.unclaimed--
+	}
+	cs.mu.Unlock()
+	cs.readers.Done()
+}
+
+// wake ends the wait of the readers whose client has not sent its handshake or its Sequence.
 func (cs *connections) wake() {
+	cs.mu.Lock()
+	for t := range cs.awaiting {
+		t.sock.WakeReader()
+	}
+	cs.mu.Unlock()
 	for _, c := range cs.attached() {
 		if !c.greeted.Load() {
 			c.socket().WakeReader()

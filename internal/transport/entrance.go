@@ -86,7 +86,7 @@ func (e *entrance) connState(_ net.Conn, state http.ConnState) {
 
 // sockets returns the number of open sockets of the port.
 func (e *entrance) sockets() int {
-	n := int(e.arrived.Load()+e.http.Load()) + e.h.connections.sockets()
+	n := int(e.arrived.Load()+e.http.Load()) + e.h.connections.sockets() + e.h.connections.awaitingSockets()
 	if e.h.options.Relay != nil {
 		n += e.h.options.Relay.Sockets()
 	}
@@ -310,7 +310,7 @@ func (h *Handler) takeUpgrade(
 	}
 	u := h.newUpgrade(head.accept, q, claims, ownerOf(claims, from))
 	u.ticket, u.deflate = ticket, websocket.OffersDeflate(head.extensions)
-	if h.backoff.wait(u.owner.organizationUser(), time.Now()) > 0 || !h.queue.Try(u.kind()) {
+	if h.backoff.wait(u.owner.organizationUser(), time.Now()) > 0 || h.hasSocket(&u) || !h.queue.Try(u.kind()) {
 		return v, false
 	}
 	a, _, ok := h.admit(&u)

@@ -35,6 +35,7 @@ type metrics struct {
 	lifetimes        *lifetimes
 	failures         prometheus.Counter
 	unconfirmed      prometheus.Counter
+	unclaimed        prometheus.Gauge // sockets
 	held             prometheus.Counter
 	pending          prometheus.Gauge
 	httpConnections  prometheus.Gauge
@@ -156,6 +157,10 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 			Name: "rte_transport_unconfirmed_total",
 			Help: "Connections that ended because the client's operating system confirmed no bytes for timeouts.unconfirmed.",
 		}),
+		unclaimed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rte_transport_unclaimed_sockets",
+			Help: "Sockets of clients that had given their connection up and opened another socket for it all the same.",
+		}),
 		httpConnections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "rte_transport_http_connections",
 			Help: "HTTP connections that are open and not upgraded, idle ones included.",
@@ -244,7 +249,7 @@ func newMetrics(reg prometheus.Registerer, limits *Limits) *metrics {
 			m.waiting, arrivals, m.handshakes,
 			handshakesFailed,
 			m.receivedBytes, received, protocolErrors, throttled, m.slow, m.failures, m.held, m.pending, pendingLimit,
-			m.httpConnections, proxyHeaders, polls, m.polling, m.unconfirmed,
+			m.httpConnections, proxyHeaders, polls, m.polling, m.unconfirmed, m.unclaimed,
 		} {
 			reg.MustRegister(c)
 		}

@@ -69,6 +69,7 @@ func (c *Conn) read(buffered []byte) {
 	defer c.recover()
 	if buffered != nil {
 		c.consume(buffered)
+		c.acknowledge()
 	}
 	for c.phase < phaseOver {
 		if c.grown {

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,10 @@ const resumeVersion = 2
 
 // resume is the part of a connection that lets it continue on another socket (stateful reconnect, 1.11).
 type resume struct {
-	lostAt atomic.Int64 // when the socket was lost, since h.started; 0: there is a socket
+	lostAt    atomic.Int64 // when the socket was lost, since h.started; 0: there is a socket
+	confirmed atomic.Bool  // a message has come since the handshake: the client has its answer
+
+	waiting atomic.Pointer[handover] // the latest socket that waits for the client's Sequence; nil: there was none
 
 	// Owned by the reader goroutine.
 	sock   *websocket.Socket // that it reads; nil: the first one
@@ -76,6 +80,37 @@ func (c *Conn) awaitSocket(at time.Duration) (frame []byte, next time.Duration, 
 	return nil, next, ok
 }
 
+// farewellTime is how long another socket waits for the end of the one before. farewellStep is the time between two
+// looks at it.
+const (
+	farewellTime = 100 * time.Millisecond
+	farewellStep = 5 * time.Millisecond
+)
+
+// awaitFarewell lets the last words of the client on its old socket arrive before another one takes over: it may have
+// ended the connection. A JavaScript client that gives its connection up, because the server was silent for too long,
+// closes its socket, and then opens another one for the same connection by mistake. See handover.await.
+func (h *Handler) awaitFarewell(ctx context.Context, u *upgrade) {
+	ticker := time.NewTicker(farewellStep)
+	defer ticker.Stop()
+	for began := time.Now(); h.hasSocket(u) && time.Since(began) < farewellTime; {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// hasSocket reports whether the connection that an upgrade wants to continue has a socket, as far as this node knows.
+func (h *Handler) hasSocket(u *upgrade) bool {
+	if !u.returns {
+		return false
+	}
+	c := h.connections.resumable(u.token.id)
+	return c != nil && c.resume.lostAt.Load() == 0 && c.endReason.Load() == 0
+}
+
 // admitAgain lets another socket take over a connection of this node. Its token is checked as that of any request, and
 // comes into force unless it ends earlier than the one in force. A token of another user changes nothing.
 func (h *Handler) admitAgain(c *Conn, claims *authz.Claims) (admitted, refusal, bool) {
@@ -85,8 +120,10 @@ func (h *Handler) admitAgain(c *Conn, claims *authz.Claims) (admitted, refusal, 
 	if c.endReason.Load() != 0 {
 		return admitted{}, refusedUnknownID, false
 	}
-	if !c.session.Outbox().Resumable() {
-		c.session.Close(hub.CloseGone) // the client has given its socket up
+	if !c.resume.confirmed.Load() || !c.session.Outbox().Resumable() {
+		// The client has given its socket up. A JavaScript client without the answer to its handshake would take the next
+		// message for it.
+		c.session.Close(hub.CloseGone)
 		return admitted{}, refusedUnknownID, false
 	}
 	h.refresh.Lock()
@@ -147,58 +184,13 @@ func (c *Conn) refuseNext() {
 	}
 }
 
-// handover is a socket that takes over a connection. It implements fanout.Attachment.
-type handover struct {
-	c        *Conn
-	sock     *websocket.Socket
-	buffered []byte // bytes that the client has sent already
-	place    uint64 // in the order of attached sockets
-}
-
-// Attach makes the connection write to the socket, and the reader read it once it is done with the one before.
-func (t *handover) Attach() {
-	c, r := t.c, t.c.resume
-	c.sock.Store(t.sock)
-	c.unread.Store(nil) // pings that were on their way never come back
-	c.nextPing = 0
-	if last := c.lastRead.Load(); last != busy {
-		c.lastRead.CompareAndSwap(last, int64(time.Since(c.h.started)))
-	}
-	r.lostAt.Store(0)
-	r.mu.Lock()
-	r.attached++
-	t.place = r.attached
-	parked := r.parked
-	r.parked = false
-	if !parked {
-		r.next = t
-	}
-	r.mu.Unlock()
-	if parked {
-		go t.read()
-	}
-}
-
-// Refuse closes the socket: the connection has ended.
-func (t *handover) Refuse() { t.sock.Abort() }
-
-// read reads the socket. It begins with a new stream of frames: the client's first message is a Sequence.
-func (t *handover) read() {
-	c, r := t.c, t.c.resume
-	r.sock, r.socket, r.awaits = t.sock, t.place, true
-	r.acked.Store(0)
-	c.reserve(0)
-	c.frames = websocket.FrameReader{MaxFrame: c.frames.MaxFrame}
-	c.messages = hubprotocol.NewSplitter(c.h.options.Limits.MessageBytes)
-	c.messages.Switch(c.protocol, c.h.options.Limits.MessageBytes)
-	c.phase, c.detail, c.grown = phaseOpen, detailNone, false
-	c.read(t.buffered)
-}
-
 // sequence acts on the numbers of a hub message, and on Ack and Sequence messages. It reports whether the message is to
 // be processed: it is new, and the client's Sequence has come.
 func (c *Conn) sequence(kind hubprotocol.MessageType, message []byte) (process bool) {
 	r := c.resume
+	if !r.confirmed.Load() {
+		r.confirmed.Store(true)
+	}
 	switch kind {
 	case hubprotocol.TypeAck, hubprotocol.TypeSequence:
 		number, err := c.protocol.DecodeNumber(message)

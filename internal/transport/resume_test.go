@@ -1,7 +1,9 @@
 package transport_test
 
 import (
+	"context"
 	"encoding/binary"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ func withResume(s *setup) { s.Resume.Window = patience }
 // resumable negotiates with stateful reconnect and opens a connection with version 2 of the protocol.
 func (s *server) resumable(protocol string) (w *wire, target string) {
 	s.t.Helper()
+	pings := s.count("rte_transport_received_messages_total", "type", "ping")
 	response, body := s.do(http.MethodPost, "/rte/negotiate?negotiateVersion=1&useStatefulReconnect=true", "alice")
 	if response.StatusCode != http.StatusOK || !strings.HasPrefix(body, `{"useStatefulReconnect":true,`) {
 		s.t.Fatalf("negotiate: %s %s", response.Status, body)
@@ -28,11 +31,20 @@ func (s *server) resumable(protocol string) (w *wire, target string) {
 	w.text(`{"protocol":"` + protocol + `","version":2}` + separator)
 	if protocol == "json" {
 		w.expectText("{}")
+		w.text(ping)
 	} else {
 		w.expect(opBinary, "{}"+separator)
+		w.binary([]byte("\x02\x91\x06"))
 	}
+	pings++
+	s.eventually("the ping is processed", func() bool {
+		return s.count("rte_transport_received_messages_total", "type", "ping") == pings
+	})
 	return w, target
 }
+
+// ping is a Ping of JSON. Clients with stateful reconnect send one as soon as they have the answer to their handshake.
+const ping = `{"type":6}` + separator
 
 // again upgrades another socket.
 func (s *server) again(target string) *wire {
@@ -42,6 +54,19 @@ func (s *server) again(target string) *wire {
 		s.t.Fatalf("upgrade: %s %q", response.Status, body)
 	}
 	return w
+}
+
+// continued upgrades another socket, and sends the number of the first message that follows.
+func (s *server) continued(target string, number int) *wire {
+	s.t.Helper()
+	w := s.again(target)
+	w.text(sequence(number))
+	return w
+}
+
+// sequence returns a Sequence message of JSON.
+func sequence(number int) string {
+	return fmt.Sprintf(`{"type":9,"sequenceId":%d}`, number) + separator
 }
 
 // subscribeAck subscribes to the status of alice and reads the answer and its Ack. It returns the subscription id.
@@ -85,6 +110,9 @@ func TestResume_JSON(t *testing.T) {
 	s.status()
 
 	second := s.again(target)
+	// Nothing counts before the client's Sequence. Then the Subscribe is not processed a second time.
+	second.text(`{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[]}` + separator)
+	second.text(sequence(1) + `{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[]}` + separator)
 	second.expectText(`{"type":9,"sequenceId":1}`) // nothing was acknowledged
 	if _, failure := second.completion("1"); failure != "" {
 		t.Error(failure)
@@ -93,10 +121,6 @@ func TestResume_JSON(t *testing.T) {
 		t.Errorf("sent again: %s, before %s", again, seen)
 	}
 	second.expectEvent()
-	// Nothing counts before the client's Sequence. Then the Subscribe is not processed a second time.
-	second.text(`{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[]}` + separator)
-	second.text(`{"type":9,"sequenceId":1}` + separator)
-	second.text(`{"type":1,"invocationId":"1","target":"UnsubscribeAll","arguments":[]}` + separator)
 	second.expectText(`{"type":8,"sequenceId":1}`)
 	second.text(`{"type":8,"sequenceId":3}` + separator)
 	if result, failure := second.call("2", "ActiveSubscriptions"); !strings.Contains(result, "UserStatus") {
@@ -105,13 +129,12 @@ func TestResume_JSON(t *testing.T) {
 	second.expectText(`{"type":8,"sequenceId":2}`)
 
 	// The old socket may still be open.
-	third := s.again(target)
+	third := s.continued(target, 3)
 	third.expectText(`{"type":9,"sequenceId":4}`)
 	if _, failure := third.completion("2"); failure != "" {
 		t.Error(failure)
 	}
 	second.expectEnd()
-	third.text(`{"type":9,"sequenceId":3}` + separator)
 	third.expectText(`{"type":8,"sequenceId":2}`)
 	s.status()
 	third.expectEvent()
@@ -140,9 +163,9 @@ func TestResume_MessagePack(t *testing.T) {
 	first.expect(opBinary, "\x03\x92\x08\x01")
 	first.Close()
 	second := s.again(target)
+	second.binary([]byte("\x03\x92\x09\x01"))
 	second.expect(opBinary, "\x03\x92\x09\x01")
 	second.expect(opBinary, string(completion))
-	second.binary([]byte("\x03\x92\x09\x01"))
 	second.binary([]byte("\x15\x95\x01\x80\xa11\xaeUnsubscribeAll\x90"))
 	second.expect(opBinary, "\x03\x92\x08\x01")
 	second.binary([]byte("\x03\x92\x08\x01"))
@@ -260,6 +283,87 @@ func TestResume_violations(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A JavaScript client that got nothing for its server timeout gives its connection up. It also opens another socket for
+// it, sends nothing, and takes all that comes for the answer to the handshake of its next connection. It gets nothing.
+func TestResume_withoutSequence(t *testing.T) {
+	s := startServer(t, withResume, func(s *setup) { s.Timeouts.Handshake = patience })
+	first, target := s.resumable("json")
+	first.subscribeAck(s)
+	second := s.again(target)
+	s.status()
+	first.expectEvent() // the connection keeps its socket
+	second.text(ping)
+
+	// The end of the connection ends this socket only after the handshake timeout, or with the node.
+	first.text(`{"type":7}` + separator)
+	first.expectText(`{"type":7}`)
+	s.eventually("the connection has ended", func() bool { return s.Connections() == 0 })
+	second.text(sequence(2))
+	second.expectEnd()
+}
+
+// A waiting socket ends with the next one, after the handshake timeout, or because of what the client sends.
+func TestResume_endsSocketsWithoutSequence(t *testing.T) {
+	for name, end := range map[string]func(s *server, w *wire, target string){
+		"another one": func(s *server, _ *wire, target string) {
+			s.continued(target, 1).expectText(`{"type":9,"sequenceId":1}`)
+		},
+		"too much":      func(_ *server, w *wire, _ string) { w.text(strings.Repeat(ping, 4000)) },
+		"a Close frame": func(_ *server, w *wire, _ string) { w.write(frame(fin|opClose, nil)) },
+		"nonsense":      func(_ *server, w *wire, _ string) { w.text("nonsense" + separator) },
+		"a wrong frame": func(_ *server, w *wire, _ string) { w.write([]byte("\xff\xff")) },
+		"the end of the node": func(s *server, _ *wire, _ string) {
+			over, cancel := context.WithCancel(s.t.Context())
+			cancel()
+			_ = s.Shutdown(over)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t, withResume, func(s *setup) { s.Timeouts.Handshake = patience })
+			_, target := s.resumable("json")
+			w := s.again(target)
+			end(s, w, target)
+			w.expectEnd()
+		})
+	}
+}
+
+// A JavaScript client that has given its connection up would give its next one up with this socket. So the socket
+// stays, up to a bound, also after the end of the connection.
+func TestResume_keepsSocketsWithoutSequence(t *testing.T) {
+	s := startServer(t, withResume, func(s *setup) { s.Timeouts.Handshake = 50 * time.Millisecond })
+	first, target := s.resumable("json")
+	w := s.again(target)
+	w.expect(opPing, "")
+	if n := s.count("rte_transport_unclaimed_sockets"); n != 1 {
+		t.Errorf("%v sockets counted", n)
+	}
+	first.text(`{"type":7}` + separator)
+	first.expectText(`{"type":7}`)
+	s.eventually("the connection has ended", func() bool { return s.Connections() == 0 })
+	w.write(frame(fin|opPong, nil))
+	w.text(sequence(1))
+	w.expectEnd()
+	s.eventually("the socket is forgotten", func() bool { return s.count("rte_transport_unclaimed_sockets") == 0 })
+}
+
+// A client whose socket is cut before the answer to its handshake must not continue: it would take the next message for
+// the answer.
+func TestResume_beforeTheAnswerToTheHandshake(t *testing.T) {
+	s := startServer(t, withResume)
+	_, body := s.do(http.MethodPost, "/rte/negotiate?negotiateVersion=1&useStatefulReconnect=true", "alice")
+	_, rest, _ := strings.Cut(body, `"connectionToken":"`)
+	token, _, _ := strings.Cut(rest, `"`)
+	w := s.again("/rte?id=" + token)
+	w.text(`{"protocol":"json","version":2}` + separator)
+	s.eventually("the session is open", func() bool { return s.count("rte_transport_handshakes_total") == 1 })
+	w.Close()
+	if response, body := s.connect().upgrade("/rte?id="+token, "alice"); response.StatusCode != http.StatusNotFound {
+		t.Errorf("%s %q", response.Status, body)
+	}
+	s.eventually("the connection has ended", func() bool { return s.Connections() == 0 })
 }
 
 // A node that does not have the connection, and does not know that its token is used up, ends the socket at once.

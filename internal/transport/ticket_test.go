@@ -158,6 +158,7 @@ func TestTicket_continuesNoConnection(t *testing.T) {
 	w := s.expectUpgrade("ticket", "/rte?id="+connection, "", 101)
 	w.text(`{"protocol":"json","version":2}` + separator)
 	w.expectText("{}")
+	w.text(ping)
 	w.expectNothing()
 	s.expectUpgrade("ticket again", "/rte?id="+connection, "", 401)
 	w.expectNothing()

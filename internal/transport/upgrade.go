@@ -86,6 +86,7 @@ func (h *Handler) serveUpgrade(w http.ResponseWriter, r *request) {
 			return
 		}
 		u.searched = true
+		h.awaitFarewell(r.Context(), &u)
 	}
 	if reason, ok := h.awaitTurn(w, r, u.kind()); !ok {
 		h.refuse(w, requestHub, reason)
@@ -215,7 +216,7 @@ func (h *Handler) switchProtocols(a *admitted, sock *websocket.Socket, accept st
 		h.metrics.deflating.Inc()
 	}
 	if a.again {
-		c.session.Outbox().Attach(&handover{c: c, sock: sock, buffered: buffered})
+		(&handover{c: c, sock: sock, buffered: buffered}).await()
 		if a.changed != nil {
 			a.changed.session.Recheck(h.invoking)
 		}

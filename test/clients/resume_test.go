@@ -49,6 +49,17 @@ func (c *cuttable) Write(p []byte) (int, error) {
 	return c.client.Write(p)
 }
 
+// toNode passes on what the client sends.
+type toNode struct{ *cuttable }
+
+// Write drops the bytes if the client is gone for the node.
+func (c toNode) Write(p []byte) (int, error) {
+	if c.halfOpen.Load() {
+		return len(p), nil
+	}
+	return c.node.Write(p)
+}
+
 func startCutter(t *testing.T, node string) *cutter {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -98,7 +109,7 @@ func (c *cutter) serve(client *net.TCPConn) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = io.Copy(node, client)
+		_, _ = io.Copy(toNode{pair}, client)
 		if !pair.halfOpen.Load() {
 			_ = node.Close()
 		}
@@ -139,6 +150,15 @@ func (c *cutter) cut(random *rand.Rand, part float64, received int64) (cuts int)
 		}
 	}
 	return cuts
+}
+
+// freeze makes the network lose all bytes of the open connections, in both directions, and their ends.
+func (c *cutter) freeze() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for pair := range c.open {
+		pair.halfOpen.Store(true)
+	}
 }
 
 // resumeReport is a line of node/resume.js.

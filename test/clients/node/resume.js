@@ -9,7 +9,8 @@
 //    "outages": [milliseconds of each ordinary reconnect, until it has subscribed again], "states": [of each],
 //    "ids": [of each]}
 //
-// A client that reconnects uses the token in RESUME_NEXT_TOKEN from then on, if there is one.
+// A client that reconnects uses the token in RESUME_NEXT_TOKEN from then on, if there is one. RESUME_SERVER_TIMEOUT is
+// the server timeout of the clients in milliseconds.
 import { createInterface } from "node:readline";
 
 const [, , version, url, token, size, entity, event] = process.argv;
@@ -28,6 +29,7 @@ async function join(place) {
     .withStatefulReconnect()
     .withAutomaticReconnect()
     .configureLogging(LogLevel.None);
+  if (process.env.RESUME_SERVER_TIMEOUT) builder.withServerTimeout(Number(process.env.RESUME_SERVER_TIMEOUT));
   if (place % 2) builder.withHubProtocol(new MessagePackHubProtocol());
   const connection = builder.build();
   const member = { connection, received: 0, calls: 0, subscribed: false };
