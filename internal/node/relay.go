@@ -40,7 +40,7 @@ func (n *Node) assembleRelay(*Options) error {
 		Secret: secret, PreviousSecrets: previous,
 		Peers:       func() []string { return n.peers.relays(n.relay.address()) },
 		Connections: connections, HeaderBytes: c.Limits.HeaderBytes,
-		Send: c.Timeouts.Send, Close: c.Timeouts.Close, Registerer: n.registry,
+		Send: c.Timeouts.Send, Close: c.Timeouts.Close, Head: c.Timeouts.Poll + c.Timeouts.Send, Registerer: n.registry,
 		Logger: n.logger.Named("relay"),
 	})
 	if err != nil {

@@ -22,7 +22,7 @@ func (r *Relay) Forward(w http.ResponseWriter, req *http.Request, address string
 	defer r.release(place)
 	ctx, cancel := context.WithCancelCause(req.Context())
 	defer cancel(nil)
-	if !r.occupy(place, func() { cancel(ErrMoved) }) {
+	if !r.occupy(place, func() { cancel(ErrMoved) }, req.Method != http.MethodGet) {
 		return ErrMoved
 	}
 	// The deadlines of the server are for short requests. A test's writer has none.

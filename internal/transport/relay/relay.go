@@ -37,6 +37,9 @@ type Options struct {
 	// Answer bounds the wait for the answers of the other nodes to a search, and that for the owner's answer to an
 	// upgrade. 0: 900 ms. A client needs its 404 within a second if its owner is gone: then the search has no result.
 	Answer time.Duration
+	// Head is how long an owner that took a request may need for the head of its answer, except for an upgrade. It must be
+	// longer than the longest request of LongPolling. 0: 2 minutes.
+	Head time.Duration
 	// Crowd is how long a request waits for its turn while many are under way: a load balancer that reloads makes all
 	// clients return at once. Without its turn the client gets 404 and makes a new connection, which takes more of all
 	// nodes. 0: 5 s.
@@ -115,6 +118,7 @@ func New(o Options) (*Relay, error) {
 	setDefault(&o.Send, 10*time.Second)
 	setDefault(&o.Close, 5*time.Second)
 	setDefault(&o.Answer, 900*time.Millisecond)
+	setDefault(&o.Head, 2*time.Minute)
 	setDefault(&o.Crowd, 5*time.Second)
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -128,7 +132,7 @@ func New(o Options) (*Relay, error) {
 	r.requests = &http.Transport{
 		DialTLSContext: func(ctx context.Context, _, address string) (net.Conn, error) { return r.dial(ctx, address) },
 		MaxIdleConns:   4 * maxFinds, MaxIdleConnsPerHost: idlePerNode, IdleConnTimeout: idleTime,
-		DisableCompression: true,
+		ResponseHeaderTimeout: o.Head, DisableCompression: true,
 	}
 	return r, r.SetSecrets(o.Secret, o.PreviousSecrets...)
 }
@@ -328,7 +332,9 @@ func (r *Relay) query(ctx context.Context, address, id string) State {
 
 // place is the place of a socket or a request that is passed on.
 type place struct {
-	end func() // ends it; nil: it has not begun. Guarded by Relay.mu
+	// Guarded by Relay.mu.
+	end   func() // ends it; nil: it has not begun
+	short bool   // it ends soon by itself
 }
 
 // reserve takes a place; nil: there is none. The caller must release it.
@@ -351,11 +357,11 @@ func (r *Relay) release(p *place) {
 	r.metrics.passed.Set(float64(len(r.places)))
 }
 
-// occupy lets Move and Close end the request of a place. It returns false after Close.
-func (r *Relay) occupy(p *place, end func()) bool {
+// occupy lets Close end the request of a place, and Move unless it is short. It returns false after Close.
+func (r *Relay) occupy(p *place, end func(), short bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p.end = end
+	p.end, p.short = end, short
 	return !r.closed
 }
 
@@ -366,22 +372,23 @@ func (r *Relay) Sockets() int {
 	return r.pipes
 }
 
-// ends returns the functions that end all sockets and requests that are passed on.
-func (r *Relay) ends() (all []func()) {
+// ends returns the functions that end the sockets and requests that are passed on, with or without short ones.
+func (r *Relay) ends(short bool) (all []func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for p := range r.places {
-		if p.end != nil {
+		if p.end != nil && (short || !p.short) {
 			all = append(all, p.end)
 		}
 	}
 	return all
 }
 
-// Move ends the sockets and requests of clients whose connections are on other nodes, evenly over a time. The clients
-// continue through other nodes. It returns early when ctx ends.
+// Move ends the sockets and waiting requests of clients whose connections are on other nodes, evenly over a time. The
+// clients continue through other nodes. It leaves a POST alone: a client cannot know whether the owner has its bytes,
+// and gives the connection up. It returns early when ctx ends.
 func (r *Relay) Move(ctx context.Context, over time.Duration) {
-	all := r.ends()
+	all := r.ends(false)
 	if len(all) == 0 {
 		return
 	}
@@ -403,7 +410,7 @@ func (r *Relay) Close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
-	for _, end := range r.ends() {
+	for _, end := range r.ends(true) {
 		end()
 	}
 	r.running.Wait()
