@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 )
@@ -65,4 +66,43 @@ func (l *Lines) Call(line string) string {
 		l.t.Fatal(err)
 	}
 	return l.Next()
+}
+
+// MustFollow starts a program and calls take with each line that it prints, in a goroutine. It returns the standard
+// input of the program, and a channel that is closed at its end. The end of the test closes the standard input: the
+// program must end then.
+func MustFollow(t testing.TB, cmd *exec.Cmd, take func(line []byte)) (stdin io.Writer, ended <-chan struct{}) {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		scanner := bufio.NewScanner(out)
+		scanner.Buffer(nil, 16<<20)
+		for scanner.Scan() {
+			take(scanner.Bytes())
+		}
+		_ = cmd.Wait() // it ended on request, or the test killed it
+	}()
+	t.Cleanup(func() {
+		_ = in.Close()
+		select {
+		case <-done:
+		case <-time.After(Patience):
+			t.Errorf("%s does not end with its input", strings.Join(cmd.Args, " "))
+			_ = cmd.Process.Kill()
+			<-done
+		}
+	})
+	return in, done
 }

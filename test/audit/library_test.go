@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -42,29 +41,19 @@ func libraryCommand(t *testing.T) *exec.Cmd {
 // startLibrary starts the clients. The end of the test ends them.
 func startLibrary(t *testing.T, url string, members []*member) {
 	t.Helper()
-	cmd := libraryCommand(t)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	l := &library{t: t, url: url, members: members, stdin: stdin}
+	l := &library{t: t, url: url, members: members}
+	stdin, _ := rtetest.MustFollow(t, libraryCommand(t), l.take)
+	l.mu.Lock()
+	l.stdin = stdin
+	l.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
-	l.running.Go(func() { l.read(stdout) })
 	for i := range members {
+		l.open(i)
 		l.running.Go(func() { l.makeCalls(ctx, i) })
 	}
 	t.Cleanup(func() {
 		cancel()
-		_ = stdin.Close() // the process ends with its input
 		l.running.Wait()
-		_ = cmd.Wait()
 	})
 }
 
@@ -109,36 +98,28 @@ type libraryLine struct {
 	Message    json.RawMessage
 }
 
-// read takes the lines of the process until its end.
-func (l *library) read(stdout io.Reader) {
-	scanner := bufio.NewScanner(stdout)
-	scanner.Buffer(nil, 8<<20)
-	scanner.Scan() // the protocols
-	for i := range l.members {
-		l.open(i)
+// take takes a line of the process. The first one has the protocols.
+func (l *library) take(text []byte) {
+	var line libraryLine
+	if err := json.Unmarshal(text, &line); err != nil {
+		l.t.Errorf("a client printed %q", text)
+		return
 	}
-	for scanner.Scan() {
-		var line libraryLine
-		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
-			l.t.Errorf("a client printed %q", scanner.Text())
-			continue
-		}
-		if line.ID != nil {
-			l.done(*line.ID, line)
-			continue
-		}
-		m := l.members[line.Connection]
-		switch line.Event {
-		case "message":
-			m.received(line.Message)
-		case "reconnecting":
-			m.closed(line.Error)
-		case "reconnected":
-			m.opened(0)
-		case "closed": // Microsoft's client has given up; a program connects again
-			m.closed(line.Error)
-			time.AfterFunc(time.Second, func() { l.open(line.Connection) })
-		}
+	if line.ID != nil {
+		l.done(*line.ID, line)
+		return
+	}
+	m := l.members[line.Connection]
+	switch line.Event {
+	case "message":
+		m.received(line.Message)
+	case "reconnecting":
+		m.closed(line.Error)
+	case "reconnected":
+		m.opened(0)
+	case "closed": // Microsoft's client has given up; a program connects again
+		m.closed(line.Error)
+		time.AfterFunc(time.Second, func() { l.open(line.Connection) })
 	}
 }
 

@@ -1,7 +1,6 @@
 package clients
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,11 +26,11 @@ type client struct {
 	library
 	protocols []string // its protocols; static after hello is closed
 	hello     chan struct{}
-	done      chan struct{} // closed at the end of the process
+	done      <-chan struct{} // closed at the end of the process
 	lastID    atomic.Int64
 
 	mu          sync.Mutex // guards the following fields
-	stdin       io.WriteCloser
+	stdin       io.Writer
 	answers     map[int64]chan line
 	connections map[int64]*connection
 	noise       []string // output of the process other than protocol lines
@@ -53,41 +52,17 @@ type line struct {
 // startClient starts the process of a client. The end of the test stops it.
 func startClient(t *testing.T, l library, s *stage) *client {
 	t.Helper()
-	cmd := l.command(t, s)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := &client{
-		library: l, hello: make(chan struct{}), done: make(chan struct{}), stdin: stdin,
-		answers: map[int64]chan line{}, connections: map[int64]*connection{},
+		library: l, hello: make(chan struct{}), answers: map[int64]chan line{}, connections: map[int64]*connection{},
 	}
-	cmd.Stderr = c
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(c.done)
-		c.read(stdout)
-		_ = cmd.Wait() // it ended on request, or its connections fail
-	}()
 	t.Cleanup(func() {
-		_ = stdin.Close() // the adapter ends with its input
-		select {
-		case <-c.done:
-		case <-time.After(patience):
-			t.Errorf("%s does not end", l.name)
-			_ = cmd.Process.Kill()
-			<-c.done
-		}
 		if t.Failed() && len(c.noise) > 0 {
 			t.Logf("%s printed:\n%s", l.name, strings.Join(c.noise, "\n"))
 		}
 	})
+	cmd := l.command(t, s)
+	cmd.Stderr = c
+	c.stdin, c.done = rtetest.MustFollow(t, cmd, c.take)
 	return c
 }
 
@@ -103,31 +78,27 @@ func (c *client) note(text string) {
 	c.noise = append(c.noise, text)
 }
 
-// read reads the output of the process until its end.
-func (c *client) read(stdout io.Reader) {
-	scanner := bufio.NewScanner(stdout)
-	scanner.Buffer(nil, 8<<20)
-	for scanner.Scan() {
-		var l line
-		if err := json.Unmarshal(scanner.Bytes(), &l); err != nil {
-			c.note(scanner.Text())
-			continue
-		}
-		switch {
-		case l.Protocols != nil:
-			c.protocols = l.Protocols
-			close(c.hello)
-		case l.Event != "":
-			c.mu.Lock()
-			conn := c.connections[l.Connection]
-			c.mu.Unlock()
-			conn.deliver(l)
-		default:
-			c.mu.Lock()
-			c.answers[l.ID] <- l
-			delete(c.answers, l.ID)
-			c.mu.Unlock()
-		}
+// take takes a line that the process prints.
+func (c *client) take(text []byte) {
+	var l line
+	if err := json.Unmarshal(text, &l); err != nil {
+		c.note(string(text))
+		return
+	}
+	switch {
+	case l.Protocols != nil:
+		c.protocols = l.Protocols
+		close(c.hello)
+	case l.Event != "":
+		c.mu.Lock()
+		conn := c.connections[l.Connection]
+		c.mu.Unlock()
+		conn.deliver(l)
+	default:
+		c.mu.Lock()
+		c.answers[l.ID] <- l
+		delete(c.answers, l.ID)
+		c.mu.Unlock()
 	}
 }
 

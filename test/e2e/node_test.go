@@ -49,14 +49,14 @@ type client struct {
 	lastID atomic.Int64
 
 	mu      sync.Mutex // guards the following fields
-	stdin   io.WriteCloser
+	stdin   io.Writer
 	answers map[int64]chan line
 
 	// messages has the MessageReceived in the order of arrival. The reader stops while it is full.
 	messages chan json.RawMessage
 	// events has the other events of the client: "close", "reconnecting", "reconnected" and notices.
 	events chan line
-	done   chan struct{} // closed at the end of the process
+	done   <-chan struct{} // closed at the end of the process
 }
 
 // line is a line that node/client.mjs prints.
@@ -75,30 +75,12 @@ func newClient(t *testing.T, o clientOptions) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := nodeCommand(t, "client.mjs", string(config))
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	c := &client{
-		t: t, stdin: stdin, answers: map[int64]chan line{},
-		messages: make(chan json.RawMessage), events: make(chan line, 16), done: make(chan struct{}),
+		t: t, answers: map[int64]chan line{}, messages: make(chan json.RawMessage), events: make(chan line, 16),
 	}
-	go func() {
-		defer close(c.done)
-		c.read(t.Context(), stdout)
-		_ = cmd.Wait() // it ended on request, or the test killed it
-	}()
-	t.Cleanup(func() {
-		_ = stdin.Close() // the script ends with its input
-		<-c.done
+	ctx := t.Context()
+	c.stdin, c.done = rtetest.MustFollow(t, nodeCommand(t, "client.mjs", string(config)), func(text []byte) {
+		c.take(ctx, text)
 	})
 	return c
 }
@@ -176,37 +158,33 @@ func (c *client) do(command map[string]any) (json.RawMessage, error) {
 	}
 }
 
-// read reads the output of the process until its end.
-func (c *client) read(ctx context.Context, stdout io.Reader) {
-	scanner := bufio.NewScanner(stdout)
-	scanner.Buffer(nil, 8<<20)
-	for scanner.Scan() {
-		var l line
-		if err := json.Unmarshal(scanner.Bytes(), &l); err != nil {
-			c.t.Errorf("the client printed %q", scanner.Text())
-			continue
+// take takes a line that the process prints.
+func (c *client) take(ctx context.Context, text []byte) {
+	var l line
+	if err := json.Unmarshal(text, &l); err != nil {
+		c.t.Errorf("the client printed %q", text)
+		return
+	}
+	switch l.Event {
+	case "":
+		c.mu.Lock()
+		c.answers[l.ID] <- l
+		delete(c.answers, l.ID)
+		c.mu.Unlock()
+	case "message":
+		if len(l.Args) != 1 {
+			c.t.Errorf("MessageReceived came with %d arguments, want 1", len(l.Args))
+			return
 		}
-		switch l.Event {
-		case "":
-			c.mu.Lock()
-			c.answers[l.ID] <- l
-			delete(c.answers, l.ID)
-			c.mu.Unlock()
-		case "message":
-			if len(l.Args) != 1 {
-				c.t.Errorf("MessageReceived came with %d arguments, want 1", len(l.Args))
-				continue
-			}
-			select {
-			case c.messages <- l.Args[0]:
-			case <-ctx.Done():
-			}
+		select {
+		case c.messages <- l.Args[0]:
+		case <-ctx.Done():
+		}
+	default:
+		select {
+		case c.events <- l:
 		default:
-			select {
-			case c.events <- l:
-			default:
-				c.t.Errorf("the queue of the client's events is full: %q", scanner.Text())
-			}
+			c.t.Errorf("the queue of the client's events is full: %q", text)
 		}
 	}
 }
@@ -241,7 +219,7 @@ func (c *client) event(name string) line {
 	select {
 	case l := <-c.events:
 		if l.Event != name {
-			c.t.Fatalf("the client withNotices %q (%s), want %q", l.Event, l.Error, name)
+			c.t.Fatalf("the client reported %q (%s), want %q", l.Event, l.Error, name)
 		}
 		return l
 	case <-time.After(rtetest.Patience):

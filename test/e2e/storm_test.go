@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"encoding/json"
 	"testing"
 	"time"
@@ -39,32 +38,12 @@ func startStorm(t *testing.T, url string, size int) *storm {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := nodeCommand(t, "storm.mjs", string(config))
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	s, done := &storm{t: t, size: size, events: make(chan stormEvent, 8*size)}, make(chan struct{})
-	go func() {
-		defer close(done)
-		for lines := bufio.NewScanner(stdout); lines.Scan(); {
-			var e stormEvent
-			if json.Unmarshal(lines.Bytes(), &e) == nil {
-				s.events <- e
-			}
+	s := &storm{t: t, size: size, events: make(chan stormEvent, 8*size)}
+	rtetest.MustFollow(t, nodeCommand(t, "storm.mjs", string(config)), func(line []byte) {
+		var e stormEvent
+		if json.Unmarshal(line, &e) == nil {
+			s.events <- e
 		}
-		_ = cmd.Wait() // it ended on request, or the test killed it
-	}()
-	t.Cleanup(func() {
-		_ = stdin.Close() // the script ends with its input
-		<-done
 	})
 	return s
 }

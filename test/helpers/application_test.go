@@ -1,7 +1,6 @@
 package helpers
 
 import (
-	"bufio"
 	"encoding/json"
 	"io"
 	"maps"
@@ -24,7 +23,7 @@ type application struct {
 	mu      sync.Mutex
 	lastID  int                 // guarded by mu
 	answers map[int]chan answer // guarded by mu
-	done    chan struct{}       // closed at the end of the process
+	done    <-chan struct{}     // closed at the end of the process
 }
 
 type answer struct {
@@ -139,54 +138,26 @@ func inBrowser(t *testing.T, s *stage) *application {
 
 func mustStart(t *testing.T, cmd *exec.Cmd) *application {
 	t.Helper()
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	a := &application{t: t, stdin: stdin, answers: map[int]chan answer{}, done: make(chan struct{})}
-	go func() {
-		defer close(a.done)
-		a.read(stdout)
-		_ = cmd.Wait() // an application that hangs was killed
-	}()
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		select {
-		case <-a.done:
-		case <-time.After(rtetest.Patience):
-			t.Error("the application did not end by itself: the helper left something behind")
-			_ = cmd.Process.Kill()
-			<-a.done
-		}
-	})
+	a := &application{t: t, answers: map[int]chan answer{}}
+	a.stdin, a.done = rtetest.MustFollow(t, cmd, a.take) // it ends by itself, unless the helper leaves something behind
 	return a
 }
 
-func (a *application) read(stdout io.Reader) {
-	scanner := bufio.NewScanner(stdout)
-	scanner.Buffer(nil, 16<<20)
-	for scanner.Scan() {
-		var got answer
-		if err := json.Unmarshal(scanner.Bytes(), &got); err != nil {
-			a.t.Errorf("the application printed %q", scanner.Text())
-			continue
-		}
-		a.mu.Lock()
-		if waiting, ok := a.answers[got.ID]; ok {
-			waiting <- got
-			delete(a.answers, got.ID)
-		} else if got.Gone != "" {
-			a.t.Logf("the client is gone: %s", got.Gone)
-		}
-		a.mu.Unlock()
+// take takes a line that the process prints.
+func (a *application) take(line []byte) {
+	var got answer
+	if err := json.Unmarshal(line, &got); err != nil {
+		a.t.Errorf("the application printed %q", line)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if waiting, ok := a.answers[got.ID]; ok {
+		waiting <- got
+		delete(a.answers, got.ID)
+	} else if got.Gone != "" {
+		a.t.Logf("the client is gone: %s", got.Gone)
 	}
 }
 
