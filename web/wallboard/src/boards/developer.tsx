@@ -75,9 +75,11 @@ function Methods() {
           <option value={entityId}>{name}</option>
         ))}
       </select></label>
-      <p class="hint" role="status">{status.value} · {delivered.value} events received by this connection</p>
+      <p class="hint" role="status">
+        {status.value} · {delivered.value} {delivered.value === 1 ? "event" : "events"} received by this connection
+      </p>
       <label class="block">Items of Subscribe and Unsubscribe
-        <textarea rows={7} spellcheck={false} value={items.value || sample()}
+        <textarea rows={7} wrap="off" spellcheck={false} value={items.value || sample()}
           onInput={(e) => (items.value = e.currentTarget.value)} />
       </label>
       {problem.value && <p class="problem" role="alert">{problem.value}</p>}
