@@ -108,9 +108,17 @@ func (d *departureCommand) run(ctx context.Context, query url.Values, done func(
 	}
 }
 
+// connections returns a number of connections as text.
+func connections(n int) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return fmt.Sprintf("%d connections", n)
+}
+
 // departureText returns one line.
 func departureText(d *console.Departure) []byte {
-	text := fmt.Appendf(nil, "%s: %d connections", d.Action, d.Connections)
+	text := fmt.Appendf(nil, "%s: %s", d.Action, connections(d.Connections))
 	if d.Leaving > 0 {
 		over := time.Duration(d.OverSeconds * float64(time.Second))
 		text = fmt.Appendf(text, ", %d leave over %s", d.Leaving, over)

@@ -133,7 +133,7 @@ func (p *program) revokeCommand() *cobra.Command {
 			return err
 		}
 		text := appendRevocation(nil, &answer.Revocation)
-		text = fmt.Appendf(text, "%d connections of this node closed\n", answer.Closed)
+		text = fmt.Appendf(text, "%s of this node closed\n", connections(answer.Closed))
 		return port.print(p.stdout, appendReach(text, answer.Nodes, answer.Detail))
 	}
 	return cmd

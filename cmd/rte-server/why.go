@@ -156,14 +156,14 @@ func (o *operatorPort) dryRun(ctx context.Context, out io.Writer, event string, 
 	if err := o.do(ctx, http.MethodPost, "/api/events/dry-run", query, event, &d); err != nil {
 		return err
 	}
-	text := fmt.Appendf(nil, "%s of %s on %s: %d connections would receive it\n", d.Type, d.Entity, d.Lane, d.Receivers)
+	text := fmt.Appendf(nil, "%s of %s on %s: %s would receive it\n", d.Type, d.Entity, d.Lane, connections(d.Receivers))
 	if d.Expired {
 		text = append(text, "but its MessageTTLSeconds have ended: nodes skip it\n"...)
 	}
-	connections := 0
+	named := 0
 	for i := range d.Nodes {
 		n := &d.Nodes[i]
-		connections += len(n.Connections)
+		named += len(n.Connections)
 		if n.Problem != "" {
 			text = fmt.Appendf(text, "node %s: events may not arrive now: %s\n", n.Node, n.Problem)
 		}
@@ -172,7 +172,7 @@ func (o *operatorPort) dryRun(ctx context.Context, out io.Writer, event string, 
 			text = fmt.Appendf(text, "  %s of user %s on node %s: %s\n", k.Connection, k.User, n.Node, k.Detail)
 		}
 	}
-	if user := query.Get("user"); user != "" && connections == 0 {
+	if user := query.Get("user"); user != "" && named == 0 {
 		text = fmt.Appendf(text, "user %s would not: it has no connection\n", user)
 	}
 	return o.print(out, appendUnanswered(text, &d.Reached))
