@@ -140,9 +140,10 @@ func (h *history) notified(s *Session, loss Loss, how notification) {
 		return
 	}
 	claims := s.Claims()
+	from, to := clientInterval(loss.From, loss.To)
 	n := Notified{
 		Connection: s.ID(), User: claims.User.String(), Organization: loss.Organization.String(), At: time.Now().UTC(),
-		From: clientTime(loss.From), To: clientTime(loss.To), Reason: loss.Reason, How: how.String(),
+		From: from, To: to, Reason: loss.Reason, How: how.String(),
 		user: claims.User, organization: loss.Organization,
 	}
 	h.mu.Lock()

@@ -118,3 +118,26 @@ func clientTime(t time.Time) *time.Time {
 	t = t.UTC().Truncate(time.Millisecond)
 	return &t
 }
+
+// clientInterval returns the bounds of an interval for clients; nil: not known. Clients compare them with times by the
+// wall clock. If that clock was set meanwhile, the interval has its times by the clock before and after.
+func clientInterval(from, to time.Time) (*time.Time, *time.Time) {
+	if !from.IsZero() && !to.IsZero() {
+		from, to = widen(from, to, to.Sub(from))
+	}
+	return clientTime(from), clientTime(to)
+}
+
+// widen returns the bounds of an interval by the wall clock, as it was at its beginning and as it was at its end. span
+// is its true length.
+func widen(from, to time.Time, span time.Duration) (first, last time.Time) {
+	first, last = from.Round(0), to.Round(0)
+	early, late := last.Add(-span), first.Add(span)
+	if early.Before(first) {
+		first = early
+	}
+	if late.After(last) {
+		last = late
+	}
+	return first, last
+}

@@ -292,9 +292,9 @@ func (s *Session) resync(list []Loss) notification {
 			}
 			return notNotified
 		default:
+			from, to := clientInterval(loss.From, loss.To)
 			s.outbox.Apply(fanout.Change{Frame: s.conn.EncodeNotice(&Resync{
-				OrganizationID: organization.String(), Reason: loss.Reason,
-				From: clientTime(loss.From), To: clientTime(loss.To),
+				OrganizationID: organization.String(), Reason: loss.Reason, From: from, To: to,
 				Total: len(concerned), Subscriptions: s.hub.describeFirst(concerned),
 			})})
 			s.hub.history.notified(s, loss, notifiedByNotice)

@@ -275,9 +275,10 @@ func (s *Session) notifyUndecided() notification {
 	case !ok:
 		return notNotified
 	case s.conn.Features().Notices:
+		from, to := clientInterval(since, time.Now())
 		s.outbox.Apply(fanout.Change{Frame: s.conn.EncodeNotice(&Resync{
 			OrganizationID: s.Claims().Organization.String(), Reason: reasonUnavailable,
-			From: clientTime(since), To: clientTime(time.Now()), Subscriptions: []Subscription{},
+			From: from, To: to, Subscriptions: []Subscription{},
 		})})
 		return notifiedByNotice
 	case s.Close(CloseResync):

@@ -214,17 +214,23 @@ const minExpiredLife = 10 * time.Second
 
 // expireWith sets the time at which the connection ends because of its token, with Options.CloseAtExpiry.
 func (c *Conn) expireWith(claims *authz.Claims) {
-	var expires time.Duration
-	if c.h.options.Tokens.CloseAtExpiry && !claims.ExpiresAt.IsZero() {
-		// At least 1, because 0 means never. The grace period is added to the time, not to the difference, which may be
-		// the longest possible one.
-		expires = max(claims.ExpiresAt.Add(c.h.options.Tokens.ExpiryGrace).Sub(c.h.started), 1)
-		if now := time.Now(); !claims.ExpiresAt.After(now) {
-			// The verifier tolerates a difference of clocks. A client that returns with the same token must not loop.
-			expires = max(expires, now.Sub(c.h.started)+minExpiredLife)
-		}
+	now := time.Now()
+	c.expires.Store(int64(c.h.options.Tokens.expiry(claims.ExpiresAt, now, now.Sub(c.h.started))))
+}
+
+// expiry returns when a token ends its connection, since the start of the node; 0: never. expires and now are times of
+// the wall clock, which may have been set since the start; uptime is the true time since then.
+func (o *TokenOptions) expiry(expires, now time.Time, uptime time.Duration) time.Duration {
+	if !o.CloseAtExpiry || expires.IsZero() {
+		return 0
 	}
-	c.expires.Store(int64(expires))
+	// The grace period is added to the time, not to the difference, which may be the longest possible one.
+	left := min(expires.Add(o.ExpiryGrace).Sub(now), math.MaxInt64-uptime)
+	if !expires.After(now) {
+		// The verifier tolerates a difference of clocks. A client that returns with the same token must not loop.
+		left = max(left, minExpiredLife)
+	}
+	return max(uptime+left, 1) // 0 means never
 }
 
 // Final returns the last frames of an outbox that the shard ends. The reason counts from now on, because the peer may

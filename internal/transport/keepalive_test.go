@@ -109,3 +109,14 @@ func TestKeepAlive_expiredWithinTheLeeway(t *testing.T) {
 		}
 	}
 }
+
+// Connections ended late by as much as the clock was set forwards after the start of the node, and early by as much as
+// it was set backwards.
+func TestKeepAlive_expiryAfterTheClockWasSet(t *testing.T) {
+	const uptime = time.Hour
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC) // whatever the clock was at the start
+	options := TokenOptions{CloseAtExpiry: true, ExpiryGrace: time.Second}
+	if got, want := options.expiry(now.Add(20*time.Second), now, uptime), uptime+21*time.Second; got != want {
+		t.Errorf("ends %s after the start, want %s", got, want)
+	}
+}
