@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,6 +31,9 @@ type Redis struct {
 	dir   string
 	args  []string
 
+	environment []string // more variables of its environment
+	clock       string   // the file of its clock; empty: that of the machine
+
 	mu  sync.Mutex
 	cmd *exec.Cmd // guarded by mu; nil: not running
 }
@@ -49,9 +53,16 @@ func (n *Network) MustStartRedis(args ...string) *Redis {
 
 func mustStartRedisAt(t testing.TB, p place, args ...string) *Redis {
 	t.Helper()
+	r := newRedis(t, p, args)
+	r.Start()
+	return r
+}
+
+// newRedis returns a server that does not run yet.
+func newRedis(t testing.TB, p place, args []string) *Redis {
+	t.Helper()
 	r := &Redis{Addr: p.addr, Host: p.host, t: t, place: p, dir: t.TempDir(), args: args}
 	t.Cleanup(r.Kill)
-	r.Start()
 	return r
 }
 
@@ -80,14 +91,16 @@ func MustLookPath(t testing.TB, program, install string) string {
 // Start starts the server again after Kill and waits until it answers.
 func (r *Redis) Start() {
 	r.t.Helper()
-	path := MustLookPath(r.t, "redis-server", "apt-get install redis-server")
+	program := mustFindRedis(r.t)
 	_, port, _ := net.SplitHostPort(r.Addr)
-	log := filepath.Join(r.dir, "redis.log")
-	args := append([]string{
-		"--port", port, "--bind", r.place.ip(), "--dir", r.dir, "--logfile", log,
-		"--save", "", "--daemonize", "no", "--enable-debug-command", "local",
-	}, r.args...)
-	cmd := r.place.command(path, args...)
+	args := []string{
+		"--port", port, "--bind", r.place.ip(), "--dir", r.dir, "--logfile", r.log(), "--save", "", "--daemonize", "no",
+	}
+	if !program.old() {
+		args = append(args, "--enable-debug-command", "local")
+	}
+	cmd := r.place.command(program.path, append(args, r.args...)...)
+	cmd.Env = append(os.Environ(), r.environment...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
@@ -104,10 +117,40 @@ func (r *Redis) Start() {
 			return
 		}
 		if time.Now().After(deadline) {
-			text, _ := os.ReadFile(log)
+			text, _ := os.ReadFile(r.log())
 			r.t.Fatalf("redis-server does not answer: %v\n%s%s", err, stderr.Bytes(), text)
 		}
 	}
+}
+
+// log returns the path of its log.
+func (r *Redis) log() string { return filepath.Join(r.dir, "redis.log") }
+
+// Logged returns how often its log contains a text.
+func (r *Redis) Logged(text string) int {
+	r.t.Helper()
+	log, err := os.ReadFile(r.log())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return strings.Count(string(log), text)
+}
+
+// Info returns a field of INFO; empty: the server has no such field.
+func (r *Redis) Info(section, field string) string {
+	r.t.Helper()
+	client := r.Client()
+	defer client.Close()
+	text, err := client.Info(context.Background(), section).Result()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 // Client returns a client of the server that does not retry. The caller closes it.

@@ -76,8 +76,7 @@ func (s *Sentinels) mustStart(p place, host, port string, downAfter time.Duratio
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		s.t.Fatalf("write sentinel.conf: %v", err)
 	}
-	path := MustLookPath(s.t, "redis-server", "apt-get install redis-server")
-	cmd := p.command(path, config, "--sentinel")
+	cmd := p.command(mustFindRedis(s.t).path, config, "--sentinel")
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {

@@ -29,33 +29,57 @@ type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
 
-// full reports whether the test provokes all faults, as "make chaos" does.
+// full reports whether the test provokes all faults, as "make chaos" does. Instead of 1, RTE_CHAOS may be a part of the
+// names of those to provoke.
 func full() bool { return os.Getenv("RTE_CHAOS") != "" }
+
+// skips reports whether the test leaves out a fault.
+func (f fault) skips() bool {
+	part := os.Getenv("RTE_CHAOS")
+	return f.long && !full() || len(part) > 1 && !strings.Contains(f.name, part)
+}
 
 // Three nodes behind HAProxy, publishers of all tiers and clients of several kinds: each acknowledged event reaches
 // each client once and in order, or the client gets a notice; and nothing else reaches it. RTE_CHAOS_DOC names a page
 // that gets the table.
 func TestAudit(t *testing.T) {
-	var table string
+	var all history.Report
 	for _, s := range sites() {
-		if s.long && !full() {
+		provoked := slices.DeleteFunc(slices.Clone(s.faults), (fault).skips)
+		if s.long && !full() || len(provoked) == 0 {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
-			rows := newDeployment(t, s.prepare).audit(s.faults)
-			if _, more, ok := strings.Cut(rows, "\n|---"); ok && table != "" {
-				_, rows, _ = strings.Cut(more, "\n") // one heading is enough
-			}
-			table += rows
+			all.Rows = append(all.Rows, newDeployment(t, s.prepare).audit(provoked).Rows...)
 		})
 	}
 	if page := os.Getenv("RTE_CHAOS_DOC"); page != "" && !t.Failed() {
-		rtetest.MustReplaceBlock(t, filepath.Join("..", "..", page), "chaos", table)
+		rtetest.MustReplaceBlock(t, filepath.Join("..", "..", page), "chaos", all.Table("fault"))
 	}
 }
 
-// audit provokes faults, decides, and returns the table.
-func (d *deployment) audit(list []fault) (table string) {
+// The faults of "make test" with other servers that speak the protocol of Redis: RTE_AUDIT_SERVERS has the paths of
+// their programs, separated by colons. RTE_CHAOS_DOC names a page that gets a table with a row for each of them.
+func TestAudit_otherServers(t *testing.T) {
+	programs := filepath.SplitList(os.Getenv("RTE_AUDIT_SERVERS"))
+	if len(programs) == 0 {
+		t.Skip("RTE_AUDIT_SERVERS names no programs: make servers")
+	}
+	var all history.Report
+	for _, program := range programs {
+		t.Run(filepath.Base(filepath.Dir(program)), func(t *testing.T) {
+			t.Setenv("RTE_REDIS_SERVER", program)
+			report := newDeployment(t, (*deployment).prepareRedis).audit(slices.DeleteFunc(faults(), (fault).skips))
+			all.Rows = append(all.Rows, *report.Sum(rtetest.RedisName(t)))
+		})
+	}
+	if page := os.Getenv("RTE_CHAOS_DOC"); page != "" && !t.Failed() {
+		rtetest.MustReplaceBlock(t, filepath.Join("..", "..", page), "servers", all.Table("server"))
+	}
+}
+
+// audit provokes faults and decides.
+func (d *deployment) audit(list []fault) *history.Report {
 	d.t.Helper()
 	calm := time.Second
 	if full() {
@@ -67,9 +91,6 @@ func (d *deployment) audit(list []fault) (table string) {
 	for _, f := range list {
 		if !whole {
 			break // the findings will explain it
-		}
-		if f.long && !full() {
-			continue
 		}
 		d.rec.phase(f.name, false)
 		began := time.Now()
@@ -85,7 +106,7 @@ func (d *deployment) audit(list []fault) (table string) {
 	d.readStates()
 	h := d.rec.history(d.rec.now())
 	report := history.Check(h)
-	d.t.Logf("\n%s", report.Table())
+	d.t.Logf("\n%s", report.Table("fault"))
 	for i := range report.Rows {
 		row := &report.Rows[i]
 		forks := slices.ContainsFunc(list, func(f fault) bool { return f.name == row.Phase && f.forks })
@@ -104,7 +125,7 @@ func (d *deployment) audit(list []fault) (table string) {
 		d.t.Logf("the history is in %s; RTE_HISTORY=FILE go test -v -run TestKeptHistory ./test/audit decides again",
 			d.keep(h))
 	}
-	return report.Table()
+	return report
 }
 
 // RTE_HISTORY names a file that a failed audit kept.
@@ -122,7 +143,7 @@ func TestKeptHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	report := history.Check(h)
-	t.Logf("\n%s", report.Table())
+	t.Logf("\n%s", report.Table("fault"))
 	if len(report.Findings) > 0 {
 		t.Error(report.Explain())
 	}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,6 +38,7 @@ type deployment struct {
 	nodes     []*rtetest.Server
 	balancer  *rtetest.HAProxy
 	directory string // its file
+	policy    string // its file
 	entities  []entity
 	streams   []*stream
 	members   []*member
@@ -46,6 +48,7 @@ type deployment struct {
 
 	redis     *rtetest.Redis     // nil: another kind of Redis
 	proxy     *rtetest.Proxy     // between Redis and the last node; nil: another kind of Redis
+	cable     *rtetest.Proxy     // between some clients and HAProxy
 	sentinels *rtetest.Sentinels // nil: another kind of Redis
 	cluster   *rtetest.Cluster   // nil: another kind of Redis
 }
@@ -57,13 +60,23 @@ var limits = history.Limits{Reload: 75 * time.Second, Force: rtetest.Patience}
 // nodes is the number of nodes.
 const nodes = 3
 
+// The names of clients that faults concern. The first one is the beginning of several.
+const (
+	behindCable = "raw with notices"
+	shortLived  = "raw whose tokens expire"
+)
+
 // organizations is their number. Each has a lane of its own.
 const organizations = 3
 
 // newDeployment prepares a deployment. prepare starts Redis, and returns the settings of nodes for it.
 func newDeployment(t *testing.T, prepare func(*deployment) rtetest.Settings) *deployment {
 	t.Helper()
-	d := &deployment{t: t, rec: newRecorder(limits), directory: filepath.Join(t.TempDir(), "directory.json")}
+	dir := t.TempDir()
+	d := &deployment{
+		t: t, rec: newRecorder(limits), directory: filepath.Join(dir, "directory.json"),
+		policy: filepath.Join(dir, "policy.yaml"),
+	}
 	d.rec.phase("nothing goes wrong", true)
 	settings := prepare(d)
 	t.Cleanup(func() { _ = d.client.Close() })
@@ -75,8 +88,10 @@ func newDeployment(t *testing.T, prepare func(*deployment) rtetest.Settings) *de
 		d.add(organization, "UserStatus", tier2)
 	}
 	d.writeDirectory(d.entities)
+	d.writePolicy("")
 	maps.Copy(settings, rtetest.Settings{
-		"directory.kind": "file", "directory.file": d.directory, "log.level": "info", "log.audit_rate": "0",
+		"directory.kind": "file", "directory.file": d.directory, "policy.file": d.policy,
+		"log.level": "info", "log.audit_rate": "0",
 		"auth.close_at_expiry": "true", "auth.expiry_grace": "1s", "auth.leeway": "1s",
 		"resync.window": "1s", "resync.close_window": "4s",
 		"shutdown.delay": "1s", "shutdown.drain": "3s", "shutdown.wait": "10s",
@@ -88,6 +103,7 @@ func newDeployment(t *testing.T, prepare func(*deployment) rtetest.Settings) *de
 		d.nodes = append(d.nodes, rtetest.MustStartServer(t, programs.MustBuild(t, "."), settings))
 	}
 	d.balancer = rtetest.MustStartHAProxy(t, "leastconn", d.nodes...)
+	d.cable = rtetest.MustStartProxy(t, d.balancer.Addr)
 	d.startClients()
 	d.publish = &publishers{
 		t: t, rec: d.rec, client: d.client, word: "PUBLISH", pause: 200 * time.Millisecond,
@@ -95,6 +111,9 @@ func newDeployment(t *testing.T, prepare func(*deployment) rtetest.Settings) *de
 	}
 	if d.cluster != nil {
 		d.publish.word = "SPUBLISH"
+	}
+	if !rtetest.RedisHasFunctions(t) {
+		d.publish.script = script(t)
 	}
 	for _, n := range d.nodes {
 		d.publish.nodes = append(d.publish.nodes, n.ConsoleURL)
@@ -131,6 +150,14 @@ func (d *deployment) writeDirectory(entities []entity) {
 	rtetest.MustReplaceFile(d.t, d.directory, text)
 }
 
+// writePolicy writes the file of the policy: supervisors get all events except one.
+func (d *deployment) writePolicy(except string) {
+	d.t.Helper()
+	rtetest.MustReplaceFile(d.t, d.policy, fmt.Appendf(nil,
+		"rules:\n  - {roles: [supervisor], relation: organization, events: [\"*\"], except: [UserAlert, %s]}\n",
+		cmp.Or(except, "UserSetting")))
+}
+
 // startClients starts the clients: in each organization one with notices, one without, one with notices and last
 // states, whose subscription comes and goes, and two of Microsoft's. One more has tokens that expire, and one a token
 // that is revoked.
@@ -146,10 +173,14 @@ func (d *deployment) startClients() {
 	dial := newWireHTTP()
 	wire := func(m *member, features string) {
 		d.members = append(d.members, m)
-		all.Go(func() { (&wireClient{member: m, url: d.balancer.HubURL, features: features, http: dial}).run(ctx) })
+		url := d.balancer.HubURL
+		if strings.HasPrefix(m.name, behindCable) {
+			url = strings.Replace(url, d.balancer.Addr, d.cable.Addr, 1)
+		}
+		all.Go(func() { (&wireClient{member: m, url: url, features: features, http: dial}).run(ctx) })
 	}
 	for number := range organizations {
-		wire(d.member(number, history.Client{Name: fmt.Sprintf("raw with notices %d", number), Notices: true}, 0), "notices")
+		wire(d.member(number, history.Client{Name: fmt.Sprintf("%s %d", behindCable, number), Notices: true}, 0), "notices")
 		wire(d.member(number, history.Client{Name: fmt.Sprintf("raw %d", number)}, 0), "")
 		m := d.member(number, history.Client{
 			Name: fmt.Sprintf("raw that comes and goes %d", number), Notices: true, Snapshot: true,
@@ -161,8 +192,9 @@ func (d *deployment) startClients() {
 			library = append(library, d.member(number, history.Client{Name: name}, 0))
 		}
 	}
-	wire(d.member(0, history.Client{Name: "raw whose tokens expire", Notices: true}, 15*time.Second), "notices")
+	wire(d.member(0, history.Client{Name: shortLived, Notices: true}, 15*time.Second), "notices")
 	d.revocable = d.member(1, history.Client{Name: "raw whose token is revoked", Notices: true}, 0)
+	d.revocable.leaves = true
 	wire(d.revocable, "notices")
 	startLibrary(d.t, d.balancer.HubURL, library)
 	d.members = append(d.members, library...)
@@ -179,7 +211,9 @@ func (d *deployment) member(number int, c history.Client, life time.Duration) *m
 	m.token = func() (string, time.Duration) {
 		end, expires := time.Now().Add(time.Hour), time.Duration(0)
 		if life > 0 {
-			end, expires = time.Now().Add(life), d.rec.now()+life
+			// A node whose clock is behind accepts a token for so much longer.
+			late := max(0, -time.Duration(d.rec.skew.Load()))
+			end, expires = time.Now().Add(life), d.rec.now()+life+late
 		}
 		return rtetest.MustSign(d.t, []byte(rtetest.Secret), `{"alg":"HS256","typ":"JWT"}`, fmt.Sprintf(
 			`{"sub":%q,"org":%q,"role":"supervisor","jti":%q,"iss":%q,"aud":%q,"exp":%d}`,

@@ -1,12 +1,16 @@
 package audit
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/rte-server/rte-server/internal/rtetest"
 	"github.com/rte-server/rte-server/test/audit/history"
@@ -15,7 +19,8 @@ import (
 // fault is something that goes wrong.
 type fault struct {
 	name string
-	do   func(*deployment)
+	// do provokes it, and fails the test if it did not happen.
+	do func(*deployment)
 	// forks: Redis itself loses events, so that nodes cannot repair what its journals had.
 	forks bool
 	// long: only "make chaos" provokes it.
@@ -34,81 +39,140 @@ func faults() []fault {
 		{name: "entity taken out of the directory and put back", do: (*deployment).removeEntity},
 		{name: "token revoked", do: (*deployment).revoke},
 		{name: "node drained and started again", do: (*deployment).drainNode},
+		{name: "policy changed and changed back", do: (*deployment).changePolicy, long: true},
 		{name: "HAProxy reloaded", do: func(d *deployment) { d.balancer.Reload() }, long: true},
 		{name: "node frozen for 5 s (SIGSTOP)", do: freezeNode(5 * time.Second), long: true},
 		{name: "node frozen for 60 s (SIGSTOP)", do: freezeNode(60 * time.Second), long: true},
 		{name: "Redis frozen for 5 s (SIGSTOP)", do: (*deployment).freezeRedis, long: true},
-		{name: "no packet between a node and Redis for 10 s", long: true, do: func(d *deployment) {
+		{name: "no packet between a node and Redis for 10 s", long: true, do: endsEpochs(func(d *deployment) {
 			d.proxy.Blackhole()
 			lasts(10 * time.Second)
 			d.proxy.Open()
-		}},
-		{name: "half-open connections between a node and Redis", long: true, do: func(d *deployment) { d.proxy.Hang() }},
-		{name: "a node cut off from Redis for 3 s", long: true, do: func(d *deployment) {
+		})},
+		{name: "half-open connections between a node and Redis", long: true, do: endsEpochs(func(d *deployment) {
+			d.proxy.Hang()
+		})},
+		{name: "a node cut off from Redis for 3 s", long: true, do: endsEpochs(func(d *deployment) {
 			d.proxy.Refuse(true)
 			d.proxy.Cut()
 			lasts(3 * time.Second)
 			d.proxy.Refuse(false)
-		}},
-		{name: "a lane overflows the output buffers of Redis", do: (*deployment).overflow, long: true},
+		})},
+		{name: "no packet between three clients and HAProxy for 45 s", long: true, do: endsCable(func(d *deployment) {
+			d.cable.Blackhole()
+			lasts(45 * time.Second)
+			d.cable.Open()
+		})},
+		{name: "connections of three clients cut", long: true, do: endsCable(func(d *deployment) { d.cable.Cut() })},
+		{name: "a lane overflows the output buffers of Redis, three times", do: (*deployment).overflow, long: true},
 		{name: "Redis out of memory (`maxmemory`) for 5 s", do: (*deployment).fillMemory, long: true},
-		{name: "tokens expire, for 30 s", do: func(*deployment) { lasts(30 * time.Second) }, long: true},
+		{name: "tokens expire, for 30 s", do: (*deployment).awaitExpiry, long: true},
 		{name: "subscribers cut off ten times in 3 s", long: true, do: func(d *deployment) {
 			for range 10 {
 				d.killSubscribers()
 				lasts(300 * time.Millisecond)
 			}
 		}},
-		{name: "two nodes killed at once", long: true, do: func(d *deployment) {
-			d.nodes[1].Kill()
-			d.nodes[2].Kill()
-			lasts(time.Second)
-			d.nodes[1].Start()
-			d.nodes[2].Start()
-		}},
+		{name: "two nodes killed at once", long: true, do: (*deployment).killTwoNodes},
 		{name: "Redis killed while a node is drained", long: true, do: func(d *deployment) {
-			stopped := d.nodes[0].StopLater(3 * rtetest.Patience)
+			n := d.busiest()
+			stopped := n.StopLater(3 * rtetest.Patience)
 			lasts(2 * time.Second)
 			d.killRedis()
 			stopped()
-			d.nodes[0].Start()
+			n.Start()
 		}},
+		{
+			name: "clock of Redis 90 s forwards and back, subscribers cut off", long: true,
+			do: setClock((*deployment).setRedisClock, jump),
+		},
+		{
+			name: "clock of Redis 90 s backwards and back, subscribers cut off", long: true,
+			do: setClock((*deployment).setRedisClock, -jump),
+		},
+		{
+			name: "clock of a node 90 s forwards and back, subscribers cut off", long: true,
+			do: setClock((*deployment).setNodeClock, jump),
+		},
+		{
+			name: "clock of a node 90 s backwards and back, subscribers cut off", long: true,
+			do: setClock((*deployment).setNodeClock, -jump),
+		},
 	}
 }
 
+// killSubscribers makes Redis end the subscribed connections, as soon as there is one.
 func (d *deployment) killSubscribers() {
 	d.t.Helper()
 	client := d.redis.Client()
 	defer client.Close()
-	if err := client.ClientKillByFilter(d.t.Context(), "TYPE", "pubsub").Err(); err != nil {
-		d.t.Fatal(err)
-	}
+	d.waitFor("a subscriber to cut off", func() bool {
+		killed, err := client.ClientKillByFilter(d.t.Context(), "TYPE", "pubsub").Result()
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		return killed > 0
+	})
+}
+
+// clients returns the number of clients of a node.
+func clients(n *rtetest.Server) int { return int(n.Metric("rte_hub_sessions_open")) }
+
+// busiest returns the node with the most clients.
+func (d *deployment) busiest() *rtetest.Server {
+	d.t.Helper()
+	return slices.MaxFunc(d.nodes, func(a, b *rtetest.Server) int { return clients(a) - clients(b) })
 }
 
 func (d *deployment) killNode() {
 	d.t.Helper()
-	d.nodes[0].Kill()
+	n := d.busiest()
+	n.Kill()
 	lasts(time.Second)
-	d.nodes[0].Start()
+	n.Start()
+}
+
+func (d *deployment) killTwoNodes() {
+	d.t.Helper()
+	first := d.busiest()
+	second := d.nodes[(slices.Index(d.nodes, first)+1)%len(d.nodes)]
+	for _, n := range []*rtetest.Server{first, second} {
+		n.Kill()
+	}
+	lasts(time.Second)
+	first.Start()
+	second.Start()
 }
 
 func (d *deployment) drainNode() {
 	d.t.Helper()
-	d.nodes[1].StopLater(3 * rtetest.Patience)()
-	d.nodes[1].Start()
+	n := d.busiest()
+	n.StopLater(3 * rtetest.Patience)()
+	n.Start()
 }
 
 func (d *deployment) killRedis() {
 	d.t.Helper()
+	before := d.redis.Info("server", "run_id")
 	d.redis.Kill()
 	lasts(time.Second)
 	d.redis.Start()
+	if d.redis.Info("server", "run_id") == before {
+		d.t.Error("Redis was not killed")
+	}
 }
 
 func (d *deployment) freezeRedis() {
 	d.t.Helper()
 	d.redis.Freeze()
 	lasts(5 * time.Second)
+	client := d.redis.Client()
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(d.t.Context(), time.Second)
+	defer cancel()
+	if err := client.Ping(ctx).Err(); err == nil {
+		d.t.Error("a frozen Redis has answered")
+	}
 	d.redis.Thaw()
 }
 
@@ -116,42 +180,120 @@ func (d *deployment) freezeRedis() {
 func freezeNode(span time.Duration) func(*deployment) {
 	return func(d *deployment) {
 		d.t.Helper()
-		for _, s := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
-			if err := syscall.Kill(d.nodes[2].PID(), s); err != nil {
+		pid := d.busiest().PID()
+		signal := func(s syscall.Signal) {
+			if err := syscall.Kill(pid, s); err != nil {
 				d.t.Fatal(err)
 			}
-			if s == syscall.SIGSTOP {
-				lasts(span)
-			}
 		}
+		signal(syscall.SIGSTOP)
+		lasts(span)
+		if !isFrozen(pid) {
+			d.t.Error("the node was not frozen")
+		}
+		signal(syscall.SIGCONT)
 	}
 }
 
-// removeEntity takes the entity of a stream out of the directory, publishes on, and puts it back.
-func (d *deployment) removeEntity() {
+// isFrozen reports whether a process has been stopped.
+func isFrozen(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && strings.Contains(string(status), "T (stopped)")
+}
+
+// epochs returns how many connections of nodes to Redis have ended.
+func epochs(nodes ...*rtetest.Server) (sum float64) {
+	for _, n := range nodes {
+		sum += n.Metric("rte_backplane_epochs_total")
+	}
+	return sum
+}
+
+// endsEpochs returns a fault that ends connections of the last node to Redis.
+func endsEpochs(do func(*deployment)) func(*deployment) {
+	return func(d *deployment) {
+		d.t.Helper()
+		last := d.nodes[nodes-1]
+		before := epochs(last)
+		do(d)
+		d.waitFor("the end of a connection to Redis", func() bool { return epochs(last) > before })
+	}
+}
+
+// endsCable returns a fault that ends connections of clients behind the cable.
+func endsCable(do func(*deployment)) func(*deployment) {
+	return func(d *deployment) {
+		d.t.Helper()
+		before := d.rec.connections(behindCable)
+		do(d)
+		d.waitFor("clients to connect again", func() bool { return d.rec.connections(behindCable) >= before+organizations })
+	}
+}
+
+// awaitExpiry waits for the ends of connections whose token expires.
+func (d *deployment) awaitExpiry() {
 	d.t.Helper()
-	topic := d.streams[0].topic
-	var losers []*member
+	before := d.rec.connections(shortLived)
+	lasts(30 * time.Second)
+	d.waitFor("the end of a connection whose token has expired", func() bool {
+		return d.rec.connections(shortLived) > before
+	})
+}
+
+// withdraw takes the right to topics away, publishes on, and gives it back.
+func (d *deployment) withdraw(topics []history.Topic, take, give func()) {
+	d.t.Helper()
+	wanted := map[*member][]history.Topic{}
 	for _, m := range d.members {
-		if slices.Contains(m.topics, topic) && m.has(topic) {
-			losers = append(losers, m)
+		if slices.ContainsFunc(topics, m.has) {
+			wanted[m] = m.wants()
 		}
 	}
-	d.rec.ending("", topic)
-	d.writeDirectory(d.entities[1:])
-	for _, m := range losers {
-		m.want(slices.DeleteFunc(m.wants(), func(other history.Topic) bool { return other == topic }))
+	if len(wanted) == 0 {
+		d.t.Fatal("no client has the topics")
 	}
-	for _, m := range losers {
-		d.waitFor(m.name+" has lost its subscription", func() bool { return !m.has(topic) })
+	for _, topic := range topics {
+		d.rec.ending("", topic)
 	}
-	d.rec.ended("", topic)
+	take()
+	withdrawn := func(topic history.Topic) bool { return slices.Contains(topics, topic) }
+	for m, list := range wanted {
+		m.want(slices.DeleteFunc(slices.Clone(list), withdrawn))
+	}
+	for m := range wanted {
+		d.waitFor(m.name+" has lost its subscriptions", func() bool { return !slices.ContainsFunc(topics, m.has) })
+	}
+	for _, topic := range topics {
+		d.rec.ended("", topic)
+	}
 	lasts(2 * time.Second)
-	d.rec.grant(topic)
-	d.writeDirectory(d.entities)
-	for _, m := range losers {
-		m.want(append(m.wants(), topic))
+	for _, topic := range topics {
+		d.rec.grant(topic)
 	}
+	give()
+	for m, list := range wanted {
+		m.want(list)
+	}
+}
+
+// removeEntity takes the entity of a stream out of the directory and puts it back.
+func (d *deployment) removeEntity() {
+	d.t.Helper()
+	d.withdraw([]history.Topic{d.streams[0].topic},
+		func() { d.writeDirectory(d.entities[1:]) }, func() { d.writeDirectory(d.entities) })
+}
+
+// changePolicy makes the policy forbid an event in all organizations, and allow it again.
+func (d *deployment) changePolicy() {
+	d.t.Helper()
+	const forbidden = "UserStatus"
+	var topics []history.Topic
+	for _, s := range d.streams {
+		if s.topic.Type == forbidden {
+			topics = append(topics, s.topic)
+		}
+	}
+	d.withdraw(topics, func() { d.writePolicy(forbidden) }, func() { d.writePolicy("") })
 }
 
 // revoke revokes the token of a client at one node.
@@ -172,41 +314,49 @@ func (d *deployment) revoke() {
 	lasts(time.Second)
 }
 
-// overflow publishes on a lane that has clients until Redis has given up a node that did not read fast enough.
+// overflow publishes more at once than the output buffer of a subscriber may hold, three times.
 func (d *deployment) overflow() {
 	d.t.Helper()
 	client := d.redis.Client()
 	defer client.Close()
 	ctx := d.t.Context()
-	client.ConfigSet(ctx, "client-output-buffer-limit", "pubsub 64kb 64kb 1")
-	defer client.ConfigSet(ctx, "client-output-buffer-limit", "pubsub 32mb 8mb 60")
-	topic := history.Topic{Organization: d.streams[0].topic.Organization, Entity: newID(), Type: "UserCallInArrived"}
-	ended := func() (sum float64) {
-		for _, n := range d.nodes {
-			sum += n.Metric("rte_backplane_epochs_total")
-		}
-		return sum
-	}
-	before := ended()
-	d.waitFor("Redis to give up a subscriber", func() bool {
-		pipe := client.Pipeline()
-		for range 200 {
-			pipe.Publish(ctx, "rte:org:"+topic.Organization, fmt.Sprintf(`{"Id":%q,"RootEntityType":"Organization",`+
-				`"RootEntityId":%q,"OrganizationId":%[2]q,"EntityType":"User","EntityId":%q,"EventType":%q,"Text":"%4000d"}`,
-				newID(), topic.Organization, topic.Entity, topic.Type, 0))
-		}
-		if _, err := pipe.Exec(ctx); err != nil {
+	limit := func(pubsub string) {
+		if err := client.ConfigSet(ctx, "client-output-buffer-limit", "pubsub "+pubsub).Err(); err != nil {
 			d.t.Fatal(err)
 		}
-		return ended() > before
-	})
+	}
+	limit("64kb 64kb 1")
+	defer limit("32mb 8mb 60")
+	topic := history.Topic{Organization: d.streams[0].topic.Organization, Entity: newID(), Type: "UserCallInArrived"}
+	lane := "rte:org:" + topic.Organization
+	for range 3 {
+		d.waitFor("nodes to subscribe to the lane", func() bool { return client.PubSubNumSub(ctx, lane).Val()[lane] > 0 })
+		given, ended := d.redis.Logged(gaveUp), epochs(d.nodes...)
+		// Redis writes to subscribers between two commands. A transaction leaves it no time to do so.
+		if _, err := client.TxPipelined(ctx, func(pipe goredis.Pipeliner) error {
+			for range 50 {
+				pipe.Publish(ctx, lane, fmt.Sprintf(`{"Id":%q,"RootEntityType":"Organization",`+
+					`"RootEntityId":%q,"OrganizationId":%[2]q,"EntityType":"User","EntityId":%q,"EventType":%q,"Text":"%4000d"}`,
+					newID(), topic.Organization, topic.Entity, topic.Type, 0))
+			}
+			return nil
+		}); err != nil {
+			d.t.Fatal(err)
+		}
+		d.waitFor("Redis to give up a subscriber", func() bool { return d.redis.Logged(gaveUp) > given })
+		d.waitFor("a node to lose its connection to Redis", func() bool { return epochs(d.nodes...) > ended })
+	}
 }
+
+// gaveUp is what Redis logs when it gives up a client.
+const gaveUp = "for overcoming of output buffer limits"
 
 // fillMemory makes Redis refuse everything that needs memory.
 func (d *deployment) fillMemory() {
 	d.t.Helper()
 	client := d.redis.Client()
 	defer client.Close()
+	before := d.redis.Info("errorstats", "errorstat_OOM")
 	for _, limit := range []string{"1", "0"} {
 		if err := client.ConfigSet(d.t.Context(), "maxmemory", limit).Err(); err != nil {
 			d.t.Fatal(err)
@@ -214,5 +364,8 @@ func (d *deployment) fillMemory() {
 		if limit == "1" {
 			lasts(5 * time.Second)
 		}
+	}
+	if d.redis.Info("errorstats", "errorstat_OOM") == before {
+		d.t.Error("Redis refused nothing")
 	}
 }

@@ -16,6 +16,8 @@ type member struct {
 	rec  *recorder
 	// topics are what it subscribes to on a new connection, with and without a right.
 	topics []history.Topic
+	// leaves: its token is revoked, after which it does not come back.
+	leaves bool
 	// churns: it ends its first subscription now and then, and begins it again.
 	churns bool
 	// token returns a token that expires at that moment of the history; 0: not during the audit.
@@ -300,5 +302,9 @@ func (m *member) noticed(target string, text json.RawMessage) {
 		m.end(r)
 	case target == "Resync":
 		m.rec.note(m.conn, r)
+		if skew := time.Duration(m.rec.skew.Load()); skew != 0 { // the interval is by the clock of the node
+			r.From, r.To = shifted(r.From, skew), shifted(r.To, skew)
+			m.rec.note(m.conn, r)
+		}
 	}
 }

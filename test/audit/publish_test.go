@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -52,6 +53,7 @@ type publishers struct {
 	rec     *recorder
 	client  goredis.UniversalClient
 	word    string // PUBLISH, or SPUBLISH in a cluster
+	script  string // publishes where Redis has no functions; empty: it has
 	nodes   []string
 	http    *http.Client
 	pause   time.Duration // between two events of a stream
@@ -140,6 +142,9 @@ func (p *publishers) send(how way, s *stream, data []byte) error {
 			keys = append(keys, "rte:s:{"+lane+"}:User:"+s.topic.Entity+":"+s.topic.Type)
 			ttl = 600
 		}
+		if p.script != "" {
+			return p.client.Eval(ctx, p.script, keys, lane, data, 5000, ttl, p.word).Err()
+		}
 		return p.client.FCall(ctx, "rte_publish", keys, lane, data, 5000, ttl, p.word).Err()
 	}
 }
@@ -173,4 +178,14 @@ func (p *publishers) postAt(console, key string, data []byte) error {
 		return fmt.Errorf("%s: %s", response.Status, text)
 	}
 	return nil
+}
+
+// script returns the script that publishes where Redis has no functions.
+func script(t *testing.T) string {
+	t.Helper()
+	text, err := exec.Command(programs.MustBuild(t, "."), "redis", "functions", "--script").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

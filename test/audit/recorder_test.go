@@ -2,7 +2,9 @@ package audit
 
 import (
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rte-server/rte-server/test/audit/history"
@@ -11,6 +13,9 @@ import (
 // recorder collects a history. Its methods may be called from any goroutine.
 type recorder struct {
 	start time.Time
+	// skew is the difference of the clock of a node to that of the machine, in nanoseconds, from the moment at which it
+	// was set until the end of the phase.
+	skew atomic.Int64
 
 	mu     sync.Mutex
 	log    history.History       // guarded by mu; without events
@@ -36,8 +41,18 @@ func (r *recorder) moment(t *time.Time) *time.Duration {
 	return &at
 }
 
+// shifted returns a moment by a clock that is off, as one of the history; nil for nil.
+func shifted(at *time.Duration, skew time.Duration) *time.Duration {
+	if at == nil {
+		return nil
+	}
+	moved := *at - skew
+	return &moved
+}
+
 // phase begins a phase.
 func (r *recorder) phase(name string, calm bool) {
+	r.skew.Store(0)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.log.Phases = append(r.log.Phases, history.Phase{Name: name, From: r.now(), Calm: calm})
@@ -99,6 +114,18 @@ func (r *recorder) connection(client string, expires time.Duration) *history.Con
 	conn := &history.Connection{Client: client, Number: number, Expires: expires}
 	r.log.Connections = append(r.log.Connections, conn)
 	return conn
+}
+
+// connections returns the number of connections so far of clients whose name begins like this.
+func (r *recorder) connections(name string) (number int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.log.Connections {
+		if strings.HasPrefix(c.Client, name) {
+			number++
+		}
+	}
+	return number
 }
 
 // note adds a record of a connection.

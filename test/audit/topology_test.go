@@ -48,7 +48,11 @@ func sites() []site {
 
 func (d *deployment) prepareRedis() rtetest.Settings {
 	d.t.Helper()
-	d.redis = rtetest.MustStartRedis(d.t, "--appendonly", "yes", "--appendfsync", "always")
+	start := rtetest.MustStartRedis
+	if full() {
+		start = rtetest.MustStartRedisWithClock
+	}
+	d.redis = start(d.t, "--appendonly", "yes", "--appendfsync", "always")
 	d.proxy = rtetest.MustStartProxy(d.t, d.redis.Addr)
 	d.client = d.redis.Client()
 	return rtetest.Settings{"redis.addresses": d.redis.Addr}

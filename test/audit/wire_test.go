@@ -32,7 +32,7 @@ func newWireHTTP() *http.Client {
 	}}
 }
 
-// run connects again and again until ctx ends or the server refuses the token.
+// run connects again and again until ctx ends or the server refuses a revoked token.
 func (c *wireClient) run(ctx context.Context) {
 	for pause := time.Duration(0); ctx.Err() == nil; pause = min(2*pause+100*time.Millisecond, 2*time.Second) {
 		select {
@@ -41,7 +41,7 @@ func (c *wireClient) run(ctx context.Context) {
 			return
 		}
 		began := time.Now()
-		if away := c.once(ctx); away {
+		if refused := c.once(ctx); refused && c.leaves {
 			c.leave()
 			return
 		}
@@ -52,7 +52,7 @@ func (c *wireClient) run(ctx context.Context) {
 }
 
 // once connects, subscribes and reads until the end of the connection. It reports whether the server refuses the token.
-func (c *wireClient) once(ctx context.Context) (away bool) {
+func (c *wireClient) once(ctx context.Context) (refused bool) {
 	token, expires := c.token()
 	opening, cancel := context.WithTimeout(ctx, serverTimeout)
 	defer cancel()

@@ -351,7 +351,12 @@ func TestCheck_countsByPhase(t *testing.T) {
 	report := history.Check(&s.History)
 	want := "| calm | 8 | 8 | 8 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |\n" +
 		"| fault | 2 | 2 | 1 | 0 | 1 | 0 | 0 | 1 | 0 | 0 | 0 | 0 |\n"
-	if got := report.Table(); !strings.HasSuffix(got, want) {
+	if got := report.Table("fault"); !strings.HasSuffix(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	total := history.Report{Rows: []history.Row{*report.Sum("both")}}
+	want = "| both | 10 | 10 | 9 | 0 | 1 | 0 | 0 | 1 | 0 | 0 | 0 | 0 |\n"
+	if got := total.Table("fault"); !strings.HasSuffix(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	if lost := report.Rows[1].Unrepaired(); lost != 1 {

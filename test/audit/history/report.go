@@ -102,10 +102,35 @@ func (r *Report) Has(v Violation) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Violation == v })
 }
 
-// Table returns the rows as a table in Markdown.
-func (r *Report) Table() string {
+// Sum returns the row with the counts of all rows.
+func (r *Report) Sum(name string) *Row {
+	total := &Row{Phase: name, Noticed: map[string]int{}, Reloaded: map[string]int{}, Found: map[Violation]int{}}
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		total.Acknowledged += row.Acknowledged
+		total.Expected += row.Expected
+		total.Delivered += row.Delivered
+		total.InDoubt += row.InDoubt
+		total.Moved += row.Moved
+		total.Closed += row.Closed
+		addTo(total.Noticed, row.Noticed)
+		addTo(total.Reloaded, row.Reloaded)
+		addTo(total.Found, row.Found)
+	}
+	return total
+}
+
+// addTo adds counts to others.
+func addTo[K comparable](all, more map[K]int) {
+	for key, n := range more {
+		all[key] += n
+	}
+}
+
+// Table returns the rows as a table in Markdown. first is the heading of the first column.
+func (r *Report) Table(first string) string {
 	var text strings.Builder
-	text.WriteString("| fault | acknowledged | to deliver | delivered | in a notice: T0 | T1, T2 | before an end | " +
+	text.WriteString("| " + first + " | acknowledged | to deliver | delivered | in a notice: T0 | T1, T2 | before an end | " +
 		"reordered | ends | missing | duplicated | out of order | foreign |\n" + strings.Repeat("|---", 13) + "|\n")
 	for i := range r.Rows {
 		row := &r.Rows[i]
