@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test guards churn rolling resume soak faults chaos simulation attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers compatibility autobahn site vuln wallboard week map diagrams picture console console-pictures image release check clean
+.PHONY: help build dev test guards churn rolling resume soak faults chaos servers simulation attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers compatibility autobahn site vuln supply-chain nightly wallboard week map diagrams picture console console-pictures image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,8 +47,16 @@ simulation: ## play 10,000 schedules of faults in simulated time, from SEED (1) 
 attacks: ## attack the program, measure its healthy clients, and write the table of docs/security.md (2 minutes)
 	RTE_ATTACKS=full RTE_ATTACKS_DOC=docs/security.md go test -timeout 15m -count 1 -v ./test/attacks/
 
-chaos: deps ## let things go wrong, decide what clients got, and write the table of docs/reliability.md (10 minutes)
-	RTE_CHAOS=1 RTE_CHAOS_DOC=docs/reliability.md go test -timeout 40m -count 1 -v -run TestAudit ./test/audit/
+chaos: deps ## let things go wrong, decide what clients got, and write the table of docs/reliability.md (20 minutes)
+	RTE_CHAOS=1 RTE_CHAOS_DOC=docs/reliability.md go test -timeout 40m -count 1 -v -run 'TestAudit$$' ./test/audit/
+
+servers: ## the same, shorter, with Redis 6.2, 7.4 and 8 and Valkey 9, and their table in docs/reliability.md (15 minutes, x86-64)
+	scripts/install-test-deps.sh servers
+	RTE_AUDIT_SERVERS=$$(printf '%s:' "$$PWD"/build/servers/*/*-server | sed 's/:$$//') RTE_CHAOS_DOC=docs/reliability.md \
+	  go test -timeout 40m -count 1 -v -run TestAudit_otherServers ./test/audit/
+	for server in "$$PWD"/build/servers/*/*-server; do \
+	  "$$server" --version; RTE_REDIS_SERVER=$$server go test -count 1 -timeout 20m -run 'TestFault_|TestConformance' ./internal/backplane/redis/; \
+	done
 
 rolling: ## restart three nodes behind HAProxy with RTE_ROLLING clients (3000), Redis frozen meanwhile (10 minutes)
 	RTE_ROLLING=$(or $(RTE_ROLLING),3000) go test -timeout 60m -count 1 -v -run TestRollingRestart ./test/e2e/
@@ -117,6 +125,13 @@ site: ## build the documentation as a site in build/site/html, with search, for 
 
 vuln: ## look for known vulnerabilities in what the binary calls (asks vuln.go.dev)
 	scripts/vuln.sh
+
+supply-chain: ## build twice and compare, list licences (docs/licenses.md), look for known vulnerabilities (3 minutes)
+	scripts/supply-chain.sh
+
+nightly: ## what only a night has time for: fuzz targets for 10 minutes each, chaos, attacks, guards, soak, ... (13 hours)
+	$(MAKE) fuzz FUZZTIME=10m
+	$(MAKE) --keep-going supply-chain attacks simulation faults chaos servers guards soak
 
 wallboard: web/wallboard/node_modules/.package-lock.json ## make the page of `make dev` again, after a change of web/wallboard
 	node web/wallboard/build.mjs

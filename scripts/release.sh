@@ -41,6 +41,33 @@ for platform in ${RELEASE_PLATFORMS:-linux-amd64 linux-arm64}; do
   [[ $(jq '.components | length' "$binary.cdx.json") -gt 0 ]] || fail "the SBOM of $platform lists no module"
 done
 
+# The licences require that their texts are passed on: the modules of the binaries, Go, and the packages of npm in the pages.
+{
+  for binary in "$out"/*-linux-*; do
+    if [[ -x $binary ]]; then
+      go version -m -json "$binary" | jq --raw-output '.Deps[] | (.Replace // .) | .Path + "@" + .Version'
+    fi
+  done | LC_ALL=C sort --unique | while read -r module; do
+    printf '%s %s\n' "$module" "$(go list -m -f '{{.Dir}}' "${module%@*}")"
+  done
+  printf 'go %s\n' "$(go env GOROOT)"
+  for lock in web/*/package-lock.json; do
+    jq --raw-output --arg folder "$(dirname "$lock")" '.packages | to_entries[]
+      | select(.key != "" and (.value.dev | not)) | (.key | sub(".*node_modules/"; "")) + " " + $folder + "/" + .key' "$lock"
+  done
+} | LC_ALL=C sort --unique --key 1,1 | while read -r part dir; do
+  mapfile -t texts < <(find "$dir" -maxdepth 1 -type f \( -iname 'licen[cs]e*' -o -iname 'notice*' \) | LC_ALL=C sort)
+  printf '== %s\n\n' "$part"
+  if ((${#texts[@]})); then
+    cat "${texts[@]}"
+  else
+    # Some packages of npm only name their licence.
+    jq --raw-output '.license + ", " + (.author.name? // .author)' "$dir/package.json" ||
+      fail "$part has no licence in $dir (npm ci --prefix for packages of npm)"
+  fi
+  printf '\n\n'
+done >"$out/rte-server-$version-licenses.txt"
+
 if docker info >/dev/null 2>&1; then
   make image VERSION="$version"
   docker save --output "$out/rte-server-$version-image.tar" "rte-server:$version"

@@ -9,12 +9,24 @@ import (
 )
 
 // namedTest matches the folder of a package or the name of a test in the text of a page.
-var namedTest = regexp.MustCompile("`((?:internal|test)/[a-z0-9/]+|Test\\w*)`")
+var namedTest = regexp.MustCompile("`((?:cmd|internal|test)/[a-z0-9/-]+|Test\\w*)`")
 
 // TestGuarantees_nameTests checks that each row of docs/guarantees.md names tests, and that they exist.
 func TestGuarantees_nameTests(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join(root, "docs/guarantees.md"))
+	checkPage(t, "docs/guarantees.md", 25)
+}
+
+// TestThreats_nameTests checks that each threat of docs/threats.md names tests, and that they exist.
+func TestThreats_nameTests(t *testing.T) {
+	t.Parallel()
+	checkPage(t, "docs/threats.md", 15)
+}
+
+// checkPage checks that each row with two cells of a page names tests, and that they exist.
+func checkPage(t *testing.T, page string, least int) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +53,7 @@ func TestGuarantees_nameTests(t *testing.T) {
 			t.Errorf("no test: %s", line)
 		}
 	}
-	if rows < 25 {
+	if rows < least {
 		t.Errorf("the page has %d rows", rows)
 	}
 }
