@@ -96,10 +96,11 @@ func (r *Redis) Start() {
 	args := []string{
 		"--port", port, "--bind", r.place.ip(), "--dir", r.dir, "--logfile", r.log(), "--save", "", "--daemonize", "no",
 	}
-	if !program.old() {
-		args = append(args, "--enable-debug-command", "local")
+	more := append([]string{"--enable-debug-command", "local"}, r.args...)
+	if program.old() { // it does not know the option, and takes each value of an option as an argument of its own
+		more = strings.Fields(strings.Join(r.args, " "))
 	}
-	cmd := r.place.command(program.path, append(args, r.args...)...)
+	cmd := r.place.command(program.path, append(args, more...)...)
 	cmd.Env = append(os.Environ(), r.environment...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
