@@ -18,8 +18,8 @@ const jump = 90 * time.Second
 // A Go program reads the clock in the vDSO, without the C library and without a system call, so nothing outside of the
 // process can change what it reads. The test therefore writes into the memory of the process, as a debugger does: the
 // variable with the address of the function of the vDSO gets that of a few instructions, which call this function and
-// add a number to the seconds of the wall clock. The monotonic clock stays as it is, as when an operator sets the clock.
-// The instructions lie in a function of the runtime that is needed at the start only.
+// add a number to the seconds of the wall clock. The monotonic clock stays as it is, as when an operator sets the
+// clock. The instructions lie in a function of the runtime that is needed at the start only.
 const (
 	clockVariable = "runtime.vdsoClockgettimeSym"
 	clockPlace    = "runtime.vdsoParseSymbols"
@@ -56,7 +56,7 @@ func mustFindClock(t *testing.T, path string, pid int) nodeClock {
 		}
 	}
 	if c.variable == 0 || c.place == 0 {
-		t.Fatalf("the program has no %s, or no %s: the runtime of this version of Go is another one", clockVariable, clockPlace)
+		t.Fatalf("this version of Go has no %s, or no %s", clockVariable, clockPlace)
 	}
 	return c
 }
@@ -83,7 +83,8 @@ func (c nodeClock) set(by time.Duration) (err error) {
 	number := c.place
 	begin := number + 8 // of the instructions
 	if original := binary.LittleEndian.Uint64(address[:]); original != begin {
-		if _, err := memory.WriteAt(clockInstructions(original, number), int64(begin)); err != nil { //nolint:gosec // as above
+		code := clockInstructions(original, number)
+		if _, err := memory.WriteAt(code, int64(begin)); err != nil { //nolint:gosec // as above
 			return err
 		}
 	}

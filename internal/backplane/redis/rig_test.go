@@ -17,6 +17,7 @@ import (
 	"github.com/rte-server/rte-server/internal/backplane"
 	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
 	"github.com/rte-server/rte-server/internal/backplane/redis"
+	"github.com/rte-server/rte-server/internal/backplane/redis/command"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
@@ -177,7 +178,11 @@ func (r *rig) command(pipe goredis.Pipeliner, s *stream) goredis.Cmder {
 	}
 	switch s.tier {
 	case tier2:
-		return pipe.FCall(ctx, "rte_publish", []string{journal, "rte:n:{" + s.lane + "}"}, s.lane, data, r.maxlen, 0, word)
+		keys := []string{journal, "rte:n:{" + s.lane + "}"}
+		if !rtetest.RedisHasFunctions(r.t) {
+			return pipe.Eval(ctx, command.Script(), keys, s.lane, data, r.maxlen, 0, word)
+		}
+		return pipe.FCall(ctx, "rte_publish", keys, s.lane, data, r.maxlen, 0, word)
 	case tier1:
 		// Pipelined, and atomic: as MULTI and EXEC, in one command.
 		return pipe.Eval(ctx, `redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'd', ARGV[2])

@@ -130,8 +130,9 @@ func addTo[K comparable](all, more map[K]int) {
 // Table returns the rows as a table in Markdown. first is the heading of the first column.
 func (r *Report) Table(first string) string {
 	var text strings.Builder
-	text.WriteString("| " + first + " | acknowledged | to deliver | delivered | in a notice: T0 | T1, T2 | before an end | " +
-		"reordered | ends | missing | duplicated | out of order | foreign |\n" + strings.Repeat("|---", 13) + "|\n")
+	text.WriteString("| " + first + " | acknowledged | to deliver | delivered | in a notice: T0 | T1, T2 | " +
+		"before an end | reordered | ends | missing | duplicated | out of order | foreign |\n" +
+		strings.Repeat("|---", 13) + "|\n")
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		foreign := row.Found[Foreign] + row.Found[Late] + row.Found[Unauthorized]
