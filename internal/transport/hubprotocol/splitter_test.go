@@ -105,3 +105,25 @@ func checkSplitter(t *testing.T, take takeFunc, stream []byte, piece int) {
 		t.Fatalf("%d bytes are kept", pending)
 	}
 }
+
+// A message that came in pieces belongs to the caller until the call that it makes has ended, while the pieces of the
+// next one come.
+func TestSplitter_messagesInPiecesKeepTheirBytes(t *testing.T) {
+	s := NewSplitter(100)
+	var first []byte
+	for i, piece := range []string{"the first ", "one\x1e", "another one ", "as long\x1e"} {
+		message, rest, err := s.Next([]byte(piece))
+		if err != nil || len(rest) > 0 || (message != nil) != (i%2 == 1) {
+			t.Fatalf("%q: %q, %q, %v", piece, message, rest, err)
+		}
+		if message != nil && s.Pending() != 0 {
+			t.Errorf("%d bytes are kept between two messages", s.Pending())
+		}
+		if i == 1 {
+			first = message
+		}
+	}
+	if string(first) != "the first one\x1e" {
+		t.Errorf("the first message became %q", first)
+	}
+}

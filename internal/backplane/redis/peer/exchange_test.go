@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -201,4 +202,33 @@ func TestExchange_boundsThePartsOfAnAnswer(t *testing.T) {
 			t.Errorf("%d parts reached the lane, want 1", received)
 		}
 	})
+}
+
+// Run finds the query or the answer that it was woken for, and is woken for each.
+func TestExchange_wakesOnceThereIsWork(t *testing.T) {
+	for name, queue := range map[string]func(x *Exchange){
+		"Query":  func(x *Exchange) { x.Query(testLane("lane"), sequence.Read{}) },
+		"Answer": func(x *Exchange) { x.offer(&answer{denial: true}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := NewExchange(Options{})
+			x.mu.Lock() // nothing can be queued
+			queued := make(chan struct{})
+			go func() {
+				defer close(queued)
+				queue(x)
+			}()
+			for range 1000 {
+				runtime.Gosched()
+			}
+			if x.work.Clear() {
+				t.Error("Run wakes before there is work")
+			}
+			x.mu.Unlock()
+			<-queued
+			if !x.work.Clear() {
+				t.Error("Run does not wake")
+			}
+		})
+	}
 }
