@@ -311,4 +311,19 @@ func TestSlowReader_delaysOnlyItself(t *testing.T) {
 			s.freeze(-1)
 		})
 	})
+	t.Run("ends as slow although a large state waited before", func(t *testing.T) {
+		bounds := fanout.OutboxOptions{WriteBytes: 500, Bytes: 3000}
+		run(t, fanout.Options{Shards: 1, Outbox: bounds}, func(t *testing.T, r *rig) {
+			s, o, _, _ := r.full(stateTopic(1), "fills the socket")
+			r.subscribe(o, callTopic(1))
+			r.publish(stateTopic(1), "a,"+strings.Repeat("x", 8000))
+			r.publish(stateTopic(1), "a,small") // replaces the large one, which did not count
+			for range 20 {
+				r.publish(callTopic(1), strings.Repeat("x", 100))
+			}
+			synctest.Wait()
+			want(t, r.metric(t, "rte_fanout_dropped_total", "slow") > 0, true)
+			s.freeze(-1)
+		})
+	})
 }

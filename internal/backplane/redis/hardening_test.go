@@ -179,8 +179,9 @@ func TestPublish_refusesLaneWithForeignKeys(t *testing.T) {
 			}
 			foreign := backplanetest.NewEvent(backplanetest.Topic(organization, events.NewID()), 1)
 			other := backplanetest.NewEvent(backplanetest.Topic(events.NewID(), events.NewID()), 1)
-			errs := node.PublishBatch(t.Context(), [][]byte{foreign.JSON(), other.JSON()})
-			if len(errs) != 2 || !errors.Is(errs[0], backplane.ErrWrongType) || errs[1] != nil {
+			errs := node.PublishBatch(t.Context(), [][]byte{[]byte("{}"), foreign.JSON(), other.JSON()})
+			if len(errs) != 3 || !errors.Is(errs[0], events.ErrMalformed) || !errors.Is(errs[1], backplane.ErrWrongType) ||
+				errs[2] != nil {
 				t.Fatalf("errors %v", errs)
 			}
 			err := node.Publish(t.Context(), foreign.JSON())
