@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,8 @@ type change struct {
 	file  string // from the root of the repository
 	// text occurs once in the file; instead replaces it.
 	text, instead string
+	// hole reports that no test noticed the bug when it was planted first.
+	hole bool
 	// tests notice the change. They run in this order until one fails.
 	tests []tests
 }
@@ -47,6 +50,9 @@ func all(folders ...string) (list []tests) {
 	}
 	return list
 }
+
+// changes returns the changes of all lists.
+func changes() []change { return slices.Concat(guards(), planted(), plantedBySecond()) }
 
 // source returns the changed file.
 func (c *change) source() ([]byte, error) {

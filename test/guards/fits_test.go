@@ -27,7 +27,7 @@ func TestChanges_fitTheSources(t *testing.T) {
 	t.Parallel()
 	readAll(t)
 	c := newCompiler(t)
-	for _, change := range slices.Concat(guards(), planted()) {
+	for _, change := range changes() {
 		t.Run(change.what, func(t *testing.T) {
 			text, err := change.source()
 			if err != nil {
@@ -74,7 +74,7 @@ func TestChanges_nameTests(t *testing.T) {
 	}
 	places := map[string]bool{}
 	seen := map[string]bool{}
-	for _, c := range slices.Concat(guards(), planted()) {
+	for _, c := range changes() {
 		if seen[c.what] {
 			t.Errorf("two changes: %s", c.what)
 		}
@@ -123,7 +123,8 @@ func hasTest(t *testing.T, run tests) bool {
 func readAll(t *testing.T) {
 	t.Helper()
 	err := filepath.WalkDir(filepath.Join(root, "internal"), func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+		extension := filepath.Ext(path)
+		if err != nil || extension != ".go" && extension != ".lua" || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		_, err = os.ReadFile(path)
@@ -145,7 +146,7 @@ type compiler struct {
 func newCompiler(t *testing.T) *compiler {
 	t.Helper()
 	var folders []string
-	for _, c := range slices.Concat(guards(), planted()) {
+	for _, c := range changes() {
 		folders = append(folders, "./"+filepath.Dir(c.file))
 	}
 	slices.Sort(folders)
