@@ -60,7 +60,7 @@ func TestServe_subscribesWhileRedisIsAway(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
 	writer := newDirectoryWriter(t, redis)
 	p := start(t, serveArgs("--redis.addresses="+redis.Addr, "--resync.window=500ms", "--resync.close_window=500ms",
-		"--redis.probe_interval=100ms", "--redis.probe_timeout=500ms")...)
+		"--redis.probe_interval=100ms", "--redis.probe_timeout=2s")...)
 	ready := func(want string) {
 		t.Helper()
 		eventually(t, want, func() bool {

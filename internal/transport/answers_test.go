@@ -142,7 +142,7 @@ func TestAnswers_allArriveAtAClientThatRequestsMuch(t *testing.T) {
 // each.
 func TestAnswers_memoryOfAUserIsBounded(t *testing.T) {
 	const connections, subscriptions = 8, 10_000
-	s := startServer(t)
+	s := startServer(t, func(s *setup) { s.hub.Limits.Invocation = patience }) // a call waits for memory
 	var callers []*caller
 	for range connections {
 		c := s.openCaller("json")

@@ -244,7 +244,7 @@ var hostile = map[string]func(s *server){
 func TestHostile(t *testing.T) {
 	s := startServer(t, func(s *setup) {
 		s.Timeouts.Handshake, s.Timeouts.Close = 2*time.Second, 2*time.Second
-		s.Timeouts.Send = 500 * time.Millisecond
+		s.Timeouts.Send, s.Timeouts.KeepAlive = 500*time.Millisecond, time.Hour // no ping between the events
 	})
 	entity := mustID("c9eeb030-ff4b-ea11-ac9c-00155d4fdcf3")
 	witness, caller := s.open("json"), s.open("messagepack")

@@ -64,6 +64,8 @@ type Options struct {
 	DialTimeout time.Duration
 	// CommandTimeout is for an ordinary command. Default 2 s.
 	CommandTimeout time.Duration
+	// PeerTimeout is how long a gap waits for the answer of another node. Default 2 s.
+	PeerTimeout time.Duration
 	// MaxMessage is the maximum size of a message in bytes; larger messages are refused unread. Default: 1 MiB, or
 	// Catalog.MaxBytes with room for the text around an event, if that is more.
 	MaxMessage int

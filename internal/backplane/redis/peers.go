@@ -16,7 +16,7 @@ import (
 // newExchange makes this node's part in the exchange of peer queries and answers.
 func (b *Backplane) newExchange() *peer.Exchange {
 	return peer.NewExchange(peer.Options{
-		Node: b.node, Prefix: b.options.Layout.Prefix, Jitter: b.options.Jitter,
+		Node: b.node, Prefix: b.options.Layout.Prefix, Jitter: b.options.Jitter, Patience: b.options.PeerTimeout,
 		Find: func(name string) peer.Lane {
 			if l := b.index.find(name); l != nil {
 				return l

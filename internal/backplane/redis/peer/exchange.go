@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -13,8 +14,7 @@ import (
 )
 
 const (
-	// patience is how long a node waits for an answer to a query, unless all others deny. The lane holds back its
-	// messages meanwhile.
+	// patience is the default of Options.Patience.
 	patience = 2 * time.Second
 	// maxQueries is how often a query is published before its lane gives up.
 	maxQueries = 3
@@ -43,8 +43,11 @@ type Message struct {
 	Err       error
 }
 
-// Options are what an Exchange needs. All fields are required.
+// Options are what an Exchange needs. All fields but Patience are required.
 type Options struct {
+	// Patience is how long a node waits for an answer to a query, unless all others deny. The lane holds back its
+	// messages meanwhile. Default 2 s.
+	Patience time.Duration
 	// Node is the id of this node.
 	Node string
 	// Prefix begins the names of all channels, see backplane.Layout.
@@ -107,6 +110,7 @@ func (a *answer) size() (bytes int) {
 
 // NewExchange makes an Exchange.
 func NewExchange(o Options) *Exchange {
+	o.Patience = cmp.Or(o.Patience, patience)
 	return &Exchange{options: o, waiting: map[Lane]wait{}, work: wakeup.New()}
 }
 
@@ -120,7 +124,7 @@ func (x *Exchange) Query(l Lane, r sequence.Read) {
 	x.mu.Lock()
 	refused := len(x.queries) >= maxWaiting
 	if !refused {
-		x.waiting[l] = wait{Read: r, until: x.ran + patience}
+		x.waiting[l] = wait{Read: r, until: x.ran + x.options.Patience}
 		x.queries = append(x.queries, l)
 	}
 	x.mu.Unlock()
@@ -206,7 +210,7 @@ func (x *Exchange) queryAgain() {
 		if w.serial == 0 || w.sent >= maxQueries || len(x.queries) >= maxWaiting {
 			continue
 		}
-		x.waiting[l] = wait{Read: w.Read, sent: w.sent, until: x.ran + patience}
+		x.waiting[l] = wait{Read: w.Read, sent: w.sent, until: x.ran + x.options.Patience}
 		x.queries = append(x.queries, l)
 	}
 	x.mu.Unlock()
