@@ -220,12 +220,12 @@ func (c *Conn) expireWith(claims *authz.Claims) {
 
 // expiry returns when a token ends its connection, since the start of the node; 0: never. expires and now are times of
 // the wall clock, which may have been set since the start; uptime is the true time since then.
-func (o *TokenOptions) expiry(expires, now time.Time, uptime time.Duration) time.Duration {
-	if !o.CloseAtExpiry || expires.IsZero() {
+func (t *TokenOptions) expiry(expires, now time.Time, uptime time.Duration) time.Duration {
+	if !t.CloseAtExpiry || expires.IsZero() {
 		return 0
 	}
 	// The grace period is added to the time, not to the difference, which may be the longest possible one.
-	left := min(expires.Add(o.ExpiryGrace).Sub(now), math.MaxInt64-uptime)
+	left := min(expires.Add(t.ExpiryGrace).Sub(now), math.MaxInt64-uptime)
 	if !expires.After(now) {
 		// The verifier tolerates a difference of clocks. A client that returns with the same token must not loop.
 		left = max(left, minExpiredLife)

@@ -45,7 +45,7 @@ func (f fault) skips() bool {
 func TestAudit(t *testing.T) {
 	var all history.Report
 	for _, s := range sites() {
-		provoked := slices.DeleteFunc(slices.Clone(s.faults), (fault).skips)
+		provoked := slices.DeleteFunc(slices.Clone(s.faults), fault.skips)
 		if s.long && !full() || len(provoked) == 0 {
 			continue
 		}
@@ -69,7 +69,7 @@ func TestAudit_otherServers(t *testing.T) {
 	for _, program := range programs {
 		t.Run(filepath.Base(filepath.Dir(program)), func(t *testing.T) {
 			t.Setenv("RTE_REDIS_SERVER", program)
-			report := newDeployment(t, (*deployment).prepareRedis).audit(slices.DeleteFunc(faults(), (fault).skips))
+			report := newDeployment(t, (*deployment).prepareRedis).audit(slices.DeleteFunc(faults(), fault.skips))
 			all.Rows = append(all.Rows, *report.Sum(rtetest.RedisName(t)))
 		})
 	}

@@ -77,22 +77,22 @@ func (c nodeClock) set(by time.Duration) (err error) {
 		}
 	}()
 	var address [8]byte
-	if _, err := memory.ReadAt(address[:], int64(c.variable)); err != nil { //nolint:gosec // an address of a program
+	if _, err := memory.ReadAt(address[:], int64(c.variable)); err != nil {
 		return err
 	}
 	number := c.place
 	begin := number + 8 // of the instructions
 	if original := binary.LittleEndian.Uint64(address[:]); original != begin {
 		code := clockInstructions(original, number)
-		if _, err := memory.WriteAt(code, int64(begin)); err != nil { //nolint:gosec // as above
+		if _, err := memory.WriteAt(code, int64(begin)); err != nil {
 			return err
 		}
 	}
-	seconds := binary.LittleEndian.AppendUint64(nil, uint64(by/time.Second)) //nolint:gosec // negative numbers, too
-	if _, err := memory.WriteAt(seconds, int64(number)); err != nil {        //nolint:gosec // as above
+	seconds := binary.LittleEndian.AppendUint64(nil, uint64(by/time.Second))
+	if _, err := memory.WriteAt(seconds, int64(number)); err != nil {
 		return err
 	}
-	_, err = memory.WriteAt(binary.LittleEndian.AppendUint64(nil, begin), int64(c.variable)) //nolint:gosec // as above
+	_, err = memory.WriteAt(binary.LittleEndian.AppendUint64(nil, begin), int64(c.variable))
 	return err
 }
 
