@@ -279,6 +279,9 @@ func (l *Lane) entry(h Host, now time.Time, entries []Message) {
 	}
 	if event && !known {
 		l.ids.add(id, l.at(now))
+		if m.N == 0 && l.preceded(entries) {
+			return
+		}
 		l.repair.plainFound = l.repair.plainFound || m.N == 0
 		if m.N == 0 && l.replaced(h, entries) {
 			return
@@ -286,6 +289,17 @@ func (l *Lane) entry(h Host, now time.Time, entries []Message) {
 		l.repair.delivered++
 		h.Deliver(&m.Event)
 	}
+}
+
+// preceded reports whether the first of the entries was published before the lane was subscribed: behind origin, which
+// is read before. Only after a change of the server is an entry as old read again. Its time alone does not show it, by
+// the clock of another server. But the entries behind it were delivered, and they are not newer than the last era.
+func (l *Lane) preceded(entries []Message) bool {
+	if !l.repair.changed || len(entries) == 1 || l.era == nil || l.joined.IsZero() {
+		return false
+	}
+	late := l.era.At.Sub(l.era.Requested) // localTime may be as much behind the publisher
+	return !l.localTime(entries[0].ID).Add(-late).After(l.joined)
 }
 
 // follows reports whether a counted entry is new, and makes a new one the last one. known reports whether its event was

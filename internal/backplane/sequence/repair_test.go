@@ -226,6 +226,50 @@ func TestLane_ignoresThePageOfAnEarlierRepair(t *testing.T) {
 	}
 }
 
+// The node reads the end of the journal and then subscribes. An event in between was delivered seconds later, when the
+// server had changed: behind newer ones, to clients that had subscribed after it.
+func TestLane_deliversNothingLateFromTheMomentOfItsSubscription(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		pause := func(most int) {
+			w.now += time.Duration(rapid.IntRange(0, most).Draw(t, "pause")) * time.Millisecond
+		}
+		w.publish(journaled)
+		pause(100)
+		origin := backplane.Position{ID: w.lastID, N: w.counter}
+		for range rapid.IntRange(1, 3).Draw(t, "between") {
+			w.publish(journaled)
+			pause(100)
+		}
+		before := uint64(len(w.tiers))
+		w.wire = nil
+		w.lane.Reset()
+		w.lane.Start(w.time(), origin, true)
+		for range rapid.IntRange(1, 5).Draw(t, "behind it") {
+			w.publish(journaled)
+			w.wire = append(w.wire, packet{canary: w.serverID(), sent: w.time()})
+			pause(400)
+		}
+		w.receive(len(w.wire))
+		for range rapid.IntRange(0, 3).Draw(t, "missed") {
+			w.publish(journaled)
+		}
+		w.behind = time.Duration(rapid.IntRange(-2000, 2000).Draw(t, "behind")) * time.Millisecond
+		w.breaks(0, true)
+		w.publish(journaled)
+		w.finish()
+		if !slices.IsSorted(w.delivered) {
+			t.Errorf("events came in the order %v", w.delivered)
+		}
+		for number := range uint64(len(w.tiers)) {
+			if w.seen[number] != (number >= before) {
+				t.Errorf("event %d of %d, with %d before the subscription: delivered %t",
+					number, len(w.tiers), before, w.seen[number])
+			}
+		}
+	})
+}
+
 // A lane was subscribed less than five seconds before its server changed. It took the entries from before its
 // subscription for new ones: clients got old events behind newer ones, and the last state that they showed was old.
 func TestLane_deliversNothingFromBeforeItsSubscription(t *testing.T) {
