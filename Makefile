@@ -66,6 +66,7 @@ soak: ## run faults of all kinds for an hour, one each 20 s (RTE_SOAK_SPAN: anot
 
 resume: deps ## cut the sockets of RTE_RESUME clients with stateful reconnect (500 10m), twice: one node, any node
 	RTE_RESUME="$(or $(RTE_RESUME),500 10m)" go test -timeout 60m -count 1 -v -run 'TestStatefulReconnect_(hidesCuts|throughAnyNode|aSilentServer)' ./test/clients/
+	RTE_RESUME=1 go test -timeout 10m -count 1 -v -run 'TestRelay_ownerWithoutCable' ./test/e2e/
 
 churn: ## let a million clients connect, subscribe and go: nothing may be left of them (some minutes)
 	RTE_CHURN_CYCLES=1000000 go test -run TestNothingIsLeftOfClientsThatWent -timeout 60m -count 1 -v ./internal/hub

@@ -62,16 +62,16 @@ func (t *handover) recover() {
 	}
 }
 
-// awaitSequence reads until the client's Sequence has come, or a Close message. The reader of the connection gets the
-// bytes again.
-func (t *handover) awaitSequence() (came bool) {
+// awaitSequence reads until the client's Sequence has come, or a Close message, and reports whether one has. The reader
+// of the connection gets the bytes again.
+func (t *handover) awaitSequence() bool {
 	c := t.c
 	frames := websocket.FrameReader{MaxFrame: uint64(c.h.options.Limits.FrameBytes)} //nolint:gosec // not negative
 	messages := hubprotocol.NewSplitter(smallMessage)
 	messages.Switch(c.protocol, smallMessage)
 	for fresh := t.buffered; len(t.buffered) <= smallMessage; {
-		ok := true
-		if came, ok = c.findSequence(&frames, &messages, bytes.Clone(fresh)); came || !ok {
+		came, ok := c.findSequence(&frames, &messages, bytes.Clone(fresh))
+		if came || !ok {
 			return came
 		}
 		fresh = nil
