@@ -9,6 +9,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 var http = new HttpClient();
 var connections = new ConcurrentDictionary<long, HubConnection>();
+var calls = new ConcurrentDictionary<long, CancellationTokenSource>();
 
 #if ALL_PROTOCOLS
 Tell(new { protocols = new[] { "json", "newtonsoft", "messagepack" } });
@@ -47,7 +48,12 @@ async Task<object?> Run(JsonObject command)
         case "invoke":
             var target = command["target"]!.GetValue<string>();
             var args = command["args"]!.AsArray().Select(FromJson).ToArray();
-            return ToJson(await connections[number].InvokeCoreAsync<object?>(target, args));
+            var call = command["call"]?.GetValue<long>() ?? 0;
+            var canceled = calls[call] = new CancellationTokenSource();
+            return ToJson(await connections[number].InvokeCoreAsync<object?>(target, args, canceled.Token));
+        case "cancel":
+            calls[command["call"]!.GetValue<long>()].Cancel();
+            return null;
 #if SIGNALR_11
         case "refresh":
             return (await connections[number].RefreshAuthenticationAsync())?.TotalSeconds;

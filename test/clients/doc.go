@@ -19,7 +19,8 @@
 // The .NET adapter also opens with a tokenUrl, which it asks for each token. Version 11 opens with refreshBefore, too:
 // it hands in a new token that many milliseconds before the old one expires. It then has a command "refresh", which
 // does so at once, and prints the events "refreshed" and "refreshFailed". From version 8 on it opens with
-// statefulReconnect, too.
+// statefulReconnect, too. An "invoke" with a "call", which is a number, can be canceled by "cancel" with the same
+// "call".
 //
 // skipNegotiation is absent or true. transport is absent, ServerSentEvents or LongPolling. With retryDelays, in
 // milliseconds, the client reconnects automatically. The adapter prints events of a connection when they happen:
