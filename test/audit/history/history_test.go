@@ -364,6 +364,23 @@ func TestCheck_countsByPhase(t *testing.T) {
 	}
 }
 
+// An event that was acknowledged before the answer of Subscribe is not promised, so it may come behind a later one.
+func TestCheck_excusesTheOrderBeforeTheSubscription(t *testing.T) {
+	for opened, want := range map[float64]int{3.5: 1, 2.5: 0} { // event 1 is published at 3 seconds
+		s := newStory()
+		records := s.conn.Records
+		s.conn.Records = nil
+		s.record(1, history.Subscribing, "a")
+		s.record(opened, history.Subscribed, "a")
+		s.conn.Records = append(s.conn.Records, records[4], records[3]) // events 2 and 1
+		s.conn.Records = append(s.conn.Records, records[5:]...)
+		report := history.Check(&s.History)
+		if moved := report.Sum("").Moved; moved != want || report.Has(history.Disordered) == (want == 1) {
+			t.Errorf("subscribed at %.1f s: %d events moved, %s", opened, moved, report.Explain())
+		}
+	}
+}
+
 // Whatever single arrival is removed, repeated or moved, Check finds it.
 func TestCheck_findsEachChange(t *testing.T) {
 	for n := range 10 {
