@@ -65,16 +65,24 @@ func TestTickets_acceptPreviousSecrets(t *testing.T) {
 	}
 }
 
+// Each process of the fuzzer has a ticket of its own, so the input is a change of it.
 func FuzzTickets(f *testing.F) {
 	h := newTicketHandler(f)
 	good := h.mustTicket(f, &authz.Claims{User: events.NewID(), Role: authz.RoleAgent}, time.Now())
-	f.Add(good)
-	f.Add("...")
-	f.Add(good[:len(good)-1])
-	f.Add(good + ".")
-	f.Fuzz(func(t *testing.T, text string) {
-		if claims := h.tickets.open(text); claims != nil && text != good {
-			t.Errorf("%q was opened", text)
+	f.Add(0, "...", true)
+	f.Add(len(good)-1, "", true)
+	f.Add(len(good), ".", false)
+	f.Add(len(good), "\n", false)
+	f.Add(3, "A", false)
+	f.Fuzz(func(t *testing.T, at int, text string, cut bool) {
+		begin := max(0, min(at, len(good)))
+		end := min(begin+len(text), len(good))
+		if cut {
+			end = len(good)
+		}
+		changed := good[:begin] + text + good[end:]
+		if changed != good && h.tickets.open(changed) != nil {
+			t.Errorf("%q was opened", changed)
 		}
 	})
 }
