@@ -35,7 +35,7 @@ type modelBounds struct {
 type modelEvent struct {
 	Tier modelTier
 	At   time.Time
-	Gone bool // a failover lost it, so that no later read can find it
+	Gone int // the failover that lost it, so that no later read can find it: those left then, and 1; 0: none did
 }
 
 // modelPacket is a message or a canary on its way to the node.
@@ -182,7 +182,7 @@ func (w *modelWorld) send(number int, tier modelTier) {
 			m.N = w.Counter
 		}
 		w.Journal = append(w.Journal, m)
-		w.Events[number].Gone = false
+		w.Events[number].Gone = 0
 	}
 	if tier == modelJournaled {
 		m.Position = backplane.Position{}
@@ -245,7 +245,9 @@ func (w *modelWorld) fail(lost int, behind time.Duration) {
 	keep := len(w.Journal) - lost
 	for _, m := range w.Journal[keep:] {
 		isRepeated := func(other Message) bool { return other.Event.ID == m.Event.ID }
-		w.Events[w.number(m.Event.ID)].Gone = !slices.ContainsFunc(w.Journal[:keep], isRepeated)
+		if !slices.ContainsFunc(w.Journal[:keep], isRepeated) {
+			w.Events[w.number(m.Event.ID)].Gone = w.Left.Failovers + 1
+		}
 		w.Shortened = true
 		if m.N > 0 {
 			w.Counter--
@@ -332,19 +334,21 @@ func (w *modelWorld) quiet() {
 }
 
 // missing checks that each missing event lies in a reported interval. An event that a failover lost must lie in one if
-// the node can know of it: it has another event that is lost, so that the numbers have gone back.
+// the node can know of it: it has another event that the same failover lost, so that the numbers have gone back.
 func (w *modelWorld) missing() string {
-	fork := false
+	forks := map[int]bool{}
 	for number, e := range w.Events {
-		fork = fork || e.Gone && e.Tier == modelCounted && !w.Trimmed && slices.Contains(w.Delivered, number)
+		if e.Gone > 0 && e.Tier == modelCounted && !w.Trimmed && slices.Contains(w.Delivered, number) {
+			forks[e.Gone] = true
+		}
 	}
 	isFork := func(l backplane.Loss) bool { return l.Reason == backplane.LossFork }
-	if fork && !slices.ContainsFunc(w.Losses, isFork) {
+	if len(forks) > 0 && !slices.ContainsFunc(w.Losses, isFork) {
 		return "a failover lost an event that the node has, and no fork was reported"
 	}
 	for number, e := range w.Events {
 		covers := func(l backplane.Loss) bool { return !e.At.Before(l.From) && !e.At.After(l.To) }
-		known := !e.Gone || fork
+		known := e.Gone == 0 || forks[e.Gone]
 		if known && !slices.Contains(w.Delivered, number) && !slices.ContainsFunc(w.Losses, covers) {
 			return fmt.Sprintf("event %d is missing, and no report covers its time", number)
 		}

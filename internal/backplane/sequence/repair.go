@@ -191,14 +191,17 @@ func (l *Lane) Page(h Host, now time.Time, p *Page) {
 		m := &p.Entries[i]
 		r.largest = max(r.largest, len(m.Event.Data))
 		if m.N > 0 && !r.exact && l.counted && m.N > l.last.N+1 {
-			// Counted events from before the time of the era are missing: read again from the last one.
-			r.after, r.counted, r.exact = l.last.ID, l.last.ID, true
+			l.readFromLast(r)
 			return
 		}
 		r.after = m.ID
 		l.entry(h, now, p.Entries[i:max(i, known)+1])
 	}
 	if p.More && !p.Failed {
+		return
+	}
+	if !p.Failed && !r.exact && l.counted && p.Counter > l.reachedByHeld() {
+		l.readFromLast(r)
 		return
 	}
 	if !p.Failed && l.counted && p.Counter < r.countBefore {
@@ -215,6 +218,23 @@ func (l *Lane) Page(h Host, now time.Time, p *Page) {
 		return // the journal has the messages that were dropped since the read
 	}
 	l.finish(h, now, p)
+}
+
+// readFromLast reads again from the last counted event: counted events from before the place where reading began are
+// missing. The time of the era is ahead of the journal if the clock of this server is behind.
+func (l *Lane) readFromLast(r *repair) {
+	r.after, r.counted, r.exact = l.last.ID, l.last.ID, true
+}
+
+// reachedByHeld returns the number of the last counted event, with the held messages that continue it.
+func (l *Lane) reachedByHeld() uint64 {
+	n := l.last.N
+	for i := range l.held {
+		if l.held[i].N == n+1 {
+			n++
+		}
+	}
+	return n
 }
 
 // Answer takes the peer answer and ends the repair.

@@ -270,6 +270,36 @@ func TestLane_deliversNothingLateFromTheMomentOfItsSubscription(t *testing.T) {
 	})
 }
 
+// The clock of the new server was behind. The next interruption was read from the time of the old server on: the
+// journal seemed to have lost what it had, and the events never came.
+func TestLane_readsAgainBeforeItReportsALoss(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		w.publish(counted)
+		w.now += time.Duration(rapid.IntRange(0, 3000).Draw(t, "pause")) * time.Millisecond
+		w.wire = append(w.wire, packet{canary: w.serverID(), sent: w.time()})
+		w.receive(len(w.wire))
+		w.failover(0, time.Duration(rapid.IntRange(0, 8000).Draw(t, "behind"))*time.Millisecond)
+		w.breaks(0, true)
+		w.finish()
+		for range rapid.IntRange(1, 3).Draw(t, "missed") {
+			w.publish(counted)
+		}
+		w.breaks(0, false)
+		w.request()
+		for range rapid.IntRange(0, 2).Draw(t, "meanwhile") {
+			w.publish(counted)
+			w.receive(rapid.IntRange(0, 1).Draw(t, "arrives"))
+		}
+		w.answer()
+		w.finish()
+		delete(w.losses, backplane.LossOutage) // of publishers that write no journal: the lane is new
+		if len(w.losses) > 0 || len(w.delivered) != len(w.tiers) {
+			t.Errorf("%d of %d events were delivered, losses %v", len(w.delivered), len(w.tiers), w.losses)
+		}
+	})
+}
+
 // A lane was subscribed less than five seconds before its server changed. It took the entries from before its
 // subscription for new ones: clients got old events behind newer ones, and the last state that they showed was old.
 func TestLane_deliversNothingFromBeforeItsSubscription(t *testing.T) {
