@@ -212,7 +212,7 @@ public sealed partial class RteClient
     }
 
     // HasNext reports whether the next link is ready. It gives up one that has ended.
-    private bool HasNext()
+    internal bool HasNext()
     {
         Link? over = null;
         lock (gate)

@@ -143,7 +143,7 @@ public class ClientTests : IAsyncLifetime
         await log.Expect("Right");
         var first = hub.Connections.Keys.Single();
         await hub.SendToAsync(first, "Closing", """{"reason":"drain","at":"2026-01-01T00:00:00Z"}""");
-        await Until(() => hub.Calls.Count(call => call == "Subscribe QueueCallInArrived") == 2);
+        await Until(() => hub.Calls.Count(call => call == "Subscribe QueueCallInArrived") == 2 && client.HasNext());
         var second = hub.Connections.Keys.Single(id => id != first);
 
         await hub.SendToAsync(second, "MessageReceived", Event(Queue, 1, "\"queueName\":\"old state\""));
@@ -177,7 +177,7 @@ public class ClientTests : IAsyncLifetime
         await log.Expect("Right");
         var first = hub.Connections.Keys.Single();
         await hub.SendToAsync(first, "Closing", """{"reason":"shed","at":"2026-01-01T00:00:00Z"}""");
-        await Until(() => hub.Calls.Count(call => call.StartsWith("Subscribe")) == 4);
+        await Until(() => hub.Calls.Count(call => call.StartsWith("Subscribe")) == 4 && client.HasNext());
         await client.UnsubscribeAsync(new[] { Call });
         await client.SubscribeAsync(new[] { Alert });
         var before = hub.Calls.Count;
