@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test guards churn rolling resume soak faults chaos servers simulation attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers compatibility autobahn site vuln supply-chain nightly wallboard week map diagrams picture console console-pictures image release check clean
+.PHONY: help build dev test guards churn rolling resume soak faults chaos servers simulation attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers bench-deflate compatibility autobahn site vuln supply-chain nightly wallboard week map diagrams picture console console-pictures image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -114,6 +114,9 @@ scaling: ## measure dispatcher, registry and inbox on 1, 2, 4 and 8 processors, 
 
 bench-peers: ## compare with other servers, on an idle machine, and put the result into docs/performance.md
 	cd bench && go run ./cmd/peers -docs ../docs -readme ../README.md
+
+bench-deflate: ## measure compression of rte-server and Centrifugo, on an idle machine, for docs/performance.md (6 minutes)
+	cd bench && go run ./cmd/deflate -docs ../docs
 
 compatibility: deps ## make docs/compatibility.md of what the tests say (needs Python 2.7, as autobahn does)
 	scripts/compatibility.sh

@@ -100,14 +100,19 @@ func published(topic Topic, fields string, fill int) string {
 
 // message returns the argument of MessageReceived.
 func message(topic Topic, fields string, fill int) string {
+	return Received(topic, published(topic, fields, fill))
+}
+
+// Received returns the argument of MessageReceived for an event as publishers send it.
+func Received(topic Topic, published string) string {
 	return `{"subscription":{"id":"5b000000-0000-4000-8000-000000000000","allRootEntities":false,"rootEntityId":"` +
 		topic.Organization +
 		`","rootEntityType":"Organization","organizationId":"` + topic.Organization +
 		`","eventType":"` + topic.Type + `","entityType":"` + topic.Kind + `","entityId":"` + topic.Entity +
-		`","allEntities":false},"data":` + camelCase(published(topic, fields, fill)) + `}`
+		`","allEntities":false},"data":` + camelCase(published) + `}`
 }
 
-// camelCase lowers the first letter of each property name, which is enough for the samples.
+// camelCase lowers the first letter of each property name, which is enough for the samples and the simulator.
 func camelCase(object string) string {
 	out := []byte(object)
 	for i := 0; i+2 < len(out); i++ {

@@ -39,6 +39,9 @@ func centrifugo() Peer {
 			} else {
 				client["insecure"] = true
 			}
+			if s.Deflate {
+				config["websocket"] = map[string]any{"compression": true}
+			}
 			path := filepath.Join(s.Dir, "centrifugo.json")
 			data, err := json.Marshal(config)
 			if err != nil {

@@ -31,6 +31,7 @@ type Setup struct {
 	Broker   netip.AddrPort // for a message broker, if there is one
 	Topics   []event.Topic  // by number
 	Auth     bool
+	Deflate  bool // grant permessage-deflate to clients that offer it; rte-server and Centrifugo only
 }
 
 // Launch describes how to start a prepared server and how to use it.

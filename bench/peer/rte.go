@@ -63,7 +63,7 @@ func launchRTE(s Setup) (Launch, error) {
 	if err := writeDirectory(path, s.Topics); err != nil {
 		return Launch{}, err
 	}
-	return Launch{
+	l := Launch{
 		Path: filepath.Join(s.Binaries, "rte-server"),
 		Args: []string{
 			"serve",
@@ -87,10 +87,14 @@ func launchRTE(s Setup) (Launch, error) {
 				"exp":  time.Now().Add(tokenLife).Unix(),
 			})
 		}},
-	}, nil
+	}
+	if s.Deflate {
+		l.Args = append(l.Args, "--compression.deflate")
+	}
+	return l, nil
 }
 
-// writeDirectory writes the directory of all entities.
+// writeDirectory writes the directory of all entities. Topics may have the same entity.
 func writeDirectory(path string, topics []event.Topic) error {
 	type entity struct {
 		ID           string `json:"id"`
@@ -98,9 +102,13 @@ func writeDirectory(path string, topics []event.Topic) error {
 		Organization string `json:"organization"`
 		Name         string `json:"name"`
 	}
-	entities := make([]entity, len(topics))
+	entities := make([]entity, 0, len(topics))
+	written := make(map[string]bool, len(topics))
 	for i, t := range topics {
-		entities[i] = entity{t.Entity, t.Kind, t.Organization, fmt.Sprintf("entity %d", i)}
+		if !written[t.Entity] {
+			written[t.Entity] = true
+			entities = append(entities, entity{t.Entity, t.Kind, t.Organization, fmt.Sprintf("entity %d", i)})
+		}
 	}
 	data, err := json.Marshal(map[string]any{"entities": entities})
 	if err != nil {

@@ -266,6 +266,11 @@ func Markdown(w io.Writer, s *Set, rows []Row, about map[string]string, failures
 	return nil
 }
 
+// Table writes a table in Markdown. The first column has text, the others have figures.
+func Table(w io.Writer, head []string, rows [][]string) error {
+	return table{head: head, rows: rows}.write(w)
+}
+
 // write writes the table in Markdown.
 func (t table) write(w io.Writer) error {
 	var b strings.Builder

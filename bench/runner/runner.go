@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
 	"os"
 	"time"
 
@@ -93,7 +91,7 @@ func (s *session) play(ctx context.Context) error {
 		return fmt.Errorf("make folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	ports, err := freePorts(3)
+	ports, err := proc.FreePorts(3)
 	if err != nil {
 		return err
 	}
@@ -210,19 +208,4 @@ func (s *session) build() {
 			SmallBuffers: g.SmallBuffers,
 		}}
 	}
-}
-
-// freePorts returns unused ports of 127.0.0.1.
-func freePorts(n int) ([]netip.AddrPort, error) {
-	var ports []netip.AddrPort
-	for range n {
-		l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			return nil, fmt.Errorf("find free port: %w", err)
-		}
-		defer func() { _ = l.Close() }()
-		port := l.Addr().(*net.TCPAddr).AddrPort().Port()
-		ports = append(ports, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port))
-	}
-	return ports, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -27,16 +26,15 @@ const (
 	latencyFile      = "latency.svg"
 )
 
-// The files in the folder of -docs. Tables go between the two lines, there and in the file of -readme.
+// The files in the folder of -docs.
 const (
 	documentFile = "performance.md"
 	pictureFile  = "performance.svg"
 	loadFile     = "performance-load.svg"
-	tableBegin   = "<!-- made by bench: begin -->\n"
-	tableEnd     = "<!-- made by bench: end -->\n"
 )
 
-var errDocument = errors.New("no place for the table")
+// maker names the place of the tables there and in the file of -readme.
+const maker = "bench"
 
 // read reads the measurements in a folder.
 func read(out string) ([]runner.Measurement, error) {
@@ -80,7 +78,7 @@ func write(c config, measurements []runner.Measurement, stdout io.Writer) error 
 	}
 	date := time.Now().UTC().Format(time.DateOnly)
 	var markdown, chart, latency bytes.Buffer
-	fmt.Fprintf(&markdown, "Measured on %s: %s; %s.\n\n", date, machine(), runs(measurements))
+	fmt.Fprintf(&markdown, "Measured on %s: %s; %s.\n\n", date, report.Machine(), runs(measurements))
 	if err := report.Markdown(&markdown, set, rows, about, failures); err != nil {
 		return err
 	}
@@ -111,18 +109,19 @@ func write(c config, measurements []runner.Measurement, stdout io.Writer) error 
 		return nil
 	}
 	var summary bytes.Buffer
-	fmt.Fprintf(&summary, "\nOn %s, %s:\n\n", date, machine())
+	fmt.Fprintf(&summary, "\nOn %s, %s:\n\n", date, report.Machine())
 	if err := report.Summary(&summary, set); err != nil {
 		return err
 	}
-	return insert(c.readme, summary.Bytes())
+	return report.Insert(c.readme, maker, summary.Bytes())
 }
 
 // document writes tables and charts into the documentation.
 func document(docs string, tables, chart, latency []byte) error {
 	pictures := "\n![rte-server compared with other servers](" + pictureFile + ")\n\n" +
 		"![Latency of rte-server and other servers over their load](" + loadFile + ")\n\n"
-	if err := insert(filepath.Join(docs, documentFile), slices.Concat([]byte(pictures), tables)); err != nil {
+	text := slices.Concat([]byte(pictures), tables)
+	if err := report.Insert(filepath.Join(docs, documentFile), maker, text); err != nil {
 		return err
 	}
 	for name, content := range map[string][]byte{pictureFile: chart, loadFile: latency} {
@@ -130,24 +129,6 @@ func document(docs string, tables, chart, latency []byte) error {
 		if err := os.WriteFile(filepath.Join(docs, name), content, 0o644); err != nil {
 			return fmt.Errorf("write chart: %w", err)
 		}
-	}
-	return nil
-}
-
-// insert replaces the tables in a document.
-func insert(path string, tables []byte) error {
-	text, err := os.ReadFile(path) //nolint:gosec // the user names the folder
-	if err != nil {
-		return fmt.Errorf("read document: %w", err)
-	}
-	before, rest, ok1 := bytes.Cut(text, []byte(tableBegin))
-	_, after, ok2 := bytes.Cut(rest, []byte(tableEnd))
-	if !ok1 || !ok2 {
-		return fmt.Errorf("%s: %w between %q and %q", path, errDocument, tableBegin, tableEnd)
-	}
-	text = slices.Concat(before, []byte(tableBegin), tables, []byte(tableEnd), after)
-	if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // all users may read the documentation
-		return fmt.Errorf("write document: %w", err)
 	}
 	return nil
 }
@@ -184,22 +165,4 @@ func medianOf(runs int) string {
 		return "one run"
 	}
 	return fmt.Sprintf("the median of %d runs", runs)
-}
-
-// machine returns the names of processor and kernel.
-func machine() string {
-	processor := "unknown processor"
-	if data, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(data)) {
-			if name, ok := strings.CutPrefix(line, "model name"); ok {
-				processor = strings.TrimSpace(strings.TrimLeft(name, "\t :"))
-				break
-			}
-		}
-	}
-	kernel := "unknown kernel"
-	if data, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		kernel = strings.TrimSpace(string(data))
-	}
-	return processor + ", Linux " + kernel
 }

@@ -38,6 +38,7 @@ func TestRun_refusesWrongFlags(t *testing.T) {
 }
 
 func TestWrite_replacesTheTablesOfDocuments(t *testing.T) {
+	const tableBegin, tableEnd = "<!-- made by bench: begin -->\n", "<!-- made by bench: end -->\n"
 	c := config{out: t.TempDir(), docs: t.TempDir(), readme: filepath.Join(t.TempDir(), "README.md")}
 	path := filepath.Join(c.docs, documentFile)
 	for _, path := range []string{path, c.readme} {
