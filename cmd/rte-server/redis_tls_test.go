@@ -122,6 +122,7 @@ func TestRedisTLS_rotatesUnderAConnectedClient(t *testing.T) {
 		"redis.addresses": address, "redis.tls.enabled": "true", "redis.tls.ca_file": authority,
 		"redis.tls.cert_file": certificate, "redis.tls.key_file": key,
 		"resync.window": "1h", "resync.close_window": "1h", // no end of the connection for T0, which nobody publishes
+		"limits.outbox_bytes": "16MiB", // the client reads at the end
 	})
 	r.awaitBackplane()
 	if answer := r.client.subscribe(testUser, "UserCallInArrived"); !strings.Contains(answer, `"subscribed":true`) {

@@ -142,7 +142,7 @@ func (h *heldStates) contains(o *organization, key stateKey) bool {
 
 // releaseHeld dispatches the states that are held back as the quotas allow it, until ctx ends.
 func (d *Dispatcher) releaseHeld(ctx context.Context) {
-	timer := time.NewTimer(0)
+	timer := stoppedTimer()
 	defer timer.Stop()
 	for {
 		select {

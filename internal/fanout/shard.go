@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,11 +91,18 @@ func newShard(index int, d *Dispatcher) *Shard {
 	}
 }
 
+// stoppedTimer returns a timer that fires only after Reset.
+func stoppedTimer() *time.Timer {
+	t := time.NewTimer(math.MaxInt64)
+	t.Stop()
+	return t
+}
+
 // run does the shard's work until ctx ends, then ends all outboxes.
 func (s *Shard) run(ctx context.Context) {
 	ticker := time.NewTicker(s.options.Tick)
 	defer ticker.Stop()
-	rested := time.NewTimer(0)
+	rested := stoppedTimer()
 	defer rested.Stop()
 	for {
 		s.work(ctx, ticker.C)
