@@ -296,11 +296,12 @@ func provokeSlowReaders(t *testing.T) {
 	}
 }
 
-// provokeResume loses a socket of clients with stateful reconnect, and continues some of them.
+// provokeResume loses a socket of clients with stateful reconnect. One continues on another socket, one does not come
+// back, and one opens a socket without saying where it continues.
 func provokeResume(t *testing.T) {
-	p := start(t, serveArgs("--resume.window=1s", "--memory.limit=1GiB")...)
+	p := start(t, serveArgs("--resume.window=3s", "--timeouts.handshake=500ms", "--memory.limit=1GiB")...)
 	bearer := mustServiceToken(t, testOrganization)
-	for _, comesBack := range []bool{true, false} {
+	for _, comesBack := range []string{"with its Sequence", "", "without a Sequence"} {
 		_, answer := fetch(t, http.MethodPost, p.clients+"/rte/negotiate?negotiateVersion=1&useStatefulReconnect=true",
 			"Authorization", "Bearer "+bearer)
 		_, rest, _ := strings.Cut(answer, `"connectionToken":"`)
@@ -312,10 +313,19 @@ func provokeResume(t *testing.T) {
 		p.post("/api/publish", testJSON)
 		_ = first.ws.CloseNow()
 		eventually(t, "a detached outbox", func() bool { return p.metric("rte_fanout_outboxes_detached") != "0" })
-		if comesBack {
+		switch comesBack {
+		case "with its Sequence":
 			second := p.dial(bearer, "?id="+id)
-			second.send(`{"protocol":"json","version":2}`)
-			second.next()
+			second.send(`{"type":9,"sequenceId":1}`)
+			eventually(t, "a frame that is sent again", func() bool {
+				return p.metric("rte_fanout_sent_again_total") != "0" &&
+					p.metric(`rte_fanout_resumptions_total{outcome="resumed"}`) != "0"
+			})
+		case "without a Sequence":
+			p.dial(bearer, "?id="+id)
+			eventually(t, "a socket without a Sequence", func() bool {
+				return p.metric("rte_transport_unclaimed_sockets") != "0"
+			})
 		}
 	}
 	eventually(t, "an outbox that ends", func() bool {
