@@ -24,7 +24,8 @@ dev: build ## run a demo call centre on http://127.0.0.1:8080, needs nothing but
 	exec bin/rte-server dev $(FLAGS)
 
 test: deps build alerts chart shell site ## run every test, after installing what the tests need
-	go vet ./...
+	go vet -tags faults ./... # with the tests of other targets
+	rm -f build/reports/repeated.txt
 	scripts/go-test.sh -race -timeout 20m ./...
 	cd bench && go vet ./... && ../scripts/go-test.sh -race -timeout 5m ./...
 	@cat build/reports/*.txt 2>/dev/null || true # none where all results are cached
@@ -53,7 +54,7 @@ chaos: deps ## let things go wrong, decide what clients got, and write the table
 servers: ## the same, shorter, with Redis 6.2, 7.4 and 8 and Valkey 9, and their table in docs/reliability.md (15 minutes, x86-64)
 	scripts/install-test-deps.sh servers
 	RTE_AUDIT_SERVERS=$$(printf '%s:' "$$PWD"/build/servers/*/*-server | sed 's/:$$//') RTE_CHAOS_DOC=docs/reliability.md \
-	  go test -timeout 40m -count 1 -v -run TestAudit_otherServers ./test/audit/
+	  go test -tags faults -timeout 40m -count 1 -v -run TestAudit_otherServers ./test/audit/
 	for server in "$$PWD"/build/servers/*/*-server; do \
 	  RTE_REDIS_SERVER=$$server go test -count 1 -timeout 20m -run 'TestFault_|TestConformance' -skip tls ./internal/backplane/redis/; \
 	done # these programs have no TLS
@@ -65,8 +66,8 @@ soak: ## run faults of all kinds for an hour, one each 20 s (RTE_SOAK_SPAN: anot
 	RTE_SOAK_SPAN=$(or $(RTE_SOAK_SPAN),1h) go test -tags faults -timeout 24h -v -count 1 -run 'TestFault_soak' ./internal/backplane/redis/
 
 resume: deps ## cut the sockets of RTE_RESUME clients with stateful reconnect (500 10m), twice: one node, any node
-	RTE_RESUME="$(or $(RTE_RESUME),500 10m)" go test -timeout 60m -count 1 -v -run 'TestStatefulReconnect_(hidesCuts|throughAnyNode|aSilentServer)' ./test/clients/
-	RTE_RESUME=1 go test -timeout 10m -count 1 -v -run 'TestRelay_ownerWithoutCable' ./test/e2e/
+	RTE_RESUME="$(or $(RTE_RESUME),500 10m)" go test -tags faults -timeout 60m -count 1 -v -run 'TestStatefulReconnect_(hidesCuts|throughAnyNode|aSilentServer)' ./test/clients/
+	go test -tags faults -timeout 10m -count 1 -v -run 'TestRelay_ownerWithoutCable' ./test/e2e/
 
 churn: ## let a million clients connect, subscribe and go: nothing may be left of them (some minutes)
 	RTE_CHURN_CYCLES=1000000 go test -run TestNothingIsLeftOfClientsThatWent -timeout 60m -count 1 -v ./internal/hub

@@ -35,7 +35,7 @@ func TestReadFile_endsWithAPipe(t *testing.T) {
 	}
 }
 
-// What a shell gives to a program in place of a file, such as <(make-configuration), has an end.
+// A shell passes the output of a command as a pipe with an end: <(make-configuration).
 func TestReadFile_readsAPipeWithAnEnd(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
 // jump is by how much clocks are set in the audit.
@@ -101,8 +103,10 @@ func (c nodeClock) freeze() error {
 	if err := syscall.Kill(c.pid, syscall.SIGSTOP); err != nil {
 		return err
 	}
-	for !isFrozen(c.pid) {
-		time.Sleep(time.Millisecond)
+	for began := time.Now(); !isFrozen(c.pid); time.Sleep(time.Millisecond) {
+		if time.Since(began) > rtetest.Patience {
+			return fmt.Errorf("process %d does not stop", c.pid)
+		}
 	}
 	return nil
 }

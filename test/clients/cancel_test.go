@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -18,9 +17,9 @@ const cancelVersion = "11.0.0"
 // An application cancels a call by its CancellationToken, while the node waits for the directory. Nothing is left of
 // the call, and the connection goes on.
 func TestCancel_dotnet(t *testing.T) {
-	program, err := exec.LookPath("dotnet")
-	if err != nil {
-		t.Skip("there is no dotnet on the PATH")
+	program := rtetest.FindDotnet(t, "canceled calls of the .NET client")
+	if program == "" {
+		return
 	}
 	s := newStage(t)
 	requested, known := make(chan struct{}), make(chan struct{})

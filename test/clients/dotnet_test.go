@@ -6,15 +6,16 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
 // dotnetLibraries returns the releases of Microsoft's .NET client that dotnet/versions.proj names. Without a dotnet on
-// the PATH it returns none and logs one line: nothing that a test installs brings the SDK.
+// the PATH it returns none.
 func dotnetLibraries(t *testing.T) (all []library) {
 	t.Helper()
-	program, err := exec.LookPath("dotnet")
-	if err != nil {
-		t.Log("there is no dotnet on the PATH: the script is played without the .NET clients")
+	program := rtetest.FindDotnet(t, "the script with the .NET clients")
+	if program == "" {
 		return nil
 	}
 	for _, version := range dotnetVersions(t) {

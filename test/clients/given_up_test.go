@@ -1,8 +1,9 @@
+//go:build faults
+
 package clients
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -14,11 +15,9 @@ import (
 // A JavaScript client that got nothing for its server timeout gives its connection up. Nevertheless it opens another
 // socket for it, on which it sends nothing, and takes every message on it for the answer to the handshake of its next
 // connection. The server must send none there, and must not end that socket: the client would give its next connection
-// up, too. Each client reconnects once and stays.
+// up, too. Each client reconnects once and stays. The client's server timeout is shorter than the pauses of a busy
+// machine: make resume runs this test.
 func TestStatefulReconnect_aSilentServer(t *testing.T) {
-	if os.Getenv("RTE_RESUME") == "" {
-		t.Skip("make resume runs it: the client's server timeout is shorter than the pauses of a busy machine")
-	}
 	const (
 		size          = 4
 		serverTimeout = 3 * time.Second

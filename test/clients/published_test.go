@@ -12,9 +12,8 @@ import (
 
 // TestPublishedSample runs the C# sample of the published API, with both hub protocols.
 func TestPublishedSample(t *testing.T) {
-	program, err := exec.LookPath("dotnet")
-	if err != nil {
-		t.Log("there is no dotnet on the PATH: the published C# sample is not run")
+	program := rtetest.FindDotnet(t, "the published C# sample")
+	if program == "" {
 		return
 	}
 	const sample = "../../build/dotnet/Published/10.0.15/Published.dll"

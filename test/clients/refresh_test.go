@@ -8,7 +8,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -97,9 +96,8 @@ func startSplit(t *testing.T, sockets, others *rtetest.Server) string {
 // TestRefresh_ofTheDotnetClient lets Microsoft's .NET client replace its tokens of 8 s by itself: once on one
 // node, once with every request except the WebSocket sent to another node.
 func TestRefresh_ofTheDotnetClient(t *testing.T) {
-	program, err := exec.LookPath("dotnet")
-	if err != nil {
-		t.Log("there is no dotnet on the PATH: the refresh of tokens is not played with the .NET client")
+	program := rtetest.FindDotnet(t, "the refresh of tokens by the .NET client")
+	if program == "" {
 		return
 	}
 	s := newStage(t)

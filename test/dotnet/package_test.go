@@ -31,9 +31,8 @@ const repository = "../.."
 // makes for the test.
 func mustFindDotnet(t *testing.T, built string) string {
 	t.Helper()
-	program, err := exec.LookPath("dotnet")
-	if err != nil {
-		t.Log("there is no dotnet on the PATH: this is not tested")
+	program := rtetest.FindDotnet(t, built)
+	if program == "" {
 		return ""
 	}
 	if _, err := os.Stat(filepath.Join(repository, "build/dotnet", built)); err != nil {

@@ -1,3 +1,5 @@
+//go:build faults
+
 package e2e
 
 import (
@@ -5,7 +7,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -87,11 +88,9 @@ func (r *relayed) write(ws *websocket.Conn, message string) {
 }
 
 // The cable of a node is cut while another node passes on requests for its connections. Each request ends, the clients
-// get 404 and make new connections, and neither node keeps anything of the old ones.
+// get 404 and make new connections, and neither node keeps anything of the old ones. A node needs 10 s to give up
+// another one: make resume runs this test.
 func TestRelay_ownerWithoutCable(t *testing.T) {
-	if os.Getenv("RTE_RESUME") == "" {
-		t.Skip("make resume runs it: a node needs 10 s to give up another one")
-	}
 	const sockets = 3
 	network := rtetest.MustMakeNetwork(t)
 	redis := network.MustStartRedis()

@@ -34,9 +34,8 @@ func TestProjects(t *testing.T) {
 			return exec.CommandContext(t.Context(), java, "-cp", libraries, "src/main/java/Publish.java")
 		},
 		"csharp": func(t *testing.T, _ string) *exec.Cmd {
-			dotnet, err := exec.LookPath("dotnet")
-			if err != nil {
-				t.Log("there is no dotnet on the PATH: this is not tested")
+			dotnet := rtetest.FindDotnet(t, "the publisher in C#")
+			if dotnet == "" {
 				return nil
 			}
 			program := mustDependency(t, "build/dotnet/Publisher/bin/Release/net10.0/Publisher.dll")

@@ -53,6 +53,14 @@ func (v *Verifier) Candidates(issuer, keyID, algorithm string) int {
 // Waiting returns the number of callers that wait for a reading of the first key set.
 func (v *Verifier) Waiting() int { return int(v.keySets[0].waiting.Load()) }
 
+// HasKeysOrReading reports whether a token that comes now finds keys of the first key set, or a reading to wait for.
+func (v *Verifier) HasKeysOrReading() bool {
+	s := v.keySets[0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current != nil || s.known()
+}
+
 // ReportFailures returns a function that reports a failure of a key set that was never read.
 func ReportFailures(logger *zap.Logger) func() {
 	set := newKeySet(KeySetOptions{URL: "https://a.test"}, nil, logger, newKeySetMetrics(nil))

@@ -186,25 +186,20 @@ func TestKeySet_readingEndsWithItsKeysInForce(t *testing.T) {
 	i := startIssuer(t, "https://a.test")
 	good := mustJSON(mustJWK(t, &key.PublicKey, jwkset.JWKMetadataOptions{KID: "one"}))
 	i.answer(http.StatusOK, `{"keys":[null,`+good+`]}`)
-	first, second := i.sign(t, "one", key, fields()), i.sign(t, "one", key, with("jti", "two"))
 	var verifier *token.Verifier
-	done := make(chan error, 1)
+	reported := false
 	o := i.options()
 	core, _ := observer.New(zap.WarnLevel)
 	o.Logger = zap.New(core, zap.Hooks(func(zapcore.Entry) error { // of the null, before the keys are in force
-		go func() {
-			_, err := verifier.Verify(second)
-			done <- err
-		}()
-		time.Sleep(50 * time.Millisecond) // the second token waits for a reading
+		reported = true
+		if !verifier.HasKeysOrReading() {
+			t.Error("a token would wait for another reading")
+		}
 		return nil
 	}))
 	verifier = mustVerifier(t, o)
-	verifies(t, verifier, first, nil)
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	if requested := i.requested.Load(); requested != 1 {
-		t.Errorf("the key set was read %d times", requested)
+	verifies(t, verifier, i.sign(t, "one", key, fields()), nil)
+	if !reported || !verifier.HasKeysOrReading() {
+		t.Errorf("the null is reported: %t", reported)
 	}
 }

@@ -61,8 +61,8 @@ func (c *checker) checkConnection(conn *Connection) {
 		w.checkWindow(win)
 	}
 	for _, m := range w.moved {
-		// What was acknowledged before the answer of Subscribe is not promised: a node that has just subscribed to a lane
-		// may read it from the journal. A client that reloads is excused only where others got a notice.
+		// The server promises no order for an event acknowledged before the answer of Subscribe: the node may read such
+		// an event from the journal. A client that reloads is excused only where others got a notice.
 		if m.event.End <= m.win.opened || w.noticed(m.event) || w.reloaded(m.win, m.event) && noticed(w.notices, m.event) {
 			w.row(m.event.Begin).Moved++
 			continue
