@@ -145,7 +145,7 @@ func TestConfig_checksTLSOfPorts(t *testing.T) {
 	for want, args := range map[string][]string{
 		"tls.cert_file: must be set together":         {"--tls.cert_file=/x"},
 		"console.tls.cert_file: must be set together": {"--console.tls.key_file=/x"},
-		"tls.cert_file: stat /no/such: no such file":  {"--tls.cert_file=/no/such", "--tls.key_file=/no/such"},
+		"tls.cert_file: open /no/such: no such file":  {"--tls.cert_file=/no/such", "--tls.key_file=/no/such"},
 	} {
 		_, stderr, err := command(t, "", append([]string{"config", "check"}, args...)...)
 		if exitCode(err) != 2 || !strings.Contains(stderr, want) {
