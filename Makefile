@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test guards churn rolling resume soak faults chaos servers simulation attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers bench-deflate compatibility autobahn site vuln supply-chain nightly wallboard week map diagrams picture console console-pictures image release check clean
+.PHONY: help build dev test guards churn rolling resume soak audit-soak faults chaos servers simulation attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers bench-deflate compatibility autobahn site vuln supply-chain nightly wallboard week map diagrams picture console console-pictures image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,10 @@ rolling: ## restart three nodes behind HAProxy with RTE_ROLLING clients (3000), 
 
 soak: ## run faults of all kinds for an hour, one each 20 s (RTE_SOAK_SPAN: another time)
 	RTE_SOAK_SPAN=$(or $(RTE_SOAK_SPAN),1h) go test -tags faults -timeout 24h -v -count 1 -run 'TestFault_soak' ./internal/backplane/redis/
+
+audit-soak: deps ## let things go wrong each 20 s, decide what clients got, and watch memory (RTE_SOAK_SPAN: 1h)
+	RTE_SOAK_SPAN=$(or $(RTE_SOAK_SPAN),1h) RTE_SOAK_DOC=docs/reliability.md \
+	  go test -tags faults -timeout 24h -v -count 1 -run 'TestSoak$$' ./test/audit/
 
 resume: deps ## cut the sockets of RTE_RESUME clients with stateful reconnect (500 10m), twice: one node, any node
 	RTE_RESUME="$(or $(RTE_RESUME),500 10m)" go test -tags faults -timeout 60m -count 1 -v -run 'TestStatefulReconnect_(hidesCuts|throughAnyNode|aSilentServer)' ./test/clients/
@@ -134,9 +138,9 @@ vuln: ## look for known vulnerabilities in what the binary calls (asks vuln.go.d
 supply-chain: ## build twice and compare, list licences (docs/licenses.md), look for known vulnerabilities (3 minutes)
 	scripts/supply-chain.sh
 
-nightly: ## what only a night has time for: fuzz targets for 10 minutes each, chaos, attacks, guards, soak, ... (13 hours)
+nightly: ## what only a night has time for: fuzz targets for 10 minutes each, chaos, attacks, guards, soak, ... (14 hours)
 	$(MAKE) fuzz FUZZTIME=10m
-	$(MAKE) --keep-going supply-chain attacks simulation faults chaos servers guards soak
+	$(MAKE) --keep-going supply-chain attacks simulation faults chaos servers guards soak audit-soak
 
 wallboard: web/wallboard/node_modules/.package-lock.json ## make the page of `make dev` again, after a change of web/wallboard
 	node web/wallboard/build.mjs

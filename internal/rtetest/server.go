@@ -269,8 +269,14 @@ func (s *Server) Logs(text string) bool {
 // Metric returns the sum of the samples of a metric whose labels contain all given labels, each as `name="value"`.
 func (s *Server) Metric(name string, labels ...string) float64 {
 	s.t.Helper()
+	return MustSumMetric(s.t, s.Metrics(), name, labels...)
+}
+
+// MustSumMetric returns the same of an answer of /metrics.
+func MustSumMetric(t testing.TB, metrics, name string, labels ...string) float64 {
+	t.Helper()
 	sum := 0.0
-	for sample := range strings.Lines(s.Metrics()) {
+	for sample := range strings.Lines(metrics) {
 		series, value, _ := strings.Cut(strings.TrimSpace(sample), " ")
 		metric, text, _ := strings.Cut(series, "{")
 		matches := metric == name
@@ -282,7 +288,7 @@ func (s *Server) Metric(name string, labels ...string) float64 {
 		}
 		number, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			s.t.Fatalf("metric %q: %v", sample, err)
+			t.Fatalf("metric %q: %v", sample, err)
 		}
 		sum += number
 	}

@@ -33,18 +33,24 @@ type entity struct {
 
 // deployment is three nodes behind HAProxy, their Redis, publishers and clients.
 type deployment struct {
-	t         *testing.T
-	rec       *recorder
-	nodes     []*rtetest.Server
-	balancer  *rtetest.HAProxy
-	directory string // its file
-	policy    string // its file
-	entities  []entity
-	streams   []*stream
-	members   []*member
-	revocable *member // its token has the id "revocable"
-	publish   *publishers
-	client    goredis.UniversalClient // of the publishers
+	t           *testing.T
+	rec         *recorder
+	nodes       []*rtetest.Server
+	balancer    *rtetest.HAProxy
+	directory   string // its file
+	policy      string // its file
+	entities    []entity
+	streams     []*stream
+	members     []*member
+	revocable   *member // its token has its name as the id, and is revoked next
+	revocations int
+	spared      *rtetest.Server // nil: faults may concern all nodes
+	publish     *publishers
+	// simulation is a further organization, with a simulated call centre; nil: none.
+	simulation *simulation
+	// begin starts a client without a library.
+	begin  func(m *member, features string)
+	client goredis.UniversalClient // of the publishers
 
 	redis     *rtetest.Redis     // nil: another kind of Redis
 	proxy     *rtetest.Proxy     // between Redis and the last node; nil: another kind of Redis
@@ -86,6 +92,9 @@ func newDeployment(t *testing.T, prepare func(*deployment) rtetest.Settings) *de
 			d.add(organization, "UserCallInArrived", how)
 		}
 		d.add(organization, "UserStatus", tier2)
+	}
+	if d.simulation != nil {
+		d.entities = append(d.entities, d.simulation.entities()...)
 	}
 	d.writeDirectory(d.entities)
 	d.writePolicy("")
@@ -171,7 +180,7 @@ func (d *deployment) startClients() {
 		all.Wait()
 	})
 	dial := newWireHTTP()
-	wire := func(m *member, features string) {
+	d.begin = func(m *member, features string) {
 		d.members = append(d.members, m)
 		url := d.balancer.HubURL
 		if strings.HasPrefix(m.name, behindCable) {
@@ -180,31 +189,48 @@ func (d *deployment) startClients() {
 		all.Go(func() { (&wireClient{member: m, url: url, features: features, http: dial}).run(ctx) })
 	}
 	for number := range organizations {
-		wire(d.member(number, history.Client{Name: fmt.Sprintf("%s %d", behindCable, number), Notices: true}, 0), "notices")
-		wire(d.member(number, history.Client{Name: fmt.Sprintf("raw %d", number)}, 0), "")
+		name := fmt.Sprintf("%s %d", behindCable, number)
+		d.begin(d.member(number, history.Client{Name: name, Notices: true}, 0), "notices")
+		d.begin(d.member(number, history.Client{Name: fmt.Sprintf("raw %d", number)}, 0), "")
 		m := d.member(number, history.Client{
 			Name: fmt.Sprintf("raw that comes and goes %d", number), Notices: true, Snapshot: true,
 		}, 0)
 		m.churns = true
-		wire(m, "notices,snapshot")
+		d.begin(m, "notices,snapshot")
 		for _, protocol := range []string{"JSON", "MessagePack"} {
 			name := fmt.Sprintf("Microsoft's, %s, %d", protocol, number)
 			library = append(library, d.member(number, history.Client{Name: name}, 0))
 		}
 	}
-	wire(d.member(0, history.Client{Name: shortLived, Notices: true}, 15*time.Second), "notices")
-	d.revocable = d.member(1, history.Client{Name: "raw whose token is revoked", Notices: true}, 0)
-	d.revocable.leaves = true
-	wire(d.revocable, "notices")
+	d.begin(d.member(0, history.Client{Name: shortLived, Notices: true}, 15*time.Second), "notices")
+	d.addRevocable()
+	if d.simulation != nil {
+		library = append(library, d.startWatching()...)
+	}
 	startLibrary(d.t, d.balancer.HubURL, library)
 	d.members = append(d.members, library...)
+}
+
+// addRevocable starts a client whose token is going to be revoked.
+func (d *deployment) addRevocable() {
+	d.t.Helper()
+	d.revocations++
+	name := fmt.Sprintf("raw whose token is revoked, %d", d.revocations)
+	d.revocable = d.member(1, history.Client{Name: name, Notices: true}, 0)
+	d.revocable.leaves = true
+	d.begin(d.revocable, "notices")
 }
 
 // member adds a client of an organization. It also tries to subscribe to a topic of another one. Its tokens have its
 // name as their id, and expire after life; 0: after an hour.
 func (d *deployment) member(number int, c history.Client, life time.Duration) *member {
-	topics := d.topics(number)
-	foreign := d.topics((number + 1) % organizations)[0]
+	return d.memberFor(d.topics(number), d.topics((number + 1) % organizations)[0], c, life)
+}
+
+// memberFor adds a client of the organization of some topics, which also tries to subscribe to a topic of another one.
+func (d *deployment) memberFor(
+	topics []history.Topic, foreign history.Topic, c history.Client, life time.Duration,
+) *member {
 	m := &member{name: c.Name, rec: d.rec, topics: append(slices.Clone(topics), foreign), last: map[history.Topic]int{}}
 	m.want(topics)
 	user := newID()

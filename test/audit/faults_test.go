@@ -25,6 +25,8 @@ type fault struct {
 	forks bool
 	// long: only "make chaos" provokes it.
 	long bool
+	// slow: it takes longer than the time between two faults of "make audit-soak".
+	slow bool
 }
 
 // lasts is the duration of a fault. Tests wait for results by a condition.
@@ -42,7 +44,7 @@ func faults() []fault {
 		{name: "policy changed and changed back", do: (*deployment).changePolicy, long: true},
 		{name: "HAProxy reloaded", do: func(d *deployment) { d.balancer.Reload() }, long: true},
 		{name: "node frozen for 5 s (SIGSTOP)", do: freezeNode(5 * time.Second), long: true},
-		{name: "node frozen for 60 s (SIGSTOP)", do: freezeNode(60 * time.Second), long: true},
+		{name: "node frozen for 60 s (SIGSTOP)", do: freezeNode(60 * time.Second), long: true, slow: true},
 		{name: "Redis frozen for 5 s (SIGSTOP)", do: (*deployment).freezeRedis, long: true},
 		{name: "no packet between a node and Redis for 10 s", long: true, do: endsEpochs(func(d *deployment) {
 			d.proxy.Blackhole()
@@ -58,15 +60,18 @@ func faults() []fault {
 			lasts(3 * time.Second)
 			d.proxy.Refuse(false)
 		})},
-		{name: "no packet between three clients and HAProxy for 45 s", long: true, do: endsCable(func(d *deployment) {
-			d.cable.Blackhole()
-			lasts(45 * time.Second)
-			d.cable.Open()
-		})},
+		{
+			name: "no packet between three clients and HAProxy for 45 s", long: true, slow: true,
+			do: endsCable(func(d *deployment) {
+				d.cable.Blackhole()
+				lasts(45 * time.Second)
+				d.cable.Open()
+			}),
+		},
 		{name: "connections of three clients cut", long: true, do: endsCable(func(d *deployment) { d.cable.Cut() })},
 		{name: "a lane overflows the output buffers of Redis, three times", do: (*deployment).overflow, long: true},
 		{name: "Redis out of memory (`maxmemory`) for 5 s", do: (*deployment).fillMemory, long: true},
-		{name: "tokens expire, for 30 s", do: (*deployment).awaitExpiry, long: true},
+		{name: "tokens expire, for 30 s", do: awaitExpiry(30 * time.Second), long: true, slow: true},
 		{name: "subscribers cut off ten times in 3 s", long: true, do: func(d *deployment) {
 			for range 10 {
 				d.killSubscribers()
@@ -75,7 +80,7 @@ func faults() []fault {
 		}},
 		{name: "two nodes killed at once", long: true, do: (*deployment).killTwoNodes},
 		{name: "Redis killed while a node is drained", long: true, do: func(d *deployment) {
-			n := d.busiest()
+			n := d.busiest()[0]
 			stopped := n.StopLater(3 * rtetest.Patience)
 			lasts(2 * time.Second)
 			d.killRedis()
@@ -83,19 +88,19 @@ func faults() []fault {
 			n.Start()
 		}},
 		{
-			name: "clock of Redis 90 s forwards and back, subscribers cut off", long: true,
+			name: "clock of Redis 90 s forwards and back, subscribers cut off", long: true, slow: true,
 			do: setClock((*deployment).setRedisClock, jump),
 		},
 		{
-			name: "clock of Redis 90 s backwards and back, subscribers cut off", long: true,
+			name: "clock of Redis 90 s backwards and back, subscribers cut off", long: true, slow: true,
 			do: setClock((*deployment).setRedisClock, -jump),
 		},
 		{
-			name: "clock of a node 90 s forwards and back, subscribers cut off", long: true,
+			name: "clock of a node 90 s forwards and back, subscribers cut off", long: true, slow: true,
 			do: setClock((*deployment).setNodeClock, jump),
 		},
 		{
-			name: "clock of a node 90 s backwards and back, subscribers cut off", long: true,
+			name: "clock of a node 90 s backwards and back, subscribers cut off", long: true, slow: true,
 			do: setClock((*deployment).setNodeClock, -jump),
 		},
 	}
@@ -118,15 +123,17 @@ func (d *deployment) killSubscribers() {
 // clients returns the number of clients of a node.
 func clients(n *rtetest.Server) int { return int(n.Metric("rte_hub_sessions_open")) }
 
-// busiest returns the node with the most clients.
-func (d *deployment) busiest() *rtetest.Server {
+// busiest returns the nodes that faults may concern, those with the most clients first.
+func (d *deployment) busiest() []*rtetest.Server {
 	d.t.Helper()
-	return slices.MaxFunc(d.nodes, func(a, b *rtetest.Server) int { return clients(a) - clients(b) })
+	list := slices.DeleteFunc(slices.Clone(d.nodes), func(n *rtetest.Server) bool { return n == d.spared })
+	slices.SortFunc(list, func(a, b *rtetest.Server) int { return clients(b) - clients(a) })
+	return list
 }
 
 func (d *deployment) killNode() {
 	d.t.Helper()
-	n := d.busiest()
+	n := d.busiest()[0]
 	n.Kill()
 	lasts(time.Second)
 	n.Start()
@@ -134,19 +141,19 @@ func (d *deployment) killNode() {
 
 func (d *deployment) killTwoNodes() {
 	d.t.Helper()
-	first := d.busiest()
-	second := d.nodes[(slices.Index(d.nodes, first)+1)%len(d.nodes)]
-	for _, n := range []*rtetest.Server{first, second} {
+	two := d.busiest()[:2]
+	for _, n := range two {
 		n.Kill()
 	}
 	lasts(time.Second)
-	first.Start()
-	second.Start()
+	for _, n := range two {
+		n.Start()
+	}
 }
 
 func (d *deployment) drainNode() {
 	d.t.Helper()
-	n := d.busiest()
+	n := d.busiest()[0]
 	n.StopLater(3 * rtetest.Patience)()
 	n.Start()
 }
@@ -180,7 +187,7 @@ func (d *deployment) freezeRedis() {
 func freezeNode(span time.Duration) func(*deployment) {
 	return func(d *deployment) {
 		d.t.Helper()
-		pid := d.busiest().PID()
+		pid := d.busiest()[0].PID()
 		signal := func(s syscall.Signal) {
 			if err := syscall.Kill(pid, s); err != nil {
 				d.t.Fatal(err)
@@ -230,14 +237,16 @@ func endsCable(do func(*deployment)) func(*deployment) {
 	}
 }
 
-// awaitExpiry waits for the ends of connections whose token expires.
-func (d *deployment) awaitExpiry() {
-	d.t.Helper()
-	before := d.rec.connections(shortLived)
-	lasts(30 * time.Second)
-	d.waitFor("the end of a connection whose token has expired", func() bool {
-		return d.rec.connections(shortLived) > before
-	})
+// awaitExpiry returns a fault that waits for the ends of connections whose token expires.
+func awaitExpiry(span time.Duration) func(*deployment) {
+	return func(d *deployment) {
+		d.t.Helper()
+		before := d.rec.connections(shortLived)
+		lasts(span)
+		d.waitFor("the end of a connection whose token has expired", func() bool {
+			return d.rec.connections(shortLived) > before
+		})
+	}
 }
 
 // withdraw takes the right to topics away, publishes on, and gives it back.
@@ -289,16 +298,22 @@ func (d *deployment) changePolicy() {
 	const forbidden = "UserStatus"
 	var topics []history.Topic
 	for _, s := range d.streams {
-		if s.topic.Type == forbidden {
-			topics = append(topics, s.topic)
-		}
+		topics = append(topics, s.topic)
 	}
+	if d.simulation != nil {
+		topics = append(topics, d.simulation.topics...)
+	}
+	topics = slices.DeleteFunc(topics, func(topic history.Topic) bool { return topic.Type != forbidden })
 	d.withdraw(topics, func() { d.writePolicy(forbidden) }, func() { d.writePolicy("") })
 }
 
 // revoke revokes the token of a client at one node.
 func (d *deployment) revoke() {
 	d.t.Helper()
+	if d.revocable.hasLeft() {
+		d.addRevocable()
+		d.waitFor("a new client to have its subscriptions", d.revocable.isWhole)
+	}
 	d.rec.ending(d.revocable.name, history.Topic{})
 	body := strings.NewReader(fmt.Sprintf(`{"jti":%q}`, d.revocable.name))
 	response, err := d.publish.http.Post(d.nodes[0].ConsoleURL+"/api/revoke", "application/json", body)

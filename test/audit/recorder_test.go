@@ -17,15 +17,17 @@ type recorder struct {
 	// was set until the end of the phase.
 	skew atomic.Int64
 
-	mu     sync.Mutex
-	log    history.History       // guarded by mu; without events
-	events []history.Event       // guarded by mu
-	number map[history.Topic]int // guarded by mu; the number of the next event
+	mu        sync.Mutex
+	log       history.History       // guarded by mu; without events
+	events    []history.Event       // guarded by mu
+	forgotten int                   // guarded by mu; the number of events before those
+	opened    map[string]int        // guarded by mu; the number of connections of each client
+	number    map[history.Topic]int // guarded by mu; the number of the next event
 }
 
 func newRecorder(limits history.Limits) *recorder {
 	return &recorder{
-		start: time.Now(), log: history.History{Limits: limits}, number: map[history.Topic]int{},
+		start: time.Now(), log: history.History{Limits: limits}, number: map[history.Topic]int{}, opened: map[string]int{},
 	}
 }
 
@@ -58,10 +60,11 @@ func (r *recorder) phase(name string, calm bool) {
 	r.log.Phases = append(r.log.Phases, history.Phase{Name: name, From: r.now(), Calm: calm})
 }
 
-// add adds a client.
+// add adds a client. It replaces one of the same name.
 func (r *recorder) add(c history.Client) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.log.Clients = slices.DeleteFunc(r.log.Clients, func(old history.Client) bool { return old.Name == c.Name })
 	r.log.Clients = append(r.log.Clients, c)
 }
 
@@ -105,13 +108,8 @@ func (r *recorder) grant(topic history.Topic) {
 func (r *recorder) connection(client string, expires time.Duration) *history.Connection {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	number := 1
-	for _, c := range r.log.Connections {
-		if c.Client == client {
-			number++
-		}
-	}
-	conn := &history.Connection{Client: client, Number: number, Expires: expires}
+	r.opened[client]++
+	conn := &history.Connection{Client: client, Number: r.opened[client], Expires: expires}
 	r.log.Connections = append(r.log.Connections, conn)
 	return conn
 }
@@ -120,9 +118,9 @@ func (r *recorder) connection(client string, expires time.Duration) *history.Con
 func (r *recorder) connections(name string) (number int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, c := range r.log.Connections {
-		if strings.HasPrefix(c.Client, name) {
-			number++
+	for client, opened := range r.opened {
+		if strings.HasPrefix(client, name) {
+			number += opened
 		}
 	}
 	return number
@@ -143,14 +141,15 @@ func (r *recorder) publishing(topic history.Topic, tier, id string) (index, numb
 	number = r.number[topic]
 	r.number[topic]++
 	r.events = append(r.events, history.Event{ID: id, Topic: topic, Number: number, Tier: tier, Begin: r.now()})
-	return len(r.events) - 1, number
+	return r.forgotten + len(r.events) - 1, number
 }
 
 // published records the outcome of an event.
 func (r *recorder) published(index int, acknowledged bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events[index].End, r.events[index].Acknowledged = r.now(), acknowledged
+	e := &r.events[index-r.forgotten]
+	e.End, e.Acknowledged = r.now(), acknowledged
 }
 
 // state adds a last state.
@@ -158,6 +157,26 @@ func (r *recorder) state(s history.State) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.log.States = append(r.log.States, s)
+}
+
+// forget drops what happened before a moment, except what the rest needs. All events of that time must have been
+// checked.
+func (r *recorder) forget(before time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for n < len(r.events) && r.events[n].End > 0 && r.events[n].End < before {
+		n++
+	}
+	r.events, r.forgotten = slices.Clone(r.events[n:]), r.forgotten+n
+	for len(r.log.Phases) > 1 && r.log.Phases[1].From <= before {
+		r.log.Phases = slices.Delete(r.log.Phases, 0, 1)
+	}
+	r.log.States = slices.DeleteFunc(r.log.States, func(s history.State) bool { return s.Requested < before })
+	r.log.Connections = slices.DeleteFunc(r.log.Connections, func(c *history.Connection) bool {
+		c.Forget(before)
+		return len(c.Records) > 0 && c.Records[0].Kind == history.Closed && c.Records[0].At < before
+	})
 }
 
 // history returns what was recorded, as far as it concerns events that were acknowledged before a moment.
