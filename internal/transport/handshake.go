@@ -77,7 +77,7 @@ func (c *Conn) handshake(message []byte) {
 		return
 	}
 	if c.resumes && request.Version >= resumeVersion {
-		c.resume = &resume{}
+		c.resume = &resume{sock: c.socket()}
 	}
 	c.socket().ClearReadDeadline()
 	if err := c.WriteAll(protocol.Welcome()); err != nil {

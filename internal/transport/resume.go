@@ -23,7 +23,7 @@ type resume struct {
 	waiting atomic.Pointer[handover] // the latest socket that waits for the client's Sequence; nil: there was none
 
 	// Owned by the reader goroutine.
-	sock   *websocket.Socket // that it reads; nil: the first one
+	sock   *websocket.Socket // that it reads
 	socket uint64            // the place of sock in the order of attached sockets
 	awaits bool              // nothing counts before the client's Sequence
 	number uint64            // of the last numbered message
@@ -46,7 +46,7 @@ func (c *Conn) socket() *websocket.Socket { return c.sock.Load() }
 
 // in returns the socket that the reader reads. The shard may have replaced it as the socket of the connection.
 func (c *Conn) in() *websocket.Socket {
-	if r := c.resume; r != nil && r.sock != nil {
+	if r := c.resume; r != nil {
 		return r.sock
 	}
 	return c.socket()
@@ -155,7 +155,7 @@ func (c *Conn) park() {
 	r.mu.Unlock()
 	switch {
 	case next != nil:
-		next.read()
+		go next.read() // a call would take more of the stack with each socket
 	case !parked:
 		c.finish()
 	}

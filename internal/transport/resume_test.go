@@ -19,15 +19,20 @@ func withResume(s *setup) { s.Resume.Window = patience }
 // resumable negotiates with stateful reconnect and opens a connection with version 2 of the protocol.
 func (s *server) resumable(protocol string) (w *wire, target string) {
 	s.t.Helper()
+	return s.resumableOf("alice", protocol)
+}
+
+func (s *server) resumableOf(user, protocol string) (w *wire, target string) {
+	s.t.Helper()
 	pings := s.count("rte_transport_received_messages_total", "type", "ping")
-	response, body := s.do(http.MethodPost, "/rte/negotiate?negotiateVersion=1&useStatefulReconnect=true", "alice")
+	response, body := s.do(http.MethodPost, "/rte/negotiate?negotiateVersion=1&useStatefulReconnect=true", user)
 	if response.StatusCode != http.StatusOK || !strings.HasPrefix(body, `{"useStatefulReconnect":true,`) {
 		s.t.Fatalf("negotiate: %s %s", response.Status, body)
 	}
 	_, rest, _ := strings.Cut(body, `"connectionToken":"`)
 	token, _, _ := strings.Cut(rest, `"`)
 	target = "/rte?id=" + token
-	w = s.again(target)
+	w = s.againOf(user, target)
 	w.text(`{"protocol":"` + protocol + `","version":2}` + separator)
 	if protocol == "json" {
 		w.expectText("{}")
@@ -49,8 +54,13 @@ const ping = `{"type":6}` + separator
 // again upgrades another socket.
 func (s *server) again(target string) *wire {
 	s.t.Helper()
+	return s.againOf("alice", target)
+}
+
+func (s *server) againOf(user, target string) *wire {
+	s.t.Helper()
 	w := s.connect()
-	if response, body := w.upgrade(target, "alice"); response.StatusCode != http.StatusSwitchingProtocols {
+	if response, body := w.upgrade(target, user); response.StatusCode != http.StatusSwitchingProtocols {
 		s.t.Fatalf("upgrade: %s %q", response.Status, body)
 	}
 	return w
@@ -385,6 +395,45 @@ func TestResume_elsewhere(t *testing.T) {
 			if n := other.count("rte_transport_handshakes_failed_total", "reason", "elsewhere"); n != 1 {
 				t.Errorf("%v counted", n)
 			}
+		})
+	}
+}
+
+// A socket takes over while the one before is open and its reader waits, or sleeps because of the client's rates. Such
+// a reader used to read the new socket in place of its own: calls that the client sent again ran twice.
+func TestResume_replacesAnOpenSocket(t *testing.T) {
+	for name, before := range map[string]func(s *server, w *wire){
+		"whose reader waits": func(*server, *wire) {},
+		"whose reader sleeps": func(s *server, w *wire) {
+			w.text(strings.Repeat(ping, 10_500)) // 10 s are free, half a second is not
+			s.eventually("the reader sleeps", func() bool {
+				return s.count("rte_transport_throttled_total", "rate", "frames") > 0
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t, withResume, func(s *setup) { s.Limits.FrameRate = 1000 })
+			w, target := s.resumable("json")
+			before(s, w)
+			for range 2 {
+				next := s.continued(target, 1)
+				next.expectText(`{"type":9,"sequenceId":1}`)
+				next.expectNothing()
+				w.expectEnd()
+				w = next
+			}
+			if result, failure := w.call("1", "UnsubscribeAll"); result != "true" {
+				t.Errorf("%s %s", result, failure)
+			}
+			w.expectText(`{"type":8,"sequenceId":1}`)
+			next := s.continued(target, 1)
+			next.expectText(`{"type":9,"sequenceId":1}`)
+			if _, failure := next.completion("1"); failure != "" {
+				t.Error(failure)
+			}
+			next.expectText(`{"type":8,"sequenceId":1}`)
+			next.text(callUnsubscribeAll("1")) // again, and ignored
+			next.expectNothing()
 		})
 	}
 }
