@@ -33,8 +33,8 @@ func parseConnID(text string) (id connID, ok bool) {
 	if len(text) != base64.RawURLEncoding.EncodedLen(len(id)) {
 		return id, false
 	}
-	_, err := base64.RawURLEncoding.Strict().Decode(id[:], []byte(text))
-	return id, err == nil
+	n, err := base64.RawURLEncoding.Strict().Decode(id[:], []byte(text)) // passes over ends of lines
+	return id, err == nil && n == len(id)
 }
 
 // The lengths of the parts of a connection token. Its MAC is a truncated HMAC-SHA-256: the token lives for seconds.
@@ -133,7 +133,8 @@ func (t *tokens) parse(text string, claims *authz.Claims) (token connToken, ok b
 	return connToken{}, false
 }
 
-// splitToken returns the parts of a token, without checking its MAC; ok is false if the token has another form.
+// splitToken returns the parts of a token, without checking its MAC; ok is false if the token has another form. A token
+// has one spelling, which other nodes and their logs may get as it is.
 func splitToken(text string) (id connID, expires int64, tail []byte, ok bool) {
 	text, _ = cutTicket(text)
 	first, rest, _ := strings.Cut(text, ".")
@@ -142,7 +143,10 @@ func splitToken(text string) (id connID, expires int64, tail []byte, ok bool) {
 		return connID{}, 0, nil, false
 	}
 	expires, err := strconv.ParseInt(second, 36, 64)
-	if err != nil {
+	if err != nil || strconv.FormatInt(expires, 36) != second {
+		return connID{}, 0, nil, false
+	}
+	if len(third) != base64.RawURLEncoding.EncodedLen(tailLen) {
 		return connID{}, 0, nil, false
 	}
 	tail, err = base64.RawURLEncoding.Strict().DecodeString(third)

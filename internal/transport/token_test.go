@@ -52,6 +52,10 @@ func TestTokens(t *testing.T) {
 		"with a ticket":                 {mine, token + ".A", alice, true},
 		"with two tickets":              {mine, token + ".A.A", alice, false},
 		"the same id spelled otherwise": {mine, id.String()[:21] + "_" + token[22:], alice, false},
+		"with a line end in the id":     {mine, id.String()[:20] + "\n\n" + token[22:], alice, false},
+		"with a line end in the tail":   {mine, token[:len(token)-9] + "\r\n" + token[len(token)-9:], alice, false},
+		"with a zero in the expiry":     {mine, strings.Replace(token, ".", ".0", 1), alice, false},
+		"with a sign in the expiry":     {mine, strings.Replace(token, ".", ".+", 1), alice, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, ok := test.tokens.parse(test.token, test.claims)
@@ -66,6 +70,15 @@ func TestTokens(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
+	}
+}
+
+// Base64 passes over ends of lines. An id with them would have fewer bytes.
+func TestParseConnID_hasOneSpelling(t *testing.T) {
+	for _, text := range []string{"AAAAAAAAAAAAAAAAAAAA\n\n", "AAAAAAAAAA\r\nAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAB", ""} {
+		if id, ok := parseConnID(text); ok {
+			t.Errorf("%q is %s", text, id)
+		}
 	}
 }
 

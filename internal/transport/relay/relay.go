@@ -255,6 +255,10 @@ var states = map[State]int{Unknown: http.StatusNotFound, Here: http.StatusNoCont
 // Find requests the owner of a connection from all other nodes and returns its address. ok is false if none has the
 // connection, or did not answer in time. It takes a round trip to the owner, or to all nodes if there is no owner.
 func (r *Relay) Find(ctx context.Context, id string) (address string, ok bool) {
+	if !isName(id) {
+		r.metrics.finds[findUnknown].Inc()
+		return "", false
+	}
 	addresses := r.reachable()
 	if len(addresses) == 0 {
 		return "", false
@@ -294,6 +298,20 @@ func (r *Relay) Find(ctx context.Context, id string) (address string, ok bool) {
 	}
 	r.metrics.finds[findUnknown].Inc()
 	return "", false
+}
+
+// maxName bounds the name of a connection: one small request of a client must not become large ones to all nodes.
+const maxName = 256
+
+// isName reports whether a header can carry the name of a connection. net/http would refuse a request with another one,
+// and each node would then count as unreachable, for all clients.
+func isName(id string) bool {
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return false
+		}
+	}
+	return len(id) <= maxName
 }
 
 // begin counts goroutines that Close waits for. It returns false after Close.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +65,29 @@ func TestServer_boundsHandshakes(t *testing.T) {
 		_, ok := entry.Find(t.Context(), "owner-1")
 		return ok
 	})
+}
+
+// A name that no header can carry is unknown. Each node once counted as unreachable after two such requests, and no
+// client could continue through another node.
+func TestFind_aNameThatNoHeaderCarries(t *testing.T) {
+	entry, _ := startNodes(t, echo)
+	for _, id := range []string{
+		"owner-1\n", "owner\r\nRte-Client: 192.0.2.1:1", "owner 1", "owner\x00", "owner\xff",
+		"owner" + strings.Repeat("x", 1000),
+	} {
+		if address, ok := entry.Find(t.Context(), id); ok {
+			t.Errorf("%q is on %s", id, address)
+		}
+	}
+	if n := entry.count("rte_relay_unreachable_total", ""); n != 0 {
+		t.Errorf("the owner counts as unreachable %v times", n)
+	}
+	if n := entry.count("rte_relay_finds_total", "unknown"); n != 6 {
+		t.Errorf("%v counted", n)
+	}
+	if _, ok := entry.Find(t.Context(), "owner-1"); !ok {
+		t.Error("the owner is not found")
+	}
 }
 
 // A node leaves an unreachable node out for a moment. It does not delay the answers of the others.
