@@ -72,7 +72,7 @@ func (r *Relay) Upgrade(w http.ResponseWriter, req *http.Request, address string
 }
 
 // request sends a request to a node and reads the head of the answer. early has bytes behind the head. The caller owns
-// the connection.
+// the connection. A node that does not upgrade it has Options.Answer for all of its answer.
 func (r *Relay) request(req *http.Request, address string) (
 	conn *tls.Conn, response *http.Response, early []byte, err error,
 ) {
@@ -90,7 +90,7 @@ func (r *Relay) request(req *http.Request, address string) (
 	if _, named := out.Header["User-Agent"]; !named {
 		out.Header.Set("User-Agent", "") // otherwise net/http names itself
 	}
-	reader := bufio.NewReader(conn)
+	reader := bufio.NewReader(io.LimitReader(conn, maxAnswerHead+maxRefusal))
 	if err = out.Write(conn); err == nil {
 		response, err = http.ReadResponse(reader, out)
 	}
@@ -98,8 +98,8 @@ func (r *Relay) request(req *http.Request, address string) (
 		abort(conn)
 		return nil, nil, nil, err
 	}
-	_ = conn.SetDeadline(time.Time{}) // as above
 	if response.StatusCode == http.StatusSwitchingProtocols {
+		_ = conn.SetDeadline(time.Time{})         // as above
 		early, _ = reader.Peek(reader.Buffered()) // never fails: the bytes are there
 	}
 	return conn, response, early, nil

@@ -60,6 +60,8 @@ const (
 	// counts for doubtTime.
 	awayTime  = time.Second
 	doubtTime = 10 * time.Second
+	// maxAnswerHead bounds the head of another node's answer.
+	maxAnswerHead = 64 << 10
 	// idleTime is how long an idle connection to another node stays open, idlePerNode the number of such connections.
 	idleTime    = 30 * time.Second
 	idlePerNode = maxFinds
@@ -132,7 +134,7 @@ func New(o Options) (*Relay, error) {
 	r.requests = &http.Transport{
 		DialTLSContext: func(ctx context.Context, _, address string) (net.Conn, error) { return r.dial(ctx, address) },
 		MaxIdleConns:   4 * maxFinds, MaxIdleConnsPerHost: idlePerNode, IdleConnTimeout: idleTime,
-		ResponseHeaderTimeout: o.Head, DisableCompression: true,
+		ResponseHeaderTimeout: o.Head, DisableCompression: true, MaxResponseHeaderBytes: maxAnswerHead,
 	}
 	return r, r.SetSecrets(o.Secret, o.PreviousSecrets...)
 }
