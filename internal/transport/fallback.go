@@ -181,7 +181,7 @@ func (h *Handler) serveStream(w http.ResponseWriter, r *request) {
 	header.Set("X-Accel-Buffering", "no") // nginx would collect the stream
 	receiver := c.link.Receive()
 	defer receiver.Leave()
-	out := h.newSender(w)
+	out := h.newSender(w, r)
 	if !out.send([]byte(":\r\n")) {
 		return
 	}
@@ -200,10 +200,13 @@ type sender struct {
 	timeout time.Duration
 }
 
-// newSender makes the answer independent of the deadlines of the server. A test's writer has none.
-func (h *Handler) newSender(w http.ResponseWriter) *sender {
+// newSender makes the answer independent of the deadlines of the server. A test's writer has none. For a body that
+// nothing reads the deadline stays: net/http waits for it with the answer.
+func (h *Handler) newSender(w http.ResponseWriter, r *request) *sender {
 	s := &sender{w, http.NewResponseController(w), h.options.Timeouts.Send}
-	_ = s.control.SetReadDeadline(time.Time{})
+	if r.ContentLength == 0 {
+		_ = s.control.SetReadDeadline(time.Time{})
+	}
 	_ = s.control.SetWriteDeadline(time.Time{})
 	return s
 }
@@ -254,7 +257,7 @@ func (h *Handler) servePoll(w http.ResponseWriter, r *request) {
 	}
 	h.takeToken(r, n.conn)
 	link := n.conn.link
-	out := h.newSender(w)
+	out := h.newSender(w, r)
 	receiver := link.Receive()
 	h.metrics.polling.Inc()
 	messages, outcome := receiver.Next(r.Context(), h.options.Timeouts.Poll)

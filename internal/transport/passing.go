@@ -20,8 +20,9 @@ const (
 	newTime = 10 * time.Second
 	newWait = time.Second
 	newStep = 100 * time.Millisecond
-	// maxUserPassing bounds the searches for owners for requests of one user. Further ones wait: of one user
-	// maxUserWaiting, of all maxWaiting.
+	// maxUserPassing bounds the searches for owners for requests of one user, and the upgrades of the user whose owner has
+	// not answered. It leaves turns of the relay to others. Further ones wait: of one user maxUserWaiting, of all
+	// maxWaiting.
 	maxUserPassing = 4
 	maxUserWaiting = 1000
 	maxWaiting     = 4096
@@ -175,13 +176,18 @@ func (h *Handler) passOn(w http.ResponseWriter, r *request, token *connToken, na
 		return false
 	}
 	address, ok := h.options.Relay.Find(r.Context(), name)
-	h.passing.end(user)
+	// Only a GET without a body is upgraded: the owner must not wait for bytes of the client before it answers.
+	upgrades := ok && r.Method == http.MethodGet && r.ContentLength == 0 && isWebSocket(r.Request)
+	if !upgrades {
+		h.passing.end(user)
+	}
 	if !ok {
 		return false
 	}
 	var err error
-	if isWebSocket(r.Request) {
+	if upgrades {
 		err = h.options.Relay.Upgrade(w, r.Request, address, hijack)
+		h.passing.end(user)
 	} else {
 		err = h.options.Relay.Forward(w, r.Request, address)
 	}

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httputil"
 	"time"
@@ -27,8 +28,13 @@ func (r *Relay) Forward(w http.ResponseWriter, req *http.Request, address string
 	}
 	// The deadlines of the server are for short requests. A test's writer has none.
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{})
 	_ = control.SetWriteDeadline(time.Time{})
+	req = req.WithContext(ctx)
+	if req.ContentLength == 0 {
+		_ = control.SetReadDeadline(time.Time{})
+	} else {
+		req.Body = &timedBody{req.Body, control, r.options.Send}
+	}
 	proxy := httputil.ReverseProxy{
 		Rewrite:       func(p *httputil.ProxyRequest) { rewrite(p, address) },
 		Transport:     r.requests,
@@ -36,7 +42,7 @@ func (r *Relay) Forward(w http.ResponseWriter, req *http.Request, address string
 		ErrorLog:      zap.NewStdLog(zap.NewNop()), // a client or a node that leaves is no error
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { err = ErrOwner },
 	}
-	proxy.ServeHTTP(&timedWriter{w, control, r.options.Send}, req.WithContext(ctx))
+	proxy.ServeHTTP(&timedWriter{w, control, r.options.Send}, req)
 	if err != nil && errors.Is(context.Cause(ctx), ErrMoved) {
 		return ErrMoved
 	}
@@ -58,6 +64,24 @@ func rewrite(p *httputil.ProxyRequest, address string) {
 	}
 	p.Out.Header.Del(findHeader)
 	p.Out.Header.Set(clientHeader, p.In.RemoteAddr)
+}
+
+// timedBody bounds the time of each read from the client. Without it, a client that announced a body and sent none kept
+// its place for ever, whatever the owner had answered.
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	send    time.Duration
+}
+
+// Read implements io.Reader. The owner may take longer with the whole body.
+func (b *timedBody) Read(p []byte) (int, error) {
+	_ = b.control.SetReadDeadline(time.Now().Add(b.send)) // a test's writer has none
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // timedWriter bounds the time of each write to the client.

@@ -1,7 +1,9 @@
 package relay_test
 
 import (
+	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -111,4 +113,27 @@ func TestForward_anOwnerThatNeverAnswers(t *testing.T) {
 	if n := entry.count("rte_relay_requests_total", "owner"); n != 3 {
 		t.Errorf("%v counted", n)
 	}
+}
+
+// A client that announces a body and sends none loses its place, whatever the owner answers.
+func TestForward_aBodyThatNeverComes(t *testing.T) {
+	refuse := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }
+	entry, _ := startNodes(t, refuse, func(o *relay.Options) { o.Send = 50 * time.Millisecond })
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		conn, err := net.Dial("tcp", entry.clients.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		_, _ = io.WriteString(conn, method+" /rte?id=owner-1 HTTP/1.1\r\nHost: rte\r\nContent-Length: 10\r\n\r\nonly")
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", method, err)
+		}
+		if response.Body.Close(); response.StatusCode < http.StatusBadRequest {
+			t.Errorf("%s: %s", method, response.Status)
+		}
+	}
+	entry.eventually("the places are free", func() bool { return entry.count("rte_relay_passed", "") == 0 })
 }

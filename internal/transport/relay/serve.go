@@ -18,7 +18,7 @@ const (
 	// bounds the time of one handshake.
 	maxHandshakes = 256
 	handshakeTime = 2 * time.Second
-	// headTime is how long a node may take for the head of a request.
+	// headTime is how long a node may take for the head of a request, and for a body that nothing reads as long again.
 	headTime = 5 * time.Second
 )
 
@@ -57,7 +57,8 @@ func (r *Relay) NewServer(listener net.Listener, served Served) *Server {
 	protocols.SetHTTP1(true)
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(s.answer), ErrorLog: zap.NewStdLog(r.options.Logger), ConnState: s.connState,
-		Protocols: protocols, ReadHeaderTimeout: headTime, IdleTimeout: 2 * idleTime, MaxHeaderBytes: r.options.HeaderBytes,
+		Protocols: protocols, ReadHeaderTimeout: headTime, ReadTimeout: 2 * headTime, IdleTimeout: 2 * idleTime,
+		MaxHeaderBytes: r.options.HeaderBytes,
 	}
 	return s
 }
