@@ -17,6 +17,7 @@ type resumption struct {
 	// Used by any goroutine.
 	acked atomic.Uint64              // the client has acknowledged the frames up to this number
 	first atomic.Uint64              // number of the first frame in log, or of the next one; written by the shard
+	last  atomic.Uint64              // number of the last frame that was given to a socket; written by the shard
 	next  atomic.Pointer[Attachment] // of the socket that takes over; nil: none waits
 	end   atomic.Bool                // the outbox has ended, or is about to
 
@@ -54,9 +55,10 @@ func (d *Dispatcher) OpenResumable(w Writer, p Protocol) *Outbox {
 	return d.openOutbox(w, p, r)
 }
 
-// Acknowledge records that the client has received the frames up to a number. The reader of the connection calls it.
+// Acknowledge records that the client has received the frames up to a number. The reader of the connection calls it. A
+// number that no frame has does not count.
 func (o *Outbox) Acknowledge(number uint64) {
-	if r := o.resumption; r != nil && number > r.acked.Load() {
+	if r := o.resumption; r != nil && number > r.acked.Load() && number <= r.last.Load() {
 		r.acked.Store(number)
 	}
 }
@@ -130,6 +132,7 @@ func (o *Outbox) keep(f numbered) {
 	}
 	size := f.size(o.protocol)
 	r.log = append(r.log, f)
+	r.last.Store(r.last.Load() + 1)
 	r.bytes += size
 	s.resumable.bytes += size
 	total := s.options.Resume.TotalBytes / s.options.Shards

@@ -2,6 +2,7 @@ package fanout_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -86,6 +87,17 @@ func TestAttach_sendsWhatIsNotAcknowledged(t *testing.T) {
 				c.Acknowledge(2)
 			},
 			"sequence 3,c,later",
+		},
+		"after an acknowledgement of what was never sent": {
+			func(t *testing.T, c *resumable) {
+				t.Helper()
+				c.events(t, "a", "b")
+				c.s.lines()
+				c.Acknowledge(1)
+				c.Acknowledge(3)
+				c.Acknowledge(math.MaxUint64)
+			},
+			"sequence 2,b,later",
 		},
 		"after all is acknowledged": {
 			func(t *testing.T, c *resumable) { t.Helper(); c.events(t, "a", "b"); c.s.lines(); c.Acknowledge(2) },
