@@ -101,6 +101,12 @@ func (s *inflateSource) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
+// isRead reports whether nothing follows the block that calls itself the last one, except the empty header that a
+// sender appends to it (RFC 7692 section 7.2.3.4). Bytes behind it would be lost. No known sender has two such blocks.
+func (s *inflateSource) isRead() bool {
+	return len(s.message) == 0 || len(s.message) == 1 && s.message[0] == 0
+}
+
 func (s *inflateSource) ReadByte() (byte, error) {
 	var one [1]byte
 	_, err := s.Read(one[:])
@@ -130,7 +136,7 @@ func (i *Inflaters) Inflate(message []byte, limit int) ([]byte, error) {
 		switch {
 		case len(out) > limit:
 			return nil, ErrInflated
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF) && in.source.isRead():
 			return out, nil
 		case err != nil:
 			return nil, ErrDeflate

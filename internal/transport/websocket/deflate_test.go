@@ -35,6 +35,8 @@ func TestInflate(t *testing.T) {
 		"final bit, 7.2.3.4":       {[]byte("\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), 5, []byte("Hello"), nil},
 		"two blocks, 7.2.3.5":      {[]byte("\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00"), 5, []byte("Hello"), nil},
 		"empty, 7.2.3.6":           {[]byte("\x00"), 0, []byte{}, nil},
+		"final bit, nothing added": {[]byte("\xf3\x48\xcd\xc9\xc9\x07\x00"), 5, []byte("Hello"), nil},
+		"bytes behind":             {[]byte("\xf3\x48\xcd\xc9\xc9\x07\x00\xf2\x48\xcd\xc9\xc9\x07"), 100, nil, ErrDeflate},
 		"at the limit":             {mustDeflate(t, long), len(long), long, nil},
 		"above the limit":          {mustDeflate(t, long), len(long) - 1, nil, ErrInflated},
 		"garbage":                  {[]byte("\xff\xff"), 100, nil, ErrDeflate},
