@@ -19,6 +19,8 @@ type sink struct{ bytes *atomic.Int64 }
 
 func (s sink) Lost()                  {}
 func (s sink) Sequence(uint64) []byte { return nil }
+func (sink) Warm()                    {}
+
 func (s sink) TryWrite(p []byte) (int, error) {
 	s.bytes.Add(int64(len(p)))
 	return len(p), nil

@@ -312,3 +312,51 @@ func TestShard_yieldsTheProcessor(t *testing.T) {
 		}
 	})
 }
+
+// warmable is a socket that records the order of Warm and TryWrite.
+type warmable struct {
+	*socket
+	number int
+	calls  *[]call
+}
+
+type call struct {
+	number int
+	warm   bool
+}
+
+func (s warmable) Warm() { *s.calls = append(*s.calls, call{s.number, true}) }
+
+func (s warmable) TryWrite(p []byte) (int, error) {
+	*s.calls = append(*s.calls, call{s.number, false})
+	return s.socket.TryWrite(p)
+}
+
+func TestPass_warmsEachSocketBeforeItsWrite(t *testing.T) {
+	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+		const clients, ahead = 40, 16
+		var calls []call
+		for i := range clients {
+			r.subscribe(r.Open(warmable{newSocket(), i, &calls}, fanout.ProtocolJSON), callTopic(0))
+		}
+		synctest.Wait()
+		calls = nil // of the answers to Subscribe
+		r.publish(callTopic(0), "a")
+		synctest.Wait()
+		warm := map[int]int{} // where among the calls
+		writes := 0
+		for at, c := range calls {
+			if c.warm {
+				warm[c.number] = at
+				continue
+			}
+			writes++
+			if before, ok := warm[c.number]; !ok || at-before > 2*ahead {
+				t.Errorf("socket %d was written by call %d and warmed by call %d (%t)", c.number, at, before, ok)
+			}
+		}
+		if writes != clients || len(warm) != clients {
+			t.Errorf("%d sockets were written and %d were warmed, want %d", writes, len(warm), clients)
+		}
+	})
+}

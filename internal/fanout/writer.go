@@ -7,6 +7,8 @@ type Writer interface {
 	// TryWrite writes p to the socket without blocking and returns how many bytes the socket took. Fewer than len(p)
 	// with a nil error mean that the socket is full.
 	TryWrite(p []byte) (n int, err error)
+	// Warm reads the memory that TryWrite will need soon, so that the processor has it in its cache by then.
+	Warm()
 	// WriteAll writes all of p to the socket and blocks up to the send timeout. A goroutine that exists while the
 	// socket is full calls it; TryWrite is not called meanwhile.
 	WriteAll(p []byte) error

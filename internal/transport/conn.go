@@ -19,10 +19,15 @@ import (
 // A connection has two halves that end in any order: the reader, a goroutine of its own, and the writer. The writer is
 // the reader goroutine until the session is open, then the shard. The half that ends last closes the socket.
 type Conn struct {
+	// Together at the beginning: a write of the shard reads them, and each line of the processor's cache that they share
+	// saves a miss.
+	sock   atomic.Pointer[websocket.Socket] // replaced by the shard, with stateful reconnect
+	unread atomic.Pointer[unread]           // nil unless the client is slow
+	sent   atomic.Int64                     // bytes, WebSocket framing included
+
 	// Static after the upgrade.
 	h        *Handler
 	id       connID
-	sock     atomic.Pointer[websocket.Socket] // replaced by the shard, with stateful reconnect
 	features hub.Features
 	since    time.Duration // when the connection was made, since h.started
 	owner    owner
@@ -45,21 +50,19 @@ type Conn struct {
 	nextPing time.Duration // since h.started; 0 before the first call of KeepAlive
 
 	// Written by one half, read by the other.
-	received atomic.Int64           // bytes, WebSocket framing included
-	sent     atomic.Int64           // bytes, WebSocket framing included
-	lastRead atomic.Int64           // when bytes came last, since h.started; busy while an invocation runs
-	expires  atomic.Int64           // when the token ends the connection, since h.started; 0: never
-	unread   atomic.Pointer[unread] // nil unless the client is slow
-	greeted  atomic.Bool            // the handshake has come, or the connection ends without it
-	opened   atomic.Bool            // session is set
-	expired  atomic.Bool            // expires has come: the shard's fanout.EndSilent means the end of the token
-	pinged   atomic.Bool            // the client has sent a ping: the client timeout counts
-	panicked atomic.Bool            // a call panicked
-	deserted atomic.Bool            // the operating system of the client confirmed no bytes for too long
-	status   atomic.Uint32          // of the Close frame, if it reports a violation; else 0
-	final    atomic.Uint32          // 1 + the fanout.EndReason for which the shard ends the connection by itself; else 0
-	ended    atomic.Uint32          // 1 + the fanout.EndReason of the outbox; 0 before
-	halves   atomic.Uint32          // the halves that have ended
+	received atomic.Int64  // bytes, WebSocket framing included
+	lastRead atomic.Int64  // when bytes came last, since h.started; busy while an invocation runs
+	expires  atomic.Int64  // when the token ends the connection, since h.started; 0: never
+	greeted  atomic.Bool   // the handshake has come, or the connection ends without it
+	opened   atomic.Bool   // session is set
+	expired  atomic.Bool   // expires has come: the shard's fanout.EndSilent means the end of the token
+	pinged   atomic.Bool   // the client has sent a ping: the client timeout counts
+	panicked atomic.Bool   // a call panicked
+	deserted atomic.Bool   // the operating system of the client confirmed no bytes for too long
+	status   atomic.Uint32 // of the Close frame, if it reports a violation; else 0
+	final    atomic.Uint32 // 1 + the fanout.EndReason for which the shard ends the connection by itself; else 0
+	ended    atomic.Uint32 // 1 + the fanout.EndReason of the outbox; 0 before
+	halves   atomic.Uint32 // the halves that have ended
 
 	endReason atomic.Uint32 // 1 + the hub.CloseReason for which the connection ends; 0 before
 }
@@ -122,6 +125,9 @@ func (c *Conn) EncodeClose(reason hub.CloseReason) []byte {
 	}
 	return websocket.AppendClose(nil, websocket.StatusNormal)
 }
+
+// Warm reads the memory that TryWrite will need.
+func (c *Conn) Warm() { c.socket().Warm() }
 
 // TryWrite hands p to the socket without waiting. It does not allocate.
 func (c *Conn) TryWrite(p []byte) (n int, err error) {

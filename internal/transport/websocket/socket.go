@@ -43,8 +43,12 @@ const sendPiece = 64 << 10
 //
 // One goroutine may read and one may write at a time. Any goroutine may call Close, Abort and WakeReader.
 type Socket struct {
+	// For TryWrite, together at the beginning: a write then misses the processor's cache once.
+	raw   syscall.RawConn // nil: the connection is not direct
+	fd    int             // if raw is not nil; valid until conn is closed
+	guard atomic.Int32    // a socketState: prevents that conn is closed, and fd reused, during a write
+
 	conn    net.Conn
-	raw     syscall.RawConn // nil: the connection is not direct
 	buffers *ReadBuffers
 
 	// Owned by the goroutine that reads.
@@ -52,10 +56,6 @@ type Socket struct {
 	in       *ReadBuffer
 	inLen    int
 	inErr    error
-
-	// For TryWrite, if raw is not nil.
-	fd    int          // valid until conn is closed
-	guard atomic.Int32 // a socketState: prevents that conn is closed, and fd reused, during a write
 }
 
 // socketState is a value of Socket.guard.
@@ -122,6 +122,9 @@ func (s *Socket) readPlain(expecting bool) (buf *ReadBuffer, n int, err error) {
 	}
 	return buf, n, nil
 }
+
+// Warm reads the memory that TryWrite will need.
+func (s *Socket) Warm() { s.guard.Load() }
 
 // TryWrite hands p to the socket without waiting. n < len(p) with a nil error means that the socket is full. It does
 // not allocate.

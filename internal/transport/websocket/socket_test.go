@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // pair is a TCP connection: the socket of the server's end, and the client's end.
@@ -190,5 +191,18 @@ func TestSocket_WakeReader(t *testing.T) {
 	client.Close()
 	if _, _, err := s.Read(false); !errors.Is(err, io.EOF) {
 		t.Errorf("the end: %v", err)
+	}
+}
+
+// TryWrite misses the processor's cache for each line of a socket that it reads.
+func TestSocket_keepsTheFieldsOfAWriteTogether(t *testing.T) {
+	var s Socket
+	for name, end := range map[string]uintptr{
+		"raw": unsafe.Offsetof(s.raw) + unsafe.Sizeof(s.raw), "fd": unsafe.Offsetof(s.fd) + unsafe.Sizeof(s.fd),
+		"guard": unsafe.Offsetof(s.guard) + unsafe.Sizeof(s.guard),
+	} {
+		if end > 32 {
+			t.Errorf("%s ends at byte %d of the socket, want 32 at most", name, end)
+		}
 	}
 }
