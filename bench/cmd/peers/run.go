@@ -31,6 +31,7 @@ type config struct {
 	peers      string
 	scenarios  string
 	runs       int
+	once       bool
 	quick      bool
 	skipBuild  bool
 	serverCore int
@@ -56,6 +57,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	)
 	flags.StringVar(&c.scenarios, "scenarios", "", "scenarios, separated by commas; empty: all")
 	flags.IntVar(&c.runs, "runs", 1, "least number of runs; the table shows the median run")
+	flags.BoolVar(&c.once, "once", false, "play each scenario in the first round only, also those that have more runs")
 	flags.BoolVar(&c.quick, "quick", false, "play the short variants, whose figures have no meaning")
 	flags.BoolVar(&c.skipBuild, "skip-build", false, "use the existing programs")
 	flags.IntVar(&c.serverCore, "server-core", -1, "core of the server; -1: the last one")
@@ -75,8 +77,8 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	if flags.NArg() > 0 {
 		return config{}, fmt.Errorf("%w: unexpected %q", errUsage, flags.Arg(0))
 	}
-	if c.runs < 1 {
-		return config{}, fmt.Errorf("%w: at least one run", errUsage)
+	if c.runs < 1 || c.once && c.runs > 1 {
+		return config{}, fmt.Errorf("%w: at least one run, and no more with -once", errUsage)
 	}
 	if c.quick && c.docs+c.readme != "" {
 		return config{}, fmt.Errorf("%w: figures of short variants do not belong into documents", errUsage)
@@ -134,7 +136,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 	}
 	if !c.reportOnly {
-		measured, err := buildAndMeasure(ctx, c, peers, plans, stderr)
+		measured, err := buildAndMeasure(ctx, c, peers, plans, lastRun(measurements), stderr)
 		if err != nil {
 			return err
 		}
@@ -147,7 +149,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 func buildAndMeasure(
-	ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, progress io.Writer,
+	ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, before int, progress io.Writer,
 ) ([]runner.Measurement, error) {
 	binaries := filepath.Join(c.bench, "bin")
 	if !c.skipBuild {
@@ -161,7 +163,7 @@ func buildAndMeasure(
 			}
 		}
 	}
-	return measure(ctx, c, peers, plans, binaries, progress)
+	return measure(ctx, c, peers, plans, before, binaries, progress)
 }
 
 // measuresInside reports whether the benchmarks of the product are among the measurements.
@@ -181,22 +183,36 @@ func place(o runner.Options, plan scenarios.Scenario, all []int) (runner.Options
 	return o, proc.PinSelf(o.LoadCore)
 }
 
+// lastRun returns the number of the last run in measurements, 0 if there is none.
+func lastRun(measurements []runner.Measurement) (last int) {
+	for i := range measurements {
+		last = max(last, measurements[i].Run)
+	}
+	return last
+}
+
+// runsOf returns the number of runs of a scenario.
+func (c *config) runsOf(plan scenarios.Scenario) int {
+	if c.once || c.quick {
+		return c.runs
+	}
+	return max(c.runs, plan.Runs)
+}
+
 // rounds returns the number of rounds. A scenario takes part in as many of them as it has runs, from the first one.
 func rounds(c config, plans []scenarios.Scenario) int {
 	most := c.runs
 	for _, plan := range plans {
-		if c.quick {
-			plan = plan.Quick()
-		}
-		most = max(most, plan.Runs)
+		most = max(most, c.runsOf(plan))
 	}
 	return most
 }
 
 // measure plays each scenario with each peer that can play it, in rounds, so that changes of the machine affect all
-// peers. When ctx ends, it returns the measurements so far.
+// peers. The first round has the number after before. When ctx ends, it returns the measurements so far.
 func measure(
-	ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, binaries string, progress io.Writer,
+	ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, before int, binaries string,
+	progress io.Writer,
 ) ([]runner.Measurement, error) {
 	most := 0
 	for _, plan := range plans {
@@ -230,11 +246,11 @@ func measure(
 	var measurements []runner.Measurement
 	for round := range rounds(c, plans) {
 		for _, plan := range plans {
+			if round >= c.runsOf(plan) {
+				continue
+			}
 			if c.quick {
 				plan = plan.Quick()
-			}
-			if round >= max(c.runs, plan.Runs) {
-				continue
 			}
 			here, err := place(options, plan, all)
 			if err != nil {
@@ -244,17 +260,17 @@ func measure(
 				if !plan.Plays(p.Kind) {
 					continue
 				}
-				measurements = append(measurements, runner.Play(ctx, here, plan, p, round+1)...)
+				measurements = append(measurements, runner.Play(ctx, here, plan, p, before+round+1)...)
 				if ctx.Err() != nil {
 					return measurements, nil
 				}
 			}
 		}
 		if measuresInside(peers, plans) && !c.quick && round < c.runs {
-			misses, err := inside.Miss(ctx, binaries, c.serverCore, round+1)
+			misses, err := inside.Miss(ctx, binaries, c.serverCore, before+round+1)
 			if err != nil {
 				misses = []runner.Measurement{{
-					Scenario: "miss", Record: "in process", Peer: "rte", Run: round + 1, Error: err.Error(),
+					Scenario: "miss", Record: "in process", Peer: "rte", Run: before + round + 1, Error: err.Error(),
 				}}
 			}
 			measurements = append(measurements, misses...)
