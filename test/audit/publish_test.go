@@ -102,11 +102,11 @@ func (p *publishers) publish(s *stream) {
 	s.sent++
 	id := newID()
 	tier := map[way]string{tier0: "T0", tier1: "T1", tier2: "T2", overHTTP: "T2"}[how]
-	index, number := p.rec.publishing(s.topic, tier, id)
-	ttl := -1
+	ttl, state := -1, ""
 	if s.state {
-		ttl = 600
+		ttl, state = 600, s.topic.Type
 	}
+	index, number := p.rec.publishing(s.topic, tier, id, state)
 	data := fmt.Appendf(nil, `{"Id":%q,"RootEntityType":"Organization","RootEntityId":%q,"OrganizationId":%[2]q,`+
 		`"EntityType":"User","EntityId":%q,"UserId":%[3]q,"EventType":%q,"MessageTTLSeconds":%d,"Timestamp":%q,"Number":%d}`,
 		id, s.topic.Organization, s.topic.Entity, s.topic.Type, ttl, time.Now().UTC().Format(time.RFC3339Nano), number)

@@ -135,12 +135,14 @@ func (r *recorder) note(conn *history.Connection, record history.Record) {
 }
 
 // publishing adds an event that is about to be sent.
-func (r *recorder) publishing(topic history.Topic, tier, id string) (index, number int) {
+func (r *recorder) publishing(topic history.Topic, tier, id, state string) (index, number int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	number = r.number[topic]
 	r.number[topic]++
-	r.events = append(r.events, history.Event{ID: id, Topic: topic, Number: number, Tier: tier, Begin: r.now()})
+	r.events = append(r.events, history.Event{
+		ID: id, Topic: topic, Number: number, Tier: tier, State: state, Begin: r.now(),
+	})
 	return r.forgotten + len(r.events) - 1, number
 }
 

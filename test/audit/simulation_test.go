@@ -54,10 +54,11 @@ func (s *simulation) findTopics(t *testing.T) {
 	}
 	for player.Elapsed() < time.Hour {
 		player.Advance(func(data []byte) {
-			topic, _, err := read(data)
+			e, err := read(data)
 			if err != nil {
 				t.Fatal(err)
 			}
+			topic := e.topic()
 			if topic.Type != "UserAlert" && topic.Type != "UserSetting" && !slices.Contains(s.topics, topic) {
 				s.topics = append(s.topics, topic)
 			}
@@ -65,16 +66,30 @@ func (s *simulation) findTopics(t *testing.T) {
 	}
 }
 
-// read returns the topic and the id of an event.
-func read(data []byte) (topic history.Topic, id string, err error) {
-	var e struct {
-		described
-		ID string
-	}
+// simulated is what the test reads of an event.
+type simulated struct {
+	described
+	ID         string
+	CallBackID string
+}
+
+func read(data []byte) (e simulated, err error) {
 	if err := json.Unmarshal(data, &e); err != nil {
-		return topic, "", fmt.Errorf("an event of the simulator: %w", err)
+		return e, fmt.Errorf("an event of the simulator: %w", err)
 	}
-	return e.topic(), e.ID, nil
+	return e, nil
+}
+
+// state returns the name of the state that an event describes, empty if it is a step.
+func (e *simulated) state() string {
+	switch e.EventType {
+	case "UserStatus", "QueueStatus":
+		return e.EventType
+	case "CallbackChanged":
+		return e.CallBackID
+	default:
+		return ""
+	}
 }
 
 // entities returns those of the directory.
@@ -92,7 +107,7 @@ func (s *simulation) entities() (list []entity) {
 	return list
 }
 
-// start plays the day until the end of the test. Events wait until resume.
+// start plays the day until the end of the test. No event is published before resume.
 func (s *simulation) start(t *testing.T) {
 	t.Helper()
 	player, err := demo.NewPlayer(demo.PlayerOptions{
@@ -110,20 +125,23 @@ func (s *simulation) start(t *testing.T) {
 	})
 }
 
-// resume lets events be published; pause stops that, and returns when none is under way.
+// resume lets events be published. pause drops those that come from now on, and returns when none is under way.
 func (s *simulation) resume() { s.turn <- struct{}{} }
 func (s *simulation) pause()  { <-s.turn }
 
+// errPaused reports that the auditor decides about what was published before.
+var errPaused = errors.New("publishing is paused")
+
 // Publish publishes an event of the day once, and records it.
-func (s *simulation) Publish(ctx context.Context, data []byte) error {
-	topic, id, err := read(data)
+func (s *simulation) Publish(_ context.Context, data []byte) error {
+	e, err := read(data)
 	if err != nil {
 		return err
 	}
 	select {
 	case <-s.turn:
-	case <-ctx.Done():
-		return ctx.Err()
+	default:
+		return errPaused // later its time would be over: a state lasts for a minute
 	}
 	defer s.resume()
 	rest, isObject := bytes.CutPrefix(data, []byte("{"))
@@ -131,8 +149,8 @@ func (s *simulation) Publish(ctx context.Context, data []byte) error {
 		return errors.New("an event of the simulator is no object")
 	}
 	p := s.deployment.publish
-	index, number := p.rec.publishing(topic, "T2", id)
-	err = p.send(tier2, &stream{topic: topic}, append(fmt.Appendf(nil, `{"Number":%d,`, number), rest...))
+	index, number := p.rec.publishing(e.topic(), "T2", e.ID, e.state())
+	err = p.send(tier2, &stream{topic: e.topic()}, append(fmt.Appendf(nil, `{"Number":%d,`, number), rest...))
 	p.rec.published(index, err == nil)
 	return err
 }

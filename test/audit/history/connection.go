@@ -33,6 +33,13 @@ type walk struct {
 	seen    map[string]bool
 	losses  []*Record
 	moved   []move
+	arrived []arrival
+}
+
+// arrival is an event that came.
+type arrival struct {
+	event *Event
+	at    time.Duration
 }
 
 // move is an event that came behind a later one of its topic.
@@ -159,6 +166,7 @@ func (w *walk) receive(r *Record) {
 			r.ID, r.Number, topic, r.At.Seconds())
 		return
 	}
+	w.arrived = append(w.arrived, arrival{e, r.At})
 	switch right := w.right(w.client, topic, e.Begin); {
 	case right == nil:
 		w.add(Unauthorized, w.conn, e, 0, "%s came at %.3f s without a right", e, r.At.Seconds())
@@ -228,6 +236,10 @@ func (w *walk) checkWindow(win *window) {
 			row.Delivered++
 			continue
 		}
+		if w.replaced(win, e) {
+			row.Replaced++
+			continue
+		}
 		noticed, reloaded := w.noticed(e), w.reloaded(win, e)
 		switch {
 		case reloaded && (!noticed || e.Number > win.last): // in flight at the end, whatever a notice covers
@@ -241,6 +253,25 @@ func (w *walk) checkWindow(win *window) {
 			w.add(Missing, w.conn, e, 0, "%s did not come. %s", e, w.explain(win, e))
 		}
 	}
+}
+
+// replaced reports whether a newer state has replaced a missing one. That may only happen while the client lags: when
+// the newer one was published, an event that is not younger than the missing one was still on its way.
+func (w *walk) replaced(win *window, e *Event) bool {
+	if e.State == "" {
+		return false
+	}
+	events := w.byTopic[win.topic]
+	first, _ := slices.BinarySearch(win.numbers, e.Number)
+	for _, number := range win.numbers[first:] {
+		i, ok := slices.BinarySearchFunc(events, number, func(e *Event, number int) int { return e.Number - number })
+		if ok && events[i].State == e.State {
+			return slices.ContainsFunc(w.arrived, func(a arrival) bool {
+				return a.event.Begin <= e.Begin && a.at >= events[i].Begin
+			})
+		}
+	}
+	return false
 }
 
 // noticed reports whether a notice covers a missing event.

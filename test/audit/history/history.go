@@ -26,6 +26,9 @@ type Event struct {
 	Number int
 	// Tier is the way of the event into the server: Plain, or another one for the report.
 	Tier string
+	// State names the state that the event describes: a newer event of the topic with the same name replaces it where a
+	// client lags. Empty: it is a step, which nothing replaces.
+	State string `json:",omitempty"`
 	// Begin is the moment before it was sent, End the moment after the answer, or after the publisher gave up.
 	Begin, End time.Duration
 	// Acknowledged reports whether the answer was good. Other events may arrive, or not.

@@ -88,6 +88,14 @@ func (s *story) reconnect(end, subscribed float64) {
 	s.record(subscribed, history.Subscribed, "a")
 }
 
+// lag makes event 3 arrive behind the publication of event 5, and event 4 not at all. Both describe states.
+func (s *story) lag(states ...string) {
+	s.drop(4)
+	s.Events[4].State, s.Events[5].State = states[0], states[1]
+	i := slices.IndexFunc(s.conn.Records, func(r history.Record) bool { return r.ID == "a3" })
+	s.conn.Records[i].At = at(7.05)
+}
+
 // lost adds a notice of lost events of "a".
 func (s *story) lost(seconds, from, to float64) *history.Record {
 	r := s.record(seconds, history.Lost, "a")
@@ -110,7 +118,16 @@ func TestCheck(t *testing.T) {
 			"event 4 of UserStatus of a in o (T2, id a4, published between 6.000 s and 6.010 s) did not come. The client had " +
 				"subscribed at 1.100 s; the event before was number 3; the event behind was number 5; it got no notice",
 		},
-		"the last event is missing": {func(s *story) { s.drop(9) }, history.Missing, "no later event came"},
+		"the last event is missing": {
+			func(s *story) { s.drop(9) }, history.Missing, "no later event came",
+		},
+		"a newer state replaced it while the client lagged": {func(s *story) { s.lag("x", "x") }, "", ""},
+		"the newer one describes another state":             {func(s *story) { s.lag("x", "y") }, history.Missing, "event 4"},
+		"the missing one is a step":                         {func(s *story) { s.lag("", "") }, history.Missing, "event 4"},
+		"a state is missing, but the client did not lag": {func(s *story) {
+			s.lag("x", "x")
+			s.conn.Records[5].At = at(5.1)
+		}, history.Missing, "event 4"},
 		"a missing event was not acknowledged": {func(s *story) {
 			s.drop(4)
 			s.Events[4].Acknowledged = false
@@ -349,13 +366,13 @@ func TestCheck_countsByPhase(t *testing.T) {
 	s.lost(20, 9, 11)
 	s.reconnect(30, 32)
 	report := history.Check(&s.History)
-	want := "| calm | 8 | 8 | 8 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |\n" +
-		"| fault | 2 | 2 | 1 | 0 | 1 | 0 | 0 | 1 | 0 | 0 | 0 | 0 |\n"
+	want := "| calm | 8 | 8 | 8 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |\n" +
+		"| fault | 2 | 2 | 1 | 0 | 0 | 1 | 0 | 0 | 1 | 0 | 0 | 0 | 0 |\n"
 	if got := report.Table("fault"); !strings.HasSuffix(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	total := history.Report{Rows: []history.Row{*report.Sum("both")}}
-	want = "| both | 10 | 10 | 9 | 0 | 1 | 0 | 0 | 1 | 0 | 0 | 0 | 0 |\n"
+	want = "| both | 10 | 10 | 9 | 0 | 0 | 1 | 0 | 0 | 1 | 0 | 0 | 0 | 0 |\n"
 	if got := total.Table("fault"); !strings.HasSuffix(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

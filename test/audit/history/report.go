@@ -56,6 +56,8 @@ type Row struct {
 	Acknowledged int
 	Expected     int
 	Delivered    int
+	// Replaced counts states that a newer one replaced while the client lagged.
+	Replaced int
 	// Noticed counts, by tier, those that did not come, but lie in an interval that a notice named. Reloaded counts those
 	// that did not come before the end of the connection or of the subscription.
 	Noticed, Reloaded map[string]int
@@ -110,6 +112,7 @@ func (r *Report) Sum(name string) *Row {
 		total.Acknowledged += row.Acknowledged
 		total.Expected += row.Expected
 		total.Delivered += row.Delivered
+		total.Replaced += row.Replaced
 		total.InDoubt += row.InDoubt
 		total.Moved += row.Moved
 		total.Closed += row.Closed
@@ -130,15 +133,15 @@ func addTo[K comparable](all, more map[K]int) {
 // Table returns the rows as a table in Markdown. first is the heading of the first column.
 func (r *Report) Table(first string) string {
 	var text strings.Builder
-	text.WriteString("| " + first + " | acknowledged | to deliver | delivered | in a notice: T0 | T1, T2 | " +
+	text.WriteString("| " + first + " | acknowledged | to deliver | delivered | replaced | in a notice: T0 | T1, T2 | " +
 		"before an end | reordered | ends | missing | duplicated | out of order | foreign |\n" +
-		strings.Repeat("|---", 13) + "|\n")
+		strings.Repeat("|---", 14) + "|\n")
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		foreign := row.Found[Foreign] + row.Found[Late] + row.Found[Unauthorized]
-		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d |\n", row.Phase,
-			row.Acknowledged, row.Expected, row.Delivered, row.Noticed[Plain], row.Unrepaired()+row.InDoubt, sum(row.Reloaded),
-			row.Moved, row.Closed, row.Found[Missing], row.Found[Duplicated], row.Found[Disordered], foreign)
+		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d |\n", row.Phase,
+			row.Acknowledged, row.Expected, row.Delivered, row.Replaced, row.Noticed[Plain], row.Unrepaired()+row.InDoubt,
+			sum(row.Reloaded), row.Moved, row.Closed, row.Found[Missing], row.Found[Duplicated], row.Found[Disordered], foreign)
 	}
 	return text.String()
 }
