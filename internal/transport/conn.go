@@ -14,10 +14,11 @@ import (
 )
 
 // Conn is a connection that speaks a hub protocol, on a WebSocket or on a Link in place of one. Its exported methods
-// are for its session and for the shard that owns its outbox.
+// are for its session, for the shard that owns its outbox, and for its socket.
 //
-// A connection has two halves that end in any order: the reader, a goroutine of its own, and the writer. The writer is
-// the reader goroutine until the session is open, then the shard. The half that ends last closes the socket.
+// A connection has two halves that end in any order: the reader and the writer. The reader is one goroutine at a time,
+// or none while it waits. The writer is the reader until the session is open, then the shard. The half that ends last
+// closes the socket.
 type Conn struct {
 	// Together at the beginning: a write of the shard reads them, and each line of the processor's cache that they share
 	// saves a miss.
@@ -44,7 +45,7 @@ type Conn struct {
 
 	underway atomic.Pointer[calls] // nil: no call runs; set by the reader, cleared by the last call
 
-	reader // owned by the reader goroutine
+	reader // owned by the goroutine that reads
 
 	// Owned by the shard.
 	nextPing time.Duration // since h.started; 0 before the first call of KeepAlive
@@ -77,7 +78,10 @@ const (
 	bothHalves = readerHalf | writerHalf
 )
 
-var _ hub.Conn = (*Conn)(nil)
+var (
+	_ hub.Conn         = (*Conn)(nil)
+	_ websocket.Reader = (*Conn)(nil)
+)
 
 // ID returns the public connection id.
 func (c *Conn) ID() string { return c.id.String() }

@@ -17,7 +17,7 @@ type connections struct {
 	left      func()        // is called after a connection has ended; set before the first one
 	retention time.Duration // no node accepts a connection token for longer
 
-	readers sync.WaitGroup // the reader goroutines, and those of the sockets in awaiting
+	readers sync.WaitGroup // the connections that are read, and the goroutines of the sockets in awaiting
 
 	mu            sync.Mutex // guards the following fields
 	limit         int
@@ -243,8 +243,8 @@ func (cs *connections) signalLocked() {
 	}
 }
 
-// attach gives a connection its socket, once its upgrade is answered, and counts its reader goroutine. It returns
-// false if shut was called meanwhile.
+// attach gives a connection its socket, once its upgrade is answered, and counts its reader. It returns false if shut
+// was called meanwhile.
 func (cs *connections) attach(c *Conn, sock *websocket.Socket) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

@@ -5,7 +5,8 @@
 //
 //   - Nothing is upgraded without a verified token.
 //   - Serve handles plain upgrades in front of net/http. Its answers are those of net/http and ServeHTTP.
-//   - An idle connection has one goroutine, which waits without a buffer. It has no goroutine that writes and no timer.
+//   - An idle connection has no goroutine where a poller can wait for its bytes: on a plain socket, on Linux. Elsewhere
+//     it has one, which waits without a buffer. It has no goroutine that writes and no timer.
 //   - One goroutine at a time writes to a socket: the one that answers the upgrade, then the reader until the session
 //     is open, then the shard that owns the connection's outbox, or the one goroutine that the shard starts for a full
 //     socket. Every write hands over whole frames.

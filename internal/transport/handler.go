@@ -48,6 +48,7 @@ type Handler struct {
 	backoff     backoff
 	pending     atomic.Int64 // bytes of large messages that are incomplete or in a call
 	buffers     websocket.ReadBuffers
+	polling     polling
 	inflaters   websocket.Inflaters
 	drained     chan struct{} // closed by Drain
 	pongs       sync.Pool     // of *pongBuffer
@@ -124,20 +125,19 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	defer h.stop()
 	empty := h.connections.shut()
 	h.connections.wake()
+	var err error
 	select {
 	case <-empty:
-		h.connections.readers.Wait()
-		h.requests.close()
-		h.redemptions.close()
-		return nil
 	case <-ctx.Done():
+		err = ctx.Err()
 		h.stop()
 		h.connections.abort()
-		h.connections.readers.Wait()
-		h.requests.close()
-		h.redemptions.close()
-		return ctx.Err()
 	}
+	h.connections.readers.Wait()
+	h.polling.close()
+	h.requests.close()
+	h.redemptions.close()
+	return err
 }
 
 // ServeHTTP serves the hub. It passes requests for other paths to Options.Next.

@@ -63,15 +63,20 @@ func (c *Conn) start(buffered []byte) {
 
 // read works on the bytes in buffered, then reads until the connection is over.
 //
-// After work that needed a deep stack it continues in a new goroutine. A stack that has grown never shrinks below 4
-// KB, a new one has 2 KB, and a connection waits nearly all the time.
+// A connection waits nearly all the time. Where the poller can wait for its bytes, the goroutine ends meanwhile.
+// Elsewhere it continues in a new goroutine after work that needed a deep stack. A stack that has grown never shrinks
+// below 4 KB, a new one has 2 KB.
 func (c *Conn) read(buffered []byte) {
 	defer c.recover()
 	if buffered != nil {
 		c.consume(buffered)
 		c.acknowledge()
 	}
+	taken := false // the last read took all there was
 	for c.phase < phaseOver {
+		if taken && c.readLater() {
+			return
+		}
 		if c.grown {
 			c.grown = false
 			go c.read(nil)
@@ -85,6 +90,7 @@ func (c *Conn) read(buffered []byte) {
 		c.h.metrics.receivedBytes.Add(float64(n))
 		c.received.Add(int64(n))
 		c.consume(buf[:n])
+		taken = n < len(buf)
 		c.h.buffers.Put(buf)
 		c.acknowledge()
 		c.throttle()

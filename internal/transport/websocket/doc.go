@@ -4,6 +4,7 @@
 // Invariants:
 //
 //   - A waiting Socket holds no buffer.
+//   - One goroutine at a time reads a Socket. A Poller starts the next one.
 //   - TryWrite never blocks and never allocates.
 //   - FrameReader keeps no payload except that of an incomplete control frame, which is 125 bytes at most.
 package websocket

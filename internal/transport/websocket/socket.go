@@ -48,6 +48,8 @@ type Socket struct {
 	fd    int             // if raw is not nil; valid until conn is closed
 	guard atomic.Int32    // a socketState: prevents that conn is closed, and fd reused, during a write
 
+	reading atomic.Int32 // a readerState
+
 	conn    net.Conn
 	buffers *ReadBuffers
 
@@ -56,6 +58,9 @@ type Socket struct {
 	in       *ReadBuffer
 	inLen    int
 	inErr    error
+	poller   *Poller // of the reader that waits by ReadLater
+	reader   Reader  // that waits
+	polled   bool    // the kernel knows the socket from an earlier wait
 }
 
 // socketState is a value of Socket.guard.
@@ -156,7 +161,7 @@ func tryWrite(conn net.Conn, p []byte) (n int, err error) {
 func (s *Socket) written() {
 	if !s.guard.CompareAndSwap(socketWriting, socketOpen) {
 		s.guard.Store(socketClosed)
-		_ = s.conn.Close() // the connection ends whether or not this works
+		s.end()
 	}
 }
 
@@ -167,7 +172,7 @@ func (s *Socket) Close() {
 		switch state := s.guard.Load(); state {
 		case socketOpen:
 			if s.guard.CompareAndSwap(state, socketClosed) {
-				_ = s.conn.Close() // the connection ends whether or not this works
+				s.end()
 				return
 			}
 		case socketWriting:
@@ -178,6 +183,12 @@ func (s *Socket) Close() {
 			return
 		}
 	}
+}
+
+// end closes the connection, so that reads and writes fail.
+func (s *Socket) end() {
+	_ = s.conn.Close() // the connection ends whether or not this works
+	s.wake()
 }
 
 // WriteAll hands all of p to the socket. The timeout applies to each sendPiece of it.
@@ -202,7 +213,10 @@ func (s *Socket) SetReadTimeout(d time.Duration) { s.SetReadDeadline(time.Now().
 func (s *Socket) ClearReadDeadline() { s.SetReadDeadline(time.Time{}) }
 
 // WakeReader makes the current read, or the next one, fail at once with a timeout.
-func (s *Socket) WakeReader() { s.SetReadDeadline(time.Unix(1, 0)) }
+func (s *Socket) WakeReader() {
+	s.SetReadDeadline(time.Unix(1, 0))
+	s.wake()
+}
 
 // SetReadDeadline makes reads fail from a point in time on. The zero time means never.
 func (s *Socket) SetReadDeadline(t time.Time) {
