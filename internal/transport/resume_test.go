@@ -389,6 +389,7 @@ func TestResume_elsewhere(t *testing.T) {
 			w := other.again(target)
 			send(w)
 			w.expectClose(1000)
+			other.eventually("the connection has ended", func() bool { return other.Connections() == 0 }) // else 409
 			if response, _ := other.connect().upgrade(target, "alice"); response.StatusCode != http.StatusNotFound {
 				t.Errorf("the next try: %s", response.Status)
 			}
