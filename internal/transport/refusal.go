@@ -60,6 +60,7 @@ const (
 	refusedPostSize
 	refusedPosts
 	refusedRelayFull
+	refusedTakeovers
 	numRefusals
 )
 
@@ -134,6 +135,7 @@ var refusals = [numRefusals]struct {
 	refusedGone: {"gone", http.StatusServiceUnavailable, ""}, // the client has given up while it waited
 
 	refusedRelayFull: {"relay_full", http.StatusNotFound, "No Connection with that ID"}, // a new connection is possible
+	refusedTakeovers: {"takeovers", http.StatusNotFound, "No Connection with that ID"},  // as above
 
 	refusedOtherUser: {
 		"other_user", http.StatusForbidden, "The user associated with this connection changed.",

@@ -15,6 +15,10 @@ import (
 // resumeVersion is the lowest version of the handshake with which a client may use stateful reconnect (1.11).
 const resumeVersion = 2
 
+// takeoverRate bounds the sockets per second that take over one connection, as Limits.FrameRate bounds frames. Each of
+// them gets again what its client has not acknowledged. Beyond the rate the client makes a new connection.
+const takeoverRate = 20
+
 // resume is the part of a connection that lets it continue on another socket (stateful reconnect, 1.11).
 type resume struct {
 	lostAt    atomic.Int64 // when the socket was lost, since h.started; 0: there is a socket
@@ -36,6 +40,7 @@ type resume struct {
 	attached uint64     // sockets
 	parked   bool       // no goroutine reads
 	next     *handover  // the socket of the next reader goroutine, which waits for the present one; nil: none
+	pace     pace       // of sockets that take over
 }
 
 // Resumes reports whether the connection may continue on another socket.
@@ -126,10 +131,20 @@ func (h *Handler) admitAgain(c *Conn, claims *authz.Claims) (admitted, refusal, 
 		c.session.Close(hub.CloseGone)
 		return admitted{}, refusedUnknownID, false
 	}
+	if !c.resume.mayTakeOver(time.Since(h.started)) {
+		return admitted{}, refusedTakeovers, false
+	}
 	h.refresh.Lock()
 	changed, _, _ := h.replaceClaimsLocked(c, claims) // fails only if the session ends: then Attach refuses the socket
 	h.refresh.Unlock()
 	return admitted{c: c, again: true, changed: changed}, 0, true
+}
+
+// mayTakeOver reports whether the rate allows another socket.
+func (r *resume) mayTakeOver(now time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pace.allow(takeoverRate, now)
 }
 
 // refuseElsewhere ends a socket with which a client wants to continue a connection of another node. The client tries

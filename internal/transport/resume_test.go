@@ -438,3 +438,26 @@ func TestResume_replacesAnOpenSocket(t *testing.T) {
 		})
 	}
 }
+
+// A client that takes its connection over again and again gets everything again each time. Beyond a rate it has to make
+// a new connection. This one stays as it was.
+func TestResume_boundsTheRateOfSockets(t *testing.T) {
+	s := startServer(t, withResume)
+	w, target := s.resumable("json")
+	w.Close()
+	s.eventually("the socket is lost", func() bool { return s.count("rte_fanout_outboxes_detached") == 1 })
+	granted := 0
+	for granted < 5000 {
+		response, _ := s.connect().upgrade(target, "alice")
+		if response.StatusCode == http.StatusNotFound {
+			break
+		}
+		granted++
+	}
+	if n := s.count("rte_transport_requests_refused_total", "request", "hub", "reason", "takeovers"); n != 1 || granted < 200 {
+		t.Errorf("%d sockets were granted, %v are counted as refused", granted, n)
+	}
+	if n := s.Connections(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
