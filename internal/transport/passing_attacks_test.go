@@ -1,7 +1,10 @@
 package transport_test
 
 import (
+	"bufio"
+	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -85,4 +88,46 @@ func TestServerSentEvents_aBodyThatNeverComes(t *testing.T) {
 	w.Close()
 	response.Body.Close()
 	s.eventually("the connection has ended", func() bool { return s.Connections() == 0 })
+}
+
+// A node that an attacker controls reaches the hub only, with requests as small and as plain as those of clients.
+func TestRelay_requestsOfAHostileNode(t *testing.T) {
+	n := startNodes(t, 1, withFallbacks)
+	target := n.all[0].longPolling("json")
+	const host, client = " HTTP/1.1\r\nHost: rte\r\n", "Rte-Client: 192.0.2.1:1\r\n"
+	const alice = "Authorization: Bearer alice\r\n"
+	get, post := "GET "+target+host, "POST "+target+host+client+alice
+	large := strings.Repeat("x", 200<<10)
+	for name, test := range map[string]struct {
+		request string
+		want    int
+	}{
+		"a large head":             {get + client + "X: " + large + "\r\n\r\n", 431},
+		"many headers":             {get + client + strings.Repeat("X: y\r\n", 20_000) + "\r\n", 431},
+		"a large search":           {get + "Rte-Find: " + large[:60<<10] + "\r\n\r\n", 404},
+		"no address of the client": {get + alice + "\r\n", 400},
+		"a name as the address":    {get + "Rte-Client: x:1\r\n" + alice + "\r\n", 400},
+		"no token":                 {get + client + "\r\n", 401},
+		"another path":             {"GET /metrics" + host + client + alice + "\r\n", 404},
+		"a chunked body":           {post + "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", 400},
+		"a trailer":                {post + "Trailer: X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n", 400},
+		"two kinds of length":      {post + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+		"two lengths":              {post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxy", 400},
+		"a body of 17 MiB":         {post + "Content-Length: 17825792\r\n\r\n", 413},
+		"an upgrade in a POST": {
+			post + "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 11\r\n\r\n" + ping, 200,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := n.dial(t, 0)
+			go func() { _, _ = io.WriteString(conn, test.request) }() // the node may answer before it has all
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil || response.StatusCode != test.want {
+				t.Errorf("%v %v, want %d", response, err, test.want)
+			}
+		})
+	}
+	if left := n.all[0].Connections(); left != 1 {
+		t.Errorf("%d connections are left", left)
+	}
 }
