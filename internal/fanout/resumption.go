@@ -223,6 +223,9 @@ func (s *Shard) lost(o *Outbox, socket uint64) {
 // attach acts on commandAttach, and continues with the socket that waits once no write to the one before is under way.
 func (s *Shard) attach(o *Outbox, now time.Time) {
 	r := o.resumption
+	if !r.detached && r.next.Load() == nil {
+		return // of several sockets that came at once, the last one has taken over
+	}
 	if o.state != outboxOpen || !r.complete() {
 		r.refuseNext()
 		if o.state == outboxOpen {

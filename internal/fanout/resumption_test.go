@@ -210,6 +210,25 @@ func TestAttach_replacesAnOpenSocket(t *testing.T) {
 	})
 }
 
+// Of two sockets that come at once, the first is refused, and the second one stays. The command of the first used to
+// take the socket away again.
+func TestAttach_twoSocketsAtOnce(t *testing.T) {
+	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+		c := newResumable(r, false)
+		c.events(t, "a")
+		c.Lost(0)
+		synctest.Wait()
+		c.s.lines()
+		c.Attach(attachment{c.s, &c.refusals})
+		c.attach()
+		want(t, c.refusals, 1)
+		want(t, c.got(), "sequence 1,a")
+		want(t, r.metric(t, "rte_fanout_outboxes_detached", ""), 0.0)
+		c.events(t, "b")
+		want(t, c.got(), "b")
+	})
+}
+
 func TestResume_boundsWhatIsNotAcknowledged(t *testing.T) {
 	options := fanout.Options{Shards: 1, Resume: fanout.ResumeOptions{Bytes: 2000}}
 	run(t, options, func(t *testing.T, r *rig) {

@@ -40,7 +40,9 @@ func (t *handover) await() {
 			t.Refuse()
 			return
 		}
-		t.c.resume.waiting.CompareAndSwap(t, nil)
+		if !t.c.resume.waiting.CompareAndSwap(t, nil) {
+			return // the next socket came meanwhile, and has closed this one
+		}
 		t.sock.ClearReadDeadline()
 		t.c.session.Outbox().Attach(t)
 	}()
