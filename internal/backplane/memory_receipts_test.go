@@ -33,3 +33,20 @@ func TestMemory_endsRequestsWithoutRoom(t *testing.T) {
 		t.Errorf("begin: %q %t %v", known, running, err)
 	}
 }
+
+// The outcome of a request takes the place of its beginning, and of the outcome of an earlier try.
+func TestMemory_countsOneReceiptOfARequest(t *testing.T) {
+	m := backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: backplanetest.NewRecorder()})
+	text := strings.Repeat("x", 1<<20)
+	for range 100 { // more than there is room for
+		if _, _, err := m.Begin(t.Context(), "one", time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.End(t.Context(), "one", text, false, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := m.Begin(t.Context(), "another", time.Minute); err != nil {
+		t.Errorf("begin: %v", err)
+	}
+}

@@ -58,6 +58,22 @@ func TestStateKey_identifiesStates(t *testing.T) {
 			seen[got] = data
 		}
 	})
+	t.Run("DiffersWhereAValueEnds", func(t *testing.T) {
+		c, err := events.LoadCatalog([]byte(`events: [{name: Shelf, kind: Queue, ttlSeconds: 9,
+			conflationKey: [EntityId, Row, Place], properties: [{name: Row, type: int}, {name: Place, type: int}]}]`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		number, _ := c.Lookup("Shelf")
+		seen := map[events.ID]string{}
+		for _, data := range []string{`{"Row":1,"Place":23}`, `{"Row":12,"Place":3}`, `{"Row":123}`, `{"Place":123}`} {
+			got, ok := c.StateKey(&events.Event{Topic: events.Topic{Type: number}, Data: []byte(data)})
+			if other, taken := seen[got]; !ok || taken {
+				t.Errorf("%s has the key %v of %s", data, got, other)
+			}
+			seen[got] = data
+		}
+	})
 	t.Run("AllocatesNothing", func(t *testing.T) {
 		ev := mustDecode(t, c, sample(t, "CallbackChanged"))
 		if allocs := testing.AllocsPerRun(100, func() { c.StateKey(&ev) }); allocs != 0 {

@@ -47,6 +47,26 @@ func TestQuota_limitsEventsPerOrganization(t *testing.T) {
 			want(t, s.lines(), []string{line(id, 1, "b,6")})
 		})
 	})
+	t.Run("keeps what its caller changes", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: second}}, func(t *testing.T, r *rig) {
+			s := newSocket()
+			_, id := r.subscribe(r.Open(s, fanout.ProtocolJSON), stateTopic(1))
+			for range second {
+				r.publish(stateTopic(1), "a,")
+			}
+			var ev events.Event // a worker has one for all messages
+			for _, data := range []string{"a,old", "b,only", "a,new"} {
+				ev = events.Event{Topic: stateTopic(1), Data: []byte(data)}
+				r.Dispatch(&ev)
+			}
+			synctest.Wait()
+			want(t, len(s.lines()), second)
+			ev = events.Event{Topic: stateTopic(2), Data: []byte("c,of another topic")}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			want(t, s.lines(), []string{line(id, 1, "a,new"), line(id, 1, "b,only")})
+		})
+	})
 	t.Run("delays calls and loses none", func(t *testing.T) {
 		run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: second}}, func(t *testing.T, r *rig) {
 			s := newSocket()

@@ -57,3 +57,25 @@ func TestQuota_boundsTheSubscriptionsOfAnOrganization(t *testing.T) {
 		}
 	})
 }
+
+// An item whose lane cannot be acquired does not count, whether or not the others of its call are granted.
+func TestQuota_doesNotCountWhatFails(t *testing.T) {
+	run(t, hub.Options{Limits: hub.Limits{Quota: 3}}, func(t *testing.T, r *rig) {
+		c := r.connect(t)
+		r.lanes.acquire = func(_ context.Context, topics []events.Topic) []error {
+			errs := make([]error, len(topics))
+			errs[0] = errors.New("away")
+			return errs
+		}
+		expect(t, c.invoke(t, "1", "Subscribe", items(1, 2)), results("1", []int{1, 2}, authz.RefusedUnavailable))
+		if n := r.QuotaUsed(); n != 1 {
+			t.Errorf("%d subscriptions are counted, want 1", n)
+		}
+		r.lanes.acquire = nil
+		expect(t, c.invoke(t, "2", "Subscribe", items(3, 4)), results("2", []int{3, 4}))
+		c.Close(hub.CloseByClient)
+		if n := r.QuotaUsed(); n != 0 {
+			t.Errorf("%d subscriptions are still counted", n)
+		}
+	})
+}

@@ -428,40 +428,53 @@ func BenchmarkPublish(b *testing.B) {
 // A backplane may publish events after one that it did not: of another organization, which does not have to wait, or of
 // another server of Redis. A retry published them again.
 func TestPublish_retriesOnlyTheRest(t *testing.T) {
-	waits := map[string]bool{"2": true, "5": true}
-	var taken []string
-	take := func(_ context.Context, batch [][]byte) []error {
-		errs := make([]error, len(batch))
-		for i, event := range batch {
-			if waits[string(event)] {
-				errs[i] = errors.New("no room")
-			} else {
-				taken = append(taken, string(event))
-			}
-		}
-		return errs
-	}
-	server := mustNew(t, ingest.Options{
-		Take: take, Receipts: backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}}),
-		Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100,
-	})
-	for _, try := range []struct {
-		waits  string // the event that no longer waits
+	type try struct {
+		waits  string // the events that wait
 		status int
 		answer string
-	}{
-		{"", 503, `{"published":4,"refused":0,"error":"no room","line":2,"done":[3,4,6]}`},
-		{"2", 503, `{"published":5,"refused":0,"error":"no room","line":5,"done":[6]}`},
-		{"5", 200, `{"published":6,"refused":0}`},
-	} {
-		delete(waits, try.waits)
-		w := publish(server, strings.NewReader("1\n2\n3\n4\n5\n6\n"), "key")
-		if got := strings.TrimSpace(w.Body.String()); w.Code != try.status || got != try.answer {
-			t.Errorf("answered %d %s, want %d %s", w.Code, got, try.status, try.answer)
-		}
 	}
-	if got := strings.Join(taken, " "); got != "1 3 4 6 2 5" {
-		t.Errorf("took %s", got)
+	first := try{"2 5", 503, `{"published":4,"refused":0,"error":"no room","line":2,"done":[3,4,6]}`}
+	last := try{"", 200, `{"published":6,"refused":0}`}
+	for name, test := range map[string]struct {
+		between try
+		taken   string
+	}{
+		"the first line has room before a later one": {
+			try{"5", 503, `{"published":5,"refused":0,"error":"no room","line":5,"done":[6]}`}, "1 3 4 6 2 5",
+		},
+		"a later line has room before the first one": {
+			try{"2", 503, `{"published":5,"refused":0,"error":"no room","line":2,"done":[3,4,5,6]}`}, "1 3 4 6 5 2",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			waits := ""
+			var taken []string
+			take := func(_ context.Context, batch [][]byte) []error {
+				errs := make([]error, len(batch))
+				for i, event := range batch {
+					if strings.Contains(waits, string(event)) {
+						errs[i] = errors.New("no room")
+					} else {
+						taken = append(taken, string(event))
+					}
+				}
+				return errs
+			}
+			server := mustNew(t, ingest.Options{
+				Take: take, Receipts: backplane.NewMemory(backplane.Options{Catalog: events.Builtin(), Sink: noSubscribers{}}),
+				Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20, MaxEvent: 100,
+			})
+			for _, try := range []try{first, test.between, last} {
+				waits = try.waits
+				w := publish(server, strings.NewReader("1\n2\n3\n4\n5\n6\n"), "key")
+				if got := strings.TrimSpace(w.Body.String()); w.Code != try.status || got != try.answer {
+					t.Errorf("answered %d %s, want %d %s", w.Code, got, try.status, try.answer)
+				}
+			}
+			if got := strings.Join(taken, " "); got != test.taken {
+				t.Errorf("took %s, want %s", got, test.taken)
+			}
+		})
 	}
 }
 

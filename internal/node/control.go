@@ -137,7 +137,7 @@ func (n *Node) joinOthers() (others, error) {
 		c.subscribe(backplane.RefreshChannel, "refresh", n.transport.HandleRefresh, nil)
 	}
 	if n.directory.invalidate != nil {
-		n.follow(c, n.directory.invalidate)
+		follow(c, n.directory.invalidate, n.changed)
 	}
 	queries, err := n.joinQueries(c)
 	return connected{shared, n.backplane, queries, n.peers}, err
@@ -166,11 +166,11 @@ func (n *Node) joinQueries(c *control) (*nodeQueries, error) {
 }
 
 // follow keeps the cache of a directory fresh: a message names the entities that changed, and after missed messages
-// anything may have.
-func (n *Node) follow(c *control, invalidate func(authz.Change)) {
+// anything may have. Only then changed begins a recheck, which would find the old records in the cache before.
+func follow(c *control, invalidate, changed func(authz.Change)) {
 	apply := func(change authz.Change) {
 		invalidate(change)
-		n.changed(change)
+		changed(change)
 	}
 	c.subscribe(backplane.DirectoryChannel, "directory", func(message []byte) error {
 		change, err := directory.ParseChange(message)

@@ -29,6 +29,14 @@ func (w *channels) add(channel string, receive func([]byte)) {
 	w.byName[channel] = append(w.byName[channel], receive)
 }
 
+// Subscribe implements backplane.Control.
+func (w *channels) Subscribe(channel string, message func([]byte), missed func()) {
+	w.add(channel, message)
+	if missed != nil {
+		missed()
+	}
+}
+
 // Send implements backplane.Control.
 func (w *channels) Send(_ context.Context, channel string, message []byte) error {
 	w.mu.Lock()

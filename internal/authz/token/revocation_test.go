@@ -110,6 +110,37 @@ func TestRevocations_endAndMakeRoom(t *testing.T) {
 	})
 }
 
+// A sweep removes what has ended, and nothing that lasts longer.
+func TestRevocations_lastUntilTheirEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		minute, hour := now.Add(time.Minute), now.Add(time.Hour)
+		lists := map[token.Revocation]*token.Revocations{}
+		for _, r := range []token.Revocation{
+			{TokenID: "one", Until: hour},
+			{TokenID: "one", Undone: true, At: now, Until: hour},
+			{User: me, Until: hour},
+			{User: me, Before: now, Until: hour},
+			{User: me, Undone: true, At: now, Until: hour},
+		} {
+			list := token.NewRevocations(0, nil)
+			for _, each := range []token.Revocation{r, {TokenID: "other", Until: minute}, {User: colleague, Until: minute}} {
+				if _, err := list.Add(each); err != nil {
+					t.Fatal(err)
+				}
+			}
+			lists[r] = list
+		}
+		time.Sleep(time.Minute)
+		for r, list := range lists {
+			list.Sweep()
+			if all := list.All(); len(all) != 1 || all[0] != r || list.Len() != 1 {
+				t.Errorf("%+v is left of %d, want %+v", all, list.Len(), r)
+			}
+		}
+	})
+}
+
 func TestRevocation_json(t *testing.T) {
 	until := time.UnixMilli(1_700_000_000_500)
 	for text, want := range map[string]token.Revocation{

@@ -15,8 +15,8 @@ import (
 	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
-// mustAnswer starts a server that answers one command with a text, and knows no other.
-func mustAnswer(t *testing.T, command, text string) (address string) {
+// mustAnswer starts a server that answers one command with what answer returns, and knows no other.
+func mustAnswer(t *testing.T, command string, answer func() string) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -36,11 +36,11 @@ func mustAnswer(t *testing.T, command, text string) (address string) {
 					if err != nil {
 						return
 					}
-					answer := "-ERR unknown command\r\n"
+					text := "-ERR unknown command\r\n"
 					if strings.EqualFold(string(words[0]), command) {
-						answer = text
+						text = answer()
 					}
-					if _, err := conn.Write([]byte(answer)); err != nil {
+					if _, err := conn.Write([]byte(text)); err != nil {
 						return
 					}
 				}
@@ -60,7 +60,7 @@ func TestDocuments_hugeRepliesTakeNoMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b, err := redis.New(redis.Options{
 				Options:   backplane.Options{Catalog: events.Builtin(), Sink: backplanetest.NewRecorder()},
-				Addresses: []string{mustAnswer(t, "MGET", text)},
+				Addresses: []string{mustAnswer(t, "MGET", func() string { return text })},
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -70,3 +70,34 @@ func TestPublish_withoutIdOnlyOnce(t *testing.T) {
 	backplanetest.MustPublish(t, subscriber, backplanetest.NewEvent(topic, 3))
 	sink.Wait(t, 3)
 }
+
+// A server without functions gets the events of a batch one after the other. When its memory is full, the event behind
+// the one that it refuses is not published either.
+func TestPublish_reportsTheEventsBehindAFailure(t *testing.T) {
+	var taken atomic.Int64
+	server := mustAnswer(t, "EVALSHA", func() string {
+		if taken.Add(1) == 1 {
+			return ":1\r\n"
+		}
+		return "-OOM command not allowed when used memory > 'maxmemory'.\r\n"
+	})
+	b, err := redis.New(redis.Options{
+		Options:   backplane.Options{Catalog: events.Builtin(), Sink: backplanetest.NewRecorder()},
+		Addresses: []string{server},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	var batch [][]byte
+	for number := range 3 {
+		ev := backplanetest.NewEvent(topic, number)
+		ev.ID = events.ID{} // it is published once
+		batch = append(batch, ev.JSON())
+	}
+	errs := b.PublishBatch(t.Context(), batch)
+	if len(errs) != 3 || errs[0] != nil || !errors.Is(errs[1], backplane.ErrUnavailable) ||
+		!errors.Is(errs[2], backplane.ErrUnavailable) || taken.Load() != 2 {
+		t.Errorf("the server got %d events; errors %v", taken.Load(), errs)
+	}
+}
