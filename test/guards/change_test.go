@@ -52,7 +52,9 @@ func all(folders ...string) (list []tests) {
 }
 
 // changes returns the changes of all lists.
-func changes() []change { return slices.Concat(guards(), planted(), plantedBySecond()) }
+func changes() []change {
+	return slices.Concat(guards(), planted(), plantedBySecond(), plantedByThird())
+}
 
 // source returns the changed file.
 func (c *change) source() ([]byte, error) {

@@ -142,6 +142,13 @@ func rows(results map[string]string) string {
 		"missing tests exist now: their names are in *italics*.\n" +
 		"\n| bug | planted in | noticed by |\n|---|---|---|\n")
 	writePlanted(&tables, plantedBySecond(), results)
+	tables.WriteString("\n## Bugs planted by a third person\n\n" +
+		"Another person fixed a list of ten bugs, and of substitutes, before reading the tests. Two of the ten were on\n" +
+		"the lists above; substitutes took their places. The tests noticed none of the ten. Most of these bugs show only\n" +
+		"the second time, or when one of several things fails or ends: at the second stall, at the third try, at the end\n" +
+		"of another revocation. The missing tests exist now.\n" +
+		"\n| bug | planted in | noticed by |\n|---|---|---|\n")
+	writePlanted(&tables, plantedByThird(), results)
 	tables.WriteString("\n")
 	return tables.String()
 }
