@@ -4,6 +4,7 @@ package audit
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"math"
@@ -16,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/rte-server/rte-server/internal/rtetest"
 	"github.com/rte-server/rte-server/test/audit/history"
@@ -82,9 +85,12 @@ func TestSoak(t *testing.T) {
 	s := &soak{chance: rand.New(rand.NewPCG(seed, 0))}
 	s.deployment = newDeployment(t, func(d *deployment) rtetest.Settings {
 		d.simulation = newSimulation(t, d, seed)
-		return d.prepareRedis()
+		settings := d.prepareRedis()
+		settings["trace.bytes"] = "256KiB" // full within minutes, with the list of sessions that have ended
+		return settings
 	})
 	s.spared = s.nodes[0]
+	s.fillRefusals()
 	began := time.Now()
 	s.simulation.start(t)
 	s.publishAll()
@@ -125,6 +131,41 @@ func soakOptions(t *testing.T) (span time.Duration, seed uint64) {
 		}
 	}
 	return span, seed
+}
+
+// fillRefusals makes the node that is spared keep as many refusals as it ever does. Otherwise they would make its
+// memory grow for hours.
+func (s *soak) fillRefusals() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), rtetest.Patience)
+	defer cancel()
+	token, _ := s.members[0].token()
+	ws, _, err := websocket.Dial(ctx, s.spared.HubURL+"?features=notices&access_token="+token,
+		&websocket.DialOptions{HTTPClient: newWireHTTP()})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = ws.CloseNow() }()
+	client := socket{ws: ws}
+	refused := call{"Subscribe", append(s.topics(1), s.topics(2)...)}
+	messages := []map[string]any{{"protocol": "json", "version": 1}}
+	for range 600 { // a node keeps 500
+		messages = append(messages, map[string]any{
+			"type": 1, "invocationId": "1", "target": refused.target, "arguments": refused.arguments(),
+		})
+	}
+	for _, message := range messages {
+		if err := client.send(ctx, message); err != nil {
+			s.t.Fatal(err)
+		}
+		// Each has one answer; a ping of the server takes the place of one at most.
+		if _, _, err := ws.Read(ctx); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.spared.WaitFor("a full list of refusals", func() bool {
+		return s.spared.Metric("rte_hub_refusals_kept") == s.spared.Metric("rte_hub_refusals_limit")
+	})
 }
 
 // publishAll lets all publishers publish.
