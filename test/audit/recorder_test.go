@@ -70,23 +70,28 @@ func (r *recorder) add(c history.Client) {
 
 // ending records that the end of rights is about to be requested: of a client and a topic; zero: of all.
 func (r *recorder) ending(client string, topic history.Topic) {
-	r.change(client, topic, func(right *history.Right) { right.Until, right.Gone = r.now(), 1<<62 })
+	r.change(client, topic, 0, func(right *history.Right) { right.Until, right.Gone = r.now(), requested })
 }
 
 // ended records that the end of rights is in force.
 func (r *recorder) ended(client string, topic history.Topic) {
-	r.change(client, topic, func(right *history.Right) { right.Gone = r.now() })
+	r.change(client, topic, requested, func(right *history.Right) { right.Gone = r.now() })
 }
 
-// change changes rights: of a client and a topic; zero: of all.
-func (r *recorder) change(client string, topic history.Topic, change func(*history.Right)) {
+// requested is the Gone of a right whose end has been requested, but is not in force.
+const requested time.Duration = 1 << 62
+
+// change changes rights with that Gone, so that those that ended before stay as they are: of a client and a topic;
+// zero: of all.
+func (r *recorder) change(client string, topic history.Topic, gone time.Duration, change func(*history.Right)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.log.Clients {
 		c := &r.log.Clients[i]
 		for j := range c.Rights {
-			if (client == "" || client == c.Name) && (topic == history.Topic{} || topic == c.Rights[j].Topic) {
-				change(&c.Rights[j])
+			right := &c.Rights[j]
+			if (client == "" || client == c.Name) && (topic == history.Topic{} || topic == right.Topic) && right.Gone == gone {
+				change(right)
 			}
 		}
 	}
