@@ -137,7 +137,7 @@ func (h *HAProxy) Reload() {
 // Workers returns the number of its workers.
 func (h *HAProxy) Workers() int {
 	h.t.Helper()
-	return children(h.t, h.master)
+	return len(childrenOf(h.t, h.master))
 }
 
 // WaitForWorkers waits until there are so many workers.
@@ -146,14 +146,14 @@ func (h *HAProxy) WaitForWorkers(number int) {
 	waitForChildren(h.t, h.master, number)
 }
 
-// children returns the number of the children of a process.
-func children(t testing.TB, pid int) int {
+// childrenOf returns the ids of the children of a process.
+func childrenOf(t testing.TB, pid int) []string {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(strings.Fields(string(text)))
+	return strings.Fields(string(text))
 }
 
 // waitForChildren waits until a process has a number of children.
@@ -161,9 +161,9 @@ func waitForChildren(t testing.TB, pid, number int) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(Patience); children(t, pid) != number; <-tick.C {
+	for deadline := time.Now().Add(Patience); len(childrenOf(t, pid)) != number; <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("the load balancer has %d workers, want %d", children(t, pid), number)
+			t.Fatalf("the load balancer has %d workers, want %d", len(childrenOf(t, pid)), number)
 		}
 	}
 }

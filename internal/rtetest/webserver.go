@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,6 +40,28 @@ func (w *WebServer) Reload() {
 func (w *WebServer) WaitForWorkers(number int) {
 	w.t.Helper()
 	waitForChildren(w.t, w.cmd.Process.Pid, number)
+}
+
+// WaitForOldWorker waits until a worker of nginx accepts no more connections. After a reload nginx starts the new one
+// first, and for a moment both accept.
+func (w *WebServer) WaitForOldWorker() {
+	w.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(Patience); !w.hasOldWorker(); <-tick.C {
+		if time.Now().After(deadline) {
+			w.t.Fatal("all workers of nginx accept connections")
+		}
+	}
+}
+
+// hasOldWorker reports whether a worker shows in its title that it shuts down.
+func (w *WebServer) hasOldWorker() bool {
+	w.t.Helper()
+	return slices.ContainsFunc(childrenOf(w.t, w.cmd.Process.Pid), func(pid string) bool {
+		title, err := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
+		return err == nil && strings.Contains(string(title), "is shutting down") // an error: it has ended
+	})
 }
 
 // MustStartNginx starts nginx with deploy/nginx.conf, in which it changes only addresses, files and the number of

@@ -37,7 +37,7 @@ func TestNginx_renewsCertificateWithoutHerd(t *testing.T) {
 	balancer := rtetest.MustStartNginx(t, node)
 	raw := startSwarm(t, balancer.HubURL, clients, 1)
 	mustRenew(t, balancer)
-	balancer.WaitForWorkers(2)
+	balancer.WaitForOldWorker()
 	connected, missing := raw.compare()
 	if outages := raw.take(); connected != clients || missing != 0 || len(outages) != 0 {
 		t.Errorf("%d of %d clients are connected, %d were out", connected, clients, len(outages))
