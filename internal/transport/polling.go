@@ -9,8 +9,8 @@ import (
 	"github.com/rte-server/rte-server/internal/transport/websocket"
 )
 
-// polling is the poller that waits for the bytes of idle connections. It starts with the first one. Any goroutine may
-// use it.
+// polling is the poller that waits for the bytes of idle connections. It starts with the first one on a plain socket.
+// Any goroutine may use it.
 type polling struct {
 	once   sync.Once
 	poller *websocket.Poller // nil: not started, or there can be none
@@ -36,7 +36,8 @@ func (p *polling) close() {
 // readLater ends the goroutine of the reader, which must do nothing more, until there is something to read. It returns
 // false if the goroutine has to wait by itself.
 func (c *Conn) readLater() bool {
-	return c.phase == phaseOpen && c.atBoundary() && c.in().ReadLater(c.h.polling.get(c.h.log), c)
+	in := c.in()
+	return c.phase == phaseOpen && c.atBoundary() && in.Direct() && in.ReadLater(c.h.polling.get(c.h.log), c)
 }
 
 // ReadOn reads in a new goroutine, which the poller has started.
