@@ -99,6 +99,20 @@ func TestAwaitAnswer_returnsWhenTheOutboxEnds(t *testing.T) {
 	}
 }
 
+// The frame of an answer that the lost socket had not taken follows on the next one, and the caller goes on.
+func TestAwaitAnswer_returnsOnTheNextSocket(t *testing.T) {
+	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+		o := newResumable(r, false)
+		c := &calling{Outbox: o.Outbox}
+		o.s.fail()
+		c.answer("answer\n")
+		c.expectWaiting(t, true, 0)
+		o.attach()
+		c.expectWaiting(t, false, 1)
+		want(t, o.got(), "sequence 1,answer")
+	})
+}
+
 func TestAwaitAnswer_returnsWhenTheDispatcherStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := mustNew(t, fanout.Options{Shards: 1, JSON: lineEncoder{}})

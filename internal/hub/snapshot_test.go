@@ -127,6 +127,18 @@ func TestSnapshot_followsTheAnswer(t *testing.T) {
 				t.Errorf("looked up %v", s.lookups)
 			}
 		},
+		"has each state of a topic once, even if they do not fit": func(t *testing.T, r *rig, s *states) {
+			wants, large := []string{"event one"}, []string(nil)
+			for n := range 3 {
+				large = append(large, fmt.Sprint(n, strings.Repeat("x", 600<<10)))
+				wants = append(wants, "event "+large[n])
+			}
+			s.last[topic(2)] = large
+			lines := withoutIDs(r.connectForSnapshots(t).invoke(t, "1", "Subscribe", items(1, 2)))
+			if strings.Join(lines[1:], "\n") != strings.Join(wants, "\n") {
+				t.Errorf("%d states, want %d, each once and in order", len(lines)-1, len(wants))
+			}
+		},
 		"does not delay the answer, and is given up after its limit": func(t *testing.T, r *rig, s *states) {
 			s.wait = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 			c := r.connectForSnapshots(t)

@@ -147,7 +147,8 @@ func rows(results map[string]string) string {
 		"the lists above; substitutes took their places. The tests noticed none of the ten for certain. The race detector\n" +
 		"noticed one, lanes that were parked once, in two runs of five. Most of these bugs show only the second time, or\n" +
 		"when one of several things fails or ends: at the second stall, at the third try, at the end of another\n" +
-		"revocation. The missing tests exist now.\n" +
+		"revocation. The last four bugs of the table came later; no test of their packages noticed them. The missing\n" +
+		"tests exist now.\n" +
 		"\n| bug | planted in | noticed by |\n|---|---|---|\n")
 	writePlanted(&tables, plantedByThird(), results)
 	tables.WriteString("\n")

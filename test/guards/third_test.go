@@ -98,5 +98,37 @@ func plantedByThird() []change {
 			hole:    true,
 			tests:   of(transport, "TestResume_"),
 		},
+		{
+			place: "answer when a socket is lost", what: "a call whose answer the lost socket had not taken never ends",
+			file:    fanout + "/resumption.go",
+			text:    "	o.moveAnswer(answerCollected, answerInFlight)\n",
+			instead: "",
+			hole:    true,
+			tests:   of(fanout, "TestAwaitAnswer_"),
+		},
+		{
+			place: "pieces of a snapshot", what: "the states of a topic come twice if they do not fit",
+			file:    hub + "/snapshot.go",
+			text:    `case size >= snapshotBytes && !begun[ev.Topic]:`,
+			instead: `case size >= snapshotBytes:`,
+			hole:    true,
+			tests:   of(hub, "TestSnapshot_"),
+		},
+		{
+			place: "Ids of skimmed events", what: "an Id that enters the set twice is never forgotten",
+			file:    sequence + "/ids.go",
+			text:    `range ring[:s.next-s.noted] {`,
+			instead: `range ring[:s.next] {`,
+			hole:    true,
+			tests:   of(sequence, "TestLane_forgets"),
+		},
+		{
+			place: "end of a subscription to a lane", what: "a page of the subscription before counts for the new one",
+			file:    sequence + "/lane.go",
+			text:    `Lane{Watch: l.Watch, generation: l.generation}`,
+			instead: `Lane{Watch: l.Watch}`,
+			hole:    true,
+			tests:   of(sequence, "TestLane_ignores"),
+		},
 	}
 }

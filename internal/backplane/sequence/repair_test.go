@@ -226,6 +226,28 @@ func TestLane_ignoresThePageOfAnEarlierRepair(t *testing.T) {
 	}
 }
 
+// The result of a read came after the lane was subscribed again. Its entries are from before that.
+func TestLane_ignoresThePageOfAnEarlierSubscription(t *testing.T) {
+	h := newHost()
+	h.Broken(h.now, sequence.Break{Reason: backplane.LossOutage})
+	old, ok := h.Want()
+	if !ok {
+		t.Fatal("no read")
+	}
+	h.Reset()
+	h.Start(h.now, backplane.Position{}, true)
+	h.Broken(h.now, sequence.Break{Reason: backplane.LossOutage})
+	if _, ok := h.Want(); !ok {
+		t.Fatal("no second read")
+	}
+	page := &sequence.Page{Generation: old.Generation, Counter: 1}
+	page.Entries = append(page.Entries, h.counted(1, id(1), "{}"))
+	h.Page(h, h.now, page)
+	if len(h.got) > 0 || len(h.losses) > 0 || !h.Repairing() {
+		t.Errorf("the page was taken: delivered %v, reported %+v", h.got, h.losses)
+	}
+}
+
 // The node reads the end of the journal and then subscribes. An event in between was delivered seconds later, when the
 // server had changed: behind newer ones, to clients that had subscribed after it.
 func TestLane_deliversNothingLateFromTheMomentOfItsSubscription(t *testing.T) {

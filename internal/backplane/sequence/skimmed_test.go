@@ -67,6 +67,29 @@ func TestLane_knowsTheIdsOfSkimmedEvents(t *testing.T) {
 	}
 }
 
+// The Ids of skimmed events were not in the set yet when the lane made room for more. Each must enter it once: else the
+// Id would stay in the set when the lane forgets it, and a new event with that Id would be a duplicate.
+func TestLane_forgetsSkimmedEventsFromBeforeItGrew(t *testing.T) {
+	const room = 16 // Ids that a lane has room for at first
+	h := newHost()
+	h.live(0, false)
+	for n := range uint64(room) {
+		h.live(1+n, true)
+	}
+	h.now = h.now.Add(time.Minute)
+	for n := range uint64(2 * room) {
+		h.live(100+n, false)
+	}
+	h.now = h.now.Add(time.Minute)
+	h.got = nil
+	for n := range uint64(room) {
+		h.live(1+n, false)
+	}
+	if len(h.got) != room || h.duplicates > 0 {
+		t.Errorf("%d of %d forgotten events were delivered, %d were duplicates", len(h.got), room, h.duplicates)
+	}
+}
+
 // A held event may be wanted by the time it is delivered.
 func TestLane_decodesSkimmedEventsThatAreHeld(t *testing.T) {
 	h := newHost()
