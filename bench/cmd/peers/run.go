@@ -136,7 +136,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 	}
 	if !c.reportOnly {
-		measured, err := buildAndMeasure(ctx, c, peers, plans, lastRun(measurements), stderr)
+		measured, err := buildAndMeasure(ctx, c, peers, plans, measurements, stderr)
 		if err != nil {
 			return err
 		}
@@ -149,7 +149,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 func buildAndMeasure(
-	ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, before int, progress io.Writer,
+	ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, before []runner.Measurement,
+	progress io.Writer,
 ) ([]runner.Measurement, error) {
 	binaries := filepath.Join(c.bench, "bin")
 	if !c.skipBuild {
@@ -183,10 +184,12 @@ func place(o runner.Options, plan scenarios.Scenario, all []int) (runner.Options
 	return o, proc.PinSelf(o.LoadCore)
 }
 
-// lastRun returns the number of the last run in measurements, 0 if there is none.
-func lastRun(measurements []runner.Measurement) (last int) {
+// lastRun returns the number of the last run of a scenario, 0 if there is none.
+func lastRun(measurements []runner.Measurement, scenario string) (last int) {
 	for i := range measurements {
-		last = max(last, measurements[i].Run)
+		if m := &measurements[i]; m.Scenario == scenario {
+			last = max(last, m.Run)
+		}
 	}
 	return last
 }
@@ -209,10 +212,10 @@ func rounds(c config, plans []scenarios.Scenario) int {
 }
 
 // measure plays each scenario with each peer that can play it, in rounds, so that changes of the machine affect all
-// peers. The first round has the number after before. When ctx ends, it returns the measurements so far.
+// peers. The numbers of the runs follow those of before. When ctx ends, it returns the measurements so far.
 func measure(
-	ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, before int, binaries string,
-	progress io.Writer,
+	ctx context.Context, c config, peers []peer.Peer, plans []scenarios.Scenario, before []runner.Measurement,
+	binaries string, progress io.Writer,
 ) ([]runner.Measurement, error) {
 	most := 0
 	for _, plan := range plans {
@@ -260,17 +263,18 @@ func measure(
 				if !plan.Plays(p.Kind) {
 					continue
 				}
-				measurements = append(measurements, runner.Play(ctx, here, plan, p, before+round+1)...)
+				measurements = append(measurements, runner.Play(ctx, here, plan, p, lastRun(before, plan.Name)+round+1)...)
 				if ctx.Err() != nil {
 					return measurements, nil
 				}
 			}
 		}
 		if measuresInside(peers, plans) && !c.quick && round < c.runs {
-			misses, err := inside.Miss(ctx, binaries, c.serverCore, before+round+1)
+			run := lastRun(before, "miss") + round + 1
+			misses, err := inside.Miss(ctx, binaries, c.serverCore, run)
 			if err != nil {
 				misses = []runner.Measurement{{
-					Scenario: "miss", Record: "in process", Peer: "rte", Run: before + round + 1, Error: err.Error(),
+					Scenario: "miss", Record: "in process", Peer: "rte", Run: run, Error: err.Error(),
 				}}
 			}
 			measurements = append(measurements, misses...)

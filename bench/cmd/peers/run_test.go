@@ -95,3 +95,14 @@ func TestRuns_describesRuns(t *testing.T) {
 		}
 	}
 }
+
+func TestLastRun_countsTheRunsOfEachScenario(t *testing.T) {
+	before := []runner.Measurement{
+		{Scenario: "idle", Run: 1}, {Scenario: "trickle", Run: 3}, {Scenario: "trickle", Run: 2},
+	}
+	for scenario, want := range map[string]int{"idle": 1, "trickle": 3, "flood": 0} {
+		if got := lastRun(before, scenario); got != want {
+			t.Errorf("%s: the last run is %d, want %d", scenario, got, want)
+		}
+	}
+}
