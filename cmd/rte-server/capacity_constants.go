@@ -5,19 +5,19 @@ import "time"
 // The measured constants of the capacity calculation. Their source is docs/performance.md, rows of "rte-server, through
 // Redis", unless a comment names another one.
 const (
-	// baseMemory is the memory of a node without connections: idle, 169 MB less 19,700 connections of 7.5 KB.
-	baseMemory = 24 << 20
-	// connectionMemory is the memory of a connection with one subscription: idle.
-	connectionMemory = 7680
+	// baseMemory is the memory of a node without connections: idle, 103 MB less 19,427 connections of 3.8 KB.
+	baseMemory = 31 << 20
+	// connectionMemory is the memory of a connection with one subscription: idle. TLS in the node takes more.
+	connectionMemory = 3900
 	// subscriptionMemory is the memory of each further subscription: presence.
-	subscriptionMemory = 72
+	subscriptionMemory = 73
 	// deliveryTime is the processor time of a delivery with a write of its own: trickle. Wallboards need half of it.
-	deliveryTime = 9 * time.Microsecond
+	deliveryTime = 7 * time.Microsecond
 	// eventTime is the processor time of an event on its way from Redis to the fan-out: the table "Backplane", the most
 	// expensive row.
 	eventTime = 2300 * time.Nanosecond
 	// connectTime is the processor time of a connection with a token and 20 subscriptions: storm.
-	connectTime = 200 * time.Microsecond
+	connectTime = 160 * time.Microsecond
 	// frameOverhead is what a frame has beside its event: envelope of SignalR, WebSocket and TCP/IP headers. The catalog
 	// of the bench: 1,088 bytes of 1,024, and 60 bytes of headers.
 	frameOverhead = 124
