@@ -11,7 +11,8 @@ const (
 	connectionMemory = 3900
 	// subscriptionMemory is the memory of each further subscription: presence.
 	subscriptionMemory = 73
-	// deliveryTime is the processor time of a delivery with a write of its own: trickle. Wallboards need half of it.
+	// deliveryTime is the processor time of a delivery with a write of its own: trickle. It is less for wallboards
+	// where the processor is short.
 	deliveryTime = 7 * time.Microsecond
 	// eventTime is the processor time of an event on its way from Redis to the fan-out: the table "Backplane", the most
 	// expensive row.

@@ -166,7 +166,7 @@ func (n *Node) joinQueries(c *control) (*nodeQueries, error) {
 }
 
 // follow keeps the cache of a directory fresh: a message names the entities that changed, and after missed messages
-// anything may have. Only then changed begins a recheck, which would find the old records in the cache before.
+// anything may have. It calls invalidate before changed: a recheck must not find the old records in the cache.
 func follow(c *control, invalidate, changed func(authz.Change)) {
 	apply := func(change authz.Change) {
 		invalidate(change)

@@ -272,7 +272,7 @@ func (s *Server) Metric(name string, labels ...string) float64 {
 	return MustSumMetric(s.t, s.Metrics(), name, labels...)
 }
 
-// MustSumMetric returns the same of an answer of /metrics.
+// MustSumMetric does the same with the text of an answer of /metrics.
 func MustSumMetric(t testing.TB, metrics, name string, labels ...string) float64 {
 	t.Helper()
 	sum := 0.0

@@ -3,6 +3,7 @@ package audit
 import (
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -10,8 +11,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/rte-server/rte-server/internal/rtetest"
 )
 
 // jump is by how much clocks are set in the audit.
@@ -103,12 +102,18 @@ func (c nodeClock) freeze() error {
 	if err := syscall.Kill(c.pid, syscall.SIGSTOP); err != nil {
 		return err
 	}
-	for began := time.Now(); !isFrozen(c.pid); time.Sleep(time.Millisecond) {
-		if time.Since(began) > rtetest.Patience {
-			return fmt.Errorf("process %d does not stop", c.pid)
+	for { // the process is a child: the kernel reports when all its threads have stopped
+		var status syscall.WaitStatus
+		switch _, err := syscall.Wait4(c.pid, &status, syscall.WUNTRACED, nil); {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return err
+		case !status.Stopped():
+			return fmt.Errorf("process %d has ended", c.pid)
+		default:
+			return nil
 		}
 	}
-	return nil
 }
 
 // clockInstructions returns a function like clock_gettime. It calls the one at original, and adds the number at an

@@ -255,8 +255,8 @@ func (w *walk) checkWindow(win *window) {
 	}
 }
 
-// replaced reports whether a newer state has replaced a missing one. That may only happen while the client lags: when
-// the newer one was published, an event that is not younger than the missing one was still on its way.
+// replaced reports whether a newer state has replaced a missing one. The server may do so only while the client lags:
+// an event at least as old as the missing one was still on its way when the newer state was published.
 func (w *walk) replaced(win *window, e *Event) bool {
 	if e.State == "" {
 		return false

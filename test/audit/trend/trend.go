@@ -46,7 +46,7 @@ func Of(samples []Sample, unit time.Duration) Trend {
 		}
 		_ = center(loads[i])
 	}
-	// What the loads explain is no trend.
+	// The slope counts only changes that the loads do not explain.
 	for i, load := range loads {
 		for _, other := range append(slices.Clone(loads[i+1:]), at, value) {
 			subtract(other, load, part(other, load))

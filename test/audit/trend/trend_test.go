@@ -71,7 +71,7 @@ func TestTrend_noticesLeaksNotNoise(t *testing.T) {
 	}
 }
 
-// Clients that come one by one make a figure grow. That is no leak, and nothing else can be known.
+// Clients that come one by one make a figure grow. No program can tell this growth from a leak.
 func TestTrend_doesNotKnowTimeFromLoad(t *testing.T) {
 	var list []trend.Sample
 	for i := range cycles {
