@@ -12,7 +12,7 @@ BENCH      ?= .
 BENCHCOUNT ?= 1
 IMAGE      ?= rte-server
 
-.PHONY: help build dev test guards churn rolling resume soak audit-soak faults chaos servers simulation attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers bench-deflate compatibility autobahn site vuln supply-chain nightly wallboard week map diagrams picture console console-pictures image release check clean
+.PHONY: help build dev test guards mutants churn rolling resume soak audit-soak faults chaos servers simulation attacks deps alerts chart shell lint generate fmt fuzz bench scaling bench-peers bench-deflate compatibility autobahn site vuln supply-chain nightly wallboard week map diagrams picture console console-pictures image release check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ faults: deps ## run what can go wrong with Redis, longer and with Sentinels and 
 guards: deps ## remove each guard and plant bugs: a test must notice each, see docs/guards.md (RTE_GUARDS: some; 1 hour)
 	RTE_GUARDS='$(or $(RTE_GUARDS),all)' RTE_GUARDS_DOC=docs/guards.md \
 	  go test -timeout 12h -count 1 -v -run TestChanges_areNoticed ./test/guards/
+
+mutants: deps ## try RTE_MUTANTS mutants (1000), chosen by SEED (1): docs/guards.md, build/mutants.tsv (1 hour)
+	RTE_MUTANTS=$(or $(RTE_MUTANTS),1000) RTE_MUTANTS_SEED=$(or $(SEED),1) RTE_MUTANTS_DOC=docs/guards.md \
+	  RTE_MUTANTS_LIST=build/mutants.tsv go test -timeout 24h -count 1 -v -run TestMutants_areNoticed ./test/mutants/
 
 simulation: ## play 10,000 schedules of faults in simulated time, from SEED (1) on, and compare replays (10 minutes)
 	go test -c -o build/simulation ./internal/simtest
@@ -138,9 +142,9 @@ vuln: ## look for known vulnerabilities in what the binary calls (asks vuln.go.d
 supply-chain: ## build twice and compare, list licences (docs/licenses.md), look for known vulnerabilities (3 minutes)
 	scripts/supply-chain.sh
 
-nightly: ## what only a night has time for: fuzz targets for 10 minutes each, chaos, attacks, guards, soak, ... (14 hours)
+nightly: ## what only a night has time for: fuzz targets for 10 minutes each, chaos, attacks, guards, soak, ... (15 hours)
 	$(MAKE) fuzz FUZZTIME=10m
-	$(MAKE) --keep-going supply-chain attacks simulation faults chaos servers guards soak audit-soak
+	$(MAKE) --keep-going supply-chain attacks simulation faults chaos servers guards mutants soak audit-soak
 
 wallboard: web/wallboard/node_modules/.package-lock.json ## make the page of `make dev` again, after a change of web/wallboard
 	node web/wallboard/build.mjs
