@@ -22,6 +22,7 @@ const patience = 2 * time.Minute
 type program struct {
 	file   string
 	folder string // of the package, from the root of the module
+	flags  []string
 }
 
 // single is one test.
@@ -43,12 +44,17 @@ func build(t *testing.T, file, folder, option string) *program {
 	if _, err := os.Stat(file); err != nil {
 		return nil
 	}
-	return &program{file: file, folder: strings.TrimPrefix(folder, "./")}
+	p := &program{file: file, folder: strings.TrimPrefix(folder, "./")}
+	const noFiles = "-rapid.nofailfile" // tests with rapid keep their failures in the sources otherwise
+	if help, _ := p.command(t.Context(), nil, "-help").CombinedOutput(); strings.Contains(string(help), noFiles) {
+		p.flags = []string{noFiles}
+	}
+	return p
 }
 
 // command returns a run of the program with environment variables.
 func (p *program) command(ctx context.Context, variables []string, arguments ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, p.file, arguments...)
+	cmd := exec.CommandContext(ctx, p.file, append(arguments, p.flags...)...)
 	cmd.Dir = filepath.Join(root, p.folder)
 	cmd.Env = append(os.Environ(), variables...)
 	return cmd
