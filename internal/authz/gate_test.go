@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -328,8 +329,13 @@ func TestParsePolicy_refusesMistakes(t *testing.T) {
 		"NoEvents":        `{rules: [{roles: [agent], relation: own}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := authz.ParsePolicy([]byte(text), events.Builtin()); err == nil {
-				t.Error("accepted")
+			_, err := authz.ParsePolicy([]byte(text), events.Builtin())
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if wrong := strings.Contains(text, "relation:") && !strings.Contains(text, "allow:") && name != "TwoDocuments"; wrong &&
+				!strings.Contains(err.Error(), "rule 1") {
+				t.Errorf("the error does not name the rule: %v", err)
 			}
 		})
 	}

@@ -109,8 +109,12 @@ func (u *undecided) run(ctx context.Context, changed func(Change)) {
 			return
 		case <-time.After(pause + rand.N(pause/4)): //nolint:gosec // jitter
 		}
+		change := u.take()
+		if !change.All && len(change.Entities) == 0 {
+			continue // the attempt before had them all: they came during its pause
+		}
 		pause, last = min(2*pause, undecidedLast), time.Now()
 		u.metrics.repeated.Inc()
-		changed(u.take())
+		changed(change)
 	}
 }

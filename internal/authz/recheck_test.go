@@ -81,10 +81,12 @@ func TestRecheck_directoryAway(t *testing.T) {
 		d.away.Store(true)
 		var gate *authz.Gate
 		var attempts, ended atomic.Int64
+		var last authz.Change
 		gate, err := authz.NewAuthorizer(authz.AuthorizerOptions{
 			Catalog: events.Builtin(), Directory: d, Registerer: registry,
 			Changed: func(change authz.Change) { // as a hub does
 				attempts.Add(1)
+				last = change
 				if !change.All && !slices.Contains(change.Entities, queue) {
 					t.Errorf("another change: %+v", change)
 				}
@@ -133,10 +135,25 @@ func TestRecheck_directoryAway(t *testing.T) {
 		if n := rtetest.MustReadMetric(t, registry, "rte_authz_recheck_undecided"); n != 10_000 {
 			t.Errorf("%v are undecided", n)
 		}
+		if n := rtetest.MustReadMetric(t, registry, "rte_authz_recheck_undecided_capacity"); n != 10_000 {
+			t.Errorf("the capacity is %v", n)
+		}
 		d.away.Store(false)
 		time.Sleep(2 * time.Second)
-		if attempts.Load() != before+1 {
-			t.Errorf("%d attempts", attempts.Load()-before)
+		if diff := cmp.Diff(authz.Change{All: true}, last); diff != "" || attempts.Load() != before+1 {
+			t.Errorf("%d attempts: %s", attempts.Load()-before, diff)
+		}
+		if n := rtetest.MustReadMetric(t, registry, "rte_authz_recheck_undecided"); n != 0 {
+			t.Errorf("%v are undecided after the attempt", n)
+		}
+
+		// The outage after that concerns one entity again.
+		d.away.Store(true)
+		gate.Recheck(t.Context(), agentOfHome, lost)
+		d.away.Store(false)
+		time.Sleep(time.Minute)
+		if diff := cmp.Diff(authz.Change{Entities: []events.ID{queue}}, last); diff != "" || attempts.Load() != before+2 {
+			t.Errorf("%d attempts: %s", attempts.Load()-before, diff)
 		}
 		if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
 			t.Error(problems, err)
