@@ -27,7 +27,7 @@ type modelRule struct {
 type modelGate struct {
 	directory *centre
 	rules     []modelRule
-	verdicts  map[string]float64
+	counted   map[string]float64
 }
 
 // decide returns the topic or the refusal, and the steps of an explanation.
@@ -36,9 +36,9 @@ func (m *modelGate) decide(c *authz.Claims, r authz.Request) (authz.Decision, []
 	pass := func(name, reason string, values ...any) {
 		steps = append(steps, authz.Step{Name: name, Passed: true, Reason: fmt.Sprintf(reason, values...)})
 	}
-	fail := func(verdict, refusal, name, reason string, values ...any) (authz.Decision, []authz.Step, string) {
+	fail := func(label, refusal, name, reason string, values ...any) (authz.Decision, []authz.Step, string) {
 		steps = append(steps, authz.Step{Name: name, Reason: fmt.Sprintf(reason, values...)})
-		return authz.Decision{Refusal: refusal}, steps, verdict
+		return authz.Decision{Refusal: refusal}, steps, label
 	}
 	id, ok := events.ParseID(r.EntityID)
 	if !ok {
@@ -226,7 +226,7 @@ func TestGate_agreesWithModel(t *testing.T) {
 			w.ids = append(w.ids, events.NewID())
 		}
 		w.homes = w.ids[5:]
-		m := &modelGate{directory: &centre{entities: map[events.ID]directory.Entity{}}, verdicts: map[string]float64{}}
+		m := &modelGate{directory: &centre{entities: map[events.ID]directory.Entity{}}, counted: map[string]float64{}}
 		m.rules = w.rules()
 		text := "rules:\n"
 		for i := range m.rules {
@@ -251,7 +251,7 @@ func TestGate_agreesWithModel(t *testing.T) {
 				t.Fatalf("seed %d, step %d, with\n%s", seed, step, text)
 			}
 		}
-		if diff := cmp.Diff(m.verdicts, mustReadVerdicts(t, registry)); diff != "" {
+		if diff := cmp.Diff(m.counted, mustReadDecisions(t, registry)); diff != "" {
 			t.Fatalf("seed %d: %s", seed, diff)
 		}
 	}
@@ -264,8 +264,8 @@ func (m *modelGate) check(t *testing.T, gate *authz.Gate, c *authz.Claims, reque
 	want := make([]authz.Decision, len(requests))
 	var topics []events.Topic
 	for i, r := range requests {
-		decision, steps, verdict := m.decide(c, r)
-		m.verdicts[verdict]++
+		decision, steps, label := m.decide(c, r)
+		m.counted[label]++
 		explanation := gate.Explain(t.Context(), c, r)
 		expected := authz.Explanation{Allowed: decision.Refusal == "", Message: decision.Refusal, Steps: steps}
 		if diff := cmp.Diff(expected, explanation); diff != "" {
@@ -301,19 +301,19 @@ func (m *modelGate) check(t *testing.T, gate *authz.Gate, c *authz.Claims, reque
 	return !t.Failed()
 }
 
-func mustReadVerdicts(t *testing.T, registry *prometheus.Registry) map[string]float64 {
+func mustReadDecisions(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	verdicts := map[string]float64{}
+	counted := map[string]float64{}
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
 			if n := metric.GetCounter().GetValue(); n > 0 && family.GetName() == "rte_authz_decisions_total" {
-				verdicts[metric.GetLabel()[0].GetValue()] = n
+				counted[metric.GetLabel()[0].GetValue()] = n
 			}
 		}
 	}
-	return verdicts
+	return counted
 }

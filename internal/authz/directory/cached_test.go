@@ -343,6 +343,33 @@ func TestCached_changeDuringReading(t *testing.T) {
 	}
 }
 
+// TestCached_changeDuringReadingThenAway checks that the old record is not in the cache either, when the source fails
+// before it is read again: other callers would get it until its end.
+func TestCached_changeDuringReadingThenAway(t *testing.T) {
+	for name, id := range map[string]events.ID{"Known": queue, "Unknown": unknownEntity, "Foreign": foreignQueue} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := organization()
+				s.delay = time.Second
+				d := mustCached(t, directory.CachedOptions{Source: s})
+				var caller sync.WaitGroup
+				caller.Go(func() {
+					if got := lookup(t, d, agentOfHome, id); got[0] != away {
+						t.Errorf("got %+v", got)
+					}
+				})
+				time.Sleep(time.Second / 2)
+				s.set(func(s *source) { s.err = errors.New("away") }) // for the next reading
+				d.Invalidate(directory.Change{Entities: []events.ID{id}})
+				caller.Wait()
+				if got := lookup(t, d, agentOfHome, id); got[0] != away {
+					t.Errorf("the next caller got %+v", got)
+				}
+			})
+		})
+	}
+}
+
 func TestCached_isBounded(t *testing.T) {
 	const limit = 40_000
 	s := organization()

@@ -90,8 +90,13 @@ func TestHTTPSource_failures(t *testing.T) {
 		"Redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		},
-		"NotJSON": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
-		"List":    func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "[]") },
+		// The body of a failure is no answer, although it looks like one: nothing in it exists or does not exist.
+		"Status500WithAnswer": answerWith(http.StatusInternalServerError),
+		"Status404WithAnswer": answerWith(http.StatusNotFound),
+		"Status202WithAnswer": answerWith(http.StatusAccepted),
+		"Status302WithAnswer": answerWith(http.StatusFound),
+		"NotJSON":             func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },
+		"List":                func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "[]") },
 		"Half": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "99")
 			fmt.Fprint(w, `{"entities":`)
@@ -113,6 +118,65 @@ func TestHTTPSource_failures(t *testing.T) {
 			d := mustHTTP(t, handler, directory.HTTPSourceOptions{}, directory.CachedOptions{Timeout: 500 * time.Millisecond})
 			if got := lookup(t, d, agentOfHome, me); got[0] != away {
 				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func answerWith(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		fmt.Fprint(w, `{"entities":[]}`)
+	}
+}
+
+// malformedRecords are documents that cannot be read to their end. Each has members or an organization that a client
+// could get events by.
+func malformedRecords() map[string]string {
+	return map[string]string{
+		"MembersNoList":        fmt.Sprintf(`{"id":%q,"kind":"Queue","organization":%q,"members":7}`, queue, home),
+		"MemberNoText":         fmt.Sprintf(`{"id":%q,"kind":"Queue","organization":%q,"members":[%q,7]}`, queue, home, me),
+		"OrganizationNoText":   fmt.Sprintf(`{"id":%q,"kind":"Queue","organization":[%q],"members":[%q]}`, queue, home, me),
+		"KindTwiceThenNoText":  fmt.Sprintf(`{"id":%q,"kind":"Queue","organization":%q,"kind":{}}`, queue, home),
+		"MembersOfAUser":       fmt.Sprintf(`{"id":%q,"kind":"User","organization":%q,"members":[%q]}`, queue, home, me),
+		"MemberNoGUID":         fmt.Sprintf(`{"id":%q,"kind":"Queue","organization":%q,"members":["me"]}`, queue, home),
+		"TooManyMembers":       tooManyMembers(20_001),
+		"OrganizationNoGUID":   fmt.Sprintf(`{"id":%q,"kind":"Queue","organization":"home","members":[%q]}`, queue, me),
+		"OrganizationMissing":  fmt.Sprintf(`{"id":%q,"kind":"Queue","members":[%q]}`, queue, me),
+		"KindNotInTheGlossary": fmt.Sprintf(`{"id":%q,"kind":"Team","organization":%q,"members":[%q]}`, queue, home, me),
+	}
+}
+
+func tooManyMembers(n int) string {
+	members := strings.Repeat(fmt.Sprintf("%q,", me), n)
+	return fmt.Sprintf(`{"id":%q,"kind":"Queue","organization":%q,"members":[%s]}`, queue, home, members[:len(members)-1])
+}
+
+// TestSources_malformedRecordDoesNotExist checks that no part of a malformed record counts, and that its neighbours do,
+// in any source of documents.
+func TestSources_malformedRecordDoesNotExist(t *testing.T) {
+	neighbour := fmt.Sprintf(`{"id":%q,"kind":"CallList","organization":%q,"members":[%q]}`, callList, home, me)
+	want := []directory.Entity{
+		{State: directory.StateKnown, Kind: events.KindCallList, Organization: home, Member: true}, {}, {},
+	}
+	documents := malformedRecords()
+	documents["IDNoGUID"] = fmt.Sprintf(`{"id":"sales","kind":"Queue","organization":%q}`, home)
+	for name, text := range documents {
+		t.Run(name, func(t *testing.T) {
+			api := mustHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprintf(w, `{"entities":[%s,%s]}`, text, neighbour)
+			}, directory.HTTPSourceOptions{}, directory.CachedOptions{})
+			if diff := cmp.Diff(want, lookup(t, api, agentOfHome, callList, queue, events.ID{})); diff != "" {
+				t.Error("over HTTP:", diff)
+			}
+			if name == "IDNoGUID" {
+				return // in Redis the key has the id
+			}
+			keyed := mustCached(t, directory.CachedOptions{
+				Source: directory.NewDocumentSource(store{callList: neighbour, queue: text}, nil, nil),
+			})
+			if diff := cmp.Diff(want, lookup(t, keyed, agentOfHome, callList, queue, events.ID{})); diff != "" {
+				t.Error("in Redis:", diff)
 			}
 		})
 	}
