@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/rte-server/rte-server/internal/events"
@@ -35,6 +36,9 @@ func TestCamelCase_equalsDotNet(t *testing.T) {
 		"ΆΒγ":               "άΒγ",
 		"ÄÖÜ":               "äöü",
 		"AÖü":               "aÖü",
+		"ABÖ":               "abö",
+		"ABÖü":              "abÖü",
+		"ABC\u00e4":         "abCä",
 		"ÖB":                "öb",
 		"İstanbul":          "İstanbul",
 		"𐐀Deseret":          "𐐀Deseret",
@@ -43,9 +47,19 @@ func TestCamelCase_equalsDotNet(t *testing.T) {
 		"Ⱥb":                "ⱥb",
 		"ǅungla":            "ǅungla",
 	}
+	c := events.Builtin()
 	for name, want := range tests {
 		if got := events.CamelCase(name); got != want {
 			t.Errorf("%q: got %q, want %q", name, got, want)
+		}
+		ev := events.Event{Data: []byte(`{"` + name + `":{"` + name + `":1}}`)}
+		text, err := c.AppendJSON(nil, &ev)
+		if err != nil || string(text) != `{"`+want+`":{"`+want+`":1}}` {
+			t.Errorf("%q: got the JSON %q, %v", name, text, err)
+		}
+		packed, err := c.AppendMessagePack(nil, &ev, events.CamelKeys)
+		if err != nil || strings.Count(string(packed), want) < 2 || strings.Contains(string(packed), name) != (name == want) {
+			t.Errorf("%q: got the MessagePack %q, %v", name, packed, err)
 		}
 	}
 }

@@ -115,6 +115,26 @@ func TestLoadCatalog_addsToBuiltin(t *testing.T) {
 	})
 }
 
+// Two catalogs that were read one after the other, as a reload does, shared the memory behind the builtin types.
+func TestLoadCatalog_leavesEarlierCatalogsAlone(t *testing.T) {
+	load := func(event, enum string) *events.Catalog {
+		t.Helper()
+		c, err := events.LoadCatalog([]byte("enums: [{name: " + enum + ", type: int}]\n" +
+			"events: [{name: " + event + ", kind: User, ttlSeconds: 1}]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	first, second := load("First", "One"), load("Second", "Two")
+	for c, want := range map[*events.Catalog][2]string{first: {"First", "One"}, second: {"Second", "Two"}} {
+		names, enums := c.Names(), c.Enums()
+		if got := [2]string{names[len(names)-1], enums[len(enums)-1].Name}; got != want {
+			t.Errorf("got the event and the enumeration %v, want %v", got, want)
+		}
+	}
+}
+
 func TestLoadCatalog_refuses(t *testing.T) {
 	event := func(more string) string { return "events:\n- {name: X, kind: User, ttlSeconds: 1" + more + "}\n" }
 	property := func(p string) string { return event(", properties: [" + p + "]") }
@@ -138,6 +158,9 @@ func TestLoadCatalog_refuses(t *testing.T) {
 		"KeyTooLong":         {event(", conflationKey: [EntityId, EntityId, EntityId, EntityId, EntityId]"), "at most 4"},
 		"PropertyTypeless":   {property("{name: A}"), "properties[0] A"},
 		"PropertyType":       {property("{name: A, type: float}"), "float"},
+		"PropertyTypeEnum":   {property("{name: A, type: enum}"), "enum"},
+		"PropertyTypeList":   {property("{name: A, type: List}"), "List"},
+		"PropertyListOpen":   {property(`{name: A, type: "List<Item"}`), "List<Item"},
 		"PropertyListOfWhat": {property("{name: A, type: List<>}"), "List<>"},
 		"PropertyListOfList": {property(`{name: A, type: "List<List<A>>"}`), "name the type of its elements"},
 		"PropertyTwice":      {property("{name: A, type: int}, {name: a, type: int}"), "properties[1] a"},
@@ -148,6 +171,10 @@ func TestLoadCatalog_refuses(t *testing.T) {
 		"PropertyValuesType": {property("{name: A, type: int, values: Availability}"), "Availability"},
 		"EnumTwice":          {"enums: [{name: OpenStatus, type: int}]", "enums[0] OpenStatus"},
 		"EnumNamedAsType":    {"enums: [{name: int, type: int}]", "enums[0] int"},
+		"EnumNamedAsString":  {"enums: [{name: String, type: int}]", "enums[0] String"},
+		"EnumTypeUnknown":    {"enums: [{name: E, type: float}]", "float"},
+		"EnumDouble":         {"enums: [{name: E, type: double}]", "double"},
+		"EnumList":           {"enums: [{name: E, type: List<A>}]", "List<A>"},
 		"EnumName":           {"enums: [{name: '', type: int}]", "enums[0]"},
 		"EnumType":           {"enums: [{name: E, type: bool}]", "bool"},
 		"EnumClosedAndEmpty": {"enums: [{name: E, type: int, closed: true}]", "closed"},

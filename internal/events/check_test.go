@@ -1,6 +1,8 @@
 package events_test
 
 import (
+	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -143,4 +145,77 @@ func TestCheck_reportsDeviations(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 	})
+}
+
+// literals are values of all forms that JSON has, and the ends of the ranges.
+var literals = []string{
+	"null", "true", "false", "0", "-0", "7", "-1", "1", "2", "3", "1.5", "-1.5", "-2e3",
+	"32767", "32768", "-32768", "-32769", "2147483647", "2147483648", "-2147483648", "-2147483649",
+	"9223372036854775807", "9223372036854775808", "-9223372036854775808", "-9223372036854775809",
+	`""`, `"x"`, `"One"`, `"Two"`, `"1"`, `"` + idText + `"`, `"2020-02-29T12:00:00Z"`, `"2021-02-29T12:00:00Z"`,
+	"{}", `{"a":"b"}`, `{"a":null}`, `{"a":1,"b":"c"}`, `{"a":"b","c":{}}`, "[]", "[{}]", "[{},1]", "[1,{}]", "[[]]",
+}
+
+// TestCheck_comparesEachTypeWithEachValue reads the values with encoding/json, into the Go type of the property.
+func TestCheck_comparesEachTypeWithEachValue(t *testing.T) {
+	read := func(into any) func(string) bool {
+		return func(literal string) bool { return json.Unmarshal([]byte(literal), into) == nil }
+	}
+	form := func(pattern string) func(string) bool { return regexp.MustCompile("^(" + pattern + ")$").MatchString }
+	const integer, text = `-?\d+`, `".*"`
+	always := form(".*")
+	isGUID := func(literal string) bool { return guidForm.MatchString(strings.Trim(literal, `"`)) }
+	isTime := func(literal string) bool { return !mustTime(strings.Trim(literal, `"`)).IsZero() }
+	for name, of := range map[string]struct {
+		nullable     bool
+		form, allows func(literal string) bool
+	}{
+		"string":                     {true, form(text), always},
+		"bool":                       {false, form("true|false"), always},
+		"short":                      {false, form(integer), read(new(int16))},
+		"int":                        {false, form(integer), read(new(int32))},
+		"long":                       {false, form(integer), read(new(int64))},
+		"long?":                      {true, form(integer), read(new(int64))},
+		"double":                     {false, read(new(float64)), always},
+		"decimal":                    {false, read(new(float64)), always},
+		"Guid":                       {false, form(text), isGUID},
+		"DateTime":                   {false, form(text), isTime},
+		"object":                     {true, read(new(map[string]any)), always},
+		"List<X>":                    {true, read(new([]map[string]any)), always},
+		"Dictionary<string, string>": {true, read(new(map[string]string)), always},
+		"Digits":                     {false, form(integer), form("1|2")},
+		"Words":                      {true, form(text), form(`"One"|"Two"`)},
+		"Either":                     {false, form(text + "|" + integer), always},
+		"Open":                       {false, form(integer), read(new(int16))},
+	} {
+		c, err := events.LoadCatalog([]byte(`
+enums:
+  - {name: Digits, type: int, closed: true, values: [{name: One, value: 1}, {name: Two, value: 2}]}
+  - {name: Words, type: string, closed: true, values: [{name: One}, {name: Two}]}
+  - {name: Either, type: enum, closed: true, values: [{name: One, value: 1}]}
+  - {name: Open, type: short, values: [{name: One, value: 1}]}
+events: [{name: Thing, kind: User, ttlSeconds: 1, properties: [{name: Value, type: "` + name + `"}]}]`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		number, _ := c.Lookup("Thing")
+		for _, literal := range literals {
+			want := []events.Deviation{{Property: "Value", Problem: events.ProblemType}}
+			switch {
+			case literal == "null":
+				if of.nullable {
+					want = nil
+				}
+			case of.form(literal) && of.allows(literal):
+				want = nil
+			case of.form(literal):
+				want[0].Problem = events.ProblemValue
+			}
+			got := c.Check(&events.Event{Topic: events.Topic{Type: number}, Data: []byte(`{"Value":` + literal + `}`)})
+			got = slices.DeleteFunc(got, func(d events.Deviation) bool { return d.Property != "Value" })
+			if !slices.Equal(got, want) {
+				t.Errorf("%s %s: got %v, want %v", name, literal, got, want)
+			}
+		}
+	}
 }

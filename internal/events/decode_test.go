@@ -135,7 +135,13 @@ func TestDecode_refuses(t *testing.T) {
 		"Text":                     {"hello", events.ReasonNotJSON},
 		"Array":                    {"[" + routed + "]", events.ReasonNotObject},
 		"String":                   {`"x"`, events.ReasonNotObject},
-		"Number":                   {`-1`, events.ReasonNotObject},
+		"NegativeNumber":           {`-1`, events.ReasonNotObject},
+		"Number":                   {`0`, events.ReasonNotObject},
+		"LargeNumber":              {`9`, events.ReasonNotObject},
+		"True":                     {`true`, events.ReasonNotObject},
+		"False":                    {`false`, events.ReasonNotObject},
+		"Slash":                    {`/`, events.ReasonNotJSON},
+		"Colon":                    {`:`, events.ReasonNotJSON},
 		"Null":                     {`null`, events.ReasonNotObject},
 		"ByteOrderMark":            {"\ufeff" + routed, events.ReasonNotJSON},
 		"Truncated":                {routed[:len(routed)-1], events.ReasonNotJSON},
@@ -172,6 +178,9 @@ func TestDecode_refuses(t *testing.T) {
 		},
 		"UnknownEvent":          {replace(`"UserStatus"`, `"UserUnknown"`), events.ReasonUnknownEvent},
 		"NoEntityType":          {replace(`"EntityType"`, `"Other"`), events.ReasonWrongEntityType},
+		"EventWithBadEscape":    {replace(`UserStatus`, `User\qtatus`), events.ReasonNoEvent},
+		"EntityInBrackets":      {replace(`"`+entityText+`"`, `[`+entityText+`]`), events.ReasonNoEntity},
+		"UnknownEventOfNoKind":  {`{"EventType":"Unknown","EntityType":7}`, events.ReasonWrongEntityType},
 		"OtherEntityType":       {replace(`"User"`, `"Queue"`), events.ReasonWrongEntityType},
 		"EntityTypeInOtherCase": {replace(`"User"`, `"user"`), events.ReasonWrongEntityType},
 		"NoEntity":              {replace(`"EntityId"`, `"Other"`), events.ReasonNoEntity},
@@ -229,11 +238,20 @@ func TestDecode_samples(t *testing.T) {
 
 func TestLimit_refusesLargerMessages(t *testing.T) {
 	c := events.Builtin().Limit(len(routed))
-	if _, err := c.Decode([]byte(routed)); err != nil {
-		t.Errorf("at the limit: %v", err)
-	}
-	if _, err := c.Decode([]byte(routed + " ")); !errors.Is(err, events.ReasonTooLarge) {
-		t.Errorf("over the limit: %v", err)
+	in := events.NewIngress(events.IngressOptions{Catalog: c, Validation: events.ValidateOff})
+	unwanted := func(events.Topic) bool { return false }
+	for name, read := range map[string]func(data []byte) error{
+		"Decode":   func(data []byte) error { _, err := c.Decode(data); return err },
+		"Topic":    func(data []byte) error { _, err := c.Topic(data); return err },
+		"DecodeIf": func(data []byte) error { _, _, err := in.DecodeIf(data, unwanted); return err },
+		"Skim":     func(data []byte) error { _, _, err := in.Skim(data, unwanted); return err },
+	} {
+		if err := read([]byte(routed)); err != nil {
+			t.Errorf("%s at the limit: %v", name, err)
+		}
+		if err := read([]byte(routed + " ")); !errors.Is(err, events.ReasonTooLarge) {
+			t.Errorf("%s over the limit: %v", name, err)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -72,56 +73,79 @@ func depth(data []byte) int {
 // FuzzDecode compares with encoding/json.
 func FuzzDecode(f *testing.F) {
 	seed(f)
-	c := events.Builtin()
-	f.Fuzz(func(t *testing.T, data []byte) {
-		ev, err := c.Decode(data)
-		topic, topicErr := c.Topic(data)
-		if err != nil && !errors.Is(err, events.ErrMalformed) {
-			t.Fatalf("got error %v", err)
-		}
-		if err == nil && (topicErr != nil || topic != ev.Topic) {
-			t.Errorf("got topic %v, %v and event %v", topic, topicErr, ev.Topic)
-		}
-		if !acceptable(data) || len(data) > events.DefaultLimit {
-			return
-		}
-		want, why := slowDecode(t, c, data)
-		if got, _ := events.ReasonOf(err); got != why {
-			t.Fatalf("got %v, want %v", err, why)
-		}
-		ev.Data = nil
-		if diff := cmp.Diff(want, ev); err == nil && diff != "" {
-			t.Error(diff)
-		}
-	})
+	f.Fuzz(func(t *testing.T, data []byte) { checkDecode(t, events.Builtin(), data) })
+}
+
+func checkDecode(t *testing.T, c *events.Catalog, data []byte) {
+	t.Helper()
+	ev, err := c.Decode(data)
+	topic, topicErr := c.Topic(data)
+	if err != nil && !errors.Is(err, events.ErrMalformed) {
+		t.Fatalf("got error %v", err)
+	}
+	if err == nil && (topicErr != nil || topic != ev.Topic) {
+		t.Errorf("got topic %v, %v and event %v", topic, topicErr, ev.Topic)
+	}
+	if topicErr != nil && topic != (events.Topic{}) {
+		t.Errorf("got the topic %v with the error %v", topic, topicErr)
+	}
+	if !acceptable(data) || len(data) > events.DefaultLimit {
+		return
+	}
+	want, why := slowDecode(t, c, data)
+	if got, _ := events.ReasonOf(err); got != why {
+		t.Fatalf("got %v, want %v", err, why)
+	}
+	// Only the second one of two fields may lie behind the topic.
+	if got, _ := events.ReasonOf(topicErr); got != why && why != events.ReasonDuplicateField {
+		t.Errorf("got %v for the topic, want %v", topicErr, why)
+	}
+	if err != nil {
+		return
+	}
+	if !ev.Timestamp.Equal(want.Timestamp) {
+		t.Errorf("got the timestamp %v, want %v", ev.Timestamp, want.Timestamp)
+	}
+	if ev.Data, ev.Timestamp = nil, want.Timestamp; !reflect.DeepEqual(want, ev) {
+		t.Errorf("got %+v, want %+v", ev, want)
+	}
 }
 
 // FuzzAppendJSON compares the output with a slow reference, as decoded values.
 func FuzzAppendJSON(f *testing.F) {
 	seed(f)
-	c := events.Builtin()
-	userSetting, _ := c.Lookup("UserSetting")
-	f.Fuzz(func(t *testing.T, data []byte) {
-		ev := events.Event{Topic: events.Topic{Type: userSetting}, Data: data}
-		got, err := c.AppendJSON(nil, &ev)
-		if (err == nil) != acceptable(data) {
-			t.Fatalf("acceptable is %v, got error %v", acceptable(data), err)
-		}
-		if err != nil {
-			return
-		}
-		if !json.Valid(got) || !utf8.Valid(got) {
-			t.Fatalf("got malformed JSON: %q", got)
-		}
-		if diff := cmp.Diff(renamed(t, c, &ev), decoded(t, got)); diff != "" {
-			t.Error(diff)
-		}
-		c.Check(&ev)
-		again, err := c.AppendJSON(nil, &events.Event{Topic: ev.Topic, Data: got})
-		if err != nil || !bytes.Equal(again, got) {
-			t.Errorf("a second time: %v, got %q after %q", err, again, got)
-		}
-	})
+	f.Fuzz(func(t *testing.T, data []byte) { checkJSON(t, events.Builtin(), data) })
+}
+
+func checkJSON(t *testing.T, c *events.Catalog, data []byte) {
+	t.Helper()
+	ev := events.Event{Topic: events.Topic{Type: events.UserSetting}, Data: data}
+	got, err := c.AppendJSON([]byte("before"), &ev)
+	if (err == nil) != acceptable(data) {
+		t.Fatalf("acceptable is %v, got error %v", acceptable(data), err)
+	}
+	got, kept := bytes.CutPrefix(got, []byte("before"))
+	if !kept || err != nil && len(got) > 0 {
+		t.Fatalf("the output begins with %q, error %v", got, err)
+	}
+	if err != nil {
+		return
+	}
+	if !json.Valid(got) || !utf8.Valid(got) {
+		t.Fatalf("got malformed JSON: %q", got)
+	}
+	if want, got := renamed(t, c, &ev), decoded(t, got); !reflect.DeepEqual(want, got) {
+		t.Error(cmp.Diff(want, got))
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, got); err != nil || !bytes.Equal(compact.Bytes(), got) {
+		t.Errorf("got white space between tokens: %q", got)
+	}
+	c.Check(&ev)
+	again, err := c.AppendJSON(nil, &events.Event{Topic: ev.Topic, Data: got})
+	if err != nil || !bytes.Equal(again, got) {
+		t.Errorf("a second time: %v, got %q after %q", err, again, got)
+	}
 }
 
 // FuzzStateKey looks for panics in the readers of single properties. They run before the encoders, which check the
@@ -144,24 +168,37 @@ func FuzzStateKey(f *testing.F) {
 // FuzzAppendMessagePack reads the output with another implementation.
 func FuzzAppendMessagePack(f *testing.F) {
 	seed(f)
-	c := events.Builtin()
-	userSetting, _ := c.Lookup("UserSetting")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		ev := events.Event{Topic: events.Topic{Type: userSetting}, Data: data}
-		got, err := c.AppendMessagePack(nil, &ev, events.CamelKeys)
-		if (err == nil) != acceptable(data) {
-			t.Fatalf("acceptable is %v, got error %v", acceptable(data), err)
-		}
-		if err != nil {
-			return
-		}
-		if diff := samePacked(unpacked(t, got), renamed(t, c, &ev), dateTimes(c, ev.Type)); diff != "" {
-			t.Error(diff)
-		}
-		if _, err := c.AppendMessagePack(nil, &ev, events.PascalKeys); err != nil {
-			t.Errorf("with names in Pascal case: %v", err)
+		for _, style := range packStyles {
+			checkMessagePack(t, events.Builtin(), data, style)
 		}
 	})
+}
+
+var packStyles = []events.PackStyle{
+	events.CamelKeys, events.CamelKeys | events.TextTimes, events.PascalKeys, events.TextTimes,
+}
+
+func checkMessagePack(t *testing.T, c *events.Catalog, data []byte, style events.PackStyle) {
+	t.Helper()
+	ev := events.Event{Topic: events.Topic{Type: events.UserSetting}, Data: data}
+	got, err := c.AppendMessagePack(nil, &ev, style)
+	if (err == nil) != acceptable(data) {
+		t.Fatalf("acceptable is %v, got error %v", acceptable(data), err)
+	}
+	if err != nil {
+		return
+	}
+	want, dates := inPascal(t, c, &ev), dateTimes(c, ev.Type)
+	if style&events.CamelKeys != 0 {
+		want = renamed(t, c, &ev)
+	}
+	if style&events.TextTimes != 0 {
+		dates = nil
+	}
+	if diff := samePacked(unpacked(t, got), want, dates); diff != "" {
+		t.Errorf("style %d: %s", style, diff)
+	}
 }
 
 // slowDecode is a slow reference for Decode. data must be acceptable.

@@ -68,6 +68,10 @@ func TestIngress_countsAndQuarantinesRefusedMessages(t *testing.T) {
 		got[4].Bytes != 5 {
 		t.Errorf("got %+v", got)
 	}
+	in.Refused([]byte("{"+strings.Repeat("a", 2000)), events.ReasonNotJSON)
+	if excerpt := in.Quarantined()[0].Excerpt; excerpt != "{"+strings.Repeat("a", 1023) {
+		t.Errorf("an excerpt has %d bytes", len(excerpt))
+	}
 	if large := got[1]; large.Bytes != 1<<20 || len(large.Excerpt) > 1024 || !utf8.ValidString(large.Excerpt) {
 		t.Errorf("the excerpt of a large message has %d bytes: %q", len(large.Excerpt), large.Excerpt)
 	}
@@ -171,6 +175,19 @@ func TestIngress_validates(t *testing.T) {
 			t.Fatal(err)
 		}
 		counted(t, reg, "checked_total 12")
+	})
+
+	t.Run("SampleOfEachType", func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		in := events.NewIngress(events.IngressOptions{Catalog: events.Builtin(), SampleEvery: 1 << 40, Registerer: reg})
+		for range 2 {
+			for _, name := range events.Builtin().Names() {
+				if _, err := in.Decode(sample(t, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		counted(t, reg, "checked_total 31")
 	})
 
 	t.Run("Off", func(t *testing.T) {

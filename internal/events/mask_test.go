@@ -11,6 +11,8 @@ import (
 
 func TestAppendMasked_leavesOutWhatIsPersonal(t *testing.T) {
 	catalog, err := events.LoadCatalog([]byte(`
+enums:
+  - {name: Size, type: long, values: [{name: Small, value: 1}]}
 events:
   - name: Parcel
     kind: User
@@ -22,6 +24,11 @@ events:
       - {name: Weight, type: int}
       - {name: Items, type: List<Item>}
       - {name: Sizes, type: List<Size>, personal: false}
+      - {name: Map, type: "Dictionary<string, string>", personal: false}
+      - {name: Shape, type: object, personal: false}
+      - {name: Owner, type: object}
+      - {name: Kind, type: CallType}
+      - {name: Format, type: Size}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +55,17 @@ events:
 			"Parcel", `{"Receiver":"bob","Colour":"red","Age":7,"Weight":3,"Items":[],"Sizes":[{"a":1}]}`,
 			`{"Receiver":"***","Colour":"red","Age":"***","Weight":3,"Items":"***","Sizes":[{"a":1}]}`,
 		},
-		"nothing": {"UserSetting", `{}`, `{}`},
+		"values that nest": {
+			"Parcel",
+			`{"Sizes":[1],"sizes":[2],"Map":{"a":"b"},"map":{},"Shape":{"a":1},"shape":[3],"Weight":[4],"colour":{"a":5}}`,
+			`{"Sizes":[1],"sizes":[2],"Map":{"a":"b"},"map":{},"Shape":{"a":1},"shape":[3],"Weight":"***","colour":"***"}`,
+		},
+		"values that nest in the envelope": {
+			"Parcel", `{"Id":[1],"entityId":{"a":1},"Owner":{}}`, `{"Id":"***","entityId":"***","Owner":"***"}`,
+		},
+		"values that nest, of an unknown type": {"", `{"Id":[1],"EntityId":{"a":1}}`, `{"Id":"***","EntityId":"***"}`},
+		"enumerations":                         {"Parcel", `{"Kind":"In","Format":1}`, `{"Kind":"In","Format":1}`},
+		"nothing":                              {"UserSetting", `{}`, `{}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kind, _ := catalog.Lookup(test.kind)
@@ -75,8 +92,12 @@ func TestPersonal_listsTheProperties(t *testing.T) {
 	for _, name := range catalog.Names() {
 		kind, _ := catalog.Lookup(name)
 		definition := catalog.Definition(kind)
+		personal := catalog.Personal(kind)
 		for i := range definition.Properties {
 			p := &definition.Properties[i]
+			if slices.Contains(personal, p.Name) != p.Personal {
+				t.Errorf("%s: personal properties %v", name, personal)
+			}
 			for _, word := range []string{"Number", "Username", "UserName", "Mail", "Note", "Contact"} {
 				if strings.Contains(p.Name, word) && p.Type == events.TypeString && !p.Personal &&
 					p.Name != "QueueNumber" && p.Name != "SupervisionCallInNumber" {

@@ -39,13 +39,54 @@ func renamed(t testing.TB, c *events.Catalog, ev *events.Event) any {
 	if err != nil {
 		t.Fatalf("decode %q: %v", ev.Data, err)
 	}
-	if def := c.Definition(ev.Type); def != nil {
-		object, _ := value.(map[string]any)
-		if text, ok := object["eventType"].(string); ok && len(text) <= 128 && strings.ToLower(text) == def.LowerName() {
-			object["eventType"] = def.Name
-		}
+	if object, ok := value.(map[string]any); ok {
+		withCatalogName(c, ev, object, "eventType")
 	}
 	return value
+}
+
+// inPascal is a slow reference for AppendMessagePack with PascalKeys: the top-level names of the catalog are in Pascal
+// case, all others as published. Of several properties with one name the last one wins.
+func inPascal(t testing.TB, c *events.Catalog, ev *events.Event) any {
+	t.Helper()
+	pascal := map[string]string{}
+	for _, p := range slices.Concat(c.Envelope(), c.Definition(ev.Type).Properties) {
+		pascal[events.CamelCase(p.Name)] = p.Name
+	}
+	decoder := json.NewDecoder(bytes.NewReader(ev.Data))
+	decoder.UseNumber()
+	if _, err := decoder.Token(); err != nil {
+		t.Fatal(err)
+	}
+	object := map[string]any{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := token.(string)
+		if known, ok := pascal[name]; ok {
+			name = known
+		}
+		var value any
+		if err := decoder.Decode(&value); err != nil {
+			t.Fatal(err)
+		}
+		object[name] = value
+	}
+	withCatalogName(c, ev, object, "EventType")
+	return object
+}
+
+// withCatalogName gives the type of an event the spelling of the catalog.
+func withCatalogName(c *events.Catalog, ev *events.Event, object map[string]any, property string) {
+	def := c.Definition(ev.Type)
+	if def == nil {
+		return
+	}
+	if text, ok := object[property].(string); ok && len(text) <= 128 && strings.ToLower(text) == def.LowerName() {
+		object[property] = def.Name
+	}
 }
 
 // dateTimes returns the names of the properties of type DateTime, in Pascal and in camel case.
