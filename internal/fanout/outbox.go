@@ -357,6 +357,9 @@ func (o *Outbox) writeWaiting(delivered int, now time.Time) {
 		o.hold(o.waiting.bytes - waited)
 		if len(next) == 0 {
 			s.buffers.put(next)
+			if _, more := o.waiting.oldest(); more {
+				continue // the events before a large frame have expired
+			}
 			break
 		}
 		n, ok := s.write(o, next)

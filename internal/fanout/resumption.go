@@ -249,6 +249,7 @@ func (s *Shard) attach(o *Outbox, now time.Time) {
 	s.resumable.detached--
 	s.metrics.resumptions[resumptionResumed].Inc()
 	o.waiting.restart(now)
+	s.lagging.set(o, now)
 	o.sendAgain(now)
 }
 

@@ -120,6 +120,27 @@ func TestSlowReader_delaysOnlyItself(t *testing.T) {
 			st.end()
 		})
 	})
+	// When all events before a large frame had expired, the outbox took that for the end of what waits. It lost the large
+	// frame and all behind it. If that frame was an answer, the client's calls waited forever.
+	t.Run("gets a large answer, and what follows, behind events that have expired", func(t *testing.T) {
+		run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+			s, o, _, id := r.full(callTopic(1), "fills the socket")
+			r.Dispatch(&events.Event{
+				Topic: callTopic(1), Timestamp: time.Now(), TTLSeconds: 1, Data: []byte("expires"),
+			})
+			large := strings.Repeat("y", 100_000)
+			c := &calling{Outbox: o}
+			c.answer(large + "\n")
+			r.publish(callTopic(1), "follows")
+			time.Sleep(2 * time.Second)
+			c.expectWaiting(t, true, 0)
+			s.freeze(-1)
+			c.expectWaiting(t, false, 1)
+			want(t, s.lines(), []string{line(id, 1, "fills the socket"), large, line(id, 1, "follows")})
+			want(t, r.metric(t, "rte_fanout_dropped_total", "expired"), 1.0)
+			want(t, r.metric(t, "rte_fanout_outbox_waiting_bytes", ""), 0.0)
+		})
+	})
 	// A partly written frame counted in full, so the first event behind an answer of a few megabytes ended the session
 	// of a client that was reading the answer.
 	for name, fills := range map[string]bool{
