@@ -156,6 +156,25 @@ func TestLongPolling_tokens(t *testing.T) {
 	s.fetch(http.MethodGet, target, "elsewhere", "").expect(t, 403, otherUser)
 }
 
+// A poll with a later token that has fewer rights ends the subscriptions that the earlier one allowed.
+func TestLongPolling_tokenWithFewerRights(t *testing.T) {
+	s := startServer(t, withFallbacks, func(s *setup) {
+		s.Verifier, s.Timeouts.Poll, s.hub.Authorization.Rechecker = rowBearers(), 10*time.Millisecond, supervisors{}
+	})
+	target := s.longPolling("json")
+	s.fetch(http.MethodPost, target, "alice", subscribeAlice).expect(t, 200, "")
+	for _, step := range []struct {
+		bearer string
+		want   float64
+	}{{"alice", 1}, {"later", 1}, {"as agent later", 0}} {
+		if s.fetch(http.MethodGet, target, step.bearer, ""); step.want == 0 {
+			s.eventually("the subscription has ended", func() bool { return s.count("rte_hub_subscriptions_active") == 0 })
+		} else if n := s.count("rte_hub_subscriptions_active"); n != step.want {
+			t.Errorf("%v subscriptions with the token of %s", n, step.bearer)
+		}
+	}
+}
+
 // An expired token ends the connection, as with WebSockets.
 func TestLongPolling_expires(t *testing.T) {
 	s := startServer(t, withFallbacks, func(s *setup) {

@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rte-server/rte-server/internal/authz"
@@ -119,4 +121,110 @@ func TestKeepAlive_expiryAfterTheClockWasSet(t *testing.T) {
 	if got, want := options.expiry(now.Add(20*time.Second), now, uptime), uptime+21*time.Second; got != want {
 		t.Errorf("ends %s after the start, want %s", got, want)
 	}
+}
+
+// Each whole hub message of the client is a sign of life, and nothing else is. The messages that end a connection do
+// not matter.
+func TestTouch_byHubMessages(t *testing.T) {
+	for name, test := range map[string]struct {
+		received string
+		touches  bool
+		pinged   bool
+	}{
+		"a ping":               {`{"type":6}` + "\x1e", true, true},
+		"an unknown type":      {`{"type":99}` + "\x1e", true, false},
+		"a Cancel of no call":  {`{"type":5,"invocationId":"1"}` + "\x1e", true, false},
+		"half a ping":          {`{"type":`, false, false},
+		"nothing":              {"", false, false},
+		"a ping and a half":    {`{"type":6}` + "\x1e{", true, true},
+		"much of a large call": {`{"x":"` + strings.Repeat("x", smallMessage), false, true}, // the rest must come in time
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limits := Limits{MessageBytes: 1 << 20, PendingBytes: 1 << 20}
+				c := &Conn{
+					h:        &Handler{started: time.Now(), options: Options{Limits: limits}, metrics: newMetrics(nil, &limits)},
+					protocol: hubprotocol.Protocols(0)["json"],
+					reader:   reader{phase: phaseOpen, messages: hubprotocol.NewSplitter(limits.MessageBytes)},
+				}
+				c.messages.Switch(c.protocol, limits.MessageBytes)
+				time.Sleep(time.Minute)
+				c.receive([]byte(test.received))
+				if touched := c.lastRead.Load() == int64(time.Minute); touched != test.touches {
+					t.Errorf("the client is alive since %v", time.Duration(c.lastRead.Load()))
+				}
+				if c.pinged.Load() != test.pinged {
+					t.Errorf("the client timeout counts: %v", c.pinged.Load())
+				}
+				c.lastRead.Store(busy)
+				if c.touch(); c.lastRead.Load() != busy {
+					t.Error("a message ends the time in which a call runs")
+				}
+			})
+		})
+	}
+}
+
+// A connection without a socket lives for the window, or until its token ends. With the next socket all times begin
+// again, and the pings come again.
+func TestKeepAlive_resumes(t *testing.T) {
+	const window, keepAlive, client = 20 * time.Second, 15 * time.Second, 30 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		c := &Conn{
+			h: &Handler{started: time.Now(), options: Options{
+				Timeouts: Timeouts{KeepAlive: keepAlive, Client: client}, Resume: ResumeOptions{Window: window},
+			}},
+			protocol: hubprotocol.Protocols(0)["json"], resume: &resume{},
+		}
+		c.pinged.Store(true)
+		expect := func(what string, ping bool, want time.Duration, alive bool) {
+			t.Helper()
+			frame, next, ok := c.KeepAlive(time.Now())
+			if (frame != nil) != ping || next != want || ok != alive {
+				t.Errorf("%s: ping %v, next %s, ok %v; want %v, %s, %v", what, frame != nil, next, ok, ping, want, alive)
+			}
+		}
+		expect("opened", false, keepAlive, true)
+		for range 3 {
+			time.Sleep(10 * time.Second)
+			c.unread.Store(newUnread(1))
+			lost := int64(time.Since(c.h.started))
+			c.resume.lostAt.Store(lost)
+			expect("lost", false, window, true)
+			time.Sleep(window - 1)
+			expect("the last moment", false, 1, true)
+			if got := c.closeReason(fanout.EndSilent); got != hub.CloseGone {
+				t.Errorf("closed as %s", got)
+			}
+			(&handover{c: c}).Attach()
+			if c.unread.Load() != nil {
+				t.Error("the client counts as slow, because of its previous socket")
+			}
+			expect("attached", false, keepAlive, true)
+			if got := c.closeReason(fanout.EndSilent); got != hub.CloseSilent {
+				t.Errorf("closed as %s", got)
+			}
+			time.Sleep(keepAlive)
+			expect("the next ping", true, keepAlive, true)
+			time.Sleep(client - keepAlive - 1)
+			expect("the last moment of the client", false, 1, true)
+			c.touch()
+		}
+		c.lastRead.Store(busy)
+		(&handover{c: c}).Attach()
+		if c.lastRead.Load() != busy {
+			t.Error("the client timeout counts while a call runs")
+		}
+		c.resume.lostAt.Store(int64(time.Since(c.h.started)))
+		c.expires.Store(int64(time.Since(c.h.started) + time.Second))
+		expect("with a token that ends", false, time.Second, true)
+		time.Sleep(time.Second)
+		expect("after the token", false, 0, false)
+		if got := c.closeReason(fanout.EndSilent); got != hub.CloseExpired {
+			t.Errorf("closed as %s", got)
+		}
+		c.expires.Store(0)
+		time.Sleep(window)
+		expect("after the window", false, 0, false)
+	})
 }

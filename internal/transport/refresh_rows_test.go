@@ -23,10 +23,13 @@ func rowBearers() verifier {
 	elsewhere, bob := of(now.Add(time.Hour), authz.RoleAgent, "elsewhere"), of(now.Add(time.Hour), authz.RoleAgent, "bob")
 	elsewhere.Organization, bob.User = mustID("11111111-b484-e611-80c9-00505689257e"), bearers["bob"].User
 	return verifier{
-		"alice":     of(now.Add(10*time.Minute), authz.RoleSupervisor, "first"),
-		"sooner":    of(now.Add(30*time.Minute), authz.RoleSupervisor, "sooner"),
-		"later":     of(now.Add(time.Hour), authz.RoleSupervisor, "later"),
-		"as agent":  of(now.Add(time.Hour), authz.RoleAgent, "agent"),
+		"alice":    of(now.Add(10*time.Minute), authz.RoleSupervisor, "first"),
+		"sooner":   of(now.Add(30*time.Minute), authz.RoleSupervisor, "sooner"),
+		"later":    of(now.Add(time.Hour), authz.RoleSupervisor, "later"),
+		"as agent": of(now.Add(time.Hour), authz.RoleAgent, "agent"),
+
+		"as agent later": of(now.Add(2*time.Hour), authz.RoleAgent, "agent later"),
+
 		"earlier":   of(now.Add(3*time.Second), authz.RoleAgent, "earlier"),
 		"revoked":   of(now.Add(time.Hour), authz.RoleAgent, "revoked"),
 		"bob":       bob,

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -209,7 +211,42 @@ func (s *server) run(o *setup) {
 		if left := s.Connections(); left != 0 {
 			s.t.Errorf("%d connections are left", left)
 		}
+		s.expectNothingHeld()
 	})
+}
+
+// expectNothingHeld checks that the node, which has stopped, holds nothing for connections any more, by its own state
+// and by its metrics.
+func (s *server) expectNothingHeld() {
+	s.t.Helper()
+	var held []string
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if held = s.held(); len(held) == 0 { // net/http does not wait for the end of requests
+			return
+		}
+	}
+	s.t.Errorf("held at the end: %v", held)
+}
+
+// held describes what the node holds.
+func (s *server) held() []string {
+	held := s.Leftovers()
+	families, err := s.metrics.Gather()
+	if err != nil {
+		s.t.Error(err)
+	}
+	for _, family := range families {
+		name := family.GetName()
+		if strings.Contains(name, "capacity") || strings.Contains(name, "limit") || name == "rte_hub_pool_size" {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			if n := metric.GetGauge().GetValue(); n != 0 {
+				held = append(held, fmt.Sprint(name, metric.GetLabel(), n))
+			}
+		}
+	}
+	return held
 }
 
 // publish dispatches a published event of the test organization.

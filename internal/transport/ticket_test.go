@@ -192,4 +192,7 @@ func TestTicket_opensServerSentEvents(t *testing.T) {
 			t.Errorf("%s, want %d", response.Status, want)
 		}
 	}
+	if n := s.count("rte_transport_tickets_total"); n != 1 {
+		t.Errorf("%v tickets are counted", n)
+	}
 }

@@ -212,6 +212,8 @@ func (h *Handler) switchProtocols(a *admitted, sock *websocket.Socket, accept st
 		return
 	}
 	c := a.c
+	h.metrics.receivedBytes.Add(float64(len(buffered)))
+	c.received.Add(int64(len(buffered)))
 	if c.deflates {
 		h.metrics.deflating.Inc()
 	}
