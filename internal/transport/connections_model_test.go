@@ -95,8 +95,8 @@ func (m *modelConnections) redeem(c *Conn, inTime bool, now time.Time) (refusal,
 	return reason, ok
 }
 
-// hear takes note of a use on another node, and reports whether the own connection is the later one.
-func (m *modelConnections) hear(r redemption, otherIsGreater bool, now time.Time) (later bool) {
+// receive takes note of a use on another node, and reports whether the own connection is the later one.
+func (m *modelConnections) receive(r redemption, otherIsGreater bool, now time.Time) (later bool) {
 	if c := m.find(r.id); c != nil {
 		later = c.redeemedAt() > r.at || c.redeemedAt() == r.at && !otherIsGreater
 	}
@@ -195,7 +195,7 @@ func TestConnections_agreeWithModel(t *testing.T) {
 				}
 				r, other := redemption{id, at.UnixMicro()}, [nodeLen]byte{byte(random.IntN(2) * 2)}
 				var want []*Conn
-				if m.hear(r, other[0] > 1, now) {
+				if m.receive(r, other[0] > 1, now) {
 					want = append(want, m.find(id))
 				}
 				if got := cs.spentElsewhere([]redemption{r}, other, [nodeLen]byte{1}, now); !slices.Equal(got, want) {

@@ -167,6 +167,74 @@ func TestLink_writesEndWithClose(t *testing.T) {
 	})
 }
 
+// Whoever waits goes on at once when there is a reason, and not before.
+func TestLink_wakesWhoWaits(t *testing.T) {
+	big := text(strings.Repeat("z", 40<<10))
+	for name, test := range map[string]struct {
+		happens func(l *fallback.Link) // after a second
+		outcome fallback.Outcome       // of a request that waits
+	}{
+		"a message":                 {func(l *fallback.Link) { _, _ = l.TryWrite(text("!")) }, fallback.Messages},
+		"a waiting write":           {func(l *fallback.Link) { _, _ = l.Write(text("!")) }, fallback.Messages},
+		"the next request":          {func(l *fallback.Link) { l.Receive() }, fallback.Replaced},
+		"the end by the client":     {func(l *fallback.Link) { l.End() }, fallback.Over},
+		"the end of the requests":   {func(l *fallback.Link) { l.Finish() }, fallback.Over},
+		"the end of the connection": {func(l *fallback.Link) { _ = l.Close() }, fallback.Over},
+		"the last frame": {func(l *fallback.Link) {
+			_, _ = l.TryWrite(websocket.AppendClose(nil, websocket.StatusNormal))
+		}, fallback.Over},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, began := fallback.NewStream(), time.Now()
+				defer l.Close()
+				time.AfterFunc(time.Second, func() { test.happens(l) })
+				if _, outcome := next(t, l.Receive(), time.Hour); outcome != test.outcome || time.Since(began) != time.Second {
+					t.Errorf("%v after %v, want %v", outcome, time.Since(began), test.outcome)
+				}
+			})
+		})
+	}
+	for name, test := range map[string]struct {
+		newLink func() *fallback.Link
+		happens func(t *testing.T, l *fallback.Link) // after a second
+		want    time.Duration                        // of a write to a full link
+		err     error
+	}{
+		"stream, with a request": {fallback.NewStream, func(t *testing.T, l *fallback.Link) {
+			t.Helper()
+			next(t, l.Receive(), time.Second)
+		}, time.Second, nil},
+		"polled, by a request that waits beyond the patience": {newPolled, func(t *testing.T, l *fallback.Link) {
+			t.Helper()
+			r := l.Receive() // it only holds the client here
+			time.AfterFunc(3*patience, func() { r.Leave() })
+		}, time.Second + 4*patience, os.ErrDeadlineExceeded},
+		"stream, at the deadline of its begin": {fallback.NewStream, func(t *testing.T, l *fallback.Link) {
+			t.Helper()
+			_ = l.SetWriteDeadline(time.Time{}) // of later writes
+		}, patience / 2, os.ErrDeadlineExceeded},
+		"polled, at the end": {newPolled, func(_ *testing.T, l *fallback.Link) { _ = l.Close() }, time.Second, net.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, began := test.newLink(), time.Now()
+				defer l.Close()
+				mustTryWrite(t, l, big, len(big))
+				_ = l.SetWriteDeadline(began.Add(patience / 2))
+				written := goWrite(l, big)
+				time.Sleep(time.Second)
+				test.happens(t, l)
+				if err := <-written; !errors.Is(err, test.err) || time.Since(began) != test.want {
+					t.Errorf("written after %v: %v; want %v, %v", time.Since(began), err, test.want, test.err)
+				}
+			})
+		})
+	}
+}
+
+func newPolled() *fallback.Link { return fallback.NewPolled(patience) }
+
 func TestReceiver_outcomes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := fallback.NewPolled(patience)
