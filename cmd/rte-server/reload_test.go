@@ -259,6 +259,21 @@ func TestReload_rotatesPasswordOfRedis(t *testing.T) {
 	}
 }
 
+// TestReload_rotatesSecretBetweenNodes checks that operations reach a node that started with the next secret alone.
+func TestReload_rotatesSecretBetweenNodes(t *testing.T) {
+	redis := rtetest.MustStartRedis(t)
+	first := startReloading(t, map[string]string{"redis.addresses": redis.Addr, "connection.secret": rtetest.Secret})
+	first.reload(map[string]string{"connection.secret": otherSecret, "connection.previous_secret": rtetest.Secret})
+	second := start(t, serveArgs("--redis.addresses="+redis.Addr, "--connection.secret="+otherSecret)...)
+	eventually(t, "the nodes to know each other", func() bool { return len(first.nodes()) == 2 })
+	far := second.connect(tokenOf(t, rtetest.Secret), "")
+	status, answer := fetch(t, "POST", first.operators+"/api/disconnect?nodes=all&user="+testUser)
+	if status != http.StatusOK || strings.Contains(answer, "unanswered") {
+		t.Errorf("disconnect: %d %s", status, answer)
+	}
+	far.expect(`{"type":7`)
+}
+
 // TestReload_changesNotices checks the time over which clients are notified of lost events.
 func TestReload_changesNotices(t *testing.T) {
 	redis := rtetest.MustStartRedis(t)
