@@ -192,3 +192,45 @@ func TestShard_countsCollectedBytesInTheQueueThatWritesThem(t *testing.T) {
 		}
 	})
 }
+
+// Each organization has the traffic of its own, and none once its last subscription has ended.
+func TestTraffic_countsEachOrganization(t *testing.T) {
+	run(t, fanout.Options{Shards: 2}, func(t *testing.T, r *rig) {
+		var entries []*fanout.Entry
+		sockets := []*socket{newSocket(), newSocket()}
+		busy, quiet := events.Topic{Organization: events.ID{1}, Type: 1}, events.Topic{Organization: events.ID{2}, Type: 1}
+		outboxes := []*fanout.Outbox{r.Open(sockets[0], fanout.ProtocolJSON), r.Open(sockets[1], fanout.ProtocolJSON)}
+		for _, o := range outboxes {
+			e, _ := r.subscribe(o, busy)
+			entries = append(entries, e)
+		}
+		last, _ := r.subscribe(outboxes[0], quiet)
+		for range 3 {
+			r.publish(busy, "x")
+			synctest.Wait()
+		}
+		bytes := int64(sockets[0].received.Len())
+		r.publish(quiet, "long")
+		synctest.Wait()
+		longer := int64(sockets[0].received.Len()) - bytes
+		traffic := func() map[events.ID]fanout.Traffic {
+			all := map[events.ID]fanout.Traffic{}
+			for _, t := range r.Traffic() {
+				all[t.Organization] = t
+			}
+			return all
+		}
+		want(t, traffic(), map[events.ID]fanout.Traffic{
+			{1}: {Organization: events.ID{1}, Events: 3, Deliveries: 6, Bytes: 2 * bytes},
+			{2}: {Organization: events.ID{2}, Events: 1, Deliveries: 1, Bytes: longer},
+		})
+		want(t, r.metric(t, "rte_fanout_written_bytes_total", ""), float64(2*bytes+longer))
+		outboxes[0].Apply(fanout.Change{Remove: []*fanout.Entry{last}})
+		synctest.Wait()
+		want(t, len(traffic()), 1)
+		outboxes[0].Close(nil, entries[:1])
+		outboxes[1].Close(nil, entries[1:])
+		synctest.Wait()
+		want(t, len(traffic()), 0)
+	})
+}

@@ -168,3 +168,37 @@ func TestOffer_alwaysHasRoomForFourEvents(t *testing.T) {
 		want(t, taken, 5) // four wait when the fifth is offered
 	})
 }
+
+// A reload of the configuration replaces the quota, also for what it holds back.
+func TestSetQuota_appliesAtOnce(t *testing.T) {
+	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: 1}}, func(t *testing.T, r *rig) {
+		s := newSocket()
+		_, id := r.subscribe(r.Open(s, fanout.ProtocolJSON), stateTopic(1))
+		synctest.Wait()
+		var lines []string
+		publish := func(states ...string) {
+			for _, data := range states {
+				r.publish(stateTopic(1), data)
+				lines = append(lines, line(id, 1, data))
+			}
+			synctest.Wait()
+		}
+		publish("a,1", "b,1", "c,1")
+		want(t, s.lines(), lines[:1])
+		r.SetQuota(0)
+		synctest.Wait()
+		want(t, s.lines(), lines[1:])
+		want(t, r.metric(t, "rte_fanout_quota_events_held", ""), 0.0)
+
+		lines = nil
+		publish("a,2", "b,2", "c,2")
+		want(t, s.lines(), lines)
+		r.SetQuota(2)
+		time.Sleep(10 * time.Second)
+		lines = nil
+		publish("a,3", "b,3", "c,3", "d,3")
+		want(t, s.lines(), lines[:2])
+		time.Sleep(1200 * time.Millisecond)
+		want(t, s.lines(), lines[2:])
+	})
+}

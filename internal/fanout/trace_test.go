@@ -10,6 +10,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/fanout"
+	"github.com/rte-server/rte-server/internal/tap"
 	"github.com/rte-server/rte-server/internal/trace"
 )
 
@@ -37,6 +38,16 @@ func traced(log *trace.Log) (lines []string) {
 		default:
 			lines = append(lines, fmt.Sprintf("%d>%d %s", a.Event[0], a.By[0], a.What))
 		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// tapped returns the events of which a tap has a copy, as traced does.
+func tapped(watching *tap.Tap) (lines []string) {
+	copies, _ := watching.Take()
+	for _, c := range copies {
+		lines = append(lines, fmt.Sprintf("%d %s %d", c.ID[0], c.Outcome, c.Subscribers))
 	}
 	slices.Sort(lines)
 	return lines
@@ -124,10 +135,26 @@ func TestDispatcher_recordsWhatIsNotPlainlySent(t *testing.T) {
 			},
 			want: []string{"1 matched 1", "1* ended_failed", "1* failed", "2 failed", "2 matched 1"},
 		},
+		"silent": {
+			do: func(r *rig, s *socket, _ *fanout.Outbox, _ *fanout.Entry) {
+				s.freeze(-1)
+				silent := newSocket()
+				silent.silent = true
+				r.Open(silent, fanout.ProtocolJSON)
+				time.Sleep(20 * time.Second)
+			},
+			want: []string{"1 matched 1", "1* ended_silent"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := newTrace()
 			test.options.Trace, test.options.Shards = log, 1
+			test.options.Taps = tap.New(tap.Options{Max: 1, Rate: 100, Bytes: 1 << 20})
+			watching, err := test.options.Taps.Open(tap.Filter{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer watching.Close()
 			run(t, test.options, func(t *testing.T, r *rig) {
 				s := newSocket()
 				o := r.Open(s, fanout.ProtocolJSON)
@@ -139,6 +166,9 @@ func TestDispatcher_recordsWhatIsNotPlainlySent(t *testing.T) {
 				test.do(r, s, o, e)
 				synctest.Wait()
 				want(t, traced(log), test.want)
+				want(t, tapped(watching), slices.DeleteFunc(slices.Clone(test.want), func(line string) bool {
+					return strings.Count(line, " ") < 2 // what happened in an outbox
+				}))
 				s.freeze(-1)
 			})
 		})
@@ -156,6 +186,36 @@ func TestDispatcher_recordsWhatAQuotaDoes(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		want(t, traced(log), []string{"1 matched 1", "2 held 0", "2>3 superseded", "3 matched 1"})
 	})
+	for name, test := range map[string]struct {
+		ttl, subscriptions int
+		metric, outcome    string
+	}{
+		"a state that has expired when there is room for it":                {1, 1, "expired", "2 expired 1"},
+		"a state that has no subscriber any more when there is room for it": {0, 0, "unheard", "2 no_subscribers 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := newTrace()
+			run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: 1}, Trace: log}, func(t *testing.T, r *rig) {
+				s := newSocket()
+				o := r.Open(s, fanout.ProtocolJSON)
+				e, id := r.subscribe(o, stateTopic(1))
+				r.subscribe(o, stateTopic(2))
+				synctest.Wait()
+				for _, key := range []string{"a,1", "b,1", "c,1"} {
+					r.send(stateTopic(2), 1, key, 0) // takes the room of the next seconds
+				}
+				r.send(stateTopic(1), 2, "a,1", test.ttl)
+				if test.subscriptions == 0 {
+					o.Apply(fanout.Change{Remove: []*fanout.Entry{e}})
+				}
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				want(t, r.metric(t, "rte_fanout_events_total", test.metric), 1.0)
+				want(t, slices.Contains(traced(log), test.outcome), true)
+				want(t, s.contains(id.String()), false)
+			})
+		})
+	}
 }
 
 // TestDispatch_recordsWithoutAllocations is the price of the trace for the events of a node.
