@@ -330,6 +330,11 @@ func TestSharedRevocations_reread(t *testing.T) {
 		s.set(true)
 		time.Sleep(13500 * time.Millisecond) // one after ten seconds, and then each second
 		reads(7)
+		for result, want := range map[string]float64{"ok": 3, "failed": 4} {
+			if n := rtetest.MustReadMetric(t, s.registry, "rte_authz_revocation_readings_total/"+result); n != want {
+				t.Errorf("%v readings are counted as %s, want %v", n, result, want)
+			}
+		}
 	})
 }
 
@@ -348,7 +353,108 @@ func TestSharedRevocations_tooManyUnsaved(t *testing.T) {
 	); !errors.Is(err, token.ErrNeverShared) {
 		t.Error(err)
 	}
-	if n := rtetest.MustReadMetric(t, s.registry, "rte_authz_revocations_shared_total/lost"); n != 1 {
-		t.Errorf("%v are lost", n)
+	if err := s.Share(t.Context(), token.Revocation{TokenID: "7", Until: until}); !errors.Is(err, token.ErrNotShared) {
+		t.Errorf("one that waits already: %v", err)
 	}
+	for name, want := range map[string]float64{
+		"shared_total/lost": 1, "shared_total/failed": 10_002, "shared_total/ok": 0, "unsaved": 10_000,
+		"unsaved_capacity": 10_000,
+	} {
+		if n := rtetest.MustReadMetric(t, s.registry, "rte_authz_revocations_"+name); n != want {
+			t.Errorf("%s is %v, want %v", name, n, want)
+		}
+	}
+}
+
+// More revocations than a call can list end in a check of everything, and the next one is listed again.
+func TestSharedRevocations_enforceEverythingOfTooMany(t *testing.T) {
+	for name, test := range map[string]struct {
+		received int
+		want     []int
+	}{"AsManyAsFit": {1000, []int{1000}}, "TooMany": {1001, []int{-1}}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSharing(t, &memoryStore{})
+				receive := func(id int) {
+					if err := s.Receive(fmt.Appendf(nil, `{"jti":"%d"}`, id)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for i := range test.received {
+					receive(i)
+				}
+				s.run(t)
+				synctest.Wait()
+				if got := s.rounds(); !slices.Equal(got, test.want) {
+					t.Errorf("enforced %v, want %v", got, test.want)
+				}
+				receive(5000)
+				synctest.Wait()
+				if got := s.rounds(); !slices.Equal(got, []int{1}) {
+					t.Errorf("then enforced %v", got)
+				}
+			})
+		})
+	}
+}
+
+// A revocation that could not be stored is stored as soon as the store is back, not with the next periodic reading.
+func TestSharedRevocations_storesSoonAfterAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSharing(t, &memoryStore{})
+		s.run(t)
+		synctest.Wait()
+		s.set(true)
+		one := token.Revocation{TokenID: "one", Until: time.Now().Add(time.Hour)}
+		if err := s.Share(t.Context(), one); !errors.Is(err, token.ErrNotShared) {
+			t.Error(err)
+		}
+		synctest.Wait()
+		s.set(false)
+		time.Sleep(1100 * time.Millisecond)
+		s.memoryStore.mu.Lock()
+		defer s.memoryStore.mu.Unlock()
+		if len(s.members) != 1 {
+			t.Errorf("%d are stored a second later", len(s.members))
+		}
+		if n := rtetest.MustReadMetric(t, s.registry, "rte_authz_revocations_shared_total/ok"); n != 1 {
+			t.Errorf("%v are counted", n)
+		}
+	})
+}
+
+// A back end need not know of what was undone: its next revocation counts. An older one of another node does not. What
+// the back end has stored itself is not stored a second time.
+func TestSharedRevocations_receiveAfterUndone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now, until := time.Now(), time.Now().Add(time.Hour)
+		s := newSharing(t, &memoryStore{members: map[string]time.Time{`{"jti":"plain"}`: until}})
+		s.run(t)
+		if err := s.Receive([]byte(`{"jti":"plain"}`)); err != nil {
+			t.Fatal(err)
+		}
+		s.Reread()
+		synctest.Wait()
+		if len(s.notified) != 0 {
+			t.Errorf("stored again: %v", s.notified)
+		}
+		undone := token.Revocation{TokenID: "one", Undone: true, At: now, Until: until}
+		if _, err := s.list.Add(undone); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			message string
+			revoked bool
+		}{
+			{fmt.Sprintf(`{"jti":"one","at":%d}`, now.Unix()-1), false},
+			{`{"jti":"one"}`, true},
+		} {
+			if err := s.Receive([]byte(step.message)); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.list.Check(&token.Claims{TokenID: "one"}); got != step.revoked {
+				t.Errorf("after %s the token is revoked: %v", step.message, got)
+			}
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,6 +86,7 @@ func TestRevocations_endAndMakeRoom(t *testing.T) {
 		add(token.Revocation{TokenID: "two", Until: hour}, nil)
 		add(token.Revocation{User: me, Until: hour}, nil)
 		add(token.Revocation{TokenID: "three", Until: hour}, token.ErrRevocationsFull)
+		add(token.Revocation{User: colleague, Until: hour}, token.ErrRevocationsFull)
 		add(token.Revocation{TokenID: "one", Until: minute}, nil) // known already
 		add(token.Revocation{User: me, Before: minute, Until: hour}, nil)
 
@@ -101,8 +103,11 @@ func TestRevocations_endAndMakeRoom(t *testing.T) {
 		if n := rtetest.MustReadMetric(t, registry, "rte_authz_revocations"); n != 0 {
 			t.Errorf("%v revocations after all have ended", n)
 		}
-		if n := rtetest.MustReadMetric(t, registry, "rte_authz_revocations_refused_total"); n != 1 {
+		if n := rtetest.MustReadMetric(t, registry, "rte_authz_revocations_refused_total"); n != 2 {
 			t.Errorf("%v refused", n)
+		}
+		if n := rtetest.MustReadMetric(t, registry, "rte_authz_revocations_capacity"); n != 3 {
+			t.Errorf("%v fit", n)
 		}
 		if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
 			t.Error(problems, err)
@@ -163,7 +168,8 @@ func TestRevocation_json(t *testing.T) {
 	for _, text := range []string{
 		`{}`, `[]`, `{"jti":1}`, `{"user":"anna"}`, `{"jti":"one","user":"` + me.String() + `"}`, `{"jti":"one","before":1}`,
 		`{"user":"` + me.String() + `","before":-1}`, `{"user":"` + me.String() + `","before":1e300}`,
-		`{"jti":"one","until":1e300}`,
+		`{"jti":"one","until":1e300}`, `{"jti":"one","at":-1}`, `{"jti":"` + strings.Repeat("x", 300) + `"}`,
+		`{"jti":"one","undone":true}`, `{"user":"` + me.String() + `","undone":true,"at":7,"before":7}`,
 	} {
 		var r token.Revocation
 		if err := json.Unmarshal([]byte(text), &r); err == nil {

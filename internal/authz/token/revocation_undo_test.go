@@ -51,11 +51,15 @@ func TestRevocations_areUndone(t *testing.T) {
 		"user undone, in another order":  {[]token.Revocation{undoneUser(2), before(1, 1), ofUser(1)}, false},
 		"user revoked again":             {[]token.Revocation{ofUser(1), undoneUser(2), before(3, 3)}, true},
 		"user revoked again, for others": {[]token.Revocation{ofUser(1), undoneUser(2), before(3, 0)}, false},
+		"issued before, then others":     {[]token.Revocation{before(1, 2), undoneUser(2), before(3, 0)}, false},
 		"another kind undone":            {[]token.Revocation{ofUser(1), undone(2)}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := token.NewRevocations(0, nil)
 			for _, r := range test.known {
+				if r.Undone && r.Covers(claimsIssued("one", at(1))) {
+					t.Errorf("what undoes a revocation covers tokens: %+v", r)
+				}
 				if _, err := l.Add(r); err != nil {
 					t.Fatal(err)
 				}
