@@ -53,6 +53,9 @@ type world struct {
 	reported  []backplane.Loss
 	forgot    bool            // Redis lost events that it had acknowledged
 	gone      map[uint64]bool // events that a failover lost before the node read them: no node can know of them
+	buffer    []byte          // has the message that arrives
+	isHeld    map[uint64]bool // events whose message arrived during a repair
+	account   account
 }
 
 // packet is a message on the wire, a canary, or a peer query.
@@ -67,7 +70,7 @@ type packet struct {
 func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, mix: []tier{counted, journaled, plain}, epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), now: time.Hour,
-		seen: map[uint64]bool{}, gone: map[uint64]bool{}, losses: map[backplane.LossReason]int{},
+		seen: map[uint64]bool{}, gone: map[uint64]bool{}, isHeld: map[uint64]bool{}, losses: map[backplane.LossReason]int{},
 	}
 	w.lane.Start(w.time(), backplane.Position{}, true)
 	return w
@@ -89,7 +92,7 @@ func (w *world) publish(how tier) {
 	w.tiers = append(w.tiers, how)
 	w.times = append(w.times, w.serverID())
 	w.sent = append(w.sent, w.time())
-	m := sequence.Message{Event: events.Event{ID: id(number), Data: []byte("{}")}, Shared: true}
+	m := sequence.Message{Event: events.Event{ID: id(number), Data: text(number)}, Shared: true}
 	if how != plain {
 		m.ID = w.serverID()
 		if m.ID.Compare(w.lastID) <= 0 {
@@ -122,7 +125,7 @@ func (w *world) receive(n int) {
 			continue
 		}
 		next.message.Era = w.era
-		w.lane.Live(w, w.time(), &next.message)
+		w.live(next.message)
 	}
 }
 
@@ -131,7 +134,7 @@ func (w *world) breaks(n int, changed bool) {
 	w.receive(n)
 	w.wire = nil
 	w.read = nil
-	w.lane.Broken(w.time(), sequence.Break{Era: w.era, Changed: changed, Reason: backplane.LossOutage})
+	w.broken(sequence.Break{Era: w.era, Changed: changed, Reason: backplane.LossOutage})
 }
 
 // failover loses the end of the journal.
@@ -139,7 +142,7 @@ func (w *world) failover(lost int, behind time.Duration) {
 	lost = min(lost, len(w.journal))
 	w.forgot = w.forgot || lost > 0
 	for _, m := range w.journal[len(w.journal)-lost:] {
-		w.gone[binary.BigEndian.Uint64(m.Event.ID[:])-1] = true
+		w.gone[numberOf(&m.Event)] = true
 	}
 	w.journal = w.journal[:len(w.journal)-lost]
 	w.counter, w.lastID = 0, backplane.StreamID{}
@@ -183,7 +186,7 @@ func (w *world) answer() {
 		p.Entries = append(p.Entries, m)
 	}
 	w.read = nil
-	w.lane.Page(w, w.time(), p)
+	w.page(p)
 }
 
 // answerAsPeer answers like a node that received all events up to the query.
@@ -197,10 +200,10 @@ func (w *world) answerAsPeer(q packet) {
 	}
 	for number, how := range w.tiers[:q.published] {
 		if w.answers && !known(number) && how != counted {
-			a.Events = append(a.Events, events.Event{ID: id(uint64(number)), Data: []byte("{}")})
+			a.Events = append(a.Events, events.Event{ID: id(uint64(number)), Data: text(uint64(number))})
 		}
 	}
-	w.lane.Answer(w, w.time(), a)
+	w.peerAnswer(a)
 }
 
 // finish lets everything on the way arrive.
@@ -217,26 +220,8 @@ func (w *world) finish() {
 	}
 }
 
-func (w *world) Deliver(ev *events.Event) {
-	number := binary.BigEndian.Uint64(ev.ID[:]) - 1
-	if w.seen[number] {
-		w.t.Fatalf("event %d was delivered twice", number)
-	}
-	w.seen[number] = true
-	w.delivered = append(w.delivered, number)
-}
-
-func (w *world) StateKey(*events.Event) (events.ID, bool)      { return events.ID{}, false }
-func (w *world) Read(*events.Event)                            {}
-func (w *world) Plain(*events.Event)                           {}
-func (w *world) Duplicate(sequence.DuplicateKind)              {}
-func (w *world) Overflow()                                     {}
-func (w *world) Repaired(sequence.GapKind, int, time.Duration) {}
-
-func (w *world) Lost(loss backplane.Loss) {
-	w.losses[loss.Reason]++
-	w.reported = append(w.reported, loss)
-}
+func (w *world) StateKey(*events.Event) (events.ID, bool) { return events.ID{}, false }
+func (w *world) Overflow()                                {}
 
 // steps takes random steps, among them the faults.
 func (w *world) steps(t *rapid.T, faults ...func()) {
