@@ -232,3 +232,22 @@ func TestExchange_wakesOnceThereIsWork(t *testing.T) {
 		})
 	}
 }
+
+// Queries and answers have a bound each. A lane whose query is beyond it gets its answer at once.
+func TestExchange_boundsWhatWaits(t *testing.T) {
+	var unanswered []sequence.Answer
+	x := NewExchange(Options{
+		Unanswered: func(_ Lane, a sequence.Answer) { unanswered = append(unanswered, a) },
+		Jitter:     func(time.Duration) time.Duration { return 0 },
+	})
+	for n := range maxWaiting + 2 {
+		x.Query(testLane(strconv.Itoa(n)), sequence.Read{Generation: uint64(n)})
+		x.offer(&answer{lane: strconv.Itoa(n)})
+	}
+	if len(x.queries) != maxWaiting || len(x.waiting) != maxWaiting || len(x.answers) != maxWaiting {
+		t.Errorf("%d queries of %d lanes and %d answers wait", len(x.queries), len(x.waiting), len(x.answers))
+	}
+	if len(unanswered) != 2 || unanswered[1].Generation != maxWaiting+1 || unanswered[1].Complete {
+		t.Errorf("unanswered %+v", unanswered)
+	}
+}
