@@ -137,7 +137,8 @@ func TestPeers_refuseWhatIsNoAnnouncement(t *testing.T) {
 	for _, message := range []string{
 		"", "x", "[]", `{"node":"b"}`, `{"state":"ready"}`, `{"node":"b","state":"well"}`,
 		`{"node":"b","state":"ready","connections":-1}`, `{"node":"b","state":"ready","waiting":-1}`,
-		`{"node":"` + strings.Repeat("b", 2000) + `","state":"ready"}`,
+		`{"node":"` + strings.Repeat("b", 2000) + `","state":"ready"}`, `{"node":"b","state":"ready","waiting":"many"}`,
+		`{"node":"b","state":"ready","relay":"no address"}`,
 	} {
 		if p.receive([]byte(message)) == nil {
 			t.Errorf("took %.50q", message)
