@@ -63,8 +63,7 @@ type Notified struct {
 	Reason string     `json:"reason"`
 	How    string     `json:"how"` // notice or close
 
-	user         events.ID
-	organization events.ID
+	user events.ID
 }
 
 // Subscriber is a session, open or ended lately, and its subscriptions to one topic.
@@ -144,7 +143,7 @@ func (h *history) notified(s *Session, loss Loss, how notification) {
 	n := Notified{
 		Connection: s.ID(), User: claims.User.String(), Organization: loss.Organization.String(), At: time.Now().UTC(),
 		From: from, To: to, Reason: loss.Reason, How: how.String(),
-		user: claims.User, organization: loss.Organization,
+		user: claims.User,
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

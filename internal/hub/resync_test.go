@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
 	"github.com/rte-server/rte-server/internal/hub"
 )
@@ -42,8 +47,15 @@ func resyncs(t *testing.T, lines []string) (notices []hub.Resync) {
 }
 
 func TestLost_notifiesSubscribersOfTheLane(t *testing.T) {
-	run(t, hub.Options{Resync: hub.ResyncOptions{Lane: laneOf}}, func(t *testing.T, r *rig) {
-		stock, notified := r.connect(t), r.connectWith(t, withNotices())
+	o := hub.Options{Resync: hub.ResyncOptions{Lane: laneOf}, HistoryBytes: 1 << 20}
+	run(t, o, func(t *testing.T, r *rig) {
+		user := events.ID{3}
+		connection := withNotices()
+		session, err := r.Open(connection, &authz.Claims{Organization: organization, User: user, Role: authz.RoleAgent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stock, notified := r.connect(t), &client{session, connection}
 		elsewhere, idle := r.connect(t), r.connect(t)
 		stock.invoke(t, "1", "Subscribe", items(1, 2))
 		notified.invoke(t, "1", "Subscribe", items(1, 2, 3))
@@ -77,7 +89,91 @@ func TestLost_notifiesSubscribersOfTheLane(t *testing.T) {
 				t.Errorf("%v clients are counted as notified by %s", n, how)
 			}
 		}
+		if n := r.metric(t, "rte_hub_losses_by_organization_total", organization.String()); n != 1 {
+			t.Errorf("%v losses of the organization are counted", n)
+		}
+
+		// Operators can look up who was notified.
+		from, to = from.UTC().Truncate(time.Millisecond), to.UTC().Truncate(time.Millisecond)
+		remembered := hub.Notified{
+			Connection: "connection", User: user.String(), Organization: organization.String(),
+			From: &from, To: &to, Reason: "outage", How: "notice",
+		}
+		byClose := remembered
+		byClose.User, byClose.How = events.ID{}.String(), "close"
+		found := r.Notifications(events.ID{})
+		ignored := cmp.Options{
+			cmpopts.IgnoreFields(hub.Notified{}, "At"), cmpopts.IgnoreUnexported(hub.Notified{}),
+			cmpopts.SortSlices(func(a, b hub.Notified) bool { return a.How > b.How }),
+		}
+		if diff := cmp.Diff([]hub.Notified{remembered, byClose}, found, ignored); diff != "" {
+			t.Errorf("notifications: -want +got\n%s", diff)
+		}
+		for _, n := range found {
+			if at := n.At.Sub(to); at < 0 || at > time.Minute {
+				t.Errorf("a client was notified %s after the loss", at)
+			}
+		}
+		if diff := cmp.Diff([]hub.Notified{remembered}, r.Notifications(user), ignored); diff != "" {
+			t.Errorf("notifications of a user: -want +got\n%s", diff)
+		}
+		if others := r.Notifications(events.ID{5}); len(others) != 0 {
+			t.Errorf("notifications of another user: %v", others)
+		}
 	})
+}
+
+// Two losses of a lane are one notice, whose interval has both, or is not known where one of them is not.
+func TestLost_joinsTheLossesOfALane(t *testing.T) {
+	type interval [2]time.Duration // from, to, after the start; zero: not known
+	const early, middle, late = 2 * time.Second, 5 * time.Second, 10 * time.Second
+	for name, test := range map[string]struct {
+		first, second, want interval
+	}{
+		"the first one is earlier":           {interval{early, middle}, interval{middle, late}, interval{early, late}},
+		"the second one is earlier":          {interval{middle, late}, interval{early, middle}, interval{early, late}},
+		"the end of the second is unknown":   {interval{early, late}, interval{early, 0}, interval{early, 0}},
+		"the end of the first is unknown":    {interval{early, 0}, interval{early, late}, interval{early, 0}},
+		"the begin of the second is unknown": {interval{early, late}, interval{0, late}, interval{0, late}},
+		"the begin of the first is unknown":  {interval{0, late}, interval{early, late}, interval{0, late}},
+	} {
+		for _, apart := range []time.Duration{0, time.Second} { // before and after the plan for the first one
+			t.Run(fmt.Sprint(name, " ", apart), func(t *testing.T) {
+				o := hub.Options{Resync: hub.ResyncOptions{Lane: laneOf}, Jitter: func(d time.Duration) time.Duration { return d }}
+				run(t, o, func(t *testing.T, r *rig) {
+					c := r.connectWith(t, withNotices())
+					c.invoke(t, "1", "Subscribe", items(1))
+					start := time.Now()
+					at := func(d time.Duration) time.Time {
+						if d == 0 {
+							return time.Time{}
+						}
+						return start.Add(d)
+					}
+					time.Sleep(20 * time.Second)
+					r.Lost(lostOdd(at(test.first[0]), at(test.first[1])))
+					time.Sleep(apart)
+					r.Lost(lostOdd(at(test.second[0]), at(test.second[1])))
+					time.Sleep(time.Minute)
+					synctest.Wait()
+					var got interval
+					notices := resyncs(t, c.lines())
+					if len(notices) != 1 {
+						t.Fatalf("%d notices", len(notices))
+					}
+					if from := notices[0].From; from != nil {
+						got[0] = from.Sub(start)
+					}
+					if to := notices[0].To; to != nil {
+						got[1] = to.Sub(start)
+					}
+					if got != test.want {
+						t.Errorf("from %s to %s, want from %s to %s", got[0], got[1], test.want[0], test.want[1])
+					}
+				})
+			})
+		}
+	}
 }
 
 // The connections of stock clients end spread over the window, or over more time if the rate requires it.
