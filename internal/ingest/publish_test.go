@@ -230,10 +230,13 @@ func TestPublish_checksHeaders(t *testing.T) {
 		header, value string
 		status        int
 	}{
-		"compressed":      {"Content-Encoding", "gzip", 415},
-		"key with spaces": {"Idempotency-Key", "a b", 400},
-		"long key":        {"Idempotency-Key", strings.Repeat("x", 129), 400},
-		"longest key":     {"Idempotency-Key", strings.Repeat("x", 128), 200},
+		"compressed":               {"Content-Encoding", "gzip", 415},
+		"key with spaces":          {"Idempotency-Key", "a b", 400},
+		"long key":                 {"Idempotency-Key", strings.Repeat("x", 129), 400},
+		"longest key":              {"Idempotency-Key", strings.Repeat("x", 128), 200},
+		"key with DEL":             {"Idempotency-Key", "a\x7f", 400},
+		"key beyond ASCII":         {"Idempotency-Key", "é", 400},
+		"first and last character": {"Idempotency-Key", "!~", 200},
 	} {
 		r := httptest.NewRequest(http.MethodPost, "http://localhost/api/publish", strings.NewReader("{}"))
 		r.Header.Set(test.header, test.value)
@@ -331,7 +334,13 @@ func TestPublish_waitsForRoom(t *testing.T) {
 		answers := make(chan int)
 		const requests = 200 // more than may publish at a time
 		for range requests {
-			go func() { answers <- publish(server, strings.NewReader("1"), "").Code }()
+			go func() {
+				w := publish(server, strings.NewReader("1"), "")
+				if got := w.Body.String(); !strings.Contains(got, `"line":1`) || !strings.Contains(got, `"error":`) {
+					t.Errorf("answered %s", got)
+				}
+				answers <- w.Code
+			}()
 		}
 		for range requests {
 			if status := <-answers; status != 503 {
@@ -393,8 +402,8 @@ func TestPublish_limitsSlowBody(t *testing.T) {
 	}
 	defer response.Body.Close()
 	answer, _ := io.ReadAll(response.Body)
-	if response.StatusCode != 408 || !strings.Contains(string(answer), `"published":1,`) ||
-		!strings.Contains(string(answer), `"line":2`) {
+	if want := `{"published":1,"refused":0,"error":"the body took too long","line":2}`; response.StatusCode != 408 ||
+		strings.TrimSpace(string(answer)) != want {
 		t.Errorf("answered %d %s", response.StatusCode, answer)
 	}
 }
@@ -475,12 +484,6 @@ func TestPublish_retriesOnlyTheRest(t *testing.T) {
 				t.Errorf("took %s, want %s", got, test.taken)
 			}
 		})
-	}
-}
-
-func TestNew_namesTheMissingField(t *testing.T) {
-	if _, err := ingest.New(ingest.Options{}); err == nil || err.Error() != "ingest: Options.Take is required" {
-		t.Errorf("New: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -29,14 +30,18 @@ func TestTake_publishesValidEventsOnly(t *testing.T) {
 	topic := backplanetest.Topic(events.NewID(), events.NewID())
 	backplanetest.MustAcquire(t, to, topic)
 	expired := backplanetest.NewEvent(topic, 2).JSON()
+	fresh := backplanetest.NewEvent(topic, 3).JSON()
 	take := ingest.Take(decoder{events.Builtin()}, to, func(ev *events.Event) time.Time {
-		if string(ev.Data) == string(expired) {
+		switch string(ev.Data) {
+		case string(expired):
 			return time.Now().Add(-time.Second)
+		case string(fresh):
+			return time.Now().Add(time.Hour)
 		}
 		return time.Time{}
 	})
 	errs := take(t.Context(), [][]byte{
-		backplanetest.NewEvent(topic, 1).JSON(), expired, []byte("{}"), backplanetest.NewEvent(topic, 3).JSON(),
+		backplanetest.NewEvent(topic, 1).JSON(), expired, []byte("{}"), fresh,
 	})
 	for i, want := range []string{"", "expired", "no_event", ""} {
 		reason := ""
@@ -53,12 +58,16 @@ func TestTake_publishesValidEventsOnly(t *testing.T) {
 }
 
 // failing is a backplane that publishes no event but the first of a batch.
-type failing struct{ backplane.Backplane }
+type failing struct {
+	backplane.Backplane
 
-func (failing) PublishBatch(_ context.Context, batch [][]byte) []error {
+	err error
+}
+
+func (f failing) PublishBatch(_ context.Context, batch [][]byte) []error {
 	errs := make([]error, len(batch))
 	for i := 1; i < len(batch); i++ {
-		errs[i] = backplane.ErrUnavailable
+		errs[i] = f.err
 	}
 	return errs
 }
@@ -68,7 +77,7 @@ func (failing) PublishBatch(_ context.Context, batch [][]byte) []error {
 func TestTake_givesEachEventItsError(t *testing.T) {
 	topic := backplanetest.Topic(events.NewID(), events.NewID())
 	event := func(n int) []byte { return backplanetest.NewEvent(topic, n).JSON() }
-	errs := ingest.Take(decoder{events.Builtin()}, failing{}, nil)(t.Context(), [][]byte{
+	errs := ingest.Take(decoder{events.Builtin()}, failing{err: backplane.ErrUnavailable}, nil)(t.Context(), [][]byte{
 		[]byte("{}"), event(1), []byte("{}"), event(2), event(3),
 	})
 	noEvent := ingest.Refused{Reason: "no_event"}
@@ -76,5 +85,17 @@ func TestTake_givesEachEventItsError(t *testing.T) {
 		if !errors.Is(errs[i], want) {
 			t.Errorf("event %d: %v, want %v", i, errs[i], want)
 		}
+	}
+}
+
+// A lane whose keys have the wrong type takes no event, now or later.
+func TestTake_refusesEventsOfABrokenLane(t *testing.T) {
+	topic := backplanetest.Topic(events.NewID(), events.NewID())
+	event := func(n int) []byte { return backplanetest.NewEvent(topic, n).JSON() }
+	broken := failing{err: fmt.Errorf("lane 1: %w", backplane.ErrWrongType)}
+	errs := ingest.Take(decoder{events.Builtin()}, broken, nil)(t.Context(), [][]byte{event(1), event(2)})
+	want := ingest.Refused{Reason: "wrong_key_type", Detail: broken.err.Error()}
+	if errs[0] != nil || !errors.Is(errs[1], want) {
+		t.Errorf("got %v, want %v", errs, want)
 	}
 }
