@@ -12,6 +12,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/authz"
 	"github.com/rte-server/rte-server/internal/events"
+	"github.com/rte-server/rte-server/internal/hub"
 )
 
 // expiring returns bearers whose tokens expire.
@@ -73,7 +74,10 @@ func (s *server) refresh(connection, bearer string) (*http.Response, string) {
 }
 
 func TestRefresh_movesTheExpiry(t *testing.T) {
-	s := startServer(t, withRefresh)
+	var refreshes sync.Map // the token ids, by connection
+	s := startServer(t, withRefresh, func(s *setup) {
+		s.Refresh.Refreshed = func(c hub.Conn, claims *authz.Claims) { refreshes.Store(claims.TokenID, c.ID()) }
+	})
 	kept, id := s.openToken("alice")
 	forEver, other := s.openToken("alice")
 	left, _ := s.openToken("alice")
@@ -83,6 +87,9 @@ func TestRefresh_movesTheExpiry(t *testing.T) {
 	}
 	if response, body = s.refresh(other, "alice for ever"); response.StatusCode != 200 || body != "{}" {
 		t.Errorf("%s %s", response.Status, body)
+	}
+	if _, ok := refreshes.Load("later"); !ok {
+		t.Error("the refresh is not reported")
 	}
 	left.expectText(`{"type":7,"allowReconnect":true}`) // its token and those of the others have expired
 	left.expectClose(1000)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rte-server/rte-server/internal/fanout"
 	"github.com/rte-server/rte-server/internal/hub"
+	"github.com/rte-server/rte-server/internal/transport"
 )
 
 // withResume grants stateful reconnect.
@@ -180,6 +181,26 @@ func TestResume_MessagePack(t *testing.T) {
 	second.expect(opBinary, "\x03\x92\x08\x01")
 	second.binary([]byte("\x03\x92\x08\x01"))
 	second.expectNothing()
+	second.binary([]byte("\x15\x95\x01\x80\xa12\xaeUnsubscribeAll\x90"))
+	second.expect(opBinary, strings.Replace(string(completion), "\xa11", "\xa12", 1))
+	second.expect(opBinary, "\x03\x92\x08\x02")
+}
+
+// The cause of the end of a connection is that of its last socket.
+func TestResume_endsByItsLastSocket(t *testing.T) {
+	ends := make(chan transport.End, 1)
+	s := startServer(t, withResume, func(s *setup) { s.Ended = func(e transport.End) { ends <- e } })
+	first, target := s.resumable("json")
+	first.Close()
+	s.eventually("the socket is lost", func() bool { return s.count("rte_fanout_outboxes_detached") == 1 })
+	second := s.continued(target, 1)
+	second.expectText(`{"type":9,"sequenceId":1}`)
+	second.text("nonsense" + separator)
+	second.expectText(closedWithError)
+	second.expectClose(1000)
+	if end := <-ends; end.Reason != hub.CloseProtocolError || end.Detail != "malformed_message" {
+		t.Errorf("ended: %+v", end)
+	}
 }
 
 func TestResume_refused(t *testing.T) {

@@ -113,3 +113,37 @@ func TestResume_oneOfSeveralSocketsStays(t *testing.T) {
 		}
 	}
 }
+
+// Another socket may come with a later token that has fewer rights. They count at once, as after a refresh.
+func TestResume_withFewerRights(t *testing.T) {
+	s := startServer(t, withResume, func(s *setup) {
+		s.Verifier, s.hub.Authorization.Rechecker = rowBearers(), supervisors{}
+	})
+	w, target := s.resumable("json")
+	w.subscribeAck(s)
+	w.Close()
+	s.eventually("the socket is lost", func() bool { return s.count("rte_fanout_outboxes_detached") == 1 })
+	next := s.againOf("later", target)
+	next.text(sequence(2))
+	next.expectText(`{"type":9,"sequenceId":1}`)
+	if n := s.count("rte_hub_subscriptions_active"); n != 1 {
+		t.Errorf("%v subscriptions with the same rights", n)
+	}
+	s.againOf("as agent later", target).text(sequence(2))
+	s.eventually("the subscription has ended", func() bool { return s.count("rte_hub_subscriptions_active") == 0 })
+}
+
+// A connection that may continue on another socket is not compressed: the next socket may not offer it.
+func TestResume_withoutDeflate(t *testing.T) {
+	s := startServer(t, withResume, withDeflate)
+	for query, want := range map[string]bool{"&useStatefulReconnect=true": false, "": true} {
+		_, body := s.do(http.MethodPost, "/rte/negotiate?negotiateVersion=1"+query, "alice")
+		_, rest, _ := strings.Cut(body, `"connectionToken":"`)
+		token, _, _ := strings.Cut(rest, `"`)
+		response, _ := s.connect().upgrade("/rte?id="+token, "alice", "Sec-WebSocket-Extensions: permessage-deflate")
+		granted := response.Header.Get("Sec-WebSocket-Extensions") != ""
+		if response.StatusCode != http.StatusSwitchingProtocols || granted != want {
+			t.Errorf("%q: %s, compressed: %v", query, response.Status, granted)
+		}
+	}
+}
