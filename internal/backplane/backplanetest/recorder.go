@@ -27,6 +27,7 @@ type Arrival struct {
 type Recorder struct {
 	mu       sync.Mutex
 	arrivals []Arrival     // guarded by mu
+	kept     [][]byte      // guarded by mu; the data of arrivals, which a Sink may keep
 	arrived  chan struct{} // guarded by mu; closed at the next arrival
 }
 
@@ -47,7 +48,7 @@ func (r *Recorder) Dispatch(ev *events.Event) {
 	a := Arrival{Topic: ev.Topic, ID: ev.ID, Number: Number(ev.Data), Data: string(ev.Data)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.arrivals = append(r.arrivals, a)
+	r.arrivals, r.kept = append(r.arrivals, a), append(r.kept, ev.Data)
 	close(r.arrived)
 	r.arrived = make(chan struct{})
 }
@@ -109,6 +110,11 @@ func (r *Recorder) until(t testing.TB, what string, done func([]Arrival) bool) [
 		r.mu.Lock()
 		if done(r.arrivals) {
 			defer r.mu.Unlock()
+			for i := range r.kept {
+				if string(r.kept[i]) != r.arrivals[i].Data {
+					t.Errorf("the data of an event has changed from %.200q to %.200q", r.arrivals[i].Data, r.kept[i])
+				}
+			}
 			return slices.Clone(r.arrivals)
 		}
 		arrived := r.arrived
