@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -232,5 +233,42 @@ func TestTraffic_countsEachOrganization(t *testing.T) {
 		outboxes[1].Close(nil, entries[1:])
 		synctest.Wait()
 		want(t, len(traffic()), 0)
+	})
+}
+
+// All organizations together may have ten times the backlog of one.
+func TestDispatch_waitsForTheBacklogOfAllOrganizations(t *testing.T) {
+	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Backlog: 4}}, func(t *testing.T, r *rig) {
+		const organizations, each = 20, 5
+		s := newSocket()
+		o := r.Open(s, fanout.ProtocolJSON)
+		var topics []events.Topic
+		for n := range byte(organizations) {
+			topics = append(topics, events.Topic{Organization: events.ID{n + 1}, Type: 1})
+			r.subscribe(o, topics[n])
+		}
+		synctest.Wait()
+		release := s.hold() // the shard is busy with one write
+		r.publish(topics[0], "fills the shard")
+		synctest.Wait()
+		var publishers sync.WaitGroup
+		for _, topic := range topics {
+			publishers.Go(func() {
+				for range each {
+					r.publish(topic, "x")
+				}
+			})
+		}
+		synctest.Wait()
+		// The bound is 40. Events that come at the same moment exceed it together.
+		if n := r.metric(t, "rte_fanout_backlog_deliveries", ""); n <= 40 || n > 40+organizations {
+			t.Errorf("%v deliveries are under way, want a little more than 40", n)
+		}
+		release()
+		publishers.Wait()
+		synctest.Wait()
+		want(t, s.count("x\n"), organizations*each)
+		want(t, r.metric(t, "rte_fanout_dispatch_stalls_total", "") > 0, true)
+		want(t, r.metric(t, "rte_fanout_backlog_deliveries", ""), 0.0)
 	})
 }

@@ -137,3 +137,22 @@ func TestApply_keepsTheOrderOfLargeFrames(t *testing.T) {
 		want(t, s.lines(), []string{"first", large, "last"})
 	})
 }
+
+// The memory of a pong serves the next one, of any client, while the rest of the first still waits for its socket.
+func TestSend_keepsWhatAFullSocketHasNotTaken(t *testing.T) {
+	run(t, fanout.Options{Shards: 1}, func(t *testing.T, r *rig) {
+		full, other := newSocket(), newSocket()
+		behind, ahead := r.Open(full, fanout.ProtocolJSON), r.Open(other, fanout.ProtocolJSON)
+		full.freeze(3)
+		behind.Send([]byte("pong one\n"))
+		synctest.Wait()
+		for range 20 {
+			ahead.Send([]byte("PONG TWO\n"))
+			synctest.Wait()
+		}
+		full.freeze(-1)
+		synctest.Wait()
+		want(t, full.lines(), []string{"pong one"})
+		want(t, other.count("PONG TWO\n"), 20)
+	})
+}

@@ -114,6 +114,18 @@ func TestAttach_sendsWhatIsNotAcknowledged(t *testing.T) {
 				c.s.lines()
 			}, "sequence 1,notice,answer,later",
 		},
+		"with a large frame that has waited": {
+			func(t *testing.T, c *resumable) {
+				t.Helper()
+				c.s.freeze(0)
+				c.events(t, "a")
+				c.Apply(fanout.Change{Frame: []byte(strings.Repeat("x", 100_000) + "\n")})
+				synctest.Wait()
+				c.s.freeze(-1)
+				synctest.Wait()
+				c.s.lines()
+			}, "sequence 1,a," + strings.Repeat("x", 100_000) + ",later",
+		},
 		"after a write that failed": {
 			func(t *testing.T, c *resumable) { t.Helper(); c.s.fail(); c.events(t, "a") }, "sequence 1,a,later",
 		},
