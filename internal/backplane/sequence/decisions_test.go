@@ -250,9 +250,8 @@ func (w *walk) answer() {
 	}
 	if read.Peers {
 		from := len(w.peers) - w.random.IntN(min(len(w.peers), 6)+1)
-		answer := sequence.Answer{Generation: read.Generation, Complete: w.random.IntN(3) > 0}
-		for _, ev := range w.peers[from:] {
-			answer.Events = append(answer.Events, ev)
+		answer := sequence.Answer{
+			Generation: read.Generation, Complete: w.random.IntN(3) > 0, Events: slices.Clone(w.peers[from:]),
 		}
 		w.Answer(w, w.now, &answer)
 		return

@@ -73,9 +73,10 @@ func newNetwork(t *testing.T, nodes, lanes int) *network {
 		n.Exchange = NewExchange(Options{
 			Node:   events.NewID().String(),
 			Prefix: "prefix:",
-			// The nodes are ready one after the other, so only one of them answers.
+			// The nodes are ready one after the other, each time in another order, so only one of them answers.
 			Jitter: func(longest time.Duration) time.Duration {
-				return longest * time.Duration(number) / time.Duration(nodes)
+				n.offers++
+				return longest * time.Duration((number+n.offers)%nodes) / time.Duration(nodes)
 			},
 			Find: func(name string) Lane {
 				for _, l := range n.lanes {
