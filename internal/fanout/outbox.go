@@ -160,7 +160,7 @@ func (o *Outbox) addFrame(frame []byte, a *Answer, counted bool, now time.Time) 
 		}
 	case len(frame) >= limit:
 		if counted {
-			o.keep(numbered{frame: frame})
+			o.keepLarge(frame)
 		}
 		o.write(frame, 0)
 	default:
@@ -397,7 +397,7 @@ func (o *Outbox) nextWrite(now time.Time) (next []byte, moved int) {
 	limit := min(o.shard.options.Outbox.WriteBytes, drainBytes)
 	if frame, counted := o.waiting.takeLarge(limit); frame != nil {
 		if counted {
-			o.keep(numbered{frame: frame})
+			o.keepLarge(frame)
 		}
 		return frame, 0
 	}

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"bytes"
 	"sync/atomic"
 	"time"
 
@@ -139,6 +140,14 @@ func (o *Outbox) keep(f numbered) {
 	if r.bytes > s.options.Resume.Bytes || r.bytes > (total-s.resumable.bytes+r.bytes)/freeParts {
 		s.metrics.resumptions[resumptionOverflowed].Inc()
 		o.dropLog()
+	}
+}
+
+// keepLarge is keep for a frame that is a write of its own. It keeps a copy: once the socket has taken the frame, its
+// memory serves other writes.
+func (o *Outbox) keepLarge(frame []byte) {
+	if o.resumption != nil {
+		o.keep(numbered{frame: bytes.Clone(frame)})
 	}
 }
 

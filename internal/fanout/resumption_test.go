@@ -114,6 +114,14 @@ func TestAttach_sendsWhatIsNotAcknowledged(t *testing.T) {
 				c.s.lines()
 			}, "sequence 1,notice,answer,later",
 		},
+		// The outbox kept the memory of such a frame, which already served other writes.
+		"with a large frame": {
+			func(_ *testing.T, c *resumable) {
+				c.Apply(fanout.Change{Frame: []byte(strings.Repeat("x", 100_000) + "\n")})
+				synctest.Wait()
+				c.s.lines()
+			}, "sequence 1," + strings.Repeat("x", 100_000) + ",later",
+		},
 		"with a large frame that has waited": {
 			func(t *testing.T, c *resumable) {
 				t.Helper()
