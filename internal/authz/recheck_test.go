@@ -81,12 +81,12 @@ func TestRecheck_directoryAway(t *testing.T) {
 		d.away.Store(true)
 		var gate *authz.Gate
 		var attempts, ended atomic.Int64
-		var last authz.Change
+		var last atomic.Pointer[authz.Change]
 		gate, err := authz.NewAuthorizer(authz.AuthorizerOptions{
 			Catalog: events.Builtin(), Directory: d, Registerer: registry,
 			Changed: func(change authz.Change) { // as a hub does
 				attempts.Add(1)
-				last = change
+				last.Store(&change)
 				if !change.All && !slices.Contains(change.Entities, queue) {
 					t.Errorf("another change: %+v", change)
 				}
@@ -140,7 +140,7 @@ func TestRecheck_directoryAway(t *testing.T) {
 		}
 		d.away.Store(false)
 		time.Sleep(2 * time.Second)
-		if diff := cmp.Diff(authz.Change{All: true}, last); diff != "" || attempts.Load() != before+1 {
+		if diff := cmp.Diff(&authz.Change{All: true}, last.Load()); diff != "" || attempts.Load() != before+1 {
 			t.Errorf("%d attempts: %s", attempts.Load()-before, diff)
 		}
 		if n := rtetest.MustReadMetric(t, registry, "rte_authz_recheck_undecided"); n != 0 {
@@ -152,7 +152,8 @@ func TestRecheck_directoryAway(t *testing.T) {
 		gate.Recheck(t.Context(), agentOfHome, lost)
 		d.away.Store(false)
 		time.Sleep(time.Minute)
-		if diff := cmp.Diff(authz.Change{Entities: []events.ID{queue}}, last); diff != "" || attempts.Load() != before+2 {
+		diff := cmp.Diff(&authz.Change{Entities: []events.ID{queue}}, last.Load())
+		if diff != "" || attempts.Load() != before+2 {
 			t.Errorf("%d attempts: %s", attempts.Load()-before, diff)
 		}
 		if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {

@@ -238,7 +238,7 @@ func TestConnections_agreeWithModel(t *testing.T) {
 			o := owners()
 			got, ok := cs.quota(&o)
 			want, wantOK := m.quota(&o)
-			if got != want || ok != wantOK || cs.roomFor(&o.remote) != (m.quotaOfAddress(&o)) {
+			if got != want || ok != wantOK || cs.roomFor(&o.remote) != m.quotaOfAddress(&o) {
 				t.Fatalf("seed %d, step %d: quota: %v %v, want %v %v", seed, n, got, ok, want, wantOK)
 			}
 			linked := 0

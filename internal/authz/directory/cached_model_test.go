@@ -157,7 +157,9 @@ func TestCached_agreesWithModel(t *testing.T) {
 				Source: s, KnownTTL: modelKnownTTL, UnknownTTL: modelUnknownTTL, Registerer: registry,
 			})
 			callers := []directory.Caller{
-				agentOfHome, {User: colleague, Organization: home}, agentOfForeign,
+				agentOfHome,
+				{User: colleague, Organization: home},
+				agentOfForeign,
 				{User: me, Organization: home, Organizations: []events.ID{other}},
 				{User: stranger, Organization: other, Organizations: []events.ID{foreign}},
 			}

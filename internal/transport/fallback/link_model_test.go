@@ -23,7 +23,6 @@ const full = 32 << 10
 type modelLink struct {
 	stream                           bool
 	messages                         []string // whole, as the client gets them
-	rest                             []byte   // of a frame that has come in part
 	receiver                         *fallback.Receiver
 	left                             time.Time
 	ended, finished, closed, lastOne bool

@@ -60,9 +60,9 @@ func TestReachable_followsAnswersAndFailures(t *testing.T) {
 			r.failed(ctx, "a:1")
 		}, all},
 		"requests that took too long": {func(r *Relay) {
-			ctx, cancel := context.WithTimeout(context.Background(), 1)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 			defer cancel()
-			time.Sleep(1)
+			time.Sleep(time.Millisecond)
 			r.failed(ctx, "a:1")
 			time.Sleep(awayTime)
 			r.failed(ctx, "a:1")
