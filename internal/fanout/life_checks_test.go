@@ -91,11 +91,6 @@ func (l *life) checkEnd(c *lifeClient) {
 	}
 }
 
-// overflows reports whether an outbox has dropped what its client had not acknowledged.
-func (l *life) overflows() bool {
-	return l.metric(l.t, "rte_fanout_resumptions_total", "overflowed") > 0
-}
-
 // checkLines compares what a client has received with what it must have received: nothing of another subscription,
 // nothing twice, nothing out of order, and nothing is missing once it reads again.
 func (l *life) checkLines(c *lifeClient) {
