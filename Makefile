@@ -27,6 +27,7 @@ test: deps build alerts chart shell site ## run every test, after installing wha
 	go vet -tags faults ./... # with the tests of other targets
 	rm -f build/reports/repeated.txt
 	scripts/go-test.sh -race -timeout 20m ./...
+	scripts/go-test.sh -vet=off -run lloc -timeout 5m ./internal/... # the race detector allocates, too
 	cd bench && go vet ./... && ../scripts/go-test.sh -race -timeout 5m ./...
 	@cat build/reports/*.txt 2>/dev/null || true # none where all results are cached
 

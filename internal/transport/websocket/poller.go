@@ -27,7 +27,10 @@ func (s *Socket) ReadLater(p *Poller, r Reader) bool {
 		return false
 	}
 	added := s.polled
-	s.poller, s.reader, s.polled = p, r, true
+	s.poller, s.polled = p, true
+	if s.reader != r {
+		s.reader, s.goOn = r, r.ReadOn // once, so that a wait allocates nothing
+	}
 	if !s.reading.CompareAndSwap(readerRuns, readerWaits) {
 		return false
 	}
@@ -42,13 +45,13 @@ func (s *Socket) ReadLater(p *Poller, r Reader) bool {
 func (s *Socket) wake() {
 	if s.reading.Swap(readerWoken) == readerWaits {
 		s.poller.remove(s)
-		go s.reader.ReadOn()
+		go s.goOn()
 	}
 }
 
 // readOn ends the wait of a reader by ReadLater, because there may be something to read.
 func (s *Socket) readOn() {
 	if s.reading.CompareAndSwap(readerWaits, readerRuns) {
-		go s.reader.ReadOn()
+		go s.goOn()
 	}
 }

@@ -19,6 +19,8 @@ type Poller struct {
 	raw   syscall.RawConn // of epoll
 	done  chan struct{}   // closed when the goroutine has ended
 
+	entries sync.Pool // *entry
+
 	mu      sync.Mutex // guards the following fields
 	fd      int        // of epoll; -1: closed
 	waiting []*Socket  // by file descriptor; nil: no reader waits
@@ -38,6 +40,7 @@ func StartPoller() (*Poller, error) {
 		return nil, fmt.Errorf("create epoll instance: %w", err)
 	}
 	p := &Poller{epoll: os.NewFile(uintptr(fd), "epoll"), fd: fd, done: make(chan struct{})}
+	p.entries.New = p.newEntry
 	p.raw, err = p.epoll.SyscallConn()
 	if err == nil {
 		err = p.epoll.SetReadDeadline(time.Time{}) // fails if Go's poller does not wait for it
@@ -103,9 +106,27 @@ func (p *Poller) take(ready []*Socket, events []syscall.EpollEvent) []*Socket {
 // add waits for a socket whose state is readerWaits. added reports whether the kernel knows it from an earlier wait. It
 // returns false if that is not possible, or if the socket is closed.
 func (p *Poller) add(s *Socket, added bool) (ok bool) {
-	// Control prevents that the descriptor is closed and used again meanwhile.
-	err := s.raw.Control(func(uintptr) { ok = p.enter(s, added) })
-	return err == nil && ok
+	e := p.entries.Get().(*entry) //nolint:forcetypeassert // nothing else is in there
+	e.socket, e.added, e.ok = s, added, false
+	err := s.raw.Control(e.control)
+	ok = err == nil && e.ok
+	e.socket = nil
+	p.entries.Put(e)
+	return ok
+}
+
+// entry is a call of enter. A function literal would take memory for each wait.
+type entry struct {
+	socket    *Socket
+	added, ok bool
+	control   func(uintptr) // prevents that the descriptor is closed and used again while it runs
+}
+
+// newEntry returns an entry for calls of p.enter.
+func (p *Poller) newEntry() any {
+	e := &entry{}
+	e.control = func(uintptr) { e.ok = p.enter(e.socket, e.added) }
+	return e
 }
 
 // enter does the work of add.

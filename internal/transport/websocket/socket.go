@@ -60,6 +60,7 @@ type Socket struct {
 	inErr    error
 	poller   *Poller // of the reader that waits by ReadLater
 	reader   Reader  // that waits
+	goOn     func()  // reader.ReadOn
 	polled   bool    // the kernel knows the socket from an earlier wait
 }
 
