@@ -202,3 +202,21 @@ func TestSetQuota_appliesAtOnce(t *testing.T) {
 		want(t, s.lines(), lines[2:])
 	})
 }
+
+// After a reload without a quota, states that were held back go out before newer ones, or newer ones replace them.
+func TestSetQuota_keepsTheOrderOfStates(t *testing.T) {
+	run(t, fanout.Options{Shards: 1, Flow: fanout.FlowOptions{Quota: 1}}, func(t *testing.T, r *rig) {
+		s := newSocket()
+		_, id := r.subscribe(r.Open(s, fanout.ProtocolJSON), stateTopic(1))
+		synctest.Wait()
+		for _, data := range []string{"a,1", "b,1", "c,1"} {
+			r.publish(stateTopic(1), data)
+		}
+		synctest.Wait()
+		r.SetQuota(0)
+		r.publish(stateTopic(1), "c,2") // the states of before are still held back
+		synctest.Wait()
+		lines := s.lines()
+		want(t, lines[len(lines)-1], line(id, 1, "c,2"))
+	})
+}

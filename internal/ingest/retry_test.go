@@ -9,10 +9,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -326,4 +328,48 @@ func TestPublish_givesItsPlaceBack(t *testing.T) {
 	if len(s.taken) != requests {
 		t.Errorf("took %d", len(s.taken))
 	}
+}
+
+// slowReceipts are receipts as in Redis: they record nothing once the context has ended.
+type slowReceipts struct{ ingest.Receipts }
+
+// End implements ingest.Receipts.
+func (s slowReceipts) End(ctx context.Context, key, text string, final bool, keep time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.Receipts.End(ctx, key, text, final, keep)
+}
+
+// A publisher goes in the midst of its request, or the time limit passes. A retry gets the result, and its events are
+// published once.
+func TestPublish_recordsTheEndWithoutThePublisher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, late := range map[string]bool{"the publisher goes": false, "the time limit passes": true} {
+			s := &shelf{}
+			ctx, leave := context.WithCancel(t.Context())
+			server := mustNew(t, ingest.Options{
+				Receipts: slowReceipts{newReceipts()}, Window: time.Minute, Timeout: 5 * time.Second, MaxBytes: 1 << 20,
+				MaxEvent: 100, Take: func(ctx context.Context, batch [][]byte) []error {
+					if late {
+						time.Sleep(6 * time.Second)
+					} else {
+						leave()
+					}
+					return s.take(ctx, batch)
+				},
+			})
+			request := httptest.NewRequestWithContext(ctx, http.MethodPost, "http://localhost/api/publish",
+				strings.NewReader("1\n"))
+			request.Header.Set("Idempotency-Key", "key")
+			server.ServeHTTP(httptest.NewRecorder(), request)
+			if w := publish(server, strings.NewReader("1\n"), "key"); w.Code != http.StatusOK {
+				t.Errorf("%s: the retry got %d %s", name, w.Code, w.Body)
+			}
+			if len(s.taken) != 1 {
+				t.Errorf("%s: took %v", name, s.taken)
+			}
+			leave()
+		}
+	})
 }

@@ -3,8 +3,11 @@ package redis
 import (
 	"testing"
 
+	"github.com/rte-server/rte-server/internal/backplane"
+	"github.com/rte-server/rte-server/internal/backplane/backplanetest"
 	"github.com/rte-server/rte-server/internal/backplane/resp"
 	"github.com/rte-server/rte-server/internal/backplane/sequence"
+	"github.com/rte-server/rte-server/internal/events"
 )
 
 // A lane without a free worker got an action for each dropped message, without a bound.
@@ -31,6 +34,30 @@ func TestMailbox_overflowsAreOneAction(t *testing.T) {
 	if again, _ := m.take(); len(again) != 1 || taken[2].action.(*overflowed).lapse.Plain != 10 {
 		t.Errorf("%d notices, want another", len(again))
 	}
+}
+
+// A lane that falls behind reports the era of the first message that it drops: plain events since then may be missing.
+func TestOffer_reportsTheEraOfTheFirstDroppedMessage(t *testing.T) {
+	b, err := New(Options{
+		Addresses: []string{"127.0.0.1:1"}, LaneQueue: 300, // room for two or three messages
+		Options: backplane.Options{Catalog: events.Builtin(), Sink: backplanetest.NewRecorder()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lane{load: &load{}}
+	eras := []*sequence.Era{{}, {}, {}, {}, {}, {}}
+	for i := 0; i < len(eras); i++ {
+		b.offer(l, entry{payload: make([]byte, 60), era: eras[i]})
+		taken := l.mailbox.entries
+		if o, ok := taken[len(taken)-1].action.(*overflowed); ok {
+			if i < 2 || o.lapse.Era != eras[0] || o.lapse.Plain != i+1 {
+				t.Errorf("message %d: %+v, want the era of the first one", i, o.lapse)
+			}
+			return
+		}
+	}
+	t.Error("the mailbox has no bound")
 }
 
 // Each queued message kept its whole chunk alive, with the messages of all other lanes in it: 400 KB of messages took
