@@ -53,7 +53,7 @@ func all(folders ...string) (list []tests) {
 
 // changes returns the changes of all lists.
 func changes() []change {
-	return slices.Concat(guards(), planted(), plantedBySecond(), plantedByThird())
+	return slices.Concat(guards(), planted(), plantedBySecond(), plantedByThird(), plantedByFourth())
 }
 
 // source returns the changed file.
