@@ -13,13 +13,14 @@ import (
 	"github.com/rte-server/rte-server/internal/hub"
 )
 
-// notForAgents is the Rechecker that allows entity 1 to all roles and the others to all but agents.
+// notForAgents is the Rechecker that allows entity 1 to all roles and the others to all but agents. As a directory that
+// does not answer, it ends nothing after the end of its context.
 type notForAgents struct{}
 
-func (notForAgents) Recheck(_ context.Context, claims *authz.Claims, topics []events.Topic) []bool {
+func (notForAgents) Recheck(ctx context.Context, claims *authz.Claims, topics []events.Topic) []bool {
 	allowed := make([]bool, len(topics))
 	for i, topic := range topics {
-		allowed[i] = topic.Entity == entity(1) || claims.Role != authz.RoleAgent
+		allowed[i] = topic.Entity == entity(1) || claims.Role != authz.RoleAgent || ctx.Err() != nil
 	}
 	return allowed
 }
@@ -51,7 +52,9 @@ func TestRefresh_replacesTheClaims(t *testing.T) {
 				t.Fatalf("changed: %v, %v", changed, err)
 			}
 		}
-		c.Recheck(t.Context())
+		request, end := context.WithCancel(t.Context())
+		end() // the recheck goes on after the request that brought the claims
+		c.Recheck(request)
 		if left := c.active(t); len(left) != 1 || c.Info().Claims.TokenID != "new" {
 			t.Errorf("subscriptions left: %+v of %+v", left, c.Info())
 		}
@@ -65,15 +68,17 @@ func TestRefresh_replacesTheClaims(t *testing.T) {
 func TestRefresh_reachesASubscribeUnderWay(t *testing.T) {
 	run(t, hub.Options{Authorization: hub.Authorization{Rechecker: notForAgents{}}}, func(t *testing.T, r *rig) {
 		release := make(chan struct{})
+		call, giveUp := context.WithCancel(t.Context())
 		r.lanes.acquire = func(context.Context, []events.Topic) []error {
 			<-release
+			giveUp() // too late for the call, and no reason to leave out the recheck
 			return nil
 		}
 		c := r.connect(t)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			c.Invoke(t.Context(), invocation("1", "Subscribe", items(1, 2)))
+			c.Invoke(call, invocation("1", "Subscribe", items(1, 2)))
 		}()
 		synctest.Wait()
 		if changed, err := c.Refresh(newClaims()); !changed || err != nil {

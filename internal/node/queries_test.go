@@ -38,7 +38,10 @@ func (w *channels) Subscribe(channel string, message func([]byte), missed func()
 }
 
 // Send implements backplane.Control.
-func (w *channels) Send(_ context.Context, channel string, message []byte) error {
+func (w *channels) Send(ctx context.Context, channel string, message []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	all := slices.Clone(w.byName[channel])
 	w.mu.Unlock()

@@ -1,7 +1,7 @@
 package guards
 
-// plantedByFourth returns the bugs of a fourth person, who planted one in each stage on the way of an event and had read
-// no test. A tenth bug, in batches to an old Redis, is on the list of the third person.
+// plantedByFourth returns the bugs of a fourth person, who planted one in each stage on the way of an event and had
+// read no test. A tenth bug, in batches to an old Redis, is on the list of the third person.
 func plantedByFourth() []change {
 	return []change{
 		{
