@@ -47,7 +47,7 @@ func TestOffer_reportsTheEraOfTheFirstDroppedMessage(t *testing.T) {
 	}
 	l := &lane{load: &load{}}
 	eras := []*sequence.Era{{}, {}, {}, {}, {}, {}}
-	for i := 0; i < len(eras); i++ {
+	for i := range eras {
 		b.offer(l, entry{payload: make([]byte, 60), era: eras[i]})
 		taken := l.mailbox.entries
 		if o, ok := taken[len(taken)-1].action.(*overflowed); ok {
