@@ -94,7 +94,7 @@ func TestEdited_refusesBrokenStructure(t *testing.T) {
 	}
 }
 
-// TestEdited_skimsAsItDecodes expects from Skim and DecodeIf what Decode returns, as far as they read.
+// TestEdited_skimsAsItDecodes compares Skim and DecodeIf with Decode, as far as they read.
 func TestEdited_skimsAsItDecodes(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	c := events.Builtin()

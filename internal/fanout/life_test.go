@@ -35,7 +35,7 @@ type lifeEvent struct {
 	expires bool
 }
 
-// state returns what a state event is the state of.
+// state returns the key of the state in a state event.
 func (e lifeEvent) state() string {
 	key, _, _ := strings.Cut(e.data, ",")
 	return key

@@ -33,7 +33,7 @@ const (
 	refusedUnknown    = "Not subscribed"
 )
 
-// life is a random life of a hub, with a model of what clients have and must be told.
+// life is a random life of a hub, with a model of the subscriptions and notices of clients.
 type life struct {
 	*rig
 	t       *testing.T
@@ -320,7 +320,7 @@ func (l *life) heal() {
 	l.expectMetric("rte_hub_sessions_without_subscriptions", idle)
 }
 
-// expectTargets compares the first words of what a client has received.
+// expectTargets compares the targets of the messages that a client has received.
 func (l *life) expectTargets(c *lifeClient, want ...string) {
 	l.t.Helper()
 	var got []string
@@ -402,7 +402,7 @@ func (l *life) check() {
 	}
 }
 
-// checkTopic publishes an event and compares who receives it, and who is said to have subscribed.
+// checkTopic publishes an event and compares its receivers and the list of subscribers with the model.
 func (l *life) checkTopic() {
 	n, organization := l.random.IntN(lifeEntities), events.ID{1, byte(l.random.IntN(lifeOrganizations))}
 	topic := events.Topic{Organization: organization, Entity: entity(n), Type: topic(0).Type}

@@ -23,7 +23,7 @@ import (
 	"github.com/rte-server/rte-server/internal/ingest"
 )
 
-// answer is what a publisher reads.
+// answer is the answer to a publisher.
 type answer struct {
 	Published, Refused int
 	Refusals           []struct {

@@ -8,7 +8,7 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// cachedRecord is what a test has put.
+// cachedRecord is a record that a test has put.
 type cachedRecord struct {
 	record *Record
 	until  time.Duration

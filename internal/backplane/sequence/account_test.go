@@ -14,8 +14,8 @@ import (
 	"github.com/rte-server/rte-server/internal/events"
 )
 
-// account checks what a lane reports besides events: for each call of the lane what the host learns of the message, and
-// for each repair its beginning, the number of events that it found, and the worst loss.
+// account checks the reports of a lane besides events: for each call of the lane, those about the message, and for each
+// repair its beginning, the number of events that it found, and the worst loss.
 type account struct {
 	entries  map[uint64]bool // of the page that the lane takes now; nil: it takes none
 	peers    bool            // the lane takes the answer of another node now
