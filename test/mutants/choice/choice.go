@@ -10,11 +10,12 @@ import (
 )
 
 const (
-	// Mutant is the environment variable that has the number of the chosen mutant.
-	Mutant = "RTE_MUTANT"
+	// Mutant is the environment variable that has the number of the chosen mutant. Programs refuse unknown variables that
+	// begin with RTE_.
+	Mutant = "MUTANT"
 	// Reached is the environment variable that names the file whose byte i becomes 1 when mutant i is reached. Programs
 	// that a test starts write into it as well.
-	Reached = "RTE_MUTANT_REACHED"
+	Reached = "MUTANT_REACHED"
 	// Limit is above all numbers of mutants.
 	Limit = 1 << 17
 )
