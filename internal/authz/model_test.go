@@ -278,7 +278,7 @@ func (m *modelGate) check(t *testing.T, gate *authz.Gate, c *authz.Claims, reque
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%+v asks for %+v: %s", c, requests, diff)
 	}
-	// What is allowed stays allowed, until the directory describes the entity differently.
+	// A recheck ends nothing until the directory describes the entity differently.
 	if allowed := gate.Recheck(t.Context(), c, topics); slices.Contains(allowed, false) {
 		t.Errorf("%+v: what was allowed is not: %v", c, allowed)
 	}

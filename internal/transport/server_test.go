@@ -220,12 +220,15 @@ func (s *server) run(o *setup) {
 func (s *server) expectNothingHeld() {
 	s.t.Helper()
 	var held []string
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if held = s.held(); len(held) == 0 { // net/http does not wait for the end of requests
-			return
+	defer func() {
+		if len(held) > 0 {
+			s.t.Logf("held: %v", held)
 		}
-	}
-	s.t.Errorf("held at the end: %v", held)
+	}()
+	s.eventually("a node that holds nothing", func() bool { // net/http does not wait for the end of requests
+		held = s.held()
+		return len(held) == 0
+	})
 }
 
 // held describes what the node holds.

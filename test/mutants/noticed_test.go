@@ -3,10 +3,12 @@ package mutants
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -79,7 +81,10 @@ func TestMutants_areNoticed(t *testing.T) {
 	text := fmt.Sprintf("Sample with seed %d, %s on %d processors.\n\n%s",
 		seed, time.Since(began).Round(time.Minute), runtime.NumCPU(), table(tallies))
 	t.Logf("\n%s", text)
-	if name := os.Getenv("RTE_MUTANTS_DOC"); name != "" {
+	if all := sum(tallies); 2*all.noticed < all.tried {
+		t.Errorf("the tests notice %d of %d mutants, less than half", all.noticed, all.tried)
+	}
+	if name := os.Getenv("RTE_MUTANTS_DOC"); name != "" && !t.Failed() {
 		rtetest.MustReplaceBlock(t, filepath.Join(root, name), "mutants", text)
 	}
 }
@@ -98,17 +103,23 @@ func number(t *testing.T, variable string) int {
 func table(tallies map[string]*tally) string {
 	var text strings.Builder
 	text.WriteString("| package | mutants | tried | reached by a test | noticed |\n|---|---|---|---|---|\n")
-	var sum tally
-	for _, folder := range way() {
-		of := tallies[strings.TrimPrefix(folder, "./")]
-		fmt.Fprintf(&text, "| `%s` | %s |\n", strings.TrimPrefix(folder, "./"), of)
-		sum.mutants += of.mutants
-		sum.tried += of.tried
-		sum.reached += of.reached
-		sum.noticed += of.noticed
+	for _, folder := range slices.Sorted(maps.Keys(tallies)) {
+		fmt.Fprintf(&text, "| `%s` | %s |\n", folder, tallies[folder])
 	}
-	fmt.Fprintf(&text, "| all | %s |\n", &sum)
+	fmt.Fprintf(&text, "| all | %s |\n", sum(tallies))
 	return text.String()
+}
+
+// sum returns the counts of all packages.
+func sum(tallies map[string]*tally) *tally {
+	var all tally
+	for _, of := range tallies {
+		all.mutants += of.mutants
+		all.tried += of.tried
+		all.reached += of.reached
+		all.noticed += of.noticed
+	}
+	return &all
 }
 
 // String returns the cells of a row.

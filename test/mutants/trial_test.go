@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -72,46 +73,42 @@ func each[T any](t *testing.T, list []T, do func(ctx context.Context, i int, ele
 
 // batch are tests of one program that run together.
 type batch struct {
-	of    *program
-	names []string
-	takes time.Duration
+	of           *program
+	names        []string
+	takes, limit time.Duration
 }
 
-// batches returns the tests that try a mutant: those of its package first, those that reach little else first.
+// add adds a test, if there is time for it. There is always time for one.
+func (b *batch) add(s *single) {
+	if b.of == nil || b.takes+s.takes <= b.limit {
+		b.of, b.names, b.takes = s.of, append(b.names, s.name), b.takes+s.takes
+	}
+}
+
+// batches returns the tests that try a mutant, in the order of trial: those of its package, then those of the other
+// packages whose tests take least. Of one package, tests that reach little else come first.
 func (tr *trial) batches(m *mutant) []*batch {
 	tests := slices.Clone(tr.reaching[m.number])
 	slices.SortStableFunc(tests, func(a, b *single) int { return cmp.Compare(a.cost(), b.cost()) })
-	var list []*batch
+	own, others := batch{limit: ownTime}, map[*program]*batch{}
 	for _, s := range tests {
-		i := slices.IndexFunc(list, func(b *batch) bool { return b.of == s.of })
-		if i < 0 {
-			i = len(list)
-			list = append(list, &batch{of: s.of})
-		}
-		limit := otherTime
 		if s.of.folder == m.folder() {
-			limit = ownTime
+			own.add(s)
+			continue
 		}
-		if b := list[i]; b.takes+s.takes <= limit || b.names == nil {
-			b.names = append(b.names, s.name)
-			b.takes += s.takes
+		if others[s.of] == nil {
+			others[s.of] = &batch{limit: otherTime}
 		}
+		others[s.of].add(s)
 	}
-	slices.SortStableFunc(list, func(a, b *batch) int {
-		return cmp.Or(-compare(a.of.folder == m.folder(), b.of.folder == m.folder()), cmp.Compare(a.takes, b.takes))
+	list := slices.SortedFunc(maps.Values(others), func(a, b *batch) int {
+		return cmp.Or(cmp.Compare(a.takes, b.takes), cmp.Compare(a.of.folder, b.of.folder))
 	})
-	return list[:min(len(list), 1+otherPackages)]
-}
-
-// compare orders false before true.
-func compare(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
+	list = list[:min(len(list), otherPackages)]
+	if own.of != nil {
+		list = slices.Insert(list, 0, &own)
 	}
-	return -1
+	return list
 }
 
 // cost is high for a test that is slow, and for one that reaches much.
