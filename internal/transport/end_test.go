@@ -33,8 +33,15 @@ func TestEnded_hasReasonAndDetail(t *testing.T) {
 		"unmasked": {
 			hub.CloseProtocolError, "unmasked", "", func(_ *server, w *wire) { w.write([]byte{fin | opText, 1, 'x'}) },
 		},
-		"operator": {hub.CloseByOperator, "", "", func(s *server, _ *wire) {
+		"operator": {hub.CloseByOperator, "", "", func(s *server, w *wire) {
 			s.hub.CloseIf(hub.CloseByOperator, func(*hub.Session) bool { return true })
+			for message := ""; !strings.HasPrefix(message, `{"type":7`); { // pings come before it
+				_, payload, err := w.next()
+				if err != nil {
+					s.t.Fatal(err)
+				}
+				message = string(payload)
+			}
 		}},
 		"silent": {
 			hub.CloseSilent, "nothing_received",
